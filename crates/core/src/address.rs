@@ -1,0 +1,168 @@
+//! Mail addresses (RFC 5321 §4.1.2, RFC 6531 for UTF-8), made only by parsing.
+
+use crate::domain::{Domain, InvalidDomain};
+
+/// A mailbox address: local part and domain. The local part keeps its spelling; two addresses that differ only in
+/// case are the same mailbox here (see [`EmailAddress::key`]).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EmailAddress {
+    local: Box<str>,
+    domain: Domain,
+}
+
+/// Why a text is not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    /// There is no `@`.
+    #[error("address has no \"@\"")]
+    NoAt,
+    /// The local part is empty, too long (64 octets, RFC 5321 §4.5.3.1.1) or has characters that it may not have.
+    #[error("local part must be 1 to 64 octets of dot-separated atoms or a quoted string")]
+    Local,
+    /// The part after the `@`.
+    #[error(transparent)]
+    Domain(#[from] InvalidDomain),
+}
+
+impl EmailAddress {
+    /// Parses `local@domain` with no surrounding space or brackets. Quoted local parts lose needless quotes;
+    /// address literals, source routes and encoded words are refused.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress::NoAt)?;
+        Ok(Self { local: parse_local(local)?.into(), domain: Domain::parse(domain)? })
+    }
+
+    /// The local part, unquoted.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+    /// The domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+    /// The spelling under which a mailbox is looked up: all lower case.
+    pub fn key(&self) -> String {
+        self.to_string().to_lowercase()
+    }
+    /// Whether it needs SMTPUTF8 (RFC 6531): the local part is not ASCII.
+    pub fn is_internationalized(&self) -> bool {
+        !self.local.is_ascii()
+    }
+}
+
+fn parse_local(local: &str) -> Result<String, InvalidAddress> {
+    if local.is_empty() || local.len() > 64 {
+        return Err(InvalidAddress::Local);
+    }
+    if is_dot_atom(local) {
+        return Ok(local.to_owned());
+    }
+    let inner = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(InvalidAddress::Local)?;
+    unquote(inner).filter(|text| !text.is_empty()).ok_or(InvalidAddress::Local)
+}
+
+fn unquote(inner: &str) -> Option<String> {
+    let mut plain = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '\\' => chars.next()?,
+            '"' => return None,
+            c => c,
+        };
+        if c.is_control() {
+            return None;
+        }
+        plain.push(c);
+    }
+    Some(plain)
+}
+
+fn is_dot_atom(text: &str) -> bool {
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+/// RFC 5322 §3.2.3 `atext`, with RFC 6532's UTF-8.
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(c)
+        || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+}
+
+impl std::fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if is_dot_atom(&self.local) {
+            return write!(f, "{}@{}", self.local, self.domain);
+        }
+        f.write_str("\"")?;
+        for c in self.local.chars() {
+            if c == '"' || c == '\\' {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        write!(f, "\"@{}", self.domain)
+    }
+}
+
+impl std::fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EmailAddress({self})")
+    }
+}
+
+impl std::str::FromStr for EmailAddress {
+    type Err = InvalidAddress;
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn accepted_and_refused() {
+        for good in [
+            "a@example.com",
+            "first.last+tag@example.com",
+            "müller@example.com",
+            "\"a b\"@example.com",
+            "\"a@b\"@example.com",
+        ] {
+            assert_eq!(EmailAddress::parse(good).unwrap().to_string(), good);
+        }
+        assert_eq!(EmailAddress::parse("\"plain\"@example.com").unwrap().to_string(), "plain@example.com");
+        assert_eq!(EmailAddress::parse("Bob@Example.COM").unwrap().key(), "bob@example.com");
+        for bad in [
+            "",
+            "a",
+            "@example.com",
+            "a@",
+            ".a@example.com",
+            "a..b@example.com",
+            "a b@example.com",
+            "<a@example.com>",
+            "a@[127.0.0.1]",
+            "a\r\nb@example.com",
+            "\"a\nb\"@example.com",
+            "@a,@b:c@d.example",
+            "\"a\"b\"@example.com",
+        ] {
+            assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(EmailAddress::parse(&format!("{}@example.com", "a".repeat(64))).is_ok());
+        assert_eq!(EmailAddress::parse(&format!("{}@example.com", "a".repeat(65))), Err(InvalidAddress::Local));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_to_the_same(text in "\\PC{1,40}@[a-z]{1,10}\\.example") {
+            if let Ok(address) = EmailAddress::parse(&text) {
+                prop_assert_eq!(EmailAddress::parse(&address.to_string()).unwrap(), address);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The registry of triggers: every event that the product can announce, and how webhooks may name it.
+
+/// What happened. This is the single list from which subscriptions are validated and documents are made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Trigger {
+    /// A mailbox was made.
+    GrantCreated,
+    /// A mailbox was changed.
+    GrantUpdated,
+    /// A mailbox was removed.
+    GrantDeleted,
+    /// A message arrived or was sent.
+    MessageCreated,
+    /// A remote server (or a mailbox here) accepted the message for a recipient.
+    MessageDelivered,
+    /// Delivery to a recipient failed for good.
+    MessageBounced,
+    /// A recipient complained about the message.
+    MessageComplaint,
+    /// The message was refused before any server was asked.
+    MessageRejected,
+}
+
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: &[Self] = &[
+        Self::GrantCreated,
+        Self::GrantUpdated,
+        Self::GrantDeleted,
+        Self::MessageCreated,
+        Self::MessageDelivered,
+        Self::MessageBounced,
+        Self::MessageComplaint,
+        Self::MessageRejected,
+    ];
+
+    /// The name on the wire and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GrantCreated => "grant.created",
+            Self::GrantUpdated => "grant.updated",
+            Self::GrantDeleted => "grant.deleted",
+            Self::MessageCreated => "message.created",
+            Self::MessageDelivered => "message.delivered",
+            Self::MessageBounced => "message.bounced",
+            Self::MessageComplaint => "message.complaint",
+            Self::MessageRejected => "message.rejected",
+        }
+    }
+
+    /// The older name under which delivery events may also be subscribed to.
+    pub const fn older_name(self) -> Option<&'static str> {
+        match self {
+            Self::MessageDelivered => Some("message.transactional.delivered"),
+            Self::MessageBounced => Some("message.transactional.bounced"),
+            Self::MessageComplaint => Some("message.transactional.complaint"),
+            Self::MessageRejected => Some("message.transactional.rejected"),
+            _ => None,
+        }
+    }
+
+    /// Finds the trigger that a subscription means by `name`, in either spelling.
+    pub fn subscribed_as(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|trigger| trigger.name() == name || trigger.older_name() == Some(name))
+    }
+
+    /// The name that a subscriber who listed `subscribed` gets this event under; the newer one if both are listed.
+    pub fn name_for<'a>(self, subscribed: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+        let mut older = None;
+        for name in subscribed {
+            if name == self.name() {
+                return Some(self.name());
+            }
+            if Some(name) == self.older_name() {
+                older = self.older_name();
+            }
+        }
+        older
+    }
+
+    /// The `source` of the announcement.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Self::GrantCreated | Self::GrantUpdated | Self::GrantDeleted => "/nylas/system",
+            Self::MessageCreated => "/nylas/emails/realtime",
+            Self::MessageDelivered | Self::MessageBounced | Self::MessageComplaint | Self::MessageRejected => {
+                "/nylas/send"
+            }
+        }
+    }
+}
+
+/// Names that subscriptions may list although nothing here announces them yet; accepted so that a client written for
+/// the hosted service can create its webhook unchanged.
+pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
+    "grant.expired",
+    "grant.imap_sync_completed",
+    "message.created.cleaned",
+    "message.updated",
+    "message.deleted",
+    "message.send_success",
+    "message.send_failed",
+    "message.bounce_detected",
+    "message.opened",
+    "message.link_clicked",
+    "thread.replied",
+    "folder.created",
+    "folder.updated",
+    "folder.deleted",
+    "calendar.created",
+    "calendar.updated",
+    "calendar.deleted",
+    "event.created",
+    "event.updated",
+    "event.deleted",
+    "contact.created",
+    "contact.updated",
+    "contact.deleted",
+    "draft.created",
+    "draft.updated",
+    "draft.deleted",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_both_spellings_and_answered_in_the_one_listed() {
+        for trigger in Trigger::ALL {
+            assert_eq!(Trigger::subscribed_as(trigger.name()), Some(*trigger));
+            if let Some(older) = trigger.older_name() {
+                assert_eq!(Trigger::subscribed_as(older), Some(*trigger));
+                assert_eq!(trigger.name_for([older]), Some(older));
+                assert_eq!(trigger.name_for([older, trigger.name()]), Some(trigger.name()));
+            }
+        }
+        assert_eq!(Trigger::MessageCreated.name_for(["message.bounced"]), None);
+        assert_eq!(Trigger::subscribed_as("message.exploded"), None);
+    }
+}

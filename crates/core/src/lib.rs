@@ -1,0 +1,35 @@
+//! Vocabulary and decisions of postfleet: pure, synchronous, and free of clocks, chance and I/O.
+//!
+//! Everything here is a value or a function of values. What a decision needs (the time, a counter, a fact about
+//! a domain) is an argument; what should happen is the return value. See `docs/glossary.md` for the words.
+
+// vocabulary
+pub mod address;
+pub mod domain;
+pub mod id;
+pub mod reverse_path;
+pub mod secret;
+pub mod time;
+
+// what is said to whom
+pub mod event;
+pub mod problem;
+
+// who may do what
+pub mod plan;
+pub mod quota;
+
+// how mail moves
+pub mod delivery;
+pub mod folder;
+pub mod outbound;
+pub mod recipient;
+pub mod retry;
+pub mod threading;
+
+pub use address::EmailAddress;
+pub use domain::Domain;
+pub use problem::{Problem, ProblemKind};
+pub use reverse_path::ReversePath;
+pub use secret::Secret;
+pub use time::{UnixMicros, UtcDay};

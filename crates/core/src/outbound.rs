@@ -1,0 +1,135 @@
+//! May this message be sent? One pure function holds the order of refusals, for every way of sending.
+
+use crate::plan::{Limits, RECIPIENTS_MAX};
+use crate::problem::{Exhausted, Problem, ProblemKind};
+use crate::quota::Allowance;
+
+/// What is known about a send, read in the transaction that would accept it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutboundFacts {
+    /// The allowances that hold for the mailbox.
+    pub limits: Limits,
+    /// The mailbox's sends of the UTC day.
+    pub daily: Allowance,
+    /// Whether the domain of the From address is verified.
+    pub domain_verified: bool,
+    /// Recipients over to, cc and bcc.
+    pub recipients: usize,
+    /// Octets of the raw message.
+    pub message_octets: u64,
+}
+
+/// Leave to send. Only [`decide`] makes it, so nothing reaches the queue without having been judged.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ClearedToSend {
+    daily: Allowance,
+}
+
+impl ClearedToSend {
+    /// The daily allowance with this send counted.
+    pub fn daily(&self) -> Allowance {
+        self.daily
+    }
+}
+
+/// Judges a send. The first refusal in this order is the answer: sender domain, recipients and size, daily quota.
+pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
+    if !facts.domain_verified {
+        return Err(domain_unverified());
+    }
+    if facts.recipients > RECIPIENTS_MAX {
+        return Err(too_many_recipients(facts.recipients));
+    }
+    if facts.message_octets > facts.limits.outbound_message_octets_max {
+        return Err(too_large(facts.message_octets, facts.limits.outbound_message_octets_max));
+    }
+    if !facts.daily.has_room() {
+        return Err(over_daily_quota(&facts.daily));
+    }
+    Ok(ClearedToSend { daily: facts.daily.taken() })
+}
+
+fn domain_unverified() -> Problem {
+    let text = "sender domain is not verified for sending";
+    Problem::new(ProblemKind::DomainUnverified, "sender_domain_unverified", text)
+}
+
+/// The refusal of more recipients than a message may have.
+pub fn too_many_recipients(recipients: usize) -> Problem {
+    let text = format!("a message may have at most {RECIPIENTS_MAX} recipients over to, cc and bcc, not {recipients}");
+    Problem { field: Some("to".into()), ..Problem::new(ProblemKind::Invalid, "too_many_recipients", text) }
+}
+
+/// The refusal of a message over the outbound limit.
+pub fn too_large(octets: u64, limit: u64) -> Problem {
+    let text = format!("the message is {octets} bytes of raw MIME; the limit is {limit} bytes");
+    Problem::new(ProblemKind::TooLarge, "message_too_large", text)
+}
+
+fn over_daily_quota(daily: &Allowance) -> Problem {
+    let limit = daily.limit.unwrap_or(u64::MAX);
+    let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
+    let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: daily.resets_at };
+    Problem { exhausted: Some(exhausted), ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{PolicyLimits, preset};
+    use crate::time::UtcDay;
+
+    fn facts() -> OutboundFacts {
+        let limits = Limits::effective(preset("free").unwrap(), &PolicyLimits::default());
+        OutboundFacts {
+            daily: Allowance::daily(limits.daily_sends_max, 0, UtcDay::from_number(20_000)),
+            limits,
+            domain_verified: true,
+            recipients: 1,
+            message_octets: 1_000,
+        }
+    }
+
+    fn refusal(facts: OutboundFacts) -> &'static str {
+        decide(&facts).expect_err("must be refused").code
+    }
+
+    #[test]
+    fn each_limit_at_its_edge() {
+        let at_limits = OutboundFacts {
+            recipients: RECIPIENTS_MAX,
+            message_octets: facts().limits.outbound_message_octets_max,
+            daily: Allowance { used: 199, ..facts().daily },
+            ..facts()
+        };
+        assert_eq!(decide(&at_limits).unwrap().daily().used, 200);
+        assert_eq!(refusal(OutboundFacts { recipients: RECIPIENTS_MAX + 1, ..facts() }), "too_many_recipients");
+        let octets = facts().limits.outbound_message_octets_max + 1;
+        assert_eq!(refusal(OutboundFacts { message_octets: octets, ..facts() }), "message_too_large");
+        let daily = Allowance { used: 200, ..facts().daily };
+        assert_eq!(refusal(OutboundFacts { daily, ..facts() }), "daily_quota_exceeded");
+        assert_eq!(refusal(OutboundFacts { domain_verified: false, ..facts() }), "sender_domain_unverified");
+    }
+
+    #[test]
+    fn the_first_reason_in_the_order_is_reported() {
+        let daily = Allowance { used: 200, ..facts().daily };
+        let everything =
+            OutboundFacts { domain_verified: false, recipients: 51, message_octets: u64::MAX, daily, ..facts() };
+        assert_eq!(refusal(everything.clone()), "sender_domain_unverified");
+        let everything = OutboundFacts { domain_verified: true, ..everything };
+        assert_eq!(refusal(everything.clone()), "too_many_recipients");
+        let everything = OutboundFacts { recipients: 50, ..everything };
+        assert_eq!(refusal(everything), "message_too_large");
+    }
+
+    #[test]
+    fn the_quota_refusal_says_whose_how_much_and_until_when() {
+        let daily = Allowance { used: 200, ..facts().daily };
+        let problem = decide(&OutboundFacts { daily, ..facts() }).unwrap_err();
+        let exhausted = problem.exhausted.unwrap();
+        assert_eq!((exhausted.scope, exhausted.limit, exhausted.used), ("grant", 200, 200));
+        assert_eq!(exhausted.resets_at, UtcDay::from_number(20_000).end());
+    }
+}

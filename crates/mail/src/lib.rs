@@ -1,0 +1,1 @@
+//! Message formats, pure: parse, compose, sign, bounce.

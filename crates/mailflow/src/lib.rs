@@ -1,0 +1,1 @@
+//! How mail moves: receive, submit, deliver, events, webhooks, janitor.

@@ -1,0 +1,1 @@
+//! SMTP listeners: sockets, TLS and timeouts around the sessions of wire.

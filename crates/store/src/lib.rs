@@ -1,0 +1,1 @@
+//! The only crate that speaks SQL: commands, reads, blobs, migrations.

@@ -1,0 +1,1 @@
+//! Protocol sessions, pure: bytes in, replies and effects out.
