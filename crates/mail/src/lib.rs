@@ -1,1 +1,23 @@
 //! Message formats, pure: parse, compose, sign, bounce.
+//!
+//! Everything here is a function of its arguments: no I/O, no clock, no chance (the one exception, the making of a
+//! DKIM key, says so). Hostile input costs time linear in its size and never panics. No type of a third-party crate
+//! appears in the interface.
+
+// what arrives
+pub mod message;
+pub mod participant;
+
+// what leaves
+pub mod compose;
+pub mod dkim;
+pub mod trace;
+
+// what comes back
+pub mod bounce_class;
+pub mod dsn;
+
+mod syntax;
+mod write;
+
+pub use participant::Participant;

@@ -1,1 +1,23 @@
-//! The outside world: DNS, TLS, SMTP to other servers, webhook HTTP, clock, entropy.
+//! The outside world: clock, entropy, DNS, TLS, SMTP to other servers, webhook HTTP.
+//!
+//! Nothing else in the workspace opens a connection to another machine, reads the system clock or asks for random
+//! bytes. What more than one implementation serves (the real one, a simulated one) is a trait: [`clock::Clock`],
+//! [`entropy::Entropy`], [`resolver::Resolver`]. Nothing here decides what mail or events are worth sending.
+
+// time and chance
+pub mod clock;
+pub mod entropy;
+
+// names and certificates
+pub mod resolver;
+pub mod tls;
+
+// conversations
+pub mod mx_transport;
+pub mod webhook_http;
+
+pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use resolver::{DnsError, MxAnswer, MxHost, Resolver, StaticResolver, SystemResolver};
+pub use tls::TlsIdentity;
+pub use webhook_http::WebhookHttp;

@@ -1,1 +1,26 @@
-//! The only crate that speaks SQL: commands, reads, blobs, migrations.
+//! The only crate that speaks SQL, and the keeper of all truth.
+//!
+//! Writes are [`Command`]s: plain values that are run in batches, so that one flush to stable storage serves many
+//! ([`engine`]). Reads are functions over a [`Reader`]. One module per concept holds both. When a command's outcome
+//! comes back, it is on stable storage.
+
+pub mod blobs;
+pub mod db;
+pub mod engine;
+mod error;
+mod migrate;
+pub mod wake;
+
+// one module per concept
+pub mod events;
+pub mod folders;
+pub mod grants;
+pub mod messages;
+pub mod outbound;
+pub mod queue;
+pub mod tenancy;
+pub mod threads;
+pub mod webhooks;
+
+pub use engine::{Command, Location, Reader, Store, Tx};
+pub use error::StoreError;

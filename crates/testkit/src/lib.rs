@@ -1,1 +1,6 @@
-//! Servers and builders for tests.
+//! Servers for tests: everything a test talks to runs in this process or is a child of it, on loopback, and is gone
+//! when the test is over. A dev-dependency only; nothing here is part of the product.
+
+pub mod dns;
+pub mod http;
+pub mod postgres;

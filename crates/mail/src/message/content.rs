@@ -1,0 +1,200 @@
+//! Which parts are the body, and what is in the parts.
+//!
+//! The body is made of the text parts that are not attachments; of alternatives to each other (RFC 2046 §5.1.4) only
+//! the preferred ones. All other parts are attachments, so that every part shows up somewhere.
+
+pub(super) use super::structure::Part;
+use super::{AttachmentMeta, SNIPPET_CHARS_MAX, structure};
+use crate::syntax::html::{self, Links};
+use crate::syntax::{charset, transfer};
+
+/// Characters of a file name that are kept.
+const FILENAME_CHARS_MAX: usize = 255;
+
+/// The body for display: HTML if there is any, else plain text. UTF-8, without NULs. Not sanitised.
+pub fn body(raw: &[u8]) -> String {
+    let parts = structure::parse(raw).parts;
+    let chosen = choose(&parts, "text/html");
+    if !chosen.iter().any(|part| part.is_html()) {
+        return join(chosen.iter().map(|part| part.text()));
+    }
+    join(chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()) }))
+}
+
+/// The body as plain text: the text alternative if there is one, else the HTML converted.
+pub fn plain_text(raw: &[u8]) -> String {
+    let parts = structure::parse(raw).parts;
+    join(choose(&parts, "text/plain").iter().map(|part| match part.is_html() {
+        true => html::to_text(&part.text(), Links::Keep, usize::MAX),
+        false => part.text(),
+    }))
+}
+
+/// An attachment, decoded, by the number in [`AttachmentMeta::index`].
+pub fn attachment(raw: &[u8], index: u32) -> Option<(AttachmentMeta, Vec<u8>)> {
+    let parts = structure::parse(raw).parts;
+    let index = usize::try_from(index).ok()?;
+    let part = parts.get(index).filter(|part| part.is_attachment())?;
+    Some((part.meta(index, &parts), part.bytes()))
+}
+
+/// The first characters of the text, without markup, with single spaces. Only as much is decoded as may be needed.
+pub(super) fn snippet(parts: &[Part<'_>]) -> String {
+    let mut snippet = String::new();
+    for part in choose(parts, "text/plain") {
+        // Most HTML has its first words in the first octets; some begins with a long style sheet.
+        for octets in if part.is_html() { [8 << 10, 256 << 10] } else { [1 << 10, 16 << 10] } {
+            let text = part.prefix(octets);
+            let text = if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { text };
+            let candidate = single_spaced(&snippet, &text);
+            if candidate.chars().count() >= SNIPPET_CHARS_MAX || part.content.len() <= octets || octets > 8 << 10 {
+                snippet = candidate;
+                break;
+            }
+        }
+        if snippet.chars().count() >= SNIPPET_CHARS_MAX {
+            break;
+        }
+    }
+    snippet
+}
+
+/// `text` behind `before`, words separated by one space, cut to the length of a snippet.
+fn single_spaced(before: &str, text: &str) -> String {
+    let mut out = before.to_owned();
+    let mut left = SNIPPET_CHARS_MAX.saturating_sub(out.chars().count());
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        let space = usize::from(!out.is_empty());
+        if left <= space {
+            break;
+        }
+        if space == 1 {
+            out.push(' ');
+        }
+        let before = out.len();
+        out.extend(word.chars().take(left - space));
+        left -= space + out[before..].chars().count();
+    }
+    out
+}
+
+/// The parts that make up the body when `preferred` is wanted: of each group of alternatives those of the preferred
+/// type if there are any, else the others.
+fn choose<'p, 'a>(parts: &'p [Part<'a>], preferred: &str) -> Vec<&'p Part<'a>> {
+    let texts: Vec<_> = parts.iter().enumerate().filter(|(_, part)| part.is_body()).collect();
+    let groups: Vec<_> = texts.iter().map(|(index, _)| group(parts, *index)).collect();
+    let has_preferred = |wanted: usize| {
+        texts.iter().zip(&groups).any(|((_, part), &group)| group == wanted && part.content_type.value == preferred)
+    };
+    let mut known: Option<(usize, bool)> = None;
+    let chosen = texts.iter().zip(&groups).filter(|((_, part), group)| {
+        let found = match known {
+            Some((of, found)) if of == **group => found,
+            _ => has_preferred(**group),
+        };
+        known = Some((**group, found));
+        !found || part.content_type.value == preferred
+    });
+    chosen.map(|((_, part), _)| *part).collect()
+}
+
+/// The outermost multipart/alternative around a part; the part itself when there is none.
+fn group(parts: &[Part<'_>], index: usize) -> usize {
+    let mut group = index;
+    let mut at = index;
+    while at != 0 {
+        at = parts[at].parent;
+        if parts[at].content_type.value == "multipart/alternative" {
+            group = at;
+        }
+    }
+    group
+}
+
+fn join(texts: impl Iterator<Item = String>) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() && !joined.ends_with('\n') {
+            joined.push('\n');
+        }
+        joined.push_str(&text);
+    }
+    joined
+}
+
+/// Plain text between HTML.
+fn preformatted(text: &str) -> String {
+    format!("<pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+}
+
+impl Part<'_> {
+    fn is_html(&self) -> bool {
+        self.content_type.value == "text/html"
+    }
+
+    /// Text that is no attachment: a name or the disposition makes it one.
+    fn is_body(&self) -> bool {
+        !self.is_multipart
+            && matches!(self.content_type.value.as_str(), "text/plain" | "text/html")
+            && self.filename().is_empty()
+            && self.disposition.as_ref().is_none_or(|disposition| disposition.value != "attachment")
+    }
+
+    pub(super) fn is_attachment(&self) -> bool {
+        !self.is_multipart && !self.is_body()
+    }
+
+    pub(super) fn meta(&self, index: usize, parts: &[Part<'_>]) -> AttachmentMeta {
+        let disposition = self.disposition.as_ref().map(|disposition| disposition.value.clone());
+        let is_related = index != 0 && parts[self.parent].content_type.value == "multipart/related";
+        AttachmentMeta {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            filename: self.filename(),
+            content_type: self.content_type.value.clone(),
+            size: transfer::decoded_len(self.encoding, self.content) as u64,
+            is_inline: match disposition.as_deref() {
+                Some("inline") => true,
+                Some("attachment") => false,
+                _ => is_related && self.content_id.is_some(),
+            },
+            content_id: self.content_id.clone(),
+            disposition,
+        }
+    }
+
+    fn filename(&self) -> String {
+        let disposition = self.disposition.as_ref().and_then(|disposition| disposition.get("filename"));
+        let name = disposition.or_else(|| self.content_type.get("name")).unwrap_or_default();
+        name.chars().filter(|c| !c.is_control()).take(FILENAME_CHARS_MAX).collect::<String>().trim().to_owned()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        transfer::decode(self.encoding, self.content).into_owned()
+    }
+
+    fn text(&self) -> String {
+        charset::decode(self.charset(), &transfer::decode(self.encoding, self.content))
+    }
+
+    /// The beginning of the text, of about `octets` octets before decoding.
+    fn prefix(&self, octets: usize) -> String {
+        let cut = &self.content[..self.content.len().min(octets)];
+        // An escape or line that the cut broke is left out.
+        let cut = match self.encoding {
+            transfer::Encoding::QuotedPrintable if cut.len() < self.content.len() => {
+                let keep = cut.len().saturating_sub(3);
+                &cut[..keep + cut[keep..].iter().position(|&byte| byte == b'=').unwrap_or(cut.len() - keep)]
+            }
+            _ => cut,
+        };
+        let decoded = transfer::decode(self.encoding, cut);
+        match cut.len() < self.content.len() {
+            true => charset::decode_prefix(self.charset(), &decoded),
+            false => charset::decode(self.charset(), &decoded),
+        }
+    }
+
+    fn charset(&self) -> &str {
+        self.content_type.get("charset").unwrap_or_default()
+    }
+}

@@ -1,0 +1,153 @@
+//! Header fields (RFC 5322 §2.2): where the block ends, and the fields in it. Lines may end in CRLF or LF.
+//!
+//! The same iterator serves the view, loop detection, signing and reports, so that they cannot disagree.
+
+use super::charset;
+use memchr::memchr;
+
+/// Octets of a header block that are read; what lies beyond is not looked at.
+pub(crate) const BLOCK_MAX: usize = 1 << 20;
+
+/// Fields of a header block that are read.
+pub(crate) const FIELDS_MAX: usize = 4_000;
+
+/// One field.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// The name, printable ASCII without colon (RFC 5322 §2.2 `ftext`).
+    pub(crate) name: &'a str,
+    /// Everything after the colon, folds included, without the last line end.
+    pub(crate) value: &'a [u8],
+}
+
+impl Field<'_> {
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+    /// The value without folds and surrounding space, as UTF-8.
+    pub(crate) fn text(&self) -> String {
+        charset::header_text(&unfold(self.value))
+    }
+}
+
+/// Splits a message into its header block and its body; the blank line between belongs to neither.
+pub(crate) fn split(raw: &[u8]) -> (&[u8], &[u8]) {
+    let mut start = 0;
+    loop {
+        match &raw[start..] {
+            [b'\n', body @ ..] | [b'\r', b'\n', body @ ..] => return (&raw[..start], body),
+            rest => match memchr(b'\n', rest) {
+                Some(end) => start += end + 1,
+                None => return (raw, &[]),
+            },
+        }
+    }
+}
+
+/// The fields of a header block, in order, within the limits. Lines that are no field are skipped and noted.
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+    seen: usize,
+    /// A line was not a field.
+    pub(crate) malformed: bool,
+    /// The block had more octets or fields than are read.
+    pub(crate) cut: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a block as [`split`] returns it, or a whole message.
+    pub(crate) fn new(block: &'a [u8]) -> Self {
+        let cut = block.len() > BLOCK_MAX;
+        Self { rest: &block[..block.len().min(BLOCK_MAX)], seen: 0, malformed: false, cut }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        while !matches!(self.rest, [] | [b'\n', ..] | [b'\r', b'\n', ..]) {
+            if self.seen == FIELDS_MAX {
+                self.cut = true;
+                break;
+            }
+            self.seen += 1;
+            let (line, rest) = self.rest.split_at(folded_len(self.rest));
+            self.rest = rest;
+            match parse(line) {
+                Some(field) => return Some(field),
+                None => self.malformed = true,
+            }
+        }
+        None
+    }
+}
+
+/// Length of the first line together with its continuation lines (RFC 5322 §2.2.3) and line ends.
+fn folded_len(rest: &[u8]) -> usize {
+    let mut end = 0;
+    loop {
+        end += memchr(b'\n', &rest[end..]).map_or(rest.len() - end, |at| at + 1);
+        if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+            return end;
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Option<Field<'_>> {
+    let colon = memchr(b':', line)?;
+    let name = line[..colon].trim_ascii_end();
+    if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
+    let value = &line[colon + 1..];
+    let value = value.strip_suffix(b"\n").unwrap_or(value);
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    Some(Field { name: std::str::from_utf8(name).ok()?, value })
+}
+
+/// Takes the line ends out, which leaves the folding space (RFC 5322 §2.2.3).
+fn unfold(value: &[u8]) -> Vec<u8> {
+    value.trim_ascii().iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(raw: &str, expected: &[(&str, &str)], body: &str) {
+        let (block, rest) = split(raw.as_bytes());
+        let fields: Vec<_> = Fields::new(block).map(|field| (field.name, field.text())).collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(fields, expected, "{raw:?}");
+        assert_eq!(rest, body.as_bytes(), "{raw:?}");
+    }
+
+    #[test]
+    fn blocks() {
+        check("", &[], "");
+        check("\r\nbody", &[], "body");
+        check("A: 1\r\nB : 2\r\n  3\r\n\tx\r\n\r\nbody\r\n\r\n", &[("A", "1"), ("B", "2  3\tx")], "body\r\n\r\n");
+        check("A: 1\nB:2\n\nbody", &[("A", "1"), ("B", "2")], "body");
+        check("A: 1", &[("A", "1")], "");
+        check(
+            "From x@y Mon\nA: 1\n folded\nno colon\n and more\nb c: 3\n: 4\nA: 2\n\n",
+            &[("A", "1 folded"), ("A", "2")],
+            "",
+        );
+    }
+
+    #[test]
+    fn limits() {
+        let at = "A: 1\r\n".repeat(FIELDS_MAX);
+        let mut fields = Fields::new(at.as_bytes());
+        assert_eq!(fields.by_ref().count(), FIELDS_MAX);
+        assert!(!fields.cut);
+        let above = format!("{at}A: 1\r\n");
+        let mut fields = Fields::new(above.as_bytes());
+        assert_eq!(fields.by_ref().count(), FIELDS_MAX);
+        assert!(fields.cut);
+        assert!(!Fields::new(&vec![b'a'; BLOCK_MAX]).cut);
+        assert!(Fields::new(&vec![b'a'; BLOCK_MAX + 1]).cut);
+    }
+}

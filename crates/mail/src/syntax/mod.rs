@@ -1,0 +1,11 @@
+//! The grammar below a message: header fields, encoded words, address lists, parameters, transfer encodings,
+//! charsets, dates and HTML. Each reader takes any bytes, always yields something, and runs in linear time.
+
+pub(crate) mod address;
+pub(crate) mod charset;
+pub(crate) mod date;
+pub(crate) mod header;
+pub(crate) mod html;
+pub(crate) mod parameter;
+pub(crate) mod transfer;
+pub(crate) mod word;

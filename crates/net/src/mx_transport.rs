@@ -1,0 +1,1 @@
+//! SMTP to other mail servers.

@@ -1,0 +1,319 @@
+//! A resolver that asks name servers: those of the machine, or those it is told.
+
+use super::{DnsError, MxAnswer, MxHost, Resolver, answer_from_mx, implicit_mx};
+use crate::entropy::{Entropy, SystemEntropy};
+use futures::future::BoxFuture;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use postfleet_core::Domain;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Answers kept in memory, each for as long as its time to live allows.
+const CACHED_ANSWERS: u64 = 32_768;
+
+/// An answer is used for no longer than a day, whatever its time to live says, so that a mistake in a zone heals.
+const LONGEST_TTL: Duration = Duration::from_secs(86_400);
+
+/// A resolver with a cache, over UDP with TCP for long answers.
+#[derive(Clone)]
+pub struct SystemResolver {
+    inner: TokioResolver,
+}
+
+/// The resolver could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to set up the resolver: {0}")]
+pub struct ResolverSetupError(String);
+
+impl SystemResolver {
+    /// Uses the name servers and the hosts file of the machine.
+    pub fn from_system() -> Result<Self, ResolverSetupError> {
+        let mut builder = TokioResolver::builder_tokio().map_err(setup_error)?;
+        set_bounds(builder.options_mut());
+        Ok(Self { inner: builder.build().map_err(setup_error)? })
+    }
+
+    /// Uses these name servers only, and no hosts file. `timeout` holds for each of two attempts.
+    pub fn from_nameservers(servers: &[SocketAddr], timeout: Duration) -> Result<Self, ResolverSetupError> {
+        let servers = servers.iter().map(|server| nameserver(*server)).collect();
+        let config = ResolverConfig::from_name_servers(servers);
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let options = builder.options_mut();
+        set_bounds(options);
+        options.timeout = timeout;
+        options.attempts = 1;
+        options.use_hosts_file = ResolveHosts::Never;
+        Ok(Self { inner: builder.build().map_err(setup_error)? })
+    }
+
+    async fn find_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
+        match self.records(domain.as_str(), RecordType::MX).await {
+            Ok(records) => Ok(spread_equals(answer_from_mx(records.iter().filter_map(mx_of).collect()), &SystemEntropy)),
+            Err(Failure::NoSuchName) => Ok(MxAnswer::NoSuchDomain),
+            Err(Failure::NoSuchRecord) => self.find_implicit_mx(domain).await,
+            Err(Failure::Temporary(why)) => Err(DnsError::Temporary(why)),
+        }
+    }
+
+    async fn find_implicit_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
+        match self.find_addresses(domain.as_str()).await {
+            Ok(_) => Ok(implicit_mx(domain)),
+            Err(DnsError::NotFound) => Ok(MxAnswer::NoSuchDomain),
+            Err(temporary) => Err(temporary),
+        }
+    }
+
+    async fn find_addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let (v4, v6) =
+            tokio::join!(self.records(host, RecordType::A), self.records(host, RecordType::AAAA));
+        let mut addresses = Vec::new();
+        let mut why_not = DnsError::NotFound;
+        for answer in [v4, v6] {
+            match answer {
+                Ok(records) => addresses.extend(records.iter().filter_map(address_of)),
+                Err(Failure::Temporary(why)) => why_not = DnsError::Temporary(why),
+                Err(Failure::NoSuchName | Failure::NoSuchRecord) => {}
+            }
+        }
+        // One family is enough to work with; only with neither does it matter why.
+        if addresses.is_empty() { Err(why_not) } else { Ok(addresses) }
+    }
+
+    async fn find_txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let records = self.records(name, RecordType::TXT).await.map_err(Failure::into_dns_error)?;
+        let texts: Vec<String> = records.iter().filter_map(text_of).collect();
+        if texts.is_empty() { Err(DnsError::NotFound) } else { Ok(texts) }
+    }
+
+    async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
+        // A text that cannot be a name cannot be in the DNS.
+        let mut name = Name::from_ascii(name).map_err(|_| Failure::NoSuchName)?;
+        // Never complete a name with the search domains of the machine: mail has full names only.
+        name.set_fqdn(true);
+        let lookup = self.inner.lookup(name, kind).await.map_err(Failure::from)?;
+        let records: Vec<RData> =
+            lookup.answers().iter().map(|record| record.data.clone()).filter(|data| data.record_type() == kind).collect();
+        if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
+    }
+}
+
+impl Resolver for SystemResolver {
+    fn mx<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<MxAnswer, DnsError>> {
+        Box::pin(self.find_mx(domain))
+    }
+
+    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        Box::pin(self.find_addresses(host))
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
+        Box::pin(self.find_txt(name))
+    }
+}
+
+/// Why a lookup gave nothing. The two permanent cases differ for MX only.
+enum Failure {
+    NoSuchName,
+    NoSuchRecord,
+    Temporary(String),
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        use hickory_resolver::net::DnsError::NoRecordsFound;
+        match error {
+            NetError::Dns(NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain => Self::NoSuchName,
+            NetError::Dns(NoRecordsFound(none)) if none.response_code == ResponseCode::NoError => Self::NoSuchRecord,
+            other => Self::Temporary(other.to_string()),
+        }
+    }
+}
+
+impl Failure {
+    fn into_dns_error(self) -> DnsError {
+        match self {
+            Self::NoSuchName | Self::NoSuchRecord => DnsError::NotFound,
+            Self::Temporary(why) => DnsError::Temporary(why),
+        }
+    }
+}
+
+fn setup_error(error: NetError) -> ResolverSetupError {
+    ResolverSetupError(error.to_string())
+}
+
+fn set_bounds(options: &mut ResolverOpts) {
+    options.cache_size = CACHED_ANSWERS;
+    options.positive_max_ttl = Some(LONGEST_TTL);
+    options.negative_max_ttl = Some(LONGEST_TTL);
+}
+
+fn nameserver(server: SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.port();
+        connection
+    });
+    NameServerConfig::new(server.ip(), true, connections.into())
+}
+
+/// Hosts of one preference must be tried in random order, to spread the load (RFC 5321 §5.1).
+fn spread_equals(answer: MxAnswer, entropy: &dyn Entropy) -> MxAnswer {
+    let MxAnswer::Hosts(mut hosts) = answer else { return answer };
+    for equals in hosts.chunk_by_mut(|a, b| a.preference == b.preference) {
+        shuffle(equals, entropy);
+    }
+    MxAnswer::Hosts(hosts)
+}
+
+fn shuffle(hosts: &mut [MxHost], entropy: &dyn Entropy) {
+    for last in (1..hosts.len()).rev() {
+        hosts.swap(last, entropy.below(last as u64 + 1) as usize);
+    }
+}
+
+fn mx_of(data: &RData) -> Option<(u16, String)> {
+    match data {
+        RData::MX(mx) => Some((mx.preference, mx.exchange.to_ascii())),
+        _ => None,
+    }
+}
+
+fn address_of(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::A(a) => Some(IpAddr::V4(a.0)),
+        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+        _ => None,
+    }
+}
+
+fn text_of(data: &RData) -> Option<String> {
+    match data {
+        RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+    use postfleet_testkit::dns::FakeDns;
+    use std::collections::HashSet;
+
+    /// Generous where an answer comes; the silent case waits for it twice.
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn resolver(dns: &FakeDns, timeout: Duration) -> SystemResolver {
+        SystemResolver::from_nameservers(&[dns.address()], timeout).expect("resolver")
+    }
+
+    fn domain(text: &str) -> Domain {
+        Domain::parse(text).expect("domain")
+    }
+
+    fn hosts(list: &[(u16, &str)]) -> MxAnswer {
+        MxAnswer::Hosts(list.iter().map(|(preference, host)| MxHost { preference: *preference, host: domain(host) }).collect())
+    }
+
+    #[tokio::test]
+    async fn mx_answers() {
+        let dns = FakeDns::start();
+        dns.mx("mail.example", 20, "backup.example");
+        dns.mx("mail.example", 10, "mx.mail.example");
+        dns.mx("null.example", 0, ".");
+        dns.a("bare.example", [192, 0, 2, 7]);
+        dns.aaaa("six.example", "2001:db8::1".parse().expect("address"));
+        dns.txt("text.example", "no host here");
+        let resolver = resolver(&dns, TIMEOUT);
+        for (name, expected) in [
+            ("mail.example", hosts(&[(10, "mx.mail.example"), (20, "backup.example")])),
+            ("null.example", MxAnswer::Null),
+            ("bare.example", hosts(&[(0, "bare.example")])),
+            ("six.example", hosts(&[(0, "six.example")])),
+            ("text.example", MxAnswer::NoSuchDomain),
+            ("nowhere.example", MxAnswer::NoSuchDomain),
+        ] {
+            assert_eq!(resolver.mx(&domain(name)).await, Ok(expected), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_of_both_families_and_through_an_alias() {
+        let dns = FakeDns::start();
+        dns.aaaa("both.example", "2001:db8::1".parse().expect("address"));
+        dns.a("both.example", [192, 0, 2, 1]);
+        dns.a("both.example", [192, 0, 2, 2]);
+        dns.cname("alias.example", "both.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        for name in ["both.example", "BOTH.example.", "alias.example"] {
+            let found = resolver.addresses(name).await.expect("addresses");
+            assert_eq!(found.len(), 3, "{name}");
+            assert!(found[0].is_ipv4() && found[1].is_ipv4() && found[2].is_ipv6(), "{name}: {found:?}");
+        }
+        assert_eq!(resolver.addresses("192.0.2.9").await, Ok(vec![IpAddr::from([192, 0, 2, 9])]));
+        assert_eq!(resolver.addresses("nowhere.example").await, Err(DnsError::NotFound));
+        assert_eq!(resolver.addresses("not a name").await, Err(DnsError::NotFound));
+    }
+
+    #[tokio::test]
+    async fn long_texts_are_joined() {
+        let dns = FakeDns::start();
+        let key = format!("v=DKIM1; p={}", "k".repeat(400));
+        dns.txt("s1._domainkey.example", &key);
+        let resolver = resolver(&dns, TIMEOUT);
+        assert_eq!(resolver.txt("s1._domainkey.example").await, Ok(vec![key]));
+        assert_eq!(resolver.txt("s2._domainkey.example").await, Err(DnsError::NotFound));
+    }
+
+    #[tokio::test]
+    async fn a_failing_server_is_temporary_and_never_a_missing_domain() {
+        let dns = FakeDns::start();
+        dns.fails("broken.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        assert!(matches!(resolver.mx(&domain("broken.example")).await, Err(DnsError::Temporary(_))));
+        assert!(matches!(resolver.addresses("broken.example").await, Err(DnsError::Temporary(_))));
+        assert!(matches!(resolver.txt("broken.example").await, Err(DnsError::Temporary(_))));
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_is_temporary() {
+        let dns = FakeDns::start();
+        dns.silent("slow.example");
+        let resolver = resolver(&dns, Duration::from_millis(50));
+        assert!(matches!(resolver.mx(&domain("slow.example")).await, Err(DnsError::Temporary(_))));
+    }
+
+    #[tokio::test]
+    async fn answers_are_kept_for_their_time_to_live() {
+        let dns = FakeDns::start();
+        dns.mx("mail.example", 10, "mx.mail.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        for _ in 0..3 {
+            resolver.mx(&domain("mail.example")).await.expect("answer");
+        }
+        assert_eq!(dns.queries(), ["mail.example MX"]);
+    }
+
+    #[test]
+    fn equals_are_shuffled_and_preferences_kept() {
+        let entropy = SeededEntropy::new(3);
+        let answer = hosts(&[(5, "first.example"), (10, "a.example"), (10, "b.example"), (10, "c.example")]);
+        let mut second = HashSet::new();
+        for _ in 0..50 {
+            let MxAnswer::Hosts(list) = spread_equals(answer.clone(), &entropy) else { unreachable!() };
+            assert_eq!(list.iter().map(|host| host.preference).collect::<Vec<_>>(), [5, 10, 10, 10]);
+            second.insert(list[1].host.clone());
+        }
+        assert_eq!(second.len(), 3);
+    }
+}

@@ -1,0 +1,214 @@
+//! The one connector for outbound HTTP to addresses that customers choose.
+//!
+//! It never connects to an address that was not checked, never follows a redirect, never uses a proxy, and reads
+//! no more of an answer than it keeps. Names are resolved and *every* address is checked before one is connected
+//! to; there is no second resolution that could say something else.
+
+mod guard;
+mod target;
+
+pub use target::{InvalidNetwork, IpNetwork, MAX_URL_OCTETS, TargetRefused, address_allowed, check_url};
+
+use crate::resolver::Resolver;
+use crate::tls::client_config_with_roots;
+use bytes::Bytes;
+use guard::{Guard, GuardedDns};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Response};
+use rustls::pki_types::CertificateDer;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use target::Target;
+
+/// How much of an answer's body is read and kept; the rest is not waited for.
+pub const MAX_ANSWER_OCTETS: usize = 64 * 1_024;
+
+/// How long an unused connection is kept. Shorter than the five seconds after which common servers close it: a
+/// request written just then would fail though nothing is wrong.
+const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(4);
+
+/// Sends requests to webhook targets. Cheap to share behind an `Arc`; holds the connections to be reused.
+pub struct WebhookHttp {
+    guard: Arc<Guard>,
+    https: Client,
+    http: Client,
+}
+
+/// What a [`WebhookHttp`] may depend on besides the list of networks.
+#[derive(Default)]
+pub struct WebhookHttpOptions {
+    /// Networks that may be reached although they are not public, and over plain HTTP.
+    pub allow: Vec<IpNetwork>,
+    /// Authorities trusted besides the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Who resolves names; the machine's own way (hosts file included) when absent.
+    pub resolver: Option<Arc<dyn Resolver>>,
+}
+
+/// The answer of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status code.
+    pub status: u16,
+    /// The first [`MAX_ANSWER_OCTETS`] of the body.
+    pub body_prefix: Vec<u8>,
+    /// After how many seconds the target wants to be asked again (RFC 9110 §10.2.3).
+    pub retry_after: Option<u64>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFailure {
+    /// The target may not be contacted; nothing was sent.
+    #[error(transparent)]
+    Refused(#[from] TargetRefused),
+    /// A header cannot be sent; nothing was sent.
+    #[error("header {0:?} has a name or value that HTTP does not allow")]
+    Header(String),
+    /// The caller's deadline passed before the answer was complete. The target may have acted on the request.
+    #[error("no complete answer before the deadline")]
+    Deadline,
+    /// No connection could be made, or its certificate is not trusted; nothing was sent.
+    #[error("failed to connect: {0}")]
+    Connect(String),
+    /// The connection broke or the answer is not HTTP. The target may have acted on the request.
+    #[error("failed to get an answer: {0}")]
+    Broken(String),
+}
+
+impl WebhookHttp {
+    /// Reaches public addresses over HTTPS, and `allow` over HTTP too.
+    pub fn new(allow: Vec<IpNetwork>) -> Self {
+        Self::with_options(WebhookHttpOptions { allow, ..WebhookHttpOptions::default() })
+    }
+
+    /// As [`new`](Self::new), with other authorities or another resolver.
+    pub fn with_options(options: WebhookHttpOptions) -> Self {
+        let guard = Arc::new(Guard { allow: options.allow, resolver: options.resolver });
+        let client = |plain| client(&options.extra_roots, GuardedDns { guard: guard.clone(), plain });
+        Self { https: client(false), http: client(true), guard }
+    }
+
+    /// Posts `body`. `deadline` covers everything from resolving the name to the last octet of the answer.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        self.exchange(Method::POST, url, headers, Some(body), deadline).await
+    }
+
+    /// Gets `url`: the challenge handshake.
+    pub async fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        self.exchange(Method::GET, url, headers, None, deadline).await
+    }
+
+    /// Whether `url` may be contacted now: [`check_url`], and a look at every address its name has. A name that
+    /// cannot be resolved is refused.
+    pub async fn check_target(&self, url: &str) -> Result<(), TargetRefused> {
+        let target = Target::parse(url, &self.guard.allow)?;
+        match &target.name {
+            Some(name) => self.guard.resolve(name, target.plain).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<Bytes>,
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        // Checks addresses in text form too: for those the client does not ask its resolver.
+        let target = Target::parse(url, &self.guard.allow)?;
+        let client = if target.plain { &self.http } else { &self.https };
+        let mut request = client.request(method, target.url).headers(header_map(headers)?).timeout(deadline);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(failure)?;
+        read_answer(response).await
+    }
+}
+
+fn client(extra_roots: &[CertificateDer<'static>], dns: GuardedDns) -> Client {
+    let mut tls = client_config_with_roots(extra_roots);
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Client::builder()
+        .https_only(!dns.plain)
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(dns))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("postfleet/", env!("CARGO_PKG_VERSION")))
+        .pool_idle_timeout(IDLE_CONNECTION_KEPT)
+        .build()
+        .expect("the configuration is fixed and valid")
+}
+
+fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let invalid = || HttpFailure::Header((*name).to_owned());
+        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        map.append(field, HeaderValue::from_str(value).map_err(|_| invalid())?);
+    }
+    Ok(map)
+}
+
+async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers());
+    let mut body_prefix = Vec::new();
+    while body_prefix.len() < MAX_ANSWER_OCTETS {
+        let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
+        let room = MAX_ANSWER_OCTETS - body_prefix.len();
+        body_prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(HttpAnswer { status, body_prefix, retry_after })
+}
+
+/// Seconds, or a date (RFC 9110 §10.2.3): then the time from the answer's own date, so that a wrong clock on either
+/// side does not matter.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit()) {
+        return value.parse().ok();
+    }
+    let seconds = http_date(value)? - http_date(headers.get(DATE)?.to_str().ok()?)?;
+    Some(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// The form that servers must generate (RFC 9110 §5.6.7); the two obsolete ones are not worth a parser.
+fn http_date(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second())
+}
+
+fn failure(error: reqwest::Error) -> HttpFailure {
+    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<TargetRefused>()) {
+        return HttpFailure::Refused(refused.clone());
+    }
+    if error.is_timeout() {
+        return HttpFailure::Deadline;
+    }
+    let why = causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
+    if error.is_connect() { HttpFailure::Connect(why) } else { HttpFailure::Broken(why) }
+}
+
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+#[cfg(test)]
+mod tests;

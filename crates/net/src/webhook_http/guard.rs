@@ -1,0 +1,79 @@
+//! Resolves names for the HTTP client and lets through only addresses that may be connected to. It sits inside the
+//! client's connector, so that the address that was checked is the address that is used.
+
+use super::target::{IpNetwork, TargetRefused, judge_address};
+use crate::resolver::Resolver;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// What may be reached, and who resolves names.
+pub(super) struct Guard {
+    pub(super) allow: Vec<IpNetwork>,
+    pub(super) resolver: Option<Arc<dyn Resolver>>,
+}
+
+impl Guard {
+    /// The addresses of `name`, all of them checked. One bad address among good ones refuses the name: nobody
+    /// honest has such a mixture, and it is how a filter that looks at the first answer only is passed.
+    pub(super) async fn resolve(&self, name: &str, plain: bool) -> Result<Vec<IpAddr>, TargetRefused> {
+        if is_localhost(name) {
+            return self.localhost(plain);
+        }
+        let addresses = self.look_up(name).await?;
+        for address in &addresses {
+            judge_address(*address, plain, &self.allow)?;
+        }
+        match addresses.is_empty() {
+            true => Err(TargetRefused::Unresolvable("no address".to_owned())),
+            false => Ok(addresses),
+        }
+    }
+
+    /// `localhost` means loopback whatever a name server says (RFC 6761 §6.3); which of its two addresses may be
+    /// reached is up to the operator, who often allows one only.
+    fn localhost(&self, plain: bool) -> Result<Vec<IpAddr>, TargetRefused> {
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let judged = loopback.map(|address| judge_address(address, plain, &self.allow).map(|()| address));
+        let addresses: Vec<IpAddr> = judged.iter().flatten().copied().collect();
+        if addresses.is_empty() { judged.into_iter().collect() } else { Ok(addresses) }
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, TargetRefused> {
+        match &self.resolver {
+            Some(resolver) => resolver.addresses(name).await.map_err(unresolvable),
+            None => {
+                let found = tokio::net::lookup_host((name, 0)).await.map_err(unresolvable)?;
+                Ok(found.map(|address| address.ip()).collect())
+            }
+        }
+    }
+}
+
+/// The resolver of one HTTP client.
+pub(super) struct GuardedDns {
+    pub(super) guard: Arc<Guard>,
+    pub(super) plain: bool,
+}
+
+impl Resolve for GuardedDns {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (guard, plain) = (self.guard.clone(), self.plain);
+        Box::pin(async move {
+            let addresses = guard.resolve(name.as_str(), plain).await?;
+            // Port 0 lets the client put in the one of the URL.
+            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+/// Whether a name is loopback by definition (RFC 6761 §6.3).
+pub(super) fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn unresolvable(error: impl ToString) -> TargetRefused {
+    TargetRefused::Unresolvable(error.to_string())
+}

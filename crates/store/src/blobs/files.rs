@@ -1,0 +1,87 @@
+//! Large bodies as files, through `object_store` with syncing on: `ab/abcdef….zst`.
+
+use crate::error::StoreError;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+const SUFFIX: &str = ".zst";
+
+#[derive(Debug)]
+pub(super) struct Files {
+    store: LocalFileSystem,
+}
+
+impl Files {
+    pub(super) fn open(folder: PathBuf) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(&folder).map_err(|error| fault("create the blob folder", &error))?;
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| fault("open the blob folder", &error))?;
+        Ok(Self { store: store.with_fsync(true) })
+    }
+
+    /// Writes a file. When it returns, the file and the folders that name it are on stable storage. An equal file is
+    /// written again, which makes it young: the janitor must not take it from under the row that is about to name it.
+    pub(super) async fn put(&self, hash: &[u8; 32], packed: Vec<u8>) -> Result<(), StoreError> {
+        match self.store.put(&path(hash), PutPayload::from(packed)).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_full(&error) => Err(StoreError::Full),
+            Err(error) => Err(StoreError::Unreachable(format!("failed to write a body: {error}"))),
+        }
+    }
+
+    pub(super) async fn get(&self, hash: &[u8; 32]) -> Result<Vec<u8>, StoreError> {
+        let read = async { self.store.get(&path(hash)).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(object_store::Error::NotFound { .. }) => Err(StoreError::Damaged(hex::encode(hash))),
+            Err(error) => Err(fault("read a body", &error)),
+        }
+    }
+
+    /// Hashes of the files last written more than `age` ago.
+    pub(super) async fn older_than(&self, age: Duration) -> Result<Vec<[u8; 32]>, StoreError> {
+        let files: Vec<_> =
+            self.store.list(None).try_collect().await.map_err(|error| fault("list the bodies", &error))?;
+        let old = files
+            .into_iter()
+            .filter(|file| SystemTime::from(file.last_modified).elapsed().is_ok_and(|elapsed| elapsed >= age));
+        Ok(old.filter_map(|file| hash_of(&file.location)).collect())
+    }
+
+    pub(super) async fn remove(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        match self.store.delete(&path(hash)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(fault("remove a body", &error)),
+        }
+    }
+}
+
+fn path(hash: &[u8; 32]) -> Path {
+    let name = hex::encode(hash);
+    Path::from(format!("{}/{name}{SUFFIX}", &name[..2]))
+}
+
+fn hash_of(path: &Path) -> Option<[u8; 32]> {
+    let name = path.filename()?.strip_suffix(SUFFIX)?;
+    hex::decode(name).ok()?.try_into().ok()
+}
+
+/// Whether the cause behind an error is ENOSPC or EDQUOT.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(io, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn fault(doing: &str, error: &dyn std::error::Error) -> StoreError {
+    StoreError::Fault(format!("failed to {doing}: {error}"))
+}

@@ -1,0 +1,245 @@
+//! One connection to either engine, with one way of asking it something.
+//!
+//! A statement is a static text with `$1` placeholders and, where the engines differ, a fragment in braces (see
+//! `dialect`). Values are of five kinds: integer, text, bytes, UUID, null. On SQLite no call here ever suspends, so
+//! that its writer thread can run the same code without a runtime.
+
+pub mod dialect;
+pub mod postgres;
+pub mod sqlite;
+
+use uuid::Uuid;
+
+/// A value bound to a placeholder.
+#[derive(Clone, Copy, Debug)]
+pub enum Param<'a> {
+    /// SQL null.
+    Null,
+    /// A 64-bit integer: counts, flags (0 or 1), microseconds.
+    Int(i64),
+    /// Text, JSON among it.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// An id: 16 bytes in SQLite, `uuid` in PostgreSQL.
+    Uuid(Uuid),
+}
+
+impl From<i64> for Param<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<bool> for Param<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+impl<'a> From<&'a str> for Param<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+impl<'a> From<&'a String> for Param<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(value)
+    }
+}
+impl<'a> From<&'a [u8]> for Param<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+impl From<Uuid> for Param<'_> {
+    fn from(value: Uuid) -> Self {
+        Self::Uuid(value)
+    }
+}
+impl<'a, T: Into<Param<'a>>> From<Option<T>> for Param<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Builds the parameter list of a statement: `params![id.uuid(), now, "text"]`.
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { &[$($crate::db::Param::from($value)),*] };
+}
+
+/// One row of an answer. Columns are read by position; asking for the wrong kind is a bug in the statement and
+/// reported as [`DbError::Shape`].
+pub enum Row {
+    /// Values copied out of SQLite.
+    Sqlite(Vec<rusqlite::types::Value>),
+    /// PostgreSQL's own row.
+    Postgres(tokio_postgres::Row),
+}
+
+impl Row {
+    /// An integer column that may be null.
+    pub fn opt_int(&self, column: usize) -> Result<Option<i64>, DbError> {
+        match self {
+            Self::Sqlite(values) => match &values[column] {
+                rusqlite::types::Value::Null => Ok(None),
+                rusqlite::types::Value::Integer(value) => Ok(Some(*value)),
+                _ => Err(DbError::Shape(column)),
+            },
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
+    /// A text column that may be null.
+    pub fn opt_text(&self, column: usize) -> Result<Option<String>, DbError> {
+        match self {
+            Self::Sqlite(values) => match &values[column] {
+                rusqlite::types::Value::Null => Ok(None),
+                rusqlite::types::Value::Text(value) => Ok(Some(value.clone())),
+                _ => Err(DbError::Shape(column)),
+            },
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
+    /// A bytes column that may be null.
+    pub fn opt_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, DbError> {
+        match self {
+            Self::Sqlite(values) => match &values[column] {
+                rusqlite::types::Value::Null => Ok(None),
+                rusqlite::types::Value::Blob(value) => Ok(Some(value.clone())),
+                _ => Err(DbError::Shape(column)),
+            },
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
+    /// An id column that may be null.
+    pub fn opt_uuid(&self, column: usize) -> Result<Option<Uuid>, DbError> {
+        match self {
+            Self::Sqlite(values) => match &values[column] {
+                rusqlite::types::Value::Null => Ok(None),
+                rusqlite::types::Value::Blob(value) => {
+                    Uuid::from_slice(value).map(Some).map_err(|_| DbError::Shape(column))
+                }
+                _ => Err(DbError::Shape(column)),
+            },
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
+    /// An integer column.
+    pub fn int(&self, column: usize) -> Result<i64, DbError> {
+        self.opt_int(column)?.ok_or(DbError::Shape(column))
+    }
+    /// An integer column that counts something.
+    pub fn count(&self, column: usize) -> Result<u64, DbError> {
+        u64::try_from(self.int(column)?).map_err(|_| DbError::Shape(column))
+    }
+    /// A 0-or-1 column.
+    pub fn flag(&self, column: usize) -> Result<bool, DbError> {
+        Ok(self.int(column)? != 0)
+    }
+    /// A text column.
+    pub fn text(&self, column: usize) -> Result<String, DbError> {
+        self.opt_text(column)?.ok_or(DbError::Shape(column))
+    }
+    /// A bytes column.
+    pub fn bytes(&self, column: usize) -> Result<Vec<u8>, DbError> {
+        self.opt_bytes(column)?.ok_or(DbError::Shape(column))
+    }
+    /// An id column.
+    pub fn uuid(&self, column: usize) -> Result<Uuid, DbError> {
+        self.opt_uuid(column)?.ok_or(DbError::Shape(column))
+    }
+}
+
+/// What an engine may answer instead of rows.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// There is no room for more (ENOSPC, SQLITE_FULL, SQLSTATE 53100). Nothing was changed.
+    #[error("the disk is full")]
+    Full,
+    /// A write or its sync failed: what is on disk is unknown, so nothing more may be accepted.
+    #[error("writing to stable storage failed: {0}")]
+    Write(String),
+    /// A unique or foreign key was violated.
+    #[error("constraint violated: {0}")]
+    Constraint(String),
+    /// Two transactions got in each other's way; running it again is right (SQLSTATE 40001, 40P01).
+    #[error("serialization failure: {0}")]
+    Serialization(String),
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// The statement is wrong.
+    #[error("statement failed: {0}")]
+    Statement(String),
+    /// A column is not of the kind that the code expects.
+    #[error("column {0} has an unexpected kind")]
+    Shape(usize),
+    /// What is stored does not parse as what the code expects; names the thing.
+    #[error("stored {0} is malformed")]
+    Malformed(&'static str),
+}
+
+/// A connection to one of the engines.
+pub enum Db {
+    /// Embedded.
+    Sqlite(sqlite::Sqlite),
+    /// Scale-out.
+    Postgres(postgres::Postgres),
+}
+
+impl Db {
+    /// Runs a statement that answers rows.
+    pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Sqlite(db) => db.query(sql, params),
+            Self::Postgres(db) => db.query(sql, params).await,
+        }
+    }
+
+    /// Runs a statement that answers at most one row; more are dropped.
+    pub async fn query_one(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement for its effect; answers how many rows it changed.
+    pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {
+        match self {
+            Self::Sqlite(db) => db.execute(sql, params),
+            Self::Postgres(db) => db.execute(sql, params).await,
+        }
+    }
+
+    /// Runs several statements without parameters, such as a migration, after dialect substitution.
+    pub async fn script(&mut self, sql: &str) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(db) => db.script(sql),
+            Self::Postgres(db) => db.script(sql).await,
+        }
+    }
+
+    /// Starts a write transaction.
+    pub async fn begin(&mut self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(db) => db.script("BEGIN IMMEDIATE"),
+            Self::Postgres(db) => db.script("BEGIN").await,
+        }
+    }
+
+    /// Commits. When it returns, everything is on stable storage.
+    pub async fn commit(&mut self) -> Result<(), DbError> {
+        self.script("COMMIT").await
+    }
+
+    /// Takes everything back since [`Db::begin`].
+    pub async fn rollback(&mut self) -> Result<(), DbError> {
+        match self {
+            // SQLite has already rolled back after some errors; that is not a failure.
+            Self::Sqlite(db) if db.is_autocommit() => Ok(()),
+            Self::Sqlite(db) => db.script("ROLLBACK"),
+            Self::Postgres(db) => db.script("ROLLBACK").await,
+        }
+    }
+}

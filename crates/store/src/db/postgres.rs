@@ -1,0 +1,99 @@
+//! PostgreSQL through tokio-postgres: the scale-out engine.
+
+use super::{DbError, Param, Row, dialect};
+use bytes::BytesMut;
+use std::collections::HashMap;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, NoTls, Statement};
+
+/// One PostgreSQL connection with its prepared statements.
+pub struct Postgres {
+    client: Client,
+    prepared: HashMap<(usize, usize), Statement>,
+}
+
+impl Postgres {
+    /// Connects by URL. The connection's driver runs until the connection is dropped.
+    pub async fn connect(url: &str) -> Result<Self, DbError> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(db_error)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "database connection ended");
+            }
+        });
+        let mut postgres = Self { client, prepared: HashMap::new() };
+        // An operator may have relaxed it in the server's configuration; an acknowledgement relies on it.
+        postgres.script("SET synchronous_commit = on").await?;
+        Ok(postgres)
+    }
+
+    /// Whether the connection has broken.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(super) async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
+        let statement = self.prepare(sql).await?;
+        let rows = self.client.query(&statement, &refs(params)).await.map_err(db_error)?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    pub(super) async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {
+        let statement = self.prepare(sql).await?;
+        self.client.execute(&statement, &refs(params)).await.map_err(db_error)
+    }
+
+    pub(super) async fn script(&mut self, sql: &str) -> Result<(), DbError> {
+        self.client.batch_execute(&dialect::postgres(sql)).await.map_err(db_error)
+    }
+
+    async fn prepare(&mut self, sql: &'static str) -> Result<Statement, DbError> {
+        let key = (sql.as_ptr() as usize, sql.len());
+        if let Some(statement) = self.prepared.get(&key) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(&dialect::postgres(sql)).await.map_err(db_error)?;
+        self.prepared.insert(key, statement.clone());
+        Ok(statement)
+    }
+}
+
+fn refs<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Param::Null => Ok(IsNull::Yes),
+            Param::Int(value) if *ty == Type::INT4 => i32::try_from(*value)?.to_sql(ty, out),
+            Param::Int(value) => value.to_sql(ty, out),
+            Param::Text(value) => value.to_sql(ty, out),
+            Param::Bytes(value) => value.to_sql(ty, out),
+            Param::Uuid(value) => value.to_sql(ty, out),
+        }
+    }
+
+    // The server has told the types of the placeholders; a value that does not fit is refused by it.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn db_error(error: tokio_postgres::Error) -> DbError {
+    let Some(answer) = error.as_db_error() else {
+        return DbError::Lost(error.to_string());
+    };
+    let text = format!("{} ({})", answer.message(), answer.code().code());
+    match answer.code() {
+        &SqlState::DISK_FULL => DbError::Full,
+        &SqlState::IO_ERROR => DbError::Write(text),
+        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => DbError::Serialization(text),
+        &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::CANNOT_CONNECT_NOW => DbError::Lost(text),
+        code if code.code().starts_with("23") => DbError::Constraint(text),
+        _ => DbError::Statement(text),
+    }
+}

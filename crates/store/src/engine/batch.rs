@@ -1,0 +1,161 @@
+//! One batch: commands that share a transaction and a flush.
+
+use super::{Command, Counters, Tx};
+use crate::db::DbError;
+use crate::error::StoreError;
+use crate::events;
+use crate::wake::{Hints, Wake};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+
+/// Commands of one batch at most.
+pub(super) const BATCH_MAX: usize = 512;
+
+/// How often a batch is run again after it got in the way of another node's.
+const SERIALIZATION_RETRIES: usize = 10;
+
+/// What every writer needs besides its connection.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) wake: Arc<Wake>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// A command waiting for its batch, with its type forgotten.
+pub(super) trait Job: Send {
+    /// Runs the command and remembers its outcome for [`Job::answer`].
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), DbError>>;
+    /// Tells the caller: the remembered outcome, or why there is none.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A command and the way back to its caller.
+pub(super) struct Pending<C: Command> {
+    command: C,
+    outcome: Option<C::Outcome>,
+    reply: oneshot::Sender<Result<C::Outcome, StoreError>>,
+}
+
+impl<C: Command> Pending<C> {
+    pub(super) fn new(command: C, reply: oneshot::Sender<Result<C::Outcome, StoreError>>) -> Self {
+        Self { command, outcome: None, reply }
+    }
+}
+
+impl<C: Command> Job for Pending<C> {
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), DbError>> {
+        Box::pin(async move {
+            self.outcome = None;
+            self.outcome = Some(self.command.run(tx).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let missing = || StoreError::Fault("command was committed without an outcome".into());
+        let Self { outcome, reply, .. } = *self;
+        // The caller may have gone away; what it asked for is done all the same.
+        drop(reply.send(committed.and_then(|()| outcome.ok_or_else(missing))));
+    }
+}
+
+/// Runs a batch to its commit and answers every command. An error is one that the connection does not survive; all
+/// callers have been answered then, too.
+pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Context) -> Result<(), DbError> {
+    let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
+    let mut ended = straight_through(tx, &mut jobs).await;
+    for _ in 0..SERIALIZATION_RETRIES {
+        if !matches!(ended, Err(DbError::Serialization(_))) {
+            break;
+        }
+        ended = straight_through(tx, &mut jobs).await;
+    }
+    if matches!(ended, Err(DbError::Constraint(_) | DbError::Statement(_) | DbError::Shape(_) | DbError::Malformed(_)))
+    {
+        context.counters.reruns.fetch_add(1, Ordering::Relaxed);
+        ended = one_by_one(tx, &mut jobs, &mut failed).await;
+    }
+    let hints = std::mem::take(&mut tx.hints);
+    if ended.is_ok() {
+        context.counters.batches.fetch_add(1, Ordering::Relaxed);
+        context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+    }
+    let shared = ended.as_ref().err().map(shared_error);
+    for (job, own) in jobs.into_iter().zip(failed) {
+        job.answer(match own.or_else(|| shared.clone()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        });
+    }
+    if ended.is_ok() {
+        context.wake.give(hints);
+    }
+    ended
+}
+
+fn shared_error(error: &DbError) -> StoreError {
+    match error {
+        DbError::Full => StoreError::Full,
+        DbError::Write(cause) => StoreError::Stopped(cause.clone()),
+        DbError::Lost(cause) | DbError::Serialization(cause) => StoreError::Unreachable(cause.clone()),
+        other => StoreError::Fault(other.to_string()),
+    }
+}
+
+async fn straight_through(tx: &mut Tx, jobs: &mut [Box<dyn Job>]) -> Result<(), DbError> {
+    begin(tx).await?;
+    for job in jobs.iter_mut() {
+        if let Err(error) = job.run(tx).await {
+            return take_back(tx, error).await;
+        }
+    }
+    commit(tx).await
+}
+
+/// The second run: a savepoint around each command, so that those which fail disturb no other.
+async fn one_by_one(tx: &mut Tx, jobs: &mut [Box<dyn Job>], failed: &mut [Option<StoreError>]) -> Result<(), DbError> {
+    begin(tx).await?;
+    for (job, failure) in jobs.iter_mut().zip(failed) {
+        let (events, hints) = (tx.events.len(), tx.hints);
+        tx.db.script("SAVEPOINT command").await?;
+        match job.run(tx).await {
+            Ok(()) => tx.db.script("RELEASE SAVEPOINT command").await?,
+            Err(error @ (DbError::Full | DbError::Write(_) | DbError::Lost(_) | DbError::Serialization(_))) => {
+                return take_back(tx, error).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "command failed");
+                *failure = Some(error.into());
+                tx.events.truncate(events);
+                tx.hints = hints;
+                tx.db.script("ROLLBACK TO SAVEPOINT command; RELEASE SAVEPOINT command").await?;
+            }
+        }
+    }
+    commit(tx).await
+}
+
+async fn begin(tx: &mut Tx) -> Result<(), DbError> {
+    tx.events.clear();
+    tx.hints = Hints::default();
+    tx.db.begin().await
+}
+
+async fn commit(tx: &mut Tx) -> Result<(), DbError> {
+    let ended = async {
+        let events = std::mem::take(&mut tx.events);
+        events::append(&mut tx.db, &events).await?;
+        tx.db.commit().await
+    };
+    match ended.await {
+        Ok(()) => Ok(()),
+        Err(error) => take_back(tx, error).await,
+    }
+}
+
+async fn take_back(tx: &mut Tx, error: DbError) -> Result<(), DbError> {
+    tx.db.rollback().await?;
+    Err(error)
+}

@@ -1,0 +1,194 @@
+//! Runs commands in batches and hands out readers.
+//!
+//! A batch is one transaction. The engine first runs all of its commands straight through; should one of them fail,
+//! it takes the batch back and runs it again with a savepoint around each command, so that the failing one alone is
+//! undone. Failing is rare (a refusal is an outcome, not a failure), so the common way pays for no savepoints.
+
+mod batch;
+mod postgres;
+mod reader;
+mod sqlite;
+
+use crate::blobs::Blobs;
+use crate::db::{Db, DbError, Param, Row};
+use crate::error::StoreError;
+use crate::events::NewEvent;
+use crate::migrate;
+use crate::wake::{Hints, Wake};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+pub use reader::Reader;
+
+/// Commands that may wait for the engine; more wait before the door.
+const WAITING_MAX: usize = 4_096;
+
+/// An atomic, conditional change as a plain value. It is judged and carried out inside the batch's transaction, and
+/// may be run more than once before its batch commits: it must change nothing but the database.
+pub trait Command: Send + 'static {
+    /// What came of it. A refusal is an outcome.
+    type Outcome: Send + 'static;
+    /// Reads what it needs, decides with a pure function of `core`, writes what follows.
+    fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Outcome, DbError>> + Send;
+}
+
+/// The batch's transaction, as a command sees it.
+pub struct Tx {
+    db: Db,
+    events: Vec<NewEvent>,
+    hints: Hints,
+}
+
+impl Tx {
+    /// Runs a statement that answers rows.
+    pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
+        self.db.query(sql, params).await
+    }
+    /// Runs a statement that answers at most one row.
+    pub async fn query_one(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
+        self.db.query_one(sql, params).await
+    }
+    /// Runs a statement for its effect.
+    pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {
+        self.db.execute(sql, params).await
+    }
+    /// Adds an event to the log. It gets its position when the batch ends, so that positions appear in order.
+    pub fn announce(&mut self, event: NewEvent) {
+        self.events.push(event);
+        self.hints.events = true;
+    }
+    /// Asks that the delivery role look at the queue after the commit.
+    pub fn wake_queue(&mut self) {
+        self.hints.queue = true;
+    }
+    /// Asks that the readers of events look after the commit.
+    pub fn wake_events(&mut self) {
+        self.hints.events = true;
+    }
+}
+
+/// Where the truth is kept.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A SQLite file. Its folder is locked by this process.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL, and how many connections write.
+    Postgres {
+        /// `postgres://user@host:port/database`
+        url: String,
+        /// Connections that run batches.
+        writers: usize,
+    },
+}
+
+impl Location {
+    /// Reads `sqlite:<path>` or `postgres://…`.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres { url: url.to_owned(), writers: 4 });
+        }
+        Err(StoreError::Fault(format!("storage.url must start with \"sqlite:\" or \"postgres://\", not {url:?}")))
+    }
+}
+
+/// The store: runs commands, hands out readers, keeps bodies.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jobs: Vec<mpsc::Sender<Box<dyn batch::Job>>>,
+    readers: reader::Readers,
+    blobs: Blobs,
+    wake: Arc<Wake>,
+    counters: Arc<Counters>,
+}
+
+/// What the engine has done since it was opened.
+#[derive(Debug, Default)]
+pub struct Counters {
+    commands: AtomicU64,
+    batches: AtomicU64,
+    reruns: AtomicU64,
+}
+
+impl Counters {
+    /// Commands committed.
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
+    }
+    /// Transactions committed: each is one flush to stable storage.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+    /// Batches that were run a second time because a command in them failed.
+    pub fn reruns(&self) -> u64 {
+        self.reruns.load(Ordering::Relaxed)
+    }
+}
+
+impl Store {
+    /// Opens (and migrates) the database and starts its writers. Bodies above the inline limit go below `blob_folder`.
+    pub async fn open(location: Location, blob_folder: PathBuf) -> Result<Self, StoreError> {
+        let wake = Arc::new(Wake::default());
+        let counters = Arc::new(Counters::default());
+        let context = batch::Context { wake: wake.clone(), counters: counters.clone() };
+        let blobs = Blobs::open(blob_folder)?;
+        let (jobs, readers) = match location {
+            Location::Sqlite(path) => {
+                let mut db = Db::Sqlite(crate::db::sqlite::Sqlite::open_writer(&path)?);
+                migrate::run(&mut db).await?;
+                (vec![sqlite::start(db, context)?], reader::Readers::sqlite(path))
+            }
+            Location::Postgres { url, writers } => {
+                let mut db = Db::Postgres(crate::db::postgres::Postgres::connect(&url).await?);
+                migrate::run(&mut db).await?;
+                let jobs = (0..writers.max(1)).map(|_| postgres::start(url.clone(), context.clone())).collect();
+                (jobs, reader::Readers::postgres(url))
+            }
+        };
+        Ok(Self { inner: Arc::new(Inner { jobs, readers, blobs, wake, counters }) })
+    }
+
+    /// Runs a command. Its outcome comes back after the commit.
+    pub async fn run<C: Command>(&self, command: C) -> Result<C::Outcome, StoreError> {
+        self.run_near(0, command).await
+    }
+
+    /// As [`Store::run`], for commands that belong to one mailbox: on PostgreSQL those with the same `shard` use the
+    /// same connection and so never wait for each other's locks.
+    pub async fn run_near<C: Command>(&self, shard: u64, command: C) -> Result<C::Outcome, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        let jobs = &self.inner.jobs;
+        let queue = &jobs[(shard % jobs.len() as u64) as usize];
+        let stopped = || StoreError::Stopped("the writer has ended".into());
+        queue.send(Box::new(batch::Pending::new(command, reply))).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    /// A connection for reading. It sees everything that was committed before.
+    pub async fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.inner.readers.take().await
+    }
+
+    /// The bodies of messages.
+    pub fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    /// The hints given after commits.
+    pub fn wake(&self) -> &Wake {
+        &self.inner.wake
+    }
+
+    /// What the engine has done.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+}

@@ -1,0 +1,87 @@
+//! Connections that read, beside the writers.
+
+use crate::db::postgres::Postgres;
+use crate::db::sqlite::Sqlite;
+use crate::db::{Db, DbError, Param, Row};
+use crate::error::StoreError;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Reading connections open at once; more readers wait.
+const READERS_MAX: usize = 16;
+
+/// A pool of reading connections.
+pub(super) struct Readers {
+    origin: Origin,
+    idle: Mutex<Vec<Db>>,
+    permits: Semaphore,
+}
+
+enum Origin {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Readers {
+    pub(super) fn sqlite(path: PathBuf) -> Self {
+        Self::new(Origin::Sqlite(path))
+    }
+
+    pub(super) fn postgres(url: String) -> Self {
+        Self::new(Origin::Postgres(url))
+    }
+
+    fn new(origin: Origin) -> Self {
+        Self { origin, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
+    }
+
+    pub(super) async fn take(&self) -> Result<Reader<'_>, StoreError> {
+        let permit = self.permits.acquire().await.map_err(|_| StoreError::Stopped("readers are closed".into()))?;
+        let idle = self.idle.lock().pop();
+        let db = match idle {
+            Some(Db::Postgres(connection)) if connection.is_closed() => self.open().await?,
+            Some(db) => db,
+            None => self.open().await?,
+        };
+        Ok(Reader { db: Some(db), home: &self.idle, _permit: permit })
+    }
+
+    async fn open(&self) -> Result<Db, DbError> {
+        match &self.origin {
+            Origin::Sqlite(path) => Ok(Db::Sqlite(Sqlite::open_reader(path)?)),
+            Origin::Postgres(url) => Ok(Db::Postgres(Postgres::connect(url).await?)),
+        }
+    }
+}
+
+/// A reading connection, given back when dropped. On SQLite its reads run in place: they take microseconds, far less
+/// than the way to another thread and back.
+pub struct Reader<'a> {
+    db: Option<Db>,
+    home: &'a Mutex<Vec<Db>>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Reader<'_> {
+    /// Runs a statement that answers rows.
+    pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        match &mut self.db {
+            Some(db) => Ok(db.query(sql, params).await?),
+            None => Err(StoreError::Fault("reader has no connection".into())),
+        }
+    }
+
+    /// Runs a statement that answers at most one row.
+    pub async fn query_one(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>, StoreError> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(db) = self.db.take() {
+            self.home.lock().push(db);
+        }
+    }
+}

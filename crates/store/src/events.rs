@@ -1,0 +1,149 @@
+//! The event log: what happened, in the order in which it became true. Webhooks and other readers keep a position.
+
+use crate::db::{Db, DbError, Row};
+use crate::engine::{Command, Reader, Tx};
+use crate::error::StoreError;
+use crate::params;
+use postfleet_core::UnixMicros;
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
+
+/// An event about to be logged, in the transaction of the change that it reports.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Stable over every repetition of its delivery: what receivers de-duplicate by.
+    pub id: EventId,
+    /// Whose event.
+    pub application_id: ApplicationId,
+    /// Which mailbox it is about.
+    pub grant_id: GrantId,
+    /// Its number among the events of that mailbox, from 1, without gaps.
+    pub grant_sequence: u64,
+    /// What happened.
+    pub trigger: Trigger,
+    /// The message it is about, to be shown as it is when the event is delivered.
+    pub message_id: Option<MessageId>,
+    /// Facts that are nowhere else, as a JSON object.
+    pub data: String,
+    /// When.
+    pub at: UnixMicros,
+}
+
+/// A logged event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its place in the log.
+    pub position: i64,
+    /// What was logged.
+    pub event: NewEvent,
+}
+
+/// Appends a batch's events. Taking the positions locks the head of the log until the commit, so that a reader never
+/// sees a position before all smaller ones.
+pub(crate) async fn append(db: &mut Db, events: &[NewEvent]) -> Result<(), DbError> {
+    const TAKE: &str = "UPDATE event_head SET position = position + $1 WHERE one = 1 RETURNING position";
+    const INSERT: &str = "INSERT INTO events \
+        (position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    if events.is_empty() {
+        return Ok(());
+    }
+    let count = events.len() as i64;
+    let head = db.query_one(TAKE, params![count]).await?.ok_or(DbError::Malformed("event head"))?.int(0)?;
+    for (position, event) in (head - count + 1..).zip(events) {
+        let values = params![
+            position,
+            event.id.uuid(),
+            event.application_id.uuid(),
+            event.grant_id.uuid(),
+            event.grant_sequence as i64,
+            event.trigger.name(),
+            event.message_id.map(|id| id.uuid()),
+            &event.data,
+            event.at.as_micros()
+        ];
+        db.execute(INSERT, values).await?;
+    }
+    Ok(())
+}
+
+/// The next number in a mailbox's sequence of events; also the lock on the mailbox. `None` when it is gone.
+pub(crate) async fn next_sequence(tx: &mut Tx, grant: GrantId, octets: i64) -> Result<Option<u64>, DbError> {
+    const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + 1, \
+        storage_octets = storage_octets + $2 WHERE grant_id = $1 RETURNING event_sequence";
+    let row = tx.query_one(TAKE, params![grant.uuid(), octets]).await?;
+    row.map(|row| row.count(0)).transpose()
+}
+
+pub(crate) const AFTER: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
+    data, created_at FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+pub(crate) const AT: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
+    data, created_at FROM events WHERE position = $1";
+
+/// Events after `position`, oldest first.
+pub async fn after(reader: &mut Reader<'_>, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(AFTER, params![position, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// The event at `position`, if it has not been pruned.
+pub async fn at(reader: &mut Reader<'_>, position: i64) -> Result<Option<Event>, StoreError> {
+    Ok(reader.query_one(AT, params![position]).await?.as_ref().map(read).transpose()?)
+}
+
+/// The position of the newest event.
+pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
+    const HEAD: &str = "SELECT position FROM event_head WHERE one = 1";
+    let row = reader.query_one(HEAD, params![]).await?;
+    Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
+}
+
+fn read(row: &Row) -> Result<Event, DbError> {
+    let name = row.text(5)?;
+    let trigger = Trigger::ALL.iter().copied().find(|trigger| trigger.name() == name);
+    let event = NewEvent {
+        id: EventId::from_uuid(row.uuid(1)?),
+        application_id: ApplicationId::from_uuid(row.uuid(2)?),
+        grant_id: GrantId::from_uuid(row.uuid(3)?),
+        grant_sequence: row.count(4)?,
+        trigger: trigger.ok_or(DbError::Malformed("event name"))?,
+        message_id: row.opt_uuid(6)?.map(MessageId::from_uuid),
+        data: row.text(7)?,
+        at: UnixMicros::from_micros(row.int(8)?),
+    };
+    Ok(Event { position: row.int(0)?, event })
+}
+
+/// Removes events older than `before` that every webhook has passed, at most `limit` of them.
+#[derive(Debug)]
+pub struct PruneEvents {
+    /// Older ones go.
+    pub before: UnixMicros,
+    /// How many at once.
+    pub limit: usize,
+}
+
+impl Command for PruneEvents {
+    type Outcome = u64;
+
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        const OLDEST: &str = "SELECT position, created_at FROM events ORDER BY position LIMIT $1";
+        const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
+        const PARKED: &str = "SELECT min(position) FROM webhook_parked";
+        const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
+        let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
+        let parked = tx.query_one(PARKED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
+        let limit = passed.unwrap_or(i64::MAX).min(parked.map_or(i64::MAX, |position| position - 1));
+        let mut last = None;
+        for row in tx.query(OLDEST, params![self.limit as i64]).await? {
+            if row.int(0)? > limit || row.int(1)? >= self.before.as_micros() {
+                break;
+            }
+            last = Some(row.int(0)?);
+        }
+        match last {
+            Some(position) => tx.execute(REMOVE, params![position]).await,
+            None => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Messages: filing them into mailboxes, and reading them back.
+
+use crate::blobs::{self, PreparedBlob, StoredBlob};
+use crate::db::{DbError, Row};
+use crate::engine::{Command, Reader, Tx};
+use crate::error::StoreError;
+use crate::events::{self, NewEvent};
+use crate::folders;
+use crate::params;
+use crate::threads::{self, ThreadHints};
+use postfleet_core::UnixMicros;
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+
+/// What one message has in common in every mailbox that it is filed into.
+#[derive(Clone, Debug)]
+pub struct MessageFacts {
+    /// When the server took it.
+    pub date: UnixMicros,
+    /// Whether the mailbox sent it.
+    pub outgoing: bool,
+    /// The folder it goes into.
+    pub folder: &'static str,
+    /// Whether it starts unread.
+    pub unread: bool,
+    /// Octets of its raw form.
+    pub octets: u64,
+    /// What lists show of it, as JSON: see `postfleet-mailbox`.
+    pub summary: String,
+    /// What its thread is found by.
+    pub thread: ThreadHints,
+}
+
+/// One mailbox's copy of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct MailboxCopy {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// Whose it is.
+    pub application_id: ApplicationId,
+    /// The id of the copy.
+    pub message_id: MessageId,
+    /// The id of its thread, if it starts one.
+    pub new_thread_id: ThreadId,
+    /// The id of the event that announces it.
+    pub event_id: EventId,
+}
+
+/// Files a received message into the mailboxes of its recipients, all or none.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    /// The message, shared by all copies.
+    pub blob: PreparedBlob,
+    /// What it is.
+    pub facts: MessageFacts,
+    /// One for each recipient; a mailbox appears once.
+    pub copies: Vec<MailboxCopy>,
+}
+
+impl Command for Deliver {
+    /// The copies that were filed; the others' mailboxes were removed since their recipients were admitted.
+    type Outcome = Vec<MessageId>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<MessageId>, DbError> {
+        let mut filed = Vec::with_capacity(self.copies.len());
+        for copy in &self.copies {
+            if file(tx, self.blob.id(), &self.facts, copy, None).await?.is_some() {
+                filed.push(copy.message_id);
+            }
+        }
+        if !filed.is_empty() {
+            blobs::insert(tx, &self.blob, filed.len()).await?;
+        }
+        Ok(filed)
+    }
+}
+
+/// Files one copy: counters, message, thread, listings and the event, in the caller's transaction. `thread` overrules
+/// what the hints would find. Answers the thread, or `None` when the mailbox is gone.
+pub(crate) async fn file(
+    tx: &mut Tx,
+    blob_id: BlobId,
+    facts: &MessageFacts,
+    copy: &MailboxCopy,
+    thread: Option<ThreadId>,
+) -> Result<Option<ThreadId>, DbError> {
+    let Some(sequence) = events::next_sequence(tx, copy.grant_id, facts.octets as i64).await? else {
+        return Ok(None);
+    };
+    let thread_id = threads::join(tx, copy, facts, thread).await?;
+    insert(tx, blob_id, facts, copy, thread_id).await?;
+    list(tx, copy.grant_id, copy.message_id, facts.date, facts.folder).await?;
+    folders::count(tx, copy.grant_id, facts.folder, 1, i64::from(facts.unread)).await?;
+    tx.announce(NewEvent {
+        id: copy.event_id,
+        application_id: copy.application_id,
+        grant_id: copy.grant_id,
+        grant_sequence: sequence,
+        trigger: Trigger::MessageCreated,
+        message_id: Some(copy.message_id),
+        data: "{}".into(),
+        at: facts.date,
+    });
+    Ok(Some(thread_id))
+}
+
+async fn insert(
+    tx: &mut Tx,
+    blob_id: BlobId,
+    facts: &MessageFacts,
+    copy: &MailboxCopy,
+    thread_id: ThreadId,
+) -> Result<(), DbError> {
+    const INSERT: &str = "INSERT INTO messages \
+        (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10)";
+    let folders = format!("[\"{}\"]", facts.folder);
+    let values = params![
+        copy.message_id.uuid(),
+        copy.grant_id.uuid(),
+        thread_id.uuid(),
+        blob_id.uuid(),
+        facts.outgoing,
+        facts.date.as_micros(),
+        facts.unread,
+        facts.octets as i64,
+        &folders,
+        &facts.summary
+    ];
+    tx.execute(INSERT, values).await?;
+    Ok(())
+}
+
+async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, folder: &str) -> Result<(), DbError> {
+    const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) \
+        VALUES ($1, '', $2, $3), ($1, $4, $2, $3)";
+    tx.execute(INSERT, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
+    Ok(())
+}
+
+/// Takes a message out of every listing.
+pub(crate) async fn unlist(
+    tx: &mut Tx,
+    grant: GrantId,
+    id: MessageId,
+    date: i64,
+    folders: &[String],
+) -> Result<(), DbError> {
+    const REMOVE: &str = "DELETE FROM listings WHERE grant_id = $1 AND folder = $2 AND date = $3 AND message_id = $4";
+    for folder in folders.iter().map(String::as_str).chain([""]) {
+        tx.execute(REMOVE, params![grant.uuid(), folder, date, id.uuid()]).await?;
+    }
+    Ok(())
+}
+
+/// The folders column.
+pub(crate) fn folders(json: &str) -> Result<Vec<String>, DbError> {
+    serde_json::from_str(json).map_err(|_| DbError::Malformed("folders"))
+}
+
+/// A message as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Its mailbox.
+    pub grant_id: GrantId,
+    /// Its thread.
+    pub thread_id: ThreadId,
+    /// Its raw form.
+    pub blob_id: BlobId,
+    /// Whether the mailbox sent it.
+    pub outgoing: bool,
+    /// When the server took it.
+    pub date: UnixMicros,
+    /// Not read yet.
+    pub unread: bool,
+    /// Marked with a star.
+    pub starred: bool,
+    /// Octets of its raw form.
+    pub octets: u64,
+    /// The folders it is in.
+    pub folders: Vec<String>,
+    /// What lists show of it, as JSON.
+    pub summary: String,
+}
+
+/// Where a page of messages starts: after this one. Newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct After {
+    /// Its date.
+    pub date: UnixMicros,
+    /// Its id.
+    pub id: MessageId,
+}
+
+impl After {
+    /// Before the newest message.
+    pub const START: Self =
+        Self { date: UnixMicros::from_micros(i64::MAX), id: MessageId::from_uuid(uuid::Uuid::max()) };
+}
+
+/// One page of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// A folder's id, or empty for the whole mailbox.
+    pub folder: &'a str,
+    /// Where the page starts.
+    pub after: After,
+    /// Only messages with a date after this.
+    pub newer_than: UnixMicros,
+    /// How many.
+    pub limit: usize,
+}
+
+macro_rules! message_columns {
+    () => {
+        "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
+         m.summary"
+    };
+}
+
+/// Columns before those of a joined blob.
+const COLUMNS: usize = 11;
+
+const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM listings l JOIN messages m ON m.id = l.message_id \
+     JOIN blobs b ON b.id = m.blob_id \
+     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
+     ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
+);
+pub(crate) const LIST_WITHOUT_BODY: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id \
+     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
+     ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
+);
+pub(crate) const LIST_THREAD: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM messages m WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
+     ORDER BY m.date DESC, m.id DESC LIMIT $6"
+);
+
+/// Finds a message of a mailbox.
+pub async fn find(reader: &mut Reader<'_>, grant: GrantId, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+    let row = reader.query_one(FIND, params![id.uuid(), grant.uuid()]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// A page of a listing, with bodies.
+pub async fn list_page(
+    reader: &mut Reader<'_>,
+    page: &Page<'_>,
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    let rows = query_page(reader, LIST, page).await?;
+    let messages = rows.iter().map(|row| Ok((read(row)?, StoredBlob::from_row(row, COLUMNS)?)));
+    Ok(messages.collect::<Result<_, DbError>>()?)
+}
+
+/// A page of a listing, without bodies.
+pub async fn list_page_without_bodies(
+    reader: &mut Reader<'_>,
+    page: &Page<'_>,
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let rows = query_page(reader, LIST_WITHOUT_BODY, page).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+async fn query_page(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>) -> Result<Vec<Row>, StoreError> {
+    let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
+    let values = params![grant, page.folder, after, id, page.newer_than.as_micros(), page.limit as i64];
+    reader.query(sql, values).await
+}
+
+/// A page of one thread, newest first; the page's folder is not looked at.
+pub async fn list_thread(
+    reader: &mut Reader<'_>,
+    thread: ThreadId,
+    page: &Page<'_>,
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let values = params![
+        thread.uuid(),
+        page.after.date.as_micros(),
+        page.after.id.uuid(),
+        page.grant_id.uuid(),
+        page.newer_than.as_micros(),
+        page.limit as i64
+    ];
+    let rows = reader.query(LIST_THREAD, values).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {
+    Ok(StoredMessage {
+        id: MessageId::from_uuid(row.uuid(0)?),
+        grant_id: GrantId::from_uuid(row.uuid(1)?),
+        thread_id: ThreadId::from_uuid(row.uuid(2)?),
+        blob_id: BlobId::from_uuid(row.uuid(3)?),
+        outgoing: row.flag(4)?,
+        date: UnixMicros::from_micros(row.int(5)?),
+        unread: row.flag(6)?,
+        starred: row.flag(7)?,
+        octets: row.count(8)?,
+        folders: folders(&row.text(9)?)?,
+        summary: row.text(10)?,
+    })
+}

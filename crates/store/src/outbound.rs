@@ -1,0 +1,128 @@
+//! Accepting a message for sending: quota, sent copy, queue rows and event, in one transaction.
+
+use crate::blobs::{self, PreparedBlob};
+use crate::db::DbError;
+use crate::engine::{Command, Tx};
+use crate::grants;
+use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::params;
+use postfleet_core::id::{QueueId, ThreadId};
+use postfleet_core::outbound::{OutboundFacts, decide};
+use postfleet_core::plan::Limits;
+use postfleet_core::quota::Allowance;
+use postfleet_core::{Domain, EmailAddress, Problem, UtcDay};
+
+/// Accepts a message for sending, or refuses it. The only command that inserts into the queue.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// The message as recipients get it, but for the signature.
+    pub blob: PreparedBlob,
+    /// What it is.
+    pub facts: MessageFacts,
+    /// The sender's own copy.
+    pub copy: MailboxCopy,
+    /// The thread of the message that it answers, if it was named.
+    pub thread_id: Option<ThreadId>,
+    /// Where failures are reported: the mailbox's address.
+    pub reverse_path: EmailAddress,
+    /// The domain of the From address.
+    pub sender_domain: Domain,
+    /// Envelope recipients, without repeats, each with the id of its queue row.
+    pub recipients: Vec<(QueueId, EmailAddress)>,
+}
+
+/// What became of [`Submit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubmitOutcome {
+    /// It will be delivered.
+    Accepted {
+        /// The thread of the sent copy.
+        thread_id: ThreadId,
+        /// The daily allowance with this send counted.
+        daily: Allowance,
+    },
+    /// It may not be sent.
+    Refused(Problem),
+    /// The mailbox was removed meanwhile.
+    NoSuchGrant,
+}
+
+impl Command for Submit {
+    type Outcome = SubmitOutcome;
+
+    async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
+        let Some(facts) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let cleared = match decide(&facts) {
+            Ok(cleared) => cleared,
+            Err(problem) => return Ok(SubmitOutcome::Refused(problem)),
+        };
+        count_send(tx, self, self.facts.date.day()).await?;
+        // The sent copy and the queue each hold the message.
+        blobs::insert(tx, &self.blob, 2).await?;
+        let filed = messages::file(tx, self.blob.id(), &self.facts, &self.copy, self.thread_id).await?;
+        let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
+        self.enqueue(tx).await?;
+        tx.wake_queue();
+        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily() })
+    }
+}
+
+impl Submit {
+    /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
+    /// same counter.
+    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<OutboundFacts>, DbError> {
+        const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
+        const FACTS: &str = "SELECT o.plan, p.daily_sends_max, d.verified_at, s.sent FROM grants g \
+            JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+            JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+            LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
+            LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.id = $1";
+        let grant = self.copy.grant_id.uuid();
+        if tx.query_one(LOCK, params![grant]).await?.is_none() {
+            return Ok(None);
+        }
+        let day = self.facts.date.day();
+        let values = params![grant, self.sender_domain.as_str(), day.number()];
+        let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
+        let limits: Limits = grants::limits(&row.text(0)?, row.opt_int(1)?)?;
+        let sent = row.opt_int(3)?.map_or(0, |sent| sent.max(0) as u64);
+        Ok(Some(OutboundFacts {
+            daily: Allowance::daily(limits.daily_sends_max, sent, day),
+            limits,
+            domain_verified: row.opt_int(2)?.is_some(),
+            recipients: self.recipients.len(),
+            message_octets: self.blob.octets(),
+        }))
+    }
+
+    async fn enqueue(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
+            queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        const QUEUE: &str =
+            "INSERT INTO queue (id, message_id, recipient, due_at, attempts) VALUES ($1, $2, $3, $4, 0)";
+        let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
+        let reverse_path = self.reverse_path.to_string();
+        let values = params![
+            message,
+            self.copy.grant_id.uuid(),
+            self.copy.application_id.uuid(),
+            self.blob.id().uuid(),
+            &reverse_path,
+            now.as_micros(),
+            self.recipients.len() as i64,
+            now.day().number()
+        ];
+        tx.execute(OUTBOUND, values).await?;
+        for (id, recipient) in &self.recipients {
+            tx.execute(QUEUE, params![id.uuid(), message, &recipient.to_string(), now.as_micros()]).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay) -> Result<(), DbError> {
+    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent) VALUES ($1, $2, 1) \
+        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1";
+    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number()]).await?;
+    Ok(())
+}

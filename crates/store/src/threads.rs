@@ -1,0 +1,232 @@
+//! Threads: which conversation a message joins, and the conversations of a mailbox.
+
+use crate::db::{DbError, Row};
+use crate::engine::{Reader, Tx};
+use crate::error::StoreError;
+use crate::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
+use crate::params;
+use postfleet_core::UnixMicros;
+use postfleet_core::id::{GrantId, ThreadId};
+use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
+
+/// What a message's thread is found by.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadHints {
+    /// Its own Message-ID, without brackets.
+    pub message_id: Option<String>,
+    /// Message-IDs that it answers.
+    pub in_reply_to: Vec<String>,
+    /// Message-IDs of the conversation so far.
+    pub references: Vec<String>,
+    /// Its subject.
+    pub subject: String,
+    /// Those it is exchanged with: the sender of a received message, the recipients of a sent one.
+    pub correspondents: Vec<String>,
+}
+
+/// Correspondents of one message that the subject fallback knows; a message to more is no conversation.
+const CORRESPONDENTS_MAX: usize = 10;
+
+/// Finds or starts the thread of a message that is being filed, and makes it findable by the message's own keys.
+pub(crate) async fn join(
+    tx: &mut Tx,
+    copy: &MailboxCopy,
+    facts: &MessageFacts,
+    given: Option<ThreadId>,
+) -> Result<ThreadId, DbError> {
+    let found = match given {
+        Some(thread) => Some(thread),
+        None => find(tx, copy.grant_id, facts).await?,
+    };
+    let thread_id = match found {
+        Some(thread) if extend(tx, copy.grant_id, thread, facts).await? => thread,
+        _ => start(tx, copy, facts).await?,
+    };
+    for key in own_keys(&facts.thread) {
+        remember(tx, copy.grant_id, key, thread_id, facts.date).await?;
+    }
+    Ok(thread_id)
+}
+
+async fn find(tx: &mut Tx, grant: GrantId, facts: &MessageFacts) -> Result<Option<ThreadId>, DbError> {
+    let hints = &facts.thread;
+    for id in looked_up(&hints.in_reply_to, &hints.references) {
+        if let Some((thread, _)) = look_up(tx, grant, message_key(id)).await? {
+            return Ok(Some(thread));
+        }
+    }
+    let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
+    if !subject_may_join(&hints.subject, has_references, facts.date, facts.date) {
+        return Ok(None);
+    }
+    for correspondent in hints.correspondents.iter().take(CORRESPONDENTS_MAX) {
+        let found = look_up(tx, grant, subject_key(&hints.subject, correspondent)).await?;
+        if let Some((thread, latest)) = found
+            && subject_may_join(&hints.subject, has_references, latest, facts.date)
+        {
+            return Ok(Some(thread));
+        }
+    }
+    Ok(None)
+}
+
+async fn look_up(tx: &mut Tx, grant: GrantId, key: i64) -> Result<Option<(ThreadId, UnixMicros)>, DbError> {
+    const FIND: &str = "SELECT thread_id, date FROM thread_keys WHERE grant_id = $1 AND key = $2 \
+        ORDER BY date DESC LIMIT 1";
+    let row = tx.query_one(FIND, params![grant.uuid(), key]).await?;
+    row.map(|row| Ok((ThreadId::from_uuid(row.uuid(0)?), UnixMicros::from_micros(row.int(1)?)))).transpose()
+}
+
+async fn remember(tx: &mut Tx, grant: GrantId, key: i64, thread: ThreadId, date: UnixMicros) -> Result<(), DbError> {
+    const REMEMBER: &str = "INSERT INTO thread_keys (grant_id, key, thread_id, date) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (grant_id, key, thread_id) DO UPDATE SET date = excluded.date";
+    tx.execute(REMEMBER, params![grant.uuid(), key, thread.uuid(), date.as_micros()]).await?;
+    Ok(())
+}
+
+async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<ThreadId, DbError> {
+    const INSERT: &str = "INSERT INTO threads \
+        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date) VALUES ($1, $2, $3, $4, $5, $6, $4)";
+    let date = facts.date.as_micros();
+    let (received, sent) = if facts.outgoing { (None, Some(date)) } else { (Some(date), None) };
+    let (id, grant) = (copy.new_thread_id, copy.grant_id.uuid());
+    tx.execute(INSERT, params![id.uuid(), grant, &facts.thread.subject, date, received, sent]).await?;
+    Ok(id)
+}
+
+/// Adds a message to a thread; false when there is no such thread in this mailbox.
+async fn extend(tx: &mut Tx, grant: GrantId, thread: ThreadId, facts: &MessageFacts) -> Result<bool, DbError> {
+    const RECEIVED: &str = "UPDATE threads SET received_date = $3, sort_date = $3 WHERE id = $1 AND grant_id = $2";
+    // A thread stands where its latest received message put it; one that has only sent ones moves with those.
+    const SENT: &str = "UPDATE threads SET sent_date = $3, \
+        sort_date = CASE WHEN received_date IS NULL THEN $3 ELSE sort_date END WHERE id = $1 AND grant_id = $2";
+    let statement = if facts.outgoing { SENT } else { RECEIVED };
+    Ok(tx.execute(statement, params![thread.uuid(), grant.uuid(), facts.date.as_micros()]).await? > 0)
+}
+
+fn own_keys(hints: &ThreadHints) -> Vec<i64> {
+    let mut keys: Vec<i64> = hints.message_id.iter().map(|id| message_key(id)).collect();
+    if base_subject(&hints.subject).chars().count() >= 3 {
+        let correspondents = hints.correspondents.iter().take(CORRESPONDENTS_MAX);
+        keys.extend(correspondents.map(|correspondent| subject_key(&hints.subject, correspondent)));
+    }
+    keys
+}
+
+fn message_key(message_id: &str) -> i64 {
+    hash64(&[b"m", message_id.as_bytes()])
+}
+
+fn subject_key(subject: &str, correspondent: &str) -> i64 {
+    hash64(&[b"s", base_subject(subject).as_bytes(), correspondent.to_lowercase().as_bytes()])
+}
+
+fn hash64(parts: &[&[u8]]) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    i64::from_le_bytes(first)
+}
+
+/// A conversation as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredThread {
+    /// Its id.
+    pub id: ThreadId,
+    /// Its mailbox.
+    pub grant_id: GrantId,
+    /// The subject of its first message.
+    pub subject: String,
+    /// The date of its first message.
+    pub earliest_date: UnixMicros,
+    /// The date of the latest received message.
+    pub received_date: Option<UnixMicros>,
+    /// The date of the latest sent message.
+    pub sent_date: Option<UnixMicros>,
+    /// Where it stands in the list.
+    pub sort_date: UnixMicros,
+}
+
+/// Where a page of threads starts: after this one. Latest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterThread {
+    /// Its place.
+    pub sort_date: UnixMicros,
+    /// Its id.
+    pub id: ThreadId,
+}
+
+impl AfterThread {
+    /// Before the latest.
+    pub const START: Self =
+        Self { sort_date: UnixMicros::from_micros(i64::MAX), id: ThreadId::from_uuid(uuid::Uuid::max()) };
+}
+
+macro_rules! thread_columns {
+    () => {
+        "t.id, t.grant_id, t.subject, t.earliest_date, t.received_date, t.sent_date, t.sort_date"
+    };
+}
+
+const FIND: &str = concat!("SELECT ", thread_columns!(), " FROM threads t WHERE t.id = $1 AND t.grant_id = $2");
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    thread_columns!(),
+    " FROM threads t WHERE t.grant_id = $1 AND (t.sort_date, t.id) < ($2, $3) \
+     ORDER BY t.sort_date DESC, t.id DESC LIMIT $4"
+);
+/// The messages of a page of threads in one go.
+pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
+     m.summary FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
+     ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
+
+/// Finds a thread of a mailbox.
+pub async fn find_thread(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    id: ThreadId,
+) -> Result<Option<StoredThread>, StoreError> {
+    let row = reader.query_one(FIND, params![id.uuid(), grant.uuid()]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// A page of a mailbox's threads, latest first.
+pub async fn list(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: AfterThread,
+    limit: usize,
+) -> Result<Vec<StoredThread>, StoreError> {
+    let values = params![grant.uuid(), after.sort_date.as_micros(), after.id.uuid(), limit as i64];
+    let rows = reader.query(LIST, values).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// The messages of that page, in no particular order; at most `messages_max`.
+pub async fn list_messages(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: AfterThread,
+    limit: usize,
+    messages_max: usize,
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let (start, id) = (after.sort_date.as_micros(), after.id.uuid());
+    let values = params![grant.uuid(), start, id, limit as i64, messages_max as i64];
+    let rows = reader.query(LIST_MESSAGES, values).await?;
+    Ok(rows.iter().map(messages::read).collect::<Result<_, DbError>>()?)
+}
+
+fn read(row: &Row) -> Result<StoredThread, DbError> {
+    Ok(StoredThread {
+        id: ThreadId::from_uuid(row.uuid(0)?),
+        grant_id: GrantId::from_uuid(row.uuid(1)?),
+        subject: row.text(2)?,
+        earliest_date: UnixMicros::from_micros(row.int(3)?),
+        received_date: row.opt_int(4)?.map(UnixMicros::from_micros),
+        sent_date: row.opt_int(5)?.map(UnixMicros::from_micros),
+        sort_date: UnixMicros::from_micros(row.int(6)?),
+    })
+}

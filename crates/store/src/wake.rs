@@ -1,0 +1,32 @@
+//! Hints that there is something to look at. The truth is in the tables: a lost hint costs time, never work.
+
+use tokio::sync::Notify;
+
+/// The places where somebody waits for a change.
+#[derive(Debug, Default)]
+pub struct Wake {
+    /// Rows became due in the delivery queue.
+    pub queue: Notify,
+    /// The event log grew, or webhooks changed.
+    pub events: Notify,
+}
+
+/// Which hints a command asks for; given after its batch is committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints {
+    /// See [`Wake::queue`].
+    pub queue: bool,
+    /// See [`Wake::events`].
+    pub events: bool,
+}
+
+impl Wake {
+    pub(crate) fn give(&self, hints: Hints) {
+        if hints.queue {
+            self.queue.notify_one();
+        }
+        if hints.events {
+            self.events.notify_one();
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The SMTP side of a problem: one table from what went wrong to what a mail server says about it.
+//!
+//! The texts are bland on purpose: what lies behind a refusal is not for strangers.
+
+use postfleet_core::ProblemKind;
+
+use super::reply::{Reply, Severity};
+
+/// The reply for a problem.
+pub fn reply_for(kind: ProblemKind) -> Reply {
+    use Severity::{Permanent, Transient};
+    let (severity, detail_code, status, text) = match kind {
+        ProblemKind::Invalid => (Permanent, 54, (6, 0), "message not acceptable"),
+        ProblemKind::NotFound => (Permanent, 50, (1, 1), "no such mailbox"),
+        // Whatever it collides with may be gone on the next attempt.
+        ProblemKind::Conflict => (Transient, 51, (3, 0), "try again later"),
+        ProblemKind::Unauthenticated => (Permanent, 30, (7, 0), "authentication required"),
+        // One reply for the three, so that it does not tell which of them applies.
+        ProblemKind::Forbidden | ProblemKind::Restricted | ProblemKind::BlockedByRule => {
+            (Permanent, 50, (7, 1), "not accepted by policy")
+        }
+        // Fails closed for now, and the sender's server asks again.
+        ProblemKind::Undecidable => (Transient, 51, (7, 1), "policy cannot be evaluated now, try again later"),
+        // The allowance resets by itself, so this is a delay and not a failure.
+        ProblemKind::OverQuota => (Transient, 52, (7, 1), "allowance used up, try again later"),
+        ProblemKind::RateLimited => (Transient, 50, (7, 1), "too fast, try again later"),
+        // Only a person can end these two, which takes longer than a queue waits.
+        ProblemKind::SendingPaused => (Permanent, 50, (7, 1), "sending is paused"),
+        ProblemKind::DomainUnverified => (Permanent, 50, (7, 1), "sender domain is not verified"),
+        ProblemKind::TooLarge => (Permanent, 52, (3, 4), "message too large"),
+        // RFC 3463 calls X.2.2 a persistent transient: the owner may make room before the sender gives up.
+        ProblemKind::StorageFull => (Transient, 52, (2, 2), "mailbox full"),
+        ProblemKind::Unavailable | ProblemKind::Internal => (Transient, 51, (3, 0), "temporary failure, try again later"),
+    };
+    Reply::new(severity, detail_code, Some(status), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let line = |kind: &ProblemKind| format!("{:<16} {}", format!("{kind:?}"), reply_for(*kind));
+        insta::assert_snapshot!(ProblemKind::ALL.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn retryable_problems_get_transient_replies() {
+        for kind in ProblemKind::ALL.iter().filter(|kind| kind.is_retryable()) {
+            assert_eq!(reply_for(*kind).severity(), Severity::Transient, "{kind:?}");
+        }
+    }
+}

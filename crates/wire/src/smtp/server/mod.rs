@@ -1,0 +1,16 @@
+//! The server's side of one connection: octets in, replies out, and in between the few questions that only others
+//! can answer: is there such a recipient, what becomes of this message.
+//!
+//! It faces the open internet. It never panics on input, holds no more than its limits allow, and rather closes the
+//! connection than guess where the next command begins.
+
+mod config;
+mod content;
+mod session;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Envelope, Limits};
+pub use session::{Session, Step};

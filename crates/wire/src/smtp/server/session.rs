@@ -1,0 +1,360 @@
+//! The session as its owner sees it: feed, step, take the output, answer when asked.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use memchr::memchr3;
+use postfleet_core::EmailAddress;
+
+use super::config::{Config, Envelope};
+use crate::smtp::command::{Command, Rejected};
+use crate::smtp::data::MessageReader;
+use crate::smtp::path::Mail;
+use crate::smtp::reply::{Reply, Severity};
+
+/// What the owner of the connection must do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write what is pending, then read more and feed it.
+    NeedInput,
+    /// Decide about this recipient and call [`Session::recipient_verdict`].
+    Recipient(EmailAddress),
+    /// The message is complete: CRLF line ends, added dots removed. Take responsibility for it or do not, and call
+    /// [`Session::message_verdict`]. Until then no further command is carried out.
+    Message(Envelope, Vec<u8>),
+    /// Write what is pending, read nothing more in the clear, do the TLS handshake, and call
+    /// [`Session::tls_started`].
+    StartTls,
+    /// Write what is pending and close.
+    Close,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) config: Arc<Config>,
+    pub(super) postmaster: Option<EmailAddress>,
+    pub(super) phase: Phase,
+    input: Vec<u8>,
+    /// `input[..head]` is done with.
+    head: usize,
+    output: Vec<u8>,
+    /// Whether the greeting is on its way.
+    greeted: bool,
+    /// Where in `output` a reply begins that the client must see before it may go on.
+    prompt: Option<usize>,
+    /// Said instead of anything further once the verdict is in.
+    closing: Option<Reply>,
+    pub(super) tls: bool,
+    pub(super) client: Option<Client>,
+    pub(super) transaction: Option<Transaction>,
+    commands: u32,
+    errors: u32,
+    pub(super) transactions: u32,
+}
+
+/// What the session is doing.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Command,
+    /// Waits for the verdict on a recipient.
+    Recipient(EmailAddress),
+    Data(MessageReader),
+    /// `left` octets of a chunk are to come. With a refusal they are swallowed, and it is said afterwards.
+    Chunk {
+        left: u64,
+        last: bool,
+        refusal: Option<Reply>,
+    },
+    /// Waits for the verdict on the message.
+    Message,
+    /// Waits for TLS.
+    Handshake,
+    Closed,
+}
+
+/// Who is there.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) esmtp: bool,
+}
+
+/// A message on its way in.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) mail: Mail,
+    pub(super) recipients: Vec<EmailAddress>,
+    /// What has come by BDAT.
+    pub(super) chunks: Option<MessageReader>,
+}
+
+impl Session {
+    /// A session with its greeting pending. `tls` tells whether the connection is encrypted from the start.
+    ///
+    /// To catch clients that speak before the greeting, feed what can be read before taking the greeting.
+    pub fn new(config: Arc<Config>, tls: bool) -> Self {
+        let mut output = Vec::with_capacity(256);
+        Reply::greeting(&config.hostname).write_to(&mut output);
+        Self {
+            postmaster: EmailAddress::parse(&format!("postmaster@{}", config.hostname)).ok(),
+            config,
+            phase: Phase::Command,
+            input: Vec::new(),
+            head: 0,
+            output,
+            greeted: false,
+            prompt: None,
+            closing: None,
+            tls,
+            client: None,
+            transaction: None,
+            commands: 0,
+            errors: 0,
+            transactions: 0,
+        }
+    }
+
+    /// Takes in what was read. Feed only when [`Step::NeedInput`] asked for it: what is fed is kept.
+    pub fn feed(&mut self, octets: &[u8]) {
+        if octets.is_empty() {
+            return;
+        }
+        if let Some(prompt) = self.prompt.take() {
+            // It did not wait for the answer to DATA or STARTTLS, so it never gets that answer (RFC 2920 §3.1,
+            // RFC 3207 §4): what it sent may have been meant for somebody else's session.
+            self.output.truncate(prompt);
+            return self.close(Reply::spoke_too_early());
+        }
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        if !self.greeted || matches!(self.phase, Phase::Handshake) {
+            return self.close(Reply::spoke_too_early());
+        }
+        self.input.drain(..self.head);
+        self.head = 0;
+        self.input.extend_from_slice(octets);
+    }
+
+    /// Goes on until the owner must do something. While a verdict is due it only says [`Step::NeedInput`].
+    pub fn step(&mut self) -> Step {
+        loop {
+            let step = match self.phase {
+                Phase::Command => self.command(),
+                Phase::Data(_) => self.data_content(),
+                Phase::Chunk { .. } => self.chunk_content(),
+                Phase::Recipient(_) | Phase::Message | Phase::Handshake => Some(Step::NeedInput),
+                Phase::Closed => Some(Step::Close),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// What is to be written now.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let mut output = Vec::new();
+        self.swap_output(&mut output);
+        output
+    }
+
+    /// As [`Session::take_output`], into a buffer whose memory is used again.
+    pub fn swap_output(&mut self, buffer: &mut Vec<u8>) {
+        self.greeted = true;
+        self.prompt = None;
+        buffer.clear();
+        std::mem::swap(&mut self.output, buffer);
+    }
+
+    /// Answers [`Step::Recipient`].
+    pub fn recipient_verdict(&mut self, verdict: Result<(), Reply>) {
+        let Phase::Recipient(address) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
+        match verdict {
+            Ok(()) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.recipients.push(address);
+                }
+                self.reply(Reply::recipient_ok());
+            }
+            Err(reply) => self.pass_on(reply),
+        }
+        self.close_if_due();
+    }
+
+    /// Answers [`Step::Message`].
+    pub fn message_verdict(&mut self, reply: Reply) {
+        if !matches!(self.phase, Phase::Message) {
+            return;
+        }
+        self.phase = Phase::Command;
+        if reply.is_positive() {
+            self.reply(reply);
+        } else {
+            self.pass_on(reply);
+        }
+        self.close_if_due();
+    }
+
+    /// Answers [`Step::StartTls`]: the connection is encrypted now, and all that was said before is forgotten
+    /// (RFC 3207 §4.2).
+    pub fn tls_started(&mut self) {
+        if !matches!(self.phase, Phase::Handshake) {
+            return;
+        }
+        self.phase = Phase::Command;
+        self.tls = true;
+        self.client = None;
+        self.transaction = None;
+        self.close_if_due();
+    }
+
+    /// Ends the session because the service stops; after the verdict if one is due.
+    pub fn shutting_down(&mut self) {
+        self.close_when_answered(Reply::shutting_down());
+    }
+
+    /// Ends the session because the client was silent; after the verdict if one is due.
+    pub fn timed_out(&mut self) {
+        self.close_when_answered(Reply::timed_out());
+    }
+
+    /// Octets held: input, message and output.
+    pub fn buffered_octets(&self) -> usize {
+        let chunks = self.transaction.as_ref().and_then(|transaction| transaction.chunks.as_ref());
+        let message = match &self.phase {
+            Phase::Data(reader) => Some(reader),
+            _ => chunks,
+        };
+        self.input.len() - self.head + self.output.len() + message.map_or(0, MessageReader::buffered_octets)
+    }
+
+    /// Says no in the owner's words. A 421 ends the session, whoever says it (RFC 5321 §3.8).
+    fn pass_on(&mut self, reply: Reply) {
+        if reply.code() == 421 { self.close(reply) } else { self.refuse(reply) }
+    }
+
+    fn close_when_answered(&mut self, reply: Reply) {
+        match self.phase {
+            // A 421 now would be taken for the verdict, though the message may be accepted.
+            Phase::Recipient(_) | Phase::Message | Phase::Handshake => self.closing = Some(reply),
+            Phase::Closed => {}
+            _ => self.close(reply),
+        }
+    }
+
+    fn close_if_due(&mut self) {
+        if let Some(reply) = self.closing.take().filter(|_| !matches!(self.phase, Phase::Closed)) {
+            self.close(reply);
+        }
+    }
+}
+
+/// The line of commands.
+impl Session {
+    fn command(&mut self) -> Option<Step> {
+        let line = match self.next_line() {
+            Line::Incomplete => return Some(Step::NeedInput),
+            Line::Refused(reply) => return self.close_now(reply),
+            Line::Complete(line) => line,
+        };
+        self.commands += 1;
+        if self.commands > self.config.limits.commands {
+            return self.close_now(Reply::too_many_commands());
+        }
+        match Command::parse(&self.input[line]) {
+            Ok(command) => self.carry_out(command),
+            Err(Rejected::Reply(reply)) => {
+                self.refuse(reply);
+                None
+            }
+            Err(Rejected::Close(reply)) => self.close_now(reply),
+        }
+    }
+
+    /// Finds the next line. Whether it is found, waited for or refused does not depend on how the input was split.
+    fn next_line(&mut self) -> Line {
+        let limit = self.config.limits.line_octets;
+        let rest = &self.input[self.head..];
+        let window = &rest[..rest.len().min(limit)];
+        let Some(at) = memchr3(b'\r', b'\n', 0, window) else {
+            return if window.len() == limit { Line::Refused(Reply::line_too_long()) } else { Line::Incomplete };
+        };
+        if window[at] != b'\r' {
+            return Line::Refused(Reply::bad_line());
+        }
+        if at + 2 > limit {
+            return Line::Refused(Reply::line_too_long());
+        }
+        match rest.get(at + 1) {
+            None => Line::Incomplete,
+            Some(b'\n') => {
+                let line = self.head..self.head + at;
+                self.head += at + 2;
+                Line::Complete(line)
+            }
+            Some(_) => Line::Refused(Reply::bad_line()),
+        }
+    }
+}
+
+enum Line {
+    Incomplete,
+    Complete(Range<usize>),
+    /// The connection ends: with such a line it is unclear where commands begin.
+    Refused(Reply),
+}
+
+/// What the verbs and the content need.
+impl Session {
+    /// Input that is not done with.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.input[self.head..]
+    }
+
+    pub(super) fn consume(&mut self, octets: usize) {
+        self.head = (self.head + octets).min(self.input.len());
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    /// Says no, counts it, and ends the session when it was one too many.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        let counts = reply.severity() == Severity::Permanent;
+        self.reply(reply);
+        self.errors += u32::from(counts);
+        if counts && self.errors >= self.config.limits.errors {
+            self.close(Reply::too_many_errors());
+        }
+    }
+
+    /// The next reply must be seen before the client may go on.
+    pub(super) fn begin_prompt(&mut self) {
+        self.prompt = Some(self.output.len());
+    }
+
+    pub(super) fn close_now(&mut self, reply: Reply) -> Option<Step> {
+        self.close(reply);
+        None
+    }
+
+    fn close(&mut self, reply: Reply) {
+        if !self.greeted {
+            // The refusal takes the place of the greeting (RFC 5321 §3.1).
+            self.output.clear();
+        }
+        self.reply(reply);
+        self.end();
+    }
+
+    /// Nothing that is still there will be looked at.
+    pub(super) fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.input = Vec::new();
+        self.head = 0;
+        self.transaction = None;
+    }
+}
