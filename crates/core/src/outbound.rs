@@ -71,7 +71,10 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
     let limit = daily.limit.unwrap_or(u64::MAX);
     let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
     let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: daily.resets_at };
-    Problem { exhausted: Some(exhausted), ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", text) }
+    Problem {
+        exhausted: Some(Box::new(exhausted)),
+        ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", text)
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub enum ProblemKind {
     TooLarge,
     /// The storage allowance is used up.
     StorageFull,
+    /// The disk under the installation is full: nothing more can be kept until the operator makes room.
+    OutOfSpace,
     /// Something that is needed does not work just now; trying again later is right.
     Unavailable,
     /// A fault of ours.
@@ -57,13 +59,22 @@ impl ProblemKind {
         Self::DomainUnverified,
         Self::TooLarge,
         Self::StorageFull,
+        Self::OutOfSpace,
         Self::Unavailable,
         Self::Internal,
     ];
 
     /// Whether the same request may succeed later without anybody changing it.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Undecidable | Self::OverQuota | Self::RateLimited | Self::Unavailable | Self::Internal)
+        matches!(
+            self,
+            Self::Undecidable
+                | Self::OverQuota
+                | Self::RateLimited
+                | Self::OutOfSpace
+                | Self::Unavailable
+                | Self::Internal
+        )
     }
 }
 
@@ -93,7 +104,7 @@ pub struct Problem {
     /// The request field that is wrong, where one is.
     pub field: Option<String>,
     /// The allowance that is used up, where one is.
-    pub exhausted: Option<Exhausted>,
+    pub exhausted: Option<Box<Exhausted>>,
     /// What lies behind it. Logged once at the edge, never shown.
     pub cause: Option<String>,
 }

@@ -1,1 +1,5 @@
-//! Who may do what: organizations, keys, domains, grants.
+//! Who exists and who may do what: organizations, keys, mailboxes. Decides nothing about single messages.
+
+pub mod grants;
+pub mod keys;
+pub mod organizations;

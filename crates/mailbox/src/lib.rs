@@ -1,1 +1,10 @@
-//! What an account holds: messages, threads, folders.
+//! What a mailbox holds, as its readers see it: messages, threads, folders. One way of reading for every front-end.
+
+pub mod filing;
+pub mod folders;
+pub mod messages;
+pub mod summary;
+pub mod threads;
+pub mod view;
+
+mod cursor;

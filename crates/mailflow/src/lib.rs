@@ -1,1 +1,22 @@
-//! How mail moves: receive, submit, deliver, events, webhooks, janitor.
+//! How mail moves: receiving, submitting, delivering, telling. Each flow reads as a list of steps; what can be decided
+//! without I/O is decided in `postfleet-core`, inside the store's transaction.
+//!
+//! Nothing here loops or spawns: `claim`, `attempt` and `*_once` functions do one round, the roles of the binary call
+//! them again.
+
+pub mod metrics;
+mod platform;
+
+// mail in, mail out
+pub mod deliver;
+pub mod receive;
+pub mod submit;
+
+// what is told
+pub mod webhooks;
+
+// what is cleaned up
+pub mod janitor;
+
+pub use metrics::Metrics;
+pub use platform::{Platform, Relay, Settings};

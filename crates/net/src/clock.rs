@@ -197,17 +197,9 @@ impl Sleeper {
     fn real_time_left(&self) -> Option<Duration> {
         let state = self.simulation.lock();
         let speed = state.running?.speed;
-        Some(self.key.0.since(state.now()).div_ceil(speed))
-    }
-}
-
-trait DivCeil {
-    fn div_ceil(self, divisor: u32) -> Self;
-}
-
-impl DivCeil for Duration {
-    fn div_ceil(self, divisor: u32) -> Self {
-        if self.is_zero() { self } else { self / divisor + Duration::from_micros(1) }
+        let left = self.key.0.since(state.now());
+        // Rounded up, so that a nap does not end just before its time.
+        Some(if left.is_zero() { left } else { left / speed + Duration::from_micros(1) })
     }
 }
 

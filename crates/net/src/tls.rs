@@ -113,7 +113,8 @@ pub fn server_config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, TlsErr
 ///
 /// The name of the host comes from an unauthenticated DNS answer and many servers have certificates that nobody
 /// can verify; refusing them would mean sending in the clear, which protects less. Encryption without
-/// authentication defeats those who only listen (RFC 7435 §1, RFC 3207 §4.1).
+/// authentication defeats those who only listen (RFC 7435 §1, RFC 3207 §4.1). Make one and share it: it remembers
+/// sessions, which makes the next handshake with the same server cheaper.
 pub fn client_config_opportunistic() -> Arc<ClientConfig> {
     let provider = provider();
     let verifier = Arc::new(AnyCertificate(provider.clone()));
@@ -135,9 +136,7 @@ pub fn client_config_with_roots(extra_roots: &[CertificateDer<'static>]) -> Clie
     client_builder(provider()).with_root_certificates(roots).with_no_client_auth()
 }
 
-fn client_builder(
-    provider: Arc<CryptoProvider>,
-) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+fn client_builder(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has cipher suites for TLS 1.2 and 1.3")

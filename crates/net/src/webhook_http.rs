@@ -5,9 +5,11 @@
 //! to; there is no second resolution that could say something else.
 
 mod guard;
+mod network;
 mod target;
 
-pub use target::{InvalidNetwork, IpNetwork, MAX_URL_OCTETS, TargetRefused, address_allowed, check_url};
+pub use network::{InvalidNetwork, IpNetwork};
+pub use target::{MAX_URL_OCTETS, TargetRefused, address_allowed, check_url};
 
 use crate::resolver::Resolver;
 use crate::tls::client_config_with_roots;

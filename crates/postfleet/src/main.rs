@@ -1,1 +1,66 @@
-fn main() {}
+//! The postfleet server: configuration, composition, roles. Everything else is in the crates below.
+
+mod compose;
+mod config;
+mod dev;
+mod health;
+mod init;
+mod roles;
+mod serve;
+mod telemetry;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Self-hosted mailboxes for fleets of AI agents.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tries everything out: a throw-away server with a simulated internet, and one visible round trip of mail.
+    Dev(dev::Arguments),
+    /// Makes an organization with its first application and keys.
+    Init(init::Arguments),
+    /// Runs the server.
+    Serve(serve::Arguments),
+    /// Shows configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Prints every key with its default and what it means.
+    Default,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postfleet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
+        Command::Init(arguments) => runtime.block_on(init::run(arguments)),
+        Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
+        Command::Config(ConfigCommand::Default) => {
+            print!("{}", config::DEFAULT);
+            Ok(())
+        }
+    }
+}

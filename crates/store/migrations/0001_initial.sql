@@ -207,6 +207,8 @@ CREATE TABLE events (
     created_at {int} NOT NULL
 ) {strict};
 
+CREATE INDEX events_by_application ON events (application_id, position);
+
 CREATE TABLE event_head (
     one {int} NOT NULL PRIMARY KEY,
     position {int} NOT NULL
@@ -231,6 +233,7 @@ CREATE TABLE webhooks (
     updated_at {int} NOT NULL,
     UNIQUE (application_id, url)
 ) {clustered};
+CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
 -- Events that a webhook did not take at once, and those of the same mailbox behind them: the order is kept.
 CREATE TABLE webhook_parked (

@@ -39,7 +39,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Full => Problem {
                 cause: Some(error.to_string()),
-                ..Problem::new(ProblemKind::Unavailable, "disk_full", "the server is out of storage")
+                ..Problem::new(ProblemKind::OutOfSpace, "disk_full", "the server is out of storage")
             },
             StoreError::Stopped(_) | StoreError::Unreachable(_) => Problem::unavailable(error),
             StoreError::Damaged(_) | StoreError::Fault(_) => Problem::internal(error),

@@ -77,12 +77,25 @@ pub(crate) async fn next_sequence(tx: &mut Tx, grant: GrantId, octets: i64) -> R
 
 pub(crate) const AFTER: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
     data, created_at FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+pub(crate) const AFTER_OF: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
+    data, created_at FROM events WHERE application_id = $1 AND position > $2 ORDER BY position LIMIT $3";
 pub(crate) const AT: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
     data, created_at FROM events WHERE position = $1";
 
 /// Events after `position`, oldest first.
 pub async fn after(reader: &mut Reader<'_>, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
     let rows = reader.query(AFTER, params![position, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// Events of one application after `position`, oldest first.
+pub async fn after_of(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    position: i64,
+    limit: usize,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(AFTER_OF, params![application.uuid(), position, limit as i64]).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 

@@ -220,7 +220,8 @@ impl Command for PruneRemoved {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const OLDEST: &str = "SELECT grant_id FROM removed_grants LIMIT 1";
+        // Locked: two nodes that prune the same mailbox would each take its references to bodies away.
+        const OLDEST: &str = "SELECT grant_id FROM removed_grants LIMIT 1 {skip_locked}";
         const FORGET: &str = "DELETE FROM removed_grants WHERE grant_id = $1";
         let Some(row) = tx.query_one(OLDEST, params![]).await? else { return Ok(false) };
         let grant = GrantId::from_uuid(row.uuid(0)?);

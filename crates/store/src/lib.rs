@@ -22,5 +22,8 @@ pub mod tenancy;
 pub mod threads;
 pub mod webhooks;
 
+#[cfg(test)]
+mod query_plans;
+
 pub use engine::{Command, Location, Reader, Store, Tx};
 pub use error::StoreError;

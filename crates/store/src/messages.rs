@@ -248,6 +248,14 @@ pub(crate) const LIST_THREAD: &str = concat!(
      ORDER BY m.date DESC, m.id DESC LIMIT $6"
 );
 
+pub(crate) const LIST_THREAD_WITH_BODIES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM messages m JOIN blobs b ON b.id = m.blob_id \
+     WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
+     ORDER BY m.date DESC, m.id DESC LIMIT $6"
+);
+
 /// Finds a message of a mailbox.
 pub async fn find(reader: &mut Reader<'_>, grant: GrantId, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid(), grant.uuid()]).await?;
@@ -259,9 +267,7 @@ pub async fn list_page(
     reader: &mut Reader<'_>,
     page: &Page<'_>,
 ) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
-    let rows = query_page(reader, LIST, page).await?;
-    let messages = rows.iter().map(|row| Ok((read(row)?, StoredBlob::from_row(row, COLUMNS)?)));
-    Ok(messages.collect::<Result<_, DbError>>()?)
+    with_blobs(&query_page(reader, LIST, page).await?)
 }
 
 /// A page of a listing, without bodies.
@@ -279,22 +285,39 @@ async fn query_page(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>)
     reader.query(sql, values).await
 }
 
-/// A page of one thread, newest first; the page's folder is not looked at.
+/// A page of one thread, newest first, without bodies; the page's folder is not looked at.
 pub async fn list_thread(
     reader: &mut Reader<'_>,
     thread: ThreadId,
     page: &Page<'_>,
 ) -> Result<Vec<StoredMessage>, StoreError> {
-    let values = params![
-        thread.uuid(),
-        page.after.date.as_micros(),
-        page.after.id.uuid(),
-        page.grant_id.uuid(),
-        page.newer_than.as_micros(),
-        page.limit as i64
-    ];
-    let rows = reader.query(LIST_THREAD, values).await?;
+    let rows = query_thread(reader, LIST_THREAD, thread, page).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// A page of one thread, newest first, with bodies.
+pub async fn list_thread_with_bodies(
+    reader: &mut Reader<'_>,
+    thread: ThreadId,
+    page: &Page<'_>,
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    with_blobs(&query_thread(reader, LIST_THREAD_WITH_BODIES, thread, page).await?)
+}
+
+async fn query_thread(
+    reader: &mut Reader<'_>,
+    sql: &'static str,
+    thread: ThreadId,
+    page: &Page<'_>,
+) -> Result<Vec<Row>, StoreError> {
+    let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
+    let values = params![thread.uuid(), after, id, grant, page.newer_than.as_micros(), page.limit as i64];
+    reader.query(sql, values).await
+}
+
+fn with_blobs(rows: &[Row]) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    let messages = rows.iter().map(|row| Ok((read(row)?, StoredBlob::from_row(row, COLUMNS)?)));
+    Ok(messages.collect::<Result<_, DbError>>()?)
 }
 
 pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {

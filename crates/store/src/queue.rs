@@ -9,6 +9,7 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
+use crate::messages::Deliver;
 use crate::params;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
@@ -122,6 +123,8 @@ pub struct RecordAttempt {
     pub signature: Option<Vec<u8>>,
     /// One for each recipient attempted.
     pub reports: Vec<Report>,
+    /// The notice to the sender, filed if the attempt counts and so a failure is told exactly once.
+    pub notice: Option<Deliver>,
     /// When.
     pub at: UnixMicros,
 }
@@ -155,7 +158,18 @@ impl Command for RecordAttempt {
                 recorded.lost.push(report.id);
             }
         }
+        // A worker whose leases have gone changes nothing, not even the signature.
+        if recorded.lost.len() == self.reports.len() {
+            return Ok(recorded);
+        }
         self.finish(tx, &outbound).await?;
+        let told = |report: &&Report| {
+            matches!(report.after, AfterAttempt::Bounced(_) | AfterAttempt::Expired(_))
+                && !recorded.lost.contains(&report.id)
+        };
+        if let Some(notice) = self.notice.as_ref().filter(|_| self.reports.iter().any(|report| told(&report))) {
+            notice.run(tx).await?;
+        }
         Ok(recorded)
     }
 }

@@ -72,14 +72,15 @@ async fn find(tx: &mut Tx, grant: GrantId, facts: &MessageFacts) -> Result<Optio
 
 async fn look_up(tx: &mut Tx, grant: GrantId, key: i64) -> Result<Option<(ThreadId, UnixMicros)>, DbError> {
     const FIND: &str = "SELECT thread_id, date FROM thread_keys WHERE grant_id = $1 AND key = $2 \
-        ORDER BY date DESC LIMIT 1";
+        ORDER BY date DESC, thread_id DESC LIMIT 1";
     let row = tx.query_one(FIND, params![grant.uuid(), key]).await?;
     row.map(|row| Ok((ThreadId::from_uuid(row.uuid(0)?), UnixMicros::from_micros(row.int(1)?)))).transpose()
 }
 
 async fn remember(tx: &mut Tx, grant: GrantId, key: i64, thread: ThreadId, date: UnixMicros) -> Result<(), DbError> {
     const REMEMBER: &str = "INSERT INTO thread_keys (grant_id, key, thread_id, date) VALUES ($1, $2, $3, $4) \
-        ON CONFLICT (grant_id, key, thread_id) DO UPDATE SET date = excluded.date";
+        ON CONFLICT (grant_id, key, thread_id) DO UPDATE SET date = excluded.date \
+        WHERE thread_keys.date < excluded.date";
     tx.execute(REMEMBER, params![grant.uuid(), key, thread.uuid(), date.as_micros()]).await?;
     Ok(())
 }
@@ -94,12 +95,19 @@ async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<
     Ok(id)
 }
 
-/// Adds a message to a thread; false when there is no such thread in this mailbox.
+/// Adds a message to a thread; false when there is no such thread in this mailbox. Nodes may file messages in another
+/// order than that of their dates, so no date goes back.
 async fn extend(tx: &mut Tx, grant: GrantId, thread: ThreadId, facts: &MessageFacts) -> Result<bool, DbError> {
-    const RECEIVED: &str = "UPDATE threads SET received_date = $3, sort_date = $3 WHERE id = $1 AND grant_id = $2";
     // A thread stands where its latest received message put it; one that has only sent ones moves with those.
-    const SENT: &str = "UPDATE threads SET sent_date = $3, \
-        sort_date = CASE WHEN received_date IS NULL THEN $3 ELSE sort_date END WHERE id = $1 AND grant_id = $2";
+    const RECEIVED: &str = "UPDATE threads SET \
+        earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
+        received_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END, \
+        sort_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END WHERE id = $1 AND grant_id = $2";
+    const SENT: &str = "UPDATE threads SET \
+        earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
+        sent_date = CASE WHEN sent_date > $3 THEN sent_date ELSE $3 END, \
+        sort_date = CASE WHEN received_date IS NULL AND sort_date < $3 THEN $3 ELSE sort_date END \
+        WHERE id = $1 AND grant_id = $2";
     let statement = if facts.outgoing { SENT } else { RECEIVED };
     Ok(tx.execute(statement, params![thread.uuid(), grant.uuid(), facts.date.as_micros()]).await? > 0)
 }

@@ -7,8 +7,10 @@ use tokio::sync::Notify;
 pub struct Wake {
     /// Rows became due in the delivery queue.
     pub queue: Notify,
-    /// The event log grew, or webhooks changed.
+    /// The event log grew.
     pub events: Notify,
+    /// Webhooks were made, changed or removed.
+    pub webhooks: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.
@@ -18,6 +20,8 @@ pub struct Hints {
     pub queue: bool,
     /// See [`Wake::events`].
     pub events: bool,
+    /// See [`Wake::webhooks`].
+    pub webhooks: bool,
 }
 
 impl Wake {
@@ -27,6 +31,9 @@ impl Wake {
         }
         if hints.events {
             self.events.notify_one();
+        }
+        if hints.webhooks {
+            self.webhooks.notify_one();
         }
     }
 }

@@ -68,7 +68,7 @@ impl Command for CreateWebhook {
             hook.compressed,
             hook.created_at.as_micros()
         ];
-        tx.wake_events();
+        tx.wake_webhooks();
         Ok(tx.execute(INSERT, values).await? > 0)
     }
 }
@@ -105,7 +105,7 @@ impl Command for UpdateWebhook {
             hook.status_updated_at.as_micros(),
             hook.updated_at.as_micros()
         ];
-        tx.wake_events();
+        tx.wake_webhooks();
         Ok(tx.execute(UPDATE, values).await? > 0)
     }
 }
@@ -130,6 +130,7 @@ impl Command for RemoveWebhook {
             return Ok(false);
         }
         tx.execute(PARKED, params![self.id.uuid()]).await?;
+        tx.wake_webhooks();
         Ok(true)
     }
 }
@@ -256,7 +257,7 @@ async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), Db
 
 const FIND: &str = "SELECT id, application_id, url, description, triggers, secret, status, notification_addresses, \
     compressed, position, status_updated_at, created_at, updated_at FROM webhooks WHERE id = $1 AND application_id = $2";
-const LIST: &str = "SELECT id, application_id, url, description, triggers, secret, status, notification_addresses, \
+pub(crate) const LIST: &str = "SELECT id, application_id, url, description, triggers, secret, status, notification_addresses, \
     compressed, position, status_updated_at, created_at, updated_at FROM webhooks WHERE application_id = $1 \
     ORDER BY created_at, id";
 
@@ -276,6 +277,9 @@ pub async fn list(reader: &mut Reader<'_>, application: ApplicationId) -> Result
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
+pub(crate) const DUE: &str = "SELECT grant_id, position, attempts, due_at FROM webhook_parked \
+    WHERE webhook_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
+
 /// Parked events that are due, earliest first. An event that waits behind another of its mailbox is never due.
 pub async fn due(
     reader: &mut Reader<'_>,
@@ -283,8 +287,6 @@ pub async fn due(
     now: UnixMicros,
     limit: usize,
 ) -> Result<Vec<Parked>, StoreError> {
-    const DUE: &str = "SELECT grant_id, position, attempts, due_at FROM webhook_parked \
-        WHERE webhook_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
     let rows = reader.query(DUE, params![id.uuid(), now.as_micros(), limit as i64]).await?;
     Ok(rows.iter().map(read_parked).collect::<Result<_, DbError>>()?)
 }

@@ -243,7 +243,9 @@ fn encode_name(name: &str) -> Vec<u8> {
 
 fn decode_name(mut encoded: &[u8]) -> String {
     let mut labels = Vec::new();
-    while let Some((label, rest)) = encoded.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into())) {
+    while let Some((label, rest)) =
+        encoded.split_first().and_then(|(length, rest)| rest.split_at_checked((*length).into()))
+    {
         if label.is_empty() {
             break;
         }

@@ -224,7 +224,8 @@ mod tests {
 
     #[tokio::test]
     async fn answers_and_remembers() {
-        let server = FakeHttp::start(|request| HttpResponse::new(201, &[("X-Path", &request.path)], &request.body)).await;
+        let server =
+            FakeHttp::start(|request| HttpResponse::new(201, &[("X-Path", &request.path)], &request.body)).await;
         let mut client = TcpStream::connect(server.address()).await.expect("connected");
         client.write_all(b"POST /a?b HTTP/1.1\r\nContent-Length: 4\r\nX-One: 1\r\n\r\nbody").await.expect("sent");
         server.until_requests(1).await;

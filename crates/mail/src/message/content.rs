@@ -81,7 +81,11 @@ fn single_spaced(before: &str, text: &str) -> String {
 /// The parts that make up the body when `preferred` is wanted: of each group of alternatives those of the preferred
 /// type if there are any, else the others.
 fn choose<'p, 'a>(parts: &'p [Part<'a>], preferred: &str) -> Vec<&'p Part<'a>> {
-    let texts: Vec<_> = parts.iter().enumerate().filter(|(_, part)| part.is_body()).collect();
+    let mut texts: Vec<_> = parts.iter().enumerate().filter(|(_, part)| part.is_body()).collect();
+    // An empty alternative must not hide the other one.
+    if texts.iter().any(|(_, part)| !part.is_blank()) {
+        texts.retain(|(_, part)| !part.is_blank());
+    }
     let groups: Vec<_> = texts.iter().map(|(index, _)| group(parts, *index)).collect();
     let has_preferred = |wanted: usize| {
         texts.iter().zip(&groups).any(|((_, part), &group)| group == wanted && part.content_type.value == preferred)
@@ -130,6 +134,10 @@ fn preformatted(text: &str) -> String {
 impl Part<'_> {
     fn is_html(&self) -> bool {
         self.content_type.value == "text/html"
+    }
+
+    fn is_blank(&self) -> bool {
+        self.content.trim_ascii().is_empty()
     }
 
     /// Text that is no attachment: a name or the disposition makes it one.

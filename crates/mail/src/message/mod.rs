@@ -3,7 +3,7 @@
 //! is shown. Nothing here fails or panics: what cannot be read is left out, and noted as a [`Defect`].
 
 mod content;
-mod structure;
+pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 

@@ -43,13 +43,8 @@ pub(crate) struct Structure<'a> {
 
 /// Finds the parts. Never fails: what is no multipart is one part.
 pub(crate) fn parse(raw: &[u8]) -> Structure<'_> {
-    let mut walk = Walk {
-        raw,
-        dashes: memmem::Finder::new(b"\n--"),
-        open: Vec::new(),
-        leaf: None,
-        found: Structure::default(),
-    };
+    let mut walk =
+        Walk { raw, dashes: memmem::Finder::new(b"\n--"), open: Vec::new(), leaf: None, found: Structure::default() };
     let mut at = walk.enter(0, 0);
     while let Some(delimiter) = walk.next_delimiter(at) {
         at = walk.take(&delimiter);

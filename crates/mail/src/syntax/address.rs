@@ -110,7 +110,7 @@ impl Mailbox {
                 let source = self.source.trim();
                 let at = source.rfind('@').unwrap_or(0);
                 let quoted = source.starts_with('"');
-                let start = source[..at].rfind(char::is_whitespace).filter(|_| !quoted).map_or(0, |space| space + 1);
+                let start = source[..at].rfind([' ', '\t']).filter(|_| !quoted).map_or(0, |space| space + 1);
                 match source.contains('@') {
                     true => (source[..start].to_owned(), &source[start..]),
                     false => (self.display, ""),
@@ -228,11 +228,14 @@ mod tests {
         check("<a@b", &[("", "a@b")]);
         check("\"unclosed <a@b>", &[("unclosed <a@b>", "")]);
         check("(unclosed", &[("unclosed", "")]);
+        // White space of more than one octet before the address.
+        check("x\u{a0}a@b", &[("", "x\u{a0}a@b")]);
+        check("\u{2003}a@b \u{3000}", &[("", "a@b")]);
     }
 
     #[test]
     fn limit() {
-        let at = vec!["a@b"; 10].join(",");
+        let at = ["a@b"; 10].join(",");
         assert!(parse(&at, &mut Vec::new(), 10));
         assert!(!parse(&at, &mut Vec::new(), 9));
         assert!(!parse(&format!("{at},x@y"), &mut Vec::new(), 10));

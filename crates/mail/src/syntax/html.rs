@@ -5,11 +5,12 @@
 use memchr::{memchr2, memmem};
 
 /// What to keep.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Links {
     /// `text <url>`.
     Keep,
     /// `text`.
+    #[default]
     Drop,
 }
 
@@ -49,12 +50,6 @@ struct Writer {
     breaks: usize,
     /// The link that is open: its target, and where its text began.
     link: Option<(String, usize)>,
-}
-
-impl Default for Links {
-    fn default() -> Self {
-        Self::Drop
-    }
 }
 
 impl Writer {
@@ -388,7 +383,10 @@ mod tests {
         check("<style>x{}</style><script>if(a<b)</script><title>t</title>text", "text");
         check("<STYLE>x</sTyLe >y", "y");
         check("a<!-- <b> -->b<!doctype html>c", "abc");
-        check("&lt;b&gt; &amp;amp; &#233;&#xe9;&nbsp;&eacute; &unknown; & &#0; &#xFFFFFFFF;", "<b> &amp; éé é &unknown; & &#0; &#xFFFFFFFF;");
+        check(
+            "&lt;b&gt; &amp;amp; &#233;&#xe9;&nbsp;&eacute; &unknown; & &#0; &#xFFFFFFFF;",
+            "<b> &amp; éé é &unknown; & &#0; &#xFFFFFFFF;",
+        );
         check("1 < 2 <3", "1 < 2 <3");
         check("<img src=x alt=\"a cat\">", "a cat");
         check("<a title='>' href=\"https://x.example/?a=1&amp;b=2\">here</a>.", "here <https://x.example/?a=1&b=2>.");

@@ -134,10 +134,7 @@ fn join(group: &[Piece]) -> Option<String> {
 
 /// Takes `charset'language'` off the front (RFC 2231 §4).
 fn charset_of(value: &str) -> (&str, &str) {
-    value
-        .split_once('\'')
-        .and_then(|(label, rest)| Some((label, rest.split_once('\'')?.1)))
-        .unwrap_or(("", value))
+    value.split_once('\'').and_then(|(label, rest)| Some((label, rest.split_once('\'')?.1))).unwrap_or(("", value))
 }
 
 #[cfg(test)]

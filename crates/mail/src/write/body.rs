@@ -3,6 +3,7 @@
 use super::header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 
 /// Octets of an encoded line (RFC 2045 §6.7 and §6.8).
 const LINE_MAX: usize = 76;
@@ -44,18 +45,17 @@ pub(crate) fn verbatim(out: &mut Vec<u8>, content: &[u8]) {
 
 /// Whether octets can travel as they are: ASCII without NUL, CRLF line ends only, no line over 998 octets.
 pub(crate) fn is_seven_bit(content: &[u8]) -> bool {
-    content.split(|&byte| byte == b'\n').enumerate().all(|(index, line)| {
-        let is_last = content.len() == line.len() + (content.len() - line.len()) && ends_here(content, line);
-        let (line, has_cr) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
-        let _ = index;
-        (has_cr || is_last)
-            && line.len() <= header::LINE_MAX
-            && line.iter().all(|&byte| byte.is_ascii() && byte != 0 && byte != b'\r')
-    })
-}
-
-fn ends_here(content: &[u8], line: &[u8]) -> bool {
-    content.as_ptr_range().end == line.as_ptr_range().end
+    let is_clean = |line: &[u8]| {
+        line.len() <= header::LINE_MAX && line.iter().all(|&byte| byte.is_ascii() && byte != 0 && byte != b'\r')
+    };
+    let mut rest = content;
+    while let Some(at) = memchr(b'\n', rest) {
+        if !rest[..at].strip_suffix(b"\r").is_some_and(is_clean) {
+            return false;
+        }
+        rest = &rest[at + 1..];
+    }
+    is_clean(rest)
 }
 
 /// All line ends as CRLF.
@@ -92,26 +92,29 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     for (at, &byte) in line.iter().enumerate() {
         let is_last = at + 1 == line.len();
-        let is_literal = match byte {
-            b'=' => false,
-            b' ' | b'\t' => !is_last,
-            b'.' => column > 0,
-            b'F' => column > 0 || !line[at..].starts_with(b"From "),
-            byte => byte.is_ascii_graphic(),
-        };
-        let width = if is_literal { 1 } else { 3 };
+        let width = |column| if is_literal(&line[at..], column) { 1 } else { 3 };
         // Room for the soft line break, unless this ends the line.
-        if column + width + usize::from(!is_last) > LINE_MAX {
+        if column + width(column) + usize::from(!is_last) > LINE_MAX {
             out.extend_from_slice(b"=\r\n");
             column = 0;
         }
-        if is_literal && (column > 0 || byte != b'.') {
+        if is_literal(&line[at..], column) {
             out.push(byte);
-            column += 1;
         } else {
             out.extend_from_slice(format!("={byte:02X}").as_bytes());
-            column += 3;
         }
+        column += width(column);
+    }
+}
+
+/// Whether the first of the octets, the rest of a line, stands for itself in a column.
+fn is_literal(rest: &[u8], column: usize) -> bool {
+    match rest {
+        [b'=', ..] | [b' ' | b'\t'] => false,
+        [b' ' | b'\t', ..] => true,
+        [b'.', ..] | [b'F', b'r', b'o', b'm', b' ', ..] => column > 0,
+        [byte, ..] => byte.is_ascii_graphic(),
+        [] => true,
     }
 }
 
@@ -159,4 +162,55 @@ pub(crate) fn end_part(out: &mut Vec<u8>) {
 /// Writes the line after the last part.
 pub(crate) fn end_multipart(out: &mut Vec<u8>, boundary: &str) {
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax::transfer::{Encoding, decode};
+    use proptest::prelude::*;
+
+    #[test]
+    fn quoted_printable_forms() {
+        for (text, expected) in [
+            ("", ""),
+            ("a=b\r\nc ", "a=3Db\r\nc=20"),
+            (" a\r\n.\r\nFrom x\r\n", " a\r\n=2E\r\n=46rom x\r\n"),
+            ("é", "=C3=A9"),
+            (&"a".repeat(76), &"a".repeat(76)),
+            (&"a".repeat(77), &format!("{}=\r\naa", "a".repeat(75))),
+        ] {
+            assert_eq!(String::from_utf8(quoted_printable(text.as_bytes())).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn seven_bit() {
+        let long = "a".repeat(header::LINE_MAX);
+        for (content, expected) in [
+            ("", true),
+            ("a\r\nb", true),
+            ("a\nb", false),
+            ("a\rb", false),
+            ("a\0", false),
+            ("é", false),
+            (&long, true),
+            (&format!("{long}a"), false),
+        ] {
+            assert_eq!(is_seven_bit(content.as_bytes()), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_come_back(body in "([a-z .=\t\u{e9}\u{4e2d}]|From |\n){0,300}") {
+            let mut out = Vec::new();
+            text(&mut out, &body);
+            let written = String::from_utf8(out).unwrap();
+            prop_assert!(written.split("\r\n").all(|line| line.len() <= LINE_MAX && line.is_ascii()));
+            let (field, encoded) = written.split_once("\r\n\r\n").unwrap();
+            let encoding = Encoding::parse(field.rsplit(' ').next().unwrap());
+            prop_assert_eq!(String::from_utf8(decode(encoding, encoded.as_bytes()).into_owned()).unwrap(), with_crlf(&body));
+        }
+    }
 }

@@ -13,7 +13,10 @@ const LINE_WANTED: usize = 76;
 pub(crate) const LINE_MAX: usize = 998;
 
 /// Octets of text in one encoded word, which must have at most 75 octets itself (RFC 2047 §2).
-const WORD_TEXT_MAX: usize = 42;
+const WORD_TEXT_MAX: usize = 39;
+
+/// Octets of one encoded word in the Q encoding, without its frame.
+const WORD_Q_MAX: usize = 52;
 
 /// Octets in one piece of a continued parameter.
 const PIECE_MAX: usize = 54;
@@ -37,7 +40,7 @@ impl<'a> FieldWriter<'a> {
     /// Writes a space, or a fold, and the token.
     pub(crate) fn token(&mut self, token: &str) -> &mut Self {
         debug_assert!(token.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{token:?}");
-        let limit = if self.at_name { LINE_MAX } else { LINE_WANTED };
+        let limit = if self.at_name && !token.starts_with("=?") { LINE_MAX } else { LINE_WANTED };
         if self.column + 1 + token.len() > limit && !token.trim_ascii().is_empty() {
             self.out.extend_from_slice(b"\r\n");
             self.column = 0;
@@ -78,6 +81,7 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
         && text.trim() == text
         && !text.contains("=?")
+        && !text.contains("   ")
         && text.split(' ').all(|token| token.len() < LINE_MAX - 1)
 }
 
@@ -105,7 +109,7 @@ fn q_fitting(text: &str) -> usize {
     let mut width = 0;
     for (at, c) in text.char_indices() {
         width += if is_q_safe(c) { 1 } else { 3 * c.len_utf8() };
-        if width > 60 {
+        if width > WORD_Q_MAX {
             return at;
         }
     }
@@ -157,17 +161,18 @@ pub(crate) fn parameter(name: &str, value: &str) -> Vec<String> {
     if is_plain {
         return vec![format!("{name}={}", quoted(value))];
     }
-    let escaped: Vec<String> = value.chars().map(percent).collect();
-    let mut pieces = vec![String::from("utf-8''")];
-    for c in escaped {
-        if pieces.last().is_some_and(|piece| piece.len() + c.len() > PIECE_MAX) {
-            pieces.push(String::new());
+    let mut pieces = Vec::new();
+    let mut piece = String::from("utf-8''");
+    for c in value.chars().map(percent) {
+        if piece.len() + c.len() > PIECE_MAX {
+            pieces.push(std::mem::take(&mut piece));
         }
-        pieces.extend(pieces.pop().map(|piece| piece + &c));
+        piece.push_str(&c);
     }
-    if let [whole] = pieces.as_slice() {
-        return vec![format!("{name}*={whole}")];
+    if pieces.is_empty() {
+        return vec![format!("{name}*={piece}")];
     }
+    pieces.push(piece);
     pieces.iter().enumerate().map(|(index, piece)| format!("{name}*{index}*={piece}")).collect()
 }
 
@@ -196,7 +201,8 @@ mod tests {
         check("a  b", "Subject: a  b\r\n");
         check(" a", "Subject: =?utf-8?Q?_a?=\r\n");
         check("héllo", "Subject: =?utf-8?Q?h=C3=A9llo?=\r\n");
-        check("日本語", "Subject: =?utf-8?B?5pel5pys6Kqe?=\r\n");
+        check("日本語", "Subject: =?utf-8?Q?=E6=97=A5=E6=9C=AC=E8=AA=9E?=\r\n");
+        check("日本語日本語", "Subject: =?utf-8?B?5pel5pys6Kqe5pel5pys6Kqe?=\r\n");
         check("x =?utf-8?Q?a?=", "Subject: =?utf-8?Q?x_=3D=3Futf-8=3FQ=3Fa=3F=3D?=\r\n");
         check(
             "one two three four five six seven eight nine ten eleven twelve thirteen fourteen",

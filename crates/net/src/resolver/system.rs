@@ -4,11 +4,9 @@ use super::{DnsError, MxAnswer, MxHost, Resolver, answer_from_mx, implicit_mx};
 use crate::entropy::{Entropy, SystemEntropy};
 use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use postfleet_core::Domain;
@@ -55,7 +53,9 @@ impl SystemResolver {
 
     async fn find_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
         match self.records(domain.as_str(), RecordType::MX).await {
-            Ok(records) => Ok(spread_equals(answer_from_mx(records.iter().filter_map(mx_of).collect()), &SystemEntropy)),
+            Ok(records) => {
+                Ok(spread_equals(answer_from_mx(records.iter().filter_map(mx_of).collect()), &SystemEntropy))
+            }
             Err(Failure::NoSuchName) => Ok(MxAnswer::NoSuchDomain),
             Err(Failure::NoSuchRecord) => self.find_implicit_mx(domain).await,
             Err(Failure::Temporary(why)) => Err(DnsError::Temporary(why)),
@@ -74,8 +74,7 @@ impl SystemResolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let (v4, v6) =
-            tokio::join!(self.records(host, RecordType::A), self.records(host, RecordType::AAAA));
+        let (v4, v6) = tokio::join!(self.records(host, RecordType::A), self.records(host, RecordType::AAAA));
         let mut addresses = Vec::new();
         let mut why_not = DnsError::NotFound;
         for answer in [v4, v6] {
@@ -101,8 +100,12 @@ impl SystemResolver {
         // Never complete a name with the search domains of the machine: mail has full names only.
         name.set_fqdn(true);
         let lookup = self.inner.lookup(name, kind).await.map_err(Failure::from)?;
-        let records: Vec<RData> =
-            lookup.answers().iter().map(|record| record.data.clone()).filter(|data| data.record_type() == kind).collect();
+        let records: Vec<RData> = lookup
+            .answers()
+            .iter()
+            .map(|record| record.data.clone())
+            .filter(|data| data.record_type() == kind)
+            .collect();
         if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
     }
 }
@@ -222,7 +225,9 @@ mod tests {
     }
 
     fn hosts(list: &[(u16, &str)]) -> MxAnswer {
-        MxAnswer::Hosts(list.iter().map(|(preference, host)| MxHost { preference: *preference, host: domain(host) }).collect())
+        MxAnswer::Hosts(
+            list.iter().map(|(preference, host)| MxHost { preference: *preference, host: domain(host) }).collect(),
+        )
     }
 
     #[tokio::test]

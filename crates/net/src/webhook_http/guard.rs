@@ -1,7 +1,8 @@
 //! Resolves names for the HTTP client and lets through only addresses that may be connected to. It sits inside the
 //! client's connector, so that the address that was checked is the address that is used.
 
-use super::target::{IpNetwork, TargetRefused, judge_address};
+use super::network::IpNetwork;
+use super::target::{TargetRefused, judge_address};
 use crate::resolver::Resolver;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -76,4 +77,31 @@ pub(super) fn is_localhost(name: &str) -> bool {
 
 fn unresolvable(error: impl ToString) -> TargetRefused {
     TargetRefused::Unresolvable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_machine_resolves_when_nobody_else_is_named() {
+        let guard = Guard { allow: vec!["127.0.0.0/8".parse().expect("network")], resolver: None };
+        // An address as the name, so that no name server is asked.
+        assert_eq!(guard.resolve("127.0.0.2", true).await, Ok(vec![IpAddr::from([127, 0, 0, 2])]));
+        let inside = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(guard.resolve("10.0.0.1", false).await, Err(TargetRefused::NotPublic(inside)));
+    }
+
+    #[tokio::test]
+    async fn localhost_is_what_is_listed_of_loopback() {
+        let guard = |allow: &[&str]| Guard {
+            allow: allow.iter().map(|text| text.parse().expect("network")).collect(),
+            resolver: None,
+        };
+        let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(guard(&["127.0.0.0/8"]).resolve("localhost", true).await, Ok(vec![v4]));
+        assert_eq!(guard(&["::1"]).resolve("LocalHost.", true).await, Ok(vec![v6]));
+        assert_eq!(guard(&["::1", "127.0.0.1"]).resolve("a.localhost", false).await, Ok(vec![v4, v6]));
+        assert_eq!(guard(&[]).resolve("localhost", false).await, Err(TargetRefused::NotPublic(v4)));
+    }
 }

@@ -37,10 +37,7 @@ async fn a_post_arrives_as_it_was_given() {
     let server = FakeHttp::start(|_| HttpResponse::new(202, &[("Retry-After", "7")], b"thanks")).await;
     let headers = [("Content-Type", "application/json".to_owned()), ("X-Signature", "abc".to_owned())];
     let answer = client().post(&server.url("/in?a=1"), &headers, Bytes::from_static(b"{\"a\":1}"), DEADLINE).await;
-    assert_eq!(
-        answer,
-        Ok(HttpAnswer { status: 202, body_prefix: b"thanks".to_vec(), retry_after: Some(7) })
-    );
+    assert_eq!(answer, Ok(HttpAnswer { status: 202, body_prefix: b"thanks".to_vec(), retry_after: Some(7) }));
     let request = &server.requests()[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/in?a=1"));
     assert_eq!(request.body, b"{\"a\":1}");
@@ -133,7 +130,8 @@ async fn nothing_is_sent_to_an_address_that_is_not_listed() {
     let server = FakeHttp::start(|_| HttpResponse::status(200)).await;
     let strict = WebhookHttp::new(Vec::new());
     let port = server.address().port();
-    for url in [format!("https://127.0.0.1:{port}/"), format!("https://0x7f.1:{port}/"), format!("https://localhost:{port}/")]
+    for url in
+        [format!("https://127.0.0.1:{port}/"), format!("https://0x7f.1:{port}/"), format!("https://localhost:{port}/")]
     {
         let expected = TargetRefused::NotPublic(Ipv4Addr::LOCALHOST.into());
         assert_eq!(post(&strict, &url).await, Err(HttpFailure::Refused(expected)), "{url}");
@@ -146,8 +144,7 @@ async fn nothing_is_sent_to_an_address_that_is_not_listed() {
 async fn names_are_judged_by_all_their_addresses() {
     let server = FakeHttp::start(|_| HttpResponse::status(200)).await;
     let port = server.address().port();
-    let [local, public, metadata] =
-        [[127, 0, 0, 1], [8, 8, 8, 8], [169, 254, 169, 254]].map(IpAddr::from);
+    let [local, public, metadata] = [[127, 0, 0, 1], [8, 8, 8, 8], [169, 254, 169, 254]].map(IpAddr::from);
     let resolver = StaticResolver::empty()
         .with_address("local.example", local)
         .with_address("public.example", public)

@@ -80,9 +80,9 @@ impl Row {
     /// An integer column that may be null.
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>, DbError> {
         match self {
-            Self::Sqlite(values) => match &values[column] {
-                rusqlite::types::Value::Null => Ok(None),
-                rusqlite::types::Value::Integer(value) => Ok(Some(*value)),
+            Self::Sqlite(values) => match values.get(column) {
+                Some(rusqlite::types::Value::Null) => Ok(None),
+                Some(rusqlite::types::Value::Integer(value)) => Ok(Some(*value)),
                 _ => Err(DbError::Shape(column)),
             },
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
@@ -92,9 +92,9 @@ impl Row {
     /// A text column that may be null.
     pub fn opt_text(&self, column: usize) -> Result<Option<String>, DbError> {
         match self {
-            Self::Sqlite(values) => match &values[column] {
-                rusqlite::types::Value::Null => Ok(None),
-                rusqlite::types::Value::Text(value) => Ok(Some(value.clone())),
+            Self::Sqlite(values) => match values.get(column) {
+                Some(rusqlite::types::Value::Null) => Ok(None),
+                Some(rusqlite::types::Value::Text(value)) => Ok(Some(value.clone())),
                 _ => Err(DbError::Shape(column)),
             },
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
@@ -104,9 +104,9 @@ impl Row {
     /// A bytes column that may be null.
     pub fn opt_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, DbError> {
         match self {
-            Self::Sqlite(values) => match &values[column] {
-                rusqlite::types::Value::Null => Ok(None),
-                rusqlite::types::Value::Blob(value) => Ok(Some(value.clone())),
+            Self::Sqlite(values) => match values.get(column) {
+                Some(rusqlite::types::Value::Null) => Ok(None),
+                Some(rusqlite::types::Value::Blob(value)) => Ok(Some(value.clone())),
                 _ => Err(DbError::Shape(column)),
             },
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
@@ -116,9 +116,9 @@ impl Row {
     /// An id column that may be null.
     pub fn opt_uuid(&self, column: usize) -> Result<Option<Uuid>, DbError> {
         match self {
-            Self::Sqlite(values) => match &values[column] {
-                rusqlite::types::Value::Null => Ok(None),
-                rusqlite::types::Value::Blob(value) => {
+            Self::Sqlite(values) => match values.get(column) {
+                Some(rusqlite::types::Value::Null) => Ok(None),
+                Some(rusqlite::types::Value::Blob(value)) => {
                     Uuid::from_slice(value).map(Some).map_err(|_| DbError::Shape(column))
                 }
                 _ => Err(DbError::Shape(column)),

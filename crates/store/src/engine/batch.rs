@@ -65,18 +65,7 @@ impl<C: Command> Job for Pending<C> {
 /// callers have been answered then, too.
 pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Context) -> Result<(), DbError> {
     let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
-    let mut ended = straight_through(tx, &mut jobs).await;
-    for _ in 0..SERIALIZATION_RETRIES {
-        if !matches!(ended, Err(DbError::Serialization(_))) {
-            break;
-        }
-        ended = straight_through(tx, &mut jobs).await;
-    }
-    if matches!(ended, Err(DbError::Constraint(_) | DbError::Statement(_) | DbError::Shape(_) | DbError::Malformed(_)))
-    {
-        context.counters.reruns.fetch_add(1, Ordering::Relaxed);
-        ended = one_by_one(tx, &mut jobs, &mut failed).await;
-    }
+    let ended = run_to_the_end(tx, &mut jobs, &mut failed, context).await;
     let hints = std::mem::take(&mut tx.hints);
     if ended.is_ok() {
         context.counters.batches.fetch_add(1, Ordering::Relaxed);
@@ -93,6 +82,35 @@ pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Cont
         context.wake.give(hints);
     }
     ended
+}
+
+/// Runs the batch until it is committed or cannot be: again when it got in another node's way, and each command for
+/// itself when one of them failed.
+async fn run_to_the_end(
+    tx: &mut Tx,
+    jobs: &mut [Box<dyn Job>],
+    failed: &mut [Option<StoreError>],
+    context: &Context,
+) -> Result<(), DbError> {
+    let (mut collisions, mut apart) = (0, false);
+    loop {
+        let ended = match apart {
+            false => straight_through(tx, jobs).await,
+            true => one_by_one(tx, jobs, failed).await,
+        };
+        match &ended {
+            Err(DbError::Serialization(_)) if collisions < SERIALIZATION_RETRIES => collisions += 1,
+            Err(error) if !apart && is_of_one_command(error) => {
+                context.counters.reruns.fetch_add(1, Ordering::Relaxed);
+                apart = true;
+            }
+            _ => return ended,
+        }
+    }
+}
+
+fn is_of_one_command(error: &DbError) -> bool {
+    matches!(error, DbError::Constraint(_) | DbError::Statement(_) | DbError::Shape(_) | DbError::Malformed(_))
 }
 
 fn shared_error(error: &DbError) -> StoreError {
@@ -116,14 +134,27 @@ async fn straight_through(tx: &mut Tx, jobs: &mut [Box<dyn Job>]) -> Result<(), 
 
 /// The second run: a savepoint around each command, so that those which fail disturb no other.
 async fn one_by_one(tx: &mut Tx, jobs: &mut [Box<dyn Job>], failed: &mut [Option<StoreError>]) -> Result<(), DbError> {
+    failed.fill(None);
     begin(tx).await?;
+    match each_in_a_savepoint(tx, jobs, failed).await {
+        Ok(()) => commit(tx).await,
+        Err(error) => take_back(tx, error).await,
+    }
+}
+
+/// An error is one that ends the whole batch.
+async fn each_in_a_savepoint(
+    tx: &mut Tx,
+    jobs: &mut [Box<dyn Job>],
+    failed: &mut [Option<StoreError>],
+) -> Result<(), DbError> {
     for (job, failure) in jobs.iter_mut().zip(failed) {
         let (events, hints) = (tx.events.len(), tx.hints);
         tx.db.script("SAVEPOINT command").await?;
         match job.run(tx).await {
             Ok(()) => tx.db.script("RELEASE SAVEPOINT command").await?,
             Err(error @ (DbError::Full | DbError::Write(_) | DbError::Lost(_) | DbError::Serialization(_))) => {
-                return take_back(tx, error).await;
+                return Err(error);
             }
             Err(error) => {
                 tracing::error!(%error, "command failed");
@@ -134,7 +165,7 @@ async fn one_by_one(tx: &mut Tx, jobs: &mut [Box<dyn Job>], failed: &mut [Option
             }
         }
     }
-    commit(tx).await
+    Ok(())
 }
 
 async fn begin(tx: &mut Tx) -> Result<(), DbError> {

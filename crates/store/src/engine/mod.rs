@@ -63,9 +63,9 @@ impl Tx {
     pub fn wake_queue(&mut self) {
         self.hints.queue = true;
     }
-    /// Asks that the readers of events look after the commit.
-    pub fn wake_events(&mut self) {
-        self.hints.events = true;
+    /// Asks that those who work for webhooks look which there are after the commit.
+    pub fn wake_webhooks(&mut self) {
+        self.hints.webhooks = true;
     }
 }
 
@@ -177,6 +177,17 @@ impl Store {
         self.inner.readers.take().await
     }
 
+    /// Writes nothing, durably: fails if a command would.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.run(Probe).await
+    }
+
+    /// Completes when a writer has ended: after a failed write, nothing more is accepted until a restart.
+    pub async fn failed(&self) {
+        let closed = self.inner.jobs.iter().map(|jobs| Box::pin(jobs.closed()));
+        futures::future::select_all(closed).await;
+    }
+
     /// The bodies of messages.
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
@@ -190,5 +201,18 @@ impl Store {
     /// What the engine has done.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+}
+
+/// See [`Store::probe`].
+struct Probe;
+
+impl Command for Probe {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const TOUCH: &str = "UPDATE event_head SET position = position WHERE one = 1";
+        tx.execute(TOUCH, &[]).await?;
+        Ok(())
     }
 }

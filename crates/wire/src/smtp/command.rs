@@ -74,7 +74,8 @@ impl Command {
         } else if is("DATA") {
             without_arguments(Self::Data, arguments)
         } else if is("BDAT") {
-            parse_bdat(arguments).ok_or_else(|| Rejected::Close(Reply::bad_arguments("BDAT needs a size and may have LAST")))
+            parse_bdat(arguments)
+                .ok_or_else(|| Rejected::Close(Reply::bad_arguments("BDAT needs a size and may have LAST")))
         } else {
             Self::parse_other(&verb.to_ascii_uppercase(), arguments)
         }

@@ -30,7 +30,10 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
         ProblemKind::TooLarge => (Permanent, 52, (3, 4), "message too large"),
         // RFC 3463 calls X.2.2 a persistent transient: the owner may make room before the sender gives up.
         ProblemKind::StorageFull => (Transient, 52, (2, 2), "mailbox full"),
-        ProblemKind::Unavailable | ProblemKind::Internal => (Transient, 51, (3, 0), "temporary failure, try again later"),
+        ProblemKind::OutOfSpace => (Transient, 52, (3, 1), "insufficient system storage"),
+        ProblemKind::Unavailable | ProblemKind::Internal => {
+            (Transient, 51, (3, 0), "temporary failure, try again later")
+        }
     };
     Reply::new(severity, detail_code, Some(status), text)
 }

@@ -420,7 +420,8 @@ impl Line {
             Some((b'-', text)) => (false, text),
             Some(_) => return Err(InvalidReply::Code),
         };
-        let text: String = String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String =
+            String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let (enhanced, text) = split_status(code, &text);
         Ok(Self { code, last, enhanced, text: text.to_owned() })
     }
@@ -469,7 +470,10 @@ mod tests {
     fn one_line_and_several() {
         assert_eq!(written(&Reply::ok()), "250 2.0.0 ok\r\n");
         assert_eq!(written(&Reply::start_data()), "354 end with a dot on a line of its own\r\n");
-        assert_eq!(written(&Reply::hello("mx.example\nSIZE 1\n8BITMIME".into())), "250-mx.example\r\n250-SIZE 1\r\n250 8BITMIME\r\n");
+        assert_eq!(
+            written(&Reply::hello("mx.example\nSIZE 1\n8BITMIME".into())),
+            "250-mx.example\r\n250-SIZE 1\r\n250 8BITMIME\r\n"
+        );
     }
 
     #[test]
@@ -478,7 +482,10 @@ mod tests {
         assert_eq!(written(&reply), "550-5.1.1 no \r\n550 5.1.1 250 ok ??\r\n");
         let long = Reply::new(Severity::Permanent, 50, Some((111, 111)), "x".repeat(3_000));
         assert!(written(&long).len() <= 512);
-        assert_eq!(written(&Reply::new(Severity::Positive, 50, None, "\n".repeat(200))).lines().count(), REPLY_LINES_MAX);
+        assert_eq!(
+            written(&Reply::new(Severity::Positive, 50, None, "\n".repeat(200))).lines().count(),
+            REPLY_LINES_MAX
+        );
     }
 
     #[test]

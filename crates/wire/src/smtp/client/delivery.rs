@@ -48,7 +48,11 @@ pub(super) struct Delivery {
 #[derive(Debug)]
 enum Stage {
     Commands,
-    Message { piece: usize, offset: usize, writer: MessageWriter },
+    Message {
+        piece: usize,
+        offset: usize,
+        writer: MessageWriter,
+    },
     FinalReply,
     /// 354 came though there is no recipient, so an empty message was sent (RFC 2920 §3.1).
     LoneDot,
@@ -128,6 +132,11 @@ impl Delivery {
         matches!(self.stage, Stage::Message { .. })
     }
 
+    /// Whether all commands are answered.
+    pub(super) fn is_in_message(&self) -> bool {
+        !matches!(self.stage, Stage::Commands)
+    }
+
     /// Appends more of the message, up to about [`PIECE_OCTETS`] pending octets.
     pub(super) fn send_message(&mut self, out: &mut Vec<u8>) {
         let Stage::Message { piece, offset, writer } = &mut self.stage else { return };
@@ -164,7 +173,10 @@ impl Delivery {
         let untouched = failure.is_some() && !self.touched;
         let results = self.results.into_iter().map(|result| result.unwrap_or_else(|| lost.clone()));
         let outcome = |(address, result)| RecipientOutcome { address, result };
-        TransactionOutcome { recipients: self.transaction.recipients.into_iter().zip(results).map(outcome).collect(), untouched }
+        TransactionOutcome {
+            recipients: self.transaction.recipients.into_iter().zip(results).map(outcome).collect(),
+            untouched,
+        }
     }
 
     fn on_command_reply(&mut self, reply: Reply, out: &mut Vec<u8>) -> Next {

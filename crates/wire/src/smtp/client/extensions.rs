@@ -45,7 +45,13 @@ mod tests {
         let offer = Extensions::parse("STARTTLS\npipelining\nSIZE 100 x\n8BITMIME\nX-OTHER");
         assert_eq!(
             offer,
-            Extensions { pipelining: true, size: true, size_limit: Some(100), eight_bit: true, ..Extensions::default() }
+            Extensions {
+                pipelining: true,
+                size: true,
+                size_limit: Some(100),
+                eight_bit: true,
+                ..Extensions::default()
+            }
         );
         for text in ["x\nSIZE", "x\nSIZE 0", "x\nSIZE many"] {
             assert_eq!(Extensions::parse(text), Extensions { size: true, ..Extensions::default() });

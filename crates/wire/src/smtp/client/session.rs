@@ -88,6 +88,20 @@ pub enum Failure {
     Quit,
 }
 
+impl Failure {
+    /// What was waited for.
+    pub fn during(&self) -> &'static str {
+        match self {
+            Self::Refused { during, .. }
+            | Self::Invalid { during, .. }
+            | Self::Unexpected { during, .. }
+            | Self::Disconnected { during, .. } => during,
+            Self::TlsUnavailable | Self::Injected => "STARTTLS",
+            Self::Quit => "QUIT",
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
@@ -164,10 +178,11 @@ impl Session {
             match self.next_reply() {
                 Err(error) => self.fail(Failure::Invalid { during: self.waiting_for(), error }),
                 Ok(Some(reply)) => self.on_reply(reply),
-                Ok(None) => match self.without_reply() {
-                    Some(step) => return step,
-                    None => continue,
-                },
+                Ok(None) => {
+                    if let Some(step) = self.without_reply() {
+                        return step;
+                    }
+                }
             }
         }
     }
@@ -241,6 +256,11 @@ impl Session {
         }
     }
 
+    /// Whether the message is on its way or its end not yet answered, for which the longest deadlines are meant.
+    pub fn is_in_message(&self) -> bool {
+        matches!(&self.state, State::Running(delivery) if delivery.is_in_message())
+    }
+
     /// Replies read so far. A deadline holds for one reply, however slowly its octets come.
     pub fn replies(&self) -> u64 {
         self.replies
@@ -279,11 +299,11 @@ impl Session {
     }
 
     fn on_reply(&mut self, reply: Reply) {
-        match (&mut self.state, reply.severity()) {
-            (State::Running(delivery), _) => {
-                let next = delivery.on_reply(reply, &mut self.output);
-                self.after(next);
-            }
+        if let State::Running(delivery) = &mut self.state {
+            let next = delivery.on_reply(reply, &mut self.output);
+            return self.after(next);
+        }
+        match (&self.state, reply.severity()) {
             _ if reply.code() == 421 => self.refused(reply),
             (State::Greeting, Severity::Positive) => self.say_hello("EHLO", State::Ehlo),
             (State::Ehlo, Severity::Positive) => self.on_offer(Extensions::parse(reply.text())),

@@ -1,0 +1,102 @@
+//! The one table from problems to HTTP: status, `error.type`, headers.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use postfleet_core::{Problem, ProblemKind, UnixMicros};
+use postfleet_schema::error::{ErrorBody, ErrorEnvelope};
+
+/// What a kind of problem is on the wire.
+pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
+    match kind {
+        ProblemKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+        ProblemKind::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
+        ProblemKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+        ProblemKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        ProblemKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::Restricted => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::BlockedByRule => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::Undecidable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
+        ProblemKind::OverQuota => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+        ProblemKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
+        ProblemKind::SendingPaused => (StatusCode::BAD_REQUEST, "bad_request"),
+        ProblemKind::DomainUnverified => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
+        ProblemKind::StorageFull => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::OutOfSpace => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
+        ProblemKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
+        ProblemKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+    }
+}
+
+/// Seconds after which a request that may succeed later is worth repeating, when nothing better is known.
+const RETRY_SECONDS: i64 = 5;
+
+/// The headers that go with a problem: every 429 and 503 says when to come back.
+pub fn headers(problem: &Problem, now: UnixMicros) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let (status, _) = status_and_type(problem.kind);
+    if let Some(exhausted) = &problem.exhausted {
+        let seconds = reset_seconds(exhausted.resets_at, now);
+        set(&mut headers, header::RETRY_AFTER, seconds);
+        rate_limit(&mut headers, exhausted.limit, exhausted.limit.saturating_sub(exhausted.used), seconds);
+    } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        set(&mut headers, header::RETRY_AFTER, RETRY_SECONDS);
+    }
+    headers
+}
+
+/// Whole seconds until an allowance resets, at least one.
+pub fn reset_seconds(resets_at: UnixMicros, now: UnixMicros) -> i64 {
+    (resets_at.as_seconds() - now.as_seconds()).max(1)
+}
+
+/// The `RateLimit-*` header fields.
+pub fn rate_limit(headers: &mut HeaderMap, limit: u64, remaining: u64, reset_seconds: i64) {
+    let fields = [("ratelimit-limit", limit.to_string()), ("ratelimit-remaining", remaining.to_string())];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(header::HeaderName::from_static(name), value);
+        }
+    }
+    set(headers, header::HeaderName::from_static("ratelimit-reset"), reset_seconds);
+}
+
+fn set(headers: &mut HeaderMap, name: header::HeaderName, value: i64) {
+    headers.insert(name, HeaderValue::from(value));
+}
+
+/// The body of a refusal.
+pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
+    let (_, kind) = status_and_type(problem.kind);
+    let exhausted = problem.exhausted.as_ref();
+    ErrorEnvelope {
+        request_id: request_id.to_owned(),
+        error: ErrorBody {
+            kind,
+            message: problem.public.clone(),
+            code: problem.code,
+            retryable: problem.kind.is_retryable(),
+            field: problem.field.clone(),
+            scope: exhausted.map(|exhausted| exhausted.scope),
+            limit: exhausted.map(|exhausted| exhausted.limit),
+            used: exhausted.map(|exhausted| exhausted.used),
+            resets_at: exhausted.map(|exhausted| exhausted.resets_at.as_seconds()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let row = |kind: &ProblemKind| {
+            let (status, name) = status_and_type(*kind);
+            let retry = headers(&Problem::new(*kind, "x", "x"), UnixMicros::default()).contains_key("retry-after");
+            let retryable = if kind.is_retryable() { "retryable" } else { "final" };
+            format!("{kind:?}: {} {name}, {retryable}{}", status.as_u16(), if retry { ", Retry-After" } else { "" })
+        };
+        let table: Vec<String> = ProblemKind::ALL.iter().map(row).collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+}

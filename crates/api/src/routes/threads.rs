@@ -1,0 +1,32 @@
+//! `/v3/grants/{grant}/threads`.
+
+use super::messages::selected;
+use crate::extract::Query;
+use crate::respond::{self, Answer};
+use crate::router::Call;
+use postfleet_mailbox::threads;
+
+/// Threads of a page at most: a larger `limit` is taken as this, since the clients' documents promise 200.
+const PAGE_MAX: usize = 50;
+
+/// `GET /v3/grants/{grant}/threads`
+pub(crate) async fn list(call: Call) -> Answer {
+    let query = Query::of(&call.parts)?;
+    let grant = call.grant().await?;
+    let limit = query.limit(20, 200)?.min(PAGE_MAX);
+    let cursor = query.get("page_token").filter(|token| !token.is_empty());
+    let select = query.list("select");
+    let with_body = select.is_empty() || select.iter().any(|field| field == "latest_draft_or_message");
+    let (threads, next) = threads::list(&call.platform.store, grant.id, limit, cursor, with_body).await?;
+    if select.is_empty() {
+        return Ok(respond::page(&call.id, threads, next));
+    }
+    Ok(respond::page(&call.id, selected(&threads, &select)?, next))
+}
+
+/// `GET /v3/grants/{grant}/threads/{thread}`
+pub(crate) async fn find(call: Call) -> Answer {
+    let grant = call.grant().await?;
+    let thread = threads::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    Ok(respond::single(&call.id, thread))
+}

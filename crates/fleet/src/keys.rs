@@ -1,0 +1,84 @@
+//! API keys: how they look, and the keyed hash under which alone they are stored.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postfleet_core::{Problem, ProblemKind, Secret};
+use postfleet_net::Entropy;
+use postfleet_store::Store;
+use postfleet_store::tenancy::{self, Credential};
+
+/// Whom a key speaks for; shown by its prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    /// An application in production.
+    Live,
+    /// An application in the sandbox.
+    Test,
+    /// The operator.
+    Operator,
+}
+
+impl KeyKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Live => "pf_live_",
+            Self::Test => "pf_test_",
+            Self::Operator => "pf_op_",
+        }
+    }
+
+    /// The kind of key that an application of that environment has.
+    pub fn of_environment(environment: &str) -> Self {
+        if environment == "sandbox" { Self::Test } else { Self::Live }
+    }
+}
+
+/// Makes a key of 256 random bits. It is shown once and never stored.
+pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Secret<String> {
+    Secret::new(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(entropy.thirty_two())))
+}
+
+/// The secret of the installation under which keys are hashed, so that a stolen database gives no way to test guesses.
+#[derive(Clone)]
+pub struct KeyHasher(Secret<[u8; 32]>);
+
+impl KeyHasher {
+    /// From the installation's secret.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(Secret::new(secret))
+    }
+
+    /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store
+    /// is asked for the hash and not for the key, how long the answer takes says nothing about the key.
+    pub fn hash(&self, key: &str) -> [u8; 32] {
+        *blake3::keyed_hash(self.0.expose(), key.as_bytes()).as_bytes()
+    }
+}
+
+/// Finds out whom the key in an `Authorization` header speaks for.
+pub async fn authenticate(store: &Store, hasher: &KeyHasher, key: &str) -> Result<Credential, Problem> {
+    let found = tenancy::find_key(&mut store.reader().await?, &hasher.hash(key)).await?;
+    found.ok_or_else(unauthenticated)
+}
+
+/// The refusal of a missing or unknown key.
+pub fn unauthenticated() -> Problem {
+    Problem::new(ProblemKind::Unauthenticated, "invalid_api_key", "Unauthorized: Invalid API key.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postfleet_net::SeededEntropy;
+
+    #[test]
+    fn keys_differ_and_their_hashes_depend_on_the_installation() {
+        let entropy = SeededEntropy::new(1);
+        let (one, two) = (generate(KeyKind::Live, &entropy), generate(KeyKind::Live, &entropy));
+        assert_ne!(one.expose(), two.expose());
+        assert!(one.expose().starts_with("pf_live_") && one.expose().len() == 8 + 43);
+        let (here, there) = (KeyHasher::new([1; 32]), KeyHasher::new([2; 32]));
+        assert_eq!(here.hash(one.expose()), here.hash(one.expose()));
+        assert_ne!(here.hash(one.expose()), there.hash(one.expose()));
+    }
+}

@@ -1,0 +1,128 @@
+//! Making an organization with everything that it needs to begin.
+
+use crate::keys::{self, KeyHasher, KeyKind};
+use postfleet_core::id::{ApplicationId, DomainId, KeyId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros, plan};
+use postfleet_mail::dkim;
+use postfleet_net::Entropy;
+use postfleet_store::Store;
+use postfleet_store::tenancy::{CreateOrganization, DkimKey, NewDomain, NewKey, OrganizationOutcome};
+
+/// What an operator says when making an organization.
+#[derive(Clone, Debug)]
+pub struct NewOrganization {
+    /// Its name.
+    pub name: String,
+    /// Its domains.
+    pub domains: Vec<Domain>,
+    /// Whether the domains count as verified without asking DNS.
+    pub trust_domains: bool,
+    /// The name of its plan.
+    pub plan: String,
+    /// `production` or `sandbox`.
+    pub environment: String,
+    /// Sends a day for every mailbox of the default workspace, if a policy is to say so.
+    pub daily_sends_max: Option<u64>,
+}
+
+/// What was made. The keys are shown now or never.
+#[derive(Debug)]
+pub struct Created {
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Its application.
+    pub application_id: ApplicationId,
+    /// The application's default workspace.
+    pub default_workspace_id: WorkspaceId,
+    /// The application's key.
+    pub api_key: Secret<String>,
+    /// The operator's key.
+    pub operator_key: Secret<String>,
+    /// Its domains, with the records to publish for their signatures.
+    pub domains: Vec<(Domain, Vec<DkimKey>)>,
+}
+
+/// Makes an organization, an application, its default workspace, two keys, and DKIM keys for every domain.
+pub async fn create(
+    store: &Store,
+    hasher: &KeyHasher,
+    entropy: &dyn Entropy,
+    now: UnixMicros,
+    new: &NewOrganization,
+) -> Result<Created, Problem> {
+    check(new)?;
+    let mut domains = Vec::new();
+    for name in &new.domains {
+        let verified_at = new.trust_domains.then_some(now);
+        let dkim_keys = signing_keys(entropy)?;
+        domains.push(NewDomain { id: DomainId::new(now, entropy.ten()), name: name.clone(), verified_at, dkim_keys });
+    }
+    let created = Created {
+        organization_id: OrganizationId::new(now, entropy.ten()),
+        application_id: ApplicationId::new(now, entropy.ten()),
+        default_workspace_id: WorkspaceId::new(now, entropy.ten()),
+        api_key: keys::generate(KeyKind::of_environment(&new.environment), entropy),
+        operator_key: keys::generate(KeyKind::Operator, entropy),
+        domains: domains.iter().map(|domain| (domain.name.clone(), domain.dkim_keys.clone())).collect(),
+    };
+    let key = |name: &str, application_id, key: &Secret<String>| NewKey {
+        id: KeyId::new(now, entropy.ten()),
+        application_id,
+        name: name.to_owned(),
+        hash: hasher.hash(key.expose()),
+    };
+    let command = CreateOrganization {
+        id: created.organization_id,
+        name: new.name.clone(),
+        plan: new.plan.clone(),
+        application_id: created.application_id,
+        environment: new.environment.clone(),
+        workspace_id: created.default_workspace_id,
+        policy: new.daily_sends_max.map(|limit| (PolicyId::new(now, entropy.ten()), "Default".to_owned(), Some(limit))),
+        keys: vec![
+            key("first key", Some(created.application_id), &created.api_key),
+            key("operator", None, &created.operator_key),
+        ],
+        domains,
+        at: now,
+    };
+    match store.run(command).await? {
+        OrganizationOutcome::Created => Ok(created),
+        OrganizationOutcome::DomainTaken(domain) => {
+            let text = format!("domain {domain} already exists");
+            Err(Problem { field: Some("domain".into()), ..Problem::new(ProblemKind::Conflict, "domain_taken", text) })
+        }
+    }
+}
+
+fn check(new: &NewOrganization) -> Result<(), Problem> {
+    if new.name.trim().is_empty() || new.name.chars().count() > 256 {
+        return Err(Problem::invalid("organization", "organization must be a name of 1 to 256 characters"));
+    }
+    if new.domains.is_empty() {
+        return Err(Problem::invalid("domain", "at least one domain is needed"));
+    }
+    if plan::preset(&new.plan).is_none() {
+        let names: Vec<_> = plan::PRESETS.iter().map(|plan| plan.name).collect();
+        return Err(Problem::invalid("plan", format!("plan must be one of {}", names.join(", "))));
+    }
+    if !["production", "sandbox"].contains(&new.environment.as_str()) {
+        return Err(Problem::invalid("environment", "environment must be production or sandbox"));
+    }
+    Ok(())
+}
+
+/// An RSA and an Ed25519 key: the first for everybody, the second for those who verify it (RFC 8463 §3).
+fn signing_keys(entropy: &dyn Entropy) -> Result<Vec<DkimKey>, Problem> {
+    let suffix: String = entropy.ten().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let make = |algorithm: dkim::Algorithm, letter: char| -> Result<DkimKey, Problem> {
+        let key = dkim::generate(algorithm).map_err(Problem::internal)?;
+        Ok(DkimKey {
+            selector: format!("pf{letter}{suffix}"),
+            algorithm: algorithm.name().to_owned(),
+            private_key: key.pkcs8,
+            public_record: key.public_dns,
+        })
+    };
+    Ok(vec![make(dkim::Algorithm::RsaSha256, 'r')?, make(dkim::Algorithm::Ed25519Sha256, 'e')?])
+}

@@ -1,0 +1,45 @@
+//! From a parsed message to what the store files.
+
+use crate::summary::Summary;
+use postfleet_core::UnixMicros;
+use postfleet_core::folder::SystemFolder;
+use postfleet_mail::message::MessageView;
+use postfleet_store::messages::MessageFacts;
+use postfleet_store::threads::ThreadHints;
+
+/// What is filed of a message that was received.
+pub fn received(view: &MessageView, octets: u64, date: UnixMicros) -> MessageFacts {
+    let correspondents = view.from.iter().map(|person| person.email.clone()).collect();
+    facts(Summary::of(view), octets, date, SystemFolder::Inbox, correspondents)
+}
+
+/// What is filed of a message that the mailbox sends; `summary` knows the bcc recipients, the raw message does not.
+pub fn sent(summary: Summary, octets: u64, date: UnixMicros) -> MessageFacts {
+    let correspondents = summary.to.iter().chain(&summary.cc).map(|person| person.email.clone()).collect();
+    facts(summary, octets, date, SystemFolder::Sent, correspondents)
+}
+
+fn facts(
+    summary: Summary,
+    octets: u64,
+    date: UnixMicros,
+    folder: SystemFolder,
+    correspondents: Vec<String>,
+) -> MessageFacts {
+    let outgoing = folder == SystemFolder::Sent;
+    MessageFacts {
+        date,
+        outgoing,
+        folder: folder.id(),
+        unread: !outgoing,
+        octets,
+        summary: summary.to_json(),
+        thread: ThreadHints {
+            message_id: summary.message_id,
+            in_reply_to: summary.in_reply_to.into_iter().collect(),
+            references: summary.references,
+            subject: summary.subject,
+            correspondents,
+        },
+    }
+}

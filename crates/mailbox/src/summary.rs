@@ -1,0 +1,127 @@
+//! What is kept of a message beside its raw form, so that lists need not parse it: written when it is filed, read
+//! whenever it is shown. Stored as JSON; new fields get a default so that older rows stay readable.
+
+use postfleet_mail::Participant;
+use postfleet_mail::message::{AttachmentMeta, MessageView};
+use serde::{Deserialize, Serialize};
+
+/// A message in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The subject, decoded.
+    #[serde(default)]
+    pub subject: String,
+    /// Who wrote it.
+    #[serde(default)]
+    pub from: Vec<Person>,
+    /// To whom.
+    #[serde(default)]
+    pub to: Vec<Person>,
+    /// Who got a copy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<Person>,
+    /// Who got a copy unseen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bcc: Vec<Person>,
+    /// Where answers go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reply_to: Vec<Person>,
+    /// The first characters.
+    #[serde(default)]
+    pub snippet: String,
+    /// Its Message-ID, without brackets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The Message-ID that it answers, without brackets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_reply_to: Option<String>,
+    /// The Message-IDs of the conversation so far, without brackets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+    /// What is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<File>,
+}
+
+/// A name and an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The address.
+    pub email: String,
+    /// The display name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+/// An attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Which part of the message.
+    pub index: u32,
+    /// Its name.
+    #[serde(default)]
+    pub filename: String,
+    /// What it is.
+    pub content_type: String,
+    /// Octets after decoding.
+    pub size: u64,
+    /// Its Content-ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
+    /// Its disposition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<String>,
+    /// Whether the body shows it.
+    #[serde(default)]
+    pub is_inline: bool,
+}
+
+impl Summary {
+    /// Sums up a parsed message.
+    pub fn of(view: &MessageView) -> Self {
+        let people = |people: &[Participant]| people.iter().map(Person::from).collect();
+        Self {
+            subject: view.subject.clone(),
+            from: people(&view.from),
+            to: people(&view.to),
+            cc: people(&view.cc),
+            bcc: people(&view.bcc),
+            reply_to: people(&view.reply_to),
+            snippet: view.snippet.clone(),
+            message_id: view.message_id.clone(),
+            in_reply_to: view.in_reply_to.first().cloned(),
+            references: view.references.clone(),
+            attachments: view.attachments.iter().map(File::from).collect(),
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// From how it is stored; a damaged one reads as empty, so that the message itself stays readable.
+    pub fn from_json(json: &str) -> Self {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+}
+
+impl From<&Participant> for Person {
+    fn from(person: &Participant) -> Self {
+        Self { email: person.email.clone(), name: person.name.clone() }
+    }
+}
+
+impl From<&AttachmentMeta> for File {
+    fn from(file: &AttachmentMeta) -> Self {
+        Self {
+            index: file.index,
+            filename: file.filename.clone(),
+            content_type: file.content_type.clone(),
+            size: file.size,
+            content_id: file.content_id.clone(),
+            disposition: file.disposition.clone(),
+            is_inline: file.is_inline,
+        }
+    }
+}

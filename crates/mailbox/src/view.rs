@@ -1,0 +1,120 @@
+//! From a stored message to the shape that the interface shows.
+
+use crate::summary::{File, Person, Summary};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use postfleet_core::id::MessageId;
+use postfleet_mail::message as mail;
+use postfleet_schema::message::{Attachment, Header, Message, Participant, RawMessage};
+use postfleet_store::messages::StoredMessage;
+
+/// Which parts of a message are shown beside its standard fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fields {
+    /// The standard ones.
+    #[default]
+    Standard,
+    /// And all header fields.
+    IncludeHeaders,
+    /// And Message-ID, In-Reply-To and References.
+    IncludeBasicHeaders,
+    /// Only the source.
+    RawMime,
+}
+
+impl Fields {
+    /// Reads the `fields` parameter.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "standard" | "include_tracking_options" => Some(Self::Standard),
+            "include_headers" => Some(Self::IncludeHeaders),
+            "include_basic_headers" => Some(Self::IncludeBasicHeaders),
+            "raw_mime" => Some(Self::RawMime),
+            _ => None,
+        }
+    }
+}
+
+/// Shows a message. Without its raw form there is no body and there are no headers.
+pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Message {
+    let summary = Summary::from_json(&stored.summary);
+    let bracketed = |id: String| format!("<{id}>");
+    Message {
+        id: stored.id.to_string(),
+        object: "message",
+        grant_id: stored.grant_id.to_string(),
+        thread_id: stored.thread_id.to_string(),
+        attachments: summary.attachments.iter().map(|file| attachment(stored, file)).collect(),
+        subject: summary.subject,
+        from: participants(summary.from),
+        to: participants(summary.to),
+        cc: participants(summary.cc),
+        bcc: participants(summary.bcc),
+        reply_to: participants(summary.reply_to),
+        date: stored.date.as_seconds(),
+        unread: stored.unread,
+        starred: stored.starred,
+        answered: false,
+        folders: stored.folders.clone(),
+        snippet: summary.snippet,
+        body: raw.map(mail::body),
+        headers: raw.and_then(|raw| headers(raw, fields)),
+        in_reply_to: summary.in_reply_to.map(bracketed),
+        message_id_header: summary.message_id.map(bracketed),
+        metadata: serde_json::Map::new(),
+        direction: if stored.outgoing { "outbound" } else { "inbound" },
+        created_at: stored.date.as_seconds(),
+    }
+}
+
+/// Shows only a message's source.
+pub fn raw_message(stored: &StoredMessage, raw: &[u8]) -> RawMessage {
+    RawMessage {
+        id: stored.id.to_string(),
+        object: "message",
+        grant_id: stored.grant_id.to_string(),
+        raw_mime: URL_SAFE.encode(raw),
+    }
+}
+
+/// The id of an attachment: its message's id and which part it is.
+pub fn attachment_id(message: MessageId, index: u32) -> String {
+    format!("{message}-{index}")
+}
+
+/// Reads an attachment's id back.
+pub fn parse_attachment_id(id: &str) -> Option<(MessageId, u32)> {
+    let (message, index) = id.rsplit_once('-')?;
+    Some((message.parse().ok()?, index.parse().ok()?))
+}
+
+/// Shows an attachment.
+pub fn attachment(stored: &StoredMessage, file: &File) -> Attachment {
+    Attachment {
+        id: attachment_id(stored.id, file.index),
+        grant_id: stored.grant_id.to_string(),
+        filename: file.filename.clone(),
+        content_type: file.content_type.clone(),
+        size: file.size,
+        content_id: file.content_id.clone(),
+        content_disposition: file.disposition.clone(),
+        is_inline: file.is_inline,
+    }
+}
+
+fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
+    const BASIC: &[&str] = &["message-id", "in-reply-to", "references"];
+    let wanted = |name: &str| match fields {
+        Fields::IncludeBasicHeaders => BASIC.contains(&name.to_ascii_lowercase().as_str()),
+        _ => true,
+    };
+    if !matches!(fields, Fields::IncludeHeaders | Fields::IncludeBasicHeaders) {
+        return None;
+    }
+    let all = mail::headers(raw).into_iter().filter(|(name, _)| wanted(name));
+    Some(all.map(|(name, value)| Header { name, value }).collect())
+}
+
+fn participants(people: Vec<Person>) -> Vec<Participant> {
+    people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
+}

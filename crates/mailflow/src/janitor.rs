@@ -1,0 +1,47 @@
+//! Cleaning up, a little at a time: what removed mailboxes left, old events, bodies that nothing names.
+
+use crate::platform::Platform;
+use postfleet_core::Problem;
+use postfleet_store::events::PruneEvents;
+use postfleet_store::grants::PruneRemoved;
+use std::time::Duration;
+
+/// Rows that one command removes: few enough that mail does not wait for it.
+const ROWS_MAX: usize = 200;
+
+/// Rounds of one pass; the next pass goes on where this one stopped.
+const ROUNDS_MAX: usize = 1_000;
+
+/// Files younger than this may belong to a message that is just being stored.
+const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
+
+/// One pass over everything that may have to go.
+pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
+    prune_removed(platform).await?;
+    prune_events(platform).await?;
+    let mut reader = platform.store.reader().await?;
+    let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
+    if removed > 0 {
+        tracing::info!(removed, "removed bodies that no message names");
+    }
+    Ok(())
+}
+
+async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
+    for _ in 0..ROUNDS_MAX {
+        if !platform.store.run(PruneRemoved { limit: ROWS_MAX }).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_events(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.event_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}

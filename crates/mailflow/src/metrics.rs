@@ -1,0 +1,66 @@
+//! What is counted, under stable names. Descriptors only; the binary decides where they are read.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
+
+/// The counters of the flows.
+#[derive(Debug)]
+pub struct Metrics {
+    received: Counter<u64>,
+    submitted: Counter<u64>,
+    attempts: Counter<u64>,
+    webhooks: Counter<u64>,
+    sessions: Counter<u64>,
+    requests: Counter<u64>,
+    request_seconds: Histogram<f64>,
+}
+
+impl Metrics {
+    /// Makes the instruments.
+    pub fn new(meter: &Meter) -> Self {
+        let counter = |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
+        Self {
+            received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
+            submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
+            attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
+            webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
+            sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
+            requests: counter("postfleet_http_requests", "HTTP requests, by route and status"),
+            request_seconds: meter
+                .f64_histogram("postfleet_http_request_seconds")
+                .with_description("How long HTTP requests took, by route")
+                .build(),
+        }
+    }
+
+    /// A message was offered to us.
+    pub fn received(&self, result: &'static str) {
+        self.received.add(1, &[by("result", result)]);
+    }
+    /// A message was submitted for sending.
+    pub fn submitted(&self, result: &'static str) {
+        self.submitted.add(1, &[by("result", result)]);
+    }
+    /// A recipient was attempted.
+    pub fn attempted(&self, result: &'static str) {
+        self.attempts.add(1, &[by("result", result)]);
+    }
+    /// A webhook was attempted.
+    pub fn webhook(&self, result: &'static str) {
+        self.webhooks.add(1, &[by("result", result)]);
+    }
+    /// An SMTP session ended.
+    pub fn session(&self, result: &'static str) {
+        self.sessions.add(1, &[by("result", result)]);
+    }
+    /// An HTTP request was answered.
+    pub fn request(&self, route: String, status: u16, seconds: f64) {
+        let route = KeyValue::new("route", StringValue::from(route));
+        self.request_seconds.record(seconds, std::slice::from_ref(&route));
+        self.requests.add(1, &[route, KeyValue::new("status", i64::from(status))]);
+    }
+}
+
+fn by(key: &'static str, value: &'static str) -> KeyValue {
+    KeyValue::new(key, value)
+}

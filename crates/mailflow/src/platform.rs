@@ -1,0 +1,81 @@
+//! Everything that the flows need from outside, put together once by the binary.
+
+use crate::deliver::Signers;
+use crate::metrics::Metrics;
+use postfleet_core::Domain;
+use postfleet_fleet::keys::KeyHasher;
+use postfleet_net::mx_transport::MxTransport;
+use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
+use postfleet_store::Store;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the flows are given. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    /// Where the truth is.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// DNS.
+    pub resolver: Arc<dyn Resolver>,
+    /// SMTP to other servers.
+    pub transport: Arc<MxTransport>,
+    /// HTTP to webhooks.
+    pub http: Arc<WebhookHttp>,
+    /// How keys are hashed.
+    pub keys: KeyHasher,
+    /// Loaded DKIM keys.
+    pub signers: Arc<Signers>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What the operator has set.
+    pub settings: Arc<Settings>,
+}
+
+/// What the operator has set, as far as the flows are concerned.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name under which this server speaks SMTP.
+    pub hostname: Domain,
+    /// The name of this node among those that share a database. Leases carry it, so it must be its own.
+    pub node: String,
+    /// The server that takes all mail for other domains, instead of their own.
+    pub relay: Option<Relay>,
+    /// The port on which other servers listen: 25 but for simulations.
+    pub mx_port: u16,
+    /// How long a queue row stays leased: longer than the longest attempt.
+    pub lease: Duration,
+    /// How long events are kept.
+    pub event_retention: Duration,
+    /// How long a webhook has to answer.
+    pub webhook_deadline: Duration,
+    /// Webhook requests under way at once, for one webhook.
+    pub webhook_concurrency: usize,
+    /// The largest notification; above it the body is left out.
+    pub notification_octets_max: usize,
+}
+
+/// A server to hand mail to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl std::str::FromStr for Relay {
+    type Err = String;
+
+    /// Reads `host:port` or `[v6]:port`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not HOST:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().map_err(|_| wrong())?;
+        if host.is_empty() { Err(wrong()) } else { Ok(Self { host: host.to_owned(), port }) }
+    }
+}

@@ -1,0 +1,156 @@
+//! Mail in: who may receive, and filing what was received. The same steps serve SMTP and mail that one mailbox here
+//! sends to another.
+
+use crate::platform::Platform;
+use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
+use postfleet_core::recipient::{Known, admit, fits};
+use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
+use postfleet_mail::message;
+use postfleet_mail::trace::{self, Hop, Protocol};
+use postfleet_mailbox::filing;
+use postfleet_store::grants::{self, Mailbox};
+use postfleet_store::messages::{Deliver, MailboxCopy};
+use postfleet_store::tenancy;
+use std::net::IpAddr;
+
+/// Received fields after which a message is taken to be going round in circles (RFC 5321 §6.3).
+pub const RECEIVED_MAX: usize = 100;
+
+/// A message that somebody hands to us, with its envelope.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Where failures would be reported.
+    pub reverse_path: ReversePath,
+    /// The recipients that were admitted.
+    pub recipients: Vec<EmailAddress>,
+    /// What the client called itself.
+    pub helo: String,
+    /// Where it connected from.
+    pub ip: IpAddr,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// The message, with CRLF line ends.
+    pub message: Vec<u8>,
+}
+
+/// Judges a recipient, before the message is transferred.
+pub async fn recipient(
+    platform: &Platform,
+    address: &EmailAddress,
+    declared_octets: Option<u64>,
+) -> Result<(), Problem> {
+    let known = known(platform, address).await?;
+    admit(&known, declared_octets)
+}
+
+async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Problem> {
+    let mut reader = platform.store.reader().await?;
+    if let Some(mailbox) = grants::receiving(&mut reader, address).await? {
+        return Ok(Known::Mailbox(mailbox.limits));
+    }
+    let ours = tenancy::is_our_domain(&mut reader, address.domain()).await?;
+    Ok(if ours { Known::NoMailbox } else { Known::ForeignDomain })
+}
+
+/// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
+/// is our reference for it.
+pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
+    let filed = file(platform, arrival).await;
+    platform.metrics.received(match &filed {
+        Ok(_) => "accepted",
+        Err(problem) => problem.code,
+    });
+    filed
+}
+
+async fn file(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
+    let now = platform.clock.now();
+    refuse_loops(&arrival.message)?;
+    let mailboxes = mailboxes(platform, &arrival).await?;
+    let blob_id = BlobId::new(now, platform.entropy.ten());
+    let reference = blob_id.to_string();
+    let raw = with_trace(platform, &arrival, &reference, now);
+    let view = message::view(&raw);
+    let facts = filing::received(&view, raw.len() as u64, now);
+    let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
+    let copies: Vec<MailboxCopy> = mailboxes.iter().map(|mailbox| copy(platform, mailbox, now)).collect();
+    let shard = shard(copies[0].grant_id.uuid());
+    let filed = platform.store.run_near(shard, Deliver { blob, facts, copies }).await?;
+    if filed.is_empty() {
+        return Err(no_mailbox());
+    }
+    Ok(reference)
+}
+
+fn refuse_loops(raw: &[u8]) -> Result<(), Problem> {
+    if trace::count_received(raw) > RECEIVED_MAX {
+        let text = format!("message has more than {RECEIVED_MAX} Received fields: it goes round in circles");
+        return Err(Problem::new(ProblemKind::Invalid, "mail_loop", text));
+    }
+    Ok(())
+}
+
+/// The recipients' mailboxes, each once however many recipients lead to it.
+async fn mailboxes(platform: &Platform, arrival: &Arrival) -> Result<Vec<Mailbox>, Problem> {
+    let mut reader = platform.store.reader().await?;
+    let mut mailboxes: Vec<Mailbox> = Vec::with_capacity(arrival.recipients.len());
+    for recipient in &arrival.recipients {
+        let Some(mailbox) = grants::receiving(&mut reader, recipient).await? else { continue };
+        fits(&mailbox.limits, arrival.message.len() as u64)?;
+        if mailboxes.iter().all(|known| known.grant_id != mailbox.grant_id) {
+            mailboxes.push(mailbox);
+        }
+    }
+    // One order for all: two messages to the same mailboxes never wait for each other's locks.
+    mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
+    if mailboxes.is_empty() { Err(no_mailbox()) } else { Ok(mailboxes) }
+}
+
+fn no_mailbox() -> Problem {
+    Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")
+}
+
+fn with_trace(platform: &Platform, arrival: &Arrival, reference: &str, now: UnixMicros) -> Vec<u8> {
+    let single_recipient = match arrival.recipients.as_slice() {
+        [recipient] => Some(recipient),
+        _ => None,
+    };
+    let mut raw = trace::received_header(&Hop {
+        reverse_path: &arrival.reverse_path,
+        helo: &arrival.helo,
+        ip: arrival.ip,
+        host: platform.settings.hostname.as_str(),
+        protocol: arrival.protocol,
+        id: reference,
+        single_recipient,
+        received_at: now,
+    });
+    raw.extend_from_slice(&arrival.message);
+    raw
+}
+
+fn copy(platform: &Platform, mailbox: &Mailbox, now: UnixMicros) -> MailboxCopy {
+    new_copy(platform, mailbox.grant_id, mailbox.application_id, now)
+}
+
+/// A mailbox's copy of a message, with fresh ids.
+pub(crate) fn new_copy(
+    platform: &Platform,
+    grant_id: postfleet_core::id::GrantId,
+    application_id: postfleet_core::id::ApplicationId,
+    now: UnixMicros,
+) -> MailboxCopy {
+    let entropy = &platform.entropy;
+    MailboxCopy {
+        grant_id,
+        application_id,
+        message_id: MessageId::new(now, entropy.ten()),
+        new_thread_id: ThreadId::new(now, entropy.ten()),
+        event_id: EventId::new(now, entropy.ten()),
+    }
+}
+
+/// Which writer a mailbox's commands go to.
+pub(crate) fn shard(id: uuid::Uuid) -> u64 {
+    id.as_u64_pair().1
+}

@@ -1,0 +1,138 @@
+//! From a logged event to the JSON that a receiver gets. Messages are shown as they are now, not as they were.
+
+use crate::platform::Platform;
+use postfleet_core::Problem;
+use postfleet_core::event::Trigger;
+use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_mailbox::view::{self, Fields};
+use postfleet_schema::notification::{Notification, NotificationData};
+use postfleet_store::events::{Event, NewEvent};
+use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::{Reader, blobs, grants};
+use serde_json::{Value, json};
+
+/// The body of a notification. Above the size limit the message's body is left out and the name says so.
+pub(super) async fn body(
+    platform: &Platform,
+    event: &Event,
+    name: &'static str,
+    attempt: u32,
+) -> Result<Vec<u8>, Problem> {
+    let mut object = object(platform, &event.event).await?;
+    let whole = render(event, name.to_owned(), attempt, &object)?;
+    if whole.len() <= platform.settings.notification_octets_max {
+        return Ok(whole);
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("body");
+    }
+    render(event, format!("{name}.truncated"), attempt, &object)
+}
+
+fn render(event: &Event, kind: String, attempt: u32, object: &Value) -> Result<Vec<u8>, Problem> {
+    let new = &event.event;
+    let notification = Notification {
+        specversion: "1.0",
+        kind,
+        source: new.trigger.source(),
+        id: new.id.to_string(),
+        time: new.at.as_seconds(),
+        webhook_delivery_attempt: attempt,
+        data: NotificationData {
+            application_id: new.application_id.to_string(),
+            grant_id: new.grant_id.to_string(),
+            grant_sequence: new.grant_sequence,
+            object,
+        },
+    };
+    serde_json::to_vec(&notification).map_err(Problem::internal)
+}
+
+async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem> {
+    let mut reader = platform.store.reader().await?;
+    let facts: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    match event.trigger {
+        Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => grant(&mut reader, event).await,
+        _ => {
+            let stored = match event.message_id {
+                Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
+                None => None,
+            };
+            let Some(stored) = stored else { return Ok(gone(event)) };
+            match event.trigger {
+                Trigger::MessageCreated => created(platform, &mut reader, &stored).await,
+                trigger => Ok(settled(trigger, &stored, &facts)),
+            }
+        }
+    }
+}
+
+/// What is left to say of a message that was removed meanwhile.
+fn gone(event: &NewEvent) -> Value {
+    let id = event.message_id.map(|id| id.to_string());
+    json!({"id": id, "grant_id": event.grant_id.to_string(), "object": "message"})
+}
+
+async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMessage) -> Result<Value, Problem> {
+    let blob = blobs::find(reader, stored.blob_id).await?;
+    let raw = match blob {
+        Some(blob) => platform.store.blobs().load(&blob).await?,
+        None => Vec::new(),
+    };
+    serde_json::to_value(view::message(stored, Some(&raw), Fields::Standard)).map_err(Problem::internal)
+}
+
+/// What became of a sent message for one recipient.
+fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
+    let summary = Summary::from_json(&stored.summary);
+    let emails = |people: &[Person]| people.iter().map(|person| person.email.clone()).collect::<Vec<_>>();
+    let recipient = &facts["recipient"];
+    let mut object = json!({
+        "id": stored.id.to_string(),
+        "grant_id": stored.grant_id.to_string(),
+        "object": "message",
+        "thread_id": stored.thread_id.to_string(),
+        "subject": summary.subject,
+        "from": summary.from.first().map(|person| person.email.clone()).unwrap_or_default(),
+        "to": emails(&summary.to),
+        "cc": emails(&summary.cc),
+        "bcc": emails(&summary.bcc),
+        "sent_at": stored.date.as_seconds(),
+        "metadata": {},
+    });
+    match trigger {
+        Trigger::MessageDelivered => {
+            object["delivered"] = json!({"delivered_at": facts["at"], "recipients": [recipient]});
+        }
+        Trigger::MessageBounced => {
+            let failed = json!({"email": recipient, "diagnostic_code": facts["diagnostic_code"]});
+            object["bounce"] = json!({"bounced_at": facts["at"], "type": facts["status"],
+                "expired": facts["expired"], "recipients": [failed]});
+        }
+        _ => {}
+    }
+    object
+}
+
+async fn grant(reader: &mut Reader<'_>, event: &NewEvent) -> Result<Value, Problem> {
+    let code = match event.trigger {
+        Trigger::GrantCreated => 25_012,
+        Trigger::GrantDeleted => 25_013,
+        _ => 25_014,
+    };
+    let found = grants::find(reader, event.application_id, event.grant_id).await?;
+    let (email, name) = found.map(|grant| (grant.email.to_string(), grant.name)).unwrap_or_default();
+    Ok(json!({
+        "code": code,
+        "object": "grant",
+        "id": event.grant_id.to_string(),
+        "grant_id": event.grant_id.to_string(),
+        "integration_id": event.application_id.to_string(),
+        "login_id": "",
+        "provider": "nylas",
+        "email": email,
+        "name": name,
+        "scope": [],
+        "metadata": {},
+    }))
+}

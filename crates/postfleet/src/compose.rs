@@ -1,0 +1,167 @@
+//! The composition root: from configuration to a platform. The only place that knows which engine runs and which
+//! world is outside.
+
+use crate::config::Config;
+use anyhow::{Context, Result};
+use postfleet_fleet::keys::KeyHasher;
+use postfleet_mailflow::deliver::Signers;
+use postfleet_mailflow::{Metrics, Platform, Settings};
+use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
+use postfleet_net::webhook_http::WebhookHttpOptions;
+use postfleet_net::{
+    Clock, Entropy, Resolver, SystemClock, SystemEntropy, SystemResolver, TlsIdentity, WebhookHttp, tls,
+};
+use postfleet_store::{Location, Store};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A data directory that this process alone works in.
+pub struct DataDir {
+    path: PathBuf,
+    // The lock lasts as long as the file is open.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be, and locks it.
+    pub fn open(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+        let lock = OpenOptions::new().create(true).append(true).open(path.join("lock"))?;
+        lock.try_lock().with_context(|| format!("{} is in use by another postfleet", path.display()))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What is outside: the real world, or a simulated one.
+pub struct World {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// DNS; `None` asks the configured servers.
+    pub resolver: Option<Arc<dyn Resolver>>,
+}
+
+impl World {
+    /// The real one.
+    pub fn real() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), resolver: None }
+    }
+}
+
+/// Opens the store that the configuration names.
+pub async fn store(config: &Config, data: &DataDir) -> Result<Store> {
+    let url = match config.storage.url.as_str() {
+        "" => format!("sqlite:{}", data.path().join("postfleet.db").display()),
+        url => url.to_owned(),
+    };
+    let blobs = match config.storage.blobs.as_str() {
+        "" => data.path().join("blobs"),
+        text => text.strip_prefix("file:").context("storage.blobs must start with \"file:\"")?.into(),
+    };
+    Ok(Store::open(Location::parse(&url)?, blobs).await?)
+}
+
+/// The secret of the installation, made at first start. Nodes that share a database must share it.
+pub fn secret(data: &DataDir, entropy: &dyn Entropy) -> Result<KeyHasher> {
+    let path = data.path().join("secret");
+    let mut secret = [0; 32];
+    match File::open(&path) {
+        Ok(mut file) => file.read_exact(&mut secret).with_context(|| format!("{} is too short", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            entropy.fill(&mut secret);
+            write_secret(data.path(), &path, &secret).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+    }
+    Ok(KeyHasher::new(secret))
+}
+
+/// Readable by us alone, whole or not at all, and on stable storage before any key is hashed with it.
+fn write_secret(folder: &Path, path: &Path, secret: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let staged = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+    file.write_all(secret)?;
+    file.sync_all()?;
+    std::fs::rename(&staged, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Puts the platform together.
+pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Arc<Metrics>) -> Result<Platform> {
+    let resolver = match world.resolver {
+        Some(resolver) => resolver,
+        None => resolver(config)?,
+    };
+    let allow = config
+        .webhooks
+        .allow
+        .iter()
+        .map(|text| text.parse().with_context(|| format!("webhooks.allow: {text:?} is not a network")));
+    let options = WebhookHttpOptions { allow: allow.collect::<Result<_>>()?, ..WebhookHttpOptions::default() };
+    Ok(Platform {
+        store: store(config, data).await?,
+        keys: secret(data, &*world.entropy)?,
+        clock: world.clock,
+        entropy: world.entropy,
+        resolver,
+        transport: Arc::new(transport(config)),
+        http: Arc::new(WebhookHttp::with_options(options)),
+        signers: Arc::new(Signers::default()),
+        metrics,
+        settings: Arc::new(settings(config)?),
+    })
+}
+
+/// How mail is handed to other servers. No transaction may outlast a lease: see `deliver`, which begins none after half
+/// of it is over.
+fn transport(config: &Config) -> MxTransport {
+    let third = Duration::from_secs(config.delivery.lease_seconds) / 3;
+    let mut options = MxTransportConfig::new(config.server.hostname.0.to_string());
+    options.transaction_timeout = options.transaction_timeout.min(third);
+    options.data_timeout = options.data_timeout.min(third);
+    options.command_timeout = options.command_timeout.min(third);
+    MxTransport::new(options, tls::client_config_opportunistic(), tls::client_config_verified())
+}
+
+fn resolver(config: &Config) -> Result<Arc<dyn Resolver>> {
+    let servers = &config.delivery.nameservers;
+    let resolver = if servers.is_empty() {
+        SystemResolver::from_system()
+    } else {
+        SystemResolver::from_nameservers(servers, Duration::from_secs(5))
+    };
+    Ok(Arc::new(resolver.context("failed to set up DNS")?))
+}
+
+fn settings(config: &Config) -> Result<Settings> {
+    Ok(Settings {
+        hostname: config.server.hostname.0.clone(),
+        node: config.server.node.clone(),
+        relay: config.relay()?,
+        mx_port: config.delivery.mx_port,
+        lease: Duration::from_secs(config.delivery.lease_seconds),
+        event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
+        webhook_concurrency: config.webhooks.concurrency,
+        notification_octets_max: config.webhooks.notification_bytes,
+    })
+}
+
+/// The certificate that the configuration names, or one made in the data directory.
+pub fn tls_identity(config: &Config, data: &DataDir) -> Result<TlsIdentity> {
+    let (certificate, key) = (&config.tls.certificate, &config.tls.key);
+    if certificate.as_os_str().is_empty() && key.as_os_str().is_empty() {
+        return Ok(TlsIdentity::load_or_create(data.path(), &[config.server.hostname.0.to_string()])?);
+    }
+    Ok(TlsIdentity::load(certificate, key)?)
+}

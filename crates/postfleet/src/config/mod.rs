@@ -1,0 +1,162 @@
+//! Configuration: the defaults, one TOML file, the environment, the command line, in that order. A key that nobody
+//! reads is refused with the nearest one that somebody does.
+
+mod layers;
+
+use anyhow::{Context, Result};
+use postfleet_core::Domain;
+use postfleet_mailflow::Relay;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The commented defaults, as `postfleet config default` prints them.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Deserialize)]
+pub struct Config {
+    pub server: Server,
+    pub storage: Storage,
+    pub http: Http,
+    pub smtp: Smtp,
+    pub tls: Tls,
+    pub delivery: Delivery,
+    pub webhooks: Webhooks,
+    pub log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Server {
+    pub hostname: HostName,
+    pub node: String,
+    pub roles: Vec<Role>,
+    pub drain_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Storage {
+    pub url: String,
+    pub blobs: String,
+    pub event_retention_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Smtp {
+    pub listen: SocketAddr,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub recipients: usize,
+    pub transactions: u32,
+    pub errors: u32,
+    pub idle_seconds: u64,
+    pub session_seconds: u64,
+    pub buffered_bytes: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Delivery {
+    pub relay: String,
+    pub nameservers: Vec<SocketAddr>,
+    pub mx_port: u16,
+    pub concurrency: usize,
+    pub lease_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Webhooks {
+    pub allow: Vec<String>,
+    pub concurrency: usize,
+    pub deadline_seconds: u64,
+    pub notification_bytes: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Api,
+    Mx,
+    Deliver,
+    Webhooks,
+    Janitor,
+}
+
+/// A domain name in the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostName(pub Domain);
+
+impl TryFrom<String> for HostName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Domain::parse(&text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is given, then the environment, then `overrides` (`section.key` and a TOML value).
+    pub fn load(file: Option<&Path>, overrides: &[(&str, toml::Value)]) -> Result<Self> {
+        let environment = std::env::vars().collect::<Vec<_>>();
+        let text = match file {
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?
+            }
+            None => String::new(),
+        };
+        let config = layers::merge(DEFAULT, &text, &environment, overrides)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        anyhow::ensure!(!self.server.roles.is_empty(), "server.roles must name at least one role");
+        anyhow::ensure!(!self.server.node.is_empty(), "server.node must not be empty");
+        let positive = [
+            ("smtp.connections", self.smtp.connections),
+            ("smtp.connections_per_address", self.smtp.connections_per_address),
+            ("smtp.recipients", self.smtp.recipients),
+            ("delivery.concurrency", self.delivery.concurrency),
+            ("webhooks.concurrency", self.webhooks.concurrency),
+        ];
+        for (key, value) in positive {
+            anyhow::ensure!(value > 0, "{key} must be at least 1");
+        }
+        self.relay()?;
+        Ok(())
+    }
+
+    /// The relay, if there is one.
+    pub fn relay(&self) -> Result<Option<Relay>> {
+        if self.delivery.relay.is_empty() {
+            return Ok(None);
+        }
+        let relay = self.delivery.relay.parse().map_err(|error| anyhow::anyhow!("delivery.relay: {error}"))?;
+        Ok(Some(relay))
+    }
+}

@@ -1,0 +1,110 @@
+//! `postfleet init`: an organization with everything that it needs to begin.
+
+use crate::compose::{self, DataDir};
+use crate::config::Config;
+use anyhow::{Result, bail};
+use postfleet_core::Domain;
+use postfleet_fleet::organizations::{self, Created, NewOrganization};
+use postfleet_net::{Clock, SystemClock, SystemEntropy};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where everything is kept.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The organization's name.
+    #[arg(long)]
+    organization: String,
+    /// A domain for its mailboxes; may be given several times.
+    #[arg(long = "domain", required = true)]
+    domains: Vec<String>,
+    /// Take the domains as verified, without asking DNS.
+    #[arg(long)]
+    trust_domains: bool,
+    /// The plan: self_hosted, free or full_platform.
+    #[arg(long, default_value = "self_hosted")]
+    plan: String,
+    /// The application's environment: production or sandbox.
+    #[arg(long, default_value = "production")]
+    environment: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes the organization and shows its keys, once.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let config = Config::load(arguments.config.as_deref(), &[])?;
+    let new = NewOrganization {
+        name: arguments.organization,
+        domains: domains(&arguments.domains)?,
+        trust_domains: arguments.trust_domains,
+        plan: arguments.plan,
+        environment: arguments.environment,
+        daily_sends_max: None,
+    };
+    let data = DataDir::open(&arguments.data_dir)?;
+    let store = compose::store(&config, &data).await?;
+    let hasher = compose::secret(&data, &SystemEntropy)?;
+    let created = organizations::create(&store, &hasher, &SystemEntropy, SystemClock.now(), &new).await?;
+    if arguments.json {
+        println!("{}", show(&created));
+    } else {
+        explain(&created, &new);
+    }
+    Ok(())
+}
+
+fn domains(names: &[String]) -> Result<Vec<Domain>> {
+    let mut domains = Vec::new();
+    for name in names {
+        match Domain::parse(name) {
+            Ok(domain) if domains.contains(&domain) => bail!("--domain {name} is given twice"),
+            Ok(domain) => domains.push(domain),
+            Err(error) => bail!("--domain {name}: {error}"),
+        }
+    }
+    Ok(domains)
+}
+
+fn show(created: &Created) -> serde_json::Value {
+    json!({
+        "organization_id": created.organization_id.to_string(),
+        "application_id": created.application_id.to_string(),
+        "default_workspace_id": created.default_workspace_id.to_string(),
+        "api_key": created.api_key.expose(),
+        "operator_key": created.operator_key.expose(),
+        "domains": created.domains.iter().map(|(name, keys)| json!({
+            "domain": name.as_str(),
+            "dkim": keys.iter().map(|key| json!({
+                "name": format!("{}._domainkey.{name}", key.selector),
+                "type": "TXT",
+                "value": key.public_record,
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn explain(created: &Created, new: &NewOrganization) {
+    println!("Made the organization {:?}. Its keys are shown only now:\n", new.name);
+    println!("  API key       {}", created.api_key.expose());
+    println!("  operator key  {}\n", created.operator_key.expose());
+    println!("  organization  {}", created.organization_id);
+    println!("  application   {}", created.application_id);
+    println!("  workspace     {}\n", created.default_workspace_id);
+    println!("Publish these TXT records so that receivers can verify signatures:\n");
+    for (name, keys) in &created.domains {
+        for key in keys {
+            println!("  {}._domainkey.{name}  {}", key.selector, key.public_record);
+        }
+    }
+    if !new.trust_domains {
+        println!("\nThe domains are not verified yet, so their mailboxes receive and cannot send.");
+        println!("Run init with --trust-domains to take them as verified.");
+    }
+}

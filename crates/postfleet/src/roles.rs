@@ -1,0 +1,256 @@
+//! The roles of a node: the only place with loops and tasks. Each loop calls functions that do one round.
+
+use crate::config::{Config, Role, Smtp};
+use crate::health::NodeHealth;
+use crate::telemetry::Meters;
+use anyhow::{Context, Result};
+use postfleet_api::{Interface, router, serve};
+use postfleet_core::{Problem, UnixMicros, plan};
+use postfleet_mailflow::webhooks::Round;
+use postfleet_mailflow::{Platform, deliver, janitor, webhooks};
+use postfleet_net::{TlsIdentity, tls};
+use postfleet_smtp::mx::Mx;
+use postfleet_smtp::{Limits, Listener};
+use postfleet_store::webhooks::Webhook;
+use postfleet_wire::smtp::server;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often somebody looks without having been told to: another node may have written.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often the webhooks that this node works for are taken anew; well within their lease.
+const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
+
+/// How often the janitor comes.
+const CLEAN_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a role that failed waits before it goes on.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Rows that one claim takes.
+const CLAIM_MAX: usize = 128;
+
+/// What was started, and where it listens.
+pub struct Running {
+    tasks: tokio_util::task::TaskTracker,
+    ended: CancellationToken,
+    pub http: Option<SocketAddr>,
+    pub smtp: Option<SocketAddr>,
+}
+
+/// Starts the configured roles. When it returns, the listeners are open.
+pub async fn start(
+    config: &Config,
+    platform: &Platform,
+    meters: &Meters,
+    identity: &TlsIdentity,
+    stop: CancellationToken,
+) -> Result<Running> {
+    let mut running = Running {
+        tasks: tokio_util::task::TaskTracker::new(),
+        ended: CancellationToken::new(),
+        http: None,
+        smtp: None,
+    };
+    let has = |role: Role| config.server.roles.contains(&role);
+    if has(Role::Deliver) {
+        let resumed = deliver::resume(platform).await?;
+        tracing::debug!(rows = resumed, "leases of this node freed");
+        running.spawn(deliver_until(platform.clone(), config.delivery.concurrency, stop.clone()));
+    }
+    if has(Role::Webhooks) {
+        running.spawn(webhooks_until(platform.clone(), stop.clone()));
+    }
+    if has(Role::Janitor) {
+        running.spawn(clean_until(platform.clone(), stop.clone()));
+    }
+    if has(Role::Mx) {
+        let socket = bind("smtp.listen", config.smtp.listen).await?;
+        running.smtp = Some(socket.local_addr()?);
+        let listener = mx(config, platform, identity)?;
+        running.spawn(listener.serve(socket, stop.clone()));
+    }
+    if has(Role::Api) {
+        let socket = bind("http.listen", config.http.listen).await?;
+        running.http = Some(socket.local_addr()?);
+        let health = NodeHealth { store: platform.store.clone(), meters: meters.clone(), stop: stop.clone() };
+        let interface = Interface { platform: platform.clone(), health: Arc::new(health) };
+        running.spawn(serve(socket, router(interface), stop.clone()));
+    }
+    running.tasks.close();
+    Ok(running)
+}
+
+impl Running {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            // Also when the task panics: the node must not go on without one of its roles.
+            let _guard = ended.drop_guard();
+            task.await;
+        });
+    }
+
+    /// Says where the node listens.
+    pub fn report(&self) {
+        if let Some(address) = self.http {
+            tracing::info!(%address, "interface listens");
+        }
+        if let Some(address) = self.smtp {
+            tracing::info!(%address, "SMTP listens");
+        }
+    }
+
+    /// Completes when a role has ended, which none does before it is told to stop.
+    pub async fn ended_early(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Waits until everything has finished, but no longer than `limit`: what is still leased then becomes due again.
+    pub async fn drain(&self, limit: Duration) {
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "did not finish in time");
+        }
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key}: failed to listen on {address}"))
+}
+
+/// The listener for mail from other servers.
+fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Listener> {
+    Ok(Listener {
+        config: Arc::new(session_config(&config.smtp, config.server.hostname.0.to_string())),
+        limits: Arc::new(limits(&config.smtp)),
+        handler: Arc::new(Mx(platform.clone())),
+        tls: Some(tls::server_config(identity)?.into()),
+        clock: platform.clock.clone(),
+        metrics: platform.metrics.clone(),
+    })
+}
+
+/// What sessions are told.
+pub fn session_config(smtp: &Smtp, hostname: String) -> server::Config {
+    let limits = server::Limits {
+        recipients: smtp.recipients,
+        transactions: smtp.transactions,
+        errors: smtp.errors,
+        commands: smtp.transactions.saturating_mul(8).max(1_000),
+        message_octets: plan::inbound_octets_ceiling(),
+        ..server::Limits::default()
+    };
+    server::Config { hostname, limits, starttls: true }
+}
+
+/// What connections may use together.
+pub fn limits(smtp: &Smtp) -> Limits {
+    Limits {
+        connections: smtp.connections,
+        connections_per_address: smtp.connections_per_address,
+        buffered_octets: smtp.buffered_bytes,
+        idle: Duration::from_secs(smtp.idle_seconds),
+        session: Duration::from_secs(smtp.session_seconds),
+    }
+}
+
+/// Claims what is due as long as there is room, and attempts it, each message in its own task.
+async fn deliver_until(platform: Platform, concurrency: usize, stop: CancellationToken) {
+    let mut attempts: JoinSet<()> = JoinSet::new();
+    while !stop.is_cancelled() {
+        while attempts.try_join_next().is_some() {}
+        let room = concurrency.saturating_sub(attempts.len());
+        let claimed = match room {
+            0 => Vec::new(),
+            room => or_wait(&platform, "deliver", deliver::claim(&platform, room.min(CLAIM_MAX)).await).await,
+        };
+        let idle = claimed.is_empty();
+        for delivery in claimed {
+            let platform = platform.clone();
+            attempts.spawn(async move {
+                if let Err(problem) = deliver::attempt(&platform, delivery).await {
+                    tracing::error!(cause = ?problem.cause, "delivery attempt failed: {problem}");
+                }
+            });
+        }
+        if idle {
+            let due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = platform.store.wake().queue.notified(), if room > 0 => {}
+                _ = attempts.join_next(), if !attempts.is_empty() => {}
+                () = until(&platform, due) => {}
+            }
+        }
+    }
+    // What has begun is finished: a message half sent is neither delivered nor not.
+    while attempts.join_next().await.is_some() {}
+}
+
+/// Tells webhooks what happens, each round of all of them beside the others.
+async fn webhooks_until(platform: Platform, stop: CancellationToken) {
+    let mut hooks: Vec<Webhook> = Vec::new();
+    let mut renew_at = platform.clock.now();
+    while !stop.is_cancelled() {
+        if platform.clock.now() >= renew_at {
+            hooks = or_wait(&platform, "webhooks", webhooks::lease(&platform).await).await;
+            renew_at = platform.clock.now().plus(RENEW_WEBHOOKS);
+        }
+        let rounds = futures::future::join_all(hooks.iter_mut().map(|hook| webhooks::round(&platform, hook))).await;
+        let mut next = Round::default();
+        for round in rounds {
+            match round {
+                Ok(round) => next = next.and(round),
+                // Somebody else may work for it by now.
+                Err(problem) => {
+                    tracing::error!(cause = ?problem.cause, "webhook round failed: {problem}");
+                    renew_at = platform.clock.now().plus(AFTER_FAILURE);
+                }
+            }
+        }
+        if next.lease_lost {
+            renew_at = platform.clock.now();
+        } else if !next.more {
+            let wake = platform.store.wake();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = wake.events.notified() => {}
+                () = wake.webhooks.notified() => renew_at = platform.clock.now(),
+                () = until(&platform, next.next_due) => {}
+            }
+        }
+    }
+}
+
+async fn clean_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        or_wait(&platform, "janitor", janitor::clean_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(CLEAN_EVERY)) => {}
+        }
+    }
+}
+
+/// Waits until something is due, but not longer than until it is time to look again.
+async fn until(platform: &Platform, due: Option<UnixMicros>) {
+    let again = platform.clock.now().plus(LOOK_AGAIN);
+    platform.clock.sleep_until(due.map_or(again, |due| due.min(again))).await;
+}
+
+/// The result of a round; after a failure nothing, a little later.
+async fn or_wait<T: Default>(platform: &Platform, role: &'static str, result: Result<T, Problem>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(problem) => {
+            tracing::error!(role, cause = ?problem.cause, "round failed: {problem}");
+            platform.clock.sleep_until(platform.clock.now().plus(AFTER_FAILURE)).await;
+            T::default()
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `postfleet serve`: the production server.
+
+use crate::compose::{self, DataDir, World};
+use crate::config::Config;
+use crate::roles;
+use crate::telemetry::{self, Meters};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use toml::Value;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where everything is kept.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where the JSON interface listens, as ADDRESS:PORT.
+    #[arg(long)]
+    http: Option<String>,
+    /// Where mail from other servers is received.
+    #[arg(long)]
+    smtp: Option<String>,
+    /// Mail submission with STARTTLS. Not available yet.
+    #[arg(long)]
+    submission: Option<String>,
+    /// Mail submission over TLS. Not available yet.
+    #[arg(long)]
+    submissions: Option<String>,
+    /// IMAP with STARTTLS. Not available yet.
+    #[arg(long)]
+    imap: Option<String>,
+    /// IMAP over TLS. Not available yet.
+    #[arg(long)]
+    imaps: Option<String>,
+    /// A server that takes all mail for other domains, as HOST:PORT.
+    #[arg(long)]
+    relay: Option<String>,
+    /// What this node does: api, mx, deliver, webhooks, janitor.
+    #[arg(long, value_delimiter = ',')]
+    roles: Vec<String>,
+}
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let config = Config::load(arguments.config.as_deref(), &overrides(&arguments)?)?;
+    telemetry::start_logs(&config.log)?;
+    let data = DataDir::open(&arguments.data_dir)?;
+    let meters = Meters::new()?;
+    let platform = compose::platform(&config, &data, World::real(), meters.metrics()).await?;
+    let identity = compose::tls_identity(&config, &data)?;
+    let stop = CancellationToken::new();
+    let running = roles::start(&config, &platform, &meters, &identity, stop.clone()).await?;
+    running.report();
+    let failed = tokio::select! {
+        signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); false }
+        () = platform.store.failed() => true,
+        () = running.ended_early() => true,
+    };
+    stop.cancel();
+    running.drain(std::time::Duration::from_secs(config.server.drain_seconds)).await;
+    if failed {
+        bail!("stopped because storage or a role failed; see the log");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn overrides(arguments: &Arguments) -> Result<Vec<(&'static str, Value)>> {
+    let unavailable = [
+        ("--submission", &arguments.submission),
+        ("--submissions", &arguments.submissions),
+        ("--imap", &arguments.imap),
+        ("--imaps", &arguments.imaps),
+    ];
+    for (flag, value) in unavailable {
+        if value.is_some() {
+            bail!("{flag} is not available yet: this version receives by SMTP and sends through the JSON interface");
+        }
+    }
+    let given =
+        [("http.listen", &arguments.http), ("smtp.listen", &arguments.smtp), ("delivery.relay", &arguments.relay)];
+    let mut overrides: Vec<(&'static str, Value)> =
+        given.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, Value::String(value)))).collect();
+    if !arguments.roles.is_empty() {
+        let roles = arguments.roles.iter().cloned().map(Value::String).collect();
+        overrides.push(("server.roles", Value::Array(roles)));
+    }
+    Ok(overrides)
+}
+
+async fn stop_signal() -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

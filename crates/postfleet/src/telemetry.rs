@@ -1,0 +1,51 @@
+//! Logs and metrics: where they go. What is logged and counted is decided where it happens.
+
+use crate::config::{Log, LogFormat};
+use anyhow::{Context, Result};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use postfleet_mailflow::Metrics;
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging to standard error.
+pub fn start_logs(log: &Log) -> Result<()> {
+    let filter =
+        EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?} is not a filter", log.level))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Pretty => builder.try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("failed to start logging: {error}"))
+}
+
+/// The meters, read in Prometheus text format.
+#[derive(Clone)]
+pub struct Meters {
+    registry: prometheus::Registry,
+    // Keeps the reader alive.
+    _provider: Arc<SdkMeterProvider>,
+    metrics: Arc<Metrics>,
+}
+
+impl Meters {
+    /// Makes the instruments and their reader.
+    pub fn new() -> Result<Self> {
+        let registry = prometheus::Registry::new();
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let metrics = Arc::new(Metrics::new(&provider.meter("postfleet")));
+        Ok(Self { registry, _provider: Arc::new(provider), metrics })
+    }
+
+    /// The counters of the flows.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Everything counted so far.
+    pub fn text(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}

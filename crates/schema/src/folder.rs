@@ -1,0 +1,26 @@
+//! Folders.
+
+use serde::Serialize;
+
+/// A folder of a mailbox.
+#[derive(Debug, Serialize)]
+pub struct Folder {
+    /// Its id; a system folder's is its lower-case word.
+    pub id: String,
+    /// The mailbox.
+    pub grant_id: String,
+    /// Always `folder`.
+    pub object: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Whether it exists in every mailbox.
+    pub system_folder: bool,
+    /// Special-use attributes (RFC 6154).
+    pub attributes: Vec<&'static str>,
+    /// Folders in it.
+    pub child_count: u64,
+    /// Messages in it.
+    pub total_count: u64,
+    /// Unread messages in it.
+    pub unread_count: u64,
+}

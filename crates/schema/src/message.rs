@@ -1,0 +1,111 @@
+//! Messages and what is in them.
+
+use serde::{Deserialize, Serialize};
+
+/// A name and an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// The display name; empty if there is none.
+    #[serde(default)]
+    pub name: String,
+    /// The address, as the message spells it.
+    pub email: String,
+}
+
+/// An attachment's description; its bytes have their own endpoint.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attachment {
+    /// Its id, unique in the installation.
+    pub id: String,
+    /// The mailbox.
+    pub grant_id: String,
+    /// The file's name; empty if it has none.
+    pub filename: String,
+    /// What it is declared to be.
+    pub content_type: String,
+    /// Octets after decoding.
+    pub size: u64,
+    /// Its Content-ID, without brackets.
+    pub content_id: Option<String>,
+    /// `inline` or `attachment`.
+    pub content_disposition: Option<String>,
+    /// Whether the body shows it.
+    pub is_inline: bool,
+}
+
+/// A header field, not decoded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Header {
+    /// Its name, as the message spells it.
+    pub name: String,
+    /// Its value, unfolded.
+    pub value: String,
+}
+
+/// A message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// Always `message`.
+    pub object: &'static str,
+    /// The mailbox.
+    pub grant_id: String,
+    /// Its conversation.
+    pub thread_id: String,
+    /// The subject, decoded.
+    pub subject: String,
+    /// Who wrote it.
+    pub from: Vec<Participant>,
+    /// To whom.
+    pub to: Vec<Participant>,
+    /// Who got a copy.
+    pub cc: Vec<Participant>,
+    /// Who got a copy unseen; known only for the mailbox's own mail.
+    pub bcc: Vec<Participant>,
+    /// Where answers go.
+    pub reply_to: Vec<Participant>,
+    /// When the server took it, in unix seconds.
+    pub date: i64,
+    /// Not read yet.
+    pub unread: bool,
+    /// Marked with a star.
+    pub starred: bool,
+    /// Answered.
+    pub answered: bool,
+    /// The ids of its folders.
+    pub folders: Vec<String>,
+    /// The first 100 characters, without markup.
+    pub snippet: String,
+    /// HTML, or plain text if there is no HTML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// What is attached.
+    pub attachments: Vec<Attachment>,
+    /// Header fields, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Vec<Header>>,
+    /// The Message-ID that it answers.
+    pub in_reply_to: Option<String>,
+    /// Its own Message-ID.
+    pub message_id_header: Option<String>,
+    /// Key and value pairs of the application.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// `inbound`, or `outbound` for what the mailbox sent itself.
+    pub direction: &'static str,
+    /// When it was stored, in unix seconds.
+    pub created_at: i64,
+}
+
+/// A message reduced to its source.
+#[derive(Clone, Debug, Serialize)]
+pub struct RawMessage {
+    /// Its id.
+    pub id: String,
+    /// Always `message`.
+    pub object: &'static str,
+    /// The mailbox.
+    pub grant_id: String,
+    /// The RFC 5322 source in base64url.
+    pub raw_mime: String,
+}

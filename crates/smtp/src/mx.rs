@@ -1,0 +1,58 @@
+//! The listener for mail from other servers: asks `mailflow::receive` and says what it decided.
+
+use crate::listener::{Handler, Peer};
+use futures::future::BoxFuture;
+use postfleet_core::{EmailAddress, Problem, ProblemKind};
+use postfleet_mail::trace::Protocol;
+use postfleet_mailflow::Platform;
+use postfleet_mailflow::receive::{self, Arrival};
+use postfleet_wire::smtp::Reply;
+use postfleet_wire::smtp::problem::reply_for;
+use postfleet_wire::smtp::server::Envelope;
+
+/// Receives for the mailboxes of an installation.
+#[derive(Clone)]
+pub struct Mx(pub Platform);
+
+impl Handler for Mx {
+    fn recipient<'a>(&'a self, _: &'a Peer, address: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
+        Box::pin(async move { receive::recipient(&self.0, address, None).await.map_err(|problem| refuse(&problem)) })
+    }
+
+    fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            let arrival = arrival(peer, envelope, message);
+            match receive::receive(&self.0, arrival).await {
+                Ok(reference) => Reply::accepted(&reference),
+                Err(problem) => refuse(&problem),
+            }
+        })
+    }
+}
+
+fn arrival(peer: &Peer, envelope: Envelope, message: Vec<u8>) -> Arrival {
+    let protocol = Protocol {
+        is_extended: envelope.esmtp,
+        is_encrypted: envelope.tls,
+        is_authenticated: false,
+        is_utf8: envelope.smtputf8,
+    };
+    Arrival {
+        reverse_path: envelope.reverse_path,
+        recipients: envelope.recipients,
+        helo: envelope.helo,
+        ip: peer.ip,
+        protocol,
+        message,
+    }
+}
+
+/// What a stranger is told. Causes stay with us.
+fn refuse(problem: &Problem) -> Reply {
+    match (problem.kind, &problem.cause) {
+        (ProblemKind::Internal, cause) => tracing::error!(?cause, "failed to receive"),
+        (_, Some(cause)) => tracing::warn!(cause, code = problem.code, "refused to receive"),
+        _ => {}
+    }
+    reply_for(problem.kind)
+}

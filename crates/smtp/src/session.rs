@@ -1,0 +1,147 @@
+//! One connection: moves octets between the socket and the session, and does what the session asks for.
+
+use crate::listener::{Peer, Shared};
+use postfleet_core::UnixMicros;
+use postfleet_wire::smtp::server::{Session, Step};
+use std::io::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Octets read at once.
+const READ_OCTETS: usize = 64 << 10;
+
+/// Runs a session to its end; with STARTTLS, first in the clear and then encrypted.
+pub(crate) async fn run(shared: &Arc<Shared>, mut stream: TcpStream, peer: Peer) -> Result<()> {
+    let config = shared.listener.config.clone();
+    let ends_at = shared.listener.clock.now().plus(shared.listener.limits.session);
+    let mut connection =
+        Connection { shared, peer, session: Session::new(config, false), ends_at, held: 0, pending: Vec::new() };
+    if connection.converse(&mut stream).await? == Ended::WantsTls {
+        let Some(acceptor) = &shared.listener.tls else { return Err(Error::other("TLS is not configured")) };
+        let handshake = acceptor.accept(stream);
+        let deadline = shared.listener.clock.now().plus(shared.listener.limits.idle);
+        let mut stream = tokio::select! {
+            stream = handshake => stream?,
+            () = shared.listener.clock.sleep_until(deadline) => return Err(ErrorKind::TimedOut.into()),
+        };
+        connection.session.tls_started();
+        connection.converse(&mut stream).await?;
+        drop(stream.shutdown().await);
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Closed,
+    WantsTls,
+}
+
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    peer: Peer,
+    session: Session,
+    ends_at: UnixMicros,
+    /// What this connection has added to the octets held by all.
+    held: usize,
+    /// Output on its way, kept for its memory.
+    pending: Vec<u8>,
+}
+
+enum Input {
+    Octets(usize),
+    Silence,
+    Stop,
+}
+
+impl Connection<'_> {
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<Ended> {
+        let mut buffer = vec![0; READ_OCTETS];
+        let handler = &self.shared.listener.handler.clone();
+        loop {
+            match self.session.step() {
+                Step::NeedInput => {
+                    self.flush(stream).await?;
+                    match self.read(stream, &mut buffer).await? {
+                        Input::Octets(0) => return Ok(Ended::Closed),
+                        Input::Octets(count) => self.feed(&buffer[..count]),
+                        Input::Silence => self.session.timed_out(),
+                        Input::Stop => self.session.shutting_down(),
+                    }
+                }
+                Step::Recipient(address) => {
+                    let verdict = handler.recipient(&self.peer, &address).await;
+                    self.session.recipient_verdict(verdict);
+                }
+                Step::Message(envelope, message) => {
+                    let reply = handler.message(&self.peer, envelope, message).await;
+                    self.session.message_verdict(reply);
+                    self.account();
+                }
+                Step::StartTls => {
+                    self.flush(stream).await?;
+                    return Ok(Ended::WantsTls);
+                }
+                Step::Close => {
+                    self.flush(stream).await?;
+                    stream.shutdown().await?;
+                    return Ok(Ended::Closed);
+                }
+            }
+        }
+    }
+
+    async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<()> {
+        self.session.swap_output(&mut self.pending);
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let clock = &self.shared.listener.clock;
+        let deadline = clock.now().plus(self.shared.listener.limits.idle);
+        tokio::select! {
+            // A client that takes its replies is the rule: try it before the timer is looked at.
+            biased;
+            written = async { stream.write_all(&self.pending).await?; stream.flush().await } => written,
+            () = clock.sleep_until(deadline) => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+
+    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, buffer: &mut [u8]) -> Result<Input> {
+        let clock = &self.shared.listener.clock;
+        let deadline = clock.now().plus(self.shared.listener.limits.idle).min(self.ends_at);
+        // A message that has begun is taken to its end even while the service stops.
+        let is_midway = self.session.buffered_octets() > 0;
+        tokio::select! {
+            biased;
+            count = stream.read(buffer) => Ok(Input::Octets(count?)),
+            () = self.shared.stop.cancelled(), if !is_midway => Ok(Input::Stop),
+            () = clock.sleep_until(deadline) => Ok(Input::Silence),
+        }
+    }
+
+    fn feed(&mut self, octets: &[u8]) {
+        self.session.feed(octets);
+        self.account();
+        let total = self.shared.buffered.load(Ordering::Relaxed);
+        // Over the limit the sender is asked to come back; nothing was accepted, so nothing is lost.
+        if total > self.shared.listener.limits.buffered_octets {
+            self.session.shutting_down();
+        }
+    }
+
+    /// Brings what is held by all up to date with what this session holds.
+    fn account(&mut self) {
+        let now = self.session.buffered_octets();
+        self.shared.buffered.fetch_add(now, Ordering::Relaxed);
+        self.shared.buffered.fetch_sub(self.held, Ordering::Relaxed);
+        self.held = now;
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.shared.buffered.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,85 @@
+//! Every list must be read from an index, in the order of the index: a page costs what it shows, not what is stored.
+//!
+//! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
+
+use crate::db::{Db, Param, dialect, sqlite::Sqlite};
+use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use std::collections::HashSet;
+
+const LISTS: &[(&str, &str)] = &[
+    ("grants::LIST", grants::LIST),
+    ("grants::MAILBOX", grants::MAILBOX),
+    ("messages::LIST", messages::LIST),
+    ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
+    ("messages::LIST_THREAD", messages::LIST_THREAD),
+    ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
+    ("threads::LIST", threads::LIST),
+    ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
+    ("queue::DUE", queue::DUE),
+    ("events::AFTER", events::AFTER),
+    ("events::AFTER_OF", events::AFTER_OF),
+    ("events::AT", events::AT),
+    ("webhooks::LIST", webhooks::LIST),
+    ("webhooks::DUE", webhooks::DUE),
+];
+
+async fn migrated(folder: &tempfile::TempDir) -> Db {
+    let mut db = Db::Sqlite(Sqlite::open_writer(&folder.path().join("plans.db")).expect("open"));
+    migrate::run(&mut db).await.expect("migrate");
+    db
+}
+
+/// The steps of a statement's plan.
+async fn plan(db: &mut Db, sql: &str) -> Vec<String> {
+    // Statements are static; a few octets are lost in a test.
+    let explained: &'static str = format!("EXPLAIN QUERY PLAN {}", dialect::sqlite(sql)).leak();
+    let values = (1..).take_while(|number| sql.contains(&format!("${number}"))).map(|_| Param::Null);
+    let rows = db.query(explained, &values.collect::<Vec<_>>()).await.expect("explain");
+    rows.iter().map(|row| row.text(3).expect("detail")).collect()
+}
+
+/// The steps that read more than they have to. What a subquery answers may be read whole: its own steps are judged.
+fn wasteful(steps: &[String]) -> Vec<&str> {
+    let subqueries: HashSet<&str> = steps
+        .iter()
+        .filter_map(|step| step.strip_prefix("CO-ROUTINE ").or(step.strip_prefix("MATERIALIZE ")))
+        .collect();
+    let reads_all = |step: &str| step.strip_prefix("SCAN ").is_some_and(|name| !subqueries.contains(name));
+    let is_wasteful = |step: &&str| reads_all(step) || step.starts_with("USE TEMP B-TREE");
+    steps.iter().map(String::as_str).filter(is_wasteful).collect()
+}
+
+#[tokio::test]
+async fn no_list_reads_more_than_its_page() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (name, sql) in LISTS {
+        let steps = plan(&mut db, sql).await;
+        let wasteful = wasteful(&steps);
+        assert!(
+            wasteful.is_empty(),
+            "{name} would {wasteful:?}.\nGive its table an index on the columns that it compares with \"=\", followed \
+             by those that it orders by, and let it compare and order all of them in one direction.\n{sql}\n{steps:#?}"
+        );
+    }
+}
+
+/// The control: without its index each of these lists is noticed.
+#[tokio::test]
+async fn a_list_without_its_index_is_noticed() {
+    for (index, list) in [
+        ("grants_by_application", grants::LIST),
+        ("messages_by_thread", messages::LIST_THREAD),
+        ("threads_by_grant", threads::LIST),
+        ("threads_by_grant", threads::LIST_MESSAGES),
+        ("queue_due", queue::DUE),
+        ("webhooks_by_application", webhooks::LIST),
+        ("webhook_parked_due", webhooks::DUE),
+    ] {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut db = migrated(&folder).await;
+        assert!(wasteful(&plan(&mut db, list).await).is_empty());
+        db.script(&format!("DROP INDEX {index}")).await.expect("drop");
+        assert!(!wasteful(&plan(&mut db, list).await).is_empty(), "{list} does without {index}");
+    }
+}

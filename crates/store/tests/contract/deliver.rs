@@ -1,0 +1,121 @@
+//! Filing received messages: one body for all copies, and counters that agree with what is listed.
+
+use crate::support::{all_events, at, fresh, listed, number, on_each_engine, tenant};
+use postfleet_core::event::Trigger;
+use postfleet_core::id::BlobId;
+use postfleet_store::folders::{self, FolderCount};
+use postfleet_store::{StoreError, blobs, messages, params, threads};
+
+#[tokio::test]
+async fn mailboxes_share_one_body() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grants =
+            [tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await, tenant.mailbox(store, "c").await];
+        let raw = b"Subject: Hello\r\n\r\nHello, all of you.\r\n";
+        let mut command = tenant.received(store, &grants, at(1)).await;
+        command.blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw).await.expect("body");
+        command.facts.octets = raw.len() as u64;
+        let filed = store.run(command.clone()).await.expect("deliver");
+        assert_eq!(filed, command.copies.iter().map(|copy| copy.message_id).collect::<Vec<_>>());
+
+        let shared = number(store, "SELECT count(*) FROM blobs WHERE copies = 3", &[]).await;
+        assert_eq!((shared, number(store, "SELECT count(*) FROM blobs", &[]).await), (1, 1));
+        let mut reader = store.reader().await.expect("reader");
+        for copy in &command.copies {
+            let stored = messages::find(&mut reader, copy.grant_id, copy.message_id).await.expect("find").expect("it");
+            assert_eq!((stored.thread_id, stored.blob_id), (copy.new_thread_id, command.blob.id()));
+            assert_eq!((stored.unread, stored.starred, stored.outgoing), (true, false, false));
+            assert_eq!((stored.folders, stored.octets), (vec!["inbox".to_owned()], raw.len() as u64));
+            let body = blobs::find(&mut reader, stored.blob_id).await.expect("find").expect("body");
+            assert_eq!(store.blobs().load(&body).await.expect("load"), raw);
+            for folder in ["", "inbox"] {
+                let ids: Vec<_> = listed(store, copy.grant_id, folder).await.iter().map(|message| message.id).collect();
+                assert_eq!(ids, [copy.message_id], "folder {folder:?}");
+            }
+            assert!(listed(store, copy.grant_id, "sent").await.is_empty());
+            let thread = threads::find_thread(&mut reader, copy.grant_id, copy.new_thread_id).await.expect("find");
+            assert_eq!(thread.expect("thread").received_date, Some(at(1)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_of_another_mailbox_is_not_found() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let (one, two) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
+        let id = tenant.deliver(store, one, at(1)).await;
+        let mut reader = store.reader().await.expect("reader");
+        assert!(messages::find(&mut reader, one, id).await.expect("find").is_some());
+        assert!(messages::find(&mut reader, two, id).await.expect("find").is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_agree_with_what_was_filed_at_once() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        let mut commands = Vec::new();
+        for index in 0..50 {
+            let mut command = tenant.received(store, &[grant], at(index)).await;
+            command.facts.octets = 1_000 + index;
+            command.facts.unread = index % 5 != 0;
+            command.facts.folder = if index % 2 == 0 { "inbox" } else { "junk" };
+            commands.push(command);
+        }
+        crate::support::at_once(store, commands).await;
+
+        let mut reader = store.reader().await.expect("reader");
+        let count = |folder: &str, total, unread| FolderCount { folder: folder.into(), total, unread };
+        let counts = folders::counts(&mut reader, grant).await.expect("counts");
+        assert_eq!(counts, [count("inbox", 25, 20), count("junk", 25, 20)]);
+        assert_eq!(listed(store, grant, "inbox").await.len(), 25);
+        const OCTETS: &str = "SELECT storage_octets FROM mailboxes WHERE grant_id = $1";
+        assert_eq!(number(store, OCTETS, params![grant.uuid()]).await, 50 * 1_000 + (0..50).sum::<i64>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_changes_nothing() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        let command = tenant.received(store, &[grant], at(1)).await;
+        store.run(command.clone()).await.expect("deliver");
+        let events = all_events(store).await.len();
+        let refused = store.run(command).await.expect_err("the same ids again");
+        assert!(matches!(refused, StoreError::Fault(_)), "{refused}");
+        assert_eq!(listed(store, grant, "").await.len(), 1);
+        assert_eq!(all_events(store).await.len(), events);
+        assert_eq!(number(store, "SELECT copies FROM blobs", &[]).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_copy_is_announced_with_its_mailbox() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grants = [tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await];
+        let command = tenant.received(store, &grants, at(1)).await;
+        store.run(command.clone()).await.expect("deliver");
+        let events = all_events(store).await;
+        for (event, copy) in events[2..].iter().zip(&command.copies) {
+            assert_eq!(event.event.trigger, Trigger::MessageCreated);
+            assert_eq!((event.event.id, event.event.grant_id), (copy.event_id, copy.grant_id));
+            assert_eq!((event.event.message_id, event.event.grant_sequence), (Some(copy.message_id), 2));
+        }
+        assert_eq!(events.len(), 4);
+    })
+    .await;
+}

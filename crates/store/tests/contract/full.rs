@@ -1,0 +1,81 @@
+//! A full disk: what does not fit is refused whole, reading goes on, and writing goes on once there is room.
+
+use crate::support::{Engine, at, listed, number, tenant};
+use postfleet_store::db::DbError;
+use postfleet_store::{Command, Store, StoreError, Tx, folders};
+
+/// Limits the database to `extra` pages more than it has; `None` lifts the limit.
+struct LimitPages(Option<i64>);
+
+impl Command for LimitPages {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        let pages = match self.0 {
+            Some(extra) => tx.query_one("PRAGMA page_count", &[]).await?.map_or(Ok(0), |row| row.int(0))? + extra,
+            None => 1 << 30,
+        };
+        // The limit is no parameter, and statements are static: a few octets are lost in a test.
+        let text: &'static str = format!("PRAGMA max_page_count = {pages}").leak();
+        tx.query(text, &[]).await.map(drop)
+    }
+}
+
+/// Delivers until there is no more room; answers how many messages were taken.
+async fn fill(store: &Store, tenant: &crate::support::Tenant, grant: postfleet_core::id::GrantId) -> usize {
+    for taken in 0..100_000 {
+        let command = tenant.received(store, &[grant], at(taken)).await;
+        match store.run(command).await {
+            Ok(_) => {}
+            Err(StoreError::Full) => return taken as usize,
+            Err(other) => panic!("not told that it is full: {other}"),
+        }
+    }
+    panic!("never full");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_whole_commands_and_recovers() {
+    let engine = Engine::sqlite().await;
+    let store = &engine.store;
+    let tenant = tenant(store, "self_hosted", None).await;
+    let grant = tenant.mailbox(store, "a").await;
+    store.run(LimitPages(Some(40))).await.expect("limit");
+    let taken = fill(store, &tenant, grant).await;
+    assert!(taken > 10, "{taken}");
+    assert_eq!(fill(store, &tenant, grant).await, 0, "and it stays full");
+
+    // Everything that counts agrees: nothing is half written.
+    assert_eq!(listed(store, grant, "").await.len(), taken);
+    assert_eq!(listed(store, grant, "inbox").await.len(), taken);
+    let mut reader = store.reader().await.expect("reader");
+    assert_eq!(folders::counts(&mut reader, grant).await.expect("counts")[0].total, taken as u64);
+    for table in ["messages", "blobs", "threads", "thread_keys"] {
+        let count: &'static str = format!("SELECT count(*) FROM {table}").leak();
+        assert_eq!(number(store, count, &[]).await, taken as i64, "{table}");
+    }
+    assert_eq!(number(store, "SELECT max(position) FROM events", &[]).await, taken as i64 + 1);
+    assert_eq!(number(store, "SELECT position FROM event_head", &[]).await, taken as i64 + 1);
+
+    store.run(LimitPages(None)).await.expect("limit");
+    tenant.deliver(store, grant, at(0)).await;
+    assert_eq!(listed(store, grant, "").await.len(), taken + 1);
+}
+
+/// Raises the error that PostgreSQL raises when a disk is full.
+struct DiskFull;
+
+impl Command for DiskFull {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const RAISE: &str = "DO 'BEGIN RAISE EXCEPTION ''made up'' USING ERRCODE = ''53100''; END'";
+        tx.execute(RAISE, &[]).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn a_full_postgres_is_told_as_such() {
+    let Some(engine) = Engine::postgres().await else { return };
+    let refused = engine.store.run(DiskFull).await.expect_err("full");
+    assert!(matches!(refused, StoreError::Full), "{refused}");
+    tenant(&engine.store, "free", None).await;
+}

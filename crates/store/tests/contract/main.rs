@@ -1,0 +1,27 @@
+//! The contract of the store: what its commands and reads promise, checked on SQLite and on PostgreSQL alike.
+//!
+//! A case is a function of an open store and knows nothing of the engine; `support` opens both. `model` is the same
+//! semantics over plain maps, and `programs` compares the two after random sequences of commands.
+
+mod support;
+
+// what the commands promise
+mod deliver;
+mod events;
+mod grants;
+mod listing;
+mod queue;
+mod removal;
+mod submit;
+mod threading;
+mod webhooks;
+
+// what the engines promise
+mod blobs;
+mod failing;
+mod full;
+mod schema;
+
+// everything together
+mod model;
+mod programs;

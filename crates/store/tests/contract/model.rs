@@ -1,0 +1,410 @@
+//! What the commands mean, over plain maps: no SQL, no batches, one thing after the other.
+//!
+//! It shares with the store only the pure decisions of `core`. [`Plant`] makes it wrong on purpose, to show that a
+//! comparison with it notices.
+
+use postfleet_core::UnixMicros;
+use postfleet_core::delivery::AfterAttempt;
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{BlobId, EventId, GrantId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
+use postfleet_store::grants::{CreateGrant, RemoveGrant};
+use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts};
+use postfleet_store::outbound::Submit;
+use postfleet_store::queue::{Claim, RecordAttempt, Report};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A deliberate error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Quota is never given back.
+    KeepsQuota,
+    /// Threads are looked for in every mailbox.
+    JoinsAcrossMailboxes,
+    /// A report counts whoever holds the lease.
+    IgnoresLeases,
+    /// Octets are not counted.
+    ForgetsOctets,
+    /// Retries announce something.
+    AnnouncesRetries,
+    /// Pruning leaves bodies behind.
+    KeepsBodies,
+}
+
+/// Everything that the store would hold for one tenant.
+pub struct Model {
+    pub plant: Option<Plant>,
+    pub grants_max: usize,
+    pub daily_sends_max: u64,
+    grants: BTreeMap<String, GrantId>,
+    mailboxes: BTreeMap<GrantId, Mailbox>,
+    removed: BTreeSet<GrantId>,
+    blobs: BTreeMap<BlobId, i64>,
+    outbound: BTreeMap<MessageId, Outbound>,
+    queue: BTreeMap<QueueId, Row>,
+    events: Vec<String>,
+}
+
+/// The content of a mailbox; it outlives the grant until it is pruned.
+#[derive(Default)]
+struct Mailbox {
+    octets: u64,
+    sequence: u64,
+    messages: BTreeMap<MessageId, Filed>,
+    threads: BTreeMap<ThreadId, Thread>,
+    keys: BTreeMap<String, BTreeMap<ThreadId, UnixMicros>>,
+    daily: BTreeMap<i64, u64>,
+}
+
+struct Filed {
+    thread: ThreadId,
+    blob: BlobId,
+    folder: &'static str,
+    unread: bool,
+    date: UnixMicros,
+}
+
+struct Thread {
+    subject: String,
+    earliest: UnixMicros,
+    received: Option<UnixMicros>,
+    sent: Option<UnixMicros>,
+    sort: UnixMicros,
+}
+
+struct Outbound {
+    grant: GrantId,
+    blob: BlobId,
+    quota_day: Option<i64>,
+}
+
+struct Row {
+    message: MessageId,
+    recipient: String,
+    due: UnixMicros,
+    attempts: u32,
+    lease: Option<LeaseId>,
+    owner: Option<String>,
+}
+
+impl Model {
+    pub fn new(grants_max: usize, daily_sends_max: u64, plant: Option<Plant>) -> Self {
+        Self {
+            plant,
+            grants_max,
+            daily_sends_max,
+            grants: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            blobs: BTreeMap::new(),
+            outbound: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn is_planted(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
+    fn is_open(&self, grant: GrantId) -> bool {
+        self.mailboxes.contains_key(&grant) && !self.removed.contains(&grant)
+    }
+
+    /// Makes a mailbox.
+    pub fn create(&mut self, command: &CreateGrant) -> String {
+        let key = command.email.key();
+        if let Some(grant) = self.grants.get(&key) {
+            return format!("existing {grant}");
+        }
+        if self.grants.len() >= self.grants_max {
+            return format!("too many {}", self.grants_max);
+        }
+        self.grants.insert(key, command.id);
+        self.mailboxes.insert(command.id, Mailbox::default());
+        self.announce(command.id, command.event_id, Trigger::GrantCreated, None);
+        format!("created {}", command.id)
+    }
+
+    /// Removes a mailbox.
+    pub fn remove(&mut self, command: &RemoveGrant) -> String {
+        if !self.is_open(command.id) {
+            return "false".into();
+        }
+        self.grants.retain(|_, grant| *grant != command.id);
+        self.announce(command.id, command.event_id, Trigger::GrantDeleted, None);
+        self.removed.insert(command.id);
+        "true".into()
+    }
+
+    /// Removes the content of removed mailboxes.
+    pub fn prune(&mut self) {
+        for grant in std::mem::take(&mut self.removed) {
+            let mailbox = self.mailboxes.remove(&grant).unwrap_or_default();
+            for message in mailbox.messages.values() {
+                if !self.is_planted(Plant::KeepsBodies) {
+                    self.release(message.blob);
+                }
+            }
+        }
+    }
+
+    /// Files a received message.
+    pub fn deliver(&mut self, command: &Deliver) -> String {
+        let mut filed = Vec::new();
+        for copy in &command.copies {
+            if self.is_open(copy.grant_id) {
+                self.file(command.blob.id(), &command.facts, copy, None);
+                filed.push(copy.message_id);
+            }
+        }
+        if !filed.is_empty() {
+            self.blobs.insert(command.blob.id(), filed.len() as i64);
+        }
+        format!("{filed:?}")
+    }
+
+    /// Accepts a message for sending.
+    pub fn submit(&mut self, command: &Submit) -> String {
+        let grant = command.copy.grant_id;
+        if !self.is_open(grant) {
+            return "no such grant".into();
+        }
+        let day = command.facts.date.day().number();
+        let limit = self.daily_sends_max;
+        let sent = self.mailboxes.entry(grant).or_default().daily.entry(day).or_default();
+        if *sent >= limit {
+            return "daily_quota_exceeded".into();
+        }
+        *sent += 1;
+        let used = *sent;
+        let (blob, message) = (command.blob.id(), command.copy.message_id);
+        let thread = self.file(blob, &command.facts, &command.copy, command.thread_id);
+        self.blobs.insert(blob, 2);
+        self.outbound.insert(message, Outbound { grant, blob, quota_day: Some(day) });
+        for (id, recipient) in &command.recipients {
+            let (recipient, due) = (recipient.to_string(), command.facts.date);
+            self.queue.insert(*id, Row { message, recipient, due, attempts: 0, lease: None, owner: None });
+        }
+        format!("accepted {thread} {used}")
+    }
+
+    fn file(&mut self, blob: BlobId, facts: &MessageFacts, copy: &MailboxCopy, given: Option<ThreadId>) -> ThreadId {
+        self.announce(copy.grant_id, copy.event_id, Trigger::MessageCreated, Some(copy.message_id));
+        let found = given.or_else(|| self.find_thread(copy.grant_id, facts));
+        let counts_octets = !self.is_planted(Plant::ForgetsOctets);
+        let mailbox = self.mailboxes.entry(copy.grant_id).or_default();
+        mailbox.octets += if counts_octets { facts.octets } else { 0 };
+        let thread = found.filter(|thread| mailbox.threads.contains_key(thread)).unwrap_or(copy.new_thread_id);
+        mailbox.threads.entry(thread).or_insert_with(|| Thread::started_by(facts)).extend(facts);
+        for key in own_keys(facts) {
+            let date = mailbox.keys.entry(key).or_default().entry(thread).or_insert(facts.date);
+            *date = facts.date.max(*date);
+        }
+        let (folder, unread, date) = (facts.folder, facts.unread, facts.date);
+        mailbox.messages.insert(copy.message_id, Filed { thread, blob, folder, unread, date });
+        thread
+    }
+
+    fn find_thread(&self, grant: GrantId, facts: &MessageFacts) -> Option<ThreadId> {
+        let hints = &facts.thread;
+        let look_up = |key: String| self.look_up(grant, &key);
+        for id in looked_up(&hints.in_reply_to, &hints.references) {
+            if let Some((thread, _)) = look_up(format!("id {id}")) {
+                return Some(thread);
+            }
+        }
+        let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
+        hints.correspondents.iter().find_map(|correspondent| {
+            let (thread, latest) = look_up(subject_key(&hints.subject, correspondent))?;
+            subject_may_join(&hints.subject, has_references, latest, facts.date).then_some(thread)
+        })
+    }
+
+    fn look_up(&self, grant: GrantId, key: &str) -> Option<(ThreadId, UnixMicros)> {
+        let everywhere = self.is_planted(Plant::JoinsAcrossMailboxes);
+        let mailboxes = self.mailboxes.iter().filter(|(id, _)| everywhere || **id == grant);
+        let found = mailboxes.filter_map(|(_, mailbox)| mailbox.keys.get(key)).flatten();
+        found.map(|(thread, date)| (*thread, *date)).max_by_key(|(thread, date)| (*date, *thread))
+    }
+
+    /// Takes due rows.
+    pub fn claim(&mut self, command: &Claim) -> Vec<QueueId> {
+        let mut due: Vec<_> =
+            self.queue.iter().filter(|(_, row)| row.due <= command.now).map(|(id, row)| (row.due, *id)).collect();
+        due.sort_unstable();
+        due.truncate(command.limit);
+        for (_, id) in &due {
+            let row = self.queue.get_mut(id).expect("a due row");
+            (row.due, row.lease, row.owner) = (command.until, Some(command.lease), Some(command.owner.clone()));
+        }
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Makes a node's rows due.
+    pub fn release_leases(&mut self, owner: &str, now: UnixMicros) -> String {
+        let mut released = 0;
+        for row in self.queue.values_mut().filter(|row| row.owner.as_deref() == Some(owner)) {
+            (row.due, row.lease, row.owner) = (now, None, None);
+            released += 1;
+        }
+        format!("{released}")
+    }
+
+    /// Writes what came of an attempt.
+    pub fn record(&mut self, command: &RecordAttempt) -> String {
+        let lost: Vec<_> =
+            command.reports.iter().filter(|report| !self.settle(command, report)).map(|report| report.id).collect();
+        if self.outbound.contains_key(&command.message_id)
+            && !self.queue.values().any(|row| row.message == command.message_id)
+        {
+            self.finish(command.message_id);
+        }
+        format!("{lost:?}")
+    }
+
+    fn settle(&mut self, command: &RecordAttempt, report: &Report) -> bool {
+        let ignores_leases = self.is_planted(Plant::IgnoresLeases);
+        let holds = |row: &&mut Row| ignores_leases || row.lease == Some(command.lease);
+        let Some(row) = self.queue.get_mut(&report.id).filter(holds) else { return false };
+        let outbound = self.outbound.get_mut(&command.message_id).expect("a queued message");
+        let grant = outbound.grant;
+        if report.reached {
+            outbound.quota_day = None;
+        }
+        let trigger = match &report.after {
+            AfterAttempt::RetryAt(due) => {
+                (row.due, row.lease, row.owner) = (*due, None, None);
+                row.attempts += 1;
+                if !self.is_planted(Plant::AnnouncesRetries) {
+                    return true;
+                }
+                Trigger::MessageBounced
+            }
+            AfterAttempt::Delivered => Trigger::MessageDelivered,
+            AfterAttempt::Bounced(_) | AfterAttempt::Expired(_) => Trigger::MessageBounced,
+        };
+        if !matches!(report.after, AfterAttempt::RetryAt(_)) {
+            self.queue.remove(&report.id);
+        }
+        if self.is_open(grant) {
+            self.announce(grant, report.event_id, trigger, Some(command.message_id));
+        }
+        true
+    }
+
+    fn finish(&mut self, message: MessageId) {
+        let outbound = self.outbound.remove(&message).expect("a queued message");
+        if let Some(day) = outbound.quota_day.filter(|_| !self.is_planted(Plant::KeepsQuota))
+            && let Some(mailbox) = self.mailboxes.get_mut(&outbound.grant)
+        {
+            *mailbox.daily.entry(day).or_default() -= 1;
+        }
+        self.release(outbound.blob);
+    }
+
+    fn release(&mut self, blob: BlobId) {
+        if let Some(copies) = self.blobs.get_mut(&blob) {
+            *copies -= 1;
+        }
+        self.blobs.retain(|_, copies| *copies > 0);
+    }
+
+    fn announce(&mut self, grant: GrantId, id: EventId, trigger: Trigger, message: Option<MessageId>) {
+        let mailbox = self.mailboxes.entry(grant).or_default();
+        mailbox.sequence += 1;
+        let position = self.events.len() + 1;
+        let sequence = mailbox.sequence;
+        self.events.push(event_line(position as i64, id, grant, sequence, trigger, message));
+    }
+
+    /// Everything, as sorted lines; the store's are made by `programs`.
+    pub fn picture(&self) -> BTreeSet<String> {
+        let mut lines: BTreeSet<String> = self.events.iter().cloned().collect();
+        lines.insert(format!("grants {}", self.grants.len()));
+        for (grant, mailbox) in &self.mailboxes {
+            if self.is_open(*grant) {
+                lines.insert(format!("mailbox {grant} {} {}", mailbox.octets, mailbox.sequence));
+            }
+            mailbox.draw(*grant, &mut lines);
+        }
+        lines.extend(self.blobs.iter().map(|(id, copies)| format!("blob {id} {copies}")));
+        for (message, outbound) in &self.outbound {
+            let open = self.queue.values().filter(|row| row.message == *message).count();
+            lines.insert(format!("outbound {message} {} {open} {:?}", outbound.grant, outbound.quota_day));
+        }
+        for (id, row) in &self.queue {
+            let (due, lease) = (row.due.as_micros(), row.lease.map(LeaseId::uuid));
+            lines.insert(format!("queue {id} {} {} {due} {} {lease:?}", row.message, row.recipient, row.attempts));
+        }
+        lines
+    }
+}
+
+impl Mailbox {
+    fn draw(&self, grant: GrantId, lines: &mut BTreeSet<String>) {
+        let mut newest_first: Vec<_> = self.messages.iter().map(|(id, filed)| (filed.date, *id)).collect();
+        newest_first.sort_by(|one, two| two.cmp(one));
+        for folder in ["", "inbox", "sent"] {
+            let inside = |id: &MessageId| folder.is_empty() || self.messages[id].folder == folder;
+            let ids: Vec<_> = newest_first.iter().map(|(_, id)| *id).filter(inside).collect();
+            let unread = ids.iter().filter(|id| self.messages[id].unread).count();
+            if !folder.is_empty() && !ids.is_empty() {
+                lines.insert(format!("folder {grant} {folder} {} {unread}", ids.len()));
+            }
+            if !ids.is_empty() {
+                lines.insert(format!("listing {grant} {folder:?} {ids:?}"));
+            }
+        }
+        for (id, thread) in &self.threads {
+            let Thread { subject, earliest, received, sent, sort } = thread;
+            lines.insert(format!("thread {grant} {id} {subject:?} {earliest:?} {received:?} {sent:?} {sort:?}"));
+        }
+        lines.extend(self.messages.iter().map(|(id, filed)| format!("message {id} {}", filed.thread)));
+        let spent = self.daily.iter().filter(|(_, sent)| **sent > 0);
+        lines.extend(spent.map(|(day, sent)| format!("sent {grant} {day} {sent}")));
+    }
+}
+
+impl Thread {
+    fn started_by(facts: &MessageFacts) -> Self {
+        let (subject, date) = (facts.thread.subject.clone(), facts.date);
+        Self { subject, earliest: date, received: None, sent: None, sort: date }
+    }
+
+    fn extend(&mut self, facts: &MessageFacts) {
+        self.earliest = self.earliest.min(facts.date);
+        if facts.outgoing {
+            self.sent = self.sent.max(Some(facts.date));
+            self.sort = if self.received.is_none() { self.sort.max(facts.date) } else { self.sort };
+        } else {
+            self.received = self.received.max(Some(facts.date));
+            self.sort = self.received.unwrap_or(facts.date);
+        }
+    }
+}
+
+fn own_keys(facts: &MessageFacts) -> Vec<String> {
+    let hints = &facts.thread;
+    let mut keys: Vec<_> = hints.message_id.iter().map(|id| format!("id {id}")).collect();
+    if base_subject(&hints.subject).chars().count() >= 3 {
+        keys.extend(hints.correspondents.iter().map(|correspondent| subject_key(&hints.subject, correspondent)));
+    }
+    keys
+}
+
+fn subject_key(subject: &str, correspondent: &str) -> String {
+    format!("subject {} {}", base_subject(subject), correspondent.to_lowercase())
+}
+
+/// How both sides spell an event.
+pub fn event_line(
+    position: i64,
+    id: EventId,
+    grant: GrantId,
+    sequence: u64,
+    trigger: Trigger,
+    message: Option<MessageId>,
+) -> String {
+    format!("event {position} {id} {grant} {sequence} {} {message:?}", trigger.name())
+}

@@ -1,0 +1,195 @@
+//! Webhooks: one per URL, worked on by one node at a time, in the order of each mailbox.
+
+use crate::support::{NOON, Tenant, at, fresh, on_each_engine, tenant};
+use postfleet_core::id::{GrantId, WebhookId};
+use postfleet_core::{Secret, UnixMicros};
+use postfleet_store::Store;
+use postfleet_store::webhooks::{
+    self, AdvanceWebhook, CreateWebhook, LeaseWebhooks, Parked, RemoveWebhook, SettleParked, UpdateWebhook, Webhook,
+};
+
+pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
+    Webhook {
+        id: WebhookId::from_uuid(fresh()),
+        application_id: tenant.application,
+        url: url.into(),
+        description: "description".into(),
+        triggers: vec!["message.created".into(), "message.transactional.bounced".into()],
+        secret: Secret::new("secret".into()),
+        status: "active".into(),
+        notification_addresses: vec!["ops@elsewhere.example".into()],
+        compressed: true,
+        position: -1,
+        status_updated_at: NOON,
+        created_at: NOON,
+        updated_at: NOON,
+    }
+}
+
+async fn found(store: &Store, hook: &Webhook) -> Option<Webhook> {
+    let mut reader = store.reader().await.expect("reader");
+    webhooks::find(&mut reader, hook.application_id, hook.id).await.expect("find")
+}
+
+async fn lease(store: &Store, owner: &str, now: UnixMicros, until: UnixMicros) -> Vec<WebhookId> {
+    let leased = store.run(LeaseWebhooks { owner: owner.into(), now, until }).await.expect("lease");
+    leased.into_iter().map(|hook| hook.id).collect()
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_once_for_a_url_and_starts_at_the_end_of_the_log() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        tenant.mailbox(store, "a").await;
+        let hook = webhook(&tenant, "https://one.example/");
+        assert!(store.run(CreateWebhook(hook.clone())).await.expect("create"));
+        let same = webhook(&tenant, "https://one.example/");
+        assert!(!store.run(CreateWebhook(same.clone())).await.expect("create"));
+        let stored = found(store, &hook).await.expect("webhook");
+        let given = Webhook { position: 1, ..hook.clone() };
+        assert_eq!(format!("{stored:?}"), format!("{given:?}"));
+        assert_eq!(stored.secret.expose(), "secret");
+        assert!(found(store, &same).await.is_none());
+
+        let stranger = crate::support::tenant(store, "self_hosted", None).await;
+        assert!(store.run(CreateWebhook(webhook(&stranger, "https://one.example/"))).await.expect("create"));
+        let foreign = Webhook { application_id: stranger.application, ..hook.clone() };
+        assert!(found(store, &foreign).await.is_none());
+        assert!(!store.run(UpdateWebhook(foreign.clone())).await.expect("update"));
+        let remove = RemoveWebhook { application_id: stranger.application, id: hook.id };
+        assert!(!store.run(remove).await.expect("remove"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn webhooks_are_listed_oldest_first_and_changed_within_their_urls() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let mut hooks = Vec::new();
+        for (url, seconds) in [("https://c.example/", 1), ("https://a.example/", 2), ("https://b.example/", 0)] {
+            let hook = Webhook { created_at: at(seconds), ..webhook(&tenant, url) };
+            store.run(CreateWebhook(hook.clone())).await.expect("create");
+            hooks.push(hook);
+        }
+        let mut reader = store.reader().await.expect("reader");
+        let urls = |hooks: Vec<Webhook>| hooks.into_iter().map(|hook| hook.url).collect::<Vec<_>>();
+        let listed = urls(webhooks::list(&mut reader, tenant.application).await.expect("list"));
+        assert_eq!(listed, ["https://b.example/", "https://c.example/", "https://a.example/"]);
+
+        let taken = Webhook { url: "https://a.example/".into(), ..hooks[0].clone() };
+        assert!(!store.run(UpdateWebhook(taken)).await.expect("update"));
+        let changed = Webhook { status: "failing".into(), compressed: false, ..hooks[0].clone() };
+        assert!(store.run(UpdateWebhook(changed)).await.expect("update"));
+        let stored = found(store, &hooks[0]).await.expect("webhook");
+        assert_eq!((stored.status.as_str(), stored.compressed), ("failing", false));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let hook = webhook(&tenant, "https://one.example/");
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        let paused = Webhook { status: "pause".into(), ..webhook(&tenant, "https://two.example/") };
+        store.run(CreateWebhook(paused)).await.expect("create");
+
+        assert_eq!(lease(store, "one", at(0), at(60)).await, [hook.id]);
+        assert!(lease(store, "two", at(59), at(120)).await.is_empty());
+        assert_eq!(lease(store, "one", at(59), at(90)).await, [hook.id], "its own is prolonged");
+        let advance = |owner: &str, position| AdvanceWebhook {
+            id: hook.id,
+            owner: owner.into(),
+            position,
+            parked: vec![Parked { grant_id: GrantId::from_uuid(fresh()), position, attempts: 1, due_at: at(0) }],
+        };
+        assert!(!store.run(advance("two", 5)).await.expect("advance"));
+        assert!(store.run(advance("one", 5)).await.expect("advance"));
+        assert!(!store.run(advance("one", 4)).await.expect("advance"), "never back");
+        assert_eq!(lease(store, "two", at(90), at(150)).await, [hook.id]);
+        assert!(!store.run(advance("one", 6)).await.expect("advance"), "the lease has gone");
+        assert_eq!(found(store, &hook).await.expect("webhook").position, 5);
+
+        let mut reader = store.reader().await.expect("reader");
+        let due = webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due");
+        assert_eq!(due.len(), 1, "only what the holder of the lease parked");
+        let late = SettleParked { id: hook.id, owner: "one".into(), done: due[0], again: None, now: at(100) };
+        assert!(!store.run(late).await.expect("settle"));
+        assert_eq!(webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due"), due);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parked_events_of_a_mailbox_are_told_in_order() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let hook = webhook(&tenant, "https://one.example/");
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        lease(store, "node", at(0), at(60)).await;
+        let (slow, other) = (GrantId::from_uuid(fresh()), GrantId::from_uuid(fresh()));
+        let parked = |grant_id, position, attempts, due_at| Parked { grant_id, position, attempts, due_at };
+        let waiting = vec![
+            parked(slow, 3, 1, at(30)),
+            parked(other, 4, 1, at(20)),
+            parked(slow, 5, 0, Parked::BEHIND),
+            parked(slow, 7, 0, Parked::BEHIND),
+        ];
+        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 7, parked: waiting };
+        assert!(store.run(advance).await.expect("advance"));
+
+        let mut reader = store.reader().await.expect("reader");
+        let mut grants = webhooks::waiting_grants(&mut reader, hook.id).await.expect("grants");
+        grants.sort_unstable();
+        assert_eq!(grants, [slow, other]);
+        assert_eq!(webhooks::next_due(&mut reader, hook.id).await.expect("due"), Some(at(20)));
+        let mut told = Vec::new();
+        // The first of them fails once more; nothing of its mailbox overtakes it.
+        let mut failures = 1;
+        for seconds in (0..200).step_by(10) {
+            for due in webhooks::due(&mut reader, hook.id, at(seconds), 10).await.expect("due") {
+                let again = (due.position == 3 && failures > 0).then(|| {
+                    failures -= 1;
+                    Parked { attempts: due.attempts + 1, due_at: at(seconds + 50), ..due }
+                });
+                if again.is_none() {
+                    told.push(due.position);
+                }
+                let settle =
+                    SettleParked { id: hook.id, owner: "node".into(), done: due, again, now: at(seconds + 10) };
+                assert!(store.run(settle).await.expect("settle"));
+            }
+        }
+        assert_eq!(told, [4, 3, 5, 7]);
+        assert!(webhooks::waiting_grants(&mut reader, hook.id).await.expect("grants").is_empty());
+        assert_eq!(webhooks::next_due(&mut reader, hook.id).await.expect("due"), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_removed_webhook_leaves_nothing_parked() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let hook = webhook(&tenant, "https://one.example/");
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        lease(store, "node", at(0), at(60)).await;
+        let grant_id = GrantId::from_uuid(fresh());
+        let parked = vec![Parked { grant_id, position: 1, attempts: 1, due_at: at(0) }];
+        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 1, parked };
+        store.run(advance).await.expect("advance");
+        let remove = RemoveWebhook { application_id: tenant.application, id: hook.id };
+        assert!(store.run(remove).await.expect("remove"));
+        assert!(!store.run(remove).await.expect("remove"));
+        let mut reader = store.reader().await.expect("reader");
+        assert!(webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due").is_empty());
+    })
+    .await;
+}
