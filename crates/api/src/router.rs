@@ -104,12 +104,18 @@ where
             let platform = interface.platform;
             let id = request_id(&request);
             let answer = match open(&platform, &id, request).await {
-                Ok(call) => run(call).await,
+                Ok(call) => to_its_end(run(call)).await,
                 Err(problem) => Err(problem),
             };
             answer.unwrap_or_else(|problem| respond::problem(&id, &problem, platform.clock.now()))
         })
     }
+}
+
+/// Carries a request out even if its client goes away meanwhile: what was accepted must be handed on. A handler that
+/// panics answers 500 and harms nobody else.
+async fn to_its_end(answer: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    tokio::spawn(answer).await.unwrap_or_else(|error| Err(Problem::internal(error)))
 }
 
 async fn open(platform: &Platform, id: &RequestId, request: Request) -> Result<Call, Problem> {

@@ -1,6 +1,6 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
-use crate::deliver::Signers;
+use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
 use postfleet_core::Domain;
 use postfleet_fleet::keys::KeyHasher;
@@ -9,6 +9,7 @@ use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
 use postfleet_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// What the flows are given. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Platform {
     pub http: Arc<WebhookHttp>,
     /// How keys are hashed.
     pub keys: KeyHasher,
+    /// The way to the delivery role of this node, if it has one.
+    pub handoff: Option<mpsc::Sender<Delivery>>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
     /// What is counted.

@@ -1,5 +1,6 @@
 //! Mail out: the one door through which everything that is sent goes. Nothing else puts anything into the queue.
 
+use crate::deliver::{self, Accepted, Delivery};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use postfleet_core::id::{BlobId, MessageId, QueueId, ThreadId};
@@ -78,6 +79,17 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
+    // Room at the delivery role is taken first: a message that is leased must have its worker.
+    let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
+    let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
+    let delivery = lease.as_ref().map(|lease| Accepted {
+        message_id: copy.message_id,
+        grant_id: grant.id,
+        lease: lease.id,
+        reverse_path: grant.email.clone(),
+        queued_at: now,
+        recipients: recipients.clone(),
+    });
     let command = Submit {
         blob,
         facts,
@@ -86,11 +98,16 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
         reverse_path: grant.email.clone(),
         sender_domain: grant.email.domain().clone(),
         recipients,
+        lease,
     };
     match platform.store.run_near(shard(grant.id.uuid()), command).await? {
         SubmitOutcome::Accepted { thread_id, daily } => {
             let stored = StoredMessage { thread_id, ..stored };
-            Ok(Sent { message: view::message(&stored, Some(&raw), Fields::Standard), daily })
+            let message = view::message(&stored, Some(&raw), Fields::Standard);
+            if let (Some(room), Some(accepted)) = (room, delivery) {
+                room.send(Delivery::of_accepted(accepted, raw));
+            }
+            Ok(Sent { message, daily })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),

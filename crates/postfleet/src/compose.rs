@@ -116,6 +116,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         resolver,
         transport: Arc::new(transport(config)),
         http: Arc::new(WebhookHttp::with_options(options)),
+        handoff: None,
         signers: Arc::new(Signers::default()),
         metrics,
         settings: Arc::new(settings(config)?),

@@ -6,6 +6,7 @@ use crate::telemetry::Meters;
 use anyhow::{Context, Result};
 use postfleet_api::{Interface, router, serve};
 use postfleet_core::{Problem, UnixMicros, plan};
+use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{Platform, deliver, janitor, webhooks};
 use postfleet_net::{TlsIdentity, tls};
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +48,7 @@ pub struct Running {
 /// Starts the configured roles. When it returns, the listeners are open.
 pub async fn start(
     config: &Config,
-    platform: &Platform,
+    mut platform: Platform,
     meters: &Meters,
     identity: &TlsIdentity,
     stop: CancellationToken,
@@ -59,9 +61,12 @@ pub async fn start(
     };
     let has = |role: Role| config.server.roles.contains(&role);
     if has(Role::Deliver) {
-        let resumed = deliver::resume(platform).await?;
+        let resumed = deliver::resume(&platform).await?;
         tracing::debug!(rows = resumed, "leases of this node freed");
-        running.spawn(deliver_until(platform.clone(), config.delivery.concurrency, stop.clone()));
+        let concurrency = config.delivery.concurrency;
+        let (handoff, accepted) = mpsc::channel(concurrency);
+        platform.handoff = Some(handoff);
+        running.spawn(deliver_until(platform.clone(), accepted, concurrency, stop.clone()));
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
@@ -72,7 +77,7 @@ pub async fn start(
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
         running.smtp = Some(socket.local_addr()?);
-        let listener = mx(config, platform, identity)?;
+        let listener = mx(config, &platform, identity)?;
         running.spawn(listener.serve(socket, stop.clone()));
     }
     if has(Role::Api) {
@@ -160,36 +165,48 @@ pub fn limits(smtp: &Smtp) -> Limits {
 }
 
 /// Claims what is due as long as there is room, and attempts it, each message in its own task.
-async fn deliver_until(platform: Platform, concurrency: usize, stop: CancellationToken) {
+async fn deliver_until(
+    platform: Platform,
+    mut accepted: mpsc::Receiver<Delivery>,
+    concurrency: usize,
+    stop: CancellationToken,
+) {
     let mut attempts: JoinSet<()> = JoinSet::new();
+    let mut due = Some(platform.clock.now());
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
         let room = concurrency.saturating_sub(attempts.len());
-        let claimed = match room {
-            0 => Vec::new(),
-            room => or_wait(&platform, "deliver", deliver::claim(&platform, room.min(CLAIM_MAX)).await).await,
-        };
-        let idle = claimed.is_empty();
-        for delivery in claimed {
-            let platform = platform.clone();
-            attempts.spawn(async move {
-                if let Err(problem) = deliver::attempt(&platform, delivery).await {
-                    tracing::error!(cause = ?problem.cause, "delivery attempt failed: {problem}");
-                }
-            });
+        if room > 0 && due.is_some_and(|due| due <= platform.clock.now()) {
+            let claimed = deliver::claim(&platform, room.min(CLAIM_MAX)).await;
+            for delivery in or_wait(&platform, "deliver", claimed).await {
+                attempts.spawn(attempt(platform.clone(), delivery));
+            }
+            due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
+            continue;
         }
-        if idle {
-            let due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = platform.store.wake().queue.notified(), if room > 0 => {}
-                _ = attempts.join_next(), if !attempts.is_empty() => {}
-                () = until(&platform, due) => {}
+        tokio::select! {
+            () = stop.cancelled() => {}
+            delivery = accepted.recv(), if room > 0 => {
+                if let Some(delivery) = delivery {
+                    attempts.spawn(attempt(platform.clone(), delivery));
+                }
+            }
+            _ = attempts.join_next(), if !attempts.is_empty() => {}
+            () = platform.store.wake().queue.notified(), if room > 0 => due = Some(platform.clock.now()),
+            () = until(&platform, due), if room > 0 => {
+                due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
             }
         }
     }
+    // Those that were handed over and not begun keep their lease, and are due again after the restart.
     // What has begun is finished: a message half sent is neither delivered nor not.
     while attempts.join_next().await.is_some() {}
+}
+
+async fn attempt(platform: Platform, delivery: Delivery) {
+    if let Err(problem) = deliver::attempt(&platform, delivery).await {
+        tracing::error!(cause = ?problem.cause, "delivery attempt failed: {problem}");
+    }
 }
 
 /// Tells webhooks what happens, each round of all of them beside the others.

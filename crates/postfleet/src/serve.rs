@@ -53,7 +53,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let platform = compose::platform(&config, &data, World::real(), meters.metrics()).await?;
     let identity = compose::tls_identity(&config, &data)?;
     let stop = CancellationToken::new();
-    let running = roles::start(&config, &platform, &meters, &identity, stop.clone()).await?;
+    let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;
     running.report();
     let failed = tokio::select! {
         signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); false }

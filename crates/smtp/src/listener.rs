@@ -21,7 +21,12 @@ use tokio_util::task::TaskTracker;
 /// Decides for a listener: about recipients, and about messages.
 pub trait Handler: Send + Sync + 'static {
     /// May this recipient receive a message of the size that was declared?
-    fn recipient<'a>(&'a self, peer: &'a Peer, address: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>>;
+    fn recipient<'a>(
+        &'a self,
+        peer: &'a Peer,
+        address: &'a EmailAddress,
+        declared_octets: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), Reply>>;
     /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage.
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply>;
 }

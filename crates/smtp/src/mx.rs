@@ -15,8 +15,16 @@ use postfleet_wire::smtp::server::Envelope;
 pub struct Mx(pub Platform);
 
 impl Handler for Mx {
-    fn recipient<'a>(&'a self, _: &'a Peer, address: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
-        Box::pin(async move { receive::recipient(&self.0, address, None).await.map_err(|problem| refuse(&problem)) })
+    fn recipient<'a>(
+        &'a self,
+        _: &'a Peer,
+        address: &'a EmailAddress,
+        declared_octets: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), Reply>> {
+        Box::pin(async move {
+            let admitted = receive::recipient(&self.0, address, declared_octets).await;
+            admitted.map_err(|problem| refuse(&problem))
+        })
     }
 
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {

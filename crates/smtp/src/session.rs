@@ -72,7 +72,7 @@ impl Connection<'_> {
                     }
                 }
                 Step::Recipient(address) => {
-                    let verdict = handler.recipient(&self.peer, &address).await;
+                    let verdict = handler.recipient(&self.peer, &address, self.session.declared_octets()).await;
                     self.session.recipient_verdict(verdict);
                 }
                 Step::Message(envelope, message) => {

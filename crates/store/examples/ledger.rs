@@ -222,6 +222,7 @@ impl Task {
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,
+            lease: None,
         };
         match self.store.run(submit).await? {
             SubmitOutcome::Accepted { .. } => Ok(vec![(copy.message_id, queued)]),

@@ -178,13 +178,15 @@ CREATE TABLE outbound (
     quota_day {int}
 ) {strict};
 
--- One recipient of one message. A leased row is due again when its lease ends; a held row is never due.
+-- One recipient of one message. A leased row is due again when its lease ends; a held row is never due. A row is
+-- ambiguous once a server may have taken the message without saying so (RFC 1047).
 CREATE TABLE queue (
     id {id} NOT NULL PRIMARY KEY,
     message_id {id} NOT NULL,
     recipient TEXT NOT NULL,
     due_at {int},
     attempts {int} NOT NULL,
+    ambiguous {int} NOT NULL DEFAULT 0,
     lease {id},
     owner TEXT,
     last_reply TEXT

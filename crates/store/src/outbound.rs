@@ -6,11 +6,11 @@ use crate::engine::{Command, Tx};
 use crate::grants;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
-use postfleet_core::id::{QueueId, ThreadId};
+use postfleet_core::id::{LeaseId, QueueId, ThreadId};
 use postfleet_core::outbound::{OutboundFacts, decide};
 use postfleet_core::plan::Limits;
 use postfleet_core::quota::Allowance;
-use postfleet_core::{Domain, EmailAddress, Problem, UtcDay};
+use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, UtcDay};
 
 /// Accepts a message for sending, or refuses it. The only command that inserts into the queue.
 #[derive(Clone, Debug)]
@@ -29,6 +29,20 @@ pub struct Submit {
     pub sender_domain: Domain,
     /// Envelope recipients, without repeats, each with the id of its queue row.
     pub recipients: Vec<(QueueId, EmailAddress)>,
+    /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
+    /// due for whoever claims them.
+    pub lease: Option<Lease>,
+}
+
+/// The right of one worker to work on rows, until it ends.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Its id.
+    pub id: LeaseId,
+    /// The node that works on them.
+    pub owner: String,
+    /// When it ends.
+    pub until: UnixMicros,
 }
 
 /// What became of [`Submit`].
@@ -62,7 +76,9 @@ impl Command for Submit {
         let filed = messages::file(tx, self.blob.id(), &self.facts, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
         self.enqueue(tx).await?;
-        tx.wake_queue();
+        if self.lease.is_none() {
+            tx.wake_queue();
+        }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily() })
     }
 }
@@ -98,8 +114,8 @@ impl Submit {
     async fn enqueue(&self, tx: &mut Tx) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
             queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        const QUEUE: &str =
-            "INSERT INTO queue (id, message_id, recipient, due_at, attempts) VALUES ($1, $2, $3, $4, 0)";
+        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner) \
+            VALUES ($1, $2, $3, $4, 0, $5, $6)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
         let reverse_path = self.reverse_path.to_string();
         let values = params![
@@ -113,8 +129,11 @@ impl Submit {
             now.day().number()
         ];
         tx.execute(OUTBOUND, values).await?;
+        let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
+        let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
+        let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
         for (id, recipient) in &self.recipients {
-            tx.execute(QUEUE, params![id.uuid(), message, &recipient.to_string(), now.as_micros()]).await?;
+            tx.execute(QUEUE, params![id.uuid(), message, &recipient.to_string(), due, lease, owner]).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
+use crate::outbound::Lease;
 use crate::params;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
@@ -20,13 +21,9 @@ use postfleet_core::{EmailAddress, UnixMicros};
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The lease they are taken under.
-    pub lease: LeaseId,
-    /// The node that works on them.
-    pub owner: String,
+    pub lease: Lease,
     /// Now.
     pub now: UnixMicros,
-    /// When the lease ends.
-    pub until: UnixMicros,
     /// Rows at most.
     pub limit: usize,
 }
@@ -50,12 +47,15 @@ impl Command for Claim {
     type Outcome = Vec<Claimed>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Claimed>, DbError> {
-        const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4 WHERE id = $1 \
+        // A row that still has a lease lost its worker, perhaps after the message had been handed over.
+        const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, \
+            ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
             RETURNING id, message_id, recipient, attempts";
         let due = tx.query(DUE, params![self.now.as_micros(), self.limit as i64]).await?;
         let mut claimed = Vec::with_capacity(due.len());
         for row in due {
-            let values = params![row.uuid(0)?, self.until.as_micros(), self.lease.uuid(), &self.owner];
+            let lease = &self.lease;
+            let values = params![row.uuid(0)?, lease.until.as_micros(), lease.id.uuid(), &lease.owner];
             if let Some(row) = tx.query_one(TAKE, values).await? {
                 claimed.push(read_claimed(&row)?);
             }
@@ -73,7 +73,8 @@ fn read_claimed(row: &Row) -> Result<Claimed, DbError> {
     })
 }
 
-/// Makes the rows that a node had leased due at once: it was restarted, and nobody works on them.
+/// Makes the rows that a node had leased due at once: it was restarted, and nobody works on them. Whether they had been
+/// handed over is not known, so they are ambiguous.
 #[derive(Clone, Debug)]
 pub struct ReleaseLeases {
     /// The node.
@@ -87,7 +88,8 @@ impl Command for ReleaseLeases {
     type Outcome = u64;
 
     async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
-        const RELEASE: &str = "UPDATE queue SET due_at = $1, lease = NULL, owner = NULL WHERE owner = $2";
+        const RELEASE: &str = "UPDATE queue SET due_at = $1, lease = NULL, owner = NULL, ambiguous = 1 \
+            WHERE owner = $2";
         tx.wake_queue();
         tx.execute(RELEASE, params![self.now.as_micros(), &self.owner]).await
     }
@@ -145,6 +147,15 @@ struct Outbound {
     quota_day: Option<i64>,
 }
 
+impl Outbound {
+    /// A server has answered: what the message took of its quota is spent for good.
+    fn keep_quota(&mut self, reached: bool) {
+        if reached {
+            self.quota_day = None;
+        }
+    }
+}
+
 impl Command for RecordAttempt {
     type Outcome = Recorded;
 
@@ -191,30 +202,32 @@ impl RecordAttempt {
     /// Carries out one report; false when the row is not under our lease any more.
     async fn settle(&self, tx: &mut Tx, outbound: &mut Outbound, report: &Report) -> Result<bool, DbError> {
         const RETRY: &str = "UPDATE queue SET due_at = $3, attempts = attempts + 1, lease = NULL, owner = NULL, \
-            last_reply = $4 WHERE id = $1 AND lease = $2";
-        const DONE: &str = "DELETE FROM queue WHERE id = $1 AND lease = $2";
+            last_reply = $4, ambiguous = CASE WHEN $5 = 1 THEN 1 ELSE ambiguous END WHERE id = $1 AND lease = $2";
+        const DONE: &str = "DELETE FROM queue WHERE id = $1 AND lease = $2 RETURNING ambiguous";
         let (id, lease) = (report.id.uuid(), self.lease.uuid());
-        let changed = match &report.after {
-            AfterAttempt::RetryAt(due) => tx.execute(RETRY, params![id, lease, due.as_micros(), &report.reply]).await?,
-            _ => tx.execute(DONE, params![id, lease]).await?,
-        };
-        if changed == 0 {
-            return Ok(false);
+        if let AfterAttempt::RetryAt(due) = &report.after {
+            let values = params![id, lease, due.as_micros(), &report.reply, i64::from(report.ambiguous)];
+            let is_ours = tx.execute(RETRY, values).await? > 0;
+            outbound.keep_quota(is_ours && report.reached);
+            return Ok(is_ours);
         }
-        if report.reached {
-            outbound.quota_day = None;
-        }
-        if !matches!(report.after, AfterAttempt::RetryAt(_)) {
-            outbound.recipients_open -= 1;
-            self.announce(tx, outbound, report).await?;
-        }
+        let Some(row) = tx.query_one(DONE, params![id, lease]).await? else { return Ok(false) };
+        outbound.keep_quota(report.reached);
+        outbound.recipients_open -= 1;
+        self.announce(tx, outbound, report, row.flag(0)? || report.ambiguous).await?;
         Ok(true)
     }
 
-    async fn announce(&self, tx: &mut Tx, outbound: &Outbound, report: &Report) -> Result<(), DbError> {
+    async fn announce(
+        &self,
+        tx: &mut Tx,
+        outbound: &Outbound,
+        report: &Report,
+        ambiguous: bool,
+    ) -> Result<(), DbError> {
         // A removed mailbox has no more events; its accepted mail is delivered all the same.
         let Some(grant_sequence) = events::next_sequence(tx, outbound.grant_id, 0).await? else { return Ok(()) };
-        let (trigger, data) = announcement(report, self.at);
+        let (trigger, data) = announcement(report, ambiguous, self.at);
         tx.announce(NewEvent {
             id: report.event_id,
             application_id: outbound.application_id,
@@ -250,17 +263,20 @@ impl RecordAttempt {
 }
 
 /// The trigger and the facts of a settled recipient. `ambiguous` tells that an earlier attempt may have arrived too.
-fn announcement(report: &Report, at: UnixMicros) -> (Trigger, String) {
+fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, String) {
     let recipient = report.recipient.to_string();
     let (trigger, data) = match &report.after {
         AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => {
             let expired = matches!(report.after, AfterAttempt::Expired(_));
             let code = format!("smtp; {} {} {}", reason.code, reason.status, reason.text);
             let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "status": reason.status,
-                "diagnostic_code": code.trim(), "expired": expired});
+                "diagnostic_code": code.trim(), "expired": expired, "ambiguous": ambiguous});
             (Trigger::MessageBounced, data)
         }
-        _ => (Trigger::MessageDelivered, serde_json::json!({"recipient": recipient, "at": at.as_seconds()})),
+        _ => {
+            let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "ambiguous": ambiguous});
+            (Trigger::MessageDelivered, data)
+        }
     };
     (trigger, data.to_string())
 }

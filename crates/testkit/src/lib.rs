@@ -4,3 +4,6 @@
 pub mod dns;
 pub mod http;
 pub mod postgres;
+pub mod smtp;
+#[cfg(feature = "world")]
+pub mod world;

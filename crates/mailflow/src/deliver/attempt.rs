@@ -22,12 +22,12 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
     let mut results = Vec::with_capacity(rows.len());
     for row in rows {
         let arrival = Arrival {
-            reverse_path: ReversePath::Mailbox(message.outbound.reverse_path.clone()),
+            reverse_path: ReversePath::Mailbox(message.reverse_path.clone()),
             recipients: vec![row.recipient.clone()],
             helo: platform.settings.hostname.to_string(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             protocol: Protocol { is_extended: true, is_authenticated: true, ..Protocol::default() },
-            message: [message.signature.as_slice(), message.raw.as_slice()].concat(),
+            message: whole(message),
         };
         results.push(match receive::receive(platform, arrival).await {
             Ok(_) => AttemptResult::Accepted,
@@ -35,6 +35,10 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
         });
     }
     results
+}
+
+fn whole(message: &Message) -> Vec<u8> {
+    message.signature.iter().chain([&message.raw]).flat_map(|piece| piece.iter().copied()).collect()
 }
 
 fn refused_here(problem: &Problem) -> AttemptResult {
@@ -74,9 +78,9 @@ pub(super) async fn servers(
 fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {
     let recipients: Vec<EmailAddress> = rows.iter().map(|row| row.recipient.clone()).collect();
     Transaction {
-        reverse_path: ReversePath::Mailbox(message.outbound.reverse_path.clone()),
+        reverse_path: ReversePath::Mailbox(message.reverse_path.clone()),
         recipients,
-        message: vec![message.signature.clone(), message.raw.clone()],
+        message: message.signature.iter().chain([&message.raw]).cloned().collect(),
         smtputf8: false,
         eight_bit: !message.raw.is_ascii(),
     }
@@ -125,14 +129,15 @@ pub(super) async fn record(
         .map(|(row, result)| {
             platform.metrics.attempted(label(result));
             let jitter = platform.entropy.ten()[0];
-            let after = after_attempt(result, row.attempts + 1, message.outbound.queued_at, now, jitter);
+            let after = after_attempt(result, row.attempts + 1, message.queued_at, now, jitter);
             report(platform, row, result, after)
         })
         .collect();
     let notice = notice::build(platform, message, &reports, now).await?;
-    let signature = message.new_signature.clone();
+    let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
+    let signature = kept.map(|signature| signature.to_vec());
     let command = RecordAttempt { message_id, lease, signature, reports, notice, at: now };
-    let recorded = platform.store.run_near(shard(message.outbound.grant_id.uuid()), command).await?;
+    let recorded = platform.store.run_near(shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");
     }

@@ -25,9 +25,9 @@ pub(super) async fn build(
     if failed.is_empty() {
         return Ok(None);
     }
-    let sender = &message.outbound.reverse_path;
+    let sender = &message.reverse_path;
     let mailbox = grants::receiving(&mut platform.store.reader().await?, sender).await?;
-    let Some(mailbox) = mailbox.filter(|mailbox| mailbox.grant_id == message.outbound.grant_id) else {
+    let Some(mailbox) = mailbox.filter(|mailbox| mailbox.grant_id == message.grant_id) else {
         return Ok(None);
     };
     let copy = new_copy(platform, mailbox.grant_id, mailbox.application_id, now);

@@ -102,7 +102,9 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
     });
     match trigger {
         Trigger::MessageDelivered => {
-            object["delivered"] = json!({"delivered_at": facts["at"], "recipients": [recipient]});
+            let ambiguous = &facts["ambiguous"];
+            object["delivered"] =
+                json!({"delivered_at": facts["at"], "recipients": [recipient], "ambiguous": ambiguous});
         }
         Trigger::MessageBounced => {
             let failed = json!({"email": recipient, "diagnostic_code": facts["diagnostic_code"]});

@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let platform = compose::platform(&config, &data, world(&arguments), meters.metrics()).await?;
     let created = seed(&platform).await?;
     let identity = compose::tls_identity(&config, &data)?;
-    let running = roles::start(&config, &platform, &meters, &identity, stop.clone()).await?;
+    let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;
     let addresses = Addresses::of(&running)?;
     simulated.knows_platform(addresses.smtp);
     let tour = tour::Tour { platform: &platform, created: &created, addresses, stop: stop.clone() };

@@ -75,7 +75,12 @@ struct Internet {
 }
 
 impl Handler for Internet {
-    fn recipient<'a>(&'a self, _: &'a Peer, address: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
+    fn recipient<'a>(
+        &'a self,
+        _: &'a Peer,
+        address: &'a EmailAddress,
+        _: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async move {
             match address.local() {
                 "hardbounce" => Err(refuse(Severity::Permanent, 50, (1, 1), "no such user")),

@@ -13,13 +13,14 @@ const SUFFIX: &str = ".zst";
 #[derive(Debug)]
 pub(super) struct Files {
     store: LocalFileSystem,
+    folder: PathBuf,
 }
 
 impl Files {
     pub(super) fn open(folder: PathBuf) -> Result<Self, StoreError> {
         std::fs::create_dir_all(&folder).map_err(|error| fault("create the blob folder", &error))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| fault("open the blob folder", &error))?;
-        Ok(Self { store: store.with_fsync(true) })
+        Ok(Self { store: store.with_fsync(true), folder })
     }
 
     /// Writes a file. When it returns, the file and the folders that name it are on stable storage. An equal file is
@@ -51,12 +52,41 @@ impl Files {
         Ok(old.filter_map(|file| hash_of(&file.location)).collect())
     }
 
+    /// Removes what writes that a crash cut short have left: files that `object_store` stages as `….zst#1` and never
+    /// lists. Answers how many.
+    pub(super) async fn remove_unfinished(&self, age: Duration) -> Result<usize, StoreError> {
+        let folder = self.folder.clone();
+        let removal = tokio::task::spawn_blocking(move || remove_staged(&folder, age));
+        let removed = removal.await.map_err(|error| fault("clean the blob folder", &error))?;
+        removed.map_err(|error| fault("clean the blob folder", &error))
+    }
+
     pub(super) async fn remove(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         match self.store.delete(&path(hash)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(fault("remove a body", &error)),
         }
     }
+}
+
+fn remove_staged(folder: &std::path::Path, age: Duration) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for shard in std::fs::read_dir(folder)? {
+        let shard = shard?;
+        if !shard.file_type()?.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(shard.path())? {
+            let file = file?;
+            let is_staged = file.file_name().to_string_lossy().contains(&format!("{SUFFIX}#"));
+            let is_old = file.metadata()?.modified()?.elapsed().is_ok_and(|elapsed| elapsed >= age);
+            if is_staged && is_old {
+                std::fs::remove_file(file.path())?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
 }
 
 fn path(hash: &[u8; 32]) -> Path {

@@ -9,8 +9,9 @@ use std::path::Path;
 /// Statements kept prepared on each connection: more than there are in the crate.
 const PREPARED_MAX: usize = 256;
 
-/// Pages of write-ahead log (4 KiB each) after which a commit also moves them into the database file.
-const CHECKPOINT_PAGES: u32 = 16_384;
+/// Pages of write-ahead log (4 KiB each, so 256 MiB) after which a commit also moves them into the database file. The
+/// later, the fewer: a page that changed many times in between is moved once.
+const CHECKPOINT_PAGES: u32 = 65_536;
 
 /// One SQLite connection.
 pub struct Sqlite {

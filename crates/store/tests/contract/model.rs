@@ -236,7 +236,8 @@ impl Model {
         due.truncate(command.limit);
         for (_, id) in &due {
             let row = self.queue.get_mut(id).expect("a due row");
-            (row.due, row.lease, row.owner) = (command.until, Some(command.lease), Some(command.owner.clone()));
+            let lease = &command.lease;
+            (row.due, row.lease, row.owner) = (lease.until, Some(lease.id), Some(lease.owner.clone()));
         }
         due.into_iter().map(|(_, id)| id).collect()
     }

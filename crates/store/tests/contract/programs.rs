@@ -200,7 +200,7 @@ impl Run<'_> {
         let command = claim(&format!("node{node}"), self.now, limit);
         let rows = self.store.run(command.clone()).await.map_err(failed)?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        self.claims.push((command.lease, rows));
+        self.claims.push((command.lease.id, rows));
         same("claim", &format!("{ids:?}"), &format!("{:?}", self.model.claim(&command)))
     }
 

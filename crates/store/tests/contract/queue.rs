@@ -21,7 +21,7 @@ async fn sending(store: &Store, recipients: usize) -> (Tenant, GrantId, MessageI
 
 async fn claimed(store: &Store, worker: &str, now: postfleet_core::UnixMicros) -> (LeaseId, Vec<Claimed>) {
     let command = claim(worker, now, 100);
-    (command.lease, store.run(command).await.expect("claim"))
+    (command.lease.id, store.run(command).await.expect("claim"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

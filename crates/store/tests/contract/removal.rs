@@ -118,7 +118,7 @@ async fn pruning_removes_every_row_and_lets_go_of_bodies() {
         let rows = store.run(taken.clone()).await.expect("claim");
         let mut reader = store.reader().await.expect("reader");
         assert!(queue::outbound_message(&mut reader, sent).await.expect("find").is_some());
-        let done = record(taken.lease, vec![report(&rows[0], AfterAttempt::Delivered, true)], sent, at(101));
+        let done = record(taken.lease.id, vec![report(&rows[0], AfterAttempt::Delivered, true)], sent, at(101));
         assert!(store.run(done).await.expect("record").lost.is_empty());
         assert_eq!((queue_rows(store).await, all_events(store).await.len()), (0, events));
         assert_eq!(number(store, "SELECT count(*) FROM blobs", &[]).await, 3);

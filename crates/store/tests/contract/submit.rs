@@ -124,7 +124,7 @@ async fn quota_after(engine: &crate::support::Engine, reports: [(AfterAttempt, b
     let taken = claim("worker", now, 10);
     let rows = store.run(taken.clone()).await.expect("claim");
     for (row, (after, reached)) in rows.iter().zip(reports) {
-        let command = record(taken.lease, vec![report(row, after, reached)], id, now);
+        let command = record(taken.lease.id, vec![report(row, after, reached)], id, now);
         assert!(store.run(command).await.expect("record").lost.is_empty());
     }
     assert_eq!(number(store, "SELECT count(*) FROM outbound", &[]).await, 0);
@@ -163,7 +163,7 @@ async fn a_server_that_only_put_us_off_has_been_reached() {
             let taken = claim("worker", NOON, 1);
             let rows = store.run(taken.clone()).await.expect("claim");
             let reached = matches!(after, AfterAttempt::RetryAt(_));
-            let command = record(taken.lease, vec![report(&rows[0], after, reached)], id, NOON);
+            let command = record(taken.lease.id, vec![report(&rows[0], after, reached)], id, NOON);
             store.run(command).await.expect("record");
         }
         assert_eq!((daily_sends(store, grant, NOON).await, queue_rows(store).await), (1, 0));

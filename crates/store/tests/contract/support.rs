@@ -12,7 +12,7 @@ use postfleet_store::db::{DbError, Param};
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, GrantOutcome};
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
-use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
 use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report};
 use postfleet_store::tenancy::{CreateOrganization, NewDomain, OrganizationOutcome};
 use postfleet_store::threads::ThreadHints;
@@ -190,6 +190,7 @@ impl Tenant {
             reverse_path: self.address("sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
+            lease: None,
         }
     }
 
@@ -220,10 +221,12 @@ fn received_facts(date: UnixMicros, octets: u64) -> MessageFacts {
 /// Claims rows for `worker` with a lease of a minute.
 pub fn claim(worker: &str, now: UnixMicros, limit: usize) -> Claim {
     Claim {
-        lease: LeaseId::from_uuid(fresh()),
-        owner: worker.into(),
+        lease: Lease {
+            id: LeaseId::from_uuid(fresh()),
+            owner: worker.into(),
+            until: now.plus(Duration::from_secs(60)),
+        },
         now,
-        until: now.plus(Duration::from_secs(60)),
         limit,
     }
 }

@@ -220,6 +220,11 @@ impl Session {
         self.close_when_answered(Reply::timed_out());
     }
 
+    /// The size that the client announced for the message that it is about to send (RFC 1870).
+    pub fn declared_octets(&self) -> Option<u64> {
+        self.transaction.as_ref().and_then(|transaction| transaction.mail.size)
+    }
+
     /// Octets held: input, message and output.
     pub fn buffered_octets(&self) -> usize {
         let chunks = self.transaction.as_ref().and_then(|transaction| transaction.chunks.as_ref());

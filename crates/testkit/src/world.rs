@@ -1,0 +1,262 @@
+//! A whole platform for tests: a store in a temporary folder, a clock that stands still until it is moved, chance that
+//! repeats from a seed, names from a table. Only sockets on loopback are real. Behind the feature `world`, because the
+//! crates below the flows use the rest of this crate and must not wait for them.
+
+use opentelemetry::global;
+use postfleet_core::id::{ApplicationId, DomainId, KeyId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, UnixMicros};
+use postfleet_fleet::grants;
+use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
+use postfleet_mail::dkim;
+use postfleet_mail::trace::Protocol;
+use postfleet_mailflow::deliver::{self, Signers};
+use postfleet_mailflow::receive::{self, Arrival};
+use postfleet_mailflow::{Metrics, Platform, Relay, Settings};
+use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
+use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
+use postfleet_net::{Clock, SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
+use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
+use postfleet_store::grants::Grant;
+use postfleet_store::tenancy::{CreateOrganization, DkimKey, NewDomain, NewKey, OrganizationOutcome};
+use postfleet_store::{Location, Store};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// When every world begins: 2026-03-02, 10:00 UTC, a Monday.
+pub const BEGINNING: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
+
+/// How long a socket on loopback may take to answer. Only a test that fails waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A platform and what moves it. Its folder is removed when it is dropped.
+pub struct World {
+    /// The flows.
+    pub platform: Platform,
+    /// The time, which passes only when it is told to.
+    pub clock: SimulatedClock,
+    folder: TempDir,
+}
+
+/// What may differ from world to world.
+pub struct WorldOptions {
+    /// The DNS. By default every domain lives on 127.0.0.1.
+    pub resolver: StaticResolver,
+    /// The port on which other servers receive.
+    pub mx_port: u16,
+    /// The server that takes all mail for other domains.
+    pub relay: Option<Relay>,
+    /// Networks that webhooks may be in although they are not public.
+    pub webhooks_allow: Vec<IpNetwork>,
+    /// The largest notification.
+    pub notification_octets_max: usize,
+    /// Where chance starts.
+    pub seed: u64,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            resolver: StaticResolver::everything_at(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            // Nobody listens there, and nobody without privileges can.
+            mx_port: 1,
+            relay: None,
+            webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
+            notification_octets_max: 1 << 20,
+            seed: 1,
+        }
+    }
+}
+
+/// An organization with one application.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The application.
+    pub application_id: ApplicationId,
+    /// Its default workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its domain.
+    pub domain: Domain,
+    /// The application's key.
+    pub api_key: String,
+    /// The operator's key.
+    pub operator_key: String,
+}
+
+/// What an organization is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTenant {
+    /// Its domain, which is also its name.
+    pub domain: &'static str,
+    /// Whether the domain is verified.
+    pub is_verified: bool,
+    /// The name of its plan.
+    pub plan: &'static str,
+    /// Sends a day that its policy allows.
+    pub daily_sends_max: Option<u64>,
+}
+
+impl NewTenant {
+    /// A self-hosted one with a verified domain and no policy.
+    pub fn of(domain: &'static str) -> Self {
+        Self { domain, is_verified: true, plan: "self_hosted", daily_sends_max: None }
+    }
+}
+
+impl World {
+    /// An ordinary world.
+    pub async fn new() -> Self {
+        Self::with(WorldOptions::default()).await
+    }
+
+    /// A world of its own kind.
+    pub async fn with(options: WorldOptions) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = SimulatedClock::stopped_at(BEGINNING);
+        let database = Location::Sqlite(folder.path().join("postfleet.db"));
+        let store = Store::open(database, folder.path().join("blobs")).await.expect("store");
+        let http = WebhookHttpOptions { allow: options.webhooks_allow.clone(), ..WebhookHttpOptions::default() };
+        let platform = Platform {
+            store,
+            clock: Arc::new(clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(options.seed)),
+            transport: Arc::new(transport()),
+            http: Arc::new(WebhookHttp::with_options(http)),
+            keys: KeyHasher::new([7; 32]),
+            handoff: None,
+            signers: Arc::new(Signers::default()),
+            // Counted by nobody.
+            metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            settings: Arc::new(settings(&options)),
+            resolver: Arc::new(options.resolver),
+        };
+        Self { platform, clock, folder }
+    }
+
+    /// The data directory.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Makes an organization. Its signing keys are the same in every world of a test process: making them is slow.
+    pub async fn tenant(&self, new: NewTenant) -> Tenant {
+        let platform = &self.platform;
+        let (now, entropy) = (platform.clock.now(), &*platform.entropy);
+        let tenant = Tenant {
+            application_id: ApplicationId::new(now, entropy.ten()),
+            workspace_id: WorkspaceId::new(now, entropy.ten()),
+            domain: Domain::parse(new.domain).expect("domain"),
+            api_key: keys::generate(KeyKind::Test, entropy).expose().clone(),
+            operator_key: keys::generate(KeyKind::Operator, entropy).expose().clone(),
+        };
+        let key = |name: &str, application_id, key: &str| NewKey {
+            id: KeyId::new(now, entropy.ten()),
+            application_id,
+            name: name.to_owned(),
+            hash: platform.keys.hash(key),
+        };
+        let limit = new.daily_sends_max;
+        let command = CreateOrganization {
+            id: OrganizationId::new(now, entropy.ten()),
+            name: new.domain.to_owned(),
+            plan: new.plan.to_owned(),
+            application_id: tenant.application_id,
+            environment: "sandbox".to_owned(),
+            workspace_id: tenant.workspace_id,
+            policy: limit.map(|limit| (PolicyId::new(now, entropy.ten()), "Default".to_owned(), Some(limit))),
+            keys: vec![
+                key("first key", Some(tenant.application_id), &tenant.api_key),
+                key("operator", None, &tenant.operator_key),
+            ],
+            domains: vec![NewDomain {
+                id: DomainId::new(now, entropy.ten()),
+                name: tenant.domain.clone(),
+                verified_at: new.is_verified.then_some(now),
+                dkim_keys: signing_keys().to_vec(),
+            }],
+            at: now,
+        };
+        let outcome = platform.store.run(command).await.expect("organization");
+        assert_eq!(outcome, OrganizationOutcome::Created);
+        tenant
+    }
+
+    /// Makes a mailbox `name` at the tenant's domain.
+    pub async fn mailbox(&self, tenant: &Tenant, name: &str) -> Grant {
+        let request = CreateGrant {
+            provider: "nylas".to_owned(),
+            name: Some(format!("{name} agent")),
+            workspace_id: None,
+            settings: CreateGrantSettings { email: format!("{name}@{}", tenant.domain) },
+        };
+        let (store, now) = (&self.platform.store, self.platform.clock.now());
+        let made = grants::provision(store, &*self.platform.entropy, now, tenant.application_id, &request).await;
+        made.expect("mailbox")
+    }
+
+    /// Offers a message to a mailbox, as the SMTP listener would. `Ok` is our reference for it.
+    pub async fn receive(&self, from: &str, to: &str, message: impl Into<Vec<u8>>) -> Result<String, Problem> {
+        let arrival = Arrival {
+            reverse_path: ReversePath::Mailbox(EmailAddress::parse(from).expect("address")),
+            recipients: vec![EmailAddress::parse(to).expect("address")],
+            helo: "mx.sender.test".to_owned(),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            protocol: Protocol { is_extended: true, ..Protocol::default() },
+            message: message.into(),
+        };
+        receive::receive(&self.platform, arrival).await
+    }
+
+    /// Attempts everything that is due now; answers how many messages that were.
+    pub async fn deliver_due(&self) -> usize {
+        let deliveries = deliver::claim(&self.platform, 100).await.expect("claim");
+        let count = deliveries.len();
+        for delivery in deliveries {
+            deliver::attempt(&self.platform, delivery).await.expect("attempt");
+        }
+        count
+    }
+}
+
+fn transport() -> MxTransport {
+    let mut config = MxTransportConfig::new("mx.world.test");
+    (config.connect_timeout, config.command_timeout, config.data_timeout) = (PATIENCE, PATIENCE, PATIENCE);
+    MxTransport::new(config, tls::client_config_opportunistic(), tls::client_config_verified())
+}
+
+fn settings(options: &WorldOptions) -> Settings {
+    Settings {
+        hostname: Domain::parse("mx.world.test").expect("domain"),
+        node: "node-1".to_owned(),
+        relay: options.relay.clone(),
+        mx_port: options.mx_port,
+        lease: Duration::from_secs(1_800),
+        event_retention: Duration::from_secs(7 * 86_400),
+        webhook_deadline: PATIENCE,
+        webhook_concurrency: 8,
+        notification_octets_max: options.notification_octets_max,
+    }
+}
+
+fn signing_keys() -> &'static [DkimKey] {
+    static KEYS: OnceLock<Vec<DkimKey>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let make = |algorithm: dkim::Algorithm, selector: &str| {
+            let key = dkim::generate(algorithm).expect("signing key");
+            DkimKey {
+                selector: selector.to_owned(),
+                algorithm: algorithm.name().to_owned(),
+                private_key: key.pkcs8,
+                public_record: key.public_dns,
+            }
+        };
+        vec![make(dkim::Algorithm::RsaSha256, "rsa"), make(dkim::Algorithm::Ed25519Sha256, "ed")]
+    })
+}
