@@ -1,13 +1,17 @@
 //! One connection: moves octets between the socket and the session, and does what the session asks for.
 
 use crate::listener::{Peer, Shared};
+use futures::future::BoxFuture;
 use postfleet_core::UnixMicros;
+use postfleet_net::Clock;
 use postfleet_wire::smtp::server::{Session, Step};
 use std::io::{Error, ErrorKind, Result};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Octets read at once.
 const READ_OCTETS: usize = 64 << 10;
@@ -16,8 +20,16 @@ const READ_OCTETS: usize = 64 << 10;
 pub(crate) async fn run(shared: &Arc<Shared>, mut stream: TcpStream, peer: Peer) -> Result<()> {
     let config = shared.listener.config.clone();
     let ends_at = shared.listener.clock.now().plus(shared.listener.limits.session);
-    let mut connection =
-        Connection { shared, peer, session: Session::new(config, false), ends_at, held: 0, pending: Vec::new() };
+    let mut connection = Connection {
+        shared,
+        peer,
+        session: Session::new(config, false),
+        ends_at,
+        held: 0,
+        pending: Vec::new(),
+        stopped: Box::pin(shared.stop.clone().cancelled_owned()),
+        alarm: Alarm::default(),
+    };
     if connection.converse(&mut stream).await? == Ended::WantsTls {
         let Some(acceptor) = &shared.listener.tls else { return Err(Error::other("TLS is not configured")) };
         let handshake = acceptor.accept(stream);
@@ -48,6 +60,22 @@ struct Connection<'a> {
     held: usize,
     /// Output on its way, kept for its memory.
     pending: Vec<u8>,
+    /// Completes when the service stops. Kept over all reads: to register anew for each costs more than the read.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    alarm: Alarm,
+}
+
+/// The alarm that tells of a silent client. It is set once and not for every read: when it rings, somebody looks
+/// whether it still should.
+#[derive(Default)]
+struct Alarm(Option<BoxFuture<'static, ()>>);
+
+impl Alarm {
+    /// Completes at `deadline` or earlier, at the deadline of a read before.
+    async fn ring(&mut self, clock: &dyn Clock, deadline: UnixMicros) {
+        self.0.get_or_insert_with(|| clock.sleep_until(deadline)).await;
+        self.0 = None;
+    }
 }
 
 enum Input {
@@ -109,15 +137,21 @@ impl Connection<'_> {
     }
 
     async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, buffer: &mut [u8]) -> Result<Input> {
-        let clock = &self.shared.listener.clock;
+        let clock = &*self.shared.listener.clock;
         let deadline = clock.now().plus(self.shared.listener.limits.idle).min(self.ends_at);
         // A message that has begun is taken to its end even while the service stops.
         let is_midway = self.session.buffered_octets() > 0;
-        tokio::select! {
-            biased;
-            count = stream.read(buffer) => Ok(Input::Octets(count?)),
-            () = self.shared.stop.cancelled(), if !is_midway => Ok(Input::Stop),
-            () = clock.sleep_until(deadline) => Ok(Input::Silence),
+        loop {
+            tokio::select! {
+                biased;
+                count = stream.read(buffer) => return Ok(Input::Octets(count?)),
+                () = &mut self.stopped, if !is_midway => return Ok(Input::Stop),
+                () = self.alarm.ring(clock, deadline) => {
+                    if clock.now() >= deadline {
+                        return Ok(Input::Silence);
+                    }
+                }
+            }
         }
     }
 

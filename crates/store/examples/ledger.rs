@@ -256,7 +256,7 @@ impl Task {
             thread: ThreadHints {
                 message_id: Some(format!("{step}.{}@{DOMAIN}", self.number)),
                 // Half of the messages continue what the same mailbox got a round earlier.
-                in_reply_to: (step % 2 == 0 && step >= GRANTS as u64)
+                in_reply_to: (step.is_multiple_of(2) && step >= GRANTS as u64)
                     .then(|| format!("{}.{}@{DOMAIN}", step - GRANTS as u64, self.number))
                     .into_iter()
                     .collect(),

@@ -214,10 +214,14 @@ mod tests {
         client.write_all(script.as_bytes()).await.expect("sent");
         let mut answers = String::new();
         client.read_to_string(&mut answers).await.expect("answers");
-        let codes: Vec<&str> = answers.lines().filter(|line| !line.starts_with("250-")).map(|line| &line[..3]).collect();
+        let codes: Vec<&str> =
+            answers.lines().filter(|line| !line.starts_with("250-")).map(|line| &line[..3]).collect();
         assert_eq!(codes, ["220", "250", "250", "550", "250", "354", "250", "221"]);
         let message = &server.messages()[0];
-        assert_eq!((message.reverse_path.as_str(), message.recipients.as_slice()), ("s@x.test", &["good@x.test".to_owned()][..]));
+        assert_eq!(
+            (message.reverse_path.as_str(), message.recipients.as_slice()),
+            ("s@x.test", &["good@x.test".to_owned()][..])
+        );
         assert_eq!(message.text(), "Subject: x\r\n\r\n.dot\r\n");
         assert_eq!(message.count_fields("subject"), 1);
     }

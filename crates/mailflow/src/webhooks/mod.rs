@@ -77,7 +77,9 @@ async fn send_new(platform: &Platform, webhook: &mut Webhook) -> Result<Round, P
     let waiting: HashSet<GrantId> = webhooks::waiting_grants(&mut reader, webhook.id).await?.into_iter().collect();
     drop(reader);
     let more = events.len() == ROUND_MAX;
-    let position = if more { events.last().map_or(head, |event| event.position) } else { head };
+    // Events may have come after the head was read, and are sent, too: the position must not stay behind them.
+    let last = events.last().map_or(0, |event| event.position);
+    let position = if more { last } else { last.max(head) };
     let lanes = lanes(webhook, events);
     let parked = send_lanes(platform, webhook, lanes, &waiting).await;
     let owner = platform.settings.node.clone();

@@ -9,8 +9,10 @@ use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use parking_lot::Mutex;
 use postfleet_core::id::BlobId;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Compressed octets up to which a body lives in its row.
 pub const INLINE_OCTETS_MAX: usize = 64 << 10;
@@ -25,6 +27,7 @@ const IN_PLACE_OCTETS_MAX: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Blobs {
     files: files::Files,
+    packers: Arc<Packers>,
 }
 
 /// A body that is ready to be named by a row: compressed, hashed, and (if large) already on stable storage.
@@ -57,17 +60,17 @@ pub struct StoredBlob {
 
 impl Blobs {
     pub(crate) fn open(folder: PathBuf) -> Result<Self, StoreError> {
-        Ok(Self { files: files::Files::open(folder)? })
+        Ok(Self { files: files::Files::open(folder)?, packers: Arc::default() })
     }
 
     /// Compresses and hashes `raw`, and writes it to a file if it is large. Nothing refers to it yet.
     pub async fn prepare(&self, id: BlobId, raw: &[u8]) -> Result<PreparedBlob, StoreError> {
         let octets = raw.len() as u64;
         let (hash, packed) = if raw.len() <= IN_PLACE_OCTETS_MAX {
-            pack(raw)?
+            self.packers.pack(raw)?
         } else {
-            let raw = raw.to_vec();
-            let packing = tokio::task::spawn_blocking(move || pack(&raw));
+            let (packers, raw) = (self.packers.clone(), raw.to_vec());
+            let packing = tokio::task::spawn_blocking(move || packers.pack(&raw));
             packing.await.map_err(|error| StoreError::Fault(format!("failed to compress: {error}")))??
         };
         if packed.len() <= INLINE_OCTETS_MAX {
@@ -109,10 +112,28 @@ impl Blobs {
     }
 }
 
-fn pack(raw: &[u8]) -> Result<([u8; 32], Vec<u8>), StoreError> {
-    let packed = zstd::bulk::compress(raw, COMPRESSION_LEVEL)
-        .map_err(|error| StoreError::Fault(format!("failed to compress: {error}")))?;
-    Ok((*blake3::hash(raw).as_bytes(), packed))
+/// Compressors with their working memory, kept for the next body.
+#[derive(Default)]
+struct Packers(Mutex<Vec<zstd::bulk::Compressor<'static>>>);
+
+impl Packers {
+    fn pack(&self, raw: &[u8]) -> Result<([u8; 32], Vec<u8>), StoreError> {
+        let fault = |error: std::io::Error| StoreError::Fault(format!("failed to compress: {error}"));
+        let kept = self.0.lock().pop();
+        let mut packer = match kept {
+            Some(packer) => packer,
+            None => zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(fault)?,
+        };
+        let packed = packer.compress(raw).map_err(fault)?;
+        self.0.lock().push(packer);
+        Ok((*blake3::hash(raw).as_bytes(), packed))
+    }
+}
+
+impl std::fmt::Debug for Packers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packers({})", self.0.lock().len())
+    }
 }
 
 fn unpack(packed: &[u8], octets: u64) -> Option<Vec<u8>> {
