@@ -51,6 +51,23 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
+/// The sources of all crates.
+fn sources() -> Vec<String> {
+    let mut folders = vec![root().join("crates")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("read a folder").map(|entry| entry.expect("entry")) {
+            let path = entry.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                sources.push(std::fs::read_to_string(path).expect("a source is UTF-8"));
+            }
+        }
+    }
+    sources
+}
+
 fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -275,6 +292,13 @@ fn quoted_after(text: &str, before: &str) -> Vec<String> {
     ends.map(|(quoted, _)| quoted.to_owned()).collect()
 }
 
+/// The codes of all problems that a source makes: the word after each kind.
+fn codes(source: &str) -> Vec<String> {
+    let made = source.split("Problem::new(").flat_map(|rest| rest.split("Self::new(")).skip(1);
+    let kinds = made.filter_map(|rest| rest.trim_start().strip_prefix("ProblemKind::")?.split_once(','));
+    kinds.filter_map(|(_, rest)| Some(rest.trim_start().strip_prefix('"')?.split_once('"')?.0.to_owned())).collect()
+}
+
 /// The rows of the table in a snapshot: what stands below its second `---`.
 fn snapshot_rows(snapshot: &str) -> impl Iterator<Item = &str> {
     snapshot.splitn(3, "---\n").nth(2).unwrap_or_default().lines()
@@ -301,6 +325,9 @@ fn dependencies(manifests: &[String]) -> Vec<String> {
 #[test]
 fn conformance_names_every_row_and_tests_that_exist() {
     assert_none(&check_conformance(&read("docs/conformance.tsv"), file));
+    let rows: Vec<String> = all_rows().iter().map(|row| format!("| {row} |")).collect();
+    let path = "docs/conformance.md";
+    assert_none(&check_named("row", &rows, path, &read(path)));
 }
 
 #[test]
@@ -366,6 +393,16 @@ fn every_problem_is_described_as_both_tables_have_it() {
     });
     assert_none(&check_named("reply", &smtp.collect::<Vec<_>>(), path, &read(path)));
     assert_none(&check_named("answer", &http.collect::<Vec<_>>(), path, &read(path)));
+}
+
+#[test]
+fn every_code_of_a_problem_is_described() {
+    let (path, mut made) = ("docs/reference/errors.md", BTreeSet::new());
+    for source in sources() {
+        made.extend(codes(&source).into_iter().map(|code| format!("`{code}`")));
+    }
+    assert!(made.len() > 10, "codes are not found any more: {made:?}");
+    assert_none(&check_named("code", &made.into_iter().collect::<Vec<_>>(), path, &read(path)));
 }
 
 #[test]
@@ -502,6 +539,9 @@ mod planted {
         let manifest = "[package]\nname = \"x\"\n[dependencies]\npostfleet-core.workspace = true\ntokio.workspace = true\n\
             [dev-dependencies]\ninsta = { workspace = true }\n[features]\nworld = []\n";
         assert_eq!(dependencies(&[manifest.to_owned()]), ["insta", "tokio"]);
+        let source = "Problem::new(ProblemKind::Invalid, \"one\", x) Self::new(ProblemKind::NotFound,\n  \"two\", y) \
+            Problem::new(kind, code, z) Problem::new(*kind, \"x\", \"x\")";
+        assert_eq!(codes(source), ["one", "two"]);
         let snapshot = "---\nsource: a\nexpression: \"b\"\n---\nInvalid: 400\nInternal: 500\n";
         assert_eq!(snapshot_rows(snapshot).collect::<Vec<_>>(), ["Invalid: 400", "Internal: 500"]);
     }

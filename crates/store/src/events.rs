@@ -75,12 +75,20 @@ pub(crate) async fn next_sequence(tx: &mut Tx, grant: GrantId, octets: i64) -> R
     row.map(|row| row.count(0)).transpose()
 }
 
-pub(crate) const AFTER: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
-    data, created_at FROM events WHERE position > $1 ORDER BY position LIMIT $2";
-pub(crate) const AFTER_OF: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
-    data, created_at FROM events WHERE application_id = $1 AND position > $2 ORDER BY position LIMIT $3";
-pub(crate) const AT: &str = "SELECT position, id, application_id, grant_id, grant_sequence, name, message_id, \
-    data, created_at FROM events WHERE position = $1";
+macro_rules! event_columns {
+    () => {
+        "position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at"
+    };
+}
+
+pub(crate) const AFTER: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE position > $1 ORDER BY position LIMIT $2");
+pub(crate) const AFTER_OF: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE application_id = $1 AND position > $2 ORDER BY position LIMIT $3"
+);
+pub(crate) const AT: &str = concat!("SELECT ", event_columns!(), " FROM events WHERE position = $1");
 
 /// Events after `position`, oldest first.
 pub async fn after(reader: &mut Reader<'_>, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {

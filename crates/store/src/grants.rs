@@ -12,6 +12,12 @@ use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, Org
 use postfleet_core::plan::{self, Limits, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 
+macro_rules! grant_columns {
+    () => {
+        "id, application_id, workspace_id, email, name, created_at, updated_at"
+    };
+}
+
 /// A mailbox as the interface shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -157,8 +163,7 @@ async fn has_domain(tx: &mut Tx, organization: OrganizationId, domain: &Domain) 
 }
 
 async fn find_by_email(tx: &mut Tx, email: &EmailAddress) -> Result<Option<Grant>, DbError> {
-    const FIND: &str = "SELECT id, application_id, workspace_id, email, name, created_at, updated_at \
-        FROM grants WHERE email_key = $1";
+    const FIND: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1");
     tx.query_one(FIND, params![&email.key()]).await?.as_ref().map(read).transpose()
 }
 
@@ -265,12 +270,14 @@ impl PruneRemoved {
     }
 }
 
-const FIND: &str = "SELECT id, application_id, workspace_id, email, name, created_at, updated_at \
-    FROM grants WHERE id = $1 AND application_id = $2";
-const FIND_BY_EMAIL: &str = "SELECT id, application_id, workspace_id, email, name, created_at, updated_at \
-    FROM grants WHERE email_key = $1 AND application_id = $2";
-pub(crate) const LIST: &str = "SELECT id, application_id, workspace_id, email, name, created_at, updated_at \
-    FROM grants WHERE application_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3";
+const FIND: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1 AND application_id = $2");
+const FIND_BY_EMAIL: &str =
+    concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 AND application_id = $2");
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    " FROM grants WHERE application_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
+);
 pub(crate) const MAILBOX: &str = "SELECT g.id, g.application_id, o.plan, p.daily_sends_max FROM grants g \
     JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
     JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.email_key = $1";

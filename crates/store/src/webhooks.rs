@@ -10,6 +10,13 @@ use crate::params;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId};
 use postfleet_core::{Secret, UnixMicros};
 
+macro_rules! webhook_columns {
+    () => {
+        "id, application_id, url, description, triggers, secret, status, notification_addresses, compressed, \
+         position, status_updated_at, created_at, updated_at"
+    };
+}
+
 /// A subscription.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -150,10 +157,11 @@ impl Command for LeaseWebhooks {
     type Outcome = Vec<Webhook>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Webhook>, DbError> {
-        const LEASE: &str = "UPDATE webhooks SET owner = $1, lease_until = $2 \
-            WHERE (owner = $1 OR lease_until <= $3) AND status IN ('active', 'failing') \
-            RETURNING id, application_id, url, description, triggers, secret, status, notification_addresses, \
-            compressed, position, status_updated_at, created_at, updated_at";
+        const LEASE: &str = concat!(
+            "UPDATE webhooks SET owner = $1, lease_until = $2 \
+             WHERE (owner = $1 OR lease_until <= $3) AND status IN ('active', 'failing') RETURNING ",
+            webhook_columns!()
+        );
         let values = params![&self.owner, self.until.as_micros(), self.now.as_micros()];
         tx.query(LEASE, values).await?.iter().map(read).collect()
     }
@@ -255,11 +263,9 @@ async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), Db
     Ok(())
 }
 
-const FIND: &str = "SELECT id, application_id, url, description, triggers, secret, status, notification_addresses, \
-    compressed, position, status_updated_at, created_at, updated_at FROM webhooks WHERE id = $1 AND application_id = $2";
-pub(crate) const LIST: &str = "SELECT id, application_id, url, description, triggers, secret, status, notification_addresses, \
-    compressed, position, status_updated_at, created_at, updated_at FROM webhooks WHERE application_id = $1 \
-    ORDER BY created_at, id";
+const FIND: &str = concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE id = $1 AND application_id = $2");
+pub(crate) const LIST: &str =
+    concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE application_id = $1 ORDER BY created_at, id");
 
 /// Finds a webhook of an application.
 pub async fn find(

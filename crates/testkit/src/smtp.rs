@@ -128,7 +128,7 @@ impl Conversation {
         self.answer(SmtpMoment::Greeting, "220 fake.test ESMTP").await?;
         let mut message = SmtpMessage::default();
         loop {
-            let line = String::from_utf8_lossy(&self.line().await?).into_owned();
+            let line = String::from_utf8_lossy(&self.line().await?).trim_end().to_owned();
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" | "HELO" => self.say(HELLO).await?,

@@ -1,0 +1,237 @@
+//! Asking the interface, and looking at what it answers.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use postfleet_api::{Health, Interface, router};
+use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
+use postfleet_testkit::world::{NewTenant, Tenant, World};
+use serde_json::Value;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+/// A UUID that nothing has.
+pub const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+
+/// Two organizations with an application each, and the interface that serves both.
+pub struct Harness {
+    pub world: World,
+    pub acme: Tenant,
+    pub other: Tenant,
+    /// The mailbox `agent@acme.test`.
+    pub agent: String,
+    /// The mailbox `agent@other.test`.
+    pub stranger: String,
+    router: Router,
+}
+
+impl Harness {
+    pub async fn new() -> Self {
+        Self::with(NewTenant::of("acme.test")).await
+    }
+
+    /// With the first organization as wanted; its domain must be `acme.test`.
+    pub async fn with(acme: NewTenant) -> Self {
+        let world = World::new().await;
+        let (acme, other) = (world.tenant(acme).await, world.tenant(NewTenant::of("other.test")).await);
+        let agent = world.mailbox(&acme, "agent").await.id.to_string();
+        let stranger = world.mailbox(&other, "agent").await.id.to_string();
+        let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });
+        Self { world, acme, other, agent, stranger, router }
+    }
+
+    /// Makes a request as it stands.
+    pub async fn request(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        Answer::read(response).await
+    }
+
+    /// Makes a request with a key and perhaps a JSON body.
+    pub async fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let builder = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+        let request = match body {
+            Some(body) => builder.header("content-type", "application/json").body(Body::from(body.to_string())),
+            None => builder.body(Body::empty()),
+        };
+        self.request(request.expect("request")).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(&self.acme.api_key, "GET", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&self.acme.api_key, "POST", path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&self.acme.api_key, "PUT", path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.ask(&self.acme.api_key, "DELETE", path, None).await
+    }
+
+    /// A path of the first organization's mailbox.
+    pub fn at(&self, rest: &str) -> String {
+        format!("/v3/grants/{}{rest}", self.agent)
+    }
+
+    /// Lets a second pass and a message arrive at `agent@acme.test`; answers its id.
+    pub async fn receive(&self, message: &str) -> String {
+        self.world.advance(1);
+        self.world.receive("ada@sender.test", "agent@acme.test", message).await.expect("accepted");
+        let newest = self.get(&self.at("/messages?limit=1")).await;
+        newest.data()[0]["id"].as_str().expect("id").to_owned()
+    }
+
+    /// As [`Harness::receive`], with nothing of interest but the subject.
+    pub async fn receive_about(&self, subject: &str) -> String {
+        self.receive(&format!("From: Ada <ada@sender.test>\r\nTo: agent@acme.test\r\nSubject: {subject}\r\n\r\nHello\r\n"))
+            .await
+    }
+
+    /// The ids in a list's answer.
+    pub async fn ids(&self, path: &str) -> Vec<String> {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        ids(&answer)
+    }
+}
+
+/// The ids of a list, in its order.
+pub fn ids(answer: &Answer) -> Vec<String> {
+    let list = answer.data().as_array().unwrap_or_else(|| panic!("no list: {answer:?}"));
+    list.iter().map(|item| item["id"].as_str().expect("id").to_owned()).collect()
+}
+
+struct Well;
+
+impl Health for Well {
+    fn not_ready(&self) -> BoxFuture<'_, Option<String>> {
+        async { None }.boxed()
+    }
+
+    fn metrics(&self) -> String {
+        "# nothing\n".to_owned()
+    }
+}
+
+/// An answer, read to its end and found well formed.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub octets: Vec<u8>,
+    pub json: Value,
+}
+
+impl Answer {
+    async fn read(response: axum::http::Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let octets = to_bytes(body, usize::MAX).await.expect("body").to_vec();
+        let is_json = parts.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let json = if is_json { serde_json::from_slice(&octets).expect("JSON") } else { Value::Null };
+        let answer = Self { status: parts.status.as_u16(), headers: parts.headers, octets, json };
+        if is_json {
+            answer.check_envelope();
+        }
+        answer
+    }
+
+    /// What holds for every JSON answer: its id in two places, and refusals in one shape.
+    fn check_envelope(&self) {
+        let id = self.json["request_id"].as_str().expect("request_id");
+        assert_eq!(self.header("x-request-id"), Some(id));
+        if self.status < 400 {
+            return;
+        }
+        let error = &self.json["error"];
+        for field in ["type", "message", "code"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "error.{field}: {self:?}");
+        }
+        assert!(error["retryable"].is_boolean(), "{self:?}");
+        let may_come_back = matches!(self.status, 429 | 503);
+        assert_eq!(self.header("retry-after").is_some(), may_come_back, "{self:?}");
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+
+    pub fn data(&self) -> &Value {
+        &self.json["data"]
+    }
+
+    /// The body without what differs from request to request.
+    pub fn without_id(&self) -> String {
+        let mut json = self.json.clone();
+        json["request_id"] = Value::Null;
+        json.to_string()
+    }
+
+    /// Asserts a refusal: its status, and the code and field for programs.
+    #[track_caller]
+    pub fn refuses(&self, status: u16, code: &str, field: Option<&str>) -> &Self {
+        let error = &self.json["error"];
+        let is = (self.status, error["code"].as_str(), error["field"].as_str());
+        assert_eq!(is, (status, Some(code), field), "{}", self.json);
+        self
+    }
+
+    /// Asserts that the text for people says something.
+    #[track_caller]
+    pub fn says(&self, part: &str) -> &Self {
+        let message = self.json["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+        self
+    }
+
+    #[track_caller]
+    pub fn is_ok(&self) -> &Self {
+        assert!(self.status < 300, "{} {}", self.status, String::from_utf8_lossy(&self.octets));
+        self
+    }
+}
+
+/// Asserts that an object has exactly these fields, written `name:type`, with `?` after the type of one that may be
+/// null. The official clients break on what is missing or null.
+#[track_caller]
+pub fn assert_shape(object: &Value, fields: &str) {
+    let object = object.as_object().unwrap_or_else(|| panic!("no object: {object}"));
+    let mut expected = Vec::new();
+    for field in fields.split_whitespace() {
+        let (name, kind) = field.split_once(':').expect("name:type");
+        expected.push(name);
+        let value = object.get(name).unwrap_or_else(|| panic!("{name} is missing: {object:?}"));
+        let may_be_null = kind.ends_with('?') && value.is_null();
+        assert!(may_be_null || kind_of(value) == kind.trim_end_matches('?'), "{name} is {value}, not {kind}");
+    }
+    let unknown: Vec<_> = object.keys().filter(|name| !expected.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "undocumented fields: {unknown:?}");
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_i64() || number.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A webhook receiver that echoes the challenge.
+pub async fn receiver() -> FakeHttp {
+    FakeHttp::start(echo).await
+}
+
+/// The answer of a receiver that wants to be one.
+pub fn echo(request: &HttpRequest) -> HttpResponse {
+    let challenge = request.path.split_once("challenge=").map_or("", |(_, challenge)| challenge);
+    HttpResponse::new(200, &[], challenge.as_bytes())
+}

@@ -1,0 +1,3 @@
+pub(crate) mod connect;
+pub(crate) mod grants;
+pub(crate) mod webhooks;
