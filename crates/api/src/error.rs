@@ -64,6 +64,9 @@ fn set(headers: &mut HeaderMap, name: header::HeaderName, value: i64) {
     headers.insert(name, HeaderValue::from(value));
 }
 
+/// Characters of a text for people. Some quote the request, which may be large.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
 /// The body of a refusal.
 pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
     let (_, kind) = status_and_type(problem.kind);
@@ -72,7 +75,7 @@ pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
         request_id: request_id.to_owned(),
         error: ErrorBody {
             kind,
-            message: problem.public.clone(),
+            message: problem.public.chars().take(MESSAGE_CHARS_MAX).collect(),
             code: problem.code,
             retryable: problem.kind.is_retryable(),
             field: problem.field.clone(),

@@ -32,7 +32,8 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let octets = octets(body.into_inner(), limit).await?;
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::invalid("", "error parsing request body: it must be an object"));
+        let text = "error parsing request body: it must be an object";
+        return Err(Problem::new(ProblemKind::Invalid, "invalid_request", text));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(&octets);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -1,16 +1,69 @@
-//! Serving HTTP: connections, and stopping without cutting off requests.
+//! Serving HTTP: bounded connections, a deadline for request heads, and stopping without cutting off requests.
 
 use axum::Router;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use postfleet_net::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 4_096;
+
+/// How long a client may take to send the head of a request, so that slow ones do not hold all connections.
+const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long nothing is accepted after a failure to.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
 /// Serves until `stop`, then lets requests that have begun come to their end.
-pub async fn serve(socket: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let open = GracefulShutdown::new();
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = places.clone().acquire_owned() => place,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, router.clone(), &open);
+                tokio::spawn(async move {
+                    let _place = place;
+                    connection.await;
+                });
+            }
+            // Out of file descriptors, most likely: others must close before it gets better.
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                clock.sleep_until(clock.now().plus(AFTER_FAILURE)).await;
+            }
+        }
+    }
+    drop(socket);
+    open.shutdown().await;
+}
+
+fn connection(stream: TcpStream, router: Router, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {
     // Answers are written whole, so there is nothing to wait for.
-    let socket = socket.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let serving = axum::serve(socket, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "interface ended");
+    drop(stream.set_nodelay(true));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    let watched = open.watch(connection.into_owned());
+    async move {
+        // A client that goes away in the middle is no event worth a line.
+        if let Err(error) = watched.await {
+            tracing::trace!(%error, "connection broke off");
+        }
     }
 }

@@ -114,8 +114,9 @@ async fn collect(
         }
         let wanted = batch_size(filter, request.limit - page.len());
         let rows = read_rows(reader, grant, filter, request, folder, after, wanted + 1).await?;
-        let more = rows.len() > wanted;
-        for (stored, blob) in rows.into_iter().take(wanted) {
+        let beyond = rows.len() > wanted;
+        let mut rows = rows.into_iter().take(wanted);
+        for (stored, blob) in rows.by_ref() {
             scanned += 1;
             after = After { date: stored.date, id: stored.id };
             if passes(filter, &stored) {
@@ -125,6 +126,8 @@ async fn collect(
                 break;
             }
         }
+        // Rows of this batch that were not looked at belong to the next page as well.
+        let more = beyond || rows.len() > 0;
         if !more && page.len() < request.limit {
             return Ok((page, None));
         }

@@ -197,8 +197,14 @@ fn compose(
         message_id: format!("{id}@{}", grant.email.domain()),
         boundary_seed: platform.entropy.sixteen(),
     };
-    compose::compose(&message)
-        .map_err(|error| Problem::invalid(&error.field, format!("{}: {}", error.field, error.reason)))
+    compose::compose(&message).map_err(|error| {
+        // A message has one author, a request a list of at most one.
+        let field = match error.field.strip_prefix("from.") {
+            Some(rest) => format!("from[0].{rest}"),
+            None => error.field,
+        };
+        Problem::invalid(&field, format!("{field}: {}", error.reason))
+    })
 }
 
 /// Refuses what no plan allows before it is compressed and stored; the plan's own limit is judged with the rest.

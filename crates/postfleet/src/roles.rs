@@ -85,7 +85,7 @@ pub async fn start(
         running.http = Some(socket.local_addr()?);
         let health = NodeHealth { store: platform.store.clone(), meters: meters.clone(), stop: stop.clone() };
         let interface = Interface { platform: platform.clone(), health: Arc::new(health) };
-        running.spawn(serve(socket, router(interface), stop.clone()));
+        running.spawn(serve(socket, router(interface), platform.clock.clone(), stop.clone()));
     }
     running.tasks.close();
     Ok(running)

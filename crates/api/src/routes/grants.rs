@@ -3,6 +3,7 @@
 use crate::extract::{BODY_OCTETS_MAX, Query, json};
 use crate::respond::{self, Answer};
 use crate::router::Call;
+use postfleet_core::Problem;
 use postfleet_fleet::grants;
 use postfleet_schema::grant::CreateGrant;
 
@@ -19,7 +20,9 @@ pub(crate) async fn create(call: Call) -> Answer {
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let limit = query.limit(10, 200)?;
-    let offset = usize::try_from(query.number("offset")?.unwrap_or(0)).unwrap_or(0);
+    let offset = query.number("offset")?.unwrap_or(0);
+    let too_low = |_| Problem::invalid("offset", "offset must be greater than or equal to 0");
+    let offset = usize::try_from(offset).map_err(too_low)?;
     let grants = grants::list(&call.platform.store, call.application, limit, offset).await?;
     Ok(respond::offset_page(&call.id, grants.iter().map(grants::show).collect(), limit, offset))
 }

@@ -89,8 +89,10 @@ impl Harness {
 
     /// As [`Harness::receive`], with nothing of interest but the subject.
     pub async fn receive_about(&self, subject: &str) -> String {
-        self.receive(&format!("From: Ada <ada@sender.test>\r\nTo: agent@acme.test\r\nSubject: {subject}\r\n\r\nHello\r\n"))
-            .await
+        self.receive(&format!(
+            "From: Ada <ada@sender.test>\r\nTo: agent@acme.test\r\nSubject: {subject}\r\n\r\nHello\r\n"
+        ))
+        .await
     }
 
     /// The ids in a list's answer.

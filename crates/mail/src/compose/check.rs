@@ -187,7 +187,7 @@ fn custom_headers(headers: &[(String, String)]) -> Result<(), ComposeError> {
         header_value(&format!("custom_headers[{index}].value"), name, value)?;
         let lower = name.to_ascii_lowercase();
         if once.contains(&lower) {
-            return refuse(name, "must be set at most once");
+            return refuse(&format!("custom_headers[{index}].name"), format!("{name} must be set at most once"));
         }
         if !lower.starts_with("x-") {
             once.push(lower);
@@ -205,15 +205,16 @@ fn header_name(field: &str, name: &str) -> Result<(), ComposeError> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
         refuse(field, "must be printable ASCII without spaces and colons")
     } else if lower.starts_with("x-postfleet") {
-        refuse(name, "is reserved for the server")
+        refuse(field, format!("{name} is reserved for the server"))
     } else if matches!(lower.as_str(), "in-reply-to" | "references") {
-        refuse(name, "follows from the message that is answered, and cannot be set")
+        refuse(field, format!("{name} follows from the message that is answered, and cannot be set"))
     } else if is_structural {
-        refuse(name, "is written by the server, and cannot be set")
+        refuse(field, format!("{name} is written by the server, and cannot be set"))
     } else if lower.len() > 2 && lower.starts_with("x-") || SETTABLE.iter().any(|(settable, _)| *settable == lower) {
         Ok(())
     } else {
-        refuse(name, "is not among the headers that can be set (X-…, List-Unsubscribe, List-Id and a few others)")
+        let others = "X-…, List-Unsubscribe, List-Id and a few others";
+        refuse(field, format!("{name} is not among the headers that can be set ({others})"))
     }
 }
 

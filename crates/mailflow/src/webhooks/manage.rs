@@ -153,6 +153,13 @@ fn check(webhook: &Webhook) -> Result<(), Problem> {
         let text = format!("description must be at most {DESCRIPTION_CHARS_MAX} characters");
         return Err(Problem::invalid("description", text));
     }
+    let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if webhook.description.chars().any(is_bad) {
+        return Err(Problem::invalid("description", "description must not have control characters"));
+    }
+    if webhook.url.chars().any(char::is_control) {
+        return Err(Problem::invalid("webhook_url", "webhook_url must not have control characters"));
+    }
     if webhook.notification_addresses.len() > ADDRESSES_MAX {
         let text = format!("notification_email_addresses must be at most {ADDRESSES_MAX}");
         return Err(Problem::invalid("notification_email_addresses", text));

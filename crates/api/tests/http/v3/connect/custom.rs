@@ -69,7 +69,8 @@ async fn every_refusal_names_its_field() {
         (with("settings", json!({"email": 1})), "invalid_request", "settings.email", "invalid type"),
         (json!([]), "invalid_request", ".", "error parsing request body"),
     ] {
-        harness.post(PATH, &body).await.refuses(400, code, Some(field)).says(says);
+        let field = (field != ".").then_some(field);
+        harness.post(PATH, &body).await.refuses(400, code, field).says(says);
     }
     assert_eq!(harness.post(PATH, &with("name", json!("n".repeat(256)))).await.status, 201);
 }

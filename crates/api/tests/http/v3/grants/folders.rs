@@ -33,7 +33,8 @@ async fn the_six_folders_with_their_counts() {
 #[tokio::test]
 async fn a_folder_is_found_in_every_spelling() {
     let harness = Harness::new().await;
-    for (name, id) in [("inbox", "inbox"), ("INBOX", "inbox"), ("Sent", "sent"), ("spam", "junk"), ("%69nbox", "inbox")] {
+    for (name, id) in [("inbox", "inbox"), ("INBOX", "inbox"), ("Sent", "sent"), ("spam", "junk"), ("%69nbox", "inbox")]
+    {
         let answer = harness.get(&harness.at(&format!("/folders/{name}"))).await;
         assert_shape(answer.data(), FOLDER);
         assert_eq!(answer.data()["id"], id);

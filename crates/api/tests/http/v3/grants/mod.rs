@@ -1,10 +1,10 @@
-mod attachments;
-mod folders;
-mod grant;
-mod list;
-mod messages;
-mod send;
-mod threads;
+pub(crate) mod attachments;
+pub(crate) mod folders;
+pub(crate) mod grant;
+pub(crate) mod list;
+pub(crate) mod messages;
+pub(crate) mod send;
+pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,

@@ -1,0 +1,239 @@
+//! Whatever is sent: never a panic, never a fault of ours, always the envelope of errors.
+
+use crate::routes::listed;
+use crate::support::{Answer, Harness};
+use axum::body::Body;
+use axum::http::Request;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
+
+/// Routes with a body, as method and path.
+fn with_body() -> Vec<(&'static str, &'static str)> {
+    let routes = listed().into_iter().map(|route| route.split_once(' ').expect("method and path"));
+    routes.filter(|(method, _)| matches!(*method, "POST" | "PUT")).collect()
+}
+
+/// Runs a property over a harness that is made once.
+fn check<S: Strategy>(cases: u32, strategy: S, property: impl AsyncFn(&Harness, S::Value)) {
+    let runtime = Runtime::new().expect("runtime");
+    let harness = runtime.block_on(Harness::new());
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
+    let run = runner.run(&strategy, |value| {
+        runtime.block_on(property(&harness, value));
+        Ok(())
+    });
+    run.unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn send(harness: &Harness, method: &str, path: &str, body: Vec<u8>) -> Answer {
+    let path = path.replace("{grant}", &harness.agent).replace("{webhook}", crate::support::NOBODY);
+    let builder = Request::builder().method(method).uri(path);
+    let builder = builder.header("authorization", format!("Bearer {}", harness.acme.api_key));
+    harness.request(builder.body(Body::from(body)).expect("request")).await
+}
+
+/// The answer's own form was checked when it was read.
+fn assert_no_fault(answer: &Answer) {
+    assert!(answer.status < 500, "{answer:?}");
+    assert!(answer.octets.len() < 64 << 10 || answer.status < 300, "an error of {} octets", answer.octets.len());
+}
+
+/// Names that the interface knows, so that values reach where they are used, and others.
+fn name() -> impl Strategy<Value = String> {
+    const KNOWN: &[&str] = &[
+        "to",
+        "from",
+        "cc",
+        "bcc",
+        "reply_to",
+        "email",
+        "name",
+        "subject",
+        "body",
+        "is_plaintext",
+        "attachments",
+        "content",
+        "content_type",
+        "filename",
+        "content_id",
+        "is_inline",
+        "custom_headers",
+        "value",
+        "send_at",
+        "reply_to_message_id",
+        "provider",
+        "settings",
+        "workspace_id",
+        "trigger_types",
+        "webhook_url",
+        "description",
+        "status",
+        "notification_email_addresses",
+        "compressed_delivery",
+    ];
+    prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    const KNOWN: &[&str] = &[
+        "nylas",
+        "agent@acme.test",
+        "x@acme.test",
+        "a@b.test",
+        "message.created",
+        "active",
+        "pause",
+        "text/plain",
+        "SGVsbG8=",
+        "X-A",
+        "List-Id",
+        "https://127.0.0.1:1/",
+        "01900000-0000-7000-8000-000000000000",
+        "",
+        "\u{0}",
+        "a\r\nb",
+        "\u{feff}",
+        "\u{202e}x",
+    ];
+    prop_oneof![6 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 4 => any::<String>()]
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        4 => text().prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((name(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+/// A send with valid fields here and there replaced by anything.
+fn almost_a_send() -> impl Strategy<Value = Value> {
+    proptest::collection::vec((name(), json_value()), 0..3).prop_map(|changes| {
+        let mut body = json!({"to": [{"email": "a@b.test", "name": "A"}], "subject": "s", "body": "b"});
+        for (name, value) in changes {
+            body[name] = value;
+        }
+        body
+    })
+}
+
+#[test]
+fn any_json_is_answered() {
+    check(60, json_value(), async |harness, value| {
+        for (method, path) in with_body() {
+            assert_no_fault(&send(harness, method, path, value.to_string().into_bytes()).await);
+        }
+    });
+}
+
+#[test]
+fn anything_that_is_almost_a_send_is_answered() {
+    check(250, almost_a_send(), async |harness, value| {
+        let path = "/v3/grants/{grant}/messages/send";
+        let answer = send(harness, "POST", path, value.to_string().into_bytes()).await;
+        assert_no_fault(&answer);
+        // What was accepted can be read back.
+        if let Some(id) = answer.data()["id"].as_str() {
+            let found = harness.get(&harness.at(&format!("/messages/{id}?fields=include_headers"))).await;
+            assert_eq!(found.status, 200, "{value}");
+        }
+    });
+}
+
+#[test]
+fn any_bytes_are_answered() {
+    check(80, proptest::collection::vec(any::<u8>(), 0..400), async |harness, octets| {
+        for (method, path) in with_body() {
+            assert_no_fault(&send(harness, method, path, octets.clone()).await);
+        }
+    });
+}
+
+#[tokio::test]
+async fn hostile_json_is_answered() {
+    let harness = Harness::new().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let inside = format!("{{\"to\":{deep}}}");
+    let wide = format!("{{\"to\":[{}]}}", vec!["{\"email\":\"a@b.test\"}"; 30_000].join(","));
+    let repeated = r#"{"to":[{"email":"a@b.test"}],"to":[{"email":"c@d.test"}]}"#.to_owned();
+    let huge = format!("{{\"to\":\"{}\"}}", "x".repeat(1 << 20));
+    let number = format!("{{\"send_at\":1{}}}", "0".repeat(10_000));
+    let escape = r#"{"subject":"\ud800","to":[{"email":"a@b.test"}]}"#.to_owned();
+    let from = format!("{{\"to\":[{{\"email\":\"a@b.test\"}}],\"from\":[{{\"email\":\"{}\"}}]}}", "y".repeat(1 << 20));
+    for body in [deep, inside, wide, repeated, huge, number, escape, from] {
+        for (method, path) in with_body() {
+            let answer = send(&harness, method, path, body.clone().into_bytes()).await;
+            assert_no_fault(&answer);
+        }
+    }
+}
+
+#[test]
+fn any_query_is_answered() {
+    const NAMES: &[&str] = &[
+        "limit",
+        "offset",
+        "page_token",
+        "select",
+        "fields",
+        "in",
+        "thread_id",
+        "unread",
+        "starred",
+        "has_attachment",
+        "received_after",
+        "received_before",
+        "subject",
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "any_email",
+        "message_id",
+    ];
+    const VALUES: &[&str] = &[
+        "",
+        "0",
+        "1",
+        "-1",
+        "200",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "true",
+        "inbox",
+        "raw_mime",
+        "include_headers",
+        "a@b.test",
+        "%00",
+        "%ff",
+        "%",
+        "%u0041",
+        "+",
+        "&",
+        "==",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ];
+    let value = prop_oneof![proptest::sample::select(VALUES).prop_map(str::to_owned), "[!-~]{0,12}"];
+    let pairs = proptest::collection::vec((proptest::sample::select(NAMES), value), 0..6);
+    check(150, pairs, async |harness, pairs| {
+        let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        for path in ["/v3/grants", "/messages", "/threads", "/folders", "/messages/x", "/attachments/x"] {
+            let path = if path == "/v3/grants" { path.to_owned() } else { harness.at(path) };
+            let uri = format!("{path}?{query}");
+            let builder = Request::get(&uri).header("authorization", format!("Bearer {}", harness.acme.api_key));
+            let Ok(request) = builder.body(Body::empty()) else { continue };
+            assert_no_fault(&harness.request(request).await);
+        }
+    });
+}
