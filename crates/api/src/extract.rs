@@ -32,14 +32,24 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let octets = octets(body.into_inner(), limit).await?;
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
-        let text = "error parsing request body: it must be an object";
-        return Err(Problem::new(ProblemKind::Invalid, "invalid_request", text));
+        return Err(unreadable(&"it must be an object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(&octets);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = error.path().to_string();
-        Problem::invalid(&field, format!("error parsing request body: {field}: {}", error.inner()))
-    })
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path();
+        if path.iter().next().is_none() {
+            return unreadable(error.inner());
+        }
+        Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
+    })?;
+    // Something after the value is no JSON either.
+    deserializer.end().map_err(|error| unreadable(&error))?;
+    Ok(value)
+}
+
+/// The body as a whole is wrong: there is no field to name.
+fn unreadable(why: &dyn std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::Invalid, "invalid_request", format!("error parsing request body: {why}"))
 }
 
 async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {

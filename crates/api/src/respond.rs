@@ -37,7 +37,7 @@ pub(crate) fn done(id: &RequestId) -> Response {
 
 pub(crate) fn json<T: Serialize>(status: StatusCode, id: &RequestId, body: &T) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => with_headers(status, id, HeaderMap::new(), bytes),
+        Ok(bytes) => with_headers(status, HeaderMap::new(), bytes),
         Err(error) => problem(id, &Problem::internal(error), UnixMicros::default()),
     }
 }
@@ -51,17 +51,21 @@ pub(crate) fn problem(id: &RequestId, problem: &Problem, now: UnixMicros) -> Res
         _ => {}
     }
     let body = serde_json::to_vec(&error::envelope(problem, &id.0)).unwrap_or_default();
-    with_headers(status, id, error::headers(problem, now), body)
+    with_headers(status, error::headers(problem, now), body)
 }
 
-fn with_headers(status: StatusCode, id: &RequestId, headers: HeaderMap, body: Vec<u8>) -> Response {
+fn with_headers(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Puts the id of the request into the headers of its answer, files included.
+pub(crate) fn name(response: &mut Response, id: &RequestId) {
     if let Ok(value) = HeaderValue::try_from(id.0.as_str()) {
         response.headers_mut().insert("x-request-id", value.clone());
         response.headers_mut().insert("x-fastly-id", value);
     }
-    response
 }

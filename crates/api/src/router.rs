@@ -148,7 +148,8 @@ async fn around(State(interface): State<Interface>, mut request: Request, next: 
     request.extensions_mut().insert(id.clone());
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    respond::name(&mut response, &id);
     let seconds = platform.clock.now().since(start).as_secs_f64();
     let status = response.status().as_u16();
     tracing::debug!(request.id = id.0, %method, route, status, duration_ms = seconds * 1_000.0, "answered");

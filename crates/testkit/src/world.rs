@@ -14,7 +14,7 @@ use postfleet_mailflow::receive::{self, Arrival};
 use postfleet_mailflow::{Metrics, Platform, Relay, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
-use postfleet_net::{Clock, SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
+use postfleet_net::{SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
 use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
 use postfleet_store::grants::Grant;
 use postfleet_store::tenancy::{CreateOrganization, DkimKey, NewDomain, NewKey, OrganizationOutcome};

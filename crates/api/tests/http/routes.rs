@@ -204,7 +204,10 @@ async fn another_applications_webhook_looks_like_none() {
 async fn text_that_is_no_id_names_nothing() {
     let harness = Harness::new().await;
     for id in ["x", "%20", "%00", "%ff%fe", "%2F", "..", "%2e%2e", "a%2Fb", "inbox", "🦀", "%F0%9F%A6%80", "-1"] {
-        for (method, path) in protected().into_iter().filter(|(method, path)| *method == "GET" && path.replacen("{grant}", "", 1).contains('{')) {
+        for (method, path) in protected()
+            .into_iter()
+            .filter(|(method, path)| *method == "GET" && path.replacen("{grant}", "", 1).contains('{'))
+        {
             // `inbox` is a folder.
             if path.ends_with("{folder}") && id == "inbox" {
                 continue;

@@ -105,7 +105,7 @@ async fn every_refusal_names_its_field() {
         ),
     ] {
         let answer = harness.post("/v3/webhooks", &body).await;
-        answer.refuses(400, "invalid_request", Some(field)).says(says);
+        answer.refuses(400, "invalid_request", Some(field).filter(|field| *field != ".")).says(says);
     }
     // None of them was asked.
     assert_eq!(receiver.requests().len(), 0);

@@ -162,7 +162,16 @@ async fn a_body_that_is_no_json_is_refused() {
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         post(Some(kind), good).await.refuses(400, "invalid_request", Some("Content-Type"));
     }
-    for body in [&b""[..], b"{", b"null", b"[]", b"\"x\"", b"{\"to\":[{\"email\":\"\xff\"}]}", b"\xef\xbb\xbf{}"] {
+    for body in [
+        &b""[..],
+        b"{",
+        b"null",
+        b"[]",
+        b"\"x\"",
+        b"{\"to\":[{\"email\":\"\xff\"}]}",
+        b"\xef\xbb\xbf{}",
+        b"{\"to\":[{\"email\":\"a@b.test\"}]} x",
+    ] {
         let answer = post(None, body).await;
         assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (400, Some("invalid_request")), "{body:?}");
         answer.says("error parsing request body");

@@ -1,0 +1,56 @@
+//! Load for the benchmarks: clients of SMTP and HTTP, an SMTP server that swallows mail, and a counter of messages.
+//!
+//! Every subcommand refuses addresses that are not loopback, ends by itself, and prints one line of JSON.
+
+mod args;
+mod clock;
+mod connection;
+mod http;
+mod list;
+mod run;
+mod sink;
+mod smtp;
+mod summary;
+mod text;
+
+use args::Args;
+use std::process::ExitCode;
+
+/// What went wrong, for people.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str = "\
+usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
+
+  smtp      sends messages: --sessions 20 --messages 2000 --size 10240 --mailboxes 1 --recipient u{m}@bench.example
+            --sender load@sender.example --gap-us 0 --seconds 120
+  http      sends requests: --connections 16 --requests 2000 --method POST --path / --body TEXT | --body-file FILE
+            --header 'Name: value' --lines FILE --gap-us 0 --seconds 120
+  smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
+  list      counts the messages that the interface lists: --lines FILE (ids of mailboxes) --header 'Name: value'
+            --connections 4 --seconds 120
+
+In templates {i} is the number of the request, {m} that number modulo --mailboxes, {line} a line of --lines, {t} the
+time in nanoseconds.";
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let outcome = Args::parse(words).and_then(|args| match command.as_str() {
+        "smtp" => smtp::run(&args),
+        "http" => http::run(&args),
+        "smtpsink" => sink::run(&args),
+        "list" => list::run(&args),
+        _ => Err(USAGE.into()),
+    });
+    match outcome {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,366 @@
+#!/bin/bash
+# Measures postfleet beside Postfix, both on this machine and in turns, and prints what came out. See README.md.
+# Installs nothing, listens on 127.0.0.1 only, ends only what it started. Needs root, as Postfix does.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$HERE")
+export PATH=$PATH:/usr/sbin:/sbin
+
+REPEAT=${REPEAT:-3}                 # runs of everything; medians are printed
+SESSIONS=${SESSIONS:-"1 20 100"}    # SMTP sessions side by side
+MESSAGES=${MESSAGES:-6000}          # of one inbound run; a tenth of it with one session
+SIZE=${SIZE:-10240}                 # octets of an inbound message
+MAILBOXES=${MAILBOXES:-1000}
+SENDS=${SENDS:-10000}               # of one run of API sends
+CONNECTIONS=${CONNECTIONS:-16}
+PACED=${PACED:-250}                 # messages of one paced run, one every GAP_US microseconds
+GAP_US=${GAP_US:-20000}
+PORT=${PORT:-12500}                 # and the seven after it
+POSTFLEET=${POSTFLEET:-$ROOT/target/release/postfleet}
+REPORT_FLAGS=()
+PARTS="inbound paced api"
+
+usage() {
+    cat <<U
+usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api]
+
+  --targets  ends with PASS or FAIL for each target, and fails if one is missed
+  --write    keeps the figures in benches/results/<date>.json
+  --only     measures one part
+
+Environment: REPEAT SESSIONS MESSAGES SIZE MAILBOXES SENDS CONNECTIONS PACED GAP_US PORT POSTFLEET BENCH_WORK
+U
+}
+
+main() {
+    read_flags "$@"
+    check_means
+    WORK=$(mktemp -d "${BENCH_WORK:-/var/tmp}/postfleet-bench.XXXXXX")
+    chmod 755 "$WORK"
+    ROWS=$WORK/rows.jsonl
+    : >"$ROWS"
+    trap clean_up EXIT
+    build_load
+    cp "$POSTFLEET" "$WORK/postfleet"
+    start_postfix
+    start_postfleet all
+    for ((round = 1; round <= REPEAT; round++)); do
+        say "round $round of $REPEAT"
+        for part in $PARTS; do "measure_$part"; done
+    done
+    python3 "$HERE/report.py" "${REPORT_FLAGS[@]}" --size "$SIZE" --results "$HERE/results" "$ROWS"
+}
+
+read_flags() {
+    while (($#)); do
+        case $1 in
+        --targets | --write) REPORT_FLAGS+=("$1") ;;
+        --only) PARTS=${2:?--only needs a part} && shift ;;
+        -h | --help) usage && exit 0 ;;
+        *) usage >&2 && exit 2 ;;
+        esac
+        shift
+    done
+    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api)$ ]] || { usage >&2 && exit 2; }; done
+}
+
+check_means() {
+    local missing=()
+    [[ $(id -u) == 0 ]] || missing+=("root")
+    command -v postfix >/dev/null || missing+=("postfix (apt-get install postfix)")
+    command -v python3 >/dev/null || missing+=("python3")
+    command -v cargo >/dev/null || missing+=("cargo")
+    [[ -x $POSTFLEET ]] || missing+=("$POSTFLEET (cargo build --release)")
+    ((${#missing[@]} == 0)) && return
+    printf 'missing: %s\n' "${missing[@]}" >&2
+    exit 77
+}
+
+say() { echo "# $*" >&2; }
+
+build_load() {
+    local target=${CARGO_TARGET_DIR:-$HERE/load/target}
+    CARGO_TARGET_DIR=$target cargo build --quiet --release --manifest-path "$HERE/load/Cargo.toml"
+    LOAD=$target/release/postfleet-load
+}
+
+# What runs -------------------------------------------------------------------------------------------------------
+
+# Each system has a name, and by it a process ($WORK/NAME.pid) with its children, and a control group if possible.
+if [[ -d /sys/fs/cgroup/cpuacct ]]; then CGROUPS=/sys/fs/cgroup/cpuacct; else CGROUPS=/sys/fs/cgroup; fi
+group() { echo "$CGROUPS/postfleet-bench-$$-$1"; }
+
+# in_group NAME COMMAND...: becomes the command, in the group.
+in_group() {
+    local group
+    group=$(group "$1")
+    shift
+    { mkdir -p "$group" && echo "$BASHPID" >"$group/cgroup.procs"; } 2>/dev/null || true
+    exec "$@"
+}
+
+processes() {
+    local pid
+    pid=$(cat "$WORK/$1.pid")
+    echo "$pid"
+    pgrep -P "$pid" || true
+}
+
+stop() {
+    local pid
+    [[ -f $WORK/$1.pid ]] || return 0
+    pid=$(cat "$WORK/$1.pid")
+    kill -TERM "$pid" 2>/dev/null || true
+    for _ in $(seq 400); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    rm -f "$WORK/$1.pid"
+    sleep 0.2
+    rmdir "$(group "$1")" 2>/dev/null || true
+}
+
+clean_up() {
+    trap - EXIT
+    for sink in $(jobs -p); do kill "$sink" 2>/dev/null || true; done
+    for name in postfix all api; do stop "$name"; done
+    if [[ -n ${KEEP:-} ]]; then say "kept $WORK"; else rm -rf "$WORK"; fi
+}
+
+await_port() {
+    for _ in $(seq 200); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.1
+    done
+    echo "nothing listens on port $1" >&2
+    exit 1
+}
+
+# Postfix -----------------------------------------------------------------------------------------------------------
+
+POSTFIX=127.0.0.1:$PORT
+POSTFIX_SINK=127.0.0.1:$((PORT + 1))
+
+# As shipped, which means fsync of the queue file before the answer and of the Maildir file after it. Settled in its
+# favour: no lookups, no pause when the queue grows, more processes than the default for many sessions.
+start_postfix() {
+    local home=$WORK/postfix daemons
+    daemons=$(postconf -dh daemon_directory)
+    mkdir -p "$home"/{etc,queue,data,mail}
+    chown postfix "$home/data"
+    chown nobody "$home/mail"
+    cat >"$home/etc/main.cf" <<C
+compatibility_level = 3.6
+queue_directory = $home/queue
+data_directory = $home/data
+command_directory = $(postconf -dh command_directory)
+daemon_directory = $daemons
+shlib_directory = $(postconf -dh shlib_directory)
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = $home/mail.log
+maillog_file_prefixes = $home
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+myhostname = postfix.bench.example
+mydestination =
+alias_maps =
+alias_database =
+local_transport = error:no local mail
+relayhost = [127.0.0.1]:$((PORT + 1))
+smtp_host_lookup = native
+disable_dns_lookups = yes
+smtpd_peername_lookup = no
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_client_connection_count_limit = 0
+in_flow_delay = 0
+default_process_limit = 100
+smtp_destination_concurrency_limit = 50
+virtual_destination_concurrency_limit = 50
+virtual_mailbox_base = $home/mail
+virtual_mailbox_domains = bench.example
+virtual_mailbox_maps = texthash:$home/etc/mailboxes
+virtual_minimum_uid = 1
+virtual_uid_maps = static:$(id -u nobody)
+virtual_gid_maps = static:$(id -g nobody)
+virtual_mailbox_limit = 0
+message_size_limit = 52428800
+C
+    cat >"$home/etc/master.cf" <<C
+$POSTFIX inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+C
+    for ((i = 0; i < MAILBOXES; i++)); do echo "u$i@bench.example u$i/"; done >"$home/etc/mailboxes"
+    (in_group postfix postfix -c "$home/etc" start) >"$WORK/postfix.log" 2>&1 || { cat "$WORK/postfix.log" >&2 && exit 1; }
+    await_port "$PORT"
+    tr -d ' \n' <"$home/queue/pid/master.pid" >"$WORK/postfix.pid"
+}
+
+in_maildirs() { find "$WORK/postfix/mail" -path '*/new/*' -type f | wc -l; }
+
+# await_maildirs COUNT: until so many messages are there, at most two minutes.
+await_maildirs() {
+    for _ in $(seq 1200); do
+        (($(in_maildirs) >= $1)) && return
+        sleep 0.1
+    done
+}
+
+# postfleet ---------------------------------------------------------------------------------------------------------
+
+# start_postfleet all|api: a server of its own for each set of roles, with its own data and mailboxes.
+start_postfleet() {
+    local name=$1 home=$WORK/$1 port=$((PORT + 2)) roles=()
+    if [[ $name == api ]]; then
+        port=$((PORT + 5))
+        roles=(--roles api)
+    fi
+    "$WORK/postfleet" init --data-dir "$home" --organization Bench --domain bench.example --trust-domains --json >"$home.json"
+    (POSTFLEET_LOG__LEVEL=warn in_group "$name" "$WORK/postfleet" serve --data-dir "$home" --http "127.0.0.1:$port" \
+        --smtp "127.0.0.1:$((port + 1))" --relay "127.0.0.1:$((port + 2))" "${roles[@]}") >"$home.log" 2>&1 &
+    echo $! >"$home.pid"
+    await_port "$port"
+    make_mailboxes "$name" "$port"
+}
+
+make_mailboxes() {
+    local home=$WORK/$1 port=$2
+    python3 -c 'import json, sys; print("Authorization: Bearer " + json.load(sys.stdin)["api_key"])' <"$home.json" >"$home.key"
+    "$LOAD" http --address "127.0.0.1:$port" --path /v3/connect/custom --header "$(cat "$home.key")" \
+        --requests "$MAILBOXES" --body '{"provider":"nylas","settings":{"email":"u{i}@bench.example"}}' >/dev/null
+    python3 "$HERE/report.py" --mailboxes "http://127.0.0.1:$port" "$home.key" >"$home.mailboxes"
+    [[ $(wc -l <"$home.mailboxes") == "$MAILBOXES" ]] || { echo "mailboxes are missing" >&2 && exit 1; }
+}
+
+# listed NAME PORT: messages in all mailboxes, as the interface lists them.
+listed() {
+    "$LOAD" list --address "127.0.0.1:$2" --lines "$WORK/$1.mailboxes" --header "$(cat "$WORK/$1.key")" |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["done"])'
+}
+
+# send NAME PORT [OPTION...]: API sends.
+send() {
+    local name=$1 port=$2
+    shift 2
+    "$LOAD" http --address "127.0.0.1:$port" --path '/v3/grants/{line}/messages/send' --lines "$WORK/$name.mailboxes" \
+        --header "$(cat "$WORK/$name.key")" --body-file "$HERE/send.json" "$@"
+}
+
+# Measures ----------------------------------------------------------------------------------------------------------
+
+# observe NAME: microseconds of CPU, octets written, and what the machine did, one after the other.
+observe() {
+    local group cpu
+    group=$(group "$1")
+    if [[ -f $group/cpuacct.usage ]]; then
+        cpu=$(($(cat "$group/cpuacct.usage") / 1000))
+    elif [[ -f $group/cpu.stat ]]; then
+        cpu=$(awk '/^usage_usec/ { print $2 }' "$group/cpu.stat")
+    else
+        # Ticks of the processes and of the children that they have waited for.
+        cpu=$(for pid in $(processes "$1"); do sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null || true; done |
+            awk -v hz="$(getconf CLK_TCK)" '{ ticks += $12 + $13 + $14 + $15 } END { printf "%.0f", ticks * 1000000 / hz }')
+    fi
+    local written busy
+    written=$(for pid in $(processes "$1"); do cat "/proc/$pid/io" 2>/dev/null || true; done |
+        awk '/^write_bytes/ { sum += $2 } END { printf "%.0f", sum }')
+    busy=$(awk -v hz="$(getconf CLK_TCK)" '/^cpu / { printf "%.0f", ($2 + $3 + $4 + $7 + $8) * 1000000 / hz }' /proc/stat)
+    echo "{\"cpu_us\":$cpu,\"written\":$written,\"busy_us\":$busy,\"at_ns\":$(date +%s%N)}"
+}
+
+# row SYSTEM MEASURE BEFORE AFTER COUNTED LOAD...: one line in the rows; COUNTED messages are what was really kept.
+row() {
+    python3 "$HERE/report.py" --row "$@" | tee -a "$ROWS" >&2
+}
+
+measure_inbound() {
+    local sessions messages before after kept result
+    for sessions in $SESSIONS; do
+        messages=$MESSAGES
+        ((sessions > 1)) || messages=$((MESSAGES / 10))
+        local load=(smtp --sessions "$sessions" --messages "$messages" --size "$SIZE" --mailboxes "$MAILBOXES")
+
+        kept=$(in_maildirs)
+        before=$(observe postfix)
+        result=$("$LOAD" "${load[@]}" --address "$POSTFIX")
+        await_maildirs $((kept + messages))
+        after=$(observe postfix)
+        row postfix "inbound $sessions" "$before" "$after" $(($(in_maildirs) - kept)) "$result"
+
+        kept=$(listed all $((PORT + 2)))
+        before=$(observe all)
+        result=$("$LOAD" "${load[@]}" --address "127.0.0.1:$((PORT + 3))")
+        after=$(observe all)
+        row postfleet "inbound $sessions" "$before" "$after" $(($(listed all $((PORT + 2))) - kept)) "$result"
+    done
+}
+
+# with_sink ADDRESS EXPECT COMMAND...: prints what the command said, then what arrived.
+with_sink() {
+    local address=$1 expect=$2
+    shift 2
+    "$LOAD" smtpsink --address "$address" --expect "$expect" >"$WORK/sink.json" &
+    local sink=$!
+    await_port "${address##*:}"
+    "$@"
+    wait "$sink"
+    cat "$WORK/sink.json"
+}
+
+measure_paced() {
+    local before after result pace=(--gap-us "$GAP_US")
+    before=$(observe postfix)
+    result=$(with_sink "$POSTFIX_SINK" "$PACED" "$LOAD" smtp --address "$POSTFIX" --sessions 1 --messages "$PACED" \
+        --size 2048 --recipient 'r{m}@away.example' --mailboxes "$MAILBOXES" "${pace[@]}")
+    after=$(observe postfix)
+    row postfix paced "$before" "$after" sink "$result"
+
+    before=$(observe all)
+    result=$(with_sink "127.0.0.1:$((PORT + 4))" "$PACED" send all $((PORT + 2)) --connections 1 --requests "$PACED" "${pace[@]}")
+    after=$(observe all)
+    row postfleet paced "$before" "$after" sink "$result"
+}
+
+measure_api() {
+    local before after result kept
+    before=$(observe postfix)
+    result=$(with_sink "$POSTFIX_SINK" "$SENDS" "$LOAD" smtp --address "$POSTFIX" --sessions "$CONNECTIONS" \
+        --messages "$SENDS" --size 2048 --recipient 'r{m}@away.example' --mailboxes "$MAILBOXES")
+    after=$(observe postfix)
+    row postfix "relay" "$before" "$after" sink "$result"
+
+    before=$(observe all)
+    result=$(with_sink "127.0.0.1:$((PORT + 4))" "$SENDS" send all $((PORT + 2)) --connections "$CONNECTIONS" --requests "$SENDS")
+    after=$(observe all)
+    row postfleet "relay" "$before" "$after" sink "$result"
+
+    # Only accepting: nothing is delivered, and nothing is left over for the next round.
+    start_postfleet api
+    kept=$(listed api $((PORT + 5)))
+    before=$(observe api)
+    result=$(send api $((PORT + 5)) --connections "$CONNECTIONS" --requests "$SENDS")
+    after=$(observe api)
+    row postfleet "accept" "$before" "$after" $(($(listed api $((PORT + 5))) - kept)) "$result"
+    stop api
+    rm -rf "$WORK/api"
+}
+
+main "$@"

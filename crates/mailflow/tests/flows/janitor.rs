@@ -1,0 +1,168 @@
+//! Cleaning up: what goes, and above all what stays.
+
+use crate::support::Setting;
+use postfleet_mailflow::{janitor, webhooks};
+use postfleet_schema::webhook::CreateWebhook;
+use postfleet_store::{events, messages};
+use postfleet_testkit::http::{FakeHttp, HttpResponse};
+use postfleet_testkit::world::WorldOptions;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A message that does not compress to 64 KiB, so that its body is a file.
+fn large(seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut message = "From: a@sender.test\r\nSubject: large\r\n\r\n".to_owned();
+    for index in 0..300_000 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        message.push(char::from(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[(state >> 32) as usize % 64],
+        ));
+        if index % 76 == 75 {
+            message.push_str("\r\n");
+        }
+    }
+    message + "\r\n"
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Makes a file look as if it had been written two hours ago.
+fn age(path: &Path) {
+    let file = std::fs::File::options().write(true).open(path).expect("file");
+    let written = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    file.set_modified(written - Duration::from_secs(7_200)).expect("time set");
+}
+
+async fn remove(setting: &Setting) {
+    let platform = &setting.world.platform;
+    let (application, now) = (setting.tenant.application_id, platform.clock.now());
+    let removed =
+        postfleet_fleet::grants::remove(&platform.store, &*platform.entropy, now, application, setting.agent.id);
+    removed.await.expect("removed");
+}
+
+async fn stored(setting: &Setting, id: &str) -> bool {
+    let mut reader = setting.world.platform.store.reader().await.expect("reader");
+    messages::find(&mut reader, setting.agent.id, id.parse().expect("id")).await.expect("read").is_some()
+}
+
+#[tokio::test]
+async fn a_removed_mailbox_loses_its_content_and_others_keep_theirs() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    let send = async |to: &str| {
+        setting.world.receive("a@sender.test", to, "Subject: x\r\n\r\nHi\r\n").await.expect("accepted");
+    };
+    // More than one command removes.
+    for _ in 0..450 {
+        send("agent@acme.test").await;
+    }
+    send("other@acme.test").await;
+    let ids: Vec<String> = setting.inbox().await.into_iter().map(|message| message.id).collect();
+    remove(&setting).await;
+    assert!(stored(&setting, &ids[0]).await, "removed a little at a time, not at once");
+    janitor::clean_once(&setting.world.platform).await.expect("cleaned");
+    for id in &ids {
+        assert!(!stored(&setting, id).await);
+    }
+    assert_eq!(setting.folder(&other, "inbox").await.len(), 1);
+    janitor::clean_once(&setting.world.platform).await.expect("nothing left to do");
+}
+
+#[tokio::test]
+async fn a_body_that_nothing_names_goes_once_it_is_old() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let blobs = setting.world.folder().join("blobs");
+    setting.world.receive("a@sender.test", "agent@acme.test", large(1)).await.expect("accepted");
+    assert_eq!(files(&blobs).len(), 1);
+    remove(&setting).await;
+    let clean = async || janitor::clean_once(&setting.world.platform).await.expect("cleaned");
+    clean().await;
+    assert_eq!(files(&blobs).len(), 1, "young: it might belong to a message that is just being stored");
+    age(&files(&blobs)[0]);
+    clean().await;
+    assert_eq!(files(&blobs), [PathBuf::new(); 0]);
+}
+
+#[tokio::test]
+async fn a_body_that_a_message_names_stays_however_old_it_is() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    for to in ["agent@acme.test", "other@acme.test"] {
+        setting.world.receive("a@sender.test", to, large(2)).await.expect("accepted");
+    }
+    let blobs = setting.world.folder().join("blobs");
+    files(&blobs).iter().for_each(|file| age(file));
+    remove(&setting).await;
+    janitor::clean_once(&setting.world.platform).await.expect("cleaned");
+    let kept = setting.folder(&other, "inbox").await;
+    assert_eq!(kept[0].body.as_ref().map(|body| body.len() > 300_000), Some(true));
+}
+
+#[tokio::test]
+async fn the_body_of_a_queued_message_outlives_its_mailbox() {
+    let peer = postfleet_testkit::smtp::FakeSmtp::accepting().await;
+    let setting = Setting::new(&peer).await;
+    setting.send(&["ada@sender.test"]).await.expect("accepted");
+    remove(&setting).await;
+    janitor::clean_once(&setting.world.platform).await.expect("cleaned");
+    setting.world.deliver_due().await;
+    assert_eq!(peer.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let platform = &setting.world.platform;
+    let count = async || {
+        let mut reader = platform.store.reader().await.expect("reader");
+        events::after(&mut reader, 0, 1_000).await.expect("events").len()
+    };
+    let receive = async || {
+        setting.world.receive("a@sender.test", "agent@acme.test", "Subject: x\r\n\r\n").await.expect("accepted");
+    };
+    receive().await;
+    assert_eq!(count().await, 2);
+    // Up to the last moment of the retention they stay.
+    let week = platform.settings.event_retention.as_secs();
+    setting.world.advance(week);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 2);
+    setting.world.advance(1);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 0);
+
+    let receiver = FakeHttp::start(|request| {
+        let challenge = request.path.split_once("challenge=").map_or("", |(_, challenge)| challenge);
+        HttpResponse::new(200, &[], challenge.as_bytes())
+    })
+    .await;
+    let request = CreateWebhook {
+        trigger_types: vec!["message.created".to_owned()],
+        webhook_url: receiver.url("/"),
+        description: None,
+        notification_email_addresses: None,
+        compressed_delivery: None,
+    };
+    webhooks::create(platform, setting.tenant.application_id, &request).await.expect("webhook");
+    receive().await;
+    setting.world.advance(2 * week);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 1, "not told yet");
+    for mut webhook in webhooks::lease(platform).await.expect("lease") {
+        webhooks::round(platform, &mut webhook).await.expect("round");
+    }
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 0);
+    assert_eq!(receiver.requests().len(), 2);
+}

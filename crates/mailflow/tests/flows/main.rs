@@ -1,0 +1,8 @@
+//! The flows in one process: real commands, real bodies, sockets on loopback, and a clock that is moved by hand.
+
+mod support;
+
+mod deliver;
+mod janitor;
+mod receive;
+mod webhooks;

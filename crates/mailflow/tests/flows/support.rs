@@ -1,0 +1,87 @@
+//! What the flows are asked, and where their effects are looked at.
+
+use postfleet_core::Problem;
+use postfleet_mail::Participant;
+use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::deliver;
+use postfleet_mailflow::submit::{Outgoing, Sent, submit};
+use postfleet_schema::message::Message;
+use postfleet_store::events;
+use postfleet_store::grants::Grant;
+use postfleet_testkit::smtp::FakeSmtp;
+use postfleet_testkit::world::{NewTenant, Tenant, World, WorldOptions};
+use serde_json::Value;
+
+/// A world whose mail to other domains goes to `peer`, with an organization and a mailbox.
+pub struct Setting {
+    pub world: World,
+    pub tenant: Tenant,
+    pub agent: Grant,
+}
+
+impl Setting {
+    pub async fn new(peer: &FakeSmtp) -> Self {
+        Self::with(WorldOptions { mx_port: peer.address().port(), ..WorldOptions::default() }).await
+    }
+
+    pub async fn with(options: WorldOptions) -> Self {
+        let world = World::with(options).await;
+        let tenant = world.tenant(NewTenant { daily_sends_max: Some(100), ..NewTenant::of("acme.test") }).await;
+        let agent = world.mailbox(&tenant, "agent").await;
+        Self { world, tenant, agent }
+    }
+
+    /// Submits a message to some recipients.
+    pub async fn send(&self, to: &[&str]) -> Result<Sent, Problem> {
+        let person = |email: &&str| Participant { name: String::new(), email: (*email).to_owned() };
+        let outgoing = Outgoing {
+            to: to.iter().map(person).collect(),
+            subject: "Hello".to_owned(),
+            body: "<p>Hi</p>".to_owned(),
+            ..Outgoing::default()
+        };
+        submit(&self.world.platform, &self.agent, outgoing).await
+    }
+
+    /// Sends of the day that are counted, found out by one more.
+    pub async fn sends_counted(&self) -> u64 {
+        self.send(&["probe@null.test"]).await.expect("accepted").daily.used - 1
+    }
+
+    /// Messages in a folder, newest first.
+    pub async fn folder(&self, grant: &Grant, folder: &str) -> Vec<Message> {
+        let filter = Filter { folders: vec![folder.to_owned()], ..Filter::default() };
+        let request = PageRequest { limit: 100, cursor: None, fields: Fields::IncludeHeaders, with_body: true };
+        let list = messages::list(&self.world.platform.store, grant.id, &filter, &request).await;
+        match list.expect("list").0 {
+            Shown::Messages(messages) => messages,
+            Shown::Raw(_) => unreachable!("headers were asked for"),
+        }
+    }
+
+    pub async fn inbox(&self) -> Vec<Message> {
+        self.folder(&self.agent, "inbox").await
+    }
+
+    /// Events about messages with that name, as their facts.
+    pub async fn events(&self, name: &str) -> Vec<Value> {
+        let mut reader = self.world.platform.store.reader().await.expect("reader");
+        let events = events::after(&mut reader, 0, 10_000).await.expect("events");
+        let named = events.into_iter().filter(|event| event.event.trigger.name() == name);
+        named.map(|event| serde_json::from_str(&event.event.data).expect("facts")).collect()
+    }
+
+    /// Seconds until something is due.
+    pub async fn due_in(&self) -> Option<u64> {
+        let due = deliver::next_due(&self.world.platform).await.expect("queue");
+        due.map(|due| due.since(self.world.platform.clock.now()).as_micros().div_ceil(1_000_000) as u64)
+    }
+
+    /// Lets time pass until something is due, and attempts it.
+    pub async fn attempt_next(&self) {
+        let wait = self.due_in().await.expect("something is queued");
+        self.world.advance(wait);
+        assert!(self.world.deliver_due().await > 0, "nothing was due");
+    }
+}

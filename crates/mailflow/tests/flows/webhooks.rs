@@ -1,0 +1,314 @@
+//! Being told: in order for each mailbox, signed, at least once, and never where it must not go.
+
+use crate::support::Setting;
+use hmac::{Hmac, KeyInit, Mac};
+use postfleet_mailflow::webhooks::{self, Round};
+use postfleet_mailflow::{Platform, Settings};
+use postfleet_net::WebhookHttp;
+use postfleet_schema::webhook::{CreateWebhook, UpdateWebhook};
+use postfleet_store::grants::Grant;
+use postfleet_store::webhooks::Webhook;
+use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
+use postfleet_testkit::world::WorldOptions;
+use serde_json::Value;
+use sha2::Sha256;
+use std::sync::{Arc, Mutex};
+
+/// A receiver that echoes challenges and answers notifications with what is set for their mailbox.
+struct Receiver {
+    http: FakeHttp,
+    refusing: Arc<Mutex<Vec<(String, HttpResponse)>>>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let refusing: Arc<Mutex<Vec<(String, HttpResponse)>>> = Arc::default();
+        let list = refusing.clone();
+        let http = FakeHttp::start(move |request| {
+            if let Some((_, challenge)) = request.path.split_once("challenge=") {
+                return HttpResponse::new(200, &[], challenge.as_bytes());
+            }
+            let grant = body(request)["data"]["grant_id"].clone();
+            let list = list.lock().expect("list");
+            let found = list.iter().find(|(refused, _)| grant == refused.as_str());
+            found.map_or_else(|| HttpResponse::status(200), |(_, answer)| answer.clone())
+        })
+        .await;
+        Self { http, refusing }
+    }
+
+    fn refuse(&self, grant: &Grant, answer: HttpResponse) {
+        self.refusing.lock().expect("list").push((grant.id.to_string(), answer));
+    }
+
+    fn accept_all(&self) {
+        self.refusing.lock().expect("list").clear();
+    }
+
+    fn notifications(&self) -> Vec<HttpRequest> {
+        self.http.requests().into_iter().filter(|request| request.method == "POST").collect()
+    }
+
+    /// What came for a mailbox: subject and attempt, in order of arrival.
+    fn told(&self, grant: &Grant) -> Vec<String> {
+        let bodies = self.notifications().iter().map(body).collect::<Vec<_>>();
+        let own = bodies.iter().filter(|body| body["data"]["grant_id"] == grant.id.to_string());
+        own.map(|body| {
+            let subject = body["data"]["object"]["subject"].as_str().unwrap_or_default();
+            format!("{subject} {}", body["webhook_delivery_attempt"])
+        })
+        .collect()
+    }
+}
+
+fn body(request: &HttpRequest) -> Value {
+    serde_json::from_slice(&request.body).expect("JSON")
+}
+
+async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) -> Webhook {
+    let request = CreateWebhook {
+        trigger_types: triggers.iter().map(|name| (*name).to_owned()).collect(),
+        webhook_url: receiver.http.url("/"),
+        description: None,
+        notification_email_addresses: None,
+        compressed_delivery: None,
+    };
+    let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
+    made.expect("webhook")
+}
+
+/// One round of every webhook that this node works for.
+async fn round(platform: &Platform) -> Round {
+    let mut total = Round::default();
+    for mut webhook in webhooks::lease(platform).await.expect("lease") {
+        total = total.and(webhooks::round(platform, &mut webhook).await.expect("round"));
+    }
+    total
+}
+
+/// Rounds until nothing is due any more.
+async fn settle(setting: &Setting) {
+    for _ in 0..20 {
+        let round = round(&setting.world.platform).await;
+        let is_due = round.next_due.is_some_and(|due| due <= setting.world.platform.clock.now());
+        if !round.more && !is_due {
+            return;
+        }
+    }
+    panic!("no end");
+}
+
+async fn receive(setting: &Setting, to: &Grant, subject: &str) {
+    setting.world.advance(1);
+    let message = format!("From: a@sender.test\r\nSubject: {subject}\r\n\r\nHi\r\n");
+    setting.world.receive("a@sender.test", &to.email.to_string(), message).await.expect("accepted");
+}
+
+#[tokio::test]
+async fn an_event_is_told_once_signed_and_with_its_message() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    receive(&setting, &setting.agent, "before").await;
+    let webhook = subscribe(&setting, &receiver, &["message.created"]).await;
+    receive(&setting, &setting.agent, "after").await;
+    settle(&setting).await;
+    settle(&setting).await;
+    // What happened before the subscription is not told.
+    let notifications = receiver.notifications();
+    assert_eq!((notifications.len(), receiver.told(&setting.agent)), (1, vec!["after 1".to_owned()]));
+    let request = &notifications[0];
+    let mut mac = Hmac::<Sha256>::new_from_slice(webhook.secret.expose().as_bytes()).expect("key");
+    mac.update(&request.body);
+    let signature = hex::encode(mac.finalize().into_bytes());
+    assert_eq!(request.header("x-nylas-signature"), Some(signature.as_str()));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    let body = body(request);
+    assert_eq!((&body["specversion"], &body["type"]), (&"1.0".into(), &"message.created".into()));
+    assert_eq!(body["source"], "/nylas/emails/realtime");
+    let data = &body["data"];
+    assert_eq!(data["application_id"], setting.tenant.application_id.to_string());
+    assert_eq!(data["grant_sequence"], 3);
+    assert_eq!((&data["object"]["object"], &data["object"]["direction"]), (&"message".into(), &"inbound".into()));
+    assert!(data["object"]["body"].as_str().is_some_and(|body| body.contains("Hi")), "{data}");
+}
+
+#[tokio::test]
+async fn a_failing_event_holds_its_own_mailbox_and_no_other() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    receiver.refuse(&setting.agent, HttpResponse::status(500));
+    for subject in ["one", "two"] {
+        receive(&setting, &setting.agent, subject).await;
+        receive(&setting, &other, subject).await;
+    }
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1"]);
+    assert_eq!(receiver.told(&other), ["one 1", "two 1"]);
+    // What comes meanwhile waits behind; the other mailbox goes on.
+    receive(&setting, &setting.agent, "three").await;
+    receive(&setting, &other, "three").await;
+    settle(&setting).await;
+    assert_eq!((receiver.told(&setting.agent).len(), receiver.told(&other).len()), (1, 3));
+    receiver.accept_all();
+    setting.world.advance(28);
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent).len(), 1, "not before thirty seconds have passed");
+    setting.world.advance(1);
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 2", "two 1", "three 1"]);
+    assert_eq!(receiver.told(&other), ["one 1", "two 1", "three 1"]);
+    // The repetition has the same id, which is what receivers de-duplicate by.
+    let of_agent = |request: &HttpRequest| body(request)["data"]["grant_id"] == setting.agent.id.to_string();
+    let ids: Vec<_> =
+        receiver.notifications().iter().filter(|one| of_agent(one)).map(|one| body(one)["id"].clone()).collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+}
+
+#[tokio::test]
+async fn an_event_is_given_up_after_three_attempts_and_the_lane_goes_on() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    receiver.refuse(&setting.agent, HttpResponse::status(503));
+    receive(&setting, &setting.agent, "one").await;
+    settle(&setting).await;
+    receive(&setting, &setting.agent, "two").await;
+    settle(&setting).await;
+    setting.world.advance(30);
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 2"]);
+    setting.world.advance(15 * 60);
+    settle(&setting).await;
+    // The third attempt was the last: the next event has its turn, with attempts of its own.
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 2", "one 3", "two 1"]);
+    receiver.accept_all();
+    setting.world.advance(30);
+    settle(&setting).await;
+    receive(&setting, &setting.agent, "three").await;
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent)[3..], ["two 1", "two 2", "three 1"]);
+}
+
+#[tokio::test]
+async fn a_receivers_wish_to_be_asked_later_is_honoured() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    receiver.refuse(&setting.agent, HttpResponse::new(429, &[("Retry-After", "120")], b""));
+    receive(&setting, &setting.agent, "one").await;
+    settle(&setting).await;
+    receiver.accept_all();
+    setting.world.advance(119);
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1"]);
+    setting.world.advance(1);
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 2"]);
+}
+
+#[tokio::test]
+async fn a_large_message_is_told_without_its_body() {
+    let setting = Setting::with(WorldOptions { notification_octets_max: 4_000, ..WorldOptions::default() }).await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    for (subject, octets) in [("small", 100), ("large", 4_000)] {
+        setting.world.advance(1);
+        let message = format!("From: a@sender.test\r\nSubject: {subject}\r\n\r\n{}\r\n", "x".repeat(octets));
+        setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+    }
+    settle(&setting).await;
+    let bodies: Vec<_> = receiver.notifications().iter().map(body).collect();
+    assert_eq!(
+        (&bodies[0]["type"], &bodies[1]["type"]),
+        (&"message.created".into(), &"message.created.truncated".into())
+    );
+    assert!(bodies[0]["data"]["object"]["body"].is_string());
+    assert_eq!(bodies[1]["data"]["object"].get("body"), None);
+    assert_eq!(bodies[1]["data"]["object"]["subject"], "large");
+    assert!(receiver.notifications().iter().all(|request| request.body.len() <= 4_000));
+}
+
+#[tokio::test]
+async fn a_subscription_gets_what_it_named_in_the_spelling_that_it_used() {
+    let setting =
+        Setting::with(WorldOptions { resolver: postfleet_net::StaticResolver::empty(), ..WorldOptions::default() })
+            .await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.transactional.bounced"]).await;
+    setting.send(&["a@nowhere.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    settle(&setting).await;
+    let bodies: Vec<_> = receiver.notifications().iter().map(body).collect();
+    assert_eq!((bodies.len(), &bodies[0]["type"]), (1, &"message.transactional.bounced".into()));
+    let object = &bodies[0]["data"]["object"];
+    assert_eq!((&object["from"], &object["to"]), (&"agent@acme.test".into(), &serde_json::json!(["a@nowhere.test"])));
+    assert_eq!(object["bounce"]["recipients"][0]["email"], "a@nowhere.test");
+    assert_eq!(bodies[0]["source"], "/nylas/send");
+}
+
+#[tokio::test]
+async fn a_paused_webhook_is_told_later_what_it_missed() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    let webhook = subscribe(&setting, &receiver, &["message.created"]).await;
+    let platform = &setting.world.platform;
+    let set = async |status: &str| {
+        let request: UpdateWebhook = serde_json::from_value(serde_json::json!({"status": status})).expect("request");
+        webhooks::update(platform, setting.tenant.application_id, webhook.id, &request).await.expect("updated");
+    };
+    set("pause").await;
+    receive(&setting, &setting.agent, "one").await;
+    settle(&setting).await;
+    assert_eq!(receiver.notifications().len(), 0);
+    set("active").await;
+    settle(&setting).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1"]);
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_public_any_more_is_not_contacted() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    receive(&setting, &setting.agent, "one").await;
+    // The operator has taken the network off the list meanwhile.
+    let strict = Platform { http: Arc::new(WebhookHttp::new(Vec::new())), ..setting.world.platform.clone() };
+    let round = round(&strict).await;
+    assert_eq!((round.next_due, receiver.notifications().len()), (None, 0));
+}
+
+#[tokio::test]
+async fn another_applications_events_are_not_told() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let stranger = setting.world.tenant(postfleet_testkit::world::NewTenant::of("other.test")).await;
+    let theirs = setting.world.mailbox(&stranger, "agent").await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created", "grant.created"]).await;
+    receive(&setting, &theirs, "secret").await;
+    settle(&setting).await;
+    assert_eq!(receiver.notifications().len(), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_lost_its_lease_moves_nothing() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.created"]).await;
+    let platform = &setting.world.platform;
+    let settings = Settings { node: "node-2".to_owned(), ..(*platform.settings).clone() };
+    let second = Platform { settings: Arc::new(settings), ..platform.clone() };
+    let mut held = webhooks::lease(platform).await.expect("lease").remove(0);
+    assert_eq!(webhooks::lease(&second).await.expect("lease").len(), 0);
+    setting.world.advance(60);
+    assert_eq!(webhooks::lease(&second).await.expect("lease").len(), 1);
+    receive(&setting, &setting.agent, "one").await;
+    let position = held.position;
+    let lost = webhooks::round(platform, &mut held).await.expect("round");
+    assert_eq!((lost.lease_lost, held.position), (true, position));
+    // The node that has it now tells it again: at least once.
+    round(&second).await;
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 1"]);
+}

@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+"""Kills the server again and again while it receives and sends, and then asks it for everything it had acknowledged.
+
+Mail comes in by SMTP and sends come in by HTTP, all the time and from several clients; what is sent goes to a foreign
+SMTP server. The ledger of what was acknowledged is kept here, outside of the server. Afterwards
+
+- every message acknowledged with 250 is listed exactly once, and no other message more than once,
+- every send acknowledged with 200 was delivered, and its sent copy is listed exactly once; a second delivery is
+  possible only where the kill came between the receiver's answer and the note of it, and each is held against that,
+- every acknowledged message was announced to the webhook,
+- the queue is empty, the event log has no gaps, and every counter equals a recount in SQL.
+"""
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import argparse  # noqa: E402
+import collections  # noqa: E402
+import contextlib  # noqa: E402
+import http.client  # noqa: E402
+import itertools  # noqa: E402
+import json  # noqa: E402
+import random  # noqa: E402
+import socket  # noqa: E402
+import sqlite3  # noqa: E402
+import tempfile  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from harness import Api, Missing, Postfleet, Postgres, Sink, WebhookReceiver, listens, required, wait_until  # noqa: E402
+
+SKIPPED = 77
+MAILBOXES = 4
+INBOUND_CLIENTS = 4
+SENDING_CLIENTS = 3
+# Every so many inbound messages one is so large that its body is a file and not in its row.
+LARGE_EVERY, LARGE_OCTETS = 40, 150_000
+# Seconds from the moment at which the server listens until it is killed; every fifth time counted from its start, so
+# that recovery itself is killed, too.
+ALIVE = (0.05, 0.4)
+# A delivery noted by the receiver this long before a kill cannot have been under way at the kill.
+WINDOW = 2.0
+
+
+class Ledger:
+    """What was acknowledged, and what was tried."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.tried = {}
+        self.acknowledged = collections.defaultdict(dict)
+
+    def note_tried(self, token, kind):
+        with self.lock:
+            self.tried[token] = kind
+
+    def note_acknowledged(self, token, kind, value):
+        with self.lock:
+            self.acknowledged[kind][token] = value
+
+
+class Load:
+    """Clients that work until they are told to stop; a server that is away is waited for."""
+
+    def __init__(self, server, key, grants, ledger, seed):
+        self.server, self.key, self.grants, self.ledger = server, key, grants, ledger
+        self.stopping = threading.Event()
+        self.failures = []
+        work = [(self.receive, INBOUND_CLIENTS), (self.send, SENDING_CLIENTS)]
+        self.threads = [
+            threading.Thread(target=self.until_stopped, args=(one, f"{one.__name__}{n}", random.Random(f"{seed}{n}")), daemon=True)
+            for one, count in work
+            for n in range(count)
+        ]
+
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive(), "a client does not end"
+
+    def until_stopped(self, session, name, chance):
+        # A token is tried once: what became of it must stay clear.
+        tokens = (f"{name}-{number}" for number in itertools.count())
+        while not self.stopping.is_set():
+            try:
+                for _ in session(chance, tokens):
+                    if self.stopping.is_set():
+                        break
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.005)
+            except Exception as error:  # noqa: BLE001
+                self.failures.append(f"{name}: {error!r}")
+                return
+
+    def receive(self, chance, tokens):
+        """One SMTP session with as many messages as it lives for."""
+        with socket.create_connection(("127.0.0.1", self.server.smtp_port), timeout=30) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = connection.makefile("rwb")
+
+            def say(text, expected):
+                stream.write(text)
+                stream.flush()
+                while True:
+                    line = stream.readline()
+                    if not line.endswith(b"\n"):
+                        raise ConnectionError("cut off")
+                    if line[3:4] == b" ":
+                        break
+                if line[:1] != expected and line[:3] != b"421":
+                    raise AssertionError(f"answer to {text[:40]!r}: {line!r}")
+                if line[:3] == b"421":
+                    raise ConnectionError(line)
+                return line
+
+            say(b"", b"2")
+            say(b"EHLO client.test\r\n", b"2")
+            for token in tokens:
+                box = chance.randrange(MAILBOXES)
+                body = chance.randbytes(LARGE_OCTETS // 2).hex() if chance.randrange(LARGE_EVERY) == 0 else "text"
+                lines = "\r\n".join(body[at : at + 76] for at in range(0, len(body), 76))
+                message = (
+                    f"From: someone@people.test\r\nTo: box{box}@agents.test\r\nSubject: {token}\r\n"
+                    f"Message-ID: <{token}@people.test>\r\n\r\n{lines}\r\n.\r\n"
+                )
+                say(b"MAIL FROM:<someone@people.test>\r\n", b"2")
+                say(f"RCPT TO:<box{box}@agents.test>\r\n".encode(), b"2")
+                say(b"DATA\r\n", b"3")
+                self.ledger.note_tried(token, "inbound")
+                say(message.encode(), b"2")
+                self.ledger.note_acknowledged(token, "inbound", box)
+                yield token
+
+    def send(self, chance, tokens):
+        """One HTTP connection with as many sends as it lives for."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=30)
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        with contextlib.closing(connection):
+            connection.connect()
+            for token in tokens:
+                box = chance.randrange(MAILBOXES)
+                to = [{"email": f"{token}@sink.test"}]
+                body = json.dumps({"to": to, "subject": token, "body": "text", "is_plaintext": True})
+                self.ledger.note_tried(token, "outbound")
+                connection.request("POST", f"/v3/grants/{self.grants[box]}/messages/send", body, headers)
+                answer = connection.getresponse()
+                data = answer.read()
+                if answer.status == 503:
+                    raise ConnectionError("not now")
+                if answer.status != 200:
+                    raise AssertionError(f"{answer.status} {data!r}")
+                self.ledger.note_acknowledged(token, "outbound", json.loads(data)["data"]["id"])
+                # A pace that the receiver keeps up with.
+                time.sleep(0.002)
+                yield token
+
+
+def crash(server, cycles, chance, failures):
+    """Kills and restarts the server; answers when it was killed, and how long it took to come back."""
+    kills, starts = [], []
+    for cycle in range(cycles):
+        alive = chance.uniform(*ALIVE)
+        if cycle % 5 == 4:
+            time.sleep(alive)
+        else:
+            wait_until("the server to listen", lambda: is_up(server), every=0.005)
+            time.sleep(alive)
+        if failures:
+            raise AssertionError(failures[0])
+        server.kill()
+        kills.append(time.monotonic())
+        began = time.monotonic()
+        server.spawn()
+        if cycle % 5 != 3:
+            wait_until("the server to listen", lambda: is_up(server), every=0.005)
+            starts.append(time.monotonic() - began)
+        if (cycle + 1) % 50 == 0:
+            print(f"  {cycle + 1} cycles", flush=True)
+    return kills, starts
+
+
+def is_up(server):
+    if server.process.poll() is not None:
+        raise AssertionError(f"the server ended by itself with {server.process.returncode}:\n{server.log_tail()}")
+    return listens(server.http_port) and listens(server.smtp_port)
+
+
+# Counting -----------------------------------------------------------------------------------------------------------
+
+# What must have no rows.
+EMPTY = {
+    "queue": "SELECT id FROM queue",
+    "messages on their way out": "SELECT message_id FROM outbound",
+    "waiting notifications": "SELECT position FROM webhook_parked",
+}
+
+# What is kept, and what it must equal: two selections that have the same rows.
+EQUAL = {
+    "folder counts": (
+        "SELECT grant_id, folder, total, unread FROM folder_counts WHERE total <> 0 OR unread <> 0",
+        "SELECT l.grant_id, l.folder, count(*), sum(m.unread) FROM listings l JOIN messages m ON m.id = l.message_id "
+        "WHERE l.folder <> '' GROUP BY 1, 2",
+    ),
+    "listings": (
+        "SELECT message_id, count(*) FROM listings GROUP BY 1",
+        "SELECT id, 2 FROM messages",
+    ),
+    "storage octets": (
+        "SELECT grant_id, storage_octets FROM mailboxes WHERE storage_octets <> 0",
+        "SELECT grant_id, sum(octets) FROM messages GROUP BY 1",
+    ),
+    "daily sends": (
+        "SELECT grant_id, day, sent FROM daily_sends WHERE sent <> 0",
+        "SELECT grant_id, date / 86400000000, count(*) FROM messages WHERE outgoing = 1 GROUP BY 1, 2",
+    ),
+    "copies of bodies": (
+        "SELECT id, copies FROM blobs",
+        "SELECT blob_id, count(*) FROM messages GROUP BY 1",
+    ),
+    "threads": (
+        "SELECT DISTINCT thread_id, grant_id FROM messages",
+        "SELECT id, grant_id FROM threads",
+    ),
+    "announcements of messages": (
+        "SELECT message_id, grant_id, count(*) FROM events WHERE name = 'message.created' GROUP BY 1, 2",
+        "SELECT id, grant_id, 1 FROM messages",
+    ),
+    "announcements of deliveries": (
+        "SELECT message_id, count(*) FROM events WHERE name = 'message.delivered' GROUP BY 1",
+        "SELECT id, 1 FROM messages WHERE outgoing = 1",
+    ),
+    "sequences of the mailboxes' events": (
+        "SELECT grant_id, event_sequence, event_sequence FROM mailboxes",
+        "SELECT grant_id, max(grant_sequence), count(DISTINCT grant_sequence) FROM events GROUP BY 1",
+    ),
+    "positions of events": (
+        "SELECT position, position, position FROM event_head WHERE one = 1",
+        "SELECT max(position), count(DISTINCT id), max(position) - min(position) + 1 FROM events",
+    ),
+    "grants": (
+        "SELECT id, grant_count FROM organizations",
+        "SELECT a.organization_id, count(*) FROM grants g JOIN applications a ON a.id = g.application_id GROUP BY 1",
+    ),
+}
+
+
+def recount(query):
+    """What does not add up."""
+    wrong = []
+    for name, sql in EMPTY.items():
+        ((count,),) = query(f"SELECT count(*) FROM ({sql}) AS rows_left")
+        if int(count):
+            wrong.append(f"{name}: {count} rows are left")
+    for name, (kept, counted) in EQUAL.items():
+        for this, that in ((kept, counted), (counted, kept)):
+            ((count,),) = query(f"SELECT count(*) FROM (SELECT * FROM ({this}) AS a EXCEPT SELECT * FROM ({that}) AS b) AS c")
+            if int(count):
+                wrong.append(f"{name}: {count} rows differ from a recount")
+    return wrong
+
+
+def compare(ledger, listed, sink, kills, announced):
+    """Holds the ledger against what is there; answers findings and figures."""
+    wrong = []
+    inbound, outbound = ledger.acknowledged["inbound"], ledger.acknowledged["outbound"]
+    copies = collections.Counter(message["subject"] for message in listed)
+    delivered = collections.defaultdict(list)
+    for taken in list(sink.taken):
+        delivered[taken.recipients[0].split("@")[0]].append(taken.at)
+
+    lost = [token for token in [*inbound, *outbound] if copies[token] != 1]
+    if lost:
+        wrong.append(f"{len(lost)} acknowledged messages are not listed exactly once, such as {lost[0]} ({copies[lost[0]]})")
+    strange = [token for token, count in copies.items() if count > 1 or token not in ledger.tried]
+    if strange:
+        wrong.append(f"{len(strange)} messages are listed more than once or were never sent, such as {strange[0]}")
+    undelivered = [token for token in outbound if token not in delivered]
+    if undelivered:
+        wrong.append(f"{len(undelivered)} accepted sends were not delivered, such as {undelivered[0]}")
+    # What was stored although its answer was lost must be delivered as well, and nothing else may be.
+    sent = {message["subject"] for message in listed if message["direction"] == "outbound"}
+    if sent != set(delivered):
+        wrong.append(f"{len(sent ^ set(delivered))} messages are either delivered or listed as sent, and not both")
+    ids = {message["id"] for message in listed if message["subject"] in inbound or message["subject"] in outbound}
+    if missing := ids - announced:
+        wrong.append(f"{len(missing)} acknowledged messages were not announced to the webhook")
+
+    duplicates = {token: times for token, times in delivered.items() if len(times) > 1}
+    unexplained = [token for token, times in duplicates.items() if not all(explained(*pair, kills) for pair in zip(times, times[1:]))]
+    if unexplained:
+        wrong.append(f"{len(unexplained)} messages were delivered again without a kill in between, such as {unexplained[0]}")
+    figures = {
+        "inbound": len(inbound),
+        "sends": len(outbound),
+        "deliveries": sum(map(len, delivered.values())),
+        "repeated": sum(len(times) - 1 for times in duplicates.values()),
+        # How long before its kill a delivery was that had to be repeated.
+        "gap": max((min(abs(first - kill) for kill in kills) for first, *_ in duplicates.values()), default=0),
+        "unacknowledged": len(ledger.tried) - len(inbound) - len(outbound),
+        "kept": sum(token not in inbound and token not in outbound for token in copies),
+    }
+    return wrong, figures
+
+
+def explained(first, second, kills):
+    """Whether a kill came so soon after the first delivery that its note was lost, and before the second."""
+    return any(first - WINDOW < kill < first + WINDOW and kill < second for kill in kills)
+
+
+# Running ------------------------------------------------------------------------------------------------------------
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cycles", type=int, default=50)
+    parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--seed", type=int, default=None)
+    arguments = parser.parse_args()
+    try:
+        return run(arguments)
+    except Missing as reason:
+        print(f"{'FAILED' if required() else 'SKIPPED'}: {reason}")
+        return 1 if required() else SKIPPED
+
+
+def run(arguments):
+    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
+    print(f"crash loop: {arguments.cycles} cycles on {arguments.engine}, seed {seed}", flush=True)
+    began = time.monotonic()
+    with contextlib.ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="postfleet-crash-", ignore_cleanup_errors=True)))
+        postgres = None
+        if arguments.engine == "postgres":
+            postgres = Postgres(folder / "postgres").start()
+            ends.callback(postgres.stop)
+        sink = Sink().start()
+        ends.callback(sink.close)
+        receiver = WebhookReceiver()
+        ends.callback(receiver.close)
+        server = Postfleet(folder, relay=sink.address, storage=postgres.url if postgres else None)
+        account = server.init()
+        server.start()
+        ends.callback(server.kill)
+        findings, figures = crash_and_compare(server, account, sink, receiver, postgres, arguments.cycles, random.Random(seed))
+        if findings:
+            print(f"--- the end of the server's log\n{server.log_tail()}\n---")
+    for finding in findings:
+        print(f"FAILED: {finding}")
+    print(summary(arguments, figures, findings, time.monotonic() - began))
+    return 1 if findings else 0
+
+
+def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance):
+    api = Api(server, account["api_key"])
+    grants = [api.mailbox(f"box{n}@agents.test") for n in range(MAILBOXES)]
+    hook = {"trigger_types": ["message.created"], "webhook_url": receiver.url}
+    status, _, answer = api.call("POST", "/v3/webhooks", hook)
+    assert status in (200, 201), answer
+
+    ledger = Ledger()
+    load = Load(server, account["api_key"], grants, ledger, chance.random())
+    load.start()
+    kills, starts = crash(server, cycles, chance, load.failures)
+    wait_until("the server to listen", lambda: is_up(server))
+    time.sleep(0.3)
+    load.stop()
+    if load.failures:
+        raise AssertionError(load.failures[0])
+
+    def query(sql):
+        if postgres:
+            return postgres.query(sql)
+        with contextlib.closing(sqlite3.connect(f"file:{server.data}/postfleet.db?mode=ro", uri=True, timeout=30)) as base:
+            return base.execute(sql).fetchall()
+
+    drained_from = time.monotonic()
+    findings = []
+    try:
+        wait_until("the queue to drain", lambda: int(query("SELECT count(*) FROM queue")[0][0]) == 0, 120, 0.1)
+    except AssertionError as error:
+        rows = query("SELECT attempts, last_reply, owner, due_at, count(*) FROM queue GROUP BY 1, 2, 3, 4 LIMIT 5")
+        findings.append(f"{error}: {rows}")
+    drained = time.monotonic() - drained_from
+    listed = [message for grant in grants for message in api.messages(grant, "&select=id,subject,direction")]
+
+    def announced():
+        return {one["data"]["object"]["id"] for one in receiver.of_type("message.created")}
+
+    expected = {message["id"] for message in listed}
+    with contextlib.suppress(AssertionError):
+        wait_until("the notifications", lambda: expected <= announced(), 120, 0.5)
+    differing, figures = compare(ledger, listed, sink, kills, announced())
+    figures |= {"drained": drained, "slowest": max(starts, default=0), "events": int(query("SELECT count(*) FROM events")[0][0])}
+    figures |= {"notifications": len(receiver.received), "announced": len(announced())}
+    # Whether every kept body can be read, and not only its row.
+    for grant in grants:
+        for message in api.messages(grant):
+            if message["direction"] == "inbound" and len(message["body"].strip()) not in (4, LARGE_OCTETS + 2 * (LARGE_OCTETS // 76)):
+                findings.append(f"{message['subject']} has a body of {len(message['body'])} octets")
+    server.stop()
+    if not figures["inbound"] or not figures["sends"]:
+        findings.append("nothing was acknowledged, so nothing was tested")
+    return findings + differing + recount(query), figures
+
+
+def summary(arguments, figures, findings, seconds):
+    return (
+        f"crash loop on {arguments.engine}: {arguments.cycles} kills; acknowledged {figures['inbound']:,} inbound and "
+        f"{figures['sends']:,} sends, {figures['deliveries']:,} deliveries of which {figures['repeated']} repeated (at most {figures['gap']:.2f} s from a kill); "
+        f"unacknowledged {figures['unacknowledged']:,} of which {figures['kept']} were kept; {figures['events']:,} events, "
+        f"{figures['notifications']:,} notifications of {figures['announced']:,} messages; drained in {figures['drained']:.1f} s, "
+        f"slowest start {figures['slowest']:.2f} s; {len(findings)} findings; {seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

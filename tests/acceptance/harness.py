@@ -1,0 +1,545 @@
+"""What the acceptance tests stand on: the server as its users start it, and the strangers around it.
+
+Everything listens on loopback alone, keeps its files in a folder of its own, waits within bounds, and ends what it
+started by process id, never by name.
+"""
+
+import asyncio
+import ctypes
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import smtplib
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("POSTFLEET_BINARY", ROOT / "target" / "release" / "postfleet"))
+
+# Seconds after which whatever was waited for is taken not to happen.
+PATIENCE = 60
+PR_SET_PDEATHSIG = 1
+
+
+class Missing(Exception):
+    """This machine lacks something that a test needs."""
+
+
+def required():
+    """Whether a missing means must fail the run instead of skipping a test."""
+    return os.environ.get("POSTFLEET_TEST_REQUIRE") == "1"
+
+
+def program(name, package):
+    """The path of a program; says which Debian package has it."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise Missing(f"no program {name} (Debian package {package})")
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(what, condition, seconds=PATIENCE, every=0.05):
+    """Waits until `condition` returns something true, and returns it."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(every)
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def end_with_parent():
+    """For `preexec_fn`: the child is killed when the thread that started it is gone."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+# The server ---------------------------------------------------------------------------------------------------------
+
+
+class Postfleet:
+    """One installation: a data directory, and the process that serves it."""
+
+    def __init__(self, folder, relay=None, storage=None, settings=None):
+        self.folder = Path(folder)
+        self.data = self.folder / "data"
+        self.relay = relay
+        self.http_port, self.smtp_port = free_port(), free_port()
+        self.environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "POSTFLEET_SERVER__HOSTNAME": "mx.agents.test",
+            "POSTFLEET_WEBHOOKS__ALLOW": '["127.0.0.0/8"]',
+            "POSTFLEET_SMTP__TRANSACTIONS": "100000",
+            **({"POSTFLEET_STORAGE__URL": storage} if storage else {}),
+            **(settings or {}),
+        }
+        self.process = None
+        self.log = self.folder / "server.log"
+        if not BINARY.exists():
+            raise Missing(f"{BINARY} is not built (cargo build --release)")
+
+    @property
+    def api(self):
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def init(self, organization="Acceptance", domains=("agents.test",), trust=True, plan="self_hosted"):
+        """Makes an organization; returns what `init --json` printed."""
+        command = [BINARY, "init", "--data-dir", self.data, "--organization", organization, "--plan", plan, "--json"]
+        command += [part for domain in domains for part in ("--domain", domain)]
+        command += ["--trust-domains"] if trust else []
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, f"init failed: {done.stderr}"
+        return json.loads(done.stdout)
+
+    def spawn(self):
+        """Starts the server without waiting for it."""
+        assert self.process is None
+        command = [BINARY, "serve", "--data-dir", self.data]
+        command += ["--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}"]
+        command += ["--relay", self.relay] if self.relay else []
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent
+            )
+
+    def start(self):
+        self.spawn()
+        wait_until("the server to be ready", self.is_ready, every=0.02)
+        return self
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log_tail()}")
+        try:
+            return listens(self.smtp_port) and Api(self, "").call("GET", "/health/ready")[0] == 200
+        except OSError:
+            return False
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self):
+        """Ends the server as an operator would; it must end well."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.terminate()
+        try:
+            status = process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError("the server did not end on SIGTERM") from None
+        assert status == 0, f"the server ended with {status}:\n{self.log_tail()}"
+
+    def kill(self):
+        """The end without warning."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def log_tail(self, octets=4000):
+        return self.log.read_bytes()[-octets:].decode(errors="replace") if self.log.exists() else ""
+
+    def smtp(self, timeout=30):
+        return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="client.test", timeout=timeout)
+
+
+class Api:
+    """The JSON interface without any library: for requests that an SDK would not make."""
+
+    def __init__(self, server, key, timeout=60):
+        self.port, self.key, self.timeout = server.http_port, key, timeout
+        self.kept = None
+
+    def call(self, method, path, body=None, headers=None, keep=False):
+        """One request; returns status, headers and the body, parsed if it is JSON."""
+        connection = self.kept or http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+        self.kept = None
+        data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+        sent = {"Authorization": f"Bearer {self.key}", **({"Content-Type": "application/json"} if data else {})}
+        sent.update(headers or {})
+        try:
+            connection.request(method, path, body=data, headers={k: v for k, v in sent.items() if v is not None})
+            answer = connection.getresponse()
+            octets = answer.read()
+            if keep:
+                self.kept, connection = connection, None
+        finally:
+            if connection is not None:
+                connection.close()
+        is_json = answer.headers.get_content_type() == "application/json"
+        return answer.status, answer.headers, json.loads(octets) if is_json else octets
+
+    def mailbox(self, email, name=None):
+        body = {"provider": "nylas", "settings": {"email": email}, **({"name": name} if name else {})}
+        status, _, answer = self.call("POST", "/v3/connect/custom", body)
+        assert status in (200, 201), answer
+        return answer["data"]["id"]
+
+    def messages(self, grant, query=""):
+        """All messages of a mailbox, page by page."""
+        found, token = [], None
+        while True:
+            path = f"/v3/grants/{grant}/messages?limit=200{query}" + (f"&page_token={token}" if token else "")
+            status, _, answer = self.call("GET", path, keep=True)
+            assert status == 200, answer
+            found += answer["data"]
+            token = answer.get("next_cursor")
+            if not token:
+                return found
+
+
+# Who is told --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Notification:
+    path: str
+    body: bytes
+    signature: str
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def is_signed_with(self, secret):
+        expected = hmac.new(secret.encode(), self.body, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(expected, self.signature)
+
+
+class WebhookReceiver:
+    """Takes notifications, after echoing the challenge."""
+
+    def __init__(self):
+        self.received = []
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def answer(self, body):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                self.answer(parse_qs(urlsplit(self.path).query).get("challenge", [""])[0].encode())
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                received.append(Notification(self.path, body, self.headers.get("X-Nylas-Signature", "")))
+                self.answer(b"")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # A caller that was killed while it was answered is no news.
+        self.server.handle_error = lambda *_: None
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def of_type(self, name):
+        """The notifications of one type, parsed; a copy of what is there now."""
+        parsed = [notification.json for notification in list(self.received)]
+        return [notification for notification in parsed if notification["type"] == name]
+
+    def wait_for(self, name, matches, seconds=PATIENCE):
+        def found():
+            return next((one for one in self.of_type(name) if matches(one["data"]["object"])), None)
+
+        return wait_until(f"a notification {name}", found, seconds)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+# Who takes mail -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Taken:
+    sender: str
+    recipients: list
+    raw: bytes
+    at: float
+
+
+@dataclass
+class Sink:
+    """An SMTP server that takes what it is given, and refuses recipients as it is told to."""
+
+    refusals: dict = field(default_factory=dict)
+    taken: list = field(default_factory=list)
+
+    def start(self):
+        self.loop = asyncio.new_event_loop()
+        self.tasks = set()
+        started = threading.Event()
+
+        async def serve():
+            self.server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 20, backlog=1024)
+            self.port = self.server.sockets[0].getsockname()[1]
+            started.set()
+
+        self.loop.create_task(serve())
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        assert started.wait(PATIENCE)
+        return self
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def _connected(self, reader, writer):
+        try:
+            await self._converse(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    async def _converse(self, reader, writer):
+        def say(text):
+            writer.write(text.encode() + b"\r\n")
+
+        say("220 sink.test ESMTP")
+        sender, recipients = None, []
+        while True:
+            line = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
+            verb = line.upper()
+            if verb.startswith("EHLO"):
+                say("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000")
+            elif verb.startswith("MAIL FROM:"):
+                sender, recipients = line[10:].split(">")[0].strip(" <"), []
+                say("250 2.1.0 ok")
+            elif verb.startswith("RCPT TO:"):
+                address = line[8:].split(">")[0].strip(" <")
+                refusal = self.refusals.get(address)
+                if refusal is None:
+                    recipients.append(address)
+                say(refusal or "250 2.1.5 ok")
+            elif verb == "DATA" and recipients:
+                say("354 go on")
+                lines = []
+                while (content := await reader.readuntil(b"\r\n")) != b".\r\n":
+                    lines.append(content[1:] if content.startswith(b".") else content)
+                self.taken.append(Taken(sender, recipients, b"".join(lines), time.monotonic()))
+                say("250 2.0.0 taken")
+                sender, recipients = None, []
+            elif verb == "QUIT":
+                say("221 2.0.0 bye")
+                await writer.drain()
+                return
+            else:
+                say("250 2.0.0 ok" if verb in ("RSET", "NOOP") else "503 5.5.1 no")
+
+
+POSTFIX_MAIN = """
+compatibility_level = 3.7
+queue_directory = {d}/queue
+data_directory = {d}/data
+command_directory = {sbin}
+daemon_directory = /usr/lib/postfix/sbin
+shlib_directory = /usr/lib/postfix
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {d}/mail.log
+maillog_file_prefixes = {d}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+myhostname = mx.people.test
+mydestination =
+alias_maps =
+alias_database =
+local_transport = error:no local mail
+default_transport = error:nothing leaves this server
+smtpd_peername_lookup = no
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_tls_security_level = none
+virtual_mailbox_base = {d}/mail
+virtual_mailbox_domains = people.test
+virtual_mailbox_maps = texthash:{d}/etc/mailboxes
+virtual_minimum_uid = 1
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_mailbox_limit = 0
+message_size_limit = 52428800
+queue_minfree = 0
+"""
+
+POSTFIX_MASTER = """
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """A Postfix of our own, which delivers mail for people.test into Maildirs and answers 550 for unknown people."""
+
+    def __init__(self, folder, people):
+        self.command = program("postfix", "postfix")
+        if os.geteuid() != 0:
+            raise Missing("Postfix has to be started by root")
+        import pwd
+
+        nobody = pwd.getpwnam("nobody")
+        self.folder = Path(folder)
+        self.port = free_port()
+        for name in ("etc", "queue", "data", "mail"):
+            (self.folder / name).mkdir(parents=True)
+        shutil.chown(self.folder / "data", "postfix")
+        os.chown(self.folder / "mail", nobody.pw_uid, nobody.pw_gid)
+        values = {"d": self.folder, "port": self.port, "sbin": Path(self.command).parent}
+        values |= {"uid": nobody.pw_uid, "gid": nobody.pw_gid}
+        etc = self.folder / "etc"
+        (etc / "main.cf").write_text(POSTFIX_MAIN.format(**values))
+        (etc / "master.cf").write_text(POSTFIX_MASTER.format(**values))
+        (etc / "mailboxes").write_text("".join(f"{person}@people.test {person}/\n" for person in people))
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _run(self, verb):
+        etc = self.folder / "etc"
+        done = subprocess.run([self.command, "-c", etc, verb], capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode == 0, done.stderr
+
+    def start(self):
+        # Its processes have to enter the folder as other users.
+        for parent in [self.folder, *self.folder.parents]:
+            if parent.stat().st_mode & 0o5 != 0o5:
+                parent.chmod(parent.stat().st_mode | 0o755)
+        started, text = self._run("start")
+        assert started, text
+        wait_until("Postfix to listen", lambda: listens(self.port))
+        return self
+
+    def stop(self):
+        self._run("stop")
+
+    def mail_of(self, person):
+        """The messages of a person, as they were delivered."""
+        return [path.read_bytes() for path in sorted((self.folder / "mail" / person / "new").glob("*"))]
+
+    def log(self):
+        path = self.folder / "mail.log"
+        return path.read_text() if path.exists() else ""
+
+
+# Where it is kept ---------------------------------------------------------------------------------------------------
+
+
+class Postgres:
+    """A PostgreSQL of our own, durable as shipped. A service that runs on the machine is never touched."""
+
+    def __init__(self, folder):
+        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+        if not versions:
+            raise Missing("PostgreSQL is not installed (Debian package postgresql)")
+        self.programs = versions[-1].parent
+        self.folder = Path(folder)
+        self.port = free_port()
+
+    def _as_server(self, *command):
+        as_root = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT", "--"]
+        return [*(as_root if os.geteuid() == 0 else []), *map(str, command)]
+
+    def start(self):
+        self.folder.mkdir(parents=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres")
+            for parent in self.folder.parents:
+                if parent.stat().st_mode & 0o1 != 0o1:
+                    parent.chmod(parent.stat().st_mode | 0o755)
+        data = self.folder / "data"
+        command = self._as_server(
+            self.programs / "initdb", "--pgdata", data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"
+        )
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, timeout=PATIENCE)
+        settings = ["listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self.folder}"]
+        command = [self.programs / "postgres", "-D", data]
+        command += [part for setting in settings for part in ("-c", setting)]
+        with open(self.folder.parent / "postgres.log", "ab") as log:
+            self.process = subprocess.Popen(
+                self._as_server(*command), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        ready = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        wait_until("PostgreSQL to be ready", lambda: subprocess.run(ready).returncode == 0)
+        self.query("CREATE DATABASE postfleet", database="postgres")
+        return self
+
+    @property
+    def url(self):
+        return f"postgres://postgres@127.0.0.1:{self.port}/postfleet"
+
+    def query(self, sql, database="postfleet"):
+        """Rows as tuples of texts."""
+        command = [self.programs / "psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1"]
+        command += ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database, "-c", sql]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(timeout=PATIENCE)
