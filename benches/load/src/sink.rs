@@ -83,7 +83,9 @@ fn session(stream: TcpStream, taken: &Mutex<Taken>) -> std::io::Result<()> {
             return Ok(());
         }
         match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_slice() {
-            b"EHLO" => writer.write_all(b"250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 67108864\r\n")?,
+            b"EHLO" => {
+                writer.write_all(b"250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 67108864\r\n")?
+            }
             b"DATA" => {
                 writer.write_all(b"354 go ahead\r\n")?;
                 let Some(message) = data(&mut reader)? else { return Ok(()) };

@@ -3,6 +3,9 @@
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
+/// Upper bounds of the classes into which the durations of requests fall.
+const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
 /// The counters of the flows.
 #[derive(Debug)]
 pub struct Metrics {
@@ -29,6 +32,7 @@ impl Metrics {
             request_seconds: meter
                 .f64_histogram("postfleet_http_request_seconds")
                 .with_description("How long HTTP requests took, by route")
+                .with_boundaries(REQUEST_SECONDS.to_vec())
                 .build(),
         }
     }

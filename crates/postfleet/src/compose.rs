@@ -12,8 +12,9 @@ use postfleet_net::{
     Clock, Entropy, Resolver, SystemClock, SystemEntropy, SystemResolver, TlsIdentity, WebhookHttp, tls,
 };
 use postfleet_store::{Location, Store};
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,10 @@ pub struct DataDir {
 impl DataDir {
     /// Makes the directory if need be, and locks it.
     pub fn open(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+        let mut builder = DirBuilder::new();
+        // Mail, signing keys and secrets are in it: for us alone.
+        builder.recursive(true).mode(0o700);
+        builder.create(path).with_context(|| format!("failed to make {}", path.display()))?;
         let lock = OpenOptions::new().create(true).append(true).open(path.join("lock"))?;
         lock.try_lock().with_context(|| format!("{} is in use by another postfleet", path.display()))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
@@ -87,7 +91,6 @@ pub fn secret(data: &DataDir, entropy: &dyn Entropy) -> Result<KeyHasher> {
 
 /// Readable by us alone, whole or not at all, and on stable storage before any key is hashed with it.
 fn write_secret(folder: &Path, path: &Path, secret: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     let staged = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
     file.write_all(secret)?;

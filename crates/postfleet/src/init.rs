@@ -104,7 +104,7 @@ fn explain(created: &Created, new: &NewOrganization) {
         }
     }
     if !new.trust_domains {
-        println!("\nThe domains are not verified yet, so their mailboxes receive and cannot send.");
-        println!("Run init with --trust-domains to take them as verified.");
+        println!("\nThe domains are not verified, so their mailboxes receive and cannot send. This version verifies");
+        println!("domains on your word alone: begin again with an empty data directory and --trust-domains.");
     }
 }

@@ -107,6 +107,8 @@ impl Listener {
                 }
             }
         }
+        // Nobody new is let in, and nobody waits at a door that does not open.
+        drop(socket);
         sessions.close();
         sessions.wait().await;
     }

@@ -122,6 +122,7 @@ impl PostgresServer {
                 Ok(()) => return Ok(()),
                 Err(why) => last = why,
             }
+            #[expect(clippy::disallowed_methods, reason = "a server is started outside any runtime")]
             std::thread::sleep(BETWEEN_CHECKS);
         }
         Err(format!("the server does not become ready ({last}): {}", self.log()))

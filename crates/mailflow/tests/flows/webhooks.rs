@@ -152,7 +152,7 @@ async fn a_failing_event_holds_its_own_mailbox_and_no_other() {
     settle(&setting).await;
     assert_eq!((receiver.told(&setting.agent).len(), receiver.told(&other).len()), (1, 3));
     receiver.accept_all();
-    setting.world.advance(28);
+    setting.world.advance(27);
     settle(&setting).await;
     assert_eq!(receiver.told(&setting.agent).len(), 1, "not before thirty seconds have passed");
     setting.world.advance(1);

@@ -10,6 +10,10 @@ use std::path::Path;
 /// Statements kept prepared on each connection: more than there are in the crate.
 const PREPARED_MAX: usize = 256;
 
+/// The writer's page cache. Every commit looks through all of it, so a larger one costs more than the reads that it
+/// saves: what falls out is still in the cache of the system.
+const WRITER_CACHE_KIB: u32 = 16_384;
+
 /// Pages of write-ahead log (4 KiB each, so 256 MiB) after which a commit also moves them into the database file. The
 /// later, the fewer: a page that changed many times in between is moved once.
 const CHECKPOINT_PAGES: u32 = 65_536;
@@ -29,7 +33,8 @@ impl Sqlite {
         let connection = Connection::open(path).map_err(db_error)?;
         let settings = format!(
             "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-             PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
+             PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{WRITER_CACHE_KIB}; \
+             PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
         );
         Self::with_settings(connection, &settings)
     }

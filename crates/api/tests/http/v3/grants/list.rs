@@ -49,7 +49,7 @@ async fn limits_at_their_edges() {
 #[tokio::test]
 async fn only_the_applications_own_mailboxes_are_listed() {
     let harness = Harness::new().await;
-    assert_eq!(harness.ids("/v3/grants").await, [harness.agent.clone()]);
+    assert_eq!(harness.ids("/v3/grants").await, [harness.agent.as_str()]);
     let theirs = harness.ask(&harness.other.api_key, "GET", "/v3/grants", None).await;
-    assert_eq!(ids(&theirs), [harness.stranger.clone()]);
+    assert_eq!(ids(&theirs), [harness.stranger.as_str()]);
 }

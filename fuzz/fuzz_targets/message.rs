@@ -1,0 +1,22 @@
+//! What a stranger writes. Reading a message must never panic, and its parts must agree with each other.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use postfleet_mail::{dsn, message, trace};
+
+fuzz_target!(|raw: &[u8]| {
+    let view = message::view(raw);
+    assert!(view.snippet.chars().count() <= message::SNIPPET_CHARS_MAX);
+    assert!(!view.subject.chars().any(|c| matches!(c, '\r' | '\n')), "a line end in the subject");
+    for file in &view.attachments {
+        let (meta, bytes) = message::attachment(raw, file.index).expect("what is listed can be read");
+        assert_eq!((&meta, meta.size), (file, bytes.len() as u64));
+        assert!(!file.filename.chars().any(char::is_control));
+    }
+    assert!(message::headers(raw).len() <= message::HEADERS_MAX);
+    message::body(raw);
+    message::plain_text(raw);
+    trace::count_received(raw);
+    dsn::parse(raw);
+});
