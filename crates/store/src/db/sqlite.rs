@@ -55,6 +55,11 @@ impl Sqlite {
         Ok(Self { connection, texts: HashMap::new() })
     }
 
+    /// Moves what it can from the write-ahead log into the database file, without waiting for anybody.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), DbError> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(db_error)
+    }
+
     pub(super) fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let text = text(&mut self.texts, sql);
         let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;

@@ -10,6 +10,7 @@ mod reader;
 mod sqlite;
 
 use crate::blobs::Blobs;
+use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
 use crate::events::NewEvent;
@@ -142,9 +143,11 @@ impl Store {
         let blobs = Blobs::open(blob_folder)?;
         let (jobs, readers) = match location {
             Location::Sqlite(path) => {
-                let mut db = Db::Sqlite(crate::db::sqlite::Sqlite::open_writer(&path)?);
+                let mut db = Db::Sqlite(Sqlite::open_writer(&path)?);
                 migrate::run(&mut db).await?;
-                (vec![sqlite::start(db, context)?], reader::Readers::sqlite(path))
+                drop(db);
+                let (writer, tidy) = (Sqlite::open_writer(&path)?, Sqlite::open_writer(&path)?);
+                (vec![sqlite::start(writer, tidy, context)?], reader::Readers::sqlite(path))
             }
             Location::Postgres { url, writers } => {
                 let mut db = Db::Postgres(crate::db::postgres::Postgres::connect(&url).await?);

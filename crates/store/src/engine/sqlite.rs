@@ -1,27 +1,39 @@
-//! The one thread that writes to SQLite.
+//! The one thread that writes to SQLite, and the one that tidies up behind it.
 
 use super::batch::{BATCH_MAX, Context, Job, run};
 use super::{Tx, WAITING_MAX};
+use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use crate::wake::Hints;
 use futures::executor::block_on;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
+
+/// Commands after which the write-ahead log is moved into the database file: some 4,000 pages' worth.
+const COMMANDS_PER_CHECKPOINT: usize = 512;
 
 /// Starts the writer. It ends when the store is dropped, or at the first write that fails: what is on disk is then
 /// unknown, and a sync that is tried again may succeed without having written anything.
-pub(super) fn start(db: Db, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
+pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
-    std::thread::Builder::new()
-        .name("store-writer".into())
-        .spawn(move || write_until_closed(Tx { db, events: Vec::new(), hints: Hints::default() }, waiting, &context))
-        .map_err(|error| StoreError::Fault(format!("failed to start the writer thread: {error}")))?;
+    let (due, pings) = sync_channel(1);
+    let tx = Tx { db: Db::Sqlite(db), events: Vec::new(), hints: Hints::default() };
+    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context))?;
+    spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
     Ok(sender)
 }
 
-fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, context: &Context) {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(run);
+    started.map(drop).map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
+}
+
+fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, due: &SyncSender<()>, context: &Context) {
     let mut jobs = Vec::new();
+    let mut since_checkpoint = 0;
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        since_checkpoint += jobs.len();
         match block_on(run(&mut tx, std::mem::take(&mut jobs), context)) {
             Ok(()) => {}
             Err(error @ (DbError::Write(_) | DbError::Lost(_))) => {
@@ -29,6 +41,21 @@ fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, con
                 return;
             }
             Err(error) => tracing::warn!(%error, "batch was taken back"),
+        }
+        if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
+            since_checkpoint = 0;
+            // When one waits already, or the thread has ended, there is nothing to ask for.
+            due.try_send(()).unwrap_or_default();
+        }
+    }
+}
+
+/// Moves pages from the log into the database file beside the writer, which so has little left to move when the log is
+/// full and a commit must wait for it. Should this fail, that commit does it all, and says so if it cannot.
+fn checkpoint_until_closed(mut tidy: Sqlite, pings: &Receiver<()>) {
+    while pings.recv().is_ok() {
+        if let Err(error) = tidy.checkpoint() {
+            tracing::warn!(%error, "checkpoint failed");
         }
     }
 }
