@@ -28,6 +28,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the webhooks that this node works for are taken anew; well within their lease.
 const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
 
+/// When leases of earlier runs are looked for once more: a claim of a process that was killed may reach PostgreSQL's
+/// log after this one has begun.
+const RESUME_AGAIN: Duration = Duration::from_secs(60);
+
 /// How often the janitor comes.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 
@@ -61,8 +65,8 @@ pub async fn start(
     };
     let has = |role: Role| config.server.roles.contains(&role);
     if has(Role::Deliver) {
-        let resumed = deliver::resume(&platform).await?;
-        tracing::debug!(rows = resumed, "leases of this node freed");
+        let resumed = deliver::resume(&platform, platform.clock.now()).await?;
+        tracing::debug!(rows = resumed, "leases of earlier runs freed");
         let concurrency = config.delivery.concurrency;
         let (handoff, accepted) = mpsc::channel(concurrency);
         platform.handoff = Some(handoff);
@@ -172,9 +176,15 @@ async fn deliver_until(
     stop: CancellationToken,
 ) {
     let mut attempts: JoinSet<()> = JoinSet::new();
-    let mut due = Some(platform.clock.now());
+    let started = platform.clock.now();
+    let mut resume_at = Some(started.plus(RESUME_AGAIN));
+    let mut due = Some(started);
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
+        if resume_at.is_some_and(|at| at <= platform.clock.now()) {
+            resume_at = None;
+            or_wait(&platform, "deliver", deliver::resume(&platform, started).await).await;
+        }
         let room = concurrency.saturating_sub(attempts.len());
         if room > 0 && due.is_some_and(|due| due <= platform.clock.now()) {
             let claimed = deliver::claim(&platform, room.min(CLAIM_MAX)).await;

@@ -73,12 +73,14 @@ fn read_claimed(row: &Row) -> Result<Claimed, DbError> {
     })
 }
 
-/// Makes the rows that a node had leased due at once: it was restarted, and nobody works on them. Whether they had been
+/// Makes the rows that an earlier run of a node had leased due at once: nobody works on them. Whether they had been
 /// handed over is not known, so they are ambiguous.
 #[derive(Clone, Debug)]
 pub struct ReleaseLeases {
     /// The node.
     pub owner: String,
+    /// The first lease that this run of the node can have made; earlier ones are those of earlier runs.
+    pub before: LeaseId,
     /// Now.
     pub now: UnixMicros,
 }
@@ -89,9 +91,9 @@ impl Command for ReleaseLeases {
 
     async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
         const RELEASE: &str = "UPDATE queue SET due_at = $1, lease = NULL, owner = NULL, ambiguous = 1 \
-            WHERE owner = $2";
+            WHERE owner = $2 AND lease < $3";
         tx.wake_queue();
-        tx.execute(RELEASE, params![self.now.as_micros(), &self.owner]).await
+        tx.execute(RELEASE, params![self.now.as_micros(), &self.owner, self.before.uuid()]).await
     }
 }
 

@@ -69,9 +69,10 @@ pub(crate) struct Accepted {
     pub(crate) recipients: Vec<(QueueId, EmailAddress)>,
 }
 
-/// Frees the leases that this node held before it was restarted: nobody works on them.
-pub async fn resume(platform: &Platform) -> Result<u64, Problem> {
-    let command = ReleaseLeases { owner: platform.settings.node.clone(), now: platform.clock.now() };
+/// Frees the leases of earlier runs of this node, which began before `started`: nobody works on them.
+pub async fn resume(platform: &Platform, started: UnixMicros) -> Result<u64, Problem> {
+    let before = LeaseId::new(started, [0; 10]);
+    let command = ReleaseLeases { owner: platform.settings.node.clone(), before, now: platform.clock.now() };
     Ok(platform.store.run(command).await?)
 }
 

@@ -300,7 +300,10 @@ async fn a_restarted_node_takes_up_what_it_had_leased() {
     setting.send(&["ada@sender.test"]).await.expect("accepted");
     drop(deliver::claim(platform, 10).await.expect("claim"));
     assert_eq!(setting.world.deliver_due().await, 0);
-    assert_eq!(deliver::resume(platform).await.expect("resume"), 1);
+    let claimed_at = platform.clock.now();
+    assert_eq!(deliver::resume(platform, claimed_at).await.expect("resume"), 0, "a lease of this run is kept");
+    let restarted = claimed_at.plus(Duration::from_millis(1));
+    assert_eq!(deliver::resume(platform, restarted).await.expect("resume"), 1);
     assert_eq!((setting.world.deliver_due().await, peer.messages().len()), (1, 1));
 }
 

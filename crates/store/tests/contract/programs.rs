@@ -206,7 +206,9 @@ impl Run<'_> {
 
     async fn release(&mut self, node: usize) -> Compared {
         let owner = format!("node{node}");
-        let released = self.store.run(ReleaseLeases { owner: owner.clone(), now: self.now }).await.map_err(failed)?;
+        let before = LeaseId::from_uuid(fresh());
+        let command = ReleaseLeases { owner: owner.clone(), before, now: self.now };
+        let released = self.store.run(command).await.map_err(failed)?;
         same("release", &released.to_string(), &self.model.release_leases(&owner, self.now))
     }
 

@@ -129,13 +129,15 @@ async fn a_restarted_node_gets_its_rows_back_at_once() {
         let (lease, rows) = claimed(store, "one", NOON).await;
         tenant.submit(store, grant, 1, NOON).await;
         claimed(store, "two", NOON).await;
-        let release = ReleaseLeases { owner: "one".into(), now: at(1) };
-        assert_eq!(store.run(release.clone()).await.expect("release"), 1);
+        let release = |owner: &str, before| ReleaseLeases { owner: owner.into(), before, now: at(1) };
+        let later = LeaseId::from_uuid(fresh());
+        assert_eq!(store.run(release("one", lease)).await.expect("release"), 0, "a lease of this run is kept");
+        assert_eq!(store.run(release("one", later)).await.expect("release"), 1);
         let late = record(lease, vec![report(&rows[0], AfterAttempt::Delivered, true)], id, at(1));
         assert_eq!(store.run(late).await.expect("record").lost, [rows[0].id]);
         let (_, again) = claimed(store, "one", at(1)).await;
         assert_eq!(again.iter().map(|row| row.id).collect::<Vec<_>>(), [rows[0].id]);
-        assert_eq!(store.run(ReleaseLeases { owner: "three".into(), now: at(1) }).await.expect("release"), 0);
+        assert_eq!(store.run(release("three", later)).await.expect("release"), 0);
     })
     .await;
 }
