@@ -6,10 +6,13 @@ use axum::http::{HeaderMap, Request};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_api::{Health, Interface, router};
+use postfleet_mailflow::Platform;
+use postfleet_mailflow::deliver::Delivery;
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use postfleet_testkit::world::{NewTenant, Tenant, World};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 /// A UUID that nothing has.
@@ -40,6 +43,15 @@ impl Harness {
         let stranger = world.mailbox(&other, "agent").await.id.to_string();
         let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });
         Self { world, acme, other, agent, stranger, router }
+    }
+
+    /// With a delivery role that takes what is handed to it and does nothing with it.
+    pub async fn with_handoff() -> (Self, mpsc::Receiver<Delivery>) {
+        let harness = Self::new().await;
+        let (handoff, handed_over) = mpsc::channel(1);
+        let platform = Platform { handoff: Some(handoff), ..harness.world.platform.clone() };
+        let router = router(Interface { platform, health: Arc::new(Well) });
+        (Self { router, ..harness }, handed_over)
     }
 
     /// Makes a request as it stands.

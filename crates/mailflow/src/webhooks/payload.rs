@@ -109,7 +109,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
         Trigger::MessageBounced => {
             let failed = json!({"email": recipient, "diagnostic_code": facts["diagnostic_code"]});
             object["bounce"] = json!({"bounced_at": facts["at"], "type": facts["status"],
-                "expired": facts["expired"], "recipients": [failed]});
+                "expired": facts["expired"], "ambiguous": facts["ambiguous"], "recipients": [failed]});
         }
         _ => {}
     }

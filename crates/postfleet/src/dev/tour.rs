@@ -157,7 +157,8 @@ pub fn invite(created: &Created, addresses: Addresses) {
     println!("    -d '{{\"to\":[{{\"email\":\"hardbounce@sim.test\"}}],\"subject\":\"Hello\",\"body\":\"Hi\"}}' \\");
     println!("    'http://{http}/v3/grants/support@{DOMAIN}/messages/send'\n");
     println!("Send mail in:\n");
-    println!("  curl -s --mail-from ada@sim.test --mail-rcpt support@{DOMAIN} --upload-file README.md smtp://{smtp}\n");
+    println!("  printf 'From: ada@sim.test\\r\\nSubject: Hello\\r\\n\\r\\nHello from outside.\\r\\n' | \\");
+    println!("    curl -s --mail-from ada@sim.test --mail-rcpt support@{DOMAIN} --upload-file - smtp://{smtp}\n");
     println!("What recipients at sim.test do:\n");
     for (name, behaviour) in RECIPIENTS {
         println!("  {:<22}{behaviour}", format!("{name}@sim.test"));

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_testkit::world::{BEGINNING, NewTenant};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 pub(crate) const ROUTES: &[&str] = &["POST /v3/grants/{grant}/messages/send"];
 
@@ -325,4 +326,15 @@ async fn the_largest_message_and_one_that_is_larger() {
     refused.refuses(413, "message_too_large", None).says(&format!("the limit is {limit} bytes"));
     let body = send(&harness, &with("body", json!("x".repeat(41 << 20)))).await;
     body.refuses(413, "body_too_large", None).says("limit of 41943040 bytes");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_take_its_send_along() {
+    let (harness, mut handed_over) = Harness::with_handoff().await;
+    let body = to("ada@sender.test");
+    let mut request = Box::pin(send(&harness, &body));
+    assert!(futures::poll!(&mut request).is_pending(), "the answer waits for the commit");
+    drop(request);
+    let handed_over = tokio::time::timeout(Duration::from_secs(20), handed_over.recv()).await;
+    assert!(handed_over.is_ok_and(|delivery| delivery.is_some()), "the send was given up with its client");
 }
