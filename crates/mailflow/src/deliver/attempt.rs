@@ -9,13 +9,19 @@ use postfleet_core::id::{EventId, LeaseId, MessageId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
 use postfleet_mail::trace::Protocol;
 use postfleet_net::mx_transport::Target;
-use postfleet_store::queue::{Claimed, RecordAttempt, Report};
+use postfleet_store::StoreError;
+use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, Report};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, TlsPolicy, Transaction};
 use postfleet_wire::smtp::reply::Reply;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 /// Characters of another server's text that are kept.
 const REPLY_CHARS_MAX: usize = 500;
+
+/// How often, and how long after each other, a record is written while the database cannot be reached.
+const RECORD_TRIES: u32 = 60;
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Hands the message to mailboxes here, by the way that all received mail goes.
 pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claimed]) -> Vec<AttemptResult> {
@@ -137,11 +143,26 @@ pub(super) async fn record(
     let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
     let signature = kept.map(|signature| signature.to_vec());
     let command = RecordAttempt { message_id, lease, signature, reports, notice, at: now };
-    let recorded = platform.store.run_near(shard(message.grant_id.uuid()), command).await?;
+    let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");
     }
     Ok(())
+}
+
+/// Writes a record, also if the database is away for a moment: what was found out on the wire is known to nobody else,
+/// and forgetting it sends the message again.
+async fn write_down(platform: &Platform, shard: u64, command: RecordAttempt) -> Result<Recorded, Problem> {
+    for _ in 1..RECORD_TRIES {
+        match platform.store.run_near(shard, command.clone()).await {
+            Err(StoreError::Unreachable(cause)) => {
+                tracing::warn!(message.id = %command.message_id, cause, "failed to record an attempt, trying again");
+                platform.clock.sleep_until(platform.clock.now().plus(RECORD_AGAIN)).await;
+            }
+            recorded => return Ok(recorded?),
+        }
+    }
+    Ok(platform.store.run_near(shard, command).await?)
 }
 
 fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: AfterAttempt) -> Report {
