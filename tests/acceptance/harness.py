@@ -181,8 +181,8 @@ class Api:
 
     def call(self, method, path, body=None, headers=None, keep=False):
         """One request; returns status, headers and the body, parsed if it is JSON."""
-        connection = self.kept or http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
-        self.kept = None
+        reused, self.kept = self.kept, None
+        connection = reused or http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
         sent = {"Authorization": f"Bearer {self.key}", **({"Content-Type": "application/json"} if data else {})}
         sent.update(headers or {})
@@ -192,6 +192,11 @@ class Api:
             octets = answer.read()
             if keep:
                 self.kept, connection = connection, None
+        except ConnectionError:
+            # A server may close a connection that it kept at any time; what only reads can be asked again.
+            if reused is None or method != "GET":
+                raise
+            return self.call(method, path, body, headers, keep)
         finally:
             if connection is not None:
                 connection.close()

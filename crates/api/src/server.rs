@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 4_096;
 
-/// How long a client may take to send the head of a request, so that slow ones do not hold all connections.
-const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a client may take to send the head of a request, so that slow ones do not hold all connections; and so how
+/// long a connection is kept that nobody uses. Longer than the minute for which clients usually keep theirs, so that none
+/// sends a request into a connection that is just being closed.
+const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 
 /// How long nothing is accepted after a failure to.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
