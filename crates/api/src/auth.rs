@@ -1,28 +1,77 @@
 //! Who is asking: the key in the `Authorization` header.
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use postfleet_core::id::ApplicationId;
-use postfleet_core::{Problem, ProblemKind};
+use postfleet_core::audit::{Actor, ActorKind};
+use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
+use postfleet_core::{Problem, ProblemKind, permission};
 use postfleet_fleet::keys;
 use postfleet_mailflow::Platform;
-use postfleet_store::tenancy::Credential;
+use postfleet_store::keys::Credential;
 
 /// Characters of a key that are looked at; ours are shorter.
 const KEY_CHARS_MAX: usize = 256;
 
-/// The application that the request's key acts for.
-pub(crate) async fn application(platform: &Platform, headers: &HeaderMap) -> Result<ApplicationId, Problem> {
-    let credential = credential(platform, headers).await?;
-    credential.application_id.ok_or_else(|| {
-        let text = "an operator key acts for no application; use an application's key";
-        Problem::new(ProblemKind::Forbidden, "operator_key", text)
-    })
+/// Who asks, and what they may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) actor: Actor,
+    pub(crate) organization: OrganizationId,
+    /// The application that it acts for; `None` for an operator.
+    pub(crate) application: Option<ApplicationId>,
+    /// The only mailbox that it may touch, if there is one: the caller has an access token.
+    pub(crate) grant: Option<GrantId>,
+    /// Whether it may also do what concerns all organizations.
+    pub(crate) is_installation: bool,
+    permissions: Vec<String>,
 }
 
-async fn credential(platform: &Platform, headers: &HeaderMap) -> Result<Credential, Problem> {
-    let key = bearer(headers).ok_or_else(keys::unauthenticated)?;
-    keys::authenticate(&platform.store, &platform.keys, key).await
+/// Finds out who makes a request. The request's body is put back if it had to be read for that.
+pub(crate) async fn caller(platform: &Platform, request: &mut Request) -> Result<Caller, Problem> {
+    let key = bearer(request.headers()).ok_or_else(keys::unauthenticated)?;
+    let credential = keys::authenticate(&platform.store, &platform.keys, platform.clock.now(), key).await?;
+    Ok(of_key(credential))
+}
+
+fn of_key(credential: Credential) -> Caller {
+    let kind = if credential.application_id.is_some() { ActorKind::ApiKey } else { ActorKind::OperatorKey };
+    Caller {
+        actor: Actor { kind, id: credential.key_id.to_string(), name: credential.name },
+        organization: credential.organization_id,
+        application: credential.application_id,
+        grant: None,
+        is_installation: credential.is_installation,
+        permissions: credential.permissions,
+    }
+}
+
+impl Caller {
+    /// The application that the caller acts for.
+    pub(crate) fn application(&self) -> Result<ApplicationId, Problem> {
+        self.application.ok_or_else(|| {
+            let text = "an operator key acts for no application; use an application's key";
+            Problem::new(ProblemKind::Forbidden, "operator_key", text)
+        })
+    }
+
+    /// Refuses callers that act for an application.
+    pub(crate) fn is_operator(&self) -> Result<(), Problem> {
+        if self.application.is_none() {
+            return Ok(());
+        }
+        let text = "this needs an operator's key; an application's key may not do it";
+        Err(Problem::new(ProblemKind::Forbidden, "application_key", text))
+    }
+
+    /// Refuses callers without the permission.
+    pub(crate) fn may(&self, wanted: &str) -> Result<(), Problem> {
+        if permission::allows(self.permissions.iter().map(String::as_str), wanted) {
+            return Ok(());
+        }
+        let text = format!("this needs a key with the permission {wanted}");
+        Err(Problem::new(ProblemKind::InsufficientScopes, "insufficient_scopes", text))
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

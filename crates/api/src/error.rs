@@ -12,6 +12,7 @@ pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
         ProblemKind::Conflict => (StatusCode::CONFLICT, "conflict"),
         ProblemKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
         ProblemKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden_access"),
+        ProblemKind::InsufficientScopes => (StatusCode::FORBIDDEN, "insufficient_scopes"),
         ProblemKind::Restricted => (StatusCode::FORBIDDEN, "forbidden_access"),
         ProblemKind::BlockedByRule => (StatusCode::FORBIDDEN, "forbidden_access"),
         ProblemKind::Undecidable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),

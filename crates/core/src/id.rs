@@ -27,6 +27,8 @@ macro_rules! ids {
             pub fn new(now: UnixMicros, random: [u8; 10]) -> Self { Self(uuid_v7(now, random)) }
             /// Takes an id that the store returned.
             pub const fn from_uuid(uuid: Uuid) -> Self { Self(uuid) }
+            /// The smallest id that can have been made at `time`: where a range of times begins.
+            pub fn first_at(time: UnixMicros) -> Self { Self::new(time, [0; 10]) }
             /// The bare UUID, for the store.
             pub const fn uuid(self) -> Uuid { self.0 }
         }
@@ -78,6 +80,16 @@ ids! {
     EventId,
     /// A webhook subscription.
     WebhookId,
+    /// A party that signs its requests with its own RSA key.
+    ServiceAccountId,
+    /// A place to which sign-in may lead back.
+    RedirectUriId,
+    /// A connector of an application.
+    ConnectorId,
+    /// A record of a change.
+    AuditId,
+    /// A job that runs in the background.
+    JobId,
 }
 
 /// The text is not a UUID in its hyphenated form.

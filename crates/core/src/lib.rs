@@ -7,15 +7,19 @@
 pub mod address;
 pub mod domain;
 pub mod id;
+pub mod media_range;
+pub mod patch;
 pub mod reverse_path;
 pub mod secret;
 pub mod time;
 
 // what is said to whom
+pub mod audit;
 pub mod event;
 pub mod problem;
 
 // who may do what
+pub mod permission;
 pub mod plan;
 pub mod quota;
 
@@ -29,6 +33,8 @@ pub mod threading;
 
 pub use address::EmailAddress;
 pub use domain::Domain;
+pub use media_range::MediaRange;
+pub use patch::Patch;
 pub use problem::{Problem, ProblemKind};
 pub use reverse_path::ReversePath;
 pub use secret::Secret;

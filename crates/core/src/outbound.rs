@@ -80,11 +80,11 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{PolicyLimits, preset};
+    use crate::plan::Plans;
     use crate::time::UtcDay;
 
     fn facts() -> OutboundFacts {
-        let limits = Limits::effective(preset("free").unwrap(), &PolicyLimits::default());
+        let limits = Plans::presets().find("free").unwrap().limits.clone();
         OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, 0, UtcDay::from_number(20_000)),
             limits,

@@ -16,6 +16,8 @@ pub enum ProblemKind {
     Unauthenticated,
     /// A valid credential that may not do this.
     Forbidden,
+    /// A valid key without the permission that this needs.
+    InsufficientScopes,
     /// An operator's abuse restriction matches.
     Restricted,
     /// A rule of the workspace blocks it.
@@ -50,6 +52,7 @@ impl ProblemKind {
         Self::Conflict,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::InsufficientScopes,
         Self::Restricted,
         Self::BlockedByRule,
         Self::Undecidable,

@@ -36,11 +36,11 @@ pub fn fits(limits: &Limits, octets: u64) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{PolicyLimits, preset};
+    use crate::plan::Plans;
 
     #[test]
     fn decision_table() {
-        let limits = Limits::effective(preset("free").unwrap(), &PolicyLimits::default());
+        let limits = Plans::presets().find("free").unwrap().limits.clone();
         let limit = limits.inbound_message_octets_max;
         let mailbox = Known::Mailbox(limits);
         for (known, octets, expected) in [

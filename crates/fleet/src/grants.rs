@@ -1,7 +1,7 @@
 //! Mailboxes: making, finding, listing and removing them.
 
 use postfleet_core::id::{ApplicationId, EventId, GrantId};
-use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
+use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros, plan};
 use postfleet_net::Entropy;
 use postfleet_schema::grant as schema;
 use postfleet_store::Store;
@@ -37,10 +37,7 @@ pub async fn provision(
             let text = format!("domain is not registered: {}", request.settings.email);
             Err(in_email(Problem::new(ProblemKind::Invalid, "domain_not_registered", text)))
         }
-        GrantOutcome::TooMany(limit) => {
-            let text = format!("Maximum number of agent accounts ({limit}) reached for this plan");
-            Err(Problem::new(ProblemKind::Forbidden, "grants_max_reached", text))
-        }
+        GrantOutcome::TooMany(limit) => Err(plan::cap_reached("grants_max_reached", "agent accounts", limit)),
         GrantOutcome::WorkspaceUnknown => {
             Err(Problem::invalid("workspace_id", "workspace_id does not belong to this application"))
         }
@@ -122,9 +119,9 @@ pub fn show(grant: &Grant) -> schema::Grant {
         name: grant.name.clone(),
         grant_status: "valid",
         scope: Vec::new(),
-        settings: schema::GrantSettings { email, has_app_password: false },
-        blocked: false,
-        workspace_id: grant.workspace_id.to_string(),
+        settings: schema::GrantSettings { email, has_app_password: grant.has_app_password },
+        blocked: grant.is_blocked,
+        workspace_id: grant.workspace_id.map(|id| id.to_string()),
         created_at: grant.created_at.as_seconds(),
         updated_at: grant.updated_at.as_seconds(),
     }

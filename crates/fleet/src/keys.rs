@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use postfleet_core::{Problem, ProblemKind, Secret};
+use postfleet_core::id::{ApplicationId, KeyId};
+use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
-use postfleet_store::tenancy::{self, Credential};
+use postfleet_store::keys::NewKey;
+use postfleet_store::keys::{self as store_keys, Credential};
 
 /// Whom a key speaks for; shown by its prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +40,22 @@ pub fn generate(kind: KeyKind, entropy: &dyn Entropy) -> Secret<String> {
     Secret::new(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(entropy.thirty_two())))
 }
 
+/// Characters of a key that its hint shows: the prefix and a little more.
+const HINT_CHARS: usize = 12;
+
+/// A key as the store gets it: with everything that its holder may do, and without the key itself.
+pub fn unlimited(
+    hasher: &KeyHasher,
+    entropy: &dyn Entropy,
+    now: UnixMicros,
+    name: &str,
+    application_id: Option<ApplicationId>,
+    key: &Secret<String>,
+) -> NewKey {
+    let hint = key.expose().chars().take(HINT_CHARS).collect();
+    NewKey::unlimited(KeyId::new(now, entropy.ten()), application_id, name, hasher.hash(key.expose()), hint)
+}
+
 /// The secret of the installation under which keys are hashed, so that a stolen database gives no way to test guesses.
 #[derive(Clone)]
 pub struct KeyHasher(Secret<[u8; 32]>);
@@ -56,9 +74,17 @@ impl KeyHasher {
 }
 
 /// Finds out whom the key in an `Authorization` header speaks for.
-pub async fn authenticate(store: &Store, hasher: &KeyHasher, key: &str) -> Result<Credential, Problem> {
-    let found = tenancy::find_key(&mut store.reader().await?, &hasher.hash(key)).await?;
-    found.ok_or_else(unauthenticated)
+pub async fn authenticate(
+    store: &Store,
+    hasher: &KeyHasher,
+    now: UnixMicros,
+    key: &str,
+) -> Result<Credential, Problem> {
+    let found = store_keys::find(&mut store.reader().await?, &hasher.hash(key)).await?;
+    let is_valid = |credential: &Credential| {
+        credential.revoked_at.is_none_or(|revoked| revoked > now) && credential.expires_at.is_none_or(|end| end > now)
+    };
+    found.filter(is_valid).ok_or_else(unauthenticated)
 }
 
 /// The refusal of a missing or unknown key.

@@ -1,12 +1,15 @@
 //! Making an organization with everything that it needs to begin.
 
 use crate::keys::{self, KeyHasher, KeyKind};
-use postfleet_core::id::{ApplicationId, DomainId, KeyId, OrganizationId, PolicyId, WorkspaceId};
-use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros, plan};
+use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::plan::PolicyLimits;
+use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_mail::dkim;
 use postfleet_net::Entropy;
 use postfleet_store::Store;
-use postfleet_store::tenancy::{CreateOrganization, DkimKey, NewDomain, NewKey, OrganizationOutcome};
+use postfleet_store::domains::{DkimKey, NewDomain};
+use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
+use postfleet_store::policies::Policy;
 
 /// What an operator says when making an organization.
 #[derive(Clone, Debug)]
@@ -50,12 +53,18 @@ pub async fn create(
     now: UnixMicros,
     new: &NewOrganization,
 ) -> Result<Created, Problem> {
-    check(new)?;
+    check(store, new)?;
     let mut domains = Vec::new();
     for name in &new.domains {
-        let verified_at = new.trust_domains.then_some(now);
-        let dkim_keys = signing_keys(entropy)?;
-        domains.push(NewDomain { id: DomainId::new(now, entropy.ten()), name: name.clone(), verified_at, dkim_keys });
+        domains.push(NewDomain {
+            id: DomainId::new(now, entropy.ten()),
+            name: name.clone(),
+            label: String::new(),
+            is_branded: false,
+            is_trusted: new.trust_domains,
+            ownership_token: hex::encode(entropy.thirty_two()),
+            dkim_keys: signing_keys(entropy)?,
+        });
     }
     let created = Created {
         organization_id: OrganizationId::new(now, entropy.ten()),
@@ -65,12 +74,7 @@ pub async fn create(
         operator_key: keys::generate(KeyKind::Operator, entropy),
         domains: domains.iter().map(|domain| (domain.name.clone(), domain.dkim_keys.clone())).collect(),
     };
-    let key = |name: &str, application_id, key: &Secret<String>| NewKey {
-        id: KeyId::new(now, entropy.ten()),
-        application_id,
-        name: name.to_owned(),
-        hash: hasher.hash(key.expose()),
-    };
+    let key = |name, application, key| keys::unlimited(hasher, entropy, now, name, application, key);
     let command = CreateOrganization {
         id: created.organization_id,
         name: new.name.clone(),
@@ -78,7 +82,10 @@ pub async fn create(
         application_id: created.application_id,
         environment: new.environment.clone(),
         workspace_id: created.default_workspace_id,
-        policy: new.daily_sends_max.map(|limit| (PolicyId::new(now, entropy.ten()), "Default".to_owned(), Some(limit))),
+        policy: new.daily_sends_max.map(|limit| {
+            let limits = PolicyLimits { daily_sends_max: Some(limit), ..PolicyLimits::default() };
+            Policy::new(PolicyId::new(now, entropy.ten()), created.application_id, "Default", limits, now)
+        }),
         keys: vec![
             key("first key", Some(created.application_id), &created.api_key),
             key("operator", None, &created.operator_key),
@@ -95,15 +102,15 @@ pub async fn create(
     }
 }
 
-fn check(new: &NewOrganization) -> Result<(), Problem> {
+fn check(store: &Store, new: &NewOrganization) -> Result<(), Problem> {
     if new.name.trim().is_empty() || new.name.chars().count() > 256 {
         return Err(Problem::invalid("organization", "organization must be a name of 1 to 256 characters"));
     }
     if new.domains.is_empty() {
         return Err(Problem::invalid("domain", "at least one domain is needed"));
     }
-    if plan::preset(&new.plan).is_none() {
-        let names: Vec<_> = plan::PRESETS.iter().map(|plan| plan.name).collect();
+    if store.plans().find(&new.plan).is_none() {
+        let names: Vec<_> = store.plans().iter().map(|plan| plan.name.as_str()).collect();
         return Err(Problem::invalid("plan", format!("plan must be one of {}", names.join(", "))));
     }
     if !["production", "sandbox"].contains(&new.environment.as_str()) {

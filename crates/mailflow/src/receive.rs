@@ -8,9 +8,9 @@ use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros
 use postfleet_mail::message;
 use postfleet_mail::trace::{self, Hop, Protocol};
 use postfleet_mailbox::filing;
+use postfleet_store::domains;
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{Deliver, MailboxCopy};
-use postfleet_store::tenancy;
 use std::net::IpAddr;
 
 /// Received fields after which a message is taken to be going round in circles (RFC 5321 §6.3).
@@ -48,7 +48,7 @@ async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Pro
     if let Some(mailbox) = grants::receiving(&mut reader, address).await? {
         return Ok(Known::Mailbox(mailbox.limits));
     }
-    let ours = tenancy::is_our_domain(&mut reader, address.domain()).await?;
+    let ours = domains::is_ours(&mut reader, address.domain()).await?;
     Ok(if ours { Known::NoMailbox } else { Known::ForeignDomain })
 }
 

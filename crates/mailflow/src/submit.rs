@@ -5,7 +5,7 @@ use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use postfleet_core::id::{BlobId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
-use postfleet_core::plan::{self, RECIPIENTS_MAX};
+use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::compose::{self, Attachment, Compose};
@@ -73,7 +73,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
     let answered = answered(platform, grant, &outgoing).await?;
     let copy = new_copy(platform, grant.id, grant.application_id, now);
     let raw = compose(platform, &outgoing, from, answered.as_ref(), copy.message_id, grant, now)?;
-    check_size(&raw)?;
+    check_size(platform, &raw)?;
     let mut summary = Summary::of(&message::view(&raw));
     summary.bcc = outgoing.bcc.iter().map(Person::from).collect();
     let facts = filing::sent(summary, raw.len() as u64, now);
@@ -208,8 +208,8 @@ fn compose(
 }
 
 /// Refuses what no plan allows before it is compressed and stored; the plan's own limit is judged with the rest.
-fn check_size(raw: &[u8]) -> Result<(), Problem> {
-    let limit = plan::PRESETS.iter().map(|plan| plan.outbound_message_octets_max).max().unwrap_or(0);
+fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
+    let limit = platform.store.plans().outbound_octets_ceiling();
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
 }
 

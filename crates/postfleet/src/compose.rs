@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use postfleet_core::plan::Plans;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::Signers;
 use postfleet_mailflow::{Metrics, Platform, Settings};
@@ -71,7 +72,7 @@ pub async fn store(config: &Config, data: &DataDir) -> Result<Store> {
         "" => data.path().join("blobs"),
         text => text.strip_prefix("file:").context("storage.blobs must start with \"file:\"")?.into(),
     };
-    Ok(Store::open(Location::parse(&url)?, blobs).await?)
+    Ok(Store::open(Location::parse(&url)?, blobs, Plans::presets()).await?)
 }
 
 /// The secret of the installation, made at first start. Nodes that share a database must share it.

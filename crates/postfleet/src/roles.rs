@@ -5,7 +5,7 @@ use crate::health::NodeHealth;
 use crate::telemetry::Meters;
 use anyhow::{Context, Result};
 use postfleet_api::{Interface, router, serve};
-use postfleet_core::{Problem, UnixMicros, plan};
+use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{Platform, deliver, janitor, webhooks};
@@ -135,7 +135,11 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
 /// The listener for mail from other servers.
 fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Listener> {
     Ok(Listener {
-        config: Arc::new(session_config(&config.smtp, config.server.hostname.0.to_string())),
+        config: Arc::new(session_config(
+            &config.smtp,
+            config.server.hostname.0.to_string(),
+            platform.store.plans().inbound_octets_ceiling(),
+        )),
         limits: Arc::new(limits(&config.smtp)),
         handler: Arc::new(Mx(platform.clone())),
         tls: Some(tls::server_config(identity)?.into()),
@@ -145,13 +149,13 @@ fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Li
 }
 
 /// What sessions are told.
-pub fn session_config(smtp: &Smtp, hostname: String) -> server::Config {
+pub fn session_config(smtp: &Smtp, hostname: String, message_octets: u64) -> server::Config {
     let limits = server::Limits {
         recipients: smtp.recipients,
         transactions: smtp.transactions,
         errors: smtp.errors,
         commands: smtp.transactions.saturating_mul(8).max(1_000),
-        message_octets: plan::inbound_octets_ceiling(),
+        message_octets,
         ..server::Limits::default()
     };
     server::Config { hostname, limits, starttls: true }

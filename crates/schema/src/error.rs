@@ -1,9 +1,10 @@
 //! The error envelope.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The body of every answer that is not a success.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorEnvelope {
     /// The id of the request, also in `X-Request-Id`.
     pub request_id: String,
@@ -12,7 +13,7 @@ pub struct ErrorEnvelope {
 }
 
 /// What went wrong. `type` and `message` are those of the hosted service; the rest is for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
     /// The family.
     #[serde(rename = "type")]

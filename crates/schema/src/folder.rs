@@ -1,9 +1,10 @@
 //! Folders.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A folder of a mailbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Folder {
     /// Its id; a system folder's is its lower-case word.
     pub id: String,

@@ -1,9 +1,10 @@
 //! Grants: mailboxes as the interface calls them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST /v3/connect/custom`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateGrant {
     /// Must be `nylas`.
     pub provider: String,
@@ -18,14 +19,14 @@ pub struct CreateGrant {
 }
 
 /// The `settings` of a new grant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateGrantSettings {
     /// The address, on a registered domain.
     pub email: String,
 }
 
 /// A mailbox.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Grant {
     /// Its id.
     pub id: String,
@@ -43,8 +44,8 @@ pub struct Grant {
     pub settings: GrantSettings,
     /// Whether the interface refuses it.
     pub blocked: bool,
-    /// The workspace whose policy governs it.
-    pub workspace_id: String,
+    /// The workspace whose policy governs it; null for one that is in none.
+    pub workspace_id: Option<String>,
     /// Unix seconds.
     pub created_at: i64,
     /// Unix seconds.
@@ -52,7 +53,7 @@ pub struct Grant {
 }
 
 /// The `settings` of a grant.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct GrantSettings {
     /// Its address.
     pub email: String,

@@ -1,9 +1,10 @@
 //! Messages and what is in them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A name and an address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Participant {
     /// The display name; empty if there is none.
     #[serde(default)]
@@ -13,7 +14,7 @@ pub struct Participant {
 }
 
 /// An attachment's description; its bytes have their own endpoint.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Attachment {
     /// Its id, unique in the installation.
     pub id: String,
@@ -34,7 +35,7 @@ pub struct Attachment {
 }
 
 /// A header field, not decoded.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Header {
     /// Its name, as the message spells it.
     pub name: String,
@@ -43,7 +44,7 @@ pub struct Header {
 }
 
 /// A message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Message {
     /// Its id.
     pub id: String,
@@ -90,6 +91,7 @@ pub struct Message {
     /// Its own Message-ID.
     pub message_id_header: Option<String>,
     /// Key and value pairs of the application.
+    #[schema(value_type = Object)]
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
@@ -98,7 +100,7 @@ pub struct Message {
 }
 
 /// A message reduced to its source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RawMessage {
     /// Its id.
     pub id: String,

@@ -2,9 +2,10 @@
 
 use crate::message::{Message, Participant};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// What is to be sent. Fields that are not known are ignored; null means absent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct SendRequest {
     /// To whom; at least one over to, cc and bcc.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -45,7 +46,7 @@ pub struct SendRequest {
 }
 
 /// A file to attach.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct SendAttachment {
     /// Its bytes in base64, standard or URL alphabet.
     pub content: String,
@@ -64,7 +65,7 @@ pub struct SendAttachment {
 }
 
 /// A header field to add.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct CustomHeader {
     /// Its name.
     pub name: String,
@@ -73,7 +74,7 @@ pub struct CustomHeader {
 }
 
 /// The answer to an accepted send.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SendResponse {
     /// The id of the request.
     pub request_id: String,

@@ -2,9 +2,10 @@
 
 use crate::message::{Message, Participant};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Thread {
     /// Its id.
     pub id: String,

@@ -1,9 +1,10 @@
 //! Webhook subscriptions.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST /v3/webhooks`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateWebhook {
     /// What to be told of.
     pub trigger_types: Vec<String>,
@@ -21,7 +22,7 @@ pub struct CreateWebhook {
 }
 
 /// `PUT /v3/webhooks/{id}`: absent fields stay.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateWebhook {
     /// What to be told of.
     #[serde(default)]
@@ -44,7 +45,7 @@ pub struct UpdateWebhook {
 }
 
 /// A webhook.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Webhook {
     /// Its id.
     pub id: String,
@@ -72,7 +73,7 @@ pub struct Webhook {
 }
 
 /// The answer to a deletion.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Deleted {
     /// Always `success`.
     pub status: &'static str,

@@ -7,10 +7,12 @@
 use postfleet_core::id::{
     ApplicationId, BlobId, DomainId, EventId, GrantId, MessageId, OrganizationId, ThreadId, WorkspaceId, uuid_v7,
 };
+use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
+use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::CreateGrant;
 use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts};
-use postfleet_store::tenancy::{CreateOrganization, NewDomain};
+use postfleet_store::organizations::CreateOrganization;
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Store};
 use postfleet_testkit::postgres::PostgresServer;
@@ -39,7 +41,7 @@ fn main() {
 }
 
 async fn measure(name: &str, location: Location, folder: &TempDir) {
-    let store = Store::open(location, folder.path().join("bodies")).await.expect("open");
+    let store = Store::open(location, folder.path().join("bodies"), Plans::presets()).await.expect("open");
     let bench = Arc::new(Bench::prepare(store).await);
     println!("\n{name}: delivering {BODY_OCTETS} octets to one of {MAILBOXES} mailboxes");
     println!(
@@ -160,12 +162,7 @@ fn organization(application_id: ApplicationId, domain: Domain) -> CreateOrganiza
         workspace_id: WorkspaceId::from_uuid(fresh()),
         policy: None,
         keys: Vec::new(),
-        domains: vec![NewDomain {
-            id: DomainId::from_uuid(fresh()),
-            name: domain,
-            verified_at: Some(now()),
-            dkim_keys: Vec::new(),
-        }],
+        domains: vec![NewDomain::trusted(DomainId::from_uuid(fresh()), domain)],
         at: now(),
     }
 }

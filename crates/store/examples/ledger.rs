@@ -10,11 +10,14 @@ use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{
     ApplicationId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId, WorkspaceId,
 };
+use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
+use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome};
+use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page};
+use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
-use postfleet_store::tenancy::{self, CreateOrganization, NewDomain, NewKey, OrganizationOutcome};
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Reader, Store, folders, queue};
 use std::collections::{BTreeMap, HashMap};
@@ -54,11 +57,11 @@ async fn main() -> Result<ExitCode, Fault> {
 
 async fn open(data: &Path) -> Result<Store, Fault> {
     std::fs::create_dir_all(data)?;
-    Ok(Store::open(Location::Sqlite(data.join("postfleet.db")), data.join("blobs")).await?)
+    Ok(Store::open(Location::Sqlite(data.join("postfleet.db")), data.join("blobs"), Plans::presets()).await?)
 }
 
 async fn find_application(reader: &mut Reader<'_>) -> Result<Option<ApplicationId>, Fault> {
-    let key = tenancy::find_key(reader, &KEY_HASH).await?;
+    let key = keys::find(reader, &KEY_HASH).await?;
     Ok(key.and_then(|key| key.application_id))
 }
 
@@ -89,18 +92,9 @@ async fn tenant(store: &Store, source: &Source) -> Result<ApplicationId, Fault> 
     }
     let at = now()?;
     let application_id = ApplicationId::new(at, source.random());
-    let key = NewKey {
-        id: KeyId::new(at, source.random()),
-        application_id: Some(application_id),
-        name: "ledger".into(),
-        hash: KEY_HASH,
-    };
-    let domain = NewDomain {
-        id: DomainId::new(at, source.random()),
-        name: Domain::parse(DOMAIN)?,
-        verified_at: Some(at),
-        dkim_keys: Vec::new(),
-    };
+    let key_id = KeyId::new(at, source.random());
+    let key = NewKey::unlimited(key_id, Some(application_id), "ledger", KEY_HASH, String::new());
+    let domain = NewDomain::trusted(DomainId::new(at, source.random()), Domain::parse(DOMAIN)?);
     let create = CreateOrganization {
         id: OrganizationId::new(at, source.random()),
         name: "Power".into(),

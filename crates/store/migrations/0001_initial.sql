@@ -8,72 +8,254 @@ CREATE TABLE organizations (
     name TEXT NOT NULL,
     plan TEXT NOT NULL,
     grant_count {int} NOT NULL DEFAULT 0,
-    created_at {int} NOT NULL
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
 ) {clustered};
 
+-- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object.
 CREATE TABLE applications (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL,
     environment TEXT NOT NULL,
     default_workspace_id {id} NOT NULL,
-    created_at {int} NOT NULL
+    details TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX applications_by_organization ON applications (organization_id, id);
+
+-- Where sign-in may lead back to. Settings are a JSON object.
+CREATE TABLE redirect_uris (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    url TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    UNIQUE (application_id, url)
 ) {clustered};
 
--- A key belongs to an application, or (application_id null) to the operator of the organization.
+-- A key belongs to an application, or (application_id null) to the operator of the organization; installation is 1
+-- for keys that may also do what concerns all organizations. Permissions are a JSON list. The hint is how the key
+-- begins, for people to tell it from others.
 CREATE TABLE api_keys (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
     application_id {id} REFERENCES applications (id),
+    installation {int} NOT NULL,
     name TEXT NOT NULL,
     hash {bytes} NOT NULL UNIQUE,
+    hint TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    expires_at {int},
+    revoked_at {int},
+    last_used_at {int},
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX api_keys_by_application ON api_keys (application_id, id);
+CREATE INDEX api_keys_by_organization ON api_keys (organization_id, id);
+
+-- Parties that sign their requests. The public key is RSA, SubjectPublicKeyInfo in DER.
+CREATE TABLE service_accounts (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL REFERENCES organizations (id),
+    name TEXT NOT NULL,
+    public_key {bytes} NOT NULL,
+    permissions TEXT NOT NULL,
+    revoked_at {int},
+    last_used_at {int},
     created_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX service_accounts_by_organization ON service_accounts (organization_id, id);
 
+-- Nonces of signed requests that may still be replayed.
+CREATE TABLE used_nonces (
+    account_id {id} NOT NULL,
+    nonce TEXT NOT NULL,
+    expires_at {int} NOT NULL,
+    PRIMARY KEY (account_id, nonce)
+) {clustered};
+CREATE INDEX used_nonces_by_expiry ON used_nonces (expires_at);
+
+-- Mail is received for a domain once it is known to be its organization's (owned_at), and sent once everything that
+-- sending needs is right in the DNS (verified_at). A trusted domain is both on the operator's word and never checked.
 CREATE TABLE domains (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL UNIQUE,
+    label TEXT NOT NULL,
+    branded {int} NOT NULL,
+    trusted {int} NOT NULL,
+    ownership_token TEXT NOT NULL,
+    grant_count {int} NOT NULL DEFAULT 0,
+    owned_at {int},
     verified_at {int},
-    created_at {int} NOT NULL
+    check_at {int},
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX domains_by_organization ON domains (organization_id, id);
+CREATE INDEX domains_to_check ON domains (check_at);
+
+-- What the DNS was last found to hold, for each kind of record of a domain.
+CREATE TABLE domain_records (
+    domain_id {id} NOT NULL REFERENCES domains (id),
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    message TEXT NOT NULL,
+    failures {int} NOT NULL,
+    checked_at {int},
+    verified_at {int},
+    PRIMARY KEY (domain_id, kind)
 ) {clustered};
 
+-- The state is active (signs), next (to be published, signs once it is found in the DNS) or retired (still to be
+-- published, for mail under way).
 CREATE TABLE dkim_keys (
     domain_id {id} NOT NULL REFERENCES domains (id),
     selector TEXT NOT NULL,
     algorithm TEXT NOT NULL,
     private_key {bytes} NOT NULL,
     public_record TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    retired_at {int},
     PRIMARY KEY (domain_id, selector)
 ) {clustered};
 
+-- Limits that are null leave the plan's. Lists and objects (attachment types, options, rules) are JSON.
 CREATE TABLE policies (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
     name TEXT NOT NULL,
+    attachment_octets_max {int},
+    attachments_max {int},
+    attachment_types TEXT NOT NULL,
+    inbound_message_octets_max {int},
+    storage_octets_max {int},
+    daily_received_max {int},
     daily_sends_max {int},
-    created_at {int} NOT NULL
+    inbox_retention_days {int},
+    spam_retention_days {int},
+    use_list_dnsbl {int} NOT NULL,
+    use_header_anomaly_detection {int} NOT NULL,
+    spam_sensitivity_permille {int} NOT NULL,
+    options TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX policies_by_application ON policies (application_id, id);
 
 CREATE TABLE workspaces (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
     name TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    auto_group {int} NOT NULL,
     policy_id {id} REFERENCES policies (id),
-    created_at {int} NOT NULL
-) {clustered};
-
-CREATE TABLE grants (
-    id {id} NOT NULL PRIMARY KEY,
-    application_id {id} NOT NULL REFERENCES applications (id),
-    workspace_id {id} NOT NULL REFERENCES workspaces (id),
-    email TEXT NOT NULL,
-    email_key TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
-CREATE INDEX grants_by_application ON grants (application_id, created_at, id);
+CREATE INDEX workspaces_by_application ON workspaces (application_id, id);
+CREATE INDEX workspaces_by_domain ON workspaces (application_id, domain, id);
+CREATE INDEX workspaces_by_policy ON workspaces (policy_id);
+
+CREATE TABLE connectors (
+    application_id {id} NOT NULL REFERENCES applications (id),
+    provider TEXT NOT NULL,
+    id {id} NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (application_id, provider)
+) {clustered};
+
+-- A mailbox. It is in at most one workspace; without one, what the plan allows holds. Placement says how it came to
+-- be there: explicit, auto_group, default or moved.
+CREATE TABLE grants (
+    application_id {id} NOT NULL REFERENCES applications (id),
+    id {id} NOT NULL,
+    workspace_id {id} REFERENCES workspaces (id),
+    placement TEXT NOT NULL,
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    state TEXT,
+    ip TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    blocked {int} NOT NULL,
+    app_password TEXT,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (application_id, id)
+) {clustered};
+CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
+CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
+
+-- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only.
+CREATE TABLE tokens (
+    hash {bytes} NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    code_challenge TEXT,
+    offline {int} NOT NULL,
+    expires_at {int},
+    created_at {int} NOT NULL
+) {clustered};
+CREATE INDEX tokens_by_grant ON tokens (grant_id);
+CREATE INDEX tokens_by_expiry ON tokens (expires_at);
+
+-- Failed sign-ins of a mailbox or from an address, in the window that began at started_at.
+CREATE TABLE sign_in_failures (
+    who TEXT NOT NULL PRIMARY KEY,
+    started_at {int} NOT NULL,
+    failures {int} NOT NULL
+) {clustered};
+CREATE INDEX sign_in_failures_by_start ON sign_in_failures (started_at);
+
+-- Work that goes over many mailboxes a little at a time. Parameters and result are JSON; the cursor is the last mailbox
+-- that was looked at.
+CREATE TABLE jobs (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    result TEXT NOT NULL,
+    author TEXT NOT NULL,
+    cursor_id {id},
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX jobs_by_application ON jobs (application_id, kind, id);
+CREATE INDEX jobs_by_status ON jobs (status, id);
+
+-- Every change of the control plane: who, when, what, before and after (JSON objects).
+CREATE TABLE audit (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL,
+    application_id {id},
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target_kind TEXT NOT NULL,
+    target_id TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    request_id TEXT NOT NULL,
+    created_at {int} NOT NULL
+) {strict};
+CREATE INDEX audit_by_application ON audit (application_id, id);
+CREATE INDEX audit_by_organization ON audit (organization_id, id);
+CREATE INDEX audit_by_target ON audit (target_id, id);
 
 -- Mailboxes whose grant is gone and whose content is still to be removed, a little at a time.
 CREATE TABLE removed_grants (

@@ -5,16 +5,18 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
+use crate::limits;
 use crate::messages;
 use crate::params;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, OrganizationId, WorkspaceId};
-use postfleet_core::plan::{self, Limits, PolicyLimits};
+use postfleet_core::plan::Limits;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 
 macro_rules! grant_columns {
     () => {
-        "id, application_id, workspace_id, email, name, created_at, updated_at"
+        "id, application_id, workspace_id, placement, email, name, state, ip, user_agent, blocked, \
+         CASE WHEN app_password IS NULL THEN CAST(0 AS {int}) ELSE CAST(1 AS {int}) END, created_at, updated_at"
     };
 }
 
@@ -25,16 +27,58 @@ pub struct Grant {
     pub id: GrantId,
     /// Whose it is.
     pub application_id: ApplicationId,
-    /// Whose policy governs it.
-    pub workspace_id: WorkspaceId,
+    /// Whose policy governs it; what the plan allows holds for one that is in no workspace.
+    pub workspace_id: Option<WorkspaceId>,
+    /// How it came to be there.
+    pub placement: Placement,
     /// Its address.
     pub email: EmailAddress,
     /// The display name of what it sends; may be empty.
     pub name: String,
+    /// What the caller that made it wants to see again.
+    pub state: Option<String>,
+    /// Where the request that made it came from; may be empty.
+    pub ip: String,
+    /// What that client called itself; may be empty.
+    pub user_agent: String,
+    /// Whether the interface refuses it.
+    pub is_blocked: bool,
+    /// Whether mail clients can log in.
+    pub has_app_password: bool,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
     pub updated_at: UnixMicros,
+}
+
+/// How a mailbox came into its workspace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// The request that made it named the workspace.
+    Explicit,
+    /// The workspace takes mailboxes of its domain.
+    AutoGroup,
+    /// Nothing else matched: it fell through to the default workspace.
+    Default,
+    /// Somebody moved it.
+    Moved,
+}
+
+impl Placement {
+    /// The word in the store and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Explicit => "explicit",
+            Self::AutoGroup => "auto_group",
+            Self::Default => "default",
+            Self::Moved => "moved",
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, DbError> {
+        let all = [Self::Explicit, Self::AutoGroup, Self::Default, Self::Moved];
+        all.into_iter().find(|placement| placement.name() == name).ok_or(DbError::Malformed("placement"))
+    }
 }
 
 /// Makes a mailbox, or finds the one that the application already has under that address.
@@ -85,11 +129,11 @@ impl Command for CreateGrant {
         if !has_domain(tx, tenant.organization_id, self.email.domain()).await? {
             return Ok(GrantOutcome::DomainUnknown);
         }
-        let Some(workspace_id) = self.place(tx, &tenant).await? else { return Ok(GrantOutcome::WorkspaceUnknown) };
+        let Some(place) = self.place(tx, &tenant).await? else { return Ok(GrantOutcome::WorkspaceUnknown) };
         if let Some(limit) = tenant.grants_max.filter(|limit| tenant.grant_count >= *limit) {
             return Ok(GrantOutcome::TooMany(limit));
         }
-        let grant = self.insert(tx, &tenant, workspace_id).await?;
+        let grant = self.insert(tx, &tenant, place).await?;
         Ok(GrantOutcome::Created(grant))
     }
 }
@@ -108,33 +152,72 @@ impl CreateGrant {
             JOIN organizations o ON o.id = a.organization_id WHERE a.id = $1 {lock}";
         let row = tx.query_one(LOCK, params![self.application_id.uuid()]).await?;
         let row = row.ok_or(DbError::Malformed("application"))?;
-        let plan = plan::preset(&row.text(1)?).ok_or(DbError::Malformed("plan"))?;
         Ok(Tenant {
             organization_id: OrganizationId::from_uuid(row.uuid(0)?),
-            grants_max: plan.grants_max,
+            grants_max: tx.plan(&row.text(1)?)?.grants_max,
             grant_count: row.count(2)?,
             default_workspace_id: WorkspaceId::from_uuid(row.uuid(3)?),
         })
     }
 
-    async fn place(&self, tx: &mut Tx, tenant: &Tenant) -> Result<Option<WorkspaceId>, DbError> {
-        const FIND: &str = "SELECT id FROM workspaces WHERE id = $1 AND application_id = $2";
-        let wanted = self.workspace_id.unwrap_or(tenant.default_workspace_id);
-        let found = tx.query_one(FIND, params![wanted.uuid(), self.application_id.uuid()]).await?;
-        Ok(found.map(|_| wanted))
+    /// Where it goes: into the workspace that was named, else the oldest one that takes mailboxes of its domain, else
+    /// the default one. `None` if the named one is not the application's.
+    async fn place(&self, tx: &mut Tx, tenant: &Tenant) -> Result<Option<(WorkspaceId, Placement)>, DbError> {
+        const NAMED: &str = "SELECT id FROM workspaces WHERE id = $1 AND application_id = $2";
+        const GROUPING: &str = "SELECT id FROM workspaces \
+            WHERE application_id = $1 AND domain = $2 AND auto_group = 1 ORDER BY id LIMIT 1";
+        let application = self.application_id.uuid();
+        if let Some(wanted) = self.workspace_id {
+            let found = tx.query_one(NAMED, params![wanted.uuid(), application]).await?;
+            return Ok(found.map(|_| (wanted, Placement::Explicit)));
+        }
+        let grouping = tx.query_one(GROUPING, params![application, self.email.domain().as_str()]).await?;
+        Ok(Some(match grouping {
+            Some(row) => (WorkspaceId::from_uuid(row.uuid(0)?), Placement::AutoGroup),
+            None => (tenant.default_workspace_id, Placement::Default),
+        }))
     }
 
-    async fn insert(&self, tx: &mut Tx, tenant: &Tenant, workspace_id: WorkspaceId) -> Result<Grant, DbError> {
-        const GRANT: &str = "INSERT INTO grants \
-            (id, application_id, workspace_id, email, email_key, name, created_at, updated_at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+    async fn insert(&self, tx: &mut Tx, tenant: &Tenant, place: (WorkspaceId, Placement)) -> Result<Grant, DbError> {
+        const GRANT: &str = "INSERT INTO grants (application_id, id, workspace_id, placement, email, email_key, name, \
+            state, ip, user_agent, blocked, app_password, created_at, updated_at) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, NULL, $11, $11)";
         const MAILBOX: &str = "INSERT INTO mailboxes (grant_id, storage_octets, event_sequence) VALUES ($1, 0, 1)";
         const COUNT: &str = "UPDATE organizations SET grant_count = grant_count + 1 WHERE id = $1";
-        let (id, application, at) = (self.id.uuid(), self.application_id.uuid(), self.at.as_micros());
-        let (email, key) = (self.email.to_string(), self.email.key());
-        tx.execute(GRANT, params![id, application, workspace_id.uuid(), &email, &key, &self.name, at]).await?;
-        tx.execute(MAILBOX, params![id]).await?;
+        const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count + 1 WHERE name = $1";
+        let grant = Grant {
+            id: self.id,
+            application_id: self.application_id,
+            workspace_id: Some(place.0),
+            placement: place.1,
+            email: self.email.clone(),
+            name: self.name.clone(),
+            state: None,
+            ip: String::new(),
+            user_agent: String::new(),
+            is_blocked: false,
+            has_app_password: false,
+            created_at: self.at,
+            updated_at: self.at,
+        };
+        let (email, key) = (grant.email.to_string(), grant.email.key());
+        let values = params![
+            grant.application_id.uuid(),
+            grant.id.uuid(),
+            place.0.uuid(),
+            grant.placement.name(),
+            &email,
+            &key,
+            &grant.name,
+            grant.state.as_ref(),
+            &grant.ip,
+            &grant.user_agent,
+            self.at.as_micros()
+        ];
+        tx.execute(GRANT, values).await?;
+        tx.execute(MAILBOX, params![grant.id.uuid()]).await?;
         tx.execute(COUNT, params![tenant.organization_id.uuid()]).await?;
+        tx.execute(COUNT_DOMAIN, params![grant.email.domain().as_str()]).await?;
         tx.announce(NewEvent {
             id: self.event_id,
             application_id: self.application_id,
@@ -145,15 +228,7 @@ impl CreateGrant {
             data: "{}".into(),
             at: self.at,
         });
-        Ok(Grant {
-            id: self.id,
-            application_id: self.application_id,
-            workspace_id,
-            email: self.email.clone(),
-            name: self.name.clone(),
-            created_at: self.at,
-            updated_at: self.at,
-        })
+        Ok(grant)
     }
 }
 
@@ -185,14 +260,15 @@ impl Command for RemoveGrant {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const REMOVE: &str = "DELETE FROM grants WHERE id = $1 AND application_id = $2";
+        const REMOVE: &str = "DELETE FROM grants WHERE id = $1 AND application_id = $2 RETURNING email";
+        const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count - 1 WHERE name = $1";
         const COUNT: &str = "UPDATE organizations SET grant_count = grant_count - 1 \
             WHERE id = (SELECT organization_id FROM applications WHERE id = $1)";
         const REMEMBER: &str = "INSERT INTO removed_grants (grant_id, removed_at) VALUES ($1, $2)";
         let (id, application) = (self.id.uuid(), self.application_id.uuid());
-        if tx.execute(REMOVE, params![id, application]).await? == 0 {
-            return Ok(false);
-        }
+        let Some(removed) = tx.query_one(REMOVE, params![id, application]).await? else { return Ok(false) };
+        let email = EmailAddress::parse(&removed.text(0)?).map_err(|_| DbError::Malformed("address"))?;
+        tx.execute(COUNT_DOMAIN, params![email.domain().as_str()]).await?;
         tx.execute(COUNT, params![application]).await?;
         tx.execute(REMEMBER, params![id, self.at.as_micros()]).await?;
         let sequence = events::next_sequence(tx, self.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
@@ -273,14 +349,15 @@ impl PruneRemoved {
 const FIND: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1 AND application_id = $2");
 const FIND_BY_EMAIL: &str =
     concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 AND application_id = $2");
-pub(crate) const LIST: &str = concat!(
-    "SELECT ",
-    grant_columns!(),
-    " FROM grants WHERE application_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
+pub(crate) const LIST: &str =
+    concat!("SELECT ", grant_columns!(), " FROM grants WHERE application_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
+pub(crate) const MAILBOX: &str = concat!(
+    "SELECT g.id, g.application_id, o.plan, ",
+    limits::policy_limit_columns!(),
+    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+     LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+     WHERE g.email_key = $1"
 );
-pub(crate) const MAILBOX: &str = "SELECT g.id, g.application_id, o.plan, p.daily_sends_max FROM grants g \
-    JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
-    JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.email_key = $1";
 
 /// Finds a mailbox of an application by id.
 pub async fn find(
@@ -330,25 +407,24 @@ pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Resul
     Ok(Some(Mailbox {
         grant_id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
-        limits: limits(&row.text(2)?, row.opt_int(3)?)?,
+        limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
     }))
-}
-
-/// Effective limits from the stored plan name and the policy's columns.
-pub(crate) fn limits(plan: &str, daily_sends_max: Option<i64>) -> Result<Limits, DbError> {
-    let plan = plan::preset(plan).ok_or(DbError::Malformed("plan"))?;
-    let daily_sends_max = daily_sends_max.map(u64::try_from).transpose().map_err(|_| DbError::Malformed("limit"))?;
-    Ok(Limits::effective(plan, &PolicyLimits { daily_sends_max }))
 }
 
 fn read(row: &Row) -> Result<Grant, DbError> {
     Ok(Grant {
         id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
-        workspace_id: WorkspaceId::from_uuid(row.uuid(2)?),
-        email: EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?,
-        name: row.text(4)?,
-        created_at: UnixMicros::from_micros(row.int(5)?),
-        updated_at: UnixMicros::from_micros(row.int(6)?),
+        workspace_id: row.opt_uuid(2)?.map(WorkspaceId::from_uuid),
+        placement: Placement::named(&row.text(3)?)?,
+        email: EmailAddress::parse(&row.text(4)?).map_err(|_| DbError::Malformed("address"))?,
+        name: row.text(5)?,
+        state: row.opt_text(6)?,
+        ip: row.text(7)?,
+        user_agent: row.text(8)?,
+        is_blocked: row.flag(9)?,
+        has_app_password: row.flag(10)?,
+        created_at: UnixMicros::from_micros(row.int(11)?),
+        updated_at: UnixMicros::from_micros(row.int(12)?),
     })
 }

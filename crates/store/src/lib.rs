@@ -11,14 +11,22 @@ mod error;
 mod migrate;
 pub mod wake;
 
-// one module per concept
+// who exists and what they may do, one module per concept
+pub mod audit;
+pub mod domains;
+pub mod keys;
+pub mod limits;
+pub mod organizations;
+pub mod policies;
+pub mod workspaces;
+
+// what moves and is kept, one module per concept
 pub mod events;
 pub mod folders;
 pub mod grants;
 pub mod messages;
 pub mod outbound;
 pub mod queue;
-pub mod tenancy;
 pub mod threads;
 pub mod webhooks;
 

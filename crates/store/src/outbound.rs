@@ -3,12 +3,11 @@
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
-use crate::grants;
+use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use postfleet_core::id::{LeaseId, QueueId, ThreadId};
 use postfleet_core::outbound::{OutboundFacts, decide};
-use postfleet_core::plan::Limits;
 use postfleet_core::quota::Allowance;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, UtcDay};
 
@@ -88,24 +87,29 @@ impl Submit {
     /// same counter.
     async fn load_facts(&self, tx: &mut Tx) -> Result<Option<OutboundFacts>, DbError> {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
-        const FACTS: &str = "SELECT o.plan, p.daily_sends_max, d.verified_at, s.sent FROM grants g \
-            JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
-            JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
-            LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-            LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.id = $1";
+        const FACTS: &str = concat!(
+            "SELECT o.plan, d.verified_at, s.sent, ",
+            limits::policy_limit_columns!(),
+            " FROM grants g JOIN applications a ON a.id = g.application_id \
+             JOIN organizations o ON o.id = a.organization_id \
+             LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+             LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $4 AND g.id = $1"
+        );
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
         }
         let day = self.facts.date.day();
-        let values = params![grant, self.sender_domain.as_str(), day.number()];
+        let application = self.copy.application_id.uuid();
+        let values = params![grant, self.sender_domain.as_str(), day.number(), application];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let limits: Limits = grants::limits(&row.text(0)?, row.opt_int(1)?)?;
-        let sent = row.opt_int(3)?.map_or(0, |sent| sent.max(0) as u64);
+        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 3)?;
+        let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         Ok(Some(OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             limits,
-            domain_verified: row.opt_int(2)?.is_some(),
+            domain_verified: row.opt_int(1)?.is_some(),
             recipients: self.recipients.len(),
             message_octets: self.blob.octets(),
         }))

@@ -11,6 +11,8 @@ pub struct Wake {
     pub events: Notify,
     /// Webhooks were made, changed or removed.
     pub webhooks: Notify,
+    /// Jobs were begun.
+    pub jobs: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.
@@ -22,6 +24,8 @@ pub struct Hints {
     pub events: bool,
     /// See [`Wake::webhooks`].
     pub webhooks: bool,
+    /// See [`Wake::jobs`].
+    pub jobs: bool,
 }
 
 impl Wake {
@@ -34,6 +38,9 @@ impl Wake {
         }
         if hints.webhooks {
             self.webhooks.notify_one();
+        }
+        if hints.jobs {
+            self.jobs.notify_one();
         }
     }
 }

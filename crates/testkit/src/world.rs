@@ -3,8 +3,9 @@
 //! crates below the flows use the rest of this crate and must not wait for them.
 
 use opentelemetry::global;
-use postfleet_core::id::{ApplicationId, DomainId, KeyId, OrganizationId, PolicyId, WorkspaceId};
-use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, UnixMicros};
+use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::plan::{Plans, PolicyLimits};
+use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
 use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
@@ -16,8 +17,10 @@ use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
 use postfleet_net::{SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
 use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
+use postfleet_store::domains::{DkimKey, NewDomain};
 use postfleet_store::grants::Grant;
-use postfleet_store::tenancy::{CreateOrganization, DkimKey, NewDomain, NewKey, OrganizationOutcome};
+use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
+use postfleet_store::policies::Policy;
 use postfleet_store::{Location, Store};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -73,6 +76,8 @@ impl Default for WorldOptions {
 /// An organization with one application.
 #[derive(Clone, Debug)]
 pub struct Tenant {
+    /// The organization.
+    pub organization_id: OrganizationId,
     /// The application.
     pub application_id: ApplicationId,
     /// Its default workspace.
@@ -116,7 +121,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = SimulatedClock::stopped_at(BEGINNING);
         let database = Location::Sqlite(folder.path().join("postfleet.db"));
-        let store = Store::open(database, folder.path().join("blobs")).await.expect("store");
+        let store = Store::open(database, folder.path().join("blobs"), Plans::presets()).await.expect("store");
         let http = WebhookHttpOptions { allow: options.webhooks_allow.clone(), ..WebhookHttpOptions::default() };
         let platform = Platform {
             store,
@@ -150,36 +155,36 @@ impl World {
         let platform = &self.platform;
         let (now, entropy) = (platform.clock.now(), &*platform.entropy);
         let tenant = Tenant {
+            organization_id: OrganizationId::new(now, entropy.ten()),
             application_id: ApplicationId::new(now, entropy.ten()),
             workspace_id: WorkspaceId::new(now, entropy.ten()),
             domain: Domain::parse(new.domain).expect("domain"),
             api_key: keys::generate(KeyKind::Test, entropy).expose().clone(),
             operator_key: keys::generate(KeyKind::Operator, entropy).expose().clone(),
         };
-        let key = |name: &str, application_id, key: &str| NewKey {
-            id: KeyId::new(now, entropy.ten()),
-            application_id,
-            name: name.to_owned(),
-            hash: platform.keys.hash(key),
+        let key = |name, application, key: &str| {
+            keys::unlimited(&platform.keys, entropy, now, name, application, &Secret::new(key.to_owned()))
         };
-        let limit = new.daily_sends_max;
+        let policy = |limit| {
+            let limits = PolicyLimits { daily_sends_max: Some(limit), ..PolicyLimits::default() };
+            Policy::new(PolicyId::new(now, entropy.ten()), tenant.application_id, "Default", limits, now)
+        };
         let command = CreateOrganization {
-            id: OrganizationId::new(now, entropy.ten()),
+            id: tenant.organization_id,
             name: new.domain.to_owned(),
             plan: new.plan.to_owned(),
             application_id: tenant.application_id,
             environment: "sandbox".to_owned(),
             workspace_id: tenant.workspace_id,
-            policy: limit.map(|limit| (PolicyId::new(now, entropy.ten()), "Default".to_owned(), Some(limit))),
+            policy: new.daily_sends_max.map(policy),
             keys: vec![
                 key("first key", Some(tenant.application_id), &tenant.api_key),
                 key("operator", None, &tenant.operator_key),
             ],
             domains: vec![NewDomain {
-                id: DomainId::new(now, entropy.ten()),
-                name: tenant.domain.clone(),
-                verified_at: new.is_verified.then_some(now),
+                is_trusted: new.is_verified,
                 dkim_keys: signing_keys().to_vec(),
+                ..NewDomain::trusted(DomainId::new(now, entropy.ten()), tenant.domain.clone())
             }],
             at: now,
         };

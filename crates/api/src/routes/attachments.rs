@@ -1,8 +1,9 @@
 //! `/v3/grants/{grant}/attachments`, and the same below a message.
 
+use crate::call::Call;
 use crate::extract::Query;
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::{Kind, Parameter, Route};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -10,6 +11,31 @@ use postfleet_core::Problem;
 use postfleet_core::id::MessageId;
 use postfleet_mailbox::messages;
 use postfleet_schema::message::Attachment;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    const MESSAGE: &[Parameter] = &[Parameter::new("message_id", Kind::Text, "The message that it is attached to.")];
+    vec![
+        Route::get("/v3/grants/{grant}/messages/{message}/attachments/{attachment}", "messages.read", find_in_message)
+            .about("Describe an attachment", "By way of its message.")
+            .answers::<Attachment>(),
+        Route::get(
+            "/v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
+            "messages.read",
+            download_in_message,
+        )
+        .about("Download an attachment", "By way of its message.")
+        .answers_file("application/octet-stream"),
+        Route::get("/v3/grants/{grant}/attachments/{attachment}", "messages.read", find)
+            .about("Describe an attachment", "")
+            .query(MESSAGE)
+            .answers::<Attachment>(),
+        Route::get("/v3/grants/{grant}/attachments/{attachment}/download", "messages.read", download)
+            .about("Download an attachment", "")
+            .query(MESSAGE)
+            .answers_file("application/octet-stream"),
+    ]
+}
 
 /// `GET /v3/grants/{grant}/attachments/{attachment}`
 pub(crate) async fn find(call: Call) -> Answer {

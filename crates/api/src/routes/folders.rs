@@ -1,8 +1,22 @@
 //! `/v3/grants/{grant}/folders`.
 
+use crate::call::Call;
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::Route;
 use postfleet_mailbox::folders;
+use postfleet_schema::folder::Folder;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v3/grants/{grant}/folders", "messages.read", list)
+            .about("List the folders of a mailbox", "")
+            .lists::<Folder>(),
+        Route::get("/v3/grants/{grant}/folders/{folder}", "messages.read", find)
+            .about("Find a folder", "")
+            .answers::<Folder>(),
+    ]
+}
 
 /// `GET /v3/grants/{grant}/folders`
 pub(crate) async fn list(call: Call) -> Answer {

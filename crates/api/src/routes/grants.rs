@@ -1,11 +1,33 @@
 //! `/v3/connect/custom` and `/v3/grants`.
 
+use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, Query, json};
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::{Kind, Parameter, Route};
 use postfleet_core::Problem;
 use postfleet_fleet::grants;
-use postfleet_schema::grant::CreateGrant;
+use postfleet_schema::grant::{CreateGrant, Grant};
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    const LIST: &[Parameter] = &[
+        Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 10 if absent."),
+        Parameter::new("offset", Kind::Integer(0, i64::MAX), "How many to skip."),
+    ];
+    vec![
+        Route::post("/v3/connect/custom", "grants.write", create)
+            .about("Make a mailbox", "Repeating the call is safe: it answers the mailbox that is there.")
+            .takes::<CreateGrant>()
+            .creates::<Grant>(),
+        Route::get("/v3/grants", "grants.read", list)
+            .about("List mailboxes", "Newest first.")
+            .query(LIST)
+            .lists_by_offset::<Grant>(),
+        Route::get("/v3/grants/{grant}", "grants.read", find).about("Find a mailbox", "").answers::<Grant>(),
+        Route::delete("/v3/grants/{grant}", "grants.write", remove)
+            .about("Remove a mailbox", "With everything that it holds. Its place in the plan is free at once."),
+    ]
+}
 
 /// `POST /v3/connect/custom`
 pub(crate) async fn create(call: Call) -> Answer {

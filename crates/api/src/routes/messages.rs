@@ -1,13 +1,27 @@
 //! `/v3/grants/{grant}/messages`.
 
+use crate::call::Call;
 use crate::extract::Query;
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::Route;
 use postfleet_core::Problem;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
+use postfleet_schema::message::Message;
 use serde::Serialize;
 use serde_json::Value;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v3/grants/{grant}/messages", "messages.read", list)
+            .about("List messages", "Newest first.")
+            .lists::<Message>(),
+        Route::get("/v3/grants/{grant}/messages/{message}", "messages.read", find)
+            .about("Find a message", "")
+            .answers::<Message>(),
+    ]
+}
 
 /// Addresses in `any_email`.
 const ANY_EMAIL_MAX: usize = 25;

@@ -1,21 +1,79 @@
-//! One file per resource. A handler reads the request, calls one function of the layers below, and shows its answer.
+//! One file per resource: its routes and their handlers. A handler reads the request, calls one function of the layers
+//! below, and shows its answer.
 
+pub(crate) mod applications;
 pub(crate) mod attachments;
+pub(crate) mod audit;
+pub(crate) mod connectors;
+pub(crate) mod domains;
 pub(crate) mod folders;
 pub(crate) mod grants;
+pub(crate) mod keys;
+pub(crate) mod layout;
 pub(crate) mod messages;
+pub(crate) mod openapi;
+pub(crate) mod organizations;
+pub(crate) mod policies;
 pub(crate) mod send;
+pub(crate) mod sign_in;
 pub(crate) mod threads;
 pub(crate) mod webhooks;
+pub(crate) mod workspaces;
 
-use crate::router::Call;
-use postfleet_core::Problem;
+use crate::call::Call;
+use crate::route::Route;
+use postfleet_core::{Problem, ProblemKind};
 use postfleet_store::grants::Grant;
 
+/// The table of all routes.
+pub(crate) fn all() -> Vec<Route> {
+    [
+        organizations::routes(),
+        applications::routes(),
+        keys::routes(),
+        audit::routes(),
+        domains::routes(),
+        connectors::routes(),
+        grants::routes(),
+        sign_in::routes(),
+        workspaces::routes(),
+        layout::routes(),
+        policies::routes(),
+        messages::routes(),
+        send::routes(),
+        threads::routes(),
+        folders::routes(),
+        attachments::routes(),
+        webhooks::routes(),
+        openapi::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Method and path of every route, for documents and for tests that hold for all.
+pub fn table() -> Vec<(&'static str, &'static str)> {
+    const NODE: &[(&str, &str)] = &[("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/metrics")];
+    all().into_iter().map(|route| (route.method, route.path)).chain(NODE.iter().copied()).collect()
+}
+
 impl Call {
-    /// The mailbox that the path names first.
+    /// The mailbox that the path names first; `me` is that of the caller's access token.
     async fn grant(&self) -> Result<Grant, Problem> {
-        postfleet_fleet::grants::find(&self.platform.store, self.application, &self.path[0]).await
+        let segment = self.path[0].as_str();
+        let found = match (segment, self.caller.grant) {
+            ("me", None) => {
+                let text = "me needs an access token of a mailbox; with an API key, name the mailbox";
+                return Err(Problem::new(ProblemKind::Invalid, "no_grant_token", text));
+            }
+            ("me", Some(own)) => {
+                postfleet_fleet::grants::find(&self.platform.store, self.application, &own.to_string()).await?
+            }
+            _ => postfleet_fleet::grants::find(&self.platform.store, self.application, segment).await?,
+        };
+        // A token of one mailbox sees no other.
+        if self.caller.grant.is_some_and(|own| own != found.id) { Err(Problem::not_found()) } else { Ok(found) }
     }
 
     /// An id that the path names; text that is no id names nothing.

@@ -1,9 +1,10 @@
 //! `POST /v3/grants/{grant}/messages/send`.
 
+use crate::call::Call;
 use crate::error;
 use crate::extract::{SEND_OCTETS_MAX, json};
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::Route;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -15,6 +16,16 @@ use postfleet_mail::compose::Attachment;
 use postfleet_mailflow::submit::{self, Outgoing};
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse};
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
+            .about("Send a message", "The answer comes once the message is on stable storage.")
+            .takes::<SendRequest>()
+            .answers_bare::<SendResponse>(),
+    ]
+}
 
 /// Sends a message now.
 pub(crate) async fn send(call: Call) -> Answer {

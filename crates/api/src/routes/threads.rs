@@ -1,10 +1,24 @@
 //! `/v3/grants/{grant}/threads`.
 
 use super::messages::selected;
+use crate::call::Call;
 use crate::extract::Query;
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::Route;
 use postfleet_mailbox::threads;
+use postfleet_schema::thread::Thread;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v3/grants/{grant}/threads", "messages.read", list)
+            .about("List threads", "The latest first.")
+            .lists::<Thread>(),
+        Route::get("/v3/grants/{grant}/threads/{thread}", "messages.read", find)
+            .about("Find a thread", "")
+            .answers::<Thread>(),
+    ]
+}
 
 /// Threads of a page at most: a larger `limit` is taken as this, since the clients' documents promise 200.
 const PAGE_MAX: usize = 50;

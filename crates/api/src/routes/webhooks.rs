@@ -1,12 +1,38 @@
 //! `/v3/webhooks`.
 
+use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, json};
 use crate::respond::{self, Answer};
-use crate::router::Call;
+use crate::route::Route;
 use postfleet_core::Problem;
 use postfleet_core::id::WebhookId;
 use postfleet_mailflow::webhooks;
-use postfleet_schema::webhook::{CreateWebhook, Deleted, UpdateWebhook};
+use postfleet_schema::webhook::{CreateWebhook, Deleted, UpdateWebhook, Webhook};
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v3/webhooks", "webhooks.read", list).about("List webhooks", "").lists::<Webhook>(),
+        Route::post("/v3/webhooks", "webhooks.write", create)
+            .about("Make a webhook", "Its receiver must echo a challenge.")
+            .takes::<CreateWebhook>()
+            .answers::<Webhook>(),
+        Route::get("/v3/webhooks/{webhook}", "webhooks.read", find).about("Find a webhook", "").answers::<Webhook>(),
+        Route::put("/v3/webhooks/{webhook}", "webhooks.write", update)
+            .about("Change a webhook", "Absent fields stay.")
+            .takes::<UpdateWebhook>()
+            .answers::<Webhook>(),
+        Route::delete("/v3/webhooks/{webhook}", "webhooks.write", remove)
+            .about("Remove a webhook", "")
+            .answers::<Deleted>(),
+        Route::post("/v3/webhooks/rotate-secret/{webhook}", "webhooks.write", rotate_secret)
+            .about("Give a webhook a new secret", "The old one is worthless at once.")
+            .answers::<Webhook>(),
+        Route::put("/v3/webhooks/{webhook}/rotate-secret", "webhooks.write", rotate_secret)
+            .about("Give a webhook a new secret", "As the Python client spells it.")
+            .answers::<Webhook>(),
+    ]
+}
 
 /// `GET /v3/webhooks`
 pub(crate) async fn list(call: Call) -> Answer {

@@ -4,7 +4,7 @@ use crate::platform::{Platform, Relay};
 use postfleet_core::delivery::{AttemptResult, Reason};
 use postfleet_core::{Domain, Problem};
 use postfleet_net::{DnsError, MxAnswer};
-use postfleet_store::tenancy;
+use postfleet_store::domains;
 use std::net::SocketAddr;
 
 /// Servers of one destination that one attempt tries.
@@ -28,7 +28,7 @@ pub(super) struct Server {
 }
 
 pub(super) async fn find(platform: &Platform, domain: &Domain) -> Result<Route, Problem> {
-    let ours = tenancy::is_our_domain(&mut platform.store.reader().await?, domain).await?;
+    let ours = domains::is_ours(&mut platform.store.reader().await?, domain).await?;
     if ours {
         return Ok(Route::Here);
     }

@@ -3,7 +3,7 @@
 use crate::platform::Platform;
 use postfleet_core::{Domain, Problem};
 use postfleet_mail::dkim::{Algorithm, PrivateKey, Signer};
-use postfleet_store::tenancy::{self, DkimKey};
+use postfleet_store::domains::{self, DkimKey};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ pub struct Signers(Mutex<HashMap<(Domain, String), Arc<Signer>>>);
 
 /// The signature fields to put before a message, complete with line ends. A domain without keys signs nothing.
 pub(super) async fn sign(platform: &Platform, domain: &Domain, raw: &[u8]) -> Result<Vec<u8>, Problem> {
-    let keys = tenancy::dkim_keys(&mut platform.store.reader().await?, domain).await?;
+    let keys = domains::dkim_keys(&mut platform.store.reader().await?, domain).await?;
     let now = platform.clock.now();
     let mut fields = Vec::new();
     for key in keys {

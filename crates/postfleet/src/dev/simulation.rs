@@ -33,6 +33,9 @@ pub const RECIPIENTS: &[(&str, &str)] = &[
     ("complain", "accepts, and sends a complaint back (RFC 5965)"),
 ];
 
+/// The largest message that it takes.
+const OCTETS_MAX: u64 = 100 << 20;
+
 /// How long `slow` takes.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -56,7 +59,10 @@ pub async fn start(stop: CancellationToken) -> Result<Simulation> {
     let internet = Arc::new(Internet { platform: OnceLock::new(), greeted: Mutex::new(HashSet::new()) });
     let smtp: Smtp = Config::load(None, &[])?.smtp;
     let listener = Listener {
-        config: Arc::new(server::Config { starttls: false, ..roles::session_config(&smtp, "mx.sim.test".into()) }),
+        config: Arc::new(server::Config {
+            starttls: false,
+            ..roles::session_config(&smtp, "mx.sim.test".into(), OCTETS_MAX)
+        }),
         limits: Arc::new(roles::limits(&smtp)),
         handler: internet.clone(),
         tls: None,

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::events;
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
+use postfleet_core::plan::Plans;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ const SERIALIZATION_RETRIES: usize = 10;
 /// What every writer needs besides its connection.
 #[derive(Clone)]
 pub(super) struct Context {
+    pub(super) plans: Plans,
     pub(super) wake: Arc<Wake>,
     pub(super) counters: Arc<Counters>,
 }

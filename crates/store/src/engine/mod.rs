@@ -15,7 +15,9 @@ use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
 use crate::events::NewEvent;
 use crate::migrate;
+use crate::organizations;
 use crate::wake::{Hints, Wake};
+use postfleet_core::plan::{Plan, Plans};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,11 +40,19 @@ pub trait Command: Send + 'static {
 /// The batch's transaction, as a command sees it.
 pub struct Tx {
     db: Db,
+    plans: Plans,
     events: Vec<NewEvent>,
     hints: Hints,
 }
 
 impl Tx {
+    fn new(db: Db, plans: Plans) -> Self {
+        Self { db, plans, events: Vec::new(), hints: Hints::default() }
+    }
+    /// The plan of that name, as the operator defines it.
+    pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
+        self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
+    }
     /// Runs a statement that answers rows.
     pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         self.db.query(sql, params).await
@@ -63,6 +73,10 @@ impl Tx {
     /// Asks that the delivery role look at the queue after the commit.
     pub fn wake_queue(&mut self) {
         self.hints.queue = true;
+    }
+    /// Asks that the janitor look for jobs after the commit.
+    pub fn wake_jobs(&mut self) {
+        self.hints.jobs = true;
     }
     /// Asks that those who work for webhooks look which there are after the commit.
     pub fn wake_webhooks(&mut self) {
@@ -107,6 +121,7 @@ struct Inner {
     jobs: Vec<mpsc::Sender<Box<dyn batch::Job>>>,
     readers: reader::Readers,
     blobs: Blobs,
+    plans: Plans,
     wake: Arc<Wake>,
     counters: Arc<Counters>,
 }
@@ -135,11 +150,12 @@ impl Counters {
 }
 
 impl Store {
-    /// Opens (and migrates) the database and starts its writers. Bodies above the inline limit go below `blob_folder`.
-    pub async fn open(location: Location, blob_folder: PathBuf) -> Result<Self, StoreError> {
+    /// Opens (and migrates) the database and starts its writers. Bodies above the inline limit go below `blob_folder`;
+    /// every organization's plan must be among `plans`.
+    pub async fn open(location: Location, blob_folder: PathBuf, plans: Plans) -> Result<Self, StoreError> {
         let wake = Arc::new(Wake::default());
         let counters = Arc::new(Counters::default());
-        let context = batch::Context { wake: wake.clone(), counters: counters.clone() };
+        let context = batch::Context { plans: plans.clone(), wake: wake.clone(), counters: counters.clone() };
         let blobs = Blobs::open(blob_folder)?;
         let (jobs, readers) = match location {
             Location::Sqlite(path) => {
@@ -147,16 +163,18 @@ impl Store {
                 migrate::run(&mut db).await?;
                 drop(db);
                 let (writer, tidy) = (Sqlite::open_writer(&path)?, Sqlite::open_writer(&path)?);
-                (vec![sqlite::start(writer, tidy, context)?], reader::Readers::sqlite(path))
+                (vec![sqlite::start(writer, tidy, context)?], reader::Readers::sqlite(path, plans.clone()))
             }
             Location::Postgres { url, writers } => {
                 let mut db = Db::Postgres(crate::db::postgres::Postgres::connect(&url).await?);
                 migrate::run(&mut db).await?;
                 let jobs = (0..writers.max(1)).map(|_| postgres::start(url.clone(), context.clone())).collect();
-                (jobs, reader::Readers::postgres(url))
+                (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        Ok(Self { inner: Arc::new(Inner { jobs, readers, blobs, wake, counters }) })
+        let store = Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, wake, counters }) };
+        organizations::check_plans(&mut store.reader().await?).await?;
+        Ok(store)
     }
 
     /// Runs a command. Its outcome comes back after the commit.
@@ -189,6 +207,11 @@ impl Store {
     pub async fn failed(&self) {
         let closed = self.inner.jobs.iter().map(|jobs| Box::pin(jobs.closed()));
         futures::future::select_all(closed).await;
+    }
+
+    /// The plans of the installation.
+    pub fn plans(&self) -> &Plans {
+        &self.inner.plans
     }
 
     /// The bodies of messages.

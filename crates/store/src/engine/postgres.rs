@@ -5,7 +5,6 @@ use super::{Tx, WAITING_MAX};
 use crate::db::postgres::Postgres;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
-use crate::wake::Hints;
 use tokio::sync::mpsc;
 
 /// Starts one writer. It connects when there is something to write, and anew after the connection was lost.
@@ -22,7 +21,7 @@ async fn write_until_closed(url: String, mut waiting: mpsc::Receiver<Box<dyn Job
         let batch = std::mem::take(&mut jobs);
         let mut tx = match connection.take() {
             Some(tx) => tx,
-            None => match connect(&url).await {
+            None => match connect(&url, &context).await {
                 Ok(tx) => tx,
                 Err(error) => {
                     refuse(batch, &error);
@@ -43,8 +42,8 @@ async fn write_until_closed(url: String, mut waiting: mpsc::Receiver<Box<dyn Job
     }
 }
 
-async fn connect(url: &str) -> Result<Tx, DbError> {
-    Ok(Tx { db: Db::Postgres(Postgres::connect(url).await?), events: Vec::new(), hints: Hints::default() })
+async fn connect(url: &str, context: &Context) -> Result<Tx, DbError> {
+    Ok(Tx::new(Db::Postgres(Postgres::connect(url).await?), context.plans.clone()))
 }
 
 fn refuse(batch: Vec<Box<dyn Job>>, error: &DbError) {

@@ -5,7 +5,9 @@ use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
 use parking_lot::Mutex;
+use postfleet_core::plan::{Plan, Plans};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Reading connections open at once; more readers wait.
@@ -14,6 +16,7 @@ const READERS_MAX: usize = 16;
 /// A pool of reading connections.
 pub(super) struct Readers {
     origin: Origin,
+    plans: Plans,
     idle: Mutex<Vec<Db>>,
     permits: Semaphore,
 }
@@ -24,16 +27,16 @@ enum Origin {
 }
 
 impl Readers {
-    pub(super) fn sqlite(path: PathBuf) -> Self {
-        Self::new(Origin::Sqlite(path))
+    pub(super) fn sqlite(path: PathBuf, plans: Plans) -> Self {
+        Self::new(Origin::Sqlite(path), plans)
     }
 
-    pub(super) fn postgres(url: String) -> Self {
-        Self::new(Origin::Postgres(url))
+    pub(super) fn postgres(url: String, plans: Plans) -> Self {
+        Self::new(Origin::Postgres(url), plans)
     }
 
-    fn new(origin: Origin) -> Self {
-        Self { origin, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
+    fn new(origin: Origin, plans: Plans) -> Self {
+        Self { origin, plans, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
     }
 
     pub(super) async fn take(&self) -> Result<Reader<'_>, StoreError> {
@@ -44,7 +47,7 @@ impl Readers {
             Some(db) => db,
             None => self.open().await?,
         };
-        Ok(Reader { db: Some(db), home: &self.idle, _permit: permit })
+        Ok(Reader { db: Some(db), plans: &self.plans, home: &self.idle, _permit: permit })
     }
 
     async fn open(&self) -> Result<Db, DbError> {
@@ -59,11 +62,17 @@ impl Readers {
 /// than the way to another thread and back.
 pub struct Reader<'a> {
     db: Option<Db>,
+    plans: &'a Plans,
     home: &'a Mutex<Vec<Db>>,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Reader<'_> {
+    /// The plan of that name, as the operator defines it.
+    pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
+        self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
+    }
+
     /// Runs a statement that answers rows.
     pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         match &mut self.db {

@@ -5,7 +5,6 @@ use super::{Tx, WAITING_MAX};
 use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
-use crate::wake::Hints;
 use futures::executor::block_on;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
@@ -18,7 +17,7 @@ const COMMANDS_PER_CHECKPOINT: usize = 512;
 pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
-    let tx = Tx { db: Db::Sqlite(db), events: Vec::new(), hints: Hints::default() };
+    let tx = Tx::new(Db::Sqlite(db), context.plans.clone());
     spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context))?;
     spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
     Ok(sender)

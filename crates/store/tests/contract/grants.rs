@@ -4,8 +4,10 @@ use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, o
 use postfleet_core::id::{ApplicationId, DomainId, KeyId, WorkspaceId};
 use postfleet_core::{Domain, EmailAddress, Secret, UnixMicros};
 use postfleet_store::db::DbError;
+use postfleet_store::domains::{self, DkimKey, NewDomain};
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, RemoveGrant};
-use postfleet_store::tenancy::{self, DkimKey, NewDomain, NewKey, OrganizationOutcome};
+use postfleet_store::keys::{self, NewKey};
+use postfleet_store::organizations::{self, OrganizationOutcome};
 use postfleet_store::{Command, Tx, params};
 
 #[tokio::test]
@@ -15,8 +17,8 @@ async fn an_organization_is_made_whole_or_not_at_all() {
         let mut command = organization("free", Some(5));
         let application = command.application_id;
         for (number, application_id) in [(1, Some(application)), (2, None)] {
-            let hash = [number; 32];
-            command.keys.push(NewKey { id: KeyId::from_uuid(fresh()), application_id, name: "key".into(), hash });
+            let (id, hash) = (KeyId::from_uuid(fresh()), [number; 32]);
+            command.keys.push(NewKey::unlimited(id, application_id, "key", hash, "pf_".to_owned()));
         }
         command.domains[0].dkim_keys = ["b", "a"].map(dkim_key).into();
         assert_eq!(store.run(command.clone()).await.expect("run"), OrganizationOutcome::Created);
@@ -24,22 +26,22 @@ async fn an_organization_is_made_whole_or_not_at_all() {
         let domain = command.domains[0].name.clone();
         let mut reader = store.reader().await.expect("reader");
         for (number, expected) in [(1, Some(application)), (2, None)] {
-            let found = tenancy::find_key(&mut reader, &[number; 32]).await.expect("find").expect("key");
+            let found = keys::find(&mut reader, &[number; 32]).await.expect("find").expect("key");
             assert_eq!((found.organization_id, found.application_id), (command.id, expected));
         }
-        assert_eq!(tenancy::find_key(&mut reader, &[3; 32]).await.expect("find"), None);
-        assert!(tenancy::is_our_domain(&mut reader, &domain).await.expect("find"));
-        let keys = tenancy::dkim_keys(&mut reader, &domain).await.expect("keys");
-        assert_eq!(keys.iter().map(|key| key.selector.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(keys[0].private_key.expose(), &[1, 2, 3]);
+        assert_eq!(keys::find(&mut reader, &[3; 32]).await.expect("find"), None);
+        assert!(domains::is_ours(&mut reader, &domain).await.expect("find"));
+        let signing = domains::dkim_keys(&mut reader, &domain).await.expect("keys");
+        assert_eq!(signing.iter().map(|key| key.selector.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(signing[0].private_key.expose(), &[1, 2, 3]);
 
         let mut second = organization("free", None);
         second.domains.push(NewDomain { id: DomainId::from_uuid(fresh()), ..command.domains[0].clone() });
         let (own, id) = (second.domains[0].name.clone(), second.id);
         assert_eq!(store.run(second).await.expect("run"), OrganizationOutcome::DomainTaken(domain));
-        assert!(!tenancy::is_our_domain(&mut reader, &own).await.expect("find"), "nothing was made");
+        assert!(!domains::is_ours(&mut reader, &own).await.expect("find"), "nothing was made");
         assert_eq!(number_of(store, id.uuid()).await, 0);
-        assert_eq!(tenancy::count_organizations(&mut reader).await.expect("count"), 1);
+        assert_eq!(organizations::count(&mut reader).await.expect("count"), 1);
     })
     .await;
 }
@@ -68,9 +70,9 @@ impl Command for AddApplication {
     type Outcome = ();
     async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
         const APPLICATION: &str = "INSERT INTO applications (id, organization_id, name, environment, \
-            default_workspace_id, created_at) VALUES ($1, $2, 'Second', 'sandbox', $3, 0)";
-        const WORKSPACE: &str =
-            "INSERT INTO workspaces (id, application_id, name, created_at) VALUES ($1, $2, 'Default', 0)";
+            default_workspace_id, details, created_at, updated_at) VALUES ($1, $2, 'Second', 'sandbox', $3, '{}', 0, 0)";
+        const WORKSPACE: &str = "INSERT INTO workspaces (id, application_id, name, domain, auto_group, created_at, \
+            updated_at) VALUES ($1, $2, 'Default', '', 0, 0, 0)";
         let (application, workspace) = (self.application.uuid(), self.workspace.uuid());
         tx.execute(APPLICATION, params![application, self.tenant.organization.uuid(), workspace]).await?;
         tx.execute(WORKSPACE, params![workspace, application]).await?;
@@ -197,7 +199,7 @@ async fn one_domain_asked_for_at_once_is_registered_once() {
             .map(|_| {
                 let mut command = organization("free", None);
                 command.domains[0].name = name.clone();
-                command.domains[0].verified_at = None::<UnixMicros>;
+                command.domains[0].is_trusted = false;
                 command
             })
             .collect();

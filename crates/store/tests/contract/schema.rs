@@ -1,6 +1,7 @@
 //! The schema is the same on both engines, and a migration that was edited after its release is refused.
 
 use crate::support::{Engine, Statement, on_each_engine};
+use postfleet_core::plan::Plans;
 use postfleet_store::{Store, StoreError};
 use std::collections::BTreeSet;
 
@@ -57,7 +58,7 @@ async fn both_engines_have_the_same_tables_columns_and_indexes() {
 #[tokio::test]
 async fn opening_again_changes_nothing() {
     on_each_engine(async |engine| {
-        let again = Store::open(engine.location.clone(), engine.bodies()).await.expect("open");
+        let again = Store::open(engine.location.clone(), engine.bodies(), Plans::presets()).await.expect("open");
         let mut reader = again.reader().await.expect("reader");
         let rows = reader.query("SELECT version FROM schema_migrations ORDER BY version", &[]).await.expect("query");
         assert_eq!(rows.iter().map(|row| row.int(0).expect("version")).collect::<Vec<_>>(), [0, 1]);
@@ -72,7 +73,8 @@ async fn an_edited_migration_is_refused() {
         const EDIT: &str = "UPDATE schema_migrations SET hash = (SELECT hash FROM schema_migrations WHERE version = 0) \
             WHERE version = 1";
         assert_eq!(engine.store.run(Statement(EDIT)).await.expect("edit"), 1);
-        let refused = Store::open(engine.location.clone(), engine.bodies()).await.err().expect("refused");
+        let refused =
+            Store::open(engine.location.clone(), engine.bodies(), Plans::presets()).await.err().expect("refused");
         assert!(matches!(&refused, StoreError::Fault(text) if text.contains("migration 1 was edited")), "{refused}");
     })
     .await;
@@ -86,7 +88,7 @@ async fn nodes_that_start_at_once_migrate_once() {
     let nodes: Vec<_> = (0..6)
         .map(|node| {
             let location = postfleet_store::Location::Postgres { url: url.clone(), writers: 1 };
-            tokio::spawn(Store::open(location, folder.path().join(node.to_string())))
+            tokio::spawn(Store::open(location, folder.path().join(node.to_string()), Plans::presets()))
         })
         .collect();
     for node in nodes {

@@ -7,14 +7,17 @@ use postfleet_core::id::{
     ApplicationId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId, ThreadId,
     WorkspaceId, uuid_v7,
 };
+use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::db::{DbError, Param};
+use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, GrantOutcome};
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
+use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
+use postfleet_store::policies::Policy;
 use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report};
-use postfleet_store::tenancy::{CreateOrganization, NewDomain, OrganizationOutcome};
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Command, Location, Store, Tx, events, messages, params};
 use postfleet_testkit::postgres::PostgresServer;
@@ -54,7 +57,7 @@ impl Engine {
     }
 
     async fn open(location: Location, folder: TempDir) -> Self {
-        let store = Store::open(location.clone(), folder.path().join("bodies")).await.expect("open");
+        let store = Store::open(location.clone(), folder.path().join("bodies"), Plans::presets()).await.expect("open");
         Self { store, location, folder }
     }
 
@@ -95,20 +98,21 @@ pub struct Tenant {
 /// The command that makes a tenant with a domain of its own.
 pub fn organization(plan: &str, daily_sends_max: Option<u64>) -> CreateOrganization {
     let id = fresh();
-    let domain = NewDomain {
-        id: DomainId::from_uuid(fresh()),
-        name: Domain::parse(&format!("{}.example", id.simple())).expect("domain"),
-        verified_at: Some(NOON),
-        dkim_keys: Vec::new(),
+    let name = Domain::parse(&format!("{}.example", id.simple())).expect("domain");
+    let domain = NewDomain::trusted(DomainId::from_uuid(fresh()), name);
+    let application_id = ApplicationId::from_uuid(fresh());
+    let policy = |limit| {
+        let limits = PolicyLimits { daily_sends_max: Some(limit), ..PolicyLimits::default() };
+        Policy::new(PolicyId::from_uuid(fresh()), application_id, "Policy", limits, NOON)
     };
     CreateOrganization {
         id: OrganizationId::from_uuid(id),
         name: "Organization".into(),
         plan: plan.into(),
-        application_id: ApplicationId::from_uuid(fresh()),
+        application_id,
         environment: "production".into(),
         workspace_id: WorkspaceId::from_uuid(fresh()),
-        policy: daily_sends_max.map(|limit| (PolicyId::from_uuid(fresh()), "Policy".into(), Some(limit))),
+        policy: daily_sends_max.map(policy),
         keys: Vec::new(),
         domains: vec![domain],
         at: NOON,

@@ -16,9 +16,10 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
         ProblemKind::Conflict => (Transient, 51, (3, 0), "try again later"),
         ProblemKind::Unauthenticated => (Permanent, 30, (7, 0), "authentication required"),
         // One reply for the three, so that it does not tell which of them applies.
-        ProblemKind::Forbidden | ProblemKind::Restricted | ProblemKind::BlockedByRule => {
-            (Permanent, 50, (7, 1), "not accepted by policy")
-        }
+        ProblemKind::Forbidden
+        | ProblemKind::InsufficientScopes
+        | ProblemKind::Restricted
+        | ProblemKind::BlockedByRule => (Permanent, 50, (7, 1), "not accepted by policy"),
         // Fails closed for now, and the sender's server asks again.
         ProblemKind::Undecidable => (Transient, 51, (7, 1), "policy cannot be evaluated now, try again later"),
         // The allowance resets by itself, so this is a delay and not a failure.

@@ -1,0 +1,182 @@
+//! From a request to a call of a handler: who calls, what the path names, and carrying it out to its end.
+
+use crate::auth::{self, Caller};
+use crate::respond::{self, Answer, RequestId};
+use crate::route::Needs;
+use crate::router::Interface;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use futures::future::BoxFuture;
+use postfleet_core::audit::Act;
+use postfleet_core::id::{ApplicationId, AuditId};
+use postfleet_core::{Problem, UnixMicros};
+use postfleet_mailflow::Platform;
+use sync_wrapper::SyncWrapper;
+
+/// What a handler of an application's resources gets: the caller, the request, and what its path names.
+pub(crate) struct Call {
+    pub(crate) platform: Platform,
+    pub(crate) caller: Caller,
+    pub(crate) application: ApplicationId,
+    pub(crate) id: RequestId,
+    /// The request without its body.
+    pub(crate) parts: Parts,
+    pub(crate) body: SyncWrapper<Body>,
+    /// The path's parameters in order, decoded once.
+    pub(crate) path: Vec<String>,
+}
+
+/// What a handler of an organization's resources gets: as [`Call`], from an operator.
+pub(crate) struct AdminCall {
+    pub(crate) platform: Platform,
+    pub(crate) caller: Caller,
+    pub(crate) id: RequestId,
+    pub(crate) parts: Parts,
+    pub(crate) body: SyncWrapper<Body>,
+    pub(crate) path: Vec<String>,
+}
+
+/// What a handler gets that anybody may call.
+pub(crate) struct OpenCall {
+    pub(crate) platform: Platform,
+    pub(crate) id: RequestId,
+    pub(crate) parts: Parts,
+    pub(crate) body: SyncWrapper<Body>,
+}
+
+/// What a handler may get.
+pub(crate) trait Opened: Sized + Send + 'static {
+    /// Whose credential it takes.
+    fn needs(permission: &'static str) -> Needs;
+    /// Authenticates a request and takes it apart.
+    fn open(
+        platform: Platform,
+        id: RequestId,
+        request: Request,
+        permission: &'static str,
+    ) -> impl Future<Output = Result<Self, Problem>> + Send;
+}
+
+impl Opened for Call {
+    fn needs(permission: &'static str) -> Needs {
+        Needs::Application(permission)
+    }
+
+    async fn open(
+        platform: Platform,
+        id: RequestId,
+        mut request: Request,
+        permission: &'static str,
+    ) -> Result<Self, Problem> {
+        let caller = auth::caller(&platform, &mut request).await?;
+        let application = caller.application()?;
+        caller.may(permission)?;
+        let path = path_parameters(&request)?;
+        let (parts, body) = request.into_parts();
+        Ok(Self { platform, caller, application, id, parts, body: SyncWrapper::new(body), path })
+    }
+}
+
+impl Opened for AdminCall {
+    fn needs(permission: &'static str) -> Needs {
+        Needs::Organization(permission)
+    }
+
+    async fn open(
+        platform: Platform,
+        id: RequestId,
+        mut request: Request,
+        permission: &'static str,
+    ) -> Result<Self, Problem> {
+        let caller = auth::caller(&platform, &mut request).await?;
+        caller.is_operator()?;
+        caller.may(permission)?;
+        let path = path_parameters(&request)?;
+        let (parts, body) = request.into_parts();
+        Ok(Self { platform, caller, id, parts, body: SyncWrapper::new(body), path })
+    }
+}
+
+impl Opened for OpenCall {
+    fn needs(_: &'static str) -> Needs {
+        Needs::Nothing
+    }
+
+    async fn open(platform: Platform, id: RequestId, request: Request, _: &'static str) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        Ok(Self { platform, id, parts, body: SyncWrapper::new(body) })
+    }
+}
+
+impl Call {
+    /// The change that this call makes.
+    pub(crate) fn act(&self) -> Act {
+        act(&self.platform, &self.caller, Some(self.application), &self.id)
+    }
+}
+
+impl AdminCall {
+    /// The change that this call makes to the caller's organization, or to one of its applications.
+    pub(crate) fn act(&self, application: Option<ApplicationId>) -> Act {
+        act(&self.platform, &self.caller, application, &self.id)
+    }
+}
+
+fn act(platform: &Platform, caller: &Caller, application: Option<ApplicationId>, id: &RequestId) -> Act {
+    let at: UnixMicros = platform.clock.now();
+    Act {
+        record_id: AuditId::new(at, platform.entropy.ten()),
+        actor: caller.actor.clone(),
+        organization_id: caller.organization,
+        application_id: application,
+        request_id: id.0.clone(),
+        at,
+    }
+}
+
+/// Turns a function of a call into an axum handler: authenticates first, and answers problems.
+pub(crate) fn handler<C, F, R>(
+    permission: &'static str,
+    run: F,
+) -> impl Fn(State<Interface>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+where
+    C: Opened,
+    F: Fn(C) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Answer> + Send + 'static,
+{
+    move |State(interface): State<Interface>, request: Request| {
+        Box::pin(async move {
+            let platform = interface.platform;
+            let id = request_id(&request);
+            let answer = match C::open(platform.clone(), id.clone(), request, permission).await {
+                Ok(call) => to_its_end(run(call)).await,
+                Err(problem) => Err(problem),
+            };
+            answer.unwrap_or_else(|problem| respond::problem(&id, &problem, platform.clock.now()))
+        })
+    }
+}
+
+/// Carries a request out even if its client goes away meanwhile: what was accepted must be handed on. A handler that
+/// panics answers 500 and harms nobody else.
+async fn to_its_end(answer: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    tokio::spawn(answer).await.unwrap_or_else(|error| Err(Problem::internal(error)))
+}
+
+/// The id that was given to the request when it came in.
+pub(crate) fn request_id(request: &Request) -> RequestId {
+    request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId(String::new()))
+}
+
+/// The segments of the path that the route leaves open. Each is decoded once; a `%2F` stays inside its segment.
+fn path_parameters(request: &Request) -> Result<Vec<String>, Problem> {
+    let Some(route) = request.extensions().get::<MatchedPath>() else { return Ok(Vec::new()) };
+    let open = route.as_str().split('/').zip(request.uri().path().split('/'));
+    let decode = |text: &str| {
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+        decoded.map(|text| text.into_owned()).map_err(|_| Problem::not_found())
+    };
+    open.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, text)| decode(text)).collect()
+}

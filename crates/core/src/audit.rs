@@ -1,0 +1,63 @@
+//! Who did what: every change of the control plane carries its author and is recorded in its own transaction.
+
+use crate::id::{ApplicationId, AuditId, OrganizationId};
+use crate::time::UnixMicros;
+
+/// By what right somebody acts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ActorKind {
+    /// An application's key.
+    ApiKey,
+    /// A key of the operator.
+    OperatorKey,
+    /// A service account that signs its requests.
+    ServiceAccount,
+    /// A token of one mailbox.
+    AccessToken,
+    /// The product itself: a periodic check or a background job.
+    System,
+    /// Somebody at the machine, with the command line.
+    CommandLine,
+}
+
+impl ActorKind {
+    /// The word on the wire and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::OperatorKey => "operator_key",
+            Self::ServiceAccount => "service_account",
+            Self::AccessToken => "access_token",
+            Self::System => "system",
+            Self::CommandLine => "command_line",
+        }
+    }
+}
+
+/// Who changes something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Actor {
+    /// By what right.
+    pub kind: ActorKind,
+    /// The id of the key, account or mailbox; empty for the product and the command line.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+}
+
+/// One change in the making: who, when, in whose name, and under which request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Act {
+    /// The id of its record.
+    pub record_id: AuditId,
+    /// Who.
+    pub actor: Actor,
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// In which application, if in one.
+    pub application_id: Option<ApplicationId>,
+    /// The id of the request; empty if there was none.
+    pub request_id: String,
+    /// When.
+    pub at: UnixMicros,
+}
