@@ -22,7 +22,7 @@ pub(crate) mod workspaces;
 
 use crate::call::Call;
 use crate::route::Route;
-use postfleet_core::{Problem, ProblemKind};
+use postfleet_core::Problem;
 use postfleet_store::grants::Grant;
 
 /// The table of all routes.
@@ -61,17 +61,11 @@ pub fn table() -> Vec<(&'static str, &'static str)> {
 impl Call {
     /// The mailbox that the path names first; `me` is that of the caller's access token.
     async fn grant(&self) -> Result<Grant, Problem> {
-        let segment = self.path[0].as_str();
-        let found = match (segment, self.caller.grant) {
-            ("me", None) => {
-                let text = "me needs an access token of a mailbox; with an API key, name the mailbox";
-                return Err(Problem::new(ProblemKind::Invalid, "no_grant_token", text));
-            }
-            ("me", Some(own)) => {
-                postfleet_fleet::grants::find(&self.platform.store, self.application, &own.to_string()).await?
-            }
-            _ => postfleet_fleet::grants::find(&self.platform.store, self.application, segment).await?,
+        let segment = match (self.path[0].as_str(), self.caller.grant) {
+            ("me", Some(own)) => own.to_string(),
+            (segment, _) => segment.to_owned(),
         };
+        let found = postfleet_fleet::grants::find(&self.platform.store, self.application, &segment).await?;
         // A token of one mailbox sees no other.
         if self.caller.grant.is_some_and(|own| own != found.id) { Err(Problem::not_found()) } else { Ok(found) }
     }
