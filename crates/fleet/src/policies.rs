@@ -117,6 +117,12 @@ pub fn check_places(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
         let text = format!("{name} belongs inside limits: {{\"limits\": {{\"{name}\": …}}}}");
         return Err(Problem::invalid(name, text));
     }
+    // A list would be read as the values of the fields in their order.
+    for name in ["limits", "spam_detection"] {
+        if body.get(name).is_some_and(Value::is_array) {
+            return Err(Problem::invalid(name, format!("{name} must be an object")));
+        }
+    }
     let is_known = |name: &str| {
         name == ATTACHMENT_TYPES
             || name == DAILY_RECEIVED_ALIAS

@@ -73,7 +73,6 @@ async fn no_list_reads_more_than_its_page() {
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {
     for (index, list) in [
-        ("policies_by_application", policies::LIST),
         ("messages_by_thread", messages::LIST_THREAD),
         ("threads_by_grant", threads::LIST),
         ("threads_by_grant", threads::LIST_MESSAGES),
