@@ -22,6 +22,7 @@ pub mod problem;
 pub mod permission;
 pub mod plan;
 pub mod quota;
+pub mod redirect_uri;
 
 // how mail moves
 pub mod delivery;

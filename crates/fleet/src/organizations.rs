@@ -1,7 +1,8 @@
 //! Making an organization with everything that it needs to begin.
 
 use crate::keys::{self, KeyHasher, KeyKind};
-use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::audit::Act;
+use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::PolicyLimits;
 use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_mail::dkim;
@@ -92,6 +93,7 @@ pub async fn create(
         ],
         domains,
         at: now,
+        act: Act::of_command_line(AuditId::new(now, entropy.ten()), created.organization_id, now),
     };
     match store.run(command).await? {
         OrganizationOutcome::Created => Ok(created),
