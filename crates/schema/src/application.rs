@@ -33,14 +33,27 @@ pub struct AdminUpdateApplication {
     /// `sandbox`, `production` or `staging`. Keys that were made before keep how they begin.
     #[serde(default)]
     pub environment: Option<String>,
-    /// What the application itself may change.
-    #[serde(flatten)]
-    pub own: UpdateApplication,
+    /// How it presents itself.
+    #[serde(default)]
+    #[schema(value_type = Option<Branding>)]
+    pub branding: Patch<Branding>,
+    /// How the page for signing in looks.
+    #[serde(default)]
+    #[schema(value_type = Option<HostedAuthentication>)]
+    pub hosted_authentication: Patch<HostedAuthentication>,
+    /// Whose identities are taken.
+    #[serde(default)]
+    #[schema(value_type = Option<IdpSettings>)]
+    pub idp_settings: Patch<IdpSettings>,
+    /// A domain of its own, kept and shown.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 253)]
+    pub domain: Patch<String>,
 }
 
 /// `PATCH /v3/applications`: absent fields stay, null takes away, objects are replaced whole. Redirect URIs have their
 /// own paths; a list of them here is not looked at.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct UpdateApplication {
     /// How it presents itself.
     #[serde(default)]
@@ -58,6 +71,13 @@ pub struct UpdateApplication {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 253)]
     pub domain: Patch<String>,
+}
+
+impl From<AdminUpdateApplication> for UpdateApplication {
+    fn from(update: AdminUpdateApplication) -> Self {
+        let AdminUpdateApplication { branding, hosted_authentication, idp_settings, domain, .. } = update;
+        Self { branding, hosted_authentication, idp_settings, domain }
+    }
 }
 
 /// An application.

@@ -24,9 +24,17 @@ pub struct CreateApiKey {
 /// `POST /v3/admin/keys`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateOperatorKey {
-    /// As that of an application.
-    #[serde(flatten)]
-    pub key: CreateApiKey,
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 256)]
+    pub name: String,
+    /// Days until it ends; absent or null, it does not end.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub expires_in: Option<i64>,
+    /// What it may do, as for keys of applications.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub permissions: Option<Vec<String>>,
     /// The organization, which only a key of the installation's operator may name; the caller's own if absent.
     #[serde(default)]
     pub organization_id: Option<String>,
