@@ -4,8 +4,10 @@
 //! `cargo bench -p postfleet-store --bench commits`; SQLite, then PostgreSQL where it is installed. Each row takes
 //! about three seconds. Measured are the folder below `TMPDIR` and its disk as much as the code.
 
+use postfleet_core::audit::Act;
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, MessageId, OrganizationId, ThreadId, WorkspaceId, uuid_v7,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, MessageId, OrganizationId, ThreadId, WorkspaceId,
+    uuid_v7,
 };
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
@@ -153,8 +155,9 @@ impl Bench {
 }
 
 fn organization(application_id: ApplicationId, domain: Domain) -> CreateOrganization {
+    let (id, at) = (OrganizationId::from_uuid(fresh()), now());
     CreateOrganization {
-        id: OrganizationId::from_uuid(fresh()),
+        id,
         name: "Bench".into(),
         plan: "self_hosted".into(),
         application_id,
@@ -163,7 +166,8 @@ fn organization(application_id: ApplicationId, domain: Domain) -> CreateOrganiza
         policy: None,
         keys: Vec::new(),
         domains: vec![NewDomain::trusted(DomainId::from_uuid(fresh()), domain)],
-        at: now(),
+        at,
+        act: Act::of_command_line(AuditId::from_uuid(fresh()), id, at),
     }
 }
 

@@ -6,9 +6,11 @@
 //! `ledger verify <data-dir>` reads those lines and prints what became of them as JSON; it fails on any difference.
 //! The ledger must be kept outside of the device that loses its power.
 
+use postfleet_core::audit::Act;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId, WorkspaceId,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId,
+    WorkspaceId,
 };
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
@@ -95,8 +97,9 @@ async fn tenant(store: &Store, source: &Source) -> Result<ApplicationId, Fault> 
     let key_id = KeyId::new(at, source.random());
     let key = NewKey::unlimited(key_id, Some(application_id), "ledger", KEY_HASH, String::new());
     let domain = NewDomain::trusted(DomainId::new(at, source.random()), Domain::parse(DOMAIN)?);
+    let id = OrganizationId::new(at, source.random());
     let create = CreateOrganization {
-        id: OrganizationId::new(at, source.random()),
+        id,
         name: "Power".into(),
         plan: "self_hosted".into(),
         application_id,
@@ -106,6 +109,7 @@ async fn tenant(store: &Store, source: &Source) -> Result<ApplicationId, Fault> 
         keys: vec![key],
         domains: vec![domain],
         at,
+        act: Act::of_command_line(AuditId::new(at, source.random()), id, at),
     };
     match store.run(create).await? {
         OrganizationOutcome::Created => Ok(application_id),

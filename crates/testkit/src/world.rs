@@ -3,7 +3,8 @@
 //! crates below the flows use the rest of this crate and must not wait for them.
 
 use opentelemetry::global;
-use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::audit::Act;
+use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
 use postfleet_fleet::grants;
@@ -187,6 +188,7 @@ impl World {
                 ..NewDomain::trusted(DomainId::new(now, entropy.ten()), tenant.domain.clone())
             }],
             at: now,
+            act: Act::of_command_line(AuditId::new(now, entropy.ten()), tenant.organization_id, now),
         };
         let outcome = platform.store.run(command).await.expect("organization");
         assert_eq!(outcome, OrganizationOutcome::Created);

@@ -2,10 +2,11 @@
 //!
 //! Nothing here depends on the time or on chance: ids grow with a counter, dates are given.
 
+use postfleet_core::audit::Act;
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId, ThreadId,
-    WorkspaceId, uuid_v7,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId,
+    ThreadId, WorkspaceId, uuid_v7,
 };
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
@@ -116,6 +117,7 @@ pub fn organization(plan: &str, daily_sends_max: Option<u64>) -> CreateOrganizat
         keys: Vec::new(),
         domains: vec![domain],
         at: NOON,
+        act: Act::of_command_line(AuditId::from_uuid(fresh()), OrganizationId::from_uuid(id), NOON),
     }
 }
 
