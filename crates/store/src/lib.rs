@@ -13,6 +13,7 @@ pub mod wake;
 
 // who exists and what they may do, one module per concept
 pub mod audit;
+pub mod connectors;
 pub mod domains;
 pub mod keys;
 pub mod limits;
