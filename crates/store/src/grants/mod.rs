@@ -30,7 +30,8 @@ macro_rules! grant_columns {
     () => {
         "id, application_id, workspace_id, placement, email, name, state, ip, user_agent, blocked, \
          CASE WHEN app_password IS NULL THEN CAST(0 AS {int}) ELSE CAST(1 AS {int}) END, created_at, updated_at, \
-         (SELECT c.id FROM connectors c WHERE c.application_id = grants.application_id AND c.provider = 'nylas')"
+         (SELECT c.id FROM connectors c WHERE c.application_id = grants.application_id AND c.provider = 'nylas') \
+         AS connector_id"
     };
 }
 use grant_columns;

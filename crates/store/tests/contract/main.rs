@@ -6,10 +6,12 @@
 mod support;
 
 // what the commands promise
+mod connectors;
 mod deliver;
 mod events;
 mod grants;
 mod listing;
+mod provisioning;
 mod queue;
 mod removal;
 mod submit;
