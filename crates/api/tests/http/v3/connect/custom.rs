@@ -56,8 +56,8 @@ async fn the_same_address_again_is_the_same_mailbox() {
 #[tokio::test]
 async fn what_is_given_again_is_applied_and_the_rest_is_left_alone() {
     let harness = Harness::new().await;
-    let first = harness.post(PATH, &json!({"provider": "nylas", "name": "One", "settings": {"email": "a@acme.test"}}));
-    let first = first.await;
+    let body = json!({"provider": "nylas", "name": "One", "settings": {"email": "a@acme.test"}});
+    let first = harness.post(PATH, &body).await;
     harness.world.advance(60);
     let settings = json!({"email": "A@acme.test", "app_password": "Correct1Horse2Battery"});
     let body = json!({"provider": "nylas", "state": "s", "settings": settings});
@@ -138,7 +138,8 @@ async fn an_address_made_again_never_shows_the_mail_of_before() {
     }
     harness.get(&format!("/v3/grants/{id}/messages/{old}")).await.refuses(404, "not_found", None);
     harness.get(&format!("/v3/grants/{first}/messages/{old}")).await.refuses(404, "not_found", None);
-    harness.receive_about("for the new one").await;
+    let mail = "Subject: for the new one\r\n\r\nHello\r\n";
+    harness.world.receive("ada@sender.test", "agent@acme.test", mail).await.expect("accepted");
     let listed = harness.get(&format!("/v3/grants/{id}/messages")).await;
     let subjects: Vec<_> = listed.data().as_array().expect("list").iter().map(|message| &message["subject"]).collect();
     assert_eq!(subjects, [&json!("for the new one")]);
