@@ -13,6 +13,9 @@ pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
+/// Octets of a JSON body that asks for many mailboxes: as many as there may be, each with the longest fields.
+pub(crate) const BULK_OCTETS_MAX: usize = 16 << 20;
+
 /// Characters of one query string.
 const QUERY_CHARS_MAX: usize = 16_384;
 
@@ -145,6 +148,18 @@ impl Query {
         let parse =
             |text: &str| text.parse().map_err(|_| Problem::invalid(name, format!("{name} must be a whole number")));
         self.get(name).filter(|text| !text.is_empty()).map(parse).transpose()
+    }
+
+    /// `offset`: how many to skip.
+    pub(crate) fn offset(&self) -> Result<usize, Problem> {
+        let too_low = |_| Problem::invalid("offset", "offset must be greater than or equal to 0");
+        usize::try_from(self.number("offset")?.unwrap_or(0)).map_err(too_low)
+    }
+
+    /// A parameter's value, if it is not empty; under either of two names, the first before the second.
+    pub(crate) fn text(&self, name: &str, other: &str) -> Option<String> {
+        let found = [name, other].into_iter().find_map(|name| self.get(name).filter(|value| !value.is_empty()));
+        found.map(str::to_owned)
     }
 
     /// `limit`: between 1 and `max`.

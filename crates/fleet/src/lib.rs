@@ -3,6 +3,7 @@
 pub mod app_password;
 pub mod applications;
 pub mod audit;
+pub mod connectors;
 pub mod grants;
 mod input;
 pub mod keys;

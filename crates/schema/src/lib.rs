@@ -4,6 +4,8 @@
 
 pub mod application;
 pub mod audit;
+pub mod bulk;
+pub mod connector;
 pub mod error;
 pub mod folder;
 pub mod grant;

@@ -14,6 +14,7 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod applications;
 pub mod audit;
+pub mod connectors;
 pub mod domains;
 pub mod keys;
 pub mod limits;

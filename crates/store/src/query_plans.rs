@@ -4,13 +4,13 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, events, grants, keys, messages, migrate, organizations, policies, queue, redirect_uris,
-    service_accounts, threads, webhooks,
+    applications, audit, connectors, events, grants, keys, messages, migrate, organizations, policies, queue,
+    redirect_uris, service_accounts, threads, webhooks,
 };
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
-    ("grants::LIST", grants::LIST),
+    ("connectors::LIST", connectors::LIST),
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
     ("messages::LIST", messages::LIST),
@@ -80,6 +80,30 @@ async fn no_list_reads_more_than_its_page() {
             "{name} would {wasteful:?}.\nGive its table an index on the columns that it compares with \"=\", followed \
              by those that it orders by, and let it compare and order all of them in one direction.\n{sql}\n{steps:#?}"
         );
+    }
+}
+
+/// Among the indexes that a list of mailboxes could be read from, one gives the order or leads to fewer rows.
+#[tokio::test]
+async fn lists_of_mailboxes_are_read_from_the_best_index() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (name, index, sql) in grants::LISTS {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).is_empty(), "{name}: {steps:#?}");
+        let reads = format!("SEARCH grants USING {}", if *index == "PRIMARY KEY" { "" } else { "INDEX " });
+        assert!(steps[0].starts_with(&format!("{reads}{index} (")), "{name} is not read from {index}: {steps:#?}");
+    }
+}
+
+/// Making the last mailbox costs what making the first did: no step of it reads more than one row of an index.
+#[tokio::test]
+async fn a_mailbox_costs_the_same_however_many_there_are() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for sql in grants::PROVISIONING {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).is_empty(), "{sql}\n{steps:#?}");
     }
 }
 
