@@ -19,8 +19,10 @@ pub mod event;
 pub mod problem;
 
 // who may do what
+pub mod layout;
 pub mod permission;
 pub mod plan;
+pub mod preset;
 pub mod quota;
 
 // how mail moves

@@ -14,8 +14,12 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod audit;
 pub mod domains;
+pub mod findings;
+pub mod jobs;
 pub mod keys;
+pub mod layout;
 pub mod limits;
+pub mod moves;
 pub mod organizations;
 pub mod policies;
 pub mod workspaces;

@@ -3,7 +3,7 @@
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
-use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use crate::{events, findings, grants, jobs, layout, messages, migrate, queue, threads, webhooks, workspaces};
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
@@ -21,6 +21,16 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AT", events::AT),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
+    ("workspaces::LIST", workspaces::LIST),
+    ("workspaces::OF_DOMAIN", workspaces::OF_DOMAIN),
+    ("jobs::LIST", jobs::LIST),
+    ("jobs::OLDEST", jobs::OLDEST),
+    ("jobs::LAST", jobs::LAST),
+    ("layout::AFTER", layout::AFTER),
+    ("layout::GROUPING", layout::GROUPING),
+    ("findings::BY_DEFAULT", findings::BY_DEFAULT),
+    ("findings::IN_NONE", findings::IN_NONE),
+    ("findings::POLICIES", findings::POLICIES),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {
