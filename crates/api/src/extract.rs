@@ -22,19 +22,38 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: SyncWrapper<Body>,
     limit: usize,
 ) -> Result<T, Problem> {
+    is_json(parts)?;
+    parse(&octets(body.into_inner(), limit).await?)
+}
+
+/// As [`json`], for a body that may be left out.
+pub(crate) async fn json_or_default<T: DeserializeOwned + Default>(
+    parts: &Parts,
+    body: SyncWrapper<Body>,
+    limit: usize,
+) -> Result<T, Problem> {
+    is_json(parts)?;
+    let octets = octets(body.into_inner(), limit).await?;
+    if octets.is_empty() { Ok(T::default()) } else { parse(&octets) }
+}
+
+fn is_json(parts: &Parts) -> Result<(), Problem> {
     let is_json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_none_or(|kind| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.is_empty() || kind.eq_ignore_ascii_case("application/json")
     });
-    if !is_json {
-        return Err(Problem::invalid("Content-Type", "request must be of content-type application/json"));
+    if is_json {
+        return Ok(());
     }
-    let octets = octets(body.into_inner(), limit).await?;
+    Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
+}
+
+fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(&octets);
+    let mut deserializer = serde_json::Deserializer::from_slice(octets);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path();
         if path.iter().next().is_none() {

@@ -3,4 +3,7 @@
 pub mod app_password;
 pub mod grants;
 pub mod keys;
+pub mod layout;
+pub mod lint;
 pub mod organizations;
+pub mod workspaces;

@@ -3,11 +3,15 @@
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
 pub mod error;
+pub mod finding;
 pub mod folder;
 pub mod grant;
+pub mod job;
+pub mod layout;
 pub mod message;
 pub mod notification;
 pub mod page;
 pub mod send;
 pub mod thread;
 pub mod webhook;
+pub mod workspace;
