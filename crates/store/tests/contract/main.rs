@@ -9,12 +9,14 @@ mod support;
 mod deliver;
 mod events;
 mod grants;
+mod jobs;
 mod listing;
 mod queue;
 mod removal;
 mod submit;
 mod threading;
 mod webhooks;
+mod workspaces;
 
 // what the engines promise
 mod blobs;
