@@ -11,6 +11,8 @@ use serde_json::json;
 pub(crate) fn listed() -> Vec<&'static str> {
     let mut listed = [node::ROUTES, v3::connect::custom::ROUTES, v3::webhooks::ROUTES].concat();
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
+    listed.extend(v3::jobs::ROUTES);
+    listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 
