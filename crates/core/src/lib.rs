@@ -23,6 +23,12 @@ pub mod permission;
 pub mod plan;
 pub mod quota;
 
+// what the DNS must hold
+pub mod domain_check;
+pub mod domain_records;
+pub mod domain_zone;
+pub mod trial_domain;
+
 // how mail moves
 pub mod delivery;
 pub mod folder;
