@@ -1,6 +1,6 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::header;
 use axum::http::request::Parts;
 use postfleet_core::{Problem, ProblemKind};
@@ -45,6 +45,18 @@ pub(crate) async fn json<T: DeserializeOwned>(
     // Something after the value is no JSON either.
     deserializer.end().map_err(|error| unreadable(&error))?;
     Ok(value)
+}
+
+/// As [`json`]; a request without a body is one with nothing in it.
+pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
+    parts: &Parts,
+    mut body: SyncWrapper<Body>,
+    limit: usize,
+) -> Result<T, Problem> {
+    if body.get_mut().size_hint().exact() == Some(0) {
+        return Ok(T::default());
+    }
+    json(parts, body, limit).await
 }
 
 /// The body as a whole is wrong: there is no field to name.

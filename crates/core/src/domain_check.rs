@@ -98,7 +98,9 @@ fn judge_spf(name: &str, wanted: &str, found: &[&str]) -> Judgement {
     let theirs = mechanisms(record);
     match mechanisms(wanted).into_iter().find(|ours| !theirs.contains(ours)) {
         None => Judgement::Right,
-        Some(missing) => wrong(format!("the SPF record of {name} has no {missing} (before all): found {}", quoted(record))),
+        Some(missing) => {
+            wrong(format!("the SPF record of {name} has no {missing} (before all): found {}", quoted(record)))
+        }
     }
 }
 
@@ -269,7 +271,10 @@ mod tests {
             (vec![(0, "MX.Fleet.Test.")], ""),
             (vec![(10, "mx.fleet.test"), (20, "backup.test")], ""),
             (vec![(10, "mx.fleet.test"), (10, "other.test")], ""),
-            (vec![(20, "mx.fleet.test"), (5, "other.test")], "preferred to mx.fleet.test: found \"20 mx.fleet.test, 5 other"),
+            (
+                vec![(20, "mx.fleet.test"), (5, "other.test")],
+                "preferred to mx.fleet.test: found \"20 mx.fleet.test, 5 other",
+            ),
             (vec![(10, "other.test")], "not among the mail exchangers of a.test: found \"10 other.test\""),
             (vec![(0, ".")], "not among"),
         ] {

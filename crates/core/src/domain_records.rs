@@ -259,8 +259,7 @@ pub fn after_check(state: &RecordState, judgement: &Judgement, now: UnixMicros) 
 /// Whether everything of one kind is done, given the states of its records: `None` where nothing was looked at yet.
 pub fn is_done<'a>(states: impl IntoIterator<Item = Option<&'a RecordState>>) -> bool {
     let mut any = false;
-    states.into_iter().inspect(|_| any = true).all(|state| state.is_some_and(|s| s.status == RecordStatus::Done))
-        && any
+    states.into_iter().inspect(|_| any = true).all(|state| state.is_some_and(|s| s.status == RecordStatus::Done)) && any
 }
 
 /// The shortest and the longest time between looks at a domain that may not send yet.
@@ -287,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_is_published() {
-        let keys = [("r1".to_owned(), "v=DKIM1; k=rsa; p=AA".to_owned()), ("e1".to_owned(), "v=DKIM1; p=BB".to_owned())];
+        let keys =
+            [("r1".to_owned(), "v=DKIM1; k=rsa; p=AA".to_owned()), ("e1".to_owned(), "v=DKIM1; p=BB".to_owned())];
         let name = domain("agents.example.com");
         let publisher = Publisher { domain: &name, ownership_token: "t0k", keys: &keys };
         let settings = DomainSettings::of(&domain("mx.fleet.example"));

@@ -13,7 +13,9 @@ pub fn write(domain: &str, records: &[Record]) -> String {
     let mut zone = format!("; Records of {domain}. Names end in a dot: they are complete.\n");
     for record in records {
         if record.kind == RecordKind::Spf {
-            zone.push_str("; If the domain has an SPF record already, add the mechanism to that one: two are an error.\n");
+            zone.push_str(
+                "; If the domain has an SPF record already, add the mechanism to that one: two are an error.\n",
+            );
         }
         let data = match &record.data {
             RecordData::Txt(text) => strings(text),

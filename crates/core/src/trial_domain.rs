@@ -30,10 +30,7 @@ pub fn of(name: &Domain, bases: &[Domain]) -> Trial {
 /// `^[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])?$`
 fn is_label(label: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    matches!(label.len(), 1 | 3..=63)
-        && label.bytes().all(is_inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+    matches!(label.len(), 1 | 3..=63) && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
 }
 
 #[cfg(test)]

@@ -37,6 +37,10 @@ pub async fn provision(
             let text = format!("domain is not registered: {}", request.settings.email);
             Err(in_email(Problem::new(ProblemKind::Invalid, "domain_not_registered", text)))
         }
+        GrantOutcome::DomainUnowned => {
+            let text = format!("domain is not verified: {}", request.settings.email);
+            Err(in_email(Problem::new(ProblemKind::Invalid, "domain_not_verified", text)))
+        }
         GrantOutcome::TooMany(limit) => Err(plan::cap_reached("grants_max_reached", "agent accounts", limit)),
         GrantOutcome::WorkspaceUnknown => {
             Err(Problem::invalid("workspace_id", "workspace_id does not belong to this application"))

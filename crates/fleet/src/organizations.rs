@@ -1,13 +1,13 @@
 //! Making an organization with everything that it needs to begin.
 
+use crate::domains::signing_keys;
 use crate::keys::{self, KeyHasher, KeyKind};
 use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::PolicyLimits;
 use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros};
-use postfleet_mail::dkim;
 use postfleet_net::Entropy;
 use postfleet_store::Store;
-use postfleet_store::domains::{DkimKey, NewDomain};
+use postfleet_store::domains::NewDomain;
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::policies::Policy;
 
@@ -41,8 +41,8 @@ pub struct Created {
     pub api_key: Secret<String>,
     /// The operator's key.
     pub operator_key: Secret<String>,
-    /// Its domains, with the records to publish for their signatures.
-    pub domains: Vec<(Domain, Vec<DkimKey>)>,
+    /// Its domains; `domains::records` says what to publish for them.
+    pub domains: Vec<NewDomain>,
 }
 
 /// Makes an organization, an application, its default workspace, two keys, and DKIM keys for every domain.
@@ -59,11 +59,12 @@ pub async fn create(
         domains.push(NewDomain {
             id: DomainId::new(now, entropy.ten()),
             name: name.clone(),
-            label: String::new(),
+            label: name.to_string(),
             is_branded: false,
             is_trusted: new.trust_domains,
+            is_owned: false,
             ownership_token: hex::encode(entropy.thirty_two()),
-            dkim_keys: signing_keys(entropy)?,
+            dkim_keys: signing_keys(entropy).await?,
         });
     }
     let created = Created {
@@ -72,7 +73,7 @@ pub async fn create(
         default_workspace_id: WorkspaceId::new(now, entropy.ten()),
         api_key: keys::generate(KeyKind::of_environment(&new.environment), entropy),
         operator_key: keys::generate(KeyKind::Operator, entropy),
-        domains: domains.iter().map(|domain| (domain.name.clone(), domain.dkim_keys.clone())).collect(),
+        domains: domains.clone(),
     };
     let key = |name, application, key| keys::unlimited(hasher, entropy, now, name, application, key);
     let command = CreateOrganization {
@@ -117,19 +118,4 @@ fn check(store: &Store, new: &NewOrganization) -> Result<(), Problem> {
         return Err(Problem::invalid("environment", "environment must be production or sandbox"));
     }
     Ok(())
-}
-
-/// An RSA and an Ed25519 key: the first for everybody, the second for those who verify it (RFC 8463 §3).
-fn signing_keys(entropy: &dyn Entropy) -> Result<Vec<DkimKey>, Problem> {
-    let suffix: String = entropy.ten().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let make = |algorithm: dkim::Algorithm, letter: char| -> Result<DkimKey, Problem> {
-        let key = dkim::generate(algorithm).map_err(Problem::internal)?;
-        Ok(DkimKey {
-            selector: format!("pf{letter}{suffix}"),
-            algorithm: algorithm.name().to_owned(),
-            private_key: key.pkcs8,
-            public_record: key.public_dns,
-        })
-    };
-    Ok(vec![make(dkim::Algorithm::RsaSha256, 'r')?, make(dkim::Algorithm::Ed25519Sha256, 'e')?])
 }

@@ -2,6 +2,7 @@
 //!
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
+pub mod domain;
 pub mod error;
 pub mod folder;
 pub mod grant;

@@ -111,6 +111,8 @@ pub enum GrantOutcome {
     Taken,
     /// The organization has no such domain.
     DomainUnknown,
+    /// The organization has not proven yet that the domain is its own.
+    DomainUnowned,
     /// The organization has as many mailboxes as its plan allows.
     TooMany(u64),
     /// The application has no such workspace.
@@ -126,8 +128,10 @@ impl Command for CreateGrant {
             let own = grant.application_id == self.application_id;
             return Ok(if own { GrantOutcome::Existing(grant) } else { GrantOutcome::Taken });
         }
-        if !has_domain(tx, tenant.organization_id, self.email.domain()).await? {
-            return Ok(GrantOutcome::DomainUnknown);
+        match owns_domain(tx, tenant.organization_id, self.email.domain()).await? {
+            None => return Ok(GrantOutcome::DomainUnknown),
+            Some(false) => return Ok(GrantOutcome::DomainUnowned),
+            Some(true) => {}
         }
         let Some(place) = self.place(tx, &tenant).await? else { return Ok(GrantOutcome::WorkspaceUnknown) };
         if let Some(limit) = tenant.grants_max.filter(|limit| tenant.grant_count >= *limit) {
@@ -232,9 +236,11 @@ impl CreateGrant {
     }
 }
 
-async fn has_domain(tx: &mut Tx, organization: OrganizationId, domain: &Domain) -> Result<bool, DbError> {
-    const FIND: &str = "SELECT 1 FROM domains WHERE name = $1 AND organization_id = $2";
-    Ok(tx.query_one(FIND, params![domain.as_str(), organization.uuid()]).await?.is_some())
+/// Whether a domain is known to be its organization's; `None` if the organization has no such domain.
+async fn owns_domain(tx: &mut Tx, organization: OrganizationId, domain: &Domain) -> Result<Option<bool>, DbError> {
+    const FIND: &str = "SELECT owned_at FROM domains WHERE name = $1 AND organization_id = $2";
+    let row = tx.query_one(FIND, params![domain.as_str(), organization.uuid()]).await?;
+    row.map(|row| Ok(row.opt_int(0)?.is_some())).transpose()
 }
 
 async fn find_by_email(tx: &mut Tx, email: &EmailAddress) -> Result<Option<Grant>, DbError> {

@@ -3,10 +3,14 @@
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
-use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use crate::{domains, events, grants, messages, migrate, queue, threads, webhooks};
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
+    ("domains::LIST", domains::LIST),
+    ("domains::RECORDS_OF_PAGE", domains::RECORDS_OF_PAGE),
+    ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
+    ("domains::DUE", domains::DUE),
     ("grants::LIST", grants::LIST),
     ("grants::MAILBOX", grants::MAILBOX),
     ("messages::LIST", messages::LIST),

@@ -126,12 +126,8 @@ async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Resu
     // Never complete a name with the search domains of the machine: mail has full names only.
     name.set_fqdn(true);
     let lookup = resolver.lookup(name, kind).await.map_err(Failure::from)?;
-    let records: Vec<RData> = lookup
-        .answers()
-        .iter()
-        .map(|record| record.data.clone())
-        .filter(|data| data.record_type() == kind)
-        .collect();
+    let records: Vec<RData> =
+        lookup.answers().iter().map(|record| record.data.clone()).filter(|data| data.record_type() == kind).collect();
     if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
 }
 
