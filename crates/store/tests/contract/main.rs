@@ -7,6 +7,7 @@ mod support;
 
 // what the commands promise
 mod deliver;
+mod domains;
 mod events;
 mod grants;
 mod listing;
