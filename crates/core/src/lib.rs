@@ -20,8 +20,11 @@ pub mod problem;
 
 // who may do what
 pub mod permission;
+pub mod pkce;
 pub mod plan;
 pub mod quota;
+pub mod redeem;
+pub mod throttle;
 
 // how mail moves
 pub mod delivery;

@@ -337,6 +337,7 @@ impl PruneRemoved {
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
         for statement in REMAINS {

@@ -18,6 +18,8 @@ pub mod keys;
 pub mod limits;
 pub mod organizations;
 pub mod policies;
+pub mod sign_in;
+pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept

@@ -3,7 +3,7 @@
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
-use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use crate::{events, grants, messages, migrate, queue, sign_in, threads, tokens, webhooks};
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
@@ -19,6 +19,8 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
+    ("tokens::PRUNE", tokens::PRUNE),
+    ("sign_in::PRUNE", sign_in::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
 ];

@@ -12,6 +12,7 @@ mod grants;
 mod listing;
 mod queue;
 mod removal;
+mod sign_in;
 mod submit;
 mod threading;
 mod webhooks;
