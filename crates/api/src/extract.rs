@@ -13,6 +13,9 @@ pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
+/// Octets of a body that anybody may send.
+pub(crate) const FORM_OCTETS_MAX: usize = 64 << 10;
+
 /// Characters of one query string.
 const QUERY_CHARS_MAX: usize = 16_384;
 
@@ -22,11 +25,8 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: SyncWrapper<Body>,
     limit: usize,
 ) -> Result<T, Problem> {
-    let is_json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_none_or(|kind| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        kind.is_empty() || kind.eq_ignore_ascii_case("application/json")
-    });
-    if !is_json {
+    let kind = media_type(parts);
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/json") {
         return Err(Problem::invalid("Content-Type", "request must be of content-type application/json"));
     }
     let octets = octets(body.into_inner(), limit).await?;
@@ -45,6 +45,27 @@ pub(crate) async fn json<T: DeserializeOwned>(
     // Something after the value is no JSON either.
     deserializer.end().map_err(|error| unreadable(&error))?;
     Ok(value)
+}
+
+/// Whether the body is a form.
+pub(crate) fn is_form(parts: &Parts) -> bool {
+    media_type(parts).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Reads a form of at most `limit` octets.
+pub(crate) async fn form(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Query, Problem> {
+    if !is_form(parts) {
+        let text = "request must be of content-type application/x-www-form-urlencoded";
+        return Err(Problem::invalid("Content-Type", text));
+    }
+    let octets = octets(body.into_inner(), limit).await?;
+    Ok(Query(form_urlencoded::parse(&octets).into_owned().collect()))
+}
+
+/// The media type of the body without its parameters; empty if it has none.
+fn media_type(parts: &Parts) -> &str {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }
 
 /// The body as a whole is wrong: there is no field to name.
@@ -86,6 +107,12 @@ impl Query {
             return Err(Problem::new(ProblemKind::Invalid, "query_too_long", text));
         }
         Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+    }
+
+    /// These parameters, and then those of `more`, which so come before them.
+    pub(crate) fn then(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
     }
 
     /// The last value of a parameter.

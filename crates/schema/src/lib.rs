@@ -9,5 +9,6 @@ pub mod message;
 pub mod notification;
 pub mod page;
 pub mod send;
+pub mod sign_in;
 pub mod thread;
 pub mod webhook;
