@@ -36,6 +36,10 @@ pub struct Client {
 /// Finds the application of that id, if sign-in may lead back to that place of it.
 pub async fn client(store: &Store, client_id: &str, redirect_uri: &str) -> Result<Option<Client>, Problem> {
     let Ok(application_id) = client_id.parse() else { return Ok(None) };
+    // No place has them, and PostgreSQL takes no text with some of them.
+    if redirect_uri.chars().any(char::is_control) {
+        return Ok(None);
+    }
     let name = sign_in::client_name(&mut store.reader().await?, application_id, redirect_uri).await?;
     Ok(name.map(|name| Client { application_id, name, redirect_uri: redirect_uri.to_owned() }))
 }
