@@ -22,6 +22,7 @@ pub mod policy;
 pub mod redirect_uri;
 pub mod send;
 pub mod service_account;
+pub mod sign_in;
 pub mod thread;
 pub mod webhook;
 pub mod workspace;
