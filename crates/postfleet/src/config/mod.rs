@@ -2,9 +2,11 @@
 //! reads is refused with the nearest one that somebody does.
 
 mod layers;
+mod plans;
 
 use anyhow::{Context, Result};
 use postfleet_core::Domain;
+use postfleet_core::plan::Plans;
 use postfleet_mailflow::Relay;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -24,6 +26,9 @@ pub struct Config {
     pub delivery: Delivery,
     pub webhooks: Webhooks,
     pub log: Log,
+    /// The presets, and those of the tables `[plans.<name>]`.
+    #[serde(skip, default = "Plans::presets")]
+    pub plans: Plans,
 }
 
 #[derive(Debug, Deserialize)]
