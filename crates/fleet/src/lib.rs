@@ -3,5 +3,6 @@
 pub mod app_password;
 pub mod grants;
 pub mod keys;
+pub mod limits;
 pub mod organizations;
 pub mod policies;

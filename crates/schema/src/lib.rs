@@ -5,6 +5,7 @@
 pub mod error;
 pub mod folder;
 pub mod grant;
+pub mod limits;
 pub mod message;
 pub mod notification;
 pub mod page;

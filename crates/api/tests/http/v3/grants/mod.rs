@@ -1,6 +1,7 @@
 pub(crate) mod attachments;
 pub(crate) mod folders;
 pub(crate) mod grant;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod send;
@@ -10,6 +11,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
+    limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
     send::ROUTES,
