@@ -10,6 +10,7 @@ mod id_token;
 mod input;
 pub mod keys;
 pub mod layout;
+pub mod limits;
 pub mod lint;
 pub mod operator;
 pub mod organizations;

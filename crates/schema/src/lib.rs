@@ -14,6 +14,7 @@ pub mod grant;
 pub mod job;
 pub mod key;
 pub mod layout;
+pub mod limits;
 pub mod message;
 pub mod notification;
 pub mod organization;
