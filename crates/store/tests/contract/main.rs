@@ -13,6 +13,7 @@ mod listing;
 mod queue;
 mod removal;
 mod submit;
+mod tenancy;
 mod threading;
 mod webhooks;
 
