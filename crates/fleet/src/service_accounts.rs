@@ -21,8 +21,6 @@ use postfleet_store::Store;
 use postfleet_store::service_accounts::{self, CreateServiceAccount, RevokeServiceAccount, ServiceAccount, UseNonce};
 use std::time::Duration;
 
-pub use postfleet_store::service_accounts::PruneNonces;
-
 /// How far the time of a request may be from ours, in either direction.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 

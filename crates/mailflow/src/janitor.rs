@@ -1,9 +1,11 @@
-//! Cleaning up, a little at a time: what removed mailboxes left, old events, bodies that nothing names.
+//! Cleaning up, a little at a time: what removed mailboxes left, old events, used nonces, bodies that
+//! nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::service_accounts::PruneNonces;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -19,6 +21,7 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
     prune_events(platform).await?;
+    prune_nonces(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -40,6 +43,16 @@ async fn prune_events(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.event_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneNonces { now, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }
