@@ -11,6 +11,9 @@ use serde_json::json;
 pub(crate) fn listed() -> Vec<&'static str> {
     let mut listed = [
         node::ROUTES,
+        v3::applications::ROUTES,
+        v3::applications::redirect_uris::ROUTES,
+        v3::audit::ROUTES,
         v3::connectors::ROUTES,
         v3::domains::ROUTES,
         v3::policies::ROUTES,
@@ -22,6 +25,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed.extend(v3::jobs::ROUTES);
     listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
+    listed.extend(v3::admin::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 
@@ -108,6 +112,35 @@ async fn an_operators_key_acts_for_no_application() {
         let path = filled(path, &harness.agent, NOBODY);
         let answer = harness.ask(&harness.acme.operator_key, method, &path, None).await;
         answer.refuses(403, "operator_key", None);
+    }
+}
+
+#[tokio::test]
+async fn an_applications_key_administers_nothing() {
+    let harness = Harness::new().await;
+    for (method, path) in protected().into_iter().filter(|(_, path)| is_operators(path)) {
+        let path = filled(path, &harness.agent, NOBODY);
+        let answer = harness.ask(&harness.acme.api_key, method, &path, None).await;
+        answer.refuses(403, "application_key", None);
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_the_permission_is_refused_everywhere() {
+    let harness = Harness::new().await;
+    let keys = format!("/v3/admin/applications/{}/api-keys", harness.acme.application_id);
+    let nothing_of = async |path: &str, body: &serde_json::Value| {
+        let made = harness.ask(&harness.acme.operator_key, "POST", path, Some(body)).await;
+        made.is_ok().data()["api_key"].as_str().expect("key").to_owned()
+    };
+    // A permission that belongs to the other kind of key, and so is good for nothing.
+    let application = nothing_of(&keys, &json!({"name": "idle", "permissions": ["organizations.write"]})).await;
+    let operator = nothing_of("/v3/admin/keys", &json!({"name": "idle", "permissions": ["messages.send"]})).await;
+    for (method, path) in protected() {
+        let key = if is_operators(path) { &operator } else { &application };
+        let answer = harness.ask(key, method, &filled(path, &harness.agent, NOBODY), None).await;
+        answer.refuses(403, "insufficient_scopes", None);
+        assert_eq!(answer.json["error"]["type"], "insufficient_scopes", "{method} {path}");
     }
 }
 
@@ -203,11 +236,12 @@ async fn text_that_is_no_id_names_nothing() {
             if path.ends_with("{folder}") && id == "inbox" {
                 continue;
             }
+            let key = if is_operators(path) { &harness.acme.operator_key } else { &harness.acme.api_key };
             let path = filled(path, &harness.agent, id);
             let Ok(request) = Request::builder()
                 .method(method)
                 .uri(&path)
-                .header("authorization", format!("Bearer {}", harness.acme.api_key))
+                .header("authorization", format!("Bearer {key}"))
                 .body(Body::empty())
             else {
                 continue;

@@ -19,6 +19,7 @@ mod queue;
 mod removal;
 mod sign_in;
 mod submit;
+mod tenancy;
 mod threading;
 mod webhooks;
 mod workspaces;
