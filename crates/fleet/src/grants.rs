@@ -27,6 +27,7 @@ pub async fn provision(
         event_id: EventId::new(now, entropy.ten()),
         at: now,
     };
+    let domain = command.email.domain().clone();
     match store.run(command).await? {
         GrantOutcome::Created(grant) | GrantOutcome::Existing(grant) => Ok(grant),
         GrantOutcome::Taken => {
@@ -38,7 +39,7 @@ pub async fn provision(
             Err(in_email(Problem::new(ProblemKind::Invalid, "domain_not_registered", text)))
         }
         GrantOutcome::DomainUnowned => {
-            let text = format!("domain is not verified: {}", request.settings.email);
+            let text = format!("domain is not verified: {domain}");
             Err(in_email(Problem::new(ProblemKind::Invalid, "domain_not_verified", text)))
         }
         GrantOutcome::TooMany(limit) => Err(plan::cap_reached("grants_max_reached", "agent accounts", limit)),
