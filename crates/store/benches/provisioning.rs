@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Writers, and mailboxes in one command.
-const ROWS: [(usize, usize); 4] = [(16, 1), (1, 1_000), (2, 1_000), (4, 1_000)];
+/// Writers, mailboxes in one command, and whether their names are scattered: each then changes another page of the index
+/// of addresses, where numbered ones share a few.
+const ROWS: [(usize, usize, bool); 5] =
+    [(16, 1, false), (1, 1_000, false), (2, 1_000, false), (4, 1_000, false), (2, 1_000, true)];
 const ROW: Duration = Duration::from_secs(3);
 
 fn main() {
@@ -42,11 +44,11 @@ async fn measure(name: &str, location: Location, folder: &TempDir) {
     let bench = Arc::new(Bench::prepare(store).await);
     println!("\n{name}");
     println!(
-        "{:>8} {:>11} {:>12} {:>15} {:>10} {:>10}",
-        "writers", "per command", "mailboxes/s", "mailboxes/flush", "p50 ms", "p99 ms"
+        "{:>8} {:>11} {:>9} {:>12} {:>15} {:>10} {:>10}",
+        "writers", "per command", "names", "mailboxes/s", "mailboxes/flush", "p50 ms", "p99 ms"
     );
-    for (writers, size) in ROWS {
-        bench.row(writers, size).await;
+    for (writers, size, is_scattered) in ROWS {
+        bench.row(writers, size, is_scattered).await;
     }
     bench.check().await;
 }
@@ -79,10 +81,11 @@ impl Bench {
         Self { store, organization, application, domain, made: AtomicU64::new(0) }
     }
 
-    async fn row(self: &Arc<Self>, writers: usize, size: usize) {
+    async fn row(self: &Arc<Self>, writers: usize, size: usize, is_scattered: bool) {
         let (before, batches) = (self.made.load(Ordering::Relaxed), self.store.counters().batches());
         let start = Instant::now();
-        let running: Vec<_> = (0..writers).map(|_| tokio::spawn(self.clone().write_until(size, start + ROW))).collect();
+        let running: Vec<_> =
+            (0..writers).map(|_| tokio::spawn(self.clone().write_until(size, is_scattered, start + ROW))).collect();
         let mut waits = Vec::new();
         for writer in running {
             waits.extend(writer.await.expect("writer"));
@@ -92,8 +95,9 @@ impl Bench {
         let made = (self.made.load(Ordering::Relaxed) - before) as f64;
         let flushes = (self.store.counters().batches() - batches) as f64;
         let wait = |hundredths: usize| waits[(waits.len() - 1) * hundredths / 100].as_secs_f64() * 1_000.0;
+        let names = if is_scattered { "scattered" } else { "numbered" };
         println!(
-            "{writers:>8} {size:>11} {:>12.0} {:>15.1} {:>10.2} {:>10.2}",
+            "{writers:>8} {size:>11} {names:>9} {:>12.0} {:>15.1} {:>10.2} {:>10.2}",
             made / seconds,
             made / flushes,
             wait(50),
@@ -102,11 +106,12 @@ impl Bench {
     }
 
     /// Runs one command after the other; answers how long each took.
-    async fn write_until(self: Arc<Self>, size: usize, end: Instant) -> Vec<Duration> {
+    async fn write_until(self: Arc<Self>, size: usize, is_scattered: bool, end: Instant) -> Vec<Duration> {
         let mut waits = Vec::new();
         while Instant::now() < end {
             let first = self.made.fetch_add(size as u64, Ordering::Relaxed);
-            let mut grants: Vec<NewGrant> = (first..first + size as u64).map(|number| self.grant(number)).collect();
+            let numbers = first..first + size as u64;
+            let mut grants: Vec<NewGrant> = numbers.map(|number| self.grant(number, is_scattered)).collect();
             let (act, application_id, origin) = (self.act(), self.application, origin());
             let start = Instant::now();
             let outcomes = match (size, grants.pop()) {
@@ -126,13 +131,15 @@ impl Bench {
         waits
     }
 
-    fn grant(&self, number: u64) -> NewGrant {
-        // Names of a fleet are in no order.
-        let name = blake3::hash(&number.to_le_bytes()).to_hex();
+    fn grant(&self, number: u64, is_scattered: bool) -> NewGrant {
+        let name = match is_scattered {
+            true => blake3::hash(&number.to_le_bytes()).to_hex()[..12].to_owned(),
+            false => format!("{number:08}"),
+        };
         NewGrant {
             id: GrantId::from_uuid(fresh()),
             workspace_id: None,
-            email: EmailAddress::parse(&format!("agent-{}@{}", &name[..12], self.domain)).expect("address"),
+            email: EmailAddress::parse(&format!("agent-{name}@{}", self.domain)).expect("address"),
             name: Some(format!("Agent {number}")),
             app_password: None,
             state: None,
