@@ -347,6 +347,39 @@ async fn mailboxes_assigned_by_many_at_once_are_announced_once_for_each_move() {
     .await;
 }
 
+#[tokio::test]
+async fn a_new_mailbox_goes_where_it_is_told_else_to_its_domain_else_to_the_default() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let made = async |local: &str, workspace_id| {
+            let command = CreateGrant { workspace_id, ..tenant.create(local) };
+            let id = command.id;
+            store.run(command).await.expect("run");
+            place(store, &tenant, id).await
+        };
+        let default = (Some(tenant.workspace), Placement::Default);
+        assert_eq!(made("a", None).await, default);
+        // One above its domain, one of the domain that groups nothing: neither takes it.
+        let parent = tenant.domain.as_str().split_once('.').expect("a parent").1;
+        workspace(store, &tenant, parent).await;
+        let mut idle = create(&tenant, tenant.domain.as_str(), PolicyChoice::None);
+        idle.workspace.auto_group = false;
+        store.run(idle.clone()).await.expect("run");
+        assert_eq!(made("b", None).await, default);
+        let oldest = workspace(store, &tenant, tenant.domain.as_str()).await;
+        workspace(store, &tenant, tenant.domain.as_str()).await;
+        assert_eq!(made("c", None).await, (Some(oldest), Placement::AutoGroup));
+        let named = idle.workspace.id;
+        assert_eq!(made("d", Some(named)).await, (Some(named), Placement::Explicit));
+        // Once it groups, it is the oldest.
+        let command = UpdateWorkspace { auto_group: Some(true), ..update(&tenant, named) };
+        store.run(command).await.expect("run");
+        assert_eq!(made("e", None).await, (Some(named), Placement::AutoGroup));
+    })
+    .await;
+}
+
 enum Change {
     Assign(AssignGrants),
     Create(Box<CreateGrant>),
