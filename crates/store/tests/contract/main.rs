@@ -11,6 +11,7 @@ mod events;
 mod grants;
 mod jobs;
 mod listing;
+mod moves;
 mod queue;
 mod removal;
 mod submit;
