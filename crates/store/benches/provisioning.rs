@@ -76,6 +76,7 @@ impl Bench {
             keys: Vec::new(),
             domains: vec![NewDomain::trusted(DomainId::from_uuid(fresh()), domain.clone())],
             at: now(),
+            act: Act::of_command_line(AuditId::from_uuid(fresh()), organization, now()),
         };
         store.run(create).await.expect("organization");
         Self { store, organization, application, domain, made: AtomicU64::new(0) }
