@@ -11,7 +11,7 @@ DATA_PLANE = {
 }
 # Control plane that postfleet does not have yet.
 LATER = {"rules", "lists"}
-# Methods for which a hosted mailbox has no use; test_python_sdk.py says how each is refused.
+# Methods for which a hosted mailbox has no use; test_sdk_python.py says how each is refused.
 FOREIGN = {
     "connectors.credentials.list", "connectors.credentials.find", "connectors.credentials.create",
     "connectors.credentials.update", "connectors.credentials.destroy", "auth.url_for_admin_consent",

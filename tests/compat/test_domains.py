@@ -46,13 +46,20 @@ def house(fleets, names):
     return fleet
 
 
-def publish(house, domain, details):
-    """Puts the record that is asked for into DNS, as a customer would."""
-    wish = details.attempt.options
-    host = wish["host"].rstrip(".")
-    name = domain if host in ("@", "") else host if host.endswith(domain) else f"{host}.{domain}"
-    house.names.publish(name, wish["type"], wish["value"])
-    return name
+def publish(house, domain, kind):
+    """Puts what is asked for into DNS, as a customer would, until nothing more is asked for; the last answer. A type may
+    have several records (a signature for each of two algorithms): each look shows the next that is missing."""
+    for _ in range(4):
+        info = house.sdk.domains.get_info(domain, {"type": kind}, signer=house.signer).data
+        wish = info.attempt.options
+        host = wish["host"].rstrip(".")
+        name = domain if host in ("@", "") else host if host.endswith(domain) else f"{host}.{domain}"
+        house.names.publish(name, wish["type"], wish["value"])
+        answer = house.operator.post(f"/v3/admin/domains/{domain}/verify", {"type": kind}, expect=200)
+        if answer["status"] == "done":
+            break
+    assert answer["status"] == "done", answer
+    return answer
 
 
 def test_the_file_of_a_service_account(house):
@@ -120,10 +127,7 @@ def test_from_nothing_to_the_first_send(house):
     for kind in TYPES:
         before = domains.verify(made.id, {"type": kind}, signer=signer).data
         assert getattr(domains.find(made.id, signer=signer).data, f"verified_{kind}") is False, before
-        info = domains.get_info(made.id, {"type": kind}, signer=signer).data
-        publish(house, "real.example.test", info)
-        raw = house.operator.post(f"/v3/admin/domains/{made.id}/verify", {"type": kind}, expect=200)
-        assert raw["status"] == "done", raw
+        publish(house, "real.example.test", kind)
         assert getattr(domains.find(made.id, signer=signer).data, f"verified_{kind}") is True
     grant = house.api.new_grant("a@real.example.test")["id"]
     house.api.send(grant)
@@ -155,10 +159,9 @@ def test_a_wrong_record_is_told_from_none(house):
 def test_unverified_domains_do_not_send(house):
     """Rows 002-58, 000-28: the sender's domain lost its records, or never had all of them."""
     domains, signer = house.sdk.domains, house.signer
-    made = domains.create({"name": "x", "domain_address": "half.example.test"}, signer=signer).data
+    domains.create({"name": "x", "domain_address": "half.example.test"}, signer=signer)
     for kind in ("ownership", "mx"):
-        publish(house, "half.example.test", domains.get_info(made.id, {"type": kind}, signer=signer).data)
-        domains.verify(made.id, {"type": kind}, signer=signer)
+        publish(house, "half.example.test", kind)
     grant = house.api.new_grant("a@half.example.test")["id"]
     house.api.send_refused(grant, status=403, text="sender domain is not verified for sending")
 

@@ -114,7 +114,7 @@ def test_000_11_presets(fleets):
     fleet = fleets()
     presets = {one.get("id") or one["name"]: one for one in fleet.api.get("/v3/workspaces/presets")}
     assert {"outreach", "triage"} <= set(presets)
-    made = {name: fleet.api.post("/v3/workspaces", {"preset": name}, expect=200) for name in ("outreach", "triage")}
+    made = {name: fleet.api.post("/v3/workspaces", {"preset": name, "name": name}, expect=200) for name in ("outreach", "triage")}
     policies = {name: fleet.api.get(f"/v3/policies/{workspace['policy_id']}") for name, workspace in made.items()}
 
     def sends(name):

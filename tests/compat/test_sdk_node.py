@@ -13,7 +13,7 @@ from test_sign_in import CALLBACK, Browser
 
 HERE = Path(__file__).resolve().parent
 PASSWORD = "Correct-Horse-Battery-9"
-# Helpers of the SDK that are no calls, and what hosted mailboxes have no use for (see test_python_sdk.py).
+# Helpers of the SDK that are no calls, and what hosted mailboxes have no use for (see test_sdk_python.py).
 NO_CALLS = {"auth.urlAuthBuilder", "auth.hashPKCESecret", "auth.getTokenInfo", "auth.urlForAdminConsent"}
 NO_CALLS |= {"domains.assertServiceAccountSigningHeaders", "domains.buildSignedRequest"}
 NO_CALLS |= {f"connectors.credentials.{name}" for name in ("list", "find", "create", "update", "destroy")}
