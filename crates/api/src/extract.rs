@@ -35,16 +35,24 @@ pub(crate) async fn json<T: DeserializeOwned>(
         return Err(unreadable(&"it must be an object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(&octets);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path();
-        if path.iter().next().is_none() {
-            return unreadable(error.inner());
-        }
-        Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(wrong)?;
     // Something after the value is no JSON either.
     deserializer.end().map_err(|error| unreadable(&error))?;
     Ok(value)
+}
+
+/// Reads an object that was looked at as JSON first.
+pub(crate) fn typed<T: DeserializeOwned>(body: serde_json::Map<String, serde_json::Value>) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(serde_json::Value::Object(body)).map_err(wrong)
+}
+
+/// The value at some place is wrong.
+fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let path = error.path();
+    if path.iter().next().is_none() {
+        return unreadable(error.inner());
+    }
+    Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
 }
 
 /// The body as a whole is wrong: there is no field to name.

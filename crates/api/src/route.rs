@@ -142,7 +142,6 @@ impl Route {
         Self::new("PUT", path, permission, run)
     }
 
-    #[expect(dead_code, reason = "the first PATCH route takes this away")]
     pub(crate) fn patch<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
     where
         C: Opened,

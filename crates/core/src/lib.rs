@@ -21,6 +21,7 @@ pub mod problem;
 // who may do what
 pub mod permission;
 pub mod plan;
+pub mod policy;
 pub mod quota;
 
 // how mail moves

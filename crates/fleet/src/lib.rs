@@ -4,3 +4,4 @@ pub mod app_password;
 pub mod grants;
 pub mod keys;
 pub mod organizations;
+pub mod policies;

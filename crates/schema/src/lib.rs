@@ -8,6 +8,7 @@ pub mod grant;
 pub mod message;
 pub mod notification;
 pub mod page;
+pub mod policy;
 pub mod send;
 pub mod thread;
 pub mod webhook;

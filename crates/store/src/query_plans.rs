@@ -3,12 +3,13 @@
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
-use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use crate::{events, grants, messages, migrate, policies, queue, threads, webhooks};
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
     ("grants::LIST", grants::LIST),
     ("grants::MAILBOX", grants::MAILBOX),
+    ("policies::LIST", policies::LIST),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
     ("messages::LIST_THREAD", messages::LIST_THREAD),

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 /// Routes with a body, as method and path.
 fn with_body() -> Vec<(&'static str, &'static str)> {
     let routes = listed().into_iter().map(|route| route.split_once(' ').expect("method and path"));
-    routes.filter(|(method, _)| matches!(*method, "POST" | "PUT")).collect()
+    routes.filter(|(method, _)| matches!(*method, "POST" | "PUT" | "PATCH")).collect()
 }
 
 /// Runs a property over a harness that is made once.
@@ -29,6 +29,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, property: impl AsyncFn(&Harness, 
 
 async fn send(harness: &Harness, method: &str, path: &str, body: Vec<u8>) -> Answer {
     let path = path.replace("{grant}", &harness.agent).replace("{webhook}", crate::support::NOBODY);
+    let path = path.replace("{policy}", crate::support::NOBODY);
     let builder = Request::builder().method(method).uri(path);
     let builder = builder.header("authorization", format!("Bearer {}", harness.acme.api_key));
     harness.request(builder.body(Body::from(body)).expect("request")).await
@@ -72,6 +73,13 @@ fn name() -> impl Strategy<Value = String> {
         "status",
         "notification_email_addresses",
         "compressed_delivery",
+        "limits",
+        "limit_count_daily_email_sent",
+        "limit_attachment_allowed_types",
+        "spam_detection",
+        "spam_sensitivity",
+        "options",
+        "rules",
     ];
     prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }

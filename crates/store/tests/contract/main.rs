@@ -10,6 +10,7 @@ mod deliver;
 mod events;
 mod grants;
 mod listing;
+mod policies;
 mod queue;
 mod removal;
 mod submit;

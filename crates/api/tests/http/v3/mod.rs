@@ -1,3 +1,4 @@
 pub(crate) mod connect;
 pub(crate) mod grants;
+pub(crate) mod policies;
 pub(crate) mod webhooks;
