@@ -1,5 +1,6 @@
-//! Who is asking: the key in the `Authorization` header.
+//! Who is asking: the key in the `Authorization` header, or the service account that signed the request.
 
+use crate::signature;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -7,8 +8,10 @@ use postfleet_core::audit::{Actor, ActorKind};
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
 use postfleet_core::{Problem, ProblemKind, permission};
 use postfleet_fleet::keys;
+use postfleet_fleet::operator::Operator;
 use postfleet_mailflow::Platform;
 use postfleet_store::keys::Credential;
+use postfleet_store::service_accounts::ServiceAccount;
 
 /// Characters of a key that are looked at; ours are shorter.
 const KEY_CHARS_MAX: usize = 256;
@@ -29,6 +32,9 @@ pub(crate) struct Caller {
 
 /// Finds out who makes a request. The request's body is put back if it had to be read for that.
 pub(crate) async fn caller(platform: &Platform, request: &mut Request) -> Result<Caller, Problem> {
+    if signature::is_signed(request.headers()) {
+        return Ok(of_account(signature::account(platform, request).await?));
+    }
     let key = bearer(request.headers()).ok_or_else(keys::unauthenticated)?;
     let credential = keys::authenticate(&platform.store, &platform.keys, platform.clock.now(), key).await?;
     Ok(of_key(credential))
@@ -46,7 +52,25 @@ fn of_key(credential: Credential) -> Caller {
     }
 }
 
+/// A service account acts for one organization, and never for what concerns all of them.
+fn of_account(account: ServiceAccount) -> Caller {
+    Caller {
+        actor: Actor { kind: ActorKind::ServiceAccount, id: account.id.to_string(), name: account.name },
+        organization: account.organization_id,
+        application: None,
+        grant: None,
+        is_installation: false,
+        permissions: account.permissions,
+    }
+}
+
 impl Caller {
+    /// The caller as one who administers.
+    pub(crate) fn operator(&self) -> Operator {
+        let (organization, is_installation) = (self.organization, self.is_installation);
+        Operator { organization, is_installation, permissions: self.permissions.clone() }
+    }
+
     /// The application that the caller acts for.
     pub(crate) fn application(&self) -> Result<ApplicationId, Problem> {
         self.application.ok_or_else(|| {

@@ -13,6 +13,9 @@ pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
+/// Octets of a JSON body that asks for many mailboxes: as many as there may be, each with the longest fields.
+pub(crate) const BULK_OCTETS_MAX: usize = 16 << 20;
+
 /// Characters of one query string.
 const QUERY_CHARS_MAX: usize = 16_384;
 
@@ -22,19 +25,41 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: SyncWrapper<Body>,
     limit: usize,
 ) -> Result<T, Problem> {
+    is_json(parts)?;
+    read(&octets(body.into_inner(), limit).await?)
+}
+
+/// As [`json`], for a body that may be absent.
+pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
+    parts: &Parts,
+    body: SyncWrapper<Body>,
+    limit: usize,
+) -> Result<T, Problem> {
+    let octets = octets(body.into_inner(), limit).await?;
+    if octets.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    is_json(parts)?;
+    read(&octets)
+}
+
+fn is_json(parts: &Parts) -> Result<(), Problem> {
     let is_json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_none_or(|kind| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.is_empty() || kind.eq_ignore_ascii_case("application/json")
     });
-    if !is_json {
-        return Err(Problem::invalid("Content-Type", "request must be of content-type application/json"));
+    if is_json {
+        return Ok(());
     }
-    let octets = octets(body.into_inner(), limit).await?;
+    Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
+}
+
+fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(&octets);
+    let mut deserializer = serde_json::Deserializer::from_slice(octets);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(wrong)?;
     // Something after the value is no JSON either.
     deserializer.end().map_err(|error| unreadable(&error))?;
@@ -60,7 +85,8 @@ fn unreadable(why: &dyn std::fmt::Display) -> Problem {
     Problem::new(ProblemKind::Invalid, "invalid_request", format!("error parsing request body: {why}"))
 }
 
-async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
+/// Reads a body to its end, if it is not larger than `limit`.
+pub(crate) async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
     to_bytes(body, limit).await.map_err(|error| {
         if is_length_limit(&error) {
             let text = format!("the request body is larger than the limit of {limit} bytes");
@@ -122,6 +148,18 @@ impl Query {
         let parse =
             |text: &str| text.parse().map_err(|_| Problem::invalid(name, format!("{name} must be a whole number")));
         self.get(name).filter(|text| !text.is_empty()).map(parse).transpose()
+    }
+
+    /// `offset`: how many to skip.
+    pub(crate) fn offset(&self) -> Result<usize, Problem> {
+        let too_low = |_| Problem::invalid("offset", "offset must be greater than or equal to 0");
+        usize::try_from(self.number("offset")?.unwrap_or(0)).map_err(too_low)
+    }
+
+    /// A parameter's value, if it is not empty; under either of two names, the first before the second.
+    pub(crate) fn text(&self, name: &str, other: &str) -> Option<String> {
+        let found = [name, other].into_iter().find_map(|name| self.get(name).filter(|value| !value.is_empty()));
+        found.map(str::to_owned)
     }
 
     /// `limit`: between 1 and `max`.

@@ -9,6 +9,7 @@ mod route;
 mod router;
 mod routes;
 mod server;
+mod signature;
 pub mod sink;
 
 pub use router::{Health, Interface, router};

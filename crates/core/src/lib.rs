@@ -23,6 +23,7 @@ pub mod permission;
 pub mod plan;
 pub mod policy;
 pub mod quota;
+pub mod redirect_uri;
 
 // how mail moves
 pub mod delivery;

@@ -35,10 +35,11 @@ CREATE TABLE redirect_uris (
     created_at {int} NOT NULL,
     UNIQUE (application_id, url)
 ) {clustered};
+CREATE INDEX redirect_uris_by_application ON redirect_uris (application_id, id);
 
 -- A key belongs to an application, or (application_id null) to the operator of the organization; installation is 1
 -- for keys that may also do what concerns all organizations. Permissions are a JSON list. The hint is how the key
--- begins, for people to tell it from others.
+-- begins, for people to tell it from others. After a rotation the hash of the secret before is good until previous_until.
 CREATE TABLE api_keys (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
@@ -47,6 +48,8 @@ CREATE TABLE api_keys (
     name TEXT NOT NULL,
     hash {bytes} NOT NULL UNIQUE,
     hint TEXT NOT NULL,
+    previous_hash {bytes},
+    previous_until {int},
     permissions TEXT NOT NULL,
     expires_at {int},
     revoked_at {int},
@@ -55,7 +58,8 @@ CREATE TABLE api_keys (
     updated_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX api_keys_by_application ON api_keys (application_id, id);
-CREATE INDEX api_keys_by_organization ON api_keys (organization_id, id);
+CREATE INDEX api_keys_of_operators ON api_keys (organization_id, id) WHERE application_id IS NULL;
+CREATE UNIQUE INDEX api_keys_by_previous ON api_keys (previous_hash) WHERE previous_hash IS NOT NULL;
 
 -- Parties that sign their requests. The public key is RSA, SubjectPublicKeyInfo in DER.
 CREATE TABLE service_accounts (

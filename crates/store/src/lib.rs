@@ -12,12 +12,16 @@ mod migrate;
 pub mod wake;
 
 // who exists and what they may do, one module per concept
+pub mod applications;
 pub mod audit;
+pub mod connectors;
 pub mod domains;
 pub mod keys;
 pub mod limits;
 pub mod organizations;
 pub mod policies;
+pub mod redirect_uris;
+pub mod service_accounts;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept

@@ -9,8 +9,9 @@ use serde_json::json;
 
 /// Every route that a test file speaks for, as `METHOD path`.
 pub(crate) fn listed() -> Vec<&'static str> {
-    let mut listed = [node::ROUTES, v3::connect::custom::ROUTES, v3::webhooks::ROUTES].concat();
-    listed.extend(v3::policies::ROUTES);
+    let mut listed =
+        [node::ROUTES, v3::connect::custom::ROUTES, v3::connectors::ROUTES, v3::policies::ROUTES, v3::webhooks::ROUTES]
+            .concat();
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }

@@ -54,6 +54,11 @@ impl Harness {
         (Self { router, ..harness }, handed_over)
     }
 
+    /// The interface, for a test that serves it over connections.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Makes a request as it stands.
     pub async fn request(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
@@ -76,6 +81,10 @@ impl Harness {
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask(&self.acme.api_key, "POST", path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&self.acme.api_key, "PATCH", path, Some(body)).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {

@@ -6,11 +6,13 @@
 mod support;
 
 // what the commands promise
+mod connectors;
 mod deliver;
 mod events;
 mod grants;
 mod listing;
 mod policies;
+mod provisioning;
 mod queue;
 mod removal;
 mod submit;

@@ -1,4 +1,5 @@
 pub(crate) mod connect;
+pub(crate) mod connectors;
 pub(crate) mod grants;
 pub(crate) mod policies;
 pub(crate) mod webhooks;

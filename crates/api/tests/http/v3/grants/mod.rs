@@ -1,4 +1,5 @@
 pub(crate) mod attachments;
+pub(crate) mod bulk;
 pub(crate) mod folders;
 pub(crate) mod grant;
 pub(crate) mod list;
@@ -8,6 +9,7 @@ pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
+    bulk::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
     list::ROUTES,
