@@ -30,7 +30,7 @@ class Key(Api):
         """The answer of a request that must succeed: all of it, with the envelope."""
         status, answered, answer = self.call(method, path, body, headers)
         expect = (expect,) if isinstance(expect, int) else expect
-        assert status in expect, f"{method} {path} {body}: expected {expect}, got {status}: {answer}"
+        assert status in expect, f"{method} {path} {str(body)[:300]}: expected {expect}, got {status}: {answer}"
         assert answer["request_id"] and answered.get("X-Request-Id") == answer["request_id"], f"{method} {path}: {answer}"
         return answer
 
@@ -55,7 +55,7 @@ class Key(Api):
     def refused(self, method, path, body=None, status=400, type=None, code=None, field=None, text=()):
         """The error of a request that must be refused."""
         got, headers, answer = self.call(method, path, body)
-        said = f"{method} {path} {body}: expected {status} {type or ''} {code or ''}, got {got}: {answer}"
+        said = f"{method} {path} {str(body)[:300]}: expected {status} {type or ''} {code or ''}, got {got}: {answer}"
         assert got == status, said
         assert headers.get("X-Request-Id") == answer["request_id"], said
         error = answer["error"]
