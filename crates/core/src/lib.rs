@@ -19,9 +19,11 @@ pub mod event;
 pub mod problem;
 
 // who may do what
+pub mod layout;
 pub mod permission;
 pub mod plan;
 pub mod policy;
+pub mod preset;
 pub mod quota;
 pub mod redirect_uri;
 

@@ -4,6 +4,7 @@ use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::jobs::PruneJobs;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -15,10 +16,14 @@ const ROUNDS_MAX: usize = 1_000;
 /// Files younger than this may belong to a message that is just being stored.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
+/// How long jobs that are over can be asked about.
+const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
     prune_events(platform).await?;
+    prune_jobs(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -40,6 +45,16 @@ async fn prune_events(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.event_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(JOB_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -200,6 +200,7 @@ CREATE TABLE grants (
 ) {clustered};
 CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
+CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
 
 -- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only.
 CREATE TABLE tokens (
@@ -238,7 +239,8 @@ CREATE TABLE jobs (
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
-CREATE INDEX jobs_by_application ON jobs (application_id, kind, id);
+CREATE INDEX jobs_by_application ON jobs (application_id, id);
+CREATE INDEX jobs_by_kind ON jobs (application_id, kind, id);
 CREATE INDEX jobs_by_status ON jobs (status, id);
 
 -- Every change of the control plane: who, when, what, before and after (JSON objects).

@@ -4,8 +4,8 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, events, grants, keys, messages, migrate, organizations, policies, queue,
-    redirect_uris, service_accounts, threads, webhooks,
+    applications, audit, connectors, events, findings, grants, jobs, keys, layout, messages, migrate, organizations,
+    policies, queue, redirect_uris, service_accounts, threads, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -36,6 +36,16 @@ const LISTS: &[(&str, &str)] = &[
     ("audit::LIST_OF_ORGANIZATION", audit::LIST_OF_ORGANIZATION),
     ("audit::LIST_TARGET_OF_APPLICATION", audit::LIST_TARGET_OF_APPLICATION),
     ("audit::LIST_TARGET_OF_ORGANIZATION", audit::LIST_TARGET_OF_ORGANIZATION),
+    ("workspaces::LIST", workspaces::LIST),
+    ("workspaces::OF_DOMAIN", workspaces::OF_DOMAIN),
+    ("jobs::LIST", jobs::LIST),
+    ("jobs::OLDEST", jobs::OLDEST),
+    ("jobs::LAST", jobs::LAST),
+    ("layout::AFTER", layout::AFTER),
+    ("layout::GROUPING", layout::GROUPING),
+    ("findings::BY_DEFAULT", findings::BY_DEFAULT),
+    ("findings::IN_NONE", findings::IN_NONE),
+    ("findings::POLICIES", findings::POLICIES),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

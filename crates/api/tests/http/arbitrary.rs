@@ -30,6 +30,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, property: impl AsyncFn(&Harness, 
 async fn send(harness: &Harness, method: &str, path: &str, body: Vec<u8>) -> Answer {
     let path = path.replace("{grant}", &harness.agent).replace("{webhook}", crate::support::NOBODY);
     let path = path.replace("{policy}", crate::support::NOBODY);
+    let path = path.replace("{workspace}", &harness.acme.workspace_id.to_string());
     let builder = Request::builder().method(method).uri(path);
     let builder = builder.header("authorization", format!("Bearer {}", harness.acme.api_key));
     harness.request(builder.body(Body::from(body)).expect("request")).await
@@ -80,6 +81,19 @@ fn name() -> impl Strategy<Value = String> {
         "spam_sensitivity",
         "options",
         "rules",
+        "domain",
+        "auto_group",
+        "policy_id",
+        "rule_ids",
+        "preset",
+        "assign_grants",
+        "remove_grants",
+        "assignments",
+        "match",
+        "email_contains",
+        "dry_run",
+        "specific_domain",
+        "after_created_at",
     ];
     prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }

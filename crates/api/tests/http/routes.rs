@@ -13,6 +13,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         [node::ROUTES, v3::connect::custom::ROUTES, v3::connectors::ROUTES, v3::policies::ROUTES, v3::webhooks::ROUTES]
             .concat();
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
+    listed.extend(v3::jobs::ROUTES);
+    listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 

@@ -4,5 +4,6 @@ mod support;
 
 mod deliver;
 mod janitor;
+mod jobs;
 mod receive;
 mod webhooks;

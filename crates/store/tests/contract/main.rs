@@ -10,6 +10,7 @@ mod connectors;
 mod deliver;
 mod events;
 mod grants;
+mod jobs;
 mod listing;
 mod policies;
 mod provisioning;
@@ -18,6 +19,7 @@ mod removal;
 mod submit;
 mod threading;
 mod webhooks;
+mod workspaces;
 
 // what the engines promise
 mod blobs;
