@@ -185,12 +185,15 @@ class Fleet:
         key = self.operator.post(f"/v3/admin/applications/{made['id']}/api-keys", {"name": "main"})
         return made["id"], self.key(key["api_key"])
 
-    def second_organization(self, folder_name="Second"):
-        """Another organization of the same installation, made by `init`."""
-        self.server.stop()
-        account = self.server.init(organization=folder_name, domains=[f"{folder_name.lower()}.test"])
-        self.server.start()
-        return account
+    def second_organization(self, name="Second"):
+        """Another organization of the same installation, with keys that know nothing of this one."""
+        organization = self.operator.post("/v3/admin/organizations", {"name": name})["id"]
+        owned = {"organization_id": organization}
+        wish = {"name": name, "environment": "production"}
+        application = self.operator.post("/v3/admin/applications", owned | wish)["id"]
+        key = self.operator.post("/v3/admin/keys", owned | {"name": "operator"})
+        main = self.operator.post(f"/v3/admin/applications/{application}/api-keys", {"name": "main"})
+        return owned | {"application_id": application, "operator_key": key["api_key"], "api_key": main["api_key"]}
 
     def receive(self, recipient, text="x", subject="Hello", sender="someone@people.test"):
         """Mail from outside; the reply to DATA, or to RCPT if that was refused."""

@@ -265,5 +265,5 @@ def test_an_organization_sees_its_own_domains(house):
         operator.refused("DELETE", path, status=404)
     # Nobody can have a domain twice.
     operator.refused("POST", "/v3/domains", {"name": "x", "domain_address": "mine.example.test"}, status=409, text="already exists")
-    assert {one["domain_address"] for one in operator.get("/v3/domains")} == {"second.test"}
+    assert operator.get("/v3/domains") == []
     assert house.operator.get(f"/v3/domains/{made['id']}") == made

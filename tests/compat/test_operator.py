@@ -178,7 +178,7 @@ def test_a_key_may_what_it_is_permitted(fleets):
 def test_operator_keys(fleets):
     fleet = fleets()
     made = fleet.operator.post("/v3/admin/keys", {"name": "Grafana", "permissions": ["*.read"]})
-    secret = made.get("api_key") or made.get("operator_key") or made.get("key")
+    secret = made["api_key"]
     assert secret.startswith("pf_op_")
     key = fleet.key(secret)
     key.get("/v3/admin/applications")
