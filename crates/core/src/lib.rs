@@ -27,6 +27,12 @@ pub mod preset;
 pub mod quota;
 pub mod redirect_uri;
 
+// what the DNS must hold
+pub mod domain_check;
+pub mod domain_records;
+pub mod domain_zone;
+pub mod trial_domain;
+
 // how mail moves
 pub mod delivery;
 pub mod folder;

@@ -4,6 +4,7 @@ pub mod app_password;
 pub mod applications;
 pub mod audit;
 pub mod connectors;
+pub mod domains;
 pub mod grants;
 mod input;
 pub mod keys;

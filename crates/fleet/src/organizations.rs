@@ -1,5 +1,6 @@
 //! Organizations: making one with everything that it needs to begin, and what the operator may do with those that are.
 
+use crate::domains::signing_keys;
 use crate::input;
 use crate::keys::{self, KeyHasher, KeyKind};
 use crate::operator::Operator;
@@ -8,11 +9,10 @@ use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plan, Plans, PolicyLimits};
 use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros};
-use postfleet_mail::dkim;
 use postfleet_net::Entropy;
 use postfleet_schema::organization as schema;
 use postfleet_store::Store;
-use postfleet_store::domains::{DkimKey, NewDomain};
+use postfleet_store::domains::NewDomain;
 use postfleet_store::organizations::{
     self, AddOrganization, CreateOrganization, Organization, OrganizationOutcome, UpdateOrganization,
 };
@@ -48,8 +48,8 @@ pub struct Created {
     pub api_key: Secret<String>,
     /// The operator's key.
     pub operator_key: Secret<String>,
-    /// Its domains, with the records to publish for their signatures.
-    pub domains: Vec<(Domain, Vec<DkimKey>)>,
+    /// Its domains; `domains::records` says what to publish for them.
+    pub domains: Vec<NewDomain>,
 }
 
 /// Makes an organization, an application, its default workspace, two keys, and DKIM keys for every domain.
@@ -66,11 +66,12 @@ pub async fn create(
         domains.push(NewDomain {
             id: DomainId::new(now, entropy.ten()),
             name: name.clone(),
-            label: String::new(),
+            label: name.to_string(),
             is_branded: false,
             is_trusted: new.trust_domains,
+            is_owned: false,
             ownership_token: hex::encode(entropy.thirty_two()),
-            dkim_keys: signing_keys(entropy)?,
+            dkim_keys: signing_keys(entropy).await?,
         });
     }
     let created = Created {
@@ -79,7 +80,7 @@ pub async fn create(
         default_workspace_id: WorkspaceId::new(now, entropy.ten()),
         api_key: keys::generate(KeyKind::of_environment(&new.environment), entropy),
         operator_key: keys::generate(KeyKind::Operator, entropy),
-        domains: domains.iter().map(|domain| (domain.name.clone(), domain.dkim_keys.clone())).collect(),
+        domains: domains.clone(),
     };
     let key = |name, application, key| keys::unlimited(hasher, entropy, now, name, application, key);
     let command = CreateOrganization {
@@ -128,21 +129,6 @@ fn plan_named<'a>(plans: &'a Plans, name: &str) -> Result<&'a Plan, Problem> {
     let names = || plans.iter().map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = || Problem::invalid("plan", format!("plan must be one of {}", names()));
     plans.find(name).map(|plan| &**plan).ok_or_else(unknown)
-}
-
-/// An RSA and an Ed25519 key: the first for everybody, the second for those who verify it (RFC 8463 §3).
-fn signing_keys(entropy: &dyn Entropy) -> Result<Vec<DkimKey>, Problem> {
-    let suffix: String = entropy.ten().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let make = |algorithm: dkim::Algorithm, letter: char| -> Result<DkimKey, Problem> {
-        let key = dkim::generate(algorithm).map_err(Problem::internal)?;
-        Ok(DkimKey {
-            selector: format!("pf{letter}{suffix}"),
-            algorithm: algorithm.name().to_owned(),
-            private_key: key.pkcs8,
-            public_record: key.public_dns,
-        })
-    };
-    Ok(vec![make(dkim::Algorithm::RsaSha256, 'r')?, make(dkim::Algorithm::Ed25519Sha256, 'e')?])
 }
 
 /// The plan of an organization for which nobody names one.

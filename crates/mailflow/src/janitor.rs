@@ -32,6 +32,11 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
+/// One look at the domains that are due to be looked at.
+pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
+    platform.domains().recheck_once().await.map(|_| ())
+}
+
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
     for _ in 0..ROUNDS_MAX {
         if !platform.store.run(PruneRemoved { limit: ROWS_MAX }).await? {

@@ -45,11 +45,12 @@ pub async fn recipient(
 
 async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Problem> {
     let mut reader = platform.store.reader().await?;
-    if let Some(mailbox) = grants::receiving(&mut reader, address).await? {
-        return Ok(Known::Mailbox(mailbox.limits));
+    // First: a domain whose ownership was lost receives nothing, whatever mailboxes are left on it.
+    if !domains::is_ours(&mut reader, address.domain()).await? {
+        return Ok(Known::ForeignDomain);
     }
-    let ours = domains::is_ours(&mut reader, address.domain()).await?;
-    Ok(if ours { Known::NoMailbox } else { Known::ForeignDomain })
+    let mailbox = grants::receiving(&mut reader, address).await?;
+    Ok(mailbox.map_or(Known::NoMailbox, |mailbox| Known::Mailbox(mailbox.limits)))
 }
 
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text

@@ -159,6 +159,7 @@ fn settings(config: &Config) -> Result<Settings> {
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
+        domains: config.domain_settings()?,
     })
 }
 

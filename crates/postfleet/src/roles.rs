@@ -265,6 +265,7 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
 async fn clean_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
         or_wait(&platform, "janitor", janitor::clean_once(&platform).await).await;
+        or_wait(&platform, "janitor", janitor::recheck_domains_once(&platform).await).await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(CLEAN_EVERY)) => {}

@@ -6,6 +6,7 @@ pub mod application;
 pub mod audit;
 pub mod bulk;
 pub mod connector;
+pub mod domain;
 pub mod error;
 pub mod finding;
 pub mod folder;

@@ -103,16 +103,17 @@ CREATE TABLE domains (
 CREATE INDEX domains_by_organization ON domains (organization_id, id);
 CREATE INDEX domains_to_check ON domains (check_at);
 
--- What the DNS was last found to hold, for each kind of record of a domain.
+-- What the DNS was last found to hold, for each record of a domain. The selector is empty but for signing keys.
 CREATE TABLE domain_records (
     domain_id {id} NOT NULL REFERENCES domains (id),
     kind TEXT NOT NULL,
+    selector TEXT NOT NULL,
     status TEXT NOT NULL,
     message TEXT NOT NULL,
     failures {int} NOT NULL,
     checked_at {int},
     verified_at {int},
-    PRIMARY KEY (domain_id, kind)
+    PRIMARY KEY (domain_id, kind, selector)
 ) {clustered};
 
 -- The state is active (signs), next (to be published, signs once it is found in the DNS) or retired (still to be

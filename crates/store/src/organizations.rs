@@ -109,7 +109,9 @@ impl Command for CreateOrganization {
             keys::insert(tx, self.id, key, self.at).await?;
         }
         for domain in &self.domains {
-            domains::insert(tx, self.id, domain, self.at).await?;
+            if !domains::insert(tx, self.id, domain, self.at).await? {
+                return Err(DbError::Serialization(format!("{} was registered meanwhile", domain.name)));
+            }
         }
         record(tx, &self.act, "organization.created", None, &self.organization()).await?;
         Ok(OrganizationOutcome::Created)

@@ -4,13 +4,17 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, events, findings, grants, jobs, keys, layout, messages, migrate, organizations,
-    policies, queue, redirect_uris, service_accounts, threads, webhooks, workspaces,
+    applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
+    organizations, policies, queue, redirect_uris, service_accounts, threads, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
     ("connectors::LIST", connectors::LIST),
+    ("domains::LIST", domains::LIST),
+    ("domains::RECORDS_OF_PAGE", domains::RECORDS_OF_PAGE),
+    ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
+    ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
     ("messages::LIST", messages::LIST),

@@ -4,6 +4,7 @@
 
 use opentelemetry::global;
 use postfleet_core::audit::{Act, Actor, ActorKind};
+use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
@@ -56,6 +57,8 @@ pub struct WorldOptions {
     pub webhooks_allow: Vec<IpNetwork>,
     /// The largest notification.
     pub notification_octets_max: usize,
+    /// Domains below which organizations may take names.
+    pub trial_domains: Vec<Domain>,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -69,6 +72,7 @@ impl Default for WorldOptions {
             relay: None,
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
+            trial_domains: Vec::new(),
             seed: 1,
         }
     }
@@ -96,7 +100,7 @@ pub struct Tenant {
 pub struct NewTenant {
     /// Its domain, which is also its name.
     pub domain: &'static str,
-    /// Whether the domain is verified.
+    /// Whether the domain is verified; if it is not, it receives all the same and does not send.
     pub is_verified: bool,
     /// The name of its plan.
     pub plan: &'static str,
@@ -184,6 +188,7 @@ impl World {
             ],
             domains: vec![NewDomain {
                 is_trusted: new.is_verified,
+                is_owned: true,
                 dkim_keys: signing_keys().to_vec(),
                 ..NewDomain::trusted(DomainId::new(now, entropy.ten()), tenant.domain.clone())
             }],
@@ -263,6 +268,10 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
+        domains: DomainSettings {
+            trial: options.trial_domains.clone(),
+            ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))
+        },
     }
 }
 

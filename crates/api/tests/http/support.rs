@@ -37,7 +37,11 @@ impl Harness {
 
     /// With the first organization as wanted; its domain must be `acme.test`.
     pub async fn with(acme: NewTenant) -> Self {
-        let world = World::new().await;
+        Self::in_world(World::new().await, acme).await
+    }
+
+    /// In a world of its own kind.
+    pub async fn in_world(world: World, acme: NewTenant) -> Self {
         let (acme, other) = (world.tenant(acme).await, world.tenant(NewTenant::of("other.test")).await);
         let agent = world.mailbox(&acme, "agent").await.id.to_string();
         let stranger = world.mailbox(&other, "agent").await.id.to_string();

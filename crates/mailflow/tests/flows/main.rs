@@ -3,6 +3,7 @@
 mod support;
 
 mod deliver;
+mod domains;
 mod janitor;
 mod jobs;
 mod receive;

@@ -67,6 +67,8 @@ pub enum GrantOutcome {
     Taken,
     /// The organization has no such domain.
     DomainUnknown,
+    /// The organization has not proven yet that the domain is its own.
+    DomainUnowned,
     /// The organization has as many mailboxes as its plan allows.
     TooMany(u64),
     /// The application has no such workspace.
@@ -120,7 +122,7 @@ impl Provided {
     }
 }
 
-const OURS: &str = "SELECT id FROM domains WHERE name = $1 AND organization_id = $2";
+const OURS: &str = "SELECT owned_at FROM domains WHERE name = $1 AND organization_id = $2";
 const GROUPING: &str = "SELECT id FROM workspaces \
     WHERE application_id = $1 AND domain = $2 AND auto_group = 1 ORDER BY id LIMIT 1";
 const LOCK_BY_EMAIL: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 {lock}");
@@ -144,7 +146,8 @@ pub(super) struct Provisioning<'a> {
 }
 
 struct DomainFacts {
-    is_ours: bool,
+    /// Whether it is known to be the organization's; `None` if the organization has no such domain.
+    is_owned: Option<bool>,
     /// Where mailboxes go that name no workspace.
     place: Place,
     created: i64,
@@ -167,10 +170,10 @@ impl<'a> Provisioning<'a> {
 
     /// Makes one mailbox, or finds it. One that is there comes before every refusal but that of its workspace.
     pub(super) async fn provide(&mut self, tx: &mut Tx, new: &NewGrant) -> Result<Provided, DbError> {
-        let is_ours = self.domain(tx, new.email.domain()).await?.is_ours;
+        let is_owned = self.domain(tx, new.email.domain()).await?.is_owned;
         let place = self.place(tx, new).await?;
         let full = self.tenant.grants_max.filter(|limit| self.tenant.grant_count + self.created >= *limit);
-        if let (true, Some(place), None) = (is_ours, place, full)
+        if let (Some(true), Some(place), None) = (is_owned, place, full)
             && let Some(grant) = self.insert(tx, new, place).await?
         {
             return Ok(Provided::Created(grant));
@@ -180,7 +183,8 @@ impl<'a> Provisioning<'a> {
             Some(_) if place.is_none() => Ok(Provided::Refused(GrantOutcome::WorkspaceUnknown)),
             Some(grant) => self.give_anew(tx, grant, new).await,
             None => Ok(Provided::Refused(match full {
-                _ if !is_ours => GrantOutcome::DomainUnknown,
+                _ if is_owned.is_none() => GrantOutcome::DomainUnknown,
+                _ if is_owned == Some(false) => GrantOutcome::DomainUnowned,
                 _ if place.is_none() => GrantOutcome::WorkspaceUnknown,
                 Some(limit) => GrantOutcome::TooMany(limit),
                 // Inserting did nothing because of a row that is not there.
@@ -205,12 +209,13 @@ impl<'a> Provisioning<'a> {
     async fn domain(&mut self, tx: &mut Tx, domain: &Domain) -> Result<&mut DomainFacts, DbError> {
         if !self.domains.contains_key(domain) {
             let (name, organization) = (domain.as_str(), self.tenant.organization_id.uuid());
-            let is_ours = tx.query_one(OURS, params![name, organization]).await?.is_some();
+            let domain_row = tx.query_one(OURS, params![name, organization]).await?;
+            let is_owned = domain_row.map(|row| Ok::<_, DbError>(row.opt_int(0)?.is_some())).transpose()?;
             let place = match tx.query_one(GROUPING, params![self.application_id.uuid(), name]).await? {
                 Some(row) => (WorkspaceId::from_uuid(row.uuid(0)?), Placement::AutoGroup),
                 None => (self.tenant.default_workspace_id, Placement::Default),
             };
-            self.domains.insert(domain.clone(), DomainFacts { is_ours, place, created: 0 });
+            self.domains.insert(domain.clone(), DomainFacts { is_owned, place, created: 0 });
         }
         self.domains.get_mut(domain).ok_or(DbError::Malformed("domain"))
     }

@@ -190,6 +190,7 @@ fn word(outcome: &GrantOutcome) -> String {
         GrantOutcome::Existing(grant) => format!("existing {}", grant.id),
         GrantOutcome::Taken => "taken".into(),
         GrantOutcome::DomainUnknown => "unknown domain".into(),
+        GrantOutcome::DomainUnowned => "unowned domain".into(),
         GrantOutcome::TooMany(limit) => format!("too many {limit}"),
         GrantOutcome::WorkspaceUnknown => "unknown workspace".into(),
     }
