@@ -73,6 +73,7 @@ impl Opened for Call {
     ) -> Result<Self, Problem> {
         let caller = auth::caller(&platform, &mut request).await?;
         let application = caller.application()?;
+        caller.may_reach(request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str))?;
         caller.may(permission)?;
         let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
@@ -132,6 +133,13 @@ impl AdminCall {
     /// The change that this call makes to the caller's organization, or to one of its applications.
     pub(crate) fn act(&self, application: Option<ApplicationId>) -> Act {
         act(&self.platform, &self.caller, application, &self.id)
+    }
+}
+
+impl OpenCall {
+    /// The change that an application makes with this call, which anybody may make.
+    pub(crate) fn act(&self, caller: &Caller) -> Result<Act, Problem> {
+        Ok(act(&self.platform, caller, Some(caller.application()?), &self.id))
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
 /// Octets of a JSON body that asks for many mailboxes: as many as there may be, each with the longest fields.
 pub(crate) const BULK_OCTETS_MAX: usize = 16 << 20;
+/// Octets of a body that anybody may send.
+pub(crate) const FORM_OCTETS_MAX: usize = 64 << 10;
 
 /// Characters of one query string.
 const QUERY_CHARS_MAX: usize = 16_384;
@@ -44,11 +46,8 @@ pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
 }
 
 fn is_json(parts: &Parts) -> Result<(), Problem> {
-    let is_json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_none_or(|kind| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        kind.is_empty() || kind.eq_ignore_ascii_case("application/json")
-    });
-    if is_json {
+    let kind = media_type(parts);
+    if kind.is_empty() || kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
     Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
@@ -78,6 +77,27 @@ fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
         return unreadable(error.inner());
     }
     Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
+}
+
+/// Whether the body is a form.
+pub(crate) fn is_form(parts: &Parts) -> bool {
+    media_type(parts).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Reads a form of at most `limit` octets.
+pub(crate) async fn form(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Query, Problem> {
+    if !is_form(parts) {
+        let text = "request must be of content-type application/x-www-form-urlencoded";
+        return Err(Problem::invalid("Content-Type", text));
+    }
+    let octets = octets(body.into_inner(), limit).await?;
+    Ok(Query(form_urlencoded::parse(&octets).into_owned().collect()))
+}
+
+/// The media type of the body without its parameters; empty if it has none.
+fn media_type(parts: &Parts) -> &str {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }
 
 /// The body as a whole is wrong: there is no field to name.
@@ -120,6 +140,12 @@ impl Query {
             return Err(Problem::new(ProblemKind::Invalid, "query_too_long", text));
         }
         Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+    }
+
+    /// These parameters, and then those of `more`, which so come before them.
+    pub(crate) fn then(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
     }
 
     /// The last value of a parameter.

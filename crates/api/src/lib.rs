@@ -4,6 +4,7 @@ mod auth;
 mod call;
 pub mod error;
 mod extract;
+mod pages;
 mod respond;
 mod route;
 mod router;

@@ -200,6 +200,11 @@ impl Route {
         Self { answer: Answers::Bare(200, Shape::of::<T>()), ..self }
     }
 
+    /// Answers with the way to another place.
+    pub(crate) fn redirects(self) -> Self {
+        Self { answer: Answers::Redirect, ..self }
+    }
+
     /// Answers something that is not JSON.
     pub(crate) fn answers_file(self, media_type: &'static str) -> Self {
         Self { answer: Answers::File(media_type), ..self }

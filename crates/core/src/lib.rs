@@ -21,11 +21,14 @@ pub mod problem;
 // who may do what
 pub mod layout;
 pub mod permission;
+pub mod pkce;
 pub mod plan;
 pub mod policy;
 pub mod preset;
 pub mod quota;
+pub mod redeem;
 pub mod redirect_uri;
+pub mod throttle;
 
 // what the DNS must hold
 pub mod domain_check;

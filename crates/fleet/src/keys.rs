@@ -71,6 +71,11 @@ impl KeyHasher {
         Self(Secret::new(secret))
     }
 
+    /// A key of its own for a purpose, which says nothing about the secret or about the key of another purpose.
+    pub(crate) fn derive(&self, purpose: &'static str) -> [u8; 32] {
+        blake3::derive_key(purpose, self.0.expose())
+    }
+
     /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store
     /// is asked for the hash and not for the key, how long the answer takes says nothing about the key.
     pub fn hash(&self, key: &str) -> [u8; 32] {

@@ -270,12 +270,14 @@ pub fn show_one(view: &PolicyView, mut warnings: Vec<String>) -> schema::Policy 
     schema::Policy { warnings: Some(warnings), ..show(view) }
 }
 
-/// Shows limits in the words of policies; -1 is unlimited.
+/// One limit as it is shown: −1 is unlimited.
+pub(crate) fn number(field: LimitField, limits: &Limits) -> i64 {
+    field.of(limits).map_or(UNLIMITED, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// Shows limits in the words of policies.
 pub fn show_limits(limits: &Limits) -> schema::PolicyLimits {
-    let number = |field: LimitField| match field.of(limits) {
-        Some(limit) => i64::try_from(limit).unwrap_or(i64::MAX),
-        None => UNLIMITED,
-    };
+    let number = |field| number(field, limits);
     schema::PolicyLimits {
         limit_attachment_size_limit: number(LimitField::AttachmentOctets),
         limit_attachment_count_limit: number(LimitField::Attachments),

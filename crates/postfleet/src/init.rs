@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Take the domains as verified, without asking DNS.
     #[arg(long)]
     trust_domains: bool,
-    /// The plan: self_hosted, free or full_platform.
+    /// The plan: self_hosted, free, full_platform, or one that the configuration defines.
     #[arg(long, default_value = "self_hosted")]
     plan: String,
     /// The application's environment: production or sandbox.
@@ -130,4 +130,38 @@ fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings) 
         println!("    -H 'Authorization: Bearer <operator key>' -d '{{\"type\": \"ownership\"}}'\n");
     }
     println!("and the same for the types mx, spf, dkim, feedback and dmarc. docs/domains.md has more.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(folder: &std::path::Path, plan: &str) -> Arguments {
+        Arguments {
+            data_dir: folder.join("data"),
+            config: Some(folder.join("postfleet.toml")),
+            organization: "Acme".into(),
+            domains: vec!["acme.test".into()],
+            trust_domains: true,
+            plan: plan.into(),
+            environment: "production".into(),
+            json: true,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_organization_gets_a_plan_of_the_configuration_and_needs_it_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("postfleet.toml"), "[plans.gold]\ndaily_sends_max = 5").unwrap();
+        let refused = run(arguments(folder.path(), "silver")).await.unwrap_err().to_string();
+        assert!(refused.contains("plan must be one of free, full_platform, self_hosted, gold"), "{refused}");
+        run(arguments(folder.path(), "gold")).await.unwrap();
+
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let with = Config::load(Some(&folder.path().join("postfleet.toml")), &[]).unwrap();
+        compose::store(&with, &data).await.map(drop).unwrap();
+        let without = Config::load(None, &[]).unwrap();
+        let refused = compose::store(&without, &data).await.map(drop).unwrap_err().to_string();
+        assert!(refused.contains("the plan \"gold\", which the configuration does not define"), "{refused}");
+    }
 }

@@ -203,18 +203,23 @@ CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
 CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
 
--- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only.
+-- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only. All that one sign-in gave has
+-- its id. What may be used once is kept for a while after it was, so that a second use is noticed.
 CREATE TABLE tokens (
     hash {bytes} NOT NULL PRIMARY KEY,
+    sign_in_id {id} NOT NULL,
     kind TEXT NOT NULL,
     application_id {id} NOT NULL,
     grant_id {id} NOT NULL,
     redirect_uri TEXT NOT NULL,
     code_challenge TEXT,
     offline {int} NOT NULL,
+    single_use {int} NOT NULL,
+    used_at {int},
     expires_at {int},
     created_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX tokens_by_sign_in ON tokens (sign_in_id);
 CREATE INDEX tokens_by_grant ON tokens (grant_id);
 CREATE INDEX tokens_by_expiry ON tokens (expires_at);
 

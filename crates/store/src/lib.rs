@@ -26,6 +26,8 @@ pub mod organizations;
 pub mod policies;
 pub mod redirect_uris;
 pub mod service_accounts;
+pub mod sign_in;
+pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept

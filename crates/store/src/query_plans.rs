@@ -5,7 +5,7 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
-    organizations, policies, queue, redirect_uris, service_accounts, threads, webhooks, workspaces,
+    organizations, policies, queue, redirect_uris, service_accounts, sign_in, threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -27,6 +27,8 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
+    ("tokens::PRUNE", tokens::PRUNE),
+    ("sign_in::PRUNE", sign_in::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),

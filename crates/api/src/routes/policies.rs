@@ -1,4 +1,4 @@
-//! `/v3/policies`.
+//! `/v3/policies`, and the limits that hold for a mailbox.
 
 use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, Query, json, typed};
@@ -6,7 +6,8 @@ use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
 use postfleet_core::Problem;
 use postfleet_core::id::PolicyId;
-use postfleet_fleet::policies;
+use postfleet_fleet::{limits, policies};
+use postfleet_schema::limits::GrantLimits;
 use postfleet_schema::policy::{CreatePolicy, Policy, UpdatePolicy};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -42,6 +43,12 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers::<Policy>(),
         Route::delete("/v3/policies/{policy}", "policies.write", remove)
             .about("Remove a policy", "It is taken from the workspaces that have it, in the same transaction."),
+        Route::get("/v3/grants/{grant}/limits", "grants.read", of_grant)
+            .about(
+                "Find the limits of a mailbox",
+                "What holds for it, whether the plan or the policy says so, and what is used of today's sends.",
+            )
+            .answers::<GrantLimits>(),
     ]
 }
 
@@ -85,6 +92,14 @@ pub(crate) async fn update(call: Call) -> Answer {
 pub(crate) async fn remove(call: Call) -> Answer {
     policies::remove(&call.platform.store, call.act(), call.application, call.id_at(0)?).await?;
     Ok(respond::done(&call.id))
+}
+
+/// `GET /v3/grants/{grant}/limits`
+pub(crate) async fn of_grant(call: Call) -> Answer {
+    let grant = call.grant().await?;
+    let now = call.platform.clock.now();
+    let found = limits::find(&call.platform.store, call.application, grant.id, now).await?;
+    Ok(respond::single(&call.id, found))
 }
 
 fn read<T: DeserializeOwned>(body: Map<String, Value>) -> Result<(T, Vec<String>), Problem> {

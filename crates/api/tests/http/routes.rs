@@ -11,22 +11,24 @@ use serde_json::json;
 pub(crate) fn listed() -> Vec<&'static str> {
     let mut listed = [
         node::ROUTES,
-        v3::connect::custom::ROUTES,
         v3::connectors::ROUTES,
         v3::domains::ROUTES,
         v3::policies::ROUTES,
+        v3::providers::ROUTES,
         v3::webhooks::ROUTES,
     ]
     .concat();
+    listed.extend(v3::connect::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed.extend(v3::jobs::ROUTES);
     listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 
-/// The listed routes below `/v3/`, as method and path.
+/// The listed routes below `/v3/` that want a key, as method and path.
 fn protected() -> Vec<(&'static str, &'static str)> {
-    let routes = listed().into_iter().map(|route| route.split_once(' ').expect("method and path"));
+    let routes = listed().into_iter().filter(|route| !v3::connect::OPEN.contains(route));
+    let routes = routes.map(|route| route.split_once(' ').expect("method and path"));
     routes.filter(|(_, path)| path.starts_with("/v3/")).collect()
 }
 

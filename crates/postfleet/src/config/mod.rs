@@ -3,9 +3,11 @@
 
 mod domains;
 mod layers;
+mod plans;
 
 use anyhow::{Context, Result};
 use postfleet_core::Domain;
+use postfleet_core::plan::Plans;
 use postfleet_mailflow::Relay;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -26,6 +28,9 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub log: Log,
+    /// The presets, and those of the tables `[plans.<name>]`.
+    #[serde(skip, default = "Plans::presets")]
+    pub plans: Plans,
 }
 
 #[derive(Debug, Deserialize)]

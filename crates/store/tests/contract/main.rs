@@ -17,6 +17,7 @@ mod policies;
 mod provisioning;
 mod queue;
 mod removal;
+mod sign_in;
 mod submit;
 mod threading;
 mod webhooks;

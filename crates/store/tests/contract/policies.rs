@@ -9,7 +9,7 @@ use postfleet_core::{MediaRange, Patch, UnixMicros};
 use postfleet_store::policies::{
     self, CreatePolicy, OPTIONS_OCTETS_MAX, PolicyChange, PolicyOutcome, PolicyView, RemovePolicy, UpdatePolicy,
 };
-use postfleet_store::{Store, params};
+use postfleet_store::{Store, limits, params};
 use serde_json::{Value, json};
 
 fn act(tenant: &Tenant, at: UnixMicros) -> Act {
@@ -254,6 +254,28 @@ async fn options_end_at_their_limit() {
         let refused =
             change(store, &tenant, id, PolicyChange { options: Patch::Set(more), ..PolicyChange::default() }).await;
         assert!(matches!(refused, PolicyOutcome::Refused(_)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_limits_of_a_mailbox_come_with_their_sources_and_the_counter_of_the_day() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (own, other) = (tenant(store, "free", Some(5)).await, tenant(store, "free", None).await);
+        let (agent, plain) = (own.mailbox(store, "agent").await, other.mailbox(store, "agent").await);
+        own.submit(store, agent, 1, NOON).await;
+        let mut reader = store.reader().await.expect("reader");
+        let found = limits::of_grant(&mut reader, own.application, agent, NOON.day()).await.expect("read");
+        let found = found.expect("mailbox");
+        assert_eq!((found.plan.name.as_str(), found.workspace_id), ("free", Some(own.workspace)));
+        assert_eq!((found.policy.daily_sends_max, found.sent_today), (Some(5), 1));
+        assert!(found.policy_id.is_some());
+        let plain = limits::of_grant(&mut reader, other.application, plain, NOON.day()).await.expect("read");
+        let plain = plain.expect("mailbox");
+        assert_eq!((plain.policy_id, plain.policy, plain.sent_today), (None, PolicyLimits::default(), 0));
+        let foreign = limits::of_grant(&mut reader, other.application, agent, NOON.day()).await.expect("read");
+        assert_eq!(foreign, None);
     })
     .await;
 }

@@ -4,5 +4,6 @@ pub(crate) mod domains;
 pub(crate) mod grants;
 pub(crate) mod jobs;
 pub(crate) mod policies;
+pub(crate) mod providers;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

@@ -1,6 +1,8 @@
 //! `/v3/policies`, and what a policy does to the mailboxes under it.
 
 use crate::support::{Answer, Harness, NOBODY, assert_shape};
+use postfleet_core::EmailAddress;
+use postfleet_mailflow::receive::recipient;
 use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
@@ -448,4 +450,11 @@ async fn an_edit_holds_from_the_next_message_received() {
     }
     harness.put(&path, &json!({"limits": {"limit_attachment_allowed_types": ["application/*"]}})).await.is_ok();
     receive().await.expect("accepted again");
+    // And at RCPT, by the size that is announced.
+    let address = EmailAddress::parse("agent@acme.test").expect("address");
+    let rcpt = async |octets| recipient(&harness.world.platform, &address, Some(octets)).await;
+    rcpt(1_001).await.expect("within the plan");
+    harness.put(&path, &limit("limit_size_total_mime", 1_000)).await.is_ok();
+    rcpt(1_000).await.expect("at the limit");
+    assert_eq!(rcpt(1_001).await.expect_err("refused").code, "message_too_large");
 }

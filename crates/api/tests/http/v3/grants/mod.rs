@@ -2,6 +2,7 @@ pub(crate) mod attachments;
 pub(crate) mod bulk;
 pub(crate) mod folders;
 pub(crate) mod grant;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod send;
@@ -12,6 +13,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     bulk::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
+    limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
     send::ROUTES,
