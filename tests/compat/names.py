@@ -19,7 +19,7 @@ def text(value):
 
 
 class Names:
-    """Authoritative for everything, over UDP and TCP; what it does not know does not exist."""
+    """Authoritative for everything, over UDP and TCP; what it does not know does not exist. Nothing may be cached."""
 
     def __init__(self):
         self.records = {}
