@@ -13,6 +13,7 @@ mod events;
 mod grants;
 mod jobs;
 mod listing;
+mod moves;
 mod policies;
 mod provisioning;
 mod queue;
