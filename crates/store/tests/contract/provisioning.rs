@@ -331,8 +331,8 @@ async fn a_removal_takes_the_tokens_along() {
         let store = &engine.store;
         let tenant = tenant(store, "free", None).await;
         let (gone, kept) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
-        const TOKENS: &str = "INSERT INTO tokens (hash, kind, application_id, grant_id, redirect_uri, offline, \
-            created_at) SELECT app_password_bytes, 'access', application_id, id, '', 0, 0 FROM \
+        const TOKENS: &str = "INSERT INTO tokens (hash, sign_in_id, kind, application_id, grant_id, redirect_uri, \
+            offline, single_use, created_at) SELECT app_password_bytes, id, 'access', application_id, id, '', 0, 0, 0 FROM \
             (SELECT CAST(email AS {bytes}) AS app_password_bytes, application_id, id FROM grants) g";
         assert_eq!(store.run(Statement(TOKENS)).await.expect("run"), 2);
         assert!(store.run(tenant.removal(gone, at(5))).await.expect("remove"));
