@@ -4,13 +4,17 @@ mod auth;
 mod call;
 pub mod error;
 mod extract;
+mod openapi;
 mod respond;
 mod route;
 mod router;
 mod routes;
+mod select;
 mod server;
 pub mod sink;
 
+pub use openapi::document;
+pub use route::Needs;
 pub use router::{Health, Interface, router};
-pub use routes::table;
+pub use routes::{Facts, facts, table};
 pub use server::serve;

@@ -23,7 +23,9 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("List mailboxes", "Newest first.")
             .query(LIST)
             .lists_by_offset::<Grant>(),
-        Route::get("/v3/grants/{grant}", "grants.read", find).about("Find a mailbox", "").answers::<Grant>(),
+        Route::get("/v3/grants/{grant}", "grants.read", find)
+            .about("Find a mailbox", "By its id or its address.")
+            .answers::<Grant>(),
         Route::delete("/v3/grants/{grant}", "grants.write", remove)
             .about("Remove a mailbox", "With everything that it holds. Its place in the plan is free at once."),
     ]

@@ -1,9 +1,11 @@
 //! The HTTP interface in one process: no sockets, no waiting. One file for each resource, at the path that it has in
 //! the interface; every file lists the routes that it speaks for.
 
+mod conform;
 mod support;
 
 mod arbitrary;
 mod node;
+mod openapi;
 mod routes;
 mod v3;

@@ -2,14 +2,14 @@
 //! application, not even that something exists.
 
 use crate::support::{Harness, NOBODY, receiver};
-use crate::{node, v3};
+use crate::{node, openapi, v3};
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
 /// Every route that a test file speaks for, as `METHOD path`.
 pub(crate) fn listed() -> Vec<&'static str> {
-    let mut listed = [node::ROUTES, v3::connect::custom::ROUTES, v3::webhooks::ROUTES].concat();
+    let mut listed = [node::ROUTES, openapi::ROUTES, v3::connect::custom::ROUTES, v3::webhooks::ROUTES].concat();
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }

@@ -1,5 +1,6 @@
 //! Asking the interface, and looking at what it answers.
 
+use crate::conform;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
@@ -56,8 +57,15 @@ impl Harness {
 
     /// Makes a request as it stands.
     pub async fn request(&self, request: Request<Body>) -> Answer {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.router.clone().oneshot(request).await.expect("infallible");
-        Answer::read(response).await
+        let answer = Answer::read(response).await;
+        if answer.is_json() {
+            let selects = uri.query().is_some_and(|query| query.contains("select="));
+            let wrong = conform::check(method.as_str(), uri.path(), selects, answer.status, &answer.json);
+            assert!(wrong.is_empty(), "the OpenAPI document says otherwise: {wrong:#?}");
+        }
+        answer
     }
 
     /// Makes a request with a key and perhaps a JSON body.
@@ -146,20 +154,24 @@ impl Answer {
     async fn read(response: axum::http::Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let octets = to_bytes(body, usize::MAX).await.expect("body").to_vec();
-        let is_json = parts.headers.get("content-type").is_some_and(|kind| kind == "application/json");
-        let json = if is_json { serde_json::from_slice(&octets).expect("JSON") } else { Value::Null };
-        let answer = Self { status: parts.status.as_u16(), headers: parts.headers, octets, json };
-        if is_json {
+        let mut answer = Self { status: parts.status.as_u16(), headers: parts.headers, octets, json: Value::Null };
+        if answer.is_json() {
+            answer.json = serde_json::from_slice(&answer.octets).expect("JSON");
             answer.check_envelope();
         }
         answer
     }
 
-    /// What holds for every JSON answer: its id in two places, and refusals in one shape.
+    fn is_json(&self) -> bool {
+        self.header("content-type") == Some("application/json")
+    }
+
+    /// What holds for every JSON answer beside its shape: its id in two places, and when to come back.
     fn check_envelope(&self) {
-        let id = self.json["request_id"].as_str().expect("request_id");
-        assert_eq!(self.header("x-request-id"), Some(id));
-        if self.status < 400 {
+        if let Some(id) = self.json["request_id"].as_str() {
+            assert_eq!(self.header("x-request-id"), Some(id));
+        }
+        if self.status < 400 || self.json["error"].is_string() {
             return;
         }
         let error = &self.json["error"];

@@ -1,0 +1,77 @@
+//! What operations refer to: shapes, refusals, header fields, and ways to say who is asking.
+
+use super::{answers, codes};
+use crate::route::{Answers, Route, Shape, Takes};
+use postfleet_schema::error::ErrorEnvelope;
+use std::collections::BTreeMap;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
+
+/// Everything that operations refer to.
+pub(super) fn components(routes: &[Route]) -> Components {
+    let mut components = ComponentsBuilder::new().schemas_from_iter(shapes(routes));
+    for (name, response) in answers::refusals() {
+        components = components.response(name, response);
+    }
+    for (name, scheme) in security_schemes() {
+        components = components.security_scheme(name, scheme);
+    }
+    let mut components = components.build();
+    components.headers = answers::headers().map(|(name, header)| (name.to_owned(), RefOr::T(header))).collect();
+    if let Some(RefOr::T(Schema::Object(error))) = components.schemas.get_mut("ErrorBody")
+        && let Some(RefOr::T(Schema::Object(code))) = error.properties.get_mut("code")
+    {
+        code.enum_values = Some(codes::all().into_iter().map(|code| code.name.into()).collect());
+    }
+    components
+}
+
+/// All shapes that routes take and answer, and those in them, by name.
+fn shapes(routes: &[Route]) -> BTreeMap<String, RefOr<Schema>> {
+    all_shapes(routes).into_iter().collect()
+}
+
+/// As [`shapes`], with repeats.
+pub(super) fn all_shapes(routes: &[Route]) -> Vec<(String, RefOr<Schema>)> {
+    let mut all = Vec::new();
+    let answers = routes.iter().flat_map(|route| std::iter::once(&route.answer).chain(&route.also));
+    let answered = answers.filter_map(|answer| match answer {
+        Answers::Single(_, shape) | Answers::Bare(_, shape) => Some(*shape),
+        Answers::Page(shape) | Answers::OffsetPage(shape) => Some(*shape),
+        Answers::Done | Answers::File(..) | Answers::Redirect => None,
+    });
+    let taken = routes.iter().filter_map(|route| route.body).map(|body| match body {
+        Takes::Json(shape) | Takes::Form(shape) => shape,
+    });
+    for shape in answered.chain(taken).chain([Shape::of::<ErrorEnvelope>()]) {
+        all.push(((shape.name)().into_owned(), (shape.schema)()));
+        (shape.parts)(&mut all);
+    }
+    all
+}
+
+fn security_schemes() -> impl Iterator<Item = (&'static str, SecurityScheme)> {
+    let bearer = |text: &str| {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text));
+        SecurityScheme::Http(scheme.build())
+    };
+    let header =
+        |name: &str, text: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, text)));
+    [
+        ("applicationKey", bearer("The key of an application: `pf_live_…` or `pf_test_…`.")),
+        ("operatorKey", bearer("The key of an organization's operator: `pf_op_…`.")),
+        ("accessToken", bearer("A token for one mailbox, from `POST /v3/connect/token`.")),
+        ("serviceAccountId", header("X-Nylas-Kid", "The id of a service account's key.")),
+        ("serviceAccountTimestamp", header("X-Nylas-Timestamp", "Unix seconds, at most 5 minutes from now.")),
+        ("serviceAccountNonce", header("X-Nylas-Nonce", "A text that no other request of the account has.")),
+        (
+            "serviceAccountSignature",
+            header(
+                "X-Nylas-Signature",
+                "The signature (RSA PKCS#1 v1.5 with SHA-256, in base64) of the canonical JSON of method, nonce, path, \
+                 payload and timestamp.",
+            ),
+        ),
+    ]
+    .into_iter()
+}

@@ -1,0 +1,4 @@
+use serde_json::Value;
+pub(crate) fn render(_d: &Value) -> String {
+    String::new()
+}
