@@ -3,15 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// `POST /v3/connect/custom`.
+/// A mailbox to make.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateGrant {
     /// Must be `nylas`.
+    #[schema(pattern = "^nylas$", example = "nylas")]
     pub provider: String,
-    /// The display name.
+    /// The display name; empty if absent. At most 256 characters, no control characters.
     #[serde(default)]
+    #[schema(max_length = 256, example = "Support agent")]
     pub name: Option<String>,
-    /// The workspace; the application's default one if absent.
+    /// The id of the workspace; the application's default one if absent or empty.
     #[serde(default)]
     pub workspace_id: Option<String>,
     /// The address.
@@ -21,7 +23,8 @@ pub struct CreateGrant {
 /// The `settings` of a new grant.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateGrantSettings {
-    /// The address, on a registered domain.
+    /// The address, on a domain that is registered for the organization.
+    #[schema(max_length = 320, example = "support@agents.example.com")]
     pub email: String,
 }
 
@@ -46,9 +49,9 @@ pub struct Grant {
     pub blocked: bool,
     /// The workspace whose policy governs it; null for one that is in none.
     pub workspace_id: Option<String>,
-    /// Unix seconds.
+    /// When it was made, in unix seconds.
     pub created_at: i64,
-    /// Unix seconds.
+    /// When it was last changed, in unix seconds.
     pub updated_at: i64,
 }
 

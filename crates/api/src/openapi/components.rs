@@ -4,6 +4,7 @@ use super::{answers, codes};
 use crate::route::{Answers, Route, Shape, Takes};
 use postfleet_schema::error::ErrorEnvelope;
 use std::collections::BTreeMap;
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
 
@@ -26,24 +27,62 @@ pub(super) fn components(routes: &[Route]) -> Components {
     components
 }
 
+type Shapes = Vec<(String, RefOr<Schema>)>;
+
 /// All shapes that routes take and answer, and those in them, by name.
 fn shapes(routes: &[Route]) -> BTreeMap<String, RefOr<Schema>> {
-    all_shapes(routes).into_iter().collect()
+    let (taken, mut answered) = (taken(routes), answered(routes));
+    let is_taken = |name: &str| taken.iter().any(|(taken, _)| taken == name);
+    answered.iter_mut().filter(|(name, _)| !is_taken(name)).for_each(|(_, shape)| always_there(shape));
+    answered.into_iter().chain(taken).collect()
 }
 
-/// As [`shapes`], with repeats.
-pub(super) fn all_shapes(routes: &[Route]) -> Vec<(String, RefOr<Schema>)> {
-    let mut all = Vec::new();
+/// In an answer a field that may be null is always there. One that may be absent instead is marked with
+/// `#[schema(nullable = false)]`.
+fn always_there(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    let nullable = object.properties.iter().filter(|(_, property)| is_nullable(property)).map(|(name, _)| name.clone());
+    let missing: Vec<_> = nullable.filter(|name| !object.required.contains(name)).collect();
+    object.required.extend(missing);
+}
+
+fn is_nullable(schema: &RefOr<Schema>) -> bool {
+    let RefOr::T(schema) = schema else { return false };
+    let has_null = |kind: &SchemaType| match kind {
+        SchemaType::Type(kind) => *kind == Type::Null,
+        SchemaType::Array(kinds) => kinds.contains(&Type::Null),
+        SchemaType::AnyValue => false,
+    };
+    match schema {
+        Schema::Object(object) => has_null(&object.schema_type),
+        Schema::Array(array) => has_null(&array.schema_type),
+        Schema::OneOf(one) => one.items.iter().any(is_nullable),
+        Schema::AnyOf(any) => any.items.iter().any(is_nullable),
+        _ => false,
+    }
+}
+
+/// What routes answer, with repeats.
+pub(super) fn answered(routes: &[Route]) -> Shapes {
     let answers = routes.iter().flat_map(|route| std::iter::once(&route.answer).chain(&route.also));
     let answered = answers.filter_map(|answer| match answer {
         Answers::Single(_, shape) | Answers::Bare(_, shape) => Some(*shape),
         Answers::Page(shape) | Answers::OffsetPage(shape) => Some(*shape),
         Answers::Done | Answers::File(..) | Answers::Redirect => None,
     });
-    let taken = routes.iter().filter_map(|route| route.body).map(|body| match body {
+    with_parts(answered.chain([Shape::of::<ErrorEnvelope>()]))
+}
+
+/// What routes take, with repeats.
+pub(super) fn taken(routes: &[Route]) -> Shapes {
+    with_parts(routes.iter().filter_map(|route| route.body).map(|body| match body {
         Takes::Json(shape) | Takes::Form(shape) => shape,
-    });
-    for shape in answered.chain(taken).chain([Shape::of::<ErrorEnvelope>()]) {
+    }))
+}
+
+fn with_parts(shapes: impl Iterator<Item = Shape>) -> Shapes {
+    let mut all = Vec::new();
+    for shape in shapes {
         all.push(((shape.name)().into_owned(), (shape.schema)()));
         (shape.parts)(&mut all);
     }
