@@ -2,9 +2,11 @@
 //! the interface; every file lists the routes that it speaks for.
 
 mod conform;
+mod fixtures;
 mod support;
 
 mod arbitrary;
+mod isolation;
 mod node;
 mod openapi;
 mod routes;

@@ -38,8 +38,13 @@ impl Harness {
 
     /// With the first organization as wanted; its domain must be `acme.test`.
     pub async fn with(acme: NewTenant) -> Self {
+        Self::with_both(acme, NewTenant::of("other.test")).await
+    }
+
+    /// With both organizations as wanted; their domains must be `acme.test` and `other.test`.
+    pub async fn with_both(acme: NewTenant, other: NewTenant) -> Self {
         let world = World::new().await;
-        let (acme, other) = (world.tenant(acme).await, world.tenant(NewTenant::of("other.test")).await);
+        let (acme, other) = (world.tenant(acme).await, world.tenant(other).await);
         let agent = world.mailbox(&acme, "agent").await.id.to_string();
         let stranger = world.mailbox(&other, "agent").await.id.to_string();
         let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });

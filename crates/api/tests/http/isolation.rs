@@ -1,0 +1,115 @@
+//! Tenants do not see each other: every route, from the table of routes, is asked with the key of one tenant for every
+//! thing of another. The answer must be the very one for what does not exist, and nothing may have changed.
+
+use crate::fixtures::{FIXTURES, Thing};
+use crate::routes::{any_body, filled, protected, right_key};
+use crate::support::{Answer, Harness, NOBODY};
+use postfleet_api::Facts;
+use postfleet_testkit::world::{NewTenant, Tenant};
+use std::collections::BTreeMap;
+
+type Things = BTreeMap<&'static str, Thing>;
+
+/// The names that a path leaves open, in order.
+fn open_names(path: &str) -> Vec<&str> {
+    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect()
+}
+
+/// Names in paths for which there is no fixture.
+fn check_fixtures(paths: &[&'static str]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for path in paths {
+        for name in open_names(path).into_iter().filter(|name| !FIXTURES.iter().any(|(known, _)| known == name)) {
+            missing.push(format!("{{{name}}} in {path}: add it to FIXTURES in crates/api/tests/http/fixtures.rs"));
+        }
+    }
+    missing
+}
+
+/// Two tenants whose operators answer for their own organizations alone, with one of everything each.
+async fn two_tenants() -> (Harness, [Things; 2]) {
+    let tenant = |domain| NewTenant { is_installation: false, ..NewTenant::of(domain) };
+    let harness = Harness::with_both(tenant("acme.test"), tenant("other.test")).await;
+    let mut things = [Things::new(), Things::new()];
+    for (things, tenant) in things.iter_mut().zip([&harness.acme, &harness.other]) {
+        for (name, make) in FIXTURES {
+            things.insert(name, make(&harness, tenant).await);
+        }
+    }
+    (harness, things)
+}
+
+async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> Answer {
+    harness.ask(right_key(route, tenant), route.method, path, any_body(route).as_ref()).await
+}
+
+/// Everything that a tenant can read of its own, by path. It can read all of it, so its things really are there.
+async fn everything(harness: &Harness, tenant: &Tenant, things: &Things) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (route, _) in protected().filter(|(route, _)| route.method == "GET") {
+        let path = filled(route.path, |name| things[name].name().to_owned());
+        let answer = ask(harness, tenant, &route, &path).await;
+        assert_eq!(answer.status, 200, "the owner does not see {path}: {answer:?}");
+        let shown = if answer.json.is_null() { format!("{:?}", answer.octets) } else { answer.without_id() };
+        all.insert(path, shown);
+    }
+    all
+}
+
+#[test]
+fn every_name_in_a_path_has_a_fixture() {
+    let paths: Vec<_> = protected().map(|(route, _)| route.path).collect();
+    let missing = check_fixtures(&paths);
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert_eq!(check_fixtures(&["/v3/{grant}/x", "/v3/{grant}/{planet}"]).len(), 1);
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_tenant_looks_like_nothing_on_every_route() {
+    let (harness, [mine, theirs]) = two_tenants().await;
+    let before = everything(&harness, &harness.other, &theirs).await;
+    let mut asked = 0;
+    for (route, _) in protected() {
+        let open = open_names(route.path);
+        for (first, name) in open.iter().enumerate() {
+            let Thing::Owned(names) = &theirs[name] else { continue };
+            // One's own things before the place, the other's from there on.
+            let path = |at: &str, rest: fn(&Things, &str) -> String| {
+                filled(route.path, |name| match open.iter().position(|open| *open == name) {
+                    Some(position) if position < first => mine[name].name().to_owned(),
+                    Some(position) if position == first => at.to_owned(),
+                    _ => rest(&theirs, name),
+                })
+            };
+            let nobody = path(NOBODY, |_, _| NOBODY.to_owned());
+            let nothing = ask(&harness, &harness.acme, &route, &nobody).await;
+            assert_eq!(nothing.status, 404, "{} {nobody}: {nothing:?}", route.method);
+            for name in names {
+                let path = path(name, |theirs, name| theirs[name].name().to_owned());
+                let answer = ask(&harness, &harness.acme, &route, &path).await;
+                let (is, wanted) = ((answer.status, answer.without_id()), (404, nothing.without_id()));
+                assert_eq!(is, wanted, "{} {path}", route.method);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 30, "only {asked} requests were made");
+    assert_eq!(everything(&harness, &harness.other, &theirs).await, before, "something of the other tenant changed");
+}
+
+#[tokio::test]
+async fn lists_show_nothing_of_another_tenant() {
+    let (harness, [mine, theirs]) = two_tenants().await;
+    let strange: Vec<&str> = theirs
+        .values()
+        .filter_map(|thing| match thing {
+            Thing::Owned(names) => Some(names[0].as_str()),
+            Thing::Shared(_) => None,
+        })
+        .collect();
+    for (path, shown) in everything(&harness, &harness.acme, &mine).await {
+        for id in &strange {
+            assert!(!shown.contains(id), "{path} shows {id} of another tenant: {shown}");
+        }
+    }
+}
