@@ -10,4 +10,5 @@ mod isolation;
 mod node;
 mod openapi;
 mod routes;
+mod select;
 mod v3;
