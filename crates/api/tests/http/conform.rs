@@ -17,7 +17,7 @@ fn check_with(document: &Value, method: &str, path: &str, selects: bool, status:
     let checker = Checker { document, selects };
     let Some((pattern, operation)) = operation(document, method, path) else {
         // Whatever leads nowhere is refused like everything else.
-        return checker.value("", &reference("ErrorEnvelope"), json);
+        return checker.value("", &document["components"]["schemas"]["ErrorEnvelope"], json);
     };
     let response = &operation["responses"][status.to_string()];
     if response.is_null() {
@@ -29,10 +29,6 @@ fn check_with(document: &Value, method: &str, path: &str, selects: bool, status:
     }
     let wrong = checker.value("", schema, json);
     wrong.into_iter().map(|wrong| format!("{method} {pattern}, {status}: {wrong}")).collect()
-}
-
-fn reference(name: &str) -> Value {
-    serde_json::json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
 /// The operation that a request leads to. Fixed segments win over open ones, as in the router.
@@ -97,30 +93,24 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn value(&self, at: &str, schema: &Value, value: &Value) -> Vec<String> {
-        let schema = if schema["$ref"].is_null() { schema.clone() } else { self.resolved_of(schema) };
+    fn value(&self, at: &str, schema: &'a Value, value: &Value) -> Vec<String> {
+        let schema = self.resolved(schema);
         let words = schema.as_object().expect("a schema is an object");
         if let Some(word) = words.keys().find(|word| !KNOWN.contains(&word.as_str()) && !word.starts_with("x-")) {
             return vec![format!("{at}: the checker does not know {word:?}: teach it in conform.rs")];
         }
         let mut wrong = Vec::new();
-        wrong.extend(self.kind(at, &schema, value));
-        wrong.extend(self.alternatives(at, &schema, value));
-        wrong.extend(self.bounds(at, &schema, value));
+        wrong.extend(self.kind(at, schema, value));
+        wrong.extend(self.alternatives(at, schema, value));
+        wrong.extend(self.bounds(at, schema, value));
         if let Value::Object(fields) = value {
-            wrong.extend(self.object(at, &schema, fields));
+            wrong.extend(self.object(at, schema, fields));
         }
         if let (Value::Array(items), Some(item)) = (value, schema.get("items")) {
             let items = items.iter().enumerate();
             wrong.extend(items.flat_map(|(index, value)| self.value(&format!("{at}[{index}]"), item, value)));
         }
         wrong
-    }
-
-    fn resolved_of(&self, schema: &Value) -> Value {
-        let reference = schema["$ref"].as_str().expect("text");
-        let place = reference.strip_prefix('#').expect("a reference into the document");
-        self.document.pointer(place).unwrap_or_else(|| panic!("{reference} leads nowhere")).clone()
     }
 
     fn kind(&self, at: &str, schema: &Value, value: &Value) -> Option<String> {
@@ -145,11 +135,11 @@ impl<'a> Checker<'a> {
         if is_right { wrong_word } else { Some(format!("{at} is {value}, not {}", schema["type"])) }
     }
 
-    fn alternatives(&self, at: &str, schema: &Value, value: &Value) -> Vec<String> {
-        let list = |word: &str| schema[word].as_array().cloned().unwrap_or_default();
-        let mut wrong: Vec<String> = list("allOf").iter().flat_map(|one| self.value(at, one, value)).collect();
+    fn alternatives(&self, at: &str, schema: &'a Value, value: &Value) -> Vec<String> {
+        let list = |word: &str| schema[word].as_array().into_iter().flatten();
+        let mut wrong: Vec<String> = list("allOf").flat_map(|one| self.value(at, one, value)).collect();
         for word in ["oneOf", "anyOf"] {
-            let results: Vec<_> = list(word).iter().map(|one| self.value(at, one, value)).collect();
+            let results: Vec<_> = list(word).map(|one| self.value(at, one, value)).collect();
             if !results.is_empty() && results.iter().all(|wrong| !wrong.is_empty()) {
                 wrong.push(format!("{at} is none of {word}: {results:?}"));
             }
@@ -171,7 +161,7 @@ impl<'a> Checker<'a> {
         low.into_iter().chain(high).collect()
     }
 
-    fn object(&self, at: &str, schema: &Value, fields: &serde_json::Map<String, Value>) -> Vec<String> {
+    fn object(&self, at: &str, schema: &'a Value, fields: &serde_json::Map<String, Value>) -> Vec<String> {
         let mut wrong = Vec::new();
         // With `select` the objects in `data` may lack anything, and nothing else may.
         let is_selected = self.selects && (at == ".data" || (at.starts_with(".data[") && at.ends_with(']')));
