@@ -227,12 +227,6 @@ impl Route {
         Self { answer: Answers::File(200, media_type), ..self }
     }
 
-    /// Sends the client to another place, with 302.
-    #[expect(dead_code, reason = "the first route that redirects takes this away")]
-    pub(crate) fn redirects(self) -> Self {
-        Self { answer: Answers::Redirect, ..self }
-    }
-
     /// May also answer this. It may be called several times.
     pub(crate) fn answers_also(mut self, answer: Answers) -> Self {
         self.also.push(answer);
