@@ -1,14 +1,18 @@
-//! Who is asking: the key in the `Authorization` header.
+//! Who is asking: the key in the `Authorization` header, or the service account that signed the request.
 
+use crate::signature;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use postfleet_core::audit::{Actor, ActorKind};
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
 use postfleet_core::{Problem, ProblemKind, permission};
-use postfleet_fleet::keys;
+use postfleet_fleet::operator::Operator;
+use postfleet_fleet::{keys, tokens};
 use postfleet_mailflow::Platform;
 use postfleet_store::keys::Credential;
+use postfleet_store::service_accounts::ServiceAccount;
+use postfleet_store::tokens::Opened;
 
 /// Characters of a key that are looked at; ours are shorter.
 const KEY_CHARS_MAX: usize = 256;
@@ -29,9 +33,41 @@ pub(crate) struct Caller {
 
 /// Finds out who makes a request. The request's body is put back if it had to be read for that.
 pub(crate) async fn caller(platform: &Platform, request: &mut Request) -> Result<Caller, Problem> {
+    if signature::is_signed(request.headers()) {
+        return Ok(of_account(signature::account(platform, request).await?));
+    }
     let key = bearer(request.headers()).ok_or_else(keys::unauthenticated)?;
-    let credential = keys::authenticate(&platform.store, &platform.keys, platform.clock.now(), key).await?;
-    Ok(of_key(credential))
+    of_bearer(platform, key).await
+}
+
+/// As [`caller`], for a request that anybody may make: `None` if it does not say who makes it.
+pub(crate) async fn caller_if_any(platform: &Platform, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    if !headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let key = bearer(headers).ok_or_else(keys::unauthenticated)?;
+    of_bearer(platform, key).await.map(Some)
+}
+
+async fn of_bearer(platform: &Platform, key: &str) -> Result<Caller, Problem> {
+    let (store, hasher, now) = (&platform.store, &platform.keys, platform.clock.now());
+    if key.starts_with(tokens::ACCESS_PREFIX) {
+        return Ok(of_token(tokens::authenticate(store, hasher, now, key).await?));
+    }
+    Ok(of_key(keys::authenticate(store, hasher, now, key).await?))
+}
+
+/// A mail application on behalf of its mailbox.
+fn of_token(opened: Opened) -> Caller {
+    let (id, name) = (opened.grant_id.to_string(), opened.email.to_string());
+    Caller {
+        actor: Actor { kind: ActorKind::AccessToken, id, name },
+        organization: opened.organization_id,
+        application: Some(opened.application_id),
+        grant: Some(opened.grant_id),
+        is_installation: false,
+        permissions: tokens::PERMISSIONS.iter().map(|permission| (*permission).to_owned()).collect(),
+    }
 }
 
 fn of_key(credential: Credential) -> Caller {
@@ -46,7 +82,25 @@ fn of_key(credential: Credential) -> Caller {
     }
 }
 
+/// A service account acts for one organization, and never for what concerns all of them.
+fn of_account(account: ServiceAccount) -> Caller {
+    Caller {
+        actor: Actor { kind: ActorKind::ServiceAccount, id: account.id.to_string(), name: account.name },
+        organization: account.organization_id,
+        application: None,
+        grant: None,
+        is_installation: false,
+        permissions: account.permissions,
+    }
+}
+
 impl Caller {
+    /// The caller as one who administers.
+    pub(crate) fn operator(&self) -> Operator {
+        let (organization, is_installation) = (self.organization, self.is_installation);
+        Operator { organization, is_installation, permissions: self.permissions.clone() }
+    }
+
     /// The application that the caller acts for.
     pub(crate) fn application(&self) -> Result<ApplicationId, Problem> {
         self.application.ok_or_else(|| {
@@ -62,6 +116,15 @@ impl Caller {
         }
         let text = "this needs an operator's key; an application's key may not do it";
         Err(Problem::new(ProblemKind::Forbidden, "application_key", text))
+    }
+
+    /// Refuses an access token at a path that names no mailbox: it speaks for one, not for the application.
+    pub(crate) fn may_reach(&self, path: &str) -> Result<(), Problem> {
+        if self.grant.is_none() || path.split('/').any(|segment| segment == "{grant}") {
+            return Ok(());
+        }
+        let text = "an access token opens its mailbox alone; use an application's key";
+        Err(Problem::new(ProblemKind::Forbidden, "access_token", text))
     }
 
     /// Refuses callers without the permission.

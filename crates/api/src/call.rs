@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, AuditId};
 use postfleet_core::{Problem, UnixMicros};
+use postfleet_fleet::operator::Operator;
 use postfleet_mailflow::Platform;
 use sync_wrapper::SyncWrapper;
 
@@ -73,6 +74,7 @@ impl Opened for Call {
     ) -> Result<Self, Problem> {
         let caller = auth::caller(&platform, &mut request).await?;
         let application = caller.application()?;
+        caller.may_reach(request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str))?;
         caller.may(permission)?;
         let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
@@ -119,9 +121,26 @@ impl Call {
 }
 
 impl AdminCall {
+    /// Who administers.
+    pub(crate) fn operator(&self) -> Operator {
+        self.caller.operator()
+    }
+
+    /// An id that the path names; text that is no id names nothing.
+    pub(crate) fn id_at<T: std::str::FromStr>(&self, index: usize) -> Result<T, Problem> {
+        self.path[index].parse().map_err(|_| Problem::not_found())
+    }
+
     /// The change that this call makes to the caller's organization, or to one of its applications.
     pub(crate) fn act(&self, application: Option<ApplicationId>) -> Act {
         act(&self.platform, &self.caller, application, &self.id)
+    }
+}
+
+impl OpenCall {
+    /// The change that an application makes with this call, which anybody may make.
+    pub(crate) fn act(&self, caller: &Caller) -> Result<Act, Problem> {
+        Ok(act(&self.platform, caller, Some(caller.application()?), &self.id))
     }
 }
 

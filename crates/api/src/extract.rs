@@ -13,6 +13,11 @@ pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
+/// Octets of a JSON body that asks for many mailboxes: as many as there may be, each with the longest fields.
+pub(crate) const BULK_OCTETS_MAX: usize = 16 << 20;
+/// Octets of a body that anybody may send.
+pub(crate) const FORM_OCTETS_MAX: usize = 64 << 10;
+
 /// Characters of one query string.
 const QUERY_CHARS_MAX: usize = 16_384;
 
@@ -22,29 +27,77 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: SyncWrapper<Body>,
     limit: usize,
 ) -> Result<T, Problem> {
-    let is_json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_none_or(|kind| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        kind.is_empty() || kind.eq_ignore_ascii_case("application/json")
-    });
-    if !is_json {
-        return Err(Problem::invalid("Content-Type", "request must be of content-type application/json"));
-    }
+    is_json(parts)?;
+    read(&octets(body.into_inner(), limit).await?)
+}
+
+/// As [`json`], for a body that may be absent.
+pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
+    parts: &Parts,
+    body: SyncWrapper<Body>,
+    limit: usize,
+) -> Result<T, Problem> {
     let octets = octets(body.into_inner(), limit).await?;
+    if octets.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    is_json(parts)?;
+    read(&octets)
+}
+
+fn is_json(parts: &Parts) -> Result<(), Problem> {
+    let kind = media_type(parts);
+    if kind.is_empty() || kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
+}
+
+fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(&octets);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path();
-        if path.iter().next().is_none() {
-            return unreadable(error.inner());
-        }
-        Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
-    })?;
+    let mut deserializer = serde_json::Deserializer::from_slice(octets);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(wrong)?;
     // Something after the value is no JSON either.
     deserializer.end().map_err(|error| unreadable(&error))?;
     Ok(value)
+}
+
+/// Reads an object that was looked at as JSON first.
+pub(crate) fn typed<T: DeserializeOwned>(body: serde_json::Map<String, serde_json::Value>) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(serde_json::Value::Object(body)).map_err(wrong)
+}
+
+/// The value at some place is wrong.
+fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let path = error.path();
+    if path.iter().next().is_none() {
+        return unreadable(error.inner());
+    }
+    Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
+}
+
+/// Whether the body is a form.
+pub(crate) fn is_form(parts: &Parts) -> bool {
+    media_type(parts).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Reads a form of at most `limit` octets.
+pub(crate) async fn form(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Query, Problem> {
+    if !is_form(parts) {
+        let text = "request must be of content-type application/x-www-form-urlencoded";
+        return Err(Problem::invalid("Content-Type", text));
+    }
+    let octets = octets(body.into_inner(), limit).await?;
+    Ok(Query(form_urlencoded::parse(&octets).into_owned().collect()))
+}
+
+/// The media type of the body without its parameters; empty if it has none.
+fn media_type(parts: &Parts) -> &str {
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }
 
 /// The body as a whole is wrong: there is no field to name.
@@ -52,7 +105,8 @@ fn unreadable(why: &dyn std::fmt::Display) -> Problem {
     Problem::new(ProblemKind::Invalid, "invalid_request", format!("error parsing request body: {why}"))
 }
 
-async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
+/// Reads a body to its end, if it is not larger than `limit`.
+pub(crate) async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
     to_bytes(body, limit).await.map_err(|error| {
         if is_length_limit(&error) {
             let text = format!("the request body is larger than the limit of {limit} bytes");
@@ -93,6 +147,12 @@ impl Query {
         Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
     }
 
+    /// These parameters, and then those of `more`, which so come before them.
+    pub(crate) fn then(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// The last value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -119,6 +179,18 @@ impl Query {
         let parse =
             |text: &str| text.parse().map_err(|_| Problem::invalid(name, format!("{name} must be a whole number")));
         self.get(name).filter(|text| !text.is_empty()).map(parse).transpose()
+    }
+
+    /// `offset`: how many to skip.
+    pub(crate) fn offset(&self) -> Result<usize, Problem> {
+        let too_low = |_| Problem::invalid("offset", "offset must be greater than or equal to 0");
+        usize::try_from(self.number("offset")?.unwrap_or(0)).map_err(too_low)
+    }
+
+    /// A parameter's value, if it is not empty; under either of two names, the first before the second.
+    pub(crate) fn text(&self, name: &str, other: &str) -> Option<String> {
+        let found = [name, other].into_iter().find_map(|name| self.get(name).filter(|value| !value.is_empty()));
+        found.map(str::to_owned)
     }
 
     /// `limit`: between 1 and `max`.

@@ -5,12 +5,14 @@ mod call;
 pub mod error;
 mod extract;
 mod openapi;
+mod pages;
 mod respond;
 mod route;
 mod router;
 mod routes;
 mod select;
 mod server;
+mod signature;
 pub mod sink;
 
 pub use openapi::document;

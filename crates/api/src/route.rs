@@ -157,7 +157,6 @@ impl Route {
         Self::new("PUT", path, permission, run)
     }
 
-    #[expect(dead_code, reason = "the first PATCH route takes this away")]
     pub(crate) fn patch<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
     where
         C: Opened,
@@ -220,6 +219,11 @@ impl Route {
     /// Answers JSON without an envelope.
     pub(crate) fn answers_bare<T: ToSchema>(self) -> Self {
         Self { answer: Answers::Bare(200, Shape::of::<T>()), ..self }
+    }
+
+    /// Answers with the way to another place.
+    pub(crate) fn redirects(self) -> Self {
+        Self { answer: Answers::Redirect, ..self }
     }
 
     /// Answers something that is not JSON.

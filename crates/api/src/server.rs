@@ -1,11 +1,12 @@
 //! Serving HTTP: bounded connections, a deadline for request heads, and stopping without cutting off requests.
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use postfleet_net::Clock;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,8 +38,8 @@ pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, s
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), &open);
+            Ok((stream, peer)) => {
+                let connection = connection(stream, of_peer(&router, peer.ip()), &open);
                 tokio::spawn(async move {
                     let _place = place;
                     connection.await;
@@ -53,6 +54,17 @@ pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, s
     }
     drop(socket);
     open.shutdown().await;
+}
+
+/// The address at the other end of a connection, as the system tells it; header fields that claim another one are not
+/// believed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The routes, for the requests of one connection. Wrapped as a whole, since putting the address before each of them
+/// would cost every connection as much as there are routes.
+fn of_peer(router: &Router, ip: IpAddr) -> Router {
+    Router::new().fallback_service(router.clone()).layer(Extension(Peer(ip.to_canonical())))
 }
 
 fn connection(stream: TcpStream, router: Router, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {

@@ -61,3 +61,16 @@ pub struct Act {
     /// When.
     pub at: UnixMicros,
 }
+
+impl Act {
+    /// A change that somebody at the machine makes to an organization.
+    pub fn of_command_line(record_id: AuditId, organization_id: OrganizationId, at: UnixMicros) -> Self {
+        let actor = Actor { kind: ActorKind::CommandLine, id: String::new(), name: "command line".to_owned() };
+        Self { record_id, actor, organization_id, application_id: None, request_id: String::new(), at }
+    }
+
+    /// The same change, made to another organization: that of what is changed.
+    pub fn to(&self, organization_id: OrganizationId) -> Self {
+        Self { organization_id, ..self.clone() }
+    }
+}

@@ -84,6 +84,8 @@ ids! {
     ServiceAccountId,
     /// A place to which sign-in may lead back.
     RedirectUriId,
+    /// One sign-in to a mailbox: all that it gave has its id.
+    SignInId,
     /// A connector of an application.
     ConnectorId,
     /// A record of a change.

@@ -19,9 +19,22 @@ pub mod event;
 pub mod problem;
 
 // who may do what
+pub mod layout;
 pub mod permission;
+pub mod pkce;
 pub mod plan;
+pub mod policy;
+pub mod preset;
 pub mod quota;
+pub mod redeem;
+pub mod redirect_uri;
+pub mod throttle;
+
+// what the DNS must hold
+pub mod domain_check;
+pub mod domain_records;
+pub mod domain_zone;
+pub mod trial_domain;
 
 // how mail moves
 pub mod delivery;

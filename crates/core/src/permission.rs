@@ -35,6 +35,13 @@ pub fn allows<'a>(patterns: impl IntoIterator<Item = &'a str>, permission: &str)
     patterns.into_iter().any(|pattern| covers(pattern, permission))
 }
 
+/// Whether a key with `patterns` may make one with `wanted`: every permission and pattern of it must be covered, so that
+/// nobody gives away more than they have. Answers the first that is not.
+pub fn lacking<'a>(patterns: &[String], wanted: &'a [String]) -> Option<&'a str> {
+    let is_lacking = |wanted: &&String| !allows(patterns.iter().map(String::as_str), wanted);
+    wanted.iter().find(is_lacking).map(String::as_str)
+}
+
 fn covers(pattern: &str, permission: &str) -> bool {
     let (resource, action) = permission.split_once('.').unwrap_or((permission, ""));
     match pattern.split_once('.') {
@@ -64,6 +71,27 @@ mod tests {
             assert_eq!(allows([pattern], permission), expected, "{pattern} {permission}");
         }
         assert!(is_known("grants.*") && is_known("*.read") && is_known("*"));
+        assert!(!is_known("*.*") && !is_known("grants.") && !is_known(".read"));
         assert!(!is_known("grants") && !is_known("nothing.read") && !is_known("") && !is_known("*.write"));
+    }
+
+    #[test]
+    fn nobody_gives_away_more_than_they_have() {
+        for (has, wanted, lacking_one) in [
+            ("*", "*", None),
+            ("*", "grants.* *.read keys.write", None),
+            ("grants.*", "grants.* grants.read", None),
+            ("grants.*", "grants.read keys.read", Some("keys.read")),
+            ("grants.read grants.write", "grants.*", Some("grants.*")),
+            ("*.read", "*.read grants.read", None),
+            ("*.read", "*", Some("*")),
+            ("*.read", "grants.*", Some("grants.*")),
+            ("grants.*", "*.read", Some("*.read")),
+            ("keys.write", "", None),
+            ("", "keys.write", Some("keys.write")),
+        ] {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(lacking(&words(has), &words(wanted)), lacking_one, "{has} {wanted}");
+        }
     }
 }

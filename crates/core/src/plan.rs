@@ -82,11 +82,14 @@ impl Limits {
     /// Applies a policy to what a plan allows. It can lower, never raise.
     pub fn effective(plan: &Self, policy: &PolicyLimits) -> Self {
         let size = |plan: u64, policy: Option<u64>| policy.map_or(plan, |policy| policy.min(plan));
-        let types = if policy.attachment_types.is_empty() { &plan.attachment_types } else { &policy.attachment_types };
+        let types = narrow(&plan.attachment_types, &policy.attachment_types);
+        // A list that is empty allows all types. If none is left (the plan has become narrower than the policy), no
+        // attachment is allowed.
+        let attachments_max = if types.is_some() { plan.attachments_max } else { 0 };
         Self {
             attachment_octets_max: size(plan.attachment_octets_max, policy.attachment_octets_max),
-            attachments_max: size(plan.attachments_max, policy.attachments_max),
-            attachment_types: types.clone(),
+            attachments_max: size(attachments_max, policy.attachments_max),
+            attachment_types: types.unwrap_or_else(|| plan.attachment_types.clone()),
             inbound_message_octets_max: size(plan.inbound_message_octets_max, policy.inbound_message_octets_max),
             outbound_message_octets_max: plan.outbound_message_octets_max,
             storage_octets_max: lower(plan.storage_octets_max, policy.storage_octets_max),
@@ -103,6 +106,19 @@ fn lower(plan: Option<u64>, policy: Option<u64>) -> Option<u64> {
         (Some(plan), Some(policy)) => Some(plan.min(policy)),
         (limit, None) | (None, limit) => limit,
     }
+}
+
+/// The types that both lists allow, where an empty list allows all; `None` if there are none.
+fn narrow(plan: &[MediaRange], policy: &[MediaRange]) -> Option<Vec<MediaRange>> {
+    if plan.is_empty() || policy.is_empty() {
+        return Some(if policy.is_empty() { plan.to_vec() } else { policy.to_vec() });
+    }
+    let inside = |inner: &[MediaRange], outer: &[MediaRange]| -> Vec<MediaRange> {
+        inner.iter().filter(|range| outer.iter().any(|outer| outer.contains(range))).cloned().collect()
+    };
+    let mut both = inside(policy, plan);
+    both.extend(inside(plan, policy).into_iter().filter(|range| !policy.contains(range)));
+    (!both.is_empty()).then_some(both)
 }
 
 const MEBIBYTE: u64 = 1 << 20;

@@ -1,4 +1,5 @@
-//! May this recipient receive? Decided at RCPT, before the message is transferred.
+//! May this recipient receive? Decided at RCPT, before the message is transferred, by what is known then; and once more
+//! when the message is there.
 
 use crate::plan::Limits;
 use crate::problem::{Problem, ProblemKind};
@@ -33,10 +34,79 @@ pub fn fits(limits: &Limits, octets: u64) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What a message that has arrived is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InboundFacts<'a> {
+    /// Its octets, as they were transferred.
+    pub octets: u64,
+    /// Its attachments: octets after decoding, and the media type that its sender declares.
+    pub attachments: &'a [(u64, &'a str)],
+}
+
+/// Judges a message for one recipient. The declared type of an attachment is all that its sender says about it: it is
+/// held against the list of types, and believed in nothing else.
+pub fn accepts(limits: &Limits, message: &InboundFacts<'_>) -> Result<(), Problem> {
+    fits(limits, message.octets)?;
+    let (count, limit) = (message.attachments.len(), limits.attachments_max);
+    if count as u64 > limit {
+        let text = format!("message has {count} attachments, and at most {limit} are accepted");
+        return Err(Problem::new(ProblemKind::TooLarge, "too_many_attachments", text));
+    }
+    message.attachments.iter().try_for_each(|(octets, media_type)| accepts_attachment(limits, *octets, media_type))
+}
+
+fn accepts_attachment(limits: &Limits, octets: u64, media_type: &str) -> Result<(), Problem> {
+    let limit = limits.attachment_octets_max;
+    if octets > limit {
+        let text = format!("an attachment exceeds the size limit of {limit} bytes");
+        return Err(Problem::new(ProblemKind::TooLarge, "attachment_too_large", text));
+    }
+    let allowed = &limits.attachment_types;
+    if allowed.is_empty() || allowed.iter().any(|range| range.matches(media_type)) {
+        return Ok(());
+    }
+    let text = "the type of an attachment is not accepted here";
+    Err(Problem::new(ProblemKind::Forbidden, "attachment_type_refused", text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MediaRange;
     use crate::plan::Plans;
+
+    #[test]
+    fn a_message_is_judged_at_each_limit_and_one_above() {
+        let types = ["image/*", "application/pdf"].map(|text| MediaRange::parse(text).unwrap());
+        let open = Limits {
+            attachment_octets_max: 100,
+            attachments_max: 2,
+            inbound_message_octets_max: 1_000,
+            ..Plans::presets().find("free").unwrap().limits.clone()
+        };
+        let listed = Limits { attachment_types: types.into(), ..open.clone() };
+        let none = Limits { attachments_max: 0, ..open.clone() };
+        for (limits, octets, attachments, expected) in [
+            (&open, 1_000, vec![], None),
+            (&open, 1_001, vec![], Some("message_too_large")),
+            (&open, 1_000, vec![(100, "text/plain"), (100, "")], None),
+            (&open, 1_000, vec![(100, "a/b"), (101, "a/b")], Some("attachment_too_large")),
+            (&open, 1_000, vec![(1, "a/b"); 3], Some("too_many_attachments")),
+            (&none, 1_000, vec![], None),
+            (&none, 1_000, vec![(0, "a/b")], Some("too_many_attachments")),
+            (&listed, 1_000, vec![(1, "image/png"), (1, "IMAGE/GIF")], None),
+            (&listed, 1_000, vec![(1, "application/pdf")], None),
+            (&listed, 1_000, vec![(1, "image/png"), (1, "application/x-pdf")], Some("attachment_type_refused")),
+            (&listed, 1_000, vec![(1, "")], Some("attachment_type_refused")),
+            // Size before number before the rest.
+            (&listed, 1_001, vec![(101, "a/b"); 3], Some("message_too_large")),
+            (&listed, 1_000, vec![(101, "a/b"); 3], Some("too_many_attachments")),
+            (&listed, 1_000, vec![(101, "a/b"); 2], Some("attachment_too_large")),
+        ] {
+            let facts = InboundFacts { octets, attachments: &attachments };
+            assert_eq!(accepts(limits, &facts).err().map(|problem| problem.code), expected, "{facts:?}");
+        }
+    }
 
     #[test]
     fn decision_table() {

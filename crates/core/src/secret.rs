@@ -1,5 +1,7 @@
 //! Values that must not be printed.
 
+use serde::{Deserialize, Deserializer};
+
 /// A secret: it has no `Display`, its `Debug` shows nothing, and it is read only by asking for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
@@ -12,6 +14,12 @@ impl<T> Secret<T> {
     /// Reads it. Do not log what comes back.
     pub const fn expose(&self) -> &T {
         &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self)
     }
 }
 

@@ -1,13 +1,14 @@
 //! API keys: how they look, and the keyed hash under which alone they are stored.
 
+pub mod manage;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::id::{ApplicationId, KeyId};
 use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
-use postfleet_store::keys::NewKey;
-use postfleet_store::keys::{self as store_keys, Credential};
+use postfleet_store::keys::{self as store_keys, Credential, NewKey, NoteUse, SEEN_EVERY};
 
 /// Whom a key speaks for; shown by its prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,8 +53,12 @@ pub fn unlimited(
     application_id: Option<ApplicationId>,
     key: &Secret<String>,
 ) -> NewKey {
-    let hint = key.expose().chars().take(HINT_CHARS).collect();
-    NewKey::unlimited(KeyId::new(now, entropy.ten()), application_id, name, hasher.hash(key.expose()), hint)
+    NewKey::unlimited(KeyId::new(now, entropy.ten()), application_id, name, hasher.hash(key.expose()), hint(key))
+}
+
+/// How a key begins.
+fn hint(key: &Secret<String>) -> String {
+    key.expose().chars().take(HINT_CHARS).collect()
 }
 
 /// The secret of the installation under which keys are hashed, so that a stolen database gives no way to test guesses.
@@ -66,6 +71,11 @@ impl KeyHasher {
         Self(Secret::new(secret))
     }
 
+    /// A key of its own for a purpose, which says nothing about the secret or about the key of another purpose.
+    pub(crate) fn derive(&self, purpose: &'static str) -> [u8; 32] {
+        blake3::derive_key(purpose, self.0.expose())
+    }
+
     /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store
     /// is asked for the hash and not for the key, how long the answer takes says nothing about the key.
     pub fn hash(&self, key: &str) -> [u8; 32] {
@@ -73,7 +83,8 @@ impl KeyHasher {
     }
 }
 
-/// Finds out whom the key in an `Authorization` header speaks for.
+/// Finds out whom the key in an `Authorization` header speaks for. That it was seen is noted once a minute, and no
+/// request waits for that.
 pub async fn authenticate(
     store: &Store,
     hasher: &KeyHasher,
@@ -81,10 +92,15 @@ pub async fn authenticate(
     key: &str,
 ) -> Result<Credential, Problem> {
     let found = store_keys::find(&mut store.reader().await?, &hasher.hash(key)).await?;
-    let is_valid = |credential: &Credential| {
-        credential.revoked_at.is_none_or(|revoked| revoked > now) && credential.expires_at.is_none_or(|end| end > now)
-    };
-    found.filter(is_valid).ok_or_else(unauthenticated)
+    let is_valid =
+        |credential: &Credential| credential.revoked_at.is_none() && credential.expires_at.is_none_or(|end| end > now);
+    let credential = found.filter(is_valid).ok_or_else(unauthenticated)?;
+    if credential.last_used_at.is_none_or(|last| now.since(last) >= SEEN_EVERY) {
+        let (id, at) = (credential.key_id, now);
+        // The same key always goes the same way, so that no two notes of it wait for each other.
+        store.run_later(u64::from(id.uuid().as_bytes()[15]), NoteUse { id, at });
+    }
+    Ok(credential)
 }
 
 /// The refusal of a missing or unknown key.

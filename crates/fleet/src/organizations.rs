@@ -1,14 +1,21 @@
-//! Making an organization with everything that it needs to begin.
+//! Organizations: making one with everything that it needs to begin, and what the operator may do with those that are.
 
+use crate::domains::signing_keys;
+use crate::input;
 use crate::keys::{self, KeyHasher, KeyKind};
-use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
-use postfleet_core::plan::PolicyLimits;
+use crate::operator::Operator;
+use crate::pages::{self, Page};
+use postfleet_core::audit::Act;
+use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::plan::{Plan, Plans, PolicyLimits};
 use postfleet_core::{Domain, Problem, ProblemKind, Secret, UnixMicros};
-use postfleet_mail::dkim;
 use postfleet_net::Entropy;
+use postfleet_schema::organization as schema;
 use postfleet_store::Store;
-use postfleet_store::domains::{DkimKey, NewDomain};
-use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
+use postfleet_store::domains::NewDomain;
+use postfleet_store::organizations::{
+    self, AddOrganization, CreateOrganization, Organization, OrganizationOutcome, UpdateOrganization,
+};
 use postfleet_store::policies::Policy;
 
 /// What an operator says when making an organization.
@@ -41,8 +48,8 @@ pub struct Created {
     pub api_key: Secret<String>,
     /// The operator's key.
     pub operator_key: Secret<String>,
-    /// Its domains, with the records to publish for their signatures.
-    pub domains: Vec<(Domain, Vec<DkimKey>)>,
+    /// Its domains; `domains::records` says what to publish for them.
+    pub domains: Vec<NewDomain>,
 }
 
 /// Makes an organization, an application, its default workspace, two keys, and DKIM keys for every domain.
@@ -59,11 +66,12 @@ pub async fn create(
         domains.push(NewDomain {
             id: DomainId::new(now, entropy.ten()),
             name: name.clone(),
-            label: String::new(),
+            label: name.to_string(),
             is_branded: false,
             is_trusted: new.trust_domains,
+            is_owned: false,
             ownership_token: hex::encode(entropy.thirty_two()),
-            dkim_keys: signing_keys(entropy)?,
+            dkim_keys: signing_keys(entropy).await?,
         });
     }
     let created = Created {
@@ -72,7 +80,7 @@ pub async fn create(
         default_workspace_id: WorkspaceId::new(now, entropy.ten()),
         api_key: keys::generate(KeyKind::of_environment(&new.environment), entropy),
         operator_key: keys::generate(KeyKind::Operator, entropy),
-        domains: domains.iter().map(|domain| (domain.name.clone(), domain.dkim_keys.clone())).collect(),
+        domains: domains.clone(),
     };
     let key = |name, application, key| keys::unlimited(hasher, entropy, now, name, application, key);
     let command = CreateOrganization {
@@ -92,6 +100,7 @@ pub async fn create(
         ],
         domains,
         at: now,
+        act: Act::of_command_line(AuditId::new(now, entropy.ten()), created.organization_id, now),
     };
     match store.run(command).await? {
         OrganizationOutcome::Created => Ok(created),
@@ -109,27 +118,138 @@ fn check(store: &Store, new: &NewOrganization) -> Result<(), Problem> {
     if new.domains.is_empty() {
         return Err(Problem::invalid("domain", "at least one domain is needed"));
     }
-    if store.plans().find(&new.plan).is_none() {
-        let names: Vec<_> = store.plans().iter().map(|plan| plan.name.as_str()).collect();
-        return Err(Problem::invalid("plan", format!("plan must be one of {}", names.join(", "))));
-    }
+    plan_named(store.plans(), &new.plan)?;
     if !["production", "sandbox"].contains(&new.environment.as_str()) {
         return Err(Problem::invalid("environment", "environment must be production or sandbox"));
     }
     Ok(())
 }
 
-/// An RSA and an Ed25519 key: the first for everybody, the second for those who verify it (RFC 8463 §3).
-fn signing_keys(entropy: &dyn Entropy) -> Result<Vec<DkimKey>, Problem> {
-    let suffix: String = entropy.ten().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let make = |algorithm: dkim::Algorithm, letter: char| -> Result<DkimKey, Problem> {
-        let key = dkim::generate(algorithm).map_err(Problem::internal)?;
-        Ok(DkimKey {
-            selector: format!("pf{letter}{suffix}"),
-            algorithm: algorithm.name().to_owned(),
-            private_key: key.pkcs8,
-            public_record: key.public_dns,
-        })
+fn plan_named<'a>(plans: &'a Plans, name: &str) -> Result<&'a Plan, Problem> {
+    let names = || plans.iter().map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = || Problem::invalid("plan", format!("plan must be one of {}", names()));
+    plans.find(name).map(|plan| &**plan).ok_or_else(unknown)
+}
+
+/// The plan of an organization for which nobody names one.
+const DEFAULT_PLAN: &str = "self_hosted";
+
+/// Makes an organization that has nothing yet, as the operator of the installation.
+pub async fn add(
+    store: &Store,
+    entropy: &dyn Entropy,
+    operator: &Operator,
+    act: Act,
+    request: &schema::CreateOrganization,
+) -> Result<Organization, Problem> {
+    operator.for_installation()?;
+    let plan = plan_named(store.plans(), request.plan.as_deref().unwrap_or(DEFAULT_PLAN))?;
+    let organization = Organization {
+        id: OrganizationId::new(act.at, entropy.ten()),
+        name: input::name("name", &request.name)?,
+        plan: plan.name.clone(),
+        grant_count: 0,
+        created_at: act.at,
+        updated_at: act.at,
     };
-    Ok(vec![make(dkim::Algorithm::RsaSha256, 'r')?, make(dkim::Algorithm::Ed25519Sha256, 'e')?])
+    store.run(AddOrganization { organization: organization.clone(), act }).await?;
+    Ok(organization)
+}
+
+/// Changes an organization. Another plan holds from now on. Only the operator of the installation gives another plan:
+/// who has one does not choose it.
+pub async fn update(
+    store: &Store,
+    operator: &Operator,
+    id: OrganizationId,
+    act: Act,
+    request: &schema::UpdateOrganization,
+) -> Result<Organization, Problem> {
+    if !operator.scope().covers(id) {
+        return Err(Problem::not_found());
+    }
+    let name = request.name.as_ref().map(|name| input::name("name", name)).transpose()?;
+    let plan = request.plan.as_ref().map(|plan| plan_named(store.plans(), plan)).transpose()?;
+    if plan.is_some() {
+        operator.for_installation()?;
+    }
+    let plan = plan.map(|plan| plan.name.clone());
+    let updated = store.run(UpdateOrganization { id, name, plan, act }).await?;
+    updated.ok_or_else(Problem::not_found)
+}
+
+/// One organization of those that an operator may see.
+pub async fn find(store: &Store, operator: &Operator, id: OrganizationId) -> Result<Organization, Problem> {
+    if !operator.scope().covers(id) {
+        return Err(Problem::not_found());
+    }
+    organizations::find(&mut store.reader().await?, id).await?.ok_or_else(Problem::not_found)
+}
+
+/// The organizations that an operator may see, newest first.
+pub async fn list(
+    store: &Store,
+    operator: &Operator,
+    limit: usize,
+    page_token: Option<&str>,
+) -> Result<Page<Organization>, Problem> {
+    let after = pages::after(page_token)?;
+    let mut reader = store.reader().await?;
+    if operator.is_installation {
+        let found = organizations::list(&mut reader, after, limit + 1).await?;
+        return Ok(pages::cut(found, limit, |organization| organization.id));
+    }
+    let own = organizations::find(&mut reader, operator.organization).await?;
+    Ok(Page {
+        items: own.into_iter().filter(|own| after.is_none_or(|after| own.id < after)).collect(),
+        next_cursor: None,
+    })
+}
+
+/// Shows an organization with what its plan allows.
+pub fn show(organization: &Organization, plans: &Plans) -> Result<schema::Organization, Problem> {
+    let plan = plans.find(&organization.plan).ok_or_else(|| Problem::internal("an organization's plan is unknown"))?;
+    Ok(schema::Organization {
+        id: organization.id.to_string(),
+        name: organization.name.clone(),
+        plan: organization.plan.clone(),
+        allowances: show_plan(plan),
+        grant_count: organization.grant_count,
+        created_at: organization.created_at.as_seconds(),
+        updated_at: organization.updated_at.as_seconds(),
+    })
+}
+
+/// Shows a plan.
+pub fn show_plan(plan: &Plan) -> schema::Plan {
+    let size = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
+    let count = |limit: Option<u64>| limit.map_or(-1, size);
+    let limits = &plan.limits;
+    schema::Plan {
+        name: plan.name.clone(),
+        grants_max: count(plan.grants_max),
+        rules_max: count(plan.rules_max),
+        lists_max: count(plan.lists_max),
+        trial_domains_max: count(plan.trial_domains_max),
+        storage_bytes_max: count(plan.storage_octets_max),
+        monthly_bandwidth_bytes_max: count(plan.monthly_bandwidth_octets_max),
+        monthly_sends_max: count(plan.monthly_sends_max),
+        has_overage: plan.has_overage,
+        limits: schema::PlanLimits {
+            limit_attachment_size_limit: size(limits.attachment_octets_max),
+            limit_attachment_count_limit: size(limits.attachments_max),
+            limit_attachment_allowed_types: limits
+                .attachment_types
+                .iter()
+                .map(|kind| kind.as_str().to_owned())
+                .collect(),
+            limit_size_total_mime: size(limits.inbound_message_octets_max),
+            limit_storage_total: count(limits.storage_octets_max),
+            limit_count_daily_message_received: count(limits.daily_received_max),
+            limit_count_daily_email_sent: count(limits.daily_sends_max),
+            limit_inbox_retention_period: count(limits.inbox_retention_days),
+            limit_spam_retention_period: count(limits.spam_retention_days),
+            outbound_message_bytes_max: size(limits.outbound_message_octets_max),
+        },
+    }
 }

@@ -1,9 +1,14 @@
-//! Cleaning up, a little at a time: what removed mailboxes left, old events, bodies that nothing names.
+//! Cleaning up, a little at a time: what removed mailboxes left, old events, tokens and failed sign-ins, bodies that
+//! nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
+use postfleet_core::throttle::WINDOW;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::jobs::PruneJobs;
+use postfleet_store::sign_in::PruneGuesses;
+use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -15,16 +20,26 @@ const ROUNDS_MAX: usize = 1_000;
 /// Files younger than this may belong to a message that is just being stored.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
+/// How long jobs that are over can be asked about.
+const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
     prune_events(platform).await?;
+    prune_jobs(platform).await?;
+    prune_sign_ins(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
         tracing::info!(removed, "removed bodies that no message names");
     }
     Ok(())
+}
+
+/// One look at the domains that are due to be looked at.
+pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
+    platform.domains().recheck_once().await.map(|_| ())
 }
 
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
@@ -40,6 +55,32 @@ async fn prune_events(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.event_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(JOB_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Tokens that are over and failed sign-ins that no longer count.
+async fn prune_sign_ins(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneTokens { before: now, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneGuesses { before: now.minus(WINDOW), limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -15,8 +15,9 @@ pub mod submit;
 // what is told
 pub mod webhooks;
 
-// what is cleaned up
+// what is cleaned up, and what goes over many mailboxes
 pub mod janitor;
+pub mod jobs;
 
 pub use metrics::Metrics;
 pub use platform::{Platform, Relay, Settings};

@@ -14,6 +14,7 @@ pub struct Metrics {
     attempts: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
+    sign_ins: Counter<u64>,
     requests: Counter<u64>,
     request_seconds: Histogram<f64>,
 }
@@ -28,6 +29,7 @@ impl Metrics {
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
+            sign_ins: counter("postfleet_sign_ins", "Sign-ins of mail applications attempted, by result"),
             requests: counter("postfleet_http_requests", "HTTP requests, by route and status"),
             request_seconds: meter
                 .f64_histogram("postfleet_http_request_seconds")
@@ -56,6 +58,10 @@ impl Metrics {
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {
         self.sessions.add(1, &[by("result", result)]);
+    }
+    /// Somebody tried to sign in.
+    pub fn signed_in(&self, result: &'static str) {
+        self.sign_ins.add(1, &[by("result", result)]);
     }
     /// An HTTP request was answered.
     pub fn request(&self, route: String, status: u16, seconds: f64) {

@@ -3,6 +3,8 @@
 use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
 use postfleet_core::Domain;
+use postfleet_core::domain_records::DomainSettings;
+use postfleet_fleet::domains::Domains;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
@@ -38,6 +40,19 @@ pub struct Platform {
     pub settings: Arc<Settings>,
 }
 
+impl Platform {
+    /// What dealing with domains needs.
+    pub fn domains(&self) -> Domains<'_> {
+        Domains {
+            store: &self.store,
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+            resolver: &*self.resolver,
+            settings: &self.settings.domains,
+        }
+    }
+}
+
 /// What the operator has set, as far as the flows are concerned.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -59,6 +74,8 @@ pub struct Settings {
     pub webhook_concurrency: usize,
     /// The largest notification; above it the body is left out.
     pub notification_octets_max: usize,
+    /// What concerns domains.
+    pub domains: DomainSettings,
 }
 
 /// A server to hand mail to.

@@ -3,9 +3,9 @@
 
 use crate::platform::Platform;
 use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
-use postfleet_core::recipient::{Known, admit, fits};
+use postfleet_core::recipient::{InboundFacts, Known, accepts, admit};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
-use postfleet_mail::message;
+use postfleet_mail::message::{self, MessageView};
 use postfleet_mail::trace::{self, Hop, Protocol};
 use postfleet_mailbox::filing;
 use postfleet_store::domains;
@@ -45,11 +45,12 @@ pub async fn recipient(
 
 async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Problem> {
     let mut reader = platform.store.reader().await?;
-    if let Some(mailbox) = grants::receiving(&mut reader, address).await? {
-        return Ok(Known::Mailbox(mailbox.limits));
+    // First: a domain whose ownership was lost receives nothing, whatever mailboxes are left on it.
+    if !domains::is_ours(&mut reader, address.domain()).await? {
+        return Ok(Known::ForeignDomain);
     }
-    let ours = domains::is_ours(&mut reader, address.domain()).await?;
-    Ok(if ours { Known::NoMailbox } else { Known::ForeignDomain })
+    let mailbox = grants::receiving(&mut reader, address).await?;
+    Ok(mailbox.map_or(Known::NoMailbox, |mailbox| Known::Mailbox(mailbox.limits)))
 }
 
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
@@ -66,11 +67,14 @@ pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Pr
 async fn file(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
     let now = platform.clock.now();
     refuse_loops(&arrival.message)?;
-    let mailboxes = mailboxes(platform, &arrival).await?;
+    let mut mailboxes = mailboxes(platform, &arrival).await?;
     let blob_id = BlobId::new(now, platform.entropy.ten());
     let reference = blob_id.to_string();
     let raw = with_trace(platform, &arrival, &reference, now);
     let view = message::view(&raw);
+    keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view)?;
+    // One order for all: two messages to the same mailboxes never wait for each other's locks.
+    mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
     let facts = filing::received(&view, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
     let copies: Vec<MailboxCopy> = mailboxes.iter().map(|mailbox| copy(platform, mailbox, now)).collect();
@@ -96,14 +100,39 @@ async fn mailboxes(platform: &Platform, arrival: &Arrival) -> Result<Vec<Mailbox
     let mut mailboxes: Vec<Mailbox> = Vec::with_capacity(arrival.recipients.len());
     for recipient in &arrival.recipients {
         let Some(mailbox) = grants::receiving(&mut reader, recipient).await? else { continue };
-        fits(&mailbox.limits, arrival.message.len() as u64)?;
         if mailboxes.iter().all(|known| known.grant_id != mailbox.grant_id) {
             mailboxes.push(mailbox);
         }
     }
-    // One order for all: two messages to the same mailboxes never wait for each other's locks.
-    mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
     if mailboxes.is_empty() { Err(no_mailbox()) } else { Ok(mailboxes) }
+}
+
+/// Leaves the mailboxes whose limits the message keeps to. The message has one answer for all (docs/adr/0010): if none is
+/// left, it is the reason of the first; otherwise the copies of the others are dropped, which is logged and counted.
+fn keep_accepting(
+    platform: &Platform,
+    mailboxes: &mut Vec<Mailbox>,
+    octets: u64,
+    view: &MessageView,
+) -> Result<(), Problem> {
+    let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
+    let facts = InboundFacts { octets, attachments: &attachments };
+    let mut refused = Vec::new();
+    mailboxes.retain(|mailbox| match accepts(&mailbox.limits, &facts) {
+        Ok(()) => true,
+        Err(problem) => {
+            refused.push((mailbox.grant_id, problem));
+            false
+        }
+    });
+    if mailboxes.is_empty() {
+        return refused.into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem));
+    }
+    for (grant, problem) in &refused {
+        tracing::warn!(%grant, code = problem.code, "a copy was dropped: the mailbox does not take the message");
+        platform.metrics.received(problem.code);
+    }
+    Ok(())
 }
 
 fn no_mailbox() -> Problem {

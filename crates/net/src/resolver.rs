@@ -21,6 +21,13 @@ pub trait Resolver: Send + Sync {
 
     /// The TXT records of `name`, at least one, each with its strings joined (RFC 7208 §3.3).
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>>;
+
+    /// As [`txt`](Self::txt), asked anew: somebody who has just published a record wants to know about that one.
+    fn published_txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>>;
+
+    /// The MX records that stand at `name` (preference and exchange), at least one, asked anew. A domain that merely
+    /// has an address has none.
+    fn published_mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>>;
 }
 
 /// Who takes mail for a domain.

@@ -3,7 +3,6 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use postfleet_core::plan::Plans;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::Signers;
 use postfleet_mailflow::{Metrics, Platform, Settings};
@@ -72,7 +71,7 @@ pub async fn store(config: &Config, data: &DataDir) -> Result<Store> {
         "" => data.path().join("blobs"),
         text => text.strip_prefix("file:").context("storage.blobs must start with \"file:\"")?.into(),
     };
-    Ok(Store::open(Location::parse(&url)?, blobs, Plans::presets()).await?)
+    Ok(Store::open(Location::parse(&url)?, blobs, config.plans.clone()).await?)
 }
 
 /// The secret of the installation, made at first start. Nodes that share a database must share it.
@@ -159,6 +158,7 @@ fn settings(config: &Config) -> Result<Settings> {
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
+        domains: config.domain_settings()?,
     })
 }
 

@@ -3,9 +3,12 @@
 use crate::compose::{self, DataDir};
 use crate::config::Config;
 use anyhow::{Result, bail};
-use postfleet_core::Domain;
+use postfleet_core::domain_records::{DomainSettings, RecordKind};
+use postfleet_core::{Domain, domain_zone};
+use postfleet_fleet::domains;
 use postfleet_fleet::organizations::{self, Created, NewOrganization};
 use postfleet_net::{Clock, SystemClock, SystemEntropy};
+use postfleet_store::domains::NewDomain;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -26,7 +29,7 @@ pub struct Arguments {
     /// Take the domains as verified, without asking DNS.
     #[arg(long)]
     trust_domains: bool,
-    /// The plan: self_hosted, free or full_platform.
+    /// The plan: self_hosted, free, full_platform, or one that the configuration defines.
     #[arg(long, default_value = "self_hosted")]
     plan: String,
     /// The application's environment: production or sandbox.
@@ -40,9 +43,10 @@ pub struct Arguments {
 /// Makes the organization and shows its keys, once.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let config = Config::load(arguments.config.as_deref(), &[])?;
+    let settings = config.domain_settings()?;
     let new = NewOrganization {
         name: arguments.organization,
-        domains: domains(&arguments.domains)?,
+        domains: named(&arguments.domains)?,
         trust_domains: arguments.trust_domains,
         plan: arguments.plan,
         environment: arguments.environment,
@@ -53,14 +57,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let hasher = compose::secret(&data, &SystemEntropy)?;
     let created = organizations::create(&store, &hasher, &SystemEntropy, SystemClock.now(), &new).await?;
     if arguments.json {
-        println!("{}", show(&created));
+        println!("{}", show(&created, &settings));
     } else {
-        explain(&created, &new);
+        explain(&created, &new, &settings);
     }
     Ok(())
 }
 
-fn domains(names: &[String]) -> Result<Vec<Domain>> {
+fn named(names: &[String]) -> Result<Vec<Domain>> {
     let mut domains = Vec::new();
     for name in names {
         match Domain::parse(name) {
@@ -72,39 +76,92 @@ fn domains(names: &[String]) -> Result<Vec<Domain>> {
     Ok(domains)
 }
 
-fn show(created: &Created) -> serde_json::Value {
+fn show(created: &Created, settings: &DomainSettings) -> serde_json::Value {
+    let domain = |domain: &NewDomain| {
+        let records = domains::records(domain, settings);
+        let keys = records.iter().filter(|record| record.kind == RecordKind::Dkim);
+        json!({
+            "id": domain.id.to_string(),
+            "domain": domain.name.as_str(),
+            "dkim": keys.map(|record| json!({
+                "name": record.name,
+                "type": record.data.kind(),
+                "value": record.data.value(),
+            })).collect::<Vec<_>>(),
+            "records": records.iter().map(|record| json!({
+                "type": record.kind.name(),
+                "host": record.host,
+                "fqdn": record.name,
+                "kind": record.data.kind(),
+                "value": record.data.value(),
+                "priority": record.data.priority(),
+            })).collect::<Vec<_>>(),
+        })
+    };
     json!({
         "organization_id": created.organization_id.to_string(),
         "application_id": created.application_id.to_string(),
         "default_workspace_id": created.default_workspace_id.to_string(),
         "api_key": created.api_key.expose(),
         "operator_key": created.operator_key.expose(),
-        "domains": created.domains.iter().map(|(name, keys)| json!({
-            "domain": name.as_str(),
-            "dkim": keys.iter().map(|key| json!({
-                "name": format!("{}._domainkey.{name}", key.selector),
-                "type": "TXT",
-                "value": key.public_record,
-            })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
+        "domains": created.domains.iter().map(domain).collect::<Vec<_>>(),
     })
 }
 
-fn explain(created: &Created, new: &NewOrganization) {
+fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings) {
     println!("Made the organization {:?}. Its keys are shown only now:\n", new.name);
     println!("  API key       {}", created.api_key.expose());
     println!("  operator key  {}\n", created.operator_key.expose());
     println!("  organization  {}", created.organization_id);
     println!("  application   {}", created.application_id);
     println!("  workspace     {}\n", created.default_workspace_id);
-    println!("Publish these TXT records so that receivers can verify signatures:\n");
-    for (name, keys) in &created.domains {
-        for key in keys {
-            println!("  {}._domainkey.{name}  {}", key.selector, key.public_record);
+    println!("Publish these records:\n");
+    for domain in &created.domains {
+        println!("{}", domain_zone::write(domain.name.as_str(), &domains::records(domain, settings)));
+    }
+    if new.trust_domains {
+        println!("The domains are taken as verified on your word: they receive and send at once.");
+        return;
+    }
+    println!("A domain may have mailboxes once its ownership record is found, and send once ownership, SPF and DKIM");
+    println!("are. The server looks every few minutes; to have it look now, with the operator key:\n");
+    for domain in &created.domains {
+        println!("  curl -X POST http://localhost:8080/v3/domains/{}/verify \\", domain.name);
+        println!("    -H 'Authorization: Bearer <operator key>' -d '{{\"type\": \"ownership\"}}'\n");
+    }
+    println!("and the same for the types mx, spf, dkim, feedback and dmarc. docs/domains.md has more.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(folder: &std::path::Path, plan: &str) -> Arguments {
+        Arguments {
+            data_dir: folder.join("data"),
+            config: Some(folder.join("postfleet.toml")),
+            organization: "Acme".into(),
+            domains: vec!["acme.test".into()],
+            trust_domains: true,
+            plan: plan.into(),
+            environment: "production".into(),
+            json: true,
         }
     }
-    if !new.trust_domains {
-        println!("\nThe domains are not verified, so their mailboxes receive and cannot send. This version verifies");
-        println!("domains on your word alone: begin again with an empty data directory and --trust-domains.");
+
+    #[tokio::test]
+    async fn an_organization_gets_a_plan_of_the_configuration_and_needs_it_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("postfleet.toml"), "[plans.gold]\ndaily_sends_max = 5").unwrap();
+        let refused = run(arguments(folder.path(), "silver")).await.unwrap_err().to_string();
+        assert!(refused.contains("plan must be one of free, full_platform, self_hosted, gold"), "{refused}");
+        run(arguments(folder.path(), "gold")).await.unwrap();
+
+        let data = DataDir::open(&folder.path().join("data")).unwrap();
+        let with = Config::load(Some(&folder.path().join("postfleet.toml")), &[]).unwrap();
+        compose::store(&with, &data).await.map(drop).unwrap();
+        let without = Config::load(None, &[]).unwrap();
+        let refused = compose::store(&without, &data).await.map(drop).unwrap_err().to_string();
+        assert!(refused.contains("the plan \"gold\", which the configuration does not define"), "{refused}");
     }
 }

@@ -8,7 +8,7 @@ use postfleet_api::{Interface, router, serve};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, janitor, webhooks};
+use postfleet_mailflow::{Platform, deliver, janitor, jobs, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::{Limits, Listener};
@@ -34,6 +34,9 @@ const RESUME_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often the janitor comes.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
+
+/// How often jobs are looked for that another node was told of, or left when it ended.
+const JOBS_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a role that failed waits before it goes on.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -77,6 +80,7 @@ pub async fn start(
     }
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));
+        running.spawn(work_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
@@ -261,9 +265,24 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
 async fn clean_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
         or_wait(&platform, "janitor", janitor::clean_once(&platform).await).await;
+        or_wait(&platform, "janitor", janitor::recheck_domains_once(&platform).await).await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(CLEAN_EVERY)) => {}
+        }
+    }
+}
+
+/// Goes on with jobs, a chunk at a time.
+async fn work_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if or_wait(&platform, "janitor", jobs::run_once(&platform).await).await {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().jobs.notified() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(JOBS_EVERY)) => {}
         }
     }
 }

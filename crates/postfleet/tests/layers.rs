@@ -212,6 +212,8 @@ const CALLS: &[CallRule] = &[
             ("crates/api/src/server.rs", "a task for each connection, bounded and drained"),
             ("crates/api/src/call.rs", "a request that was accepted is carried out even if its client goes away"),
             ("crates/fleet/src/app_password.rs", "hashing a password is slow on purpose"),
+            ("crates/fleet/src/service_accounts.rs", "making an RSA key is slow"),
+            ("crates/fleet/src/domains/signing.rs", "making an RSA key takes a tenth of a second"),
             ("crates/testkit/", "servers for tests"),
         ],
         instead: "write a function that does one round and call it from a loop in crates/postfleet/src/roles.rs",

@@ -2,12 +2,28 @@
 //!
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
+pub mod application;
+pub mod audit;
+pub mod bulk;
+pub mod connector;
+pub mod domain;
 pub mod error;
+pub mod finding;
 pub mod folder;
 pub mod grant;
+pub mod job;
+pub mod key;
+pub mod layout;
+pub mod limits;
 pub mod message;
 pub mod notification;
+pub mod organization;
 pub mod page;
+pub mod policy;
+pub mod redirect_uri;
 pub mod send;
+pub mod service_account;
+pub mod sign_in;
 pub mod thread;
 pub mod webhook;
+pub mod workspace;

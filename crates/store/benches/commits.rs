@@ -4,13 +4,15 @@
 //! `cargo bench -p postfleet-store --bench commits`; SQLite, then PostgreSQL where it is installed. Each row takes
 //! about three seconds. Measured are the folder below `TMPDIR` and its disk as much as the code.
 
+use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, MessageId, OrganizationId, ThreadId, WorkspaceId, uuid_v7,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, MessageId, OrganizationId, ThreadId, WorkspaceId,
+    uuid_v7,
 };
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
-use postfleet_store::grants::CreateGrant;
+use postfleet_store::grants::{CreateGrant, NewGrant, Origin};
 use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts};
 use postfleet_store::organizations::CreateOrganization;
 use postfleet_store::threads::ThreadHints;
@@ -65,19 +67,23 @@ impl Bench {
     async fn prepare(store: Store) -> Self {
         let application = ApplicationId::from_uuid(fresh());
         let domain = Domain::parse("bench.example").expect("domain");
-        store.run(organization(application, domain.clone())).await.expect("organization");
+        let create = organization(application, domain.clone());
+        let organization = create.id;
+        store.run(create).await.expect("organization");
         let mut grants = Vec::with_capacity(MAILBOXES);
         for number in 0..MAILBOXES {
-            let command = CreateGrant {
+            let grant = NewGrant {
                 id: GrantId::from_uuid(fresh()),
-                application_id: application,
                 workspace_id: None,
                 email: EmailAddress::parse(&format!("box{number}@{domain}")).expect("address"),
-                name: String::new(),
+                name: None,
+                app_password: None,
+                state: None,
                 event_id: EventId::from_uuid(fresh()),
-                at: now(),
             };
-            grants.push(command.id);
+            grants.push(grant.id);
+            let act = act(organization, application);
+            let command = CreateGrant { act, application_id: application, origin: Origin::default(), grant };
             store.run(command).await.expect("grant");
         }
         Self { store, application, grants, text: text(), sent: AtomicU64::new(0) }
@@ -152,9 +158,21 @@ impl Bench {
     }
 }
 
+fn act(organization: OrganizationId, application: ApplicationId) -> Act {
+    Act {
+        record_id: AuditId::from_uuid(fresh()),
+        actor: Actor { kind: ActorKind::System, id: String::new(), name: "bench".into() },
+        organization_id: organization,
+        application_id: Some(application),
+        request_id: String::new(),
+        at: now(),
+    }
+}
+
 fn organization(application_id: ApplicationId, domain: Domain) -> CreateOrganization {
+    let (id, at) = (OrganizationId::from_uuid(fresh()), now());
     CreateOrganization {
-        id: OrganizationId::from_uuid(fresh()),
+        id,
         name: "Bench".into(),
         plan: "self_hosted".into(),
         application_id,
@@ -163,7 +181,8 @@ fn organization(application_id: ApplicationId, domain: Domain) -> CreateOrganiza
         policy: None,
         keys: Vec::new(),
         domains: vec![NewDomain::trusted(DomainId::from_uuid(fresh()), domain)],
-        at: now(),
+        at,
+        act: Act::of_command_line(AuditId::from_uuid(fresh()), id, at),
     }
 }
 

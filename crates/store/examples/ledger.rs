@@ -6,14 +6,16 @@
 //! `ledger verify <data-dir>` reads those lines and prints what became of them as JSON; it fails on any difference.
 //! The ledger must be kept outside of the device that loses its power.
 
+use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId, WorkspaceId,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId,
+    WorkspaceId,
 };
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
-use postfleet_store::grants::{self, CreateGrant, GrantOutcome};
+use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
@@ -60,9 +62,12 @@ async fn open(data: &Path) -> Result<Store, Fault> {
     Ok(Store::open(Location::Sqlite(data.join("postfleet.db")), data.join("blobs"), Plans::presets()).await?)
 }
 
-async fn find_application(reader: &mut Reader<'_>) -> Result<Option<ApplicationId>, Fault> {
+/// The one organization and its application.
+type Tenant = (OrganizationId, ApplicationId);
+
+async fn find_tenant(reader: &mut Reader<'_>) -> Result<Option<Tenant>, Fault> {
     let key = keys::find(reader, &KEY_HASH).await?;
-    Ok(key.and_then(|key| key.application_id))
+    Ok(key.and_then(|key| Some((key.organization_id, key.application_id?))))
 }
 
 // Writing ----------------------------------------------------------------------------------------------------------
@@ -70,8 +75,9 @@ async fn find_application(reader: &mut Reader<'_>) -> Result<Option<ApplicationI
 async fn write(data: &Path) -> Result<ExitCode, Fault> {
     let store = open(data).await?;
     let source = Arc::new(Source::new()?);
-    let application = tenant(&store, &source).await?;
-    let mailboxes = Arc::new(mailboxes(&store, &source, application).await?);
+    let tenant = tenant(&store, &source).await?;
+    let (_, application) = tenant;
+    let mailboxes = Arc::new(mailboxes(&store, &source, tenant).await?);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..TASKS {
         let (store, source, mailboxes) = (store.clone(), source.clone(), mailboxes.clone());
@@ -85,18 +91,19 @@ async fn write(data: &Path) -> Result<ExitCode, Fault> {
     Ok(ExitCode::FAILURE)
 }
 
-/// The application of the one organization, which is made at the first start.
-async fn tenant(store: &Store, source: &Source) -> Result<ApplicationId, Fault> {
-    if let Some(application) = find_application(&mut store.reader().await?).await? {
-        return Ok(application);
+/// The organization and its application, which are made at the first start.
+async fn tenant(store: &Store, source: &Source) -> Result<Tenant, Fault> {
+    if let Some(tenant) = find_tenant(&mut store.reader().await?).await? {
+        return Ok(tenant);
     }
     let at = now()?;
     let application_id = ApplicationId::new(at, source.random());
     let key_id = KeyId::new(at, source.random());
     let key = NewKey::unlimited(key_id, Some(application_id), "ledger", KEY_HASH, String::new());
     let domain = NewDomain::trusted(DomainId::new(at, source.random()), Domain::parse(DOMAIN)?);
+    let organization_id = OrganizationId::new(at, source.random());
     let create = CreateOrganization {
-        id: OrganizationId::new(at, source.random()),
+        id: organization_id,
         name: "Power".into(),
         plan: "self_hosted".into(),
         application_id,
@@ -106,28 +113,31 @@ async fn tenant(store: &Store, source: &Source) -> Result<ApplicationId, Fault> 
         keys: vec![key],
         domains: vec![domain],
         at,
+        act: Act::of_command_line(AuditId::new(at, source.random()), organization_id, at),
     };
     match store.run(create).await? {
-        OrganizationOutcome::Created => Ok(application_id),
+        OrganizationOutcome::Created => Ok((organization_id, application_id)),
         other => Err(format!("failed to make the organization: {other:?}").into()),
     }
 }
 
 /// Makes the mailboxes, or finds those that an earlier start made.
-async fn mailboxes(store: &Store, source: &Source, application_id: ApplicationId) -> Result<Vec<Mailbox>, Fault> {
+async fn mailboxes(store: &Store, source: &Source, tenant: Tenant) -> Result<Vec<Mailbox>, Fault> {
     let mut mailboxes = Vec::with_capacity(GRANTS);
     for number in 0..GRANTS {
         let at = now()?;
         let email = EmailAddress::parse(&format!("agent{number}@{DOMAIN}"))?;
-        let create = CreateGrant {
+        let grant = NewGrant {
             id: GrantId::new(at, source.random()),
-            application_id,
             workspace_id: None,
             email: email.clone(),
-            name: String::new(),
+            name: None,
+            app_password: None,
+            state: None,
             event_id: EventId::new(at, source.random()),
-            at,
         };
+        let act = act(source, tenant, at);
+        let create = CreateGrant { act, application_id: tenant.1, origin: Origin::default(), grant };
         match store.run(create).await? {
             GrantOutcome::Created(grant) | GrantOutcome::Existing(grant) => {
                 mailboxes.push(Mailbox { id: grant.id, email })
@@ -136,6 +146,17 @@ async fn mailboxes(store: &Store, source: &Source, application_id: ApplicationId
         }
     }
     Ok(mailboxes)
+}
+
+fn act(source: &Source, (organization_id, application_id): Tenant, at: UnixMicros) -> Act {
+    Act {
+        record_id: AuditId::new(at, source.random()),
+        actor: Actor { kind: ActorKind::CommandLine, id: String::new(), name: "ledger".into() },
+        organization_id,
+        application_id: Some(application_id),
+        request_id: String::new(),
+        at,
+    }
 }
 
 struct Mailbox {
@@ -397,8 +418,8 @@ async fn read_mailboxes(
     report: &mut Report,
 ) -> Result<HashMap<MessageId, Seen>, Fault> {
     let mut seen: HashMap<MessageId, Seen> = HashMap::new();
-    let Some(application) = find_application(reader).await? else { return Ok(seen) };
-    for grant in grants::list(reader, application, GRANTS + 1, 0).await? {
+    let Some((_, application)) = find_tenant(reader).await? else { return Ok(seen) };
+    for grant in grants::list(reader, &GrantsPage::newest(application, GRANTS + 1, 0)).await? {
         read_mailbox(store, reader, grant.id, &mut seen).await?;
         let mut counted: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for folder in SystemFolder::ALL {

@@ -35,10 +35,11 @@ CREATE TABLE redirect_uris (
     created_at {int} NOT NULL,
     UNIQUE (application_id, url)
 ) {clustered};
+CREATE INDEX redirect_uris_by_application ON redirect_uris (application_id, id);
 
 -- A key belongs to an application, or (application_id null) to the operator of the organization; installation is 1
 -- for keys that may also do what concerns all organizations. Permissions are a JSON list. The hint is how the key
--- begins, for people to tell it from others.
+-- begins, for people to tell it from others. After a rotation the hash of the secret before is good until previous_until.
 CREATE TABLE api_keys (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
@@ -47,6 +48,8 @@ CREATE TABLE api_keys (
     name TEXT NOT NULL,
     hash {bytes} NOT NULL UNIQUE,
     hint TEXT NOT NULL,
+    previous_hash {bytes},
+    previous_until {int},
     permissions TEXT NOT NULL,
     expires_at {int},
     revoked_at {int},
@@ -55,7 +58,8 @@ CREATE TABLE api_keys (
     updated_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX api_keys_by_application ON api_keys (application_id, id);
-CREATE INDEX api_keys_by_organization ON api_keys (organization_id, id);
+CREATE INDEX api_keys_of_operators ON api_keys (organization_id, id) WHERE application_id IS NULL;
+CREATE UNIQUE INDEX api_keys_by_previous ON api_keys (previous_hash) WHERE previous_hash IS NOT NULL;
 
 -- Parties that sign their requests. The public key is RSA, SubjectPublicKeyInfo in DER.
 CREATE TABLE service_accounts (
@@ -99,16 +103,17 @@ CREATE TABLE domains (
 CREATE INDEX domains_by_organization ON domains (organization_id, id);
 CREATE INDEX domains_to_check ON domains (check_at);
 
--- What the DNS was last found to hold, for each kind of record of a domain.
+-- What the DNS was last found to hold, for each record of a domain. The selector is empty but for signing keys.
 CREATE TABLE domain_records (
     domain_id {id} NOT NULL REFERENCES domains (id),
     kind TEXT NOT NULL,
+    selector TEXT NOT NULL,
     status TEXT NOT NULL,
     message TEXT NOT NULL,
     failures {int} NOT NULL,
     checked_at {int},
     verified_at {int},
-    PRIMARY KEY (domain_id, kind)
+    PRIMARY KEY (domain_id, kind, selector)
 ) {clustered};
 
 -- The state is active (signs), next (to be published, signs once it is found in the DNS) or retired (still to be
@@ -196,19 +201,25 @@ CREATE TABLE grants (
 ) {clustered};
 CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
+CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
 
--- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only.
+-- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only. All that one sign-in gave has
+-- its id. What may be used once is kept for a while after it was, so that a second use is noticed.
 CREATE TABLE tokens (
     hash {bytes} NOT NULL PRIMARY KEY,
+    sign_in_id {id} NOT NULL,
     kind TEXT NOT NULL,
     application_id {id} NOT NULL,
     grant_id {id} NOT NULL,
     redirect_uri TEXT NOT NULL,
     code_challenge TEXT,
     offline {int} NOT NULL,
+    single_use {int} NOT NULL,
+    used_at {int},
     expires_at {int},
     created_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX tokens_by_sign_in ON tokens (sign_in_id);
 CREATE INDEX tokens_by_grant ON tokens (grant_id);
 CREATE INDEX tokens_by_expiry ON tokens (expires_at);
 
@@ -234,7 +245,8 @@ CREATE TABLE jobs (
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
-CREATE INDEX jobs_by_application ON jobs (application_id, kind, id);
+CREATE INDEX jobs_by_application ON jobs (application_id, id);
+CREATE INDEX jobs_by_kind ON jobs (application_id, kind, id);
 CREATE INDEX jobs_by_status ON jobs (status, id);
 
 -- Every change of the control plane: who, when, what, before and after (JSON objects).

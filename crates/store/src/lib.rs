@@ -12,12 +12,22 @@ mod migrate;
 pub mod wake;
 
 // who exists and what they may do, one module per concept
+pub mod applications;
 pub mod audit;
+pub mod connectors;
 pub mod domains;
+pub mod findings;
+pub mod jobs;
 pub mod keys;
+pub mod layout;
 pub mod limits;
+pub mod moves;
 pub mod organizations;
 pub mod policies;
+pub mod redirect_uris;
+pub mod service_accounts;
+pub mod sign_in;
+pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept

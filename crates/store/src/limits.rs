@@ -2,8 +2,13 @@
 //! policy, as they are at that moment.
 
 use crate::db::{DbError, Row};
-use postfleet_core::MediaRange;
+use crate::engine::Reader;
+use crate::error::StoreError;
+use crate::params;
+use postfleet_core::id::{ApplicationId, GrantId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Limits, Plan, PolicyLimits};
+use postfleet_core::{MediaRange, UtcDay};
+use std::sync::Arc;
 
 /// The columns of the policy `p` that [`policy_limits`] reads.
 macro_rules! policy_limit_columns {
@@ -39,6 +44,46 @@ pub(crate) fn policy_limits(row: &Row, first: usize) -> Result<PolicyLimits, DbE
 /// `first`.
 pub(crate) fn effective(plan: &Plan, row: &Row, first: usize) -> Result<Limits, DbError> {
     Ok(Limits::effective(&plan.limits, &policy_limits(row, first)?))
+}
+
+/// What decides about one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantLimits {
+    /// Its organization's plan.
+    pub plan: Arc<Plan>,
+    /// Its workspace.
+    pub workspace_id: Option<WorkspaceId>,
+    /// That workspace's policy.
+    pub policy_id: Option<PolicyId>,
+    /// What the policy sets.
+    pub policy: PolicyLimits,
+    /// Sends of the day that count: those that are held against the daily limit.
+    pub sent_today: u64,
+}
+
+/// Reads what decides about a mailbox of an application.
+pub async fn of_grant(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    grant: GrantId,
+    day: UtcDay,
+) -> Result<Option<GrantLimits>, StoreError> {
+    const READ: &str = concat!(
+        "SELECT o.plan, w.id, w.policy_id, s.sent, ",
+        policy_limit_columns!(),
+        " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+         LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+         LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $1 AND g.id = $2"
+    );
+    let values = params![application.uuid(), grant.uuid(), day.number()];
+    let Some(row) = reader.query_one(READ, values).await? else { return Ok(None) };
+    Ok(Some(GrantLimits {
+        plan: reader.plan(&row.text(0)?)?,
+        workspace_id: row.opt_uuid(1)?.map(WorkspaceId::from_uuid),
+        policy_id: row.opt_uuid(2)?.map(PolicyId::from_uuid),
+        policy: policy_limits(&row, 4)?,
+        sent_today: row.opt_int(3)?.map_or(0, |sent| sent.max(0) as u64),
+    }))
 }
 
 /// Types are kept separated by spaces, which none of them contains.

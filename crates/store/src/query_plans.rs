@@ -3,12 +3,20 @@
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
-use crate::{events, grants, messages, migrate, queue, threads, webhooks};
+use crate::{
+    applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
+    organizations, policies, queue, redirect_uris, service_accounts, sign_in, threads, tokens, webhooks, workspaces,
+};
 use std::collections::HashSet;
 
 const LISTS: &[(&str, &str)] = &[
-    ("grants::LIST", grants::LIST),
+    ("connectors::LIST", connectors::LIST),
+    ("domains::LIST", domains::LIST),
+    ("domains::RECORDS_OF_PAGE", domains::RECORDS_OF_PAGE),
+    ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
+    ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
+    ("policies::LIST", policies::LIST),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
     ("messages::LIST_THREAD", messages::LIST_THREAD),
@@ -19,8 +27,31 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
+    ("tokens::PRUNE", tokens::PRUNE),
+    ("sign_in::PRUNE", sign_in::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
+    ("organizations::LIST", organizations::LIST),
+    ("applications::LIST", applications::LIST),
+    ("redirect_uris::LIST", redirect_uris::LIST),
+    ("redirect_uris::LIST_OF_APPLICATIONS", redirect_uris::LIST_OF_APPLICATIONS),
+    ("keys::LIST_OF_APPLICATION", keys::LIST_OF_APPLICATION),
+    ("keys::LIST_OF_OPERATORS", keys::LIST_OF_OPERATORS),
+    ("service_accounts::LIST", service_accounts::LIST),
+    ("audit::LIST_OF_APPLICATION", audit::LIST_OF_APPLICATION),
+    ("audit::LIST_OF_ORGANIZATION", audit::LIST_OF_ORGANIZATION),
+    ("audit::LIST_TARGET_OF_APPLICATION", audit::LIST_TARGET_OF_APPLICATION),
+    ("audit::LIST_TARGET_OF_ORGANIZATION", audit::LIST_TARGET_OF_ORGANIZATION),
+    ("workspaces::LIST", workspaces::LIST),
+    ("workspaces::OF_DOMAIN", workspaces::OF_DOMAIN),
+    ("jobs::LIST", jobs::LIST),
+    ("jobs::OLDEST", jobs::OLDEST),
+    ("jobs::LAST", jobs::LAST),
+    ("layout::AFTER", layout::AFTER),
+    ("layout::GROUPING", layout::GROUPING),
+    ("findings::BY_DEFAULT", findings::BY_DEFAULT),
+    ("findings::IN_NONE", findings::IN_NONE),
+    ("findings::POLICIES", findings::POLICIES),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {
@@ -68,6 +99,30 @@ async fn no_list_reads_more_than_its_page() {
     }
 }
 
+/// Among the indexes that a list of mailboxes could be read from, one gives the order or leads to fewer rows.
+#[tokio::test]
+async fn lists_of_mailboxes_are_read_from_the_best_index() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (name, index, sql) in grants::LISTS {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).is_empty(), "{name}: {steps:#?}");
+        let reads = format!("SEARCH grants USING {}", if *index == "PRIMARY KEY" { "" } else { "INDEX " });
+        assert!(steps[0].starts_with(&format!("{reads}{index} (")), "{name} is not read from {index}: {steps:#?}");
+    }
+}
+
+/// Making the last mailbox costs what making the first did: no step of it reads more than one row of an index.
+#[tokio::test]
+async fn a_mailbox_costs_the_same_however_many_there_are() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for sql in grants::PROVISIONING {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).is_empty(), "{sql}\n{steps:#?}");
+    }
+}
+
 /// The control: without its index each of these lists is noticed.
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {
@@ -78,6 +133,7 @@ async fn a_list_without_its_index_is_noticed() {
         ("queue_due", queue::DUE),
         ("webhooks_by_application", webhooks::LIST),
         ("webhook_parked_due", webhooks::DUE),
+        ("redirect_uris_by_application", redirect_uris::LIST),
     ] {
         let folder = tempfile::tempdir().expect("folder");
         let mut db = migrated(&folder).await;
@@ -87,5 +143,23 @@ async fn a_list_without_its_index_is_noticed() {
         drop(db);
         let mut db = open(&folder);
         assert!(!wasteful(&plan(&mut db, list).await).is_empty(), "{list} does without {index}");
+    }
+}
+
+/// A page that goes on after an id could also be read from the primary key, over the rows of everybody else.
+#[tokio::test]
+async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (index, list) in [
+        ("applications_by_organization", applications::LIST),
+        ("api_keys_by_application", keys::LIST_OF_APPLICATION),
+        ("api_keys_of_operators", keys::LIST_OF_OPERATORS),
+        ("service_accounts_by_organization", service_accounts::LIST),
+        ("audit_by_application", audit::LIST_OF_APPLICATION),
+        ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
+    ] {
+        let steps = plan(&mut db, list).await;
+        assert!(steps.iter().any(|step| step.contains(index)), "{list} does not use {index}: {steps:#?}");
     }
 }

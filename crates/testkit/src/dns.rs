@@ -1,10 +1,13 @@
-//! A name server for tests: answers A, AAAA, MX, TXT and CNAME questions from a zone in memory, over UDP on
-//! loopback, and can fail or stay silent for a name. Only as much of RFC 1035 as a resolver needs to be content.
+//! A name server for tests: answers A, AAAA, MX, TXT and CNAME questions from a zone in memory, over UDP and (what is
+//! too long for that) TCP on loopback, and can fail or stay silent for a name. Only as much of RFC 1035 as a resolver
+//! needs to be content.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 const A: u16 = 1;
 const CNAME: u16 = 5;
@@ -19,11 +22,17 @@ const TIME_TO_LIVE: u32 = 300;
 const SERVER_FAILURE: u8 = 2;
 const NAME_ERROR: u8 = 3;
 
+/// Octets of the longest answer over UDP; a longer one is cut off and fetched over TCP.
+const DATAGRAM_OCTETS_MAX: usize = 1_232;
+
+/// How long a TCP connection may be silent.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A running name server; stops when dropped. Names may be added while it runs.
 pub struct FakeDns {
     address: SocketAddr,
     zone: Arc<Mutex<Zone>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -44,14 +53,15 @@ struct Record {
 impl FakeDns {
     /// Starts a server with an empty zone: every name answers NXDOMAIN.
     pub fn start() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
+        let (socket, listener) = sockets();
         let address = socket.local_addr().expect("bound");
         let zone = Arc::new(Mutex::new(Zone::default()));
-        let thread = std::thread::spawn({
-            let zone = zone.clone();
-            move || serve(&socket, &zone)
-        });
-        Self { address, zone, thread: Some(thread) }
+        let (datagrams, connections) = (zone.clone(), zone.clone());
+        let threads = vec![
+            std::thread::spawn(move || serve(&socket, &datagrams)),
+            std::thread::spawn(move || serve_connections(&listener, &connections)),
+        ];
+        Self { address, zone, threads }
     }
 
     /// Where it listens.
@@ -98,6 +108,14 @@ impl FakeDns {
         self.lock().silent.insert(key(name));
     }
 
+    /// Takes everything away that stands at `name`.
+    pub fn forget(&self, name: &str) {
+        let mut zone = self.lock();
+        zone.records.remove(&key(name));
+        zone.failing.remove(&key(name));
+        zone.silent.remove(&key(name));
+    }
+
     /// What was asked so far, each as `name KIND`.
     pub fn queries(&self) -> Vec<String> {
         self.lock().queries.clone()
@@ -115,12 +133,24 @@ impl FakeDns {
 impl Drop for FakeDns {
     fn drop(&mut self) {
         self.lock().stopped = true;
-        // Any datagram makes the thread look.
+        // Any datagram or connection makes the threads look.
         let wake = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&[], self.address));
-        if let (Ok(_), Some(thread)) = (wake, self.thread.take()) {
-            let _ = thread.join();
+        if wake.is_ok() && TcpStream::connect(self.address).is_ok() {
+            for thread in self.threads.drain(..) {
+                let _ = thread.join();
+            }
         }
     }
+}
+
+/// A port that is free for both.
+fn sockets() -> (UdpSocket, TcpListener) {
+    let pair = |_| {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
+        let listener = TcpListener::bind(socket.local_addr().expect("bound")).ok()?;
+        Some((socket, listener))
+    };
+    (0..100).find_map(pair).expect("a port that is free for UDP and TCP")
 }
 
 fn lock(zone: &Mutex<Zone>) -> MutexGuard<'_, Zone> {
@@ -137,10 +167,44 @@ fn serve(socket: &UdpSocket, zone: &Mutex<Zone>) {
         }
         // A client that has gone away shows up as an error here; the next one is waited for.
         let Ok((length, client)) = received else { continue };
-        if let Some(reply) = parse_question(&buffer[..length]).and_then(|question| zone.reply(&question)) {
+        let Some(question) = parse_question(&buffer[..length]) else { continue };
+        if let Some(reply) = zone.reply(&question) {
+            let reply = if reply.len() > DATAGRAM_OCTETS_MAX { cut_off(&question) } else { reply };
             let _ = socket.send_to(&reply, client);
         }
     }
+}
+
+/// No answer, and the flag that says that there is one over TCP (RFC 2181 §9).
+fn cut_off(question: &Question) -> Vec<u8> {
+    let mut reply = encode_reply(question, SERVER_FAILURE, &[]);
+    reply[2] |= 0b0000_0010;
+    reply[3] &= 0b1111_0000;
+    reply
+}
+
+fn serve_connections(listener: &TcpListener, zone: &Mutex<Zone>) {
+    for connection in listener.incoming() {
+        if lock(zone).stopped {
+            return;
+        }
+        let Ok(mut connection) = connection else { continue };
+        let _ = connection.set_read_timeout(Some(PATIENCE));
+        // A client keeps its connection for further questions: the next client must not wait for that.
+        let _ = answer_one(&mut connection, zone);
+    }
+}
+
+/// A message over TCP has its length before it (RFC 1035 §4.2.2).
+fn answer_one(connection: &mut TcpStream, zone: &Mutex<Zone>) -> std::io::Result<()> {
+    let mut length = [0; 2];
+    connection.read_exact(&mut length)?;
+    let mut packet = vec![0; u16::from_be_bytes(length).into()];
+    connection.read_exact(&mut packet)?;
+    let reply = parse_question(&packet).and_then(|question| lock(zone).reply(&question)).unwrap_or_default();
+    let length = u16::try_from(reply.len()).unwrap_or(0);
+    connection.write_all(&length.to_be_bytes())?;
+    connection.write_all(&reply)
 }
 
 struct Question {

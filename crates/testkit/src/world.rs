@@ -3,7 +3,9 @@
 //! crates below the flows use the rest of this crate and must not wait for them.
 
 use opentelemetry::global;
-use postfleet_core::id::{ApplicationId, DomainId, OrganizationId, PolicyId, WorkspaceId};
+use postfleet_core::audit::{Act, Actor, ActorKind};
+use postfleet_core::domain_records::DomainSettings;
+use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
 use postfleet_fleet::grants;
@@ -18,7 +20,7 @@ use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
 use postfleet_net::{SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
 use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
 use postfleet_store::domains::{DkimKey, NewDomain};
-use postfleet_store::grants::Grant;
+use postfleet_store::grants::{Grant, Origin};
 use postfleet_store::keys::NewKey;
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::policies::Policy;
@@ -56,6 +58,8 @@ pub struct WorldOptions {
     pub webhooks_allow: Vec<IpNetwork>,
     /// The largest notification.
     pub notification_octets_max: usize,
+    /// Domains below which organizations may take names.
+    pub trial_domains: Vec<Domain>,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -69,6 +73,7 @@ impl Default for WorldOptions {
             relay: None,
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
+            trial_domains: Vec::new(),
             seed: 1,
         }
     }
@@ -96,7 +101,7 @@ pub struct Tenant {
 pub struct NewTenant {
     /// Its domain, which is also its name.
     pub domain: &'static str,
-    /// Whether the domain is verified.
+    /// Whether the domain is verified; if it is not, it receives all the same and does not send.
     pub is_verified: bool,
     /// The name of its plan.
     pub plan: &'static str,
@@ -191,10 +196,12 @@ impl World {
             ],
             domains: vec![NewDomain {
                 is_trusted: new.is_verified,
+                is_owned: true,
                 dkim_keys: signing_keys().to_vec(),
                 ..NewDomain::trusted(DomainId::new(now, entropy.ten()), tenant.domain.clone())
             }],
             at: now,
+            act: Act::of_command_line(AuditId::new(now, entropy.ten()), tenant.organization_id, now),
         };
         let outcome = platform.store.run(command).await.expect("organization");
         assert_eq!(outcome, OrganizationOutcome::Created);
@@ -206,12 +213,26 @@ impl World {
         let request = CreateGrant {
             provider: "nylas".to_owned(),
             name: Some(format!("{name} agent")),
-            workspace_id: None,
-            settings: CreateGrantSettings { email: format!("{name}@{}", tenant.domain) },
+            settings: CreateGrantSettings { email: format!("{name}@{}", tenant.domain), ..Default::default() },
+            ..Default::default()
         };
-        let (store, now) = (&self.platform.store, self.platform.clock.now());
-        let made = grants::provision(store, &*self.platform.entropy, now, tenant.application_id, &request).await;
+        let (store, entropy) = (&self.platform.store, &*self.platform.entropy);
+        let (act, origin) = (self.act(tenant), Origin::default());
+        let made = grants::provision(store, entropy, act, origin, tenant.application_id, &request).await;
         made.expect("mailbox")
+    }
+
+    /// A change that the product makes by itself to a tenant's application.
+    pub fn act(&self, tenant: &Tenant) -> Act {
+        let at = self.platform.clock.now();
+        Act {
+            record_id: AuditId::new(at, self.platform.entropy.ten()),
+            actor: Actor { kind: ActorKind::System, id: String::new(), name: "world".to_owned() },
+            organization_id: tenant.organization_id,
+            application_id: Some(tenant.application_id),
+            request_id: String::new(),
+            at,
+        }
     }
 
     /// Offers a message to a mailbox, as the SMTP listener would. `Ok` is our reference for it.
@@ -255,6 +276,10 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
+        domains: DomainSettings {
+            trial: options.trial_domains.clone(),
+            ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))
+        },
     }
 }
 

@@ -1,8 +1,413 @@
 //! `/v3/connect/…` and `/v3/providers/detect`: the OAuth-shaped sign-in for mail applications.
 
-use crate::route::Route;
+use crate::auth;
+use crate::call::{Call, OpenCall};
+use crate::error;
+use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json};
+use crate::pages::{self, SignInForm};
+use crate::respond::{self, Answer, RequestId};
+use crate::route::{Kind, Parameter, Route};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postfleet_core::{EmailAddress, Problem, ProblemKind, Secret};
+use postfleet_fleet::sign_in::{self, Client, Guess, Outcome, SignedIn, Terms, Wish};
+use postfleet_fleet::tokens::{self, TokenRefusal};
+use postfleet_mailflow::Platform;
+use postfleet_schema::page::Done;
+use postfleet_schema::sign_in::{
+    DetectProvider, DetectedProvider, LoggedIn, Login, TokenError, TokenInfo, TokenRequest, Tokens,
+};
+use std::net::{IpAddr, SocketAddr};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
-    Vec::new()
+    const AUTH: &[Parameter] = &[
+        Parameter::new("client_id", Kind::Text, "The application's id."),
+        Parameter::new("redirect_uri", Kind::Text, "One of the application's redirect URIs, to the letter."),
+        Parameter::new("response_type", Kind::OneOf(&["code"]), "What is wanted."),
+        Parameter::new("provider", Kind::OneOf(&["nylas"]), "The one provider; it may be absent."),
+        Parameter::new("access_type", Kind::OneOf(&["online", "offline"]), "`offline` for a refresh token, too."),
+        Parameter::new("state", Kind::Text, "Comes back as it is; at most 1,024 characters."),
+        Parameter::new("login_hint", Kind::Text, "The address that is filled in already."),
+        Parameter::new("code_challenge", Kind::Text, "A challenge (RFC 7636): 43 to 128 characters."),
+        Parameter::new("code_challenge_method", Kind::OneOf(&["S256", "plain"]), "How it was made; `plain` if absent."),
+        Parameter::new("prompt", Kind::Text, "Not looked at: the page always asks."),
+        Parameter::new("scope", Kind::Text, "Not looked at: a token always opens the same."),
+    ];
+    const REVOKE: &[Parameter] = &[Parameter::new("token", Kind::Text, "An access or a refresh token.")];
+    const INFO: &[Parameter] = &[
+        Parameter::new("access_token", Kind::Text, "The access token that is asked about."),
+        Parameter::new("id_token", Kind::Text, "Or the id token."),
+    ];
+    const DETECT: &[Parameter] = &[
+        Parameter::new("email", Kind::Text, "The address, where the body does not have it."),
+        Parameter::new("all_provider_types", Kind::Flag, "Not looked at: there is one provider."),
+    ];
+    vec![
+        Route::get("/v3/connect/auth", "", show_page)
+            .about("Show the sign-in page", "A page for people, which leads back to the application.")
+            .query(AUTH)
+            .answers_file("text/html"),
+        Route::post("/v3/connect/auth", "", sign_in_on_page)
+            .about(
+                "Sign in on the page",
+                "The page sends its form here, with the parameters of the page and `email` and `app_password`.",
+            )
+            .redirects(),
+        Route::post("/v3/connect/login/nylas", "", log_in)
+            .about("Sign in without the page", "For applications that ask for the password themselves.")
+            .takes::<Login>()
+            .answers_bare::<LoggedIn>(),
+        Route::post("/v3/connect/token", "", exchange)
+            .about("Exchange a code or a refresh token", "As JSON or as a form. A code is taken once.")
+            .takes::<TokenRequest>()
+            .answers_bare::<Tokens>(),
+        Route::post("/v3/connect/revoke", "", revoke)
+            .about("Revoke a token", "A refresh token takes with it all that its sign-in gave.")
+            .query(REVOKE),
+        Route::get("/v3/connect/tokeninfo", "", token_info)
+            .about("Ask what a token says", "")
+            .query(INFO)
+            .answers::<TokenInfo>(),
+        Route::post("/v3/providers/detect", "grants.read", detect)
+            .about("Ask whether an address is one of ours", "The fields may stand in the query or in the body.")
+            .query(DETECT)
+            .takes::<DetectProvider>()
+            .answers::<DetectedProvider>(),
+    ]
+}
+
+/// What the sign-in page carries along from the request that asked for it.
+const CARRIED: &[&str] = &[
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "provider",
+    "access_type",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// `GET /v3/connect/auth`
+pub(crate) async fn show_page(call: OpenCall) -> Answer {
+    let query = Query::of(&call.parts)?;
+    match entry(&call.platform, &query).await? {
+        Ok((client, _)) => {
+            let email = query.get("login_hint").unwrap_or_default();
+            Ok(show_form(&call.platform, &client, &query, email, None))
+        }
+        Err(response) => Ok(response),
+    }
+}
+
+/// `POST /v3/connect/auth`
+pub(crate) async fn sign_in_on_page(call: OpenCall) -> Answer {
+    let OpenCall { platform, id, parts, body } = call;
+    if !is_from_here(&parts) {
+        let text = "The form was sent from another site.";
+        return Ok(pages::dead_end(StatusCode::FORBIDDEN, &nonce(&platform), text));
+    }
+    let query = Query::of(&parts)?.then(form(&parts, body, FORM_OCTETS_MAX).await?);
+    let (client, terms) = match entry(&platform, &query).await? {
+        Ok(found) => found,
+        Err(response) => return Ok(response),
+    };
+    let email = query.get("email").unwrap_or_default();
+    let password = Secret::new(query.get("app_password").unwrap_or_default().to_owned());
+    match attempt(&platform, &parts, Some(&client), &terms, email, password).await? {
+        Outcome::Accepted(signed_in) => {
+            let code = ("code", signed_in.code.expose().as_str());
+            let state = terms.state.as_deref().map(|state| ("state", state));
+            lead_back(&client.redirect_uri, [code].into_iter().chain(state))
+        }
+        Outcome::Refused => Ok(show_form(&platform, &client, &query, email, Some(sign_in::refused()))),
+        Outcome::Throttled(exhausted) => {
+            tracing::debug!(request.id = id.0, limit = exhausted.limit, "sign-in throttled");
+            Ok(show_form(&platform, &client, &query, email, Some(sign_in::throttled(exhausted))))
+        }
+    }
+}
+
+/// Who wants somebody to sign in, and on which terms. Without a place that is known to be the application's the answer
+/// is a page; other faults are told to the application at its place (RFC 6749 §4.1.2.1).
+async fn entry(platform: &Platform, query: &Query) -> Result<Result<(Client, Terms), Response>, Problem> {
+    let (client_id, redirect_uri) = (query.get("client_id"), query.get("redirect_uri"));
+    let found = sign_in::client(&platform.store, client_id.unwrap_or_default(), redirect_uri.unwrap_or_default());
+    let Some(client) = found.await? else {
+        let text = "The application is unknown, or redirect_uri is none of its redirect URIs.";
+        return Ok(Err(pages::dead_end(StatusCode::BAD_REQUEST, &nonce(platform), text)));
+    };
+    let wish = Wish {
+        response_type: Some(query.get("response_type").unwrap_or_default()),
+        provider: query.get("provider"),
+        access_type: query.get("access_type"),
+        state: query.get("state"),
+        code_challenge: query.get("code_challenge"),
+        code_challenge_method: query.get("code_challenge_method"),
+    };
+    match sign_in::terms(&wish) {
+        Ok(terms) => Ok(Ok((client, terms))),
+        Err(problem) => {
+            let is_type = problem.field.as_deref() == Some("response_type") && wish.response_type != Some("");
+            let error = if is_type { "unsupported_response_type" } else { "invalid_request" };
+            let is_state = problem.field.as_deref() == Some("state");
+            let state = wish.state.filter(|_| !is_state).map(|state| ("state", state));
+            let fault = [("error", error), ("error_description", problem.public.as_str())];
+            Ok(Err(lead_back(&client.redirect_uri, fault.into_iter().chain(state))?))
+        }
+    }
+}
+
+fn show_form(platform: &Platform, client: &Client, query: &Query, email: &str, failure: Option<Problem>) -> Response {
+    let value = |name: &&'static str| query.get(name).map(|value| (*name, value.to_owned()));
+    let form = SignInForm {
+        client: &client.name,
+        redirect_uri: &client.redirect_uri,
+        carried: &CARRIED.iter().filter_map(value).collect::<Vec<_>>(),
+        email,
+        failure: failure.as_ref().map(|problem| problem.public.as_str()),
+    };
+    let Some(problem) = &failure else { return form.show(StatusCode::OK, &nonce(platform)) };
+    let mut response = form.show(error::status_and_type(problem.kind).0, &nonce(platform));
+    response.headers_mut().extend(error::headers(problem, platform.clock.now()));
+    response
+}
+
+/// A redirect to an application, with something added to the query of its place.
+fn lead_back<'a>(redirect_uri: &str, added: impl Iterator<Item = (&'a str, &'a str)>) -> Answer {
+    let (place, fragment) = redirect_uri.split_once('#').map_or((redirect_uri, None), |(p, f)| (p, Some(f)));
+    let added = form_urlencoded::Serializer::new(String::new()).extend_pairs(added).finish();
+    let separator = match place.split_once('?') {
+        None => "?",
+        Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+    let location = format!("{place}{separator}{added}{fragment}");
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::try_from(location).map_err(Problem::internal)?);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    pages::never_kept(headers);
+    Ok(response)
+}
+
+/// Whether a form was sent from a page of ours, as far as the browser says. Proxies may change what `Host` is.
+fn is_from_here(parts: &Parts) -> bool {
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let Some(origin) = parts.headers.get(header::ORIGIN) else { return true };
+    let Some((_, origin)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return false };
+    let hosts = [text("host"), text("x-forwarded-host"), parts.uri.authority().map(|authority| authority.as_str())];
+    hosts.into_iter().flatten().any(|host| host.eq_ignore_ascii_case(origin))
+}
+
+fn nonce(platform: &Platform) -> String {
+    URL_SAFE_NO_PAD.encode(platform.entropy.sixteen())
+}
+
+/// `POST /v3/connect/login/nylas`
+pub(crate) async fn log_in(call: OpenCall) -> Answer {
+    let OpenCall { platform, id, parts, body } = call;
+    let login: Login = json(&parts, body, FORM_OCTETS_MAX).await?;
+    let wish = Wish {
+        access_type: login.access_type.as_deref(),
+        state: login.state.as_deref(),
+        code_challenge: login.code_challenge.as_deref(),
+        code_challenge_method: login.code_challenge_method.as_deref(),
+        ..Wish::default()
+    };
+    let terms = sign_in::terms(&wish)?;
+    let client = sign_in::client(&platform.store, &login.public_application_id, &login.redirect_uri).await?;
+    let password = Secret::new(login.app_password);
+    match attempt(&platform, &parts, client.as_ref(), &terms, &login.email, password).await? {
+        Outcome::Accepted(signed_in) => Ok(private(respond::json(
+            StatusCode::OK,
+            &id,
+            &LoggedIn {
+                base_url: base_url(&parts),
+                success: true,
+                grant_id: signed_in.grant_id.to_string(),
+                state: terms.state.unwrap_or_default(),
+                provider: "nylas",
+                email: signed_in.email.to_string(),
+                code: signed_in.code.expose().clone(),
+                is_oauth_v2: true,
+            },
+        ))),
+        Outcome::Refused => Err(sign_in::refused()),
+        Outcome::Throttled(exhausted) => Err(sign_in::throttled(exhausted)),
+    }
+}
+
+async fn attempt(
+    platform: &Platform,
+    parts: &Parts,
+    client: Option<&Client>,
+    terms: &Terms,
+    email: &str,
+    password: Secret<String>,
+) -> Result<Outcome<SignedIn>, Problem> {
+    let guess = Guess { email, password, peer: peer(parts) };
+    let (store, entropy, now) = (&platform.store, &*platform.entropy, platform.clock.now());
+    let outcome = sign_in::sign_in(store, &platform.keys, entropy, now, client, terms, guess).await?;
+    platform.metrics.signed_in(match &outcome {
+        Outcome::Accepted(_) => "accepted",
+        Outcome::Refused => "refused",
+        Outcome::Throttled(_) => "throttled",
+    });
+    Ok(outcome)
+}
+
+/// Where a request comes from: the other end of its connection.
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+}
+
+/// Where this interface is, as the client has it.
+fn base_url(parts: &Parts) -> String {
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let scheme = text("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let host = text("x-forwarded-host").or(text("host")).or(parts.uri.authority().map(|host| host.as_str()));
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
+}
+
+/// `POST /v3/connect/token`
+pub(crate) async fn exchange(call: OpenCall) -> Answer {
+    let OpenCall { platform, id, parts, body } = call;
+    let request = if is_form(&parts) {
+        form(&parts, body, FORM_OCTETS_MAX).await.map(|form| token_request(&form))
+    } else {
+        json(&parts, body, FORM_OCTETS_MAX).await
+    };
+    let request = match request {
+        Ok(request) => request,
+        Err(problem) => return Ok(refusal(&platform, &id, TokenRefusal::Failed(problem))),
+    };
+    let (store, entropy, now) = (&platform.store, &*platform.entropy, platform.clock.now());
+    match tokens::exchange(store, &platform.keys, entropy, now, &issuer(&platform), &request).await {
+        Ok(tokens) => Ok(private(respond::json(StatusCode::OK, &id, &tokens))),
+        Err(refused) => Ok(refusal(&platform, &id, refused)),
+    }
+}
+
+fn token_request(form: &Query) -> TokenRequest {
+    let field = |name| form.get(name).map(str::to_owned);
+    TokenRequest {
+        grant_type: field("grant_type"),
+        client_id: field("client_id"),
+        client_secret: field("client_secret"),
+        redirect_uri: field("redirect_uri"),
+        code: field("code"),
+        code_verifier: field("code_verifier"),
+        refresh_token: field("refresh_token"),
+    }
+}
+
+/// A refusal in the shape of RFC 6749 §5.2, with a number beside the word.
+fn refusal(platform: &Platform, id: &RequestId, refusal: TokenRefusal) -> Response {
+    let invalid = |text: &str| Problem::new(ProblemKind::Invalid, "invalid_request", text);
+    let (error, error_code, problem) = match refusal {
+        TokenRefusal::InvalidRequest(text) => ("invalid_request", 40_001, invalid(&text)),
+        TokenRefusal::InvalidGrant => {
+            let text =
+                "the code or token is unknown, over, used before, or was given to another client or redirect_uri";
+            ("invalid_grant", 40_002, invalid(text))
+        }
+        TokenRefusal::UnsupportedGrantType => {
+            let text = "grant_type must be authorization_code or refresh_token";
+            ("unsupported_grant_type", 40_003, invalid(text))
+        }
+        TokenRefusal::InvalidClient => {
+            let text = "client_id must be an application's id, and client_secret a key of that application";
+            ("invalid_client", 40_101, Problem::new(ProblemKind::Unauthenticated, "invalid_api_key", text))
+        }
+        TokenRefusal::Failed(problem) => match problem.kind {
+            ProblemKind::Invalid | ProblemKind::TooLarge => ("invalid_request", 40_001, problem),
+            ProblemKind::Unauthenticated => ("invalid_client", 40_101, problem),
+            ProblemKind::Unavailable | ProblemKind::OutOfSpace => ("temporarily_unavailable", 50_301, problem),
+            _ => ("server_error", 50_001, problem),
+        },
+    };
+    let mut response = private(respond::problem(id, &problem, platform.clock.now()));
+    let error_description = problem.public;
+    let body = TokenError { request_id: id.0.clone(), error, error_code, error_description, error_uri: "" };
+    *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
+    response
+}
+
+/// `POST /v3/connect/revoke`
+pub(crate) async fn revoke(call: OpenCall) -> Answer {
+    let (platform, id) = (call.platform.clone(), call.id.clone());
+    match revoke_named(call).await {
+        Ok(()) => Ok(respond::json(StatusCode::OK, &id, &Done { request_id: id.0.clone() })),
+        Err(refused) => Ok(refusal(&platform, &id, refused)),
+    }
+}
+
+async fn revoke_named(call: OpenCall) -> Result<(), TokenRefusal> {
+    // Whoever has a token may end it. An application that shows its key is on record with it.
+    let caller = auth::caller_if_any(&call.platform, &call.parts.headers).await?;
+    let act = match &caller {
+        Some(caller) if caller.grant.is_none() => Some(call.act(caller)?),
+        _ => None,
+    };
+    let OpenCall { platform, parts, body, .. } = call;
+    let mut query = Query::of(&parts)?;
+    if is_form(&parts) {
+        query = query.then(form(&parts, body, FORM_OCTETS_MAX).await?);
+    }
+    let Some(token) = query.get("token").filter(|token| !token.is_empty()) else {
+        return Err(TokenRefusal::InvalidRequest("token is missing".to_owned()));
+    };
+    Ok(tokens::revoke(&platform.store, &platform.keys, act, token).await?)
+}
+
+/// `GET /v3/connect/tokeninfo`
+pub(crate) async fn token_info(call: OpenCall) -> Answer {
+    let OpenCall { platform, id, parts, .. } = call;
+    let asking = match auth::caller_if_any(&platform, &parts.headers).await? {
+        Some(caller) => Some(caller.application()?),
+        None => None,
+    };
+    let query = Query::of(&parts)?;
+    let (store, hasher, now) = (&platform.store, &platform.keys, platform.clock.now());
+    let info = match (query.get("access_token"), query.get("id_token")) {
+        (Some(token), None) => tokens::access_token_info(store, hasher, now, &issuer(&platform), asking, token).await?,
+        (None, Some(token)) => tokens::id_token_info(store, hasher, now, asking, token).await?,
+        _ => return Err(Problem::invalid("access_token", "either access_token or id_token must be given")),
+    };
+    Ok(private(respond::single(&id, info)))
+}
+
+/// Who has issued a token.
+fn issuer(platform: &Platform) -> String {
+    format!("https://{}", platform.settings.hostname)
+}
+
+fn private(mut response: Response) -> Response {
+    pages::never_kept(response.headers_mut());
+    response
+}
+
+/// `POST /v3/providers/detect`
+pub(crate) async fn detect(call: Call) -> Answer {
+    let query = Query::of(&call.parts)?;
+    let named = query.get("email").map(str::to_owned);
+    let email = match named {
+        Some(email) => Some(email),
+        None => json::<DetectProvider>(&call.parts, call.body, FORM_OCTETS_MAX).await?.email,
+    };
+    let email = email.ok_or_else(|| Problem::invalid("email", "email is missing"))?;
+    let address = EmailAddress::parse(email.trim())
+        .map_err(|error| Problem::invalid("email", format!("email is not an address: {error}")))?;
+    let detected = sign_in::has_domain(&call.platform.store, call.application, address.domain()).await?;
+    let answer = DetectedProvider { email_address: address.to_string(), detected, provider: "nylas", kind: "nylas" };
+    Ok(respond::single(&call.id, answer))
 }

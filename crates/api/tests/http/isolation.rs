@@ -5,7 +5,7 @@ use crate::fixtures::{FIXTURES, Thing};
 use crate::routes::{any_body, filled, protected, right_key};
 use crate::support::{Answer, Harness, NOBODY};
 use postfleet_api::Facts;
-use postfleet_testkit::world::{NewTenant, Tenant};
+use postfleet_testkit::world::{NewTenant, Tenant, World};
 use std::collections::BTreeMap;
 
 type Things = BTreeMap<&'static str, Thing>;
@@ -29,7 +29,7 @@ fn check_fixtures(paths: &[&'static str]) -> Vec<String> {
 /// Two tenants whose operators answer for their own organizations alone, with one of everything each.
 async fn two_tenants() -> (Harness, [Things; 2]) {
     let tenant = |domain| NewTenant { is_installation: false, ..NewTenant::of(domain) };
-    let harness = Harness::with_both(tenant("acme.test"), tenant("other.test")).await;
+    let harness = Harness::with_both(World::new().await, tenant("acme.test"), tenant("other.test")).await;
     let mut things = [Things::new(), Things::new()];
     for (things, tenant) in things.iter_mut().zip([&harness.acme, &harness.other]) {
         for (name, make) in FIXTURES {

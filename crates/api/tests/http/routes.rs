@@ -12,8 +12,20 @@ use serde_json::{Value, json};
 
 /// Every route that a test file speaks for, as `METHOD path`.
 pub(crate) fn listed() -> Vec<&'static str> {
-    let mut listed = [node::ROUTES, openapi::ROUTES, v3::connect::custom::ROUTES, v3::webhooks::ROUTES].concat();
+    let mut listed = [
+        node::ROUTES,
+        openapi::ROUTES,
+        v3::connectors::ROUTES,
+        v3::domains::ROUTES,
+        v3::policies::ROUTES,
+        v3::providers::ROUTES,
+        v3::webhooks::ROUTES,
+    ]
+    .concat();
+    listed.extend(v3::connect::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
+    listed.extend(v3::jobs::ROUTES);
+    listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 

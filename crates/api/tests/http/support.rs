@@ -38,12 +38,16 @@ impl Harness {
 
     /// With the first organization as wanted; its domain must be `acme.test`.
     pub async fn with(acme: NewTenant) -> Self {
-        Self::with_both(acme, NewTenant::of("other.test")).await
+        Self::in_world(World::new().await, acme).await
+    }
+
+    /// In a world of its own kind.
+    pub async fn in_world(world: World, acme: NewTenant) -> Self {
+        Self::with_both(world, acme, NewTenant::of("other.test")).await
     }
 
     /// With both organizations as wanted; their domains must be `acme.test` and `other.test`.
-    pub async fn with_both(acme: NewTenant, other: NewTenant) -> Self {
-        let world = World::new().await;
+    pub async fn with_both(world: World, acme: NewTenant, other: NewTenant) -> Self {
         let (acme, other) = (world.tenant(acme).await, world.tenant(other).await);
         let agent = world.mailbox(&acme, "agent").await.id.to_string();
         let stranger = world.mailbox(&other, "agent").await.id.to_string();
@@ -58,6 +62,11 @@ impl Harness {
         let platform = Platform { handoff: Some(handoff), ..harness.world.platform.clone() };
         let router = router(Interface { platform, health: Arc::new(Well) });
         (Self { router, ..harness }, handed_over)
+    }
+
+    /// The interface, for a test that serves it over connections.
+    pub fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// Makes a request as it stands.
@@ -89,6 +98,10 @@ impl Harness {
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask(&self.acme.api_key, "POST", path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&self.acme.api_key, "PATCH", path, Some(body)).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
@@ -176,6 +189,7 @@ impl Answer {
         if let Some(id) = self.json["request_id"].as_str() {
             assert_eq!(self.header("x-request-id"), Some(id));
         }
+        // A refusal as RFC 6749 has it is checked by its shape alone.
         if self.status < 400 || self.json["error"].is_string() {
             return;
         }

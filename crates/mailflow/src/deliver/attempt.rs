@@ -54,6 +54,8 @@ fn refused_here(problem: &Problem) -> AttemptResult {
         kind if kind.is_retryable() => {
             AttemptResult::Transient { reason: reason(451, "4.3.0"), reached: false, ambiguous: false }
         }
+        ProblemKind::TooLarge => AttemptResult::Permanent { reason: reason(552, "5.3.4"), reached: true },
+        ProblemKind::Forbidden => AttemptResult::Permanent { reason: reason(550, "5.7.1"), reached: true },
         _ => AttemptResult::Permanent { reason: reason(554, "5.6.0"), reached: true },
     }
 }

@@ -317,8 +317,8 @@ async fn mail_of_a_removed_mailbox_is_delivered_and_its_failure_told_to_nobody()
     let setting = Setting::new(&peer).await;
     setting.send(&["ada@sender.test", "gone@sender.test"]).await.expect("accepted");
     let (platform, tenant) = (&setting.world.platform, &setting.tenant);
-    let (store, entropy, now) = (&platform.store, &*platform.entropy, platform.clock.now());
-    postfleet_fleet::grants::remove(store, entropy, now, tenant.application_id, setting.agent.id)
+    let (store, entropy, act) = (&platform.store, &*platform.entropy, setting.world.act(tenant));
+    postfleet_fleet::grants::remove(store, entropy, act, tenant.application_id, setting.agent.id)
         .await
         .expect("removed");
     setting.world.deliver_due().await;

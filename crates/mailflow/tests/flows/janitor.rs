@@ -45,9 +45,9 @@ fn age(path: &Path) {
 
 async fn remove(setting: &Setting) {
     let platform = &setting.world.platform;
-    let (application, now) = (setting.tenant.application_id, platform.clock.now());
+    let (application, act) = (setting.tenant.application_id, setting.world.act(&setting.tenant));
     let removed =
-        postfleet_fleet::grants::remove(&platform.store, &*platform.entropy, now, application, setting.agent.id);
+        postfleet_fleet::grants::remove(&platform.store, &*platform.entropy, act, application, setting.agent.id);
     removed.await.expect("removed");
 }
 

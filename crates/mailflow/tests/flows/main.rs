@@ -3,6 +3,8 @@
 mod support;
 
 mod deliver;
+mod domains;
 mod janitor;
+mod jobs;
 mod receive;
 mod webhooks;

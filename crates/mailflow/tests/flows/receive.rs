@@ -1,10 +1,15 @@
 //! Mail in.
 
 use crate::support::Setting;
-use postfleet_core::ProblemKind;
-use postfleet_mailflow::receive::RECEIVED_MAX;
+use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
+use postfleet_mail::Participant;
+use postfleet_mail::compose::Attachment;
+use postfleet_mail::trace::Protocol;
+use postfleet_mailflow::receive::{self, Arrival, RECEIVED_MAX};
+use postfleet_mailflow::submit::{Outgoing, submit};
 use postfleet_testkit::smtp::FakeSmtp;
-use postfleet_testkit::world::WorldOptions;
+use postfleet_testkit::world::{NewTenant, WorldOptions};
+use std::net::{IpAddr, Ipv4Addr};
 
 const MESSAGE: &str = "From: a@sender.test\r\nSubject: x\r\nMessage-ID: <1@sender.test>\r\n\r\nHi\r\n";
 
@@ -61,4 +66,76 @@ async fn a_message_over_the_limit_is_refused_whole() {
         setting.world.receive("a@sender.test", "agent@acme.test", body(limit + 1)).await.expect_err("refused");
     assert_eq!((refused.kind, refused.code), (ProblemKind::TooLarge, "message_too_large"));
     setting.world.receive("a@sender.test", "agent@acme.test", body(limit)).await.expect("at the limit");
+}
+
+/// A message with a text, and so many files of a few octets: with a name, inline, or with a Content-ID alone.
+fn with_files(count: usize) -> String {
+    const HEADS: [&str; 3] = [
+        "Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n",
+        "Content-Type: image/png\r\nContent-Disposition: inline; filename=a.png\r\n",
+        "Content-Type: image/png\r\nContent-ID: <logo@sender.test>\r\n",
+    ];
+    let part = |number: usize| format!("--b\r\n{}\r\nx\r\n", HEADS[number % 3]);
+    let parts: String = (0..count).map(part).collect();
+    format!(
+        "From: a@sender.test\r\nSubject: files\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHi\r\n{parts}--b--\r\n"
+    )
+}
+
+async fn arrive(setting: &Setting, recipients: &[&str], message: String) -> Result<String, Problem> {
+    let arrival = Arrival {
+        reverse_path: ReversePath::Mailbox(EmailAddress::parse("a@sender.test").expect("address")),
+        recipients: recipients.iter().map(|text| EmailAddress::parse(text).expect("address")).collect(),
+        helo: "mx.sender.test".to_owned(),
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        protocol: Protocol::default(),
+        message: message.into_bytes(),
+    };
+    receive::receive(&setting.world.platform, arrival).await
+}
+
+/// Ten attachments on the free plan, a thousand on the other.
+#[tokio::test]
+async fn a_message_is_filed_where_it_is_accepted_and_refused_where_nobody_takes_it() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let free = setting.world.tenant(NewTenant { plan: "free", ..NewTenant::of("free.test") }).await;
+    let (one, two) = (setting.world.mailbox(&free, "one").await, setting.world.mailbox(&free, "two").await);
+    let count = async |grant| setting.folder(grant, "inbox").await.len();
+
+    arrive(&setting, &["one@free.test", "two@free.test"], with_files(10)).await.expect("at the limit");
+    assert_eq!((count(&one).await, count(&two).await), (1, 1));
+    let refused = arrive(&setting, &["two@free.test", "one@free.test"], with_files(11)).await.expect_err("refused");
+    assert_eq!((refused.kind, refused.code), (ProblemKind::TooLarge, "too_many_attachments"));
+    assert_eq!((count(&one).await, count(&two).await), (1, 1), "nothing is stored");
+    arrive(&setting, &["one@free.test", "agent@acme.test"], with_files(11)).await.expect("filed for the other");
+    assert_eq!((count(&one).await, count(&setting.agent).await), (1, 1));
+    assert_eq!(setting.inbox().await[0].attachments.len(), 11, "what is counted is what is listed");
+}
+
+#[tokio::test]
+async fn the_limits_of_a_mailbox_hold_for_mail_from_another_one_here() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let free = setting.world.tenant(NewTenant { plan: "free", ..NewTenant::of("free.test") }).await;
+    let other = setting.world.mailbox(&free, "one").await;
+    let file = || Attachment {
+        filename: "a.txt".into(),
+        content_type: "text/plain".into(),
+        content: b"x".to_vec(),
+        content_id: None,
+        is_inline: false,
+    };
+    for (files, bounces) in [(10, 0), (11, 1)] {
+        let outgoing = Outgoing {
+            to: vec![Participant { name: String::new(), email: "one@free.test".into() }],
+            attachments: (0..files).map(|_| file()).collect(),
+            ..Outgoing::default()
+        };
+        submit(&setting.world.platform, &setting.agent, outgoing).await.expect("accepted");
+        setting.world.deliver_due().await;
+        let bounced = setting.events("message.bounced").await;
+        assert_eq!(bounced.len(), bounces, "{files} files");
+        assert!(bounced.iter().all(|event| event["status"] == "5.3.4"), "{bounced:?}");
+        assert_eq!(setting.folder(&other, "inbox").await.len(), 1);
+    }
 }

@@ -23,6 +23,8 @@ const LONGEST_TTL: Duration = Duration::from_secs(86_400);
 #[derive(Clone)]
 pub struct SystemResolver {
     inner: TokioResolver,
+    /// Without a cache, for what somebody may just have published.
+    fresh: TokioResolver,
 }
 
 /// The resolver could not be set up.
@@ -33,22 +35,36 @@ pub struct ResolverSetupError(String);
 impl SystemResolver {
     /// Uses the name servers and the hosts file of the machine.
     pub fn from_system() -> Result<Self, ResolverSetupError> {
-        let mut builder = TokioResolver::builder_tokio().map_err(setup_error)?;
-        set_bounds(builder.options_mut());
-        Ok(Self { inner: builder.build().map_err(setup_error)? })
+        Self::twice(|| {
+            let mut builder = TokioResolver::builder_tokio()?;
+            set_bounds(builder.options_mut());
+            Ok(builder)
+        })
     }
 
     /// Uses these name servers only, and no hosts file. `timeout` holds for each of two attempts.
     pub fn from_nameservers(servers: &[SocketAddr], timeout: Duration) -> Result<Self, ResolverSetupError> {
-        let servers = servers.iter().map(|server| nameserver(*server)).collect();
-        let config = ResolverConfig::from_name_servers(servers);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let options = builder.options_mut();
-        set_bounds(options);
-        options.timeout = timeout;
-        options.attempts = 1;
-        options.use_hosts_file = ResolveHosts::Never;
-        Ok(Self { inner: builder.build().map_err(setup_error)? })
+        Self::twice(|| {
+            let servers = servers.iter().map(|server| nameserver(*server)).collect();
+            let config = ResolverConfig::from_name_servers(servers);
+            let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+            let options = builder.options_mut();
+            set_bounds(options);
+            options.timeout = timeout;
+            options.attempts = 1;
+            options.use_hosts_file = ResolveHosts::Never;
+            Ok(builder)
+        })
+    }
+
+    fn twice(make: impl Fn() -> Result<Builder, NetError>) -> Result<Self, ResolverSetupError> {
+        let inner = make().and_then(Builder::build).map_err(setup_error)?;
+        let mut fresh = make().map_err(setup_error)?;
+        let options = fresh.options_mut();
+        options.cache_size = 0;
+        options.positive_max_ttl = Some(Duration::ZERO);
+        options.negative_max_ttl = Some(Duration::ZERO);
+        Ok(Self { inner, fresh: fresh.build().map_err(setup_error)? })
     }
 
     async fn find_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
@@ -88,26 +104,31 @@ impl SystemResolver {
         if addresses.is_empty() { Err(why_not) } else { Ok(addresses) }
     }
 
-    async fn find_txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
-        let records = self.records(name, RecordType::TXT).await.map_err(Failure::into_dns_error)?;
+    async fn find_txt(&self, resolver: &TokioResolver, name: &str) -> Result<Vec<String>, DnsError> {
+        let records = records(resolver, name, RecordType::TXT).await.map_err(Failure::into_dns_error)?;
         let texts: Vec<String> = records.iter().filter_map(text_of).collect();
         if texts.is_empty() { Err(DnsError::NotFound) } else { Ok(texts) }
     }
 
-    async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
-        // A text that cannot be a name cannot be in the DNS.
-        let mut name = Name::from_ascii(name).map_err(|_| Failure::NoSuchName)?;
-        // Never complete a name with the search domains of the machine: mail has full names only.
-        name.set_fqdn(true);
-        let lookup = self.inner.lookup(name, kind).await.map_err(Failure::from)?;
-        let records: Vec<RData> = lookup
-            .answers()
-            .iter()
-            .map(|record| record.data.clone())
-            .filter(|data| data.record_type() == kind)
-            .collect();
-        if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
+    async fn find_published_mx(&self, name: &str) -> Result<Vec<(u16, String)>, DnsError> {
+        let records = records(&self.fresh, name, RecordType::MX).await.map_err(Failure::into_dns_error)?;
+        Ok(records.iter().filter_map(mx_of).collect())
     }
+
+    async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
+        records(&self.inner, name, kind).await
+    }
+}
+
+async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
+    // A text that cannot be a name cannot be in the DNS.
+    let mut name = Name::from_ascii(name).map_err(|_| Failure::NoSuchName)?;
+    // Never complete a name with the search domains of the machine: mail has full names only.
+    name.set_fqdn(true);
+    let lookup = resolver.lookup(name, kind).await.map_err(Failure::from)?;
+    let records: Vec<RData> =
+        lookup.answers().iter().map(|record| record.data.clone()).filter(|data| data.record_type() == kind).collect();
+    if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
 }
 
 impl Resolver for SystemResolver {
@@ -120,9 +141,19 @@ impl Resolver for SystemResolver {
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
-        Box::pin(self.find_txt(name))
+        Box::pin(self.find_txt(&self.inner, name))
+    }
+
+    fn published_txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
+        Box::pin(self.find_txt(&self.fresh, name))
+    }
+
+    fn published_mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>> {
+        Box::pin(self.find_published_mx(name))
     }
 }
+
+type Builder = hickory_resolver::ResolverBuilder<TokioRuntimeProvider>;
 
 /// Why a lookup gave nothing. The two permanent cases differ for MX only.
 enum Failure {
@@ -307,6 +338,39 @@ mod tests {
             resolver.mx(&domain("mail.example")).await.expect("answer");
         }
         assert_eq!(dns.queries(), ["mail.example MX"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_published_is_asked_anew_and_stands_at_the_name_itself() {
+        let dns = FakeDns::start();
+        dns.a("mail.example", [192, 0, 2, 1]);
+        let resolver = resolver(&dns, TIMEOUT);
+        assert_eq!(resolver.mx(&domain("mail.example")).await, Ok(hosts(&[(0, "mail.example")])));
+        assert_eq!(resolver.published_mx("mail.example").await, Err(DnsError::NotFound));
+        assert_eq!(resolver.published_txt("mail.example").await, Err(DnsError::NotFound));
+        assert_eq!(resolver.published_txt("new.example").await, Err(DnsError::NotFound));
+        dns.mx("mail.example", 10, "mx.example");
+        dns.txt("mail.example", "one");
+        dns.txt("new.example", "two");
+        assert_eq!(resolver.published_mx("mail.example").await, Ok(vec![(10, "mx.example.".to_owned())]));
+        assert_eq!(resolver.published_txt("mail.example").await, Ok(vec!["one".to_owned()]));
+        assert_eq!(resolver.published_txt("new.example").await, Ok(vec!["two".to_owned()]));
+        dns.txt("new.example", "three");
+        assert_eq!(resolver.published_txt("new.example").await.map(|texts| texts.len()), Ok(2));
+        dns.fails("new.example");
+        assert!(matches!(resolver.published_txt("new.example").await, Err(DnsError::Temporary(_))));
+    }
+
+    #[tokio::test]
+    async fn an_answer_too_long_for_a_datagram_comes_over_tcp() {
+        let dns = FakeDns::start();
+        for number in 0..300 {
+            dns.txt("big.example", &format!("{number} {}", "x".repeat(150)));
+        }
+        let resolver = resolver(&dns, TIMEOUT);
+        let texts = resolver.published_txt("big.example").await.expect("answer");
+        assert_eq!(texts.len(), 300);
+        assert!(dns.queries().len() >= 2, "the datagram was cut off: {:?}", dns.queries());
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl StaticResolver {
         self.txt.get(&key(name)).cloned().ok_or(DnsError::NotFound)
     }
 
+    fn find_published_mx(&self, name: &str) -> Result<Vec<(u16, String)>, DnsError> {
+        self.refuse_failing(name)?;
+        self.mx.get(&key(name)).cloned().ok_or(DnsError::NotFound)
+    }
+
     fn refuse_failing(&self, name: &str) -> Result<(), DnsError> {
         if self.failing.contains(&key(name)) {
             return Err(DnsError::Temporary("simulated failure".to_owned()));
@@ -109,6 +114,14 @@ impl Resolver for StaticResolver {
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
         Box::pin(std::future::ready(self.find_txt(name)))
+    }
+
+    fn published_txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
+        self.txt(name)
+    }
+
+    fn published_mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>> {
+        Box::pin(std::future::ready(self.find_published_mx(name)))
     }
 }
 
@@ -156,6 +169,11 @@ mod tests {
         assert_eq!(resolver.addresses("Far.example.").await, Ok(vec![IpAddr::from([192, 0, 2, 1])]));
         assert_eq!(resolver.txt("mail.example").await, Ok(vec!["v=spf1 -all".to_owned()]));
         assert_eq!(resolver.txt("any.example").await, Err(DnsError::NotFound));
+        assert_eq!(resolver.published_txt("mail.example").await, Ok(vec!["v=spf1 -all".to_owned()]));
+        assert_eq!(resolver.published_mx("Null.example.").await, Ok(vec![(0, ".".to_owned())]));
+        // Its own mail host, and no record says so.
+        assert_eq!(resolver.published_mx("any.example").await, Err(DnsError::NotFound));
+        assert!(matches!(resolver.published_mx("broken.example").await, Err(DnsError::Temporary(_))));
     }
 
     #[tokio::test]

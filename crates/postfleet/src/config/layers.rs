@@ -1,6 +1,6 @@
 //! Laying one source of settings over another, key by known key.
 
-use super::Config;
+use super::{Config, plans};
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
@@ -15,7 +15,8 @@ pub(super) fn merge(
     overrides: &[(&str, Value)],
 ) -> Result<Config> {
     let mut settings: Table = defaults.parse().context("the built-in defaults do not parse")?;
-    let file: Table = file.parse().context("the configuration file is not TOML")?;
+    let mut file: Table = file.parse().context("the configuration file is not TOML")?;
+    let plans = file.remove("plans").map(plans::read).transpose().context("in the configuration file")?;
     for (section, keys) in file {
         let Value::Table(keys) = keys else { bail!("{section} must be a section: [{section}]") };
         for (key, value) in keys {
@@ -25,6 +26,9 @@ pub(super) fn merge(
     for (name, text) in environment {
         let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
         let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        if section == "plans" {
+            bail!("{name}: plans are defined in the configuration file alone");
+        }
         let value = value_like(settings.get(&section).and_then(|keys| keys.get(&key)), text);
         set(&mut settings, &section, &key, value).with_context(|| format!("in the environment ({name})"))?;
     }
@@ -32,7 +36,8 @@ pub(super) fn merge(
         let (section, key) = name.split_once('.').unwrap_or((name, ""));
         set(&mut settings, section, key, value.clone()).context("on the command line")?;
     }
-    let config: Config = settings.try_into().context("in the configuration")?;
+    let mut config: Config = settings.try_into().context("in the configuration")?;
+    config.plans = plans.unwrap_or(config.plans);
     Ok(config)
 }
 
@@ -70,7 +75,7 @@ fn value_like(default: Option<&Value>, text: &str) -> Value {
 }
 
 /// The known word that is the fewest edits away.
-fn nearest<'a>(word: &str, known: &'a [String]) -> &'a str {
+pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> &'a str {
     known.iter().min_by_key(|candidate| distance(word, candidate)).map_or("", String::as_str)
 }
 
@@ -115,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn plans_are_presets_and_what_the_file_defines() {
+        let names = |config: &Config| config.plans.iter().map(|plan| plan.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&load("", &[], &[]).unwrap()), ["free", "full_platform", "self_hosted"]);
+        let config = load("[plans.gold]\ndaily_sends_max = 5\n[smtp]\nrecipients = 7", &[], &[]).unwrap();
+        assert_eq!(names(&config), ["free", "full_platform", "self_hosted", "gold"]);
+        assert_eq!(config.plans.find("gold").unwrap().limits.daily_sends_max, Some(5));
+        assert_eq!(config.smtp.recipients, 7);
+    }
+
+    #[test]
     fn lists_in_the_environment_may_be_bare() {
         for text in ["127.0.0.0/8", "[\"127.0.0.0/8\"]"] {
             let config = load("", &[("POSTFLEET_WEBHOOKS__ALLOW", text)], &[]).unwrap();
@@ -128,6 +143,9 @@ mod tests {
         assert!(refusal("[smtp]\nrecipient = 1", &[]).contains("smtp.recipient; did you mean smtp.recipients?"));
         assert!(refusal("", &[("POSTFLEET_SMTP__LISTN", "x")]).contains("did you mean smtp.listen?"));
         assert!(refusal("[smtp]\nrecipients = \"many\"", &[]).contains("smtp.recipients must be of type integer"));
+        assert!(refusal("[plan.x]", &[]).contains("unknown section [plan]"));
+        assert!(refusal("[plans.x]\ngrant = 1", &[]).contains("did you mean plans.x.grants_max?"));
+        assert!(refusal("", &[("POSTFLEET_PLANS__X", "1")]).contains("in the configuration file alone"));
         assert!(refusal("[server]\nroles = [\"cook\"]", &[]).contains("cook"));
     }
 }

@@ -1,10 +1,13 @@
 //! Configuration: the defaults, one TOML file, the environment, the command line, in that order. A key that nobody
 //! reads is refused with the nearest one that somebody does.
 
+mod domains;
 mod layers;
+mod plans;
 
 use anyhow::{Context, Result};
 use postfleet_core::Domain;
+use postfleet_core::plan::Plans;
 use postfleet_mailflow::Relay;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -23,7 +26,11 @@ pub struct Config {
     pub tls: Tls,
     pub delivery: Delivery,
     pub webhooks: Webhooks,
+    pub domains: Domains,
     pub log: Log,
+    /// The presets, and those of the tables `[plans.<name>]`.
+    #[serde(skip, default = "Plans::presets")]
+    pub plans: Plans,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +87,16 @@ pub struct Webhooks {
     pub concurrency: usize,
     pub deadline_seconds: u64,
     pub notification_bytes: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Domains {
+    pub trial: Vec<String>,
+    pub mx_host: String,
+    pub spf: String,
+    pub feedback_label: String,
+    pub required_to_send: Vec<String>,
+    pub recheck_hours: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +165,7 @@ impl Config {
             anyhow::ensure!(value > 0, "{key} must be at least 1");
         }
         self.relay()?;
+        self.domain_settings()?;
         Ok(())
     }
 

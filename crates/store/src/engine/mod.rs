@@ -193,6 +193,17 @@ impl Store {
         outcome.await.map_err(|_| stopped())?
     }
 
+    /// Hands a command over without waiting for it: for what may be lost, such as when a key was last seen. It is lost
+    /// when the engine has much to do, has stopped, or fails at it.
+    pub fn run_later<C: Command>(&self, shard: u64, command: C) {
+        let (reply, _) = oneshot::channel();
+        let jobs = &self.inner.jobs;
+        let queue = &jobs[(shard % jobs.len() as u64) as usize];
+        if queue.try_send(Box::new(batch::Pending::new(command, reply))).is_err() {
+            tracing::debug!("a command that may be lost was lost");
+        }
+    }
+
     /// A connection for reading. It sees everything that was committed before.
     pub async fn reader(&self) -> Result<Reader<'_>, StoreError> {
         self.inner.readers.take().await

@@ -78,7 +78,7 @@ async fn an_event_reads_back_as_it_was_announced() {
         let store = &engine.store;
         let tenant = tenant(store, "self_hosted", None).await;
         let create = tenant.create("a");
-        let (event_id, grant) = (create.event_id, create.id);
+        let (event_id, grant) = (create.grant.event_id, create.grant.id);
         store.run(create).await.expect("grant");
         let mut reader = store.reader().await.expect("reader");
         let event = events::at(&mut reader, 1).await.expect("find").expect("event").event;

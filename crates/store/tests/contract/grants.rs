@@ -1,11 +1,11 @@
 //! Organizations and mailboxes: who may exist, under which address, and how many.
 
 use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, organization, tenant};
-use postfleet_core::id::{ApplicationId, DomainId, KeyId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, DomainId, GrantId, KeyId, WorkspaceId};
 use postfleet_core::{Domain, EmailAddress, Secret, UnixMicros};
 use postfleet_store::db::DbError;
 use postfleet_store::domains::{self, DkimKey, NewDomain};
-use postfleet_store::grants::{self, CreateGrant, GrantOutcome, RemoveGrant};
+use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant};
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::organizations::{self, OrganizationOutcome};
 use postfleet_store::{Command, Tx, params};
@@ -95,17 +95,18 @@ async fn an_address_has_one_mailbox_whosever_it_is() {
         let GrantOutcome::Created(made) = store.run(tenant.create("Bob")).await.expect("run") else {
             panic!("not created")
         };
-        let again = CreateGrant { name: "other".into(), at: at(9), ..tenant.create("bOB") };
+        let again = CreateGrant { act: tenant.act(at(9)), ..tenant.create("bOB") };
         assert_eq!(store.run(again).await.expect("run"), GrantOutcome::Existing(made.clone()));
 
         let sibling = second_application(store, &tenant).await;
         assert_eq!(store.run(sibling.create("bob")).await.expect("run"), GrantOutcome::Taken);
         let stranger = crate::support::tenant(store, "self_hosted", None).await;
-        let taken = CreateGrant { email: tenant.address("bob"), ..stranger.create("x") };
+        let taken = stranger.create_this(NewGrant { email: tenant.address("bob"), ..stranger.new_grant("x") });
         assert_eq!(store.run(taken).await.expect("run"), GrantOutcome::Taken);
-        let foreign = CreateGrant { email: tenant.address("free"), ..stranger.create("x") };
+        let foreign = stranger.create_this(NewGrant { email: tenant.address("free"), ..stranger.new_grant("x") });
         assert_eq!(store.run(foreign).await.expect("run"), GrantOutcome::DomainUnknown);
-        let misplaced = CreateGrant { workspace_id: Some(sibling.workspace), ..tenant.create("alice") };
+        let misplaced =
+            tenant.create_this(NewGrant { workspace_id: Some(sibling.workspace), ..tenant.new_grant("alice") });
         assert_eq!(store.run(misplaced).await.expect("run"), GrantOutcome::WorkspaceUnknown);
 
         let mut reader = store.reader().await.expect("reader");
@@ -122,6 +123,13 @@ async fn an_address_has_one_mailbox_whosever_it_is() {
     .await;
 }
 
+/// An id made at a time.
+fn id_at(time: UnixMicros) -> GrantId {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&fresh().as_bytes()[8..]);
+    GrantId::new(time, random)
+}
+
 #[tokio::test]
 async fn grants_are_listed_newest_first() {
     on_each_engine(async |engine| {
@@ -130,15 +138,17 @@ async fn grants_are_listed_newest_first() {
         let mut made = Vec::new();
         // Equal times: the id decides.
         for (local, seconds) in [("a", 5), ("b", 5), ("c", 1), ("d", 9)] {
-            let command = CreateGrant { at: at(seconds), ..tenant.create(local) };
-            made.push((at(seconds), command.id));
+            let new = NewGrant { id: id_at(at(seconds)), ..tenant.new_grant(local) };
+            let command = CreateGrant { act: tenant.act(at(seconds)), ..tenant.create_this(new) };
+            made.push((at(seconds), command.grant.id));
             store.run(command).await.expect("run");
         }
         made.sort_by(|one, two| two.cmp(one));
         let mut reader = store.reader().await.expect("reader");
         let mut listed = Vec::new();
         for offset in [0, 3] {
-            let page = grants::list(&mut reader, tenant.application, 3, offset).await.expect("list");
+            let page = GrantsPage::newest(tenant.application, 3, offset);
+            let page = grants::list(&mut reader, &page).await.expect("list");
             listed.extend(page.into_iter().map(|grant| (grant.created_at, grant.id)));
         }
         assert_eq!(listed, made);
@@ -164,13 +174,7 @@ async fn a_plan_is_not_exceeded_by_grants_made_at_once() {
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(3)).count(), 17);
         assert_eq!(number(store, "SELECT grant_count FROM organizations", &[]).await, 3);
 
-        let remove = RemoveGrant {
-            application_id: tenant.application,
-            id: created[0],
-            event_id: postfleet_core::id::EventId::from_uuid(fresh()),
-            at: NOON,
-        };
-        assert!(store.run(remove).await.expect("remove"));
+        assert!(store.run(tenant.removal(created[0], NOON)).await.expect("remove"));
         tenant.mailbox(store, "late").await;
         assert_eq!(store.run(tenant.create("later")).await.expect("run"), GrantOutcome::TooMany(3));
     })

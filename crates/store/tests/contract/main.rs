@@ -6,15 +6,22 @@
 mod support;
 
 // what the commands promise
+mod connectors;
 mod deliver;
+mod domains;
 mod events;
 mod grants;
+mod jobs;
 mod listing;
+mod policies;
+mod provisioning;
 mod queue;
 mod removal;
+mod sign_in;
 mod submit;
 mod threading;
 mod webhooks;
+mod workspaces;
 
 // what the engines promise
 mod blobs;

@@ -113,17 +113,17 @@ impl Model {
 
     /// Makes a mailbox.
     pub fn create(&mut self, command: &CreateGrant) -> String {
-        let key = command.email.key();
+        let key = command.grant.email.key();
         if let Some(grant) = self.grants.get(&key) {
             return format!("existing {grant}");
         }
         if self.grants.len() >= self.grants_max {
             return format!("too many {}", self.grants_max);
         }
-        self.grants.insert(key, command.id);
-        self.mailboxes.insert(command.id, Mailbox::default());
-        self.announce(command.id, command.event_id, Trigger::GrantCreated, None);
-        format!("created {}", command.id)
+        self.grants.insert(key, command.grant.id);
+        self.mailboxes.insert(command.grant.id, Mailbox::default());
+        self.announce(command.grant.id, command.grant.event_id, Trigger::GrantCreated, None);
+        format!("created {}", command.grant.id)
     }
 
     /// Removes a mailbox.

@@ -7,9 +7,9 @@ use crate::model::{Model, Plant, event_line};
 use crate::support::{Engine, NOON, Tenant, bounced, claim, fresh, listed, record, report, tenant};
 use postfleet_core::UnixMicros;
 use postfleet_core::delivery::{AfterAttempt, Reason};
-use postfleet_core::id::{EventId, GrantId, LeaseId, MessageId};
+use postfleet_core::id::{GrantId, LeaseId, MessageId};
 use postfleet_store::db::{DbError, Row};
-use postfleet_store::grants::{GrantOutcome, PruneRemoved, RemoveGrant};
+use postfleet_store::grants::{GrantOutcome, PruneRemoved};
 use postfleet_store::outbound::SubmitOutcome;
 use postfleet_store::queue::{Claimed, ReleaseLeases};
 use postfleet_store::threads::ThreadHints;
@@ -159,8 +159,7 @@ impl Run<'_> {
     }
 
     async fn remove(&mut self, address: usize) -> Compared {
-        let (application_id, event_id) = (self.tenant.application, EventId::from_uuid(fresh()));
-        let command = RemoveGrant { application_id, id: self.grants[address], event_id, at: self.now };
+        let command = self.tenant.removal(self.grants[address], self.now);
         let outcome = self.store.run(command.clone()).await.map_err(failed)?;
         same("remove", &outcome.to_string(), &self.model.remove(&command))
     }

@@ -5,13 +5,13 @@ use crate::support::{
 };
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, EventId, GrantId};
+use postfleet_core::id::{ApplicationId, GrantId};
 use postfleet_store::grants::{self, PruneRemoved, RemoveGrant};
 use postfleet_store::outbound::SubmitOutcome;
 use postfleet_store::{Store, messages, params, queue};
 
 fn removal(tenant: &Tenant, grant: GrantId) -> RemoveGrant {
-    RemoveGrant { application_id: tenant.application, id: grant, event_id: EventId::from_uuid(fresh()), at: at(100) }
+    tenant.removal(grant, at(100))
 }
 
 async fn prune_all(store: &Store, limit: usize) {

@@ -2,17 +2,18 @@
 //!
 //! Nothing here depends on the time or on chance: ids grow with a counter, dates are given.
 
+use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{
-    ApplicationId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId, ThreadId,
-    WorkspaceId, uuid_v7,
+    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId,
+    ThreadId, WorkspaceId, uuid_v7,
 };
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::db::{DbError, Param};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
-use postfleet_store::grants::{CreateGrant, GrantOutcome};
+use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
@@ -116,6 +117,7 @@ pub fn organization(plan: &str, daily_sends_max: Option<u64>) -> CreateOrganizat
         keys: Vec::new(),
         domains: vec![domain],
         at: NOON,
+        act: Act::of_command_line(AuditId::from_uuid(fresh()), OrganizationId::from_uuid(id), NOON),
     }
 }
 
@@ -136,16 +138,46 @@ impl Tenant {
         EmailAddress::parse(&format!("{local}@{}", self.domain)).expect("address")
     }
 
-    pub fn create(&self, local: &str) -> CreateGrant {
-        CreateGrant {
+    /// A change that the product makes by itself.
+    pub fn act(&self, at: UnixMicros) -> Act {
+        Act {
+            record_id: AuditId::from_uuid(fresh()),
+            actor: Actor { kind: ActorKind::System, id: String::new(), name: "contract".into() },
+            organization_id: self.organization,
+            application_id: Some(self.application),
+            request_id: "request".into(),
+            at,
+        }
+    }
+
+    /// A mailbox that is wanted, with nothing but its address.
+    pub fn new_grant(&self, local: &str) -> NewGrant {
+        NewGrant {
             id: GrantId::from_uuid(fresh()),
-            application_id: self.application,
             workspace_id: None,
             email: self.address(local),
-            name: local.into(),
+            name: None,
+            app_password: None,
+            state: None,
             event_id: EventId::from_uuid(fresh()),
-            at: NOON,
         }
+    }
+
+    pub fn create(&self, local: &str) -> CreateGrant {
+        self.create_this(self.new_grant(local))
+    }
+
+    pub fn create_this(&self, grant: NewGrant) -> CreateGrant {
+        CreateGrant { act: self.act(NOON), application_id: self.application, origin: Origin::default(), grant }
+    }
+
+    pub fn create_all(&self, grants: Vec<NewGrant>) -> CreateGrants {
+        CreateGrants { act: self.act(NOON), application_id: self.application, origin: Origin::default(), grants }
+    }
+
+    pub fn removal(&self, id: GrantId, at: UnixMicros) -> RemoveGrant {
+        let event_id = EventId::from_uuid(fresh());
+        RemoveGrant { act: self.act(at), application_id: self.application, id, event_id }
     }
 
     pub async fn mailbox(&self, store: &Store, local: &str) -> GrantId {

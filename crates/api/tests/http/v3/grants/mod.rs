@@ -1,6 +1,8 @@
 pub(crate) mod attachments;
+pub(crate) mod bulk;
 pub(crate) mod folders;
 pub(crate) mod grant;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod send;
@@ -8,8 +10,10 @@ pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
+    bulk::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
+    limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
     send::ROUTES,

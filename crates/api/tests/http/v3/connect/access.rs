@@ -1,0 +1,95 @@
+//! What an access token opens: its own mailbox, and nothing else.
+
+use super::SignIn;
+use crate::routes::listed;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_token_opens_its_own_mailbox_under_every_name() {
+    let sign_in = SignIn::new().await;
+    let id = sign_in.harness.receive_about("Opening hours").await;
+    let tokens = sign_in.tokens().await;
+    let agent = sign_in.harness.agent.clone();
+    for name in ["me", &agent, &format!("grant:{agent}"), "agent@acme.test", "email:AGENT@acme.test"] {
+        let found = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{name}")).await;
+        assert_eq!(found.is_ok().data()["id"], agent, "{name}");
+        let list = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{name}/messages")).await;
+        assert_eq!(list.is_ok().data()[0]["id"], id, "{name}");
+    }
+    let key = tokens["access_token"].as_str().expect("token");
+    let send = json!({"to": [{"email": "a@b.test"}], "subject": "Hello", "body": "Hello"});
+    let sent = sign_in.harness.ask(key, "POST", "/v3/grants/me/messages/send", Some(&send)).await;
+    assert_eq!(sent.is_ok().data()["grant_id"], agent);
+    // A key has no mailbox of its own.
+    sign_in.harness.get("/v3/grants/me").await.refuses(404, "not_found", None);
+}
+
+#[tokio::test]
+async fn other_mailboxes_look_like_none() {
+    let sign_in = SignIn::new().await;
+    let sibling = sign_in.harness.world.mailbox(&sign_in.harness.acme, "sibling").await.id.to_string();
+    let tokens = sign_in.tokens().await;
+    let nobody = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{}", crate::support::NOBODY)).await;
+    for name in
+        [&sibling, "sibling@acme.test", "email:sibling@acme.test", &sign_in.harness.stranger, "agent@other.test"]
+    {
+        for rest in ["", "/messages", "/threads", "/folders"] {
+            let answer = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{name}{rest}")).await;
+            answer.refuses(404, "not_found", None);
+            assert_eq!(answer.without_id(), nobody.without_id(), "{name}{rest}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_names_no_mailbox_or_changes_one_is_refused() {
+    let sign_in = SignIn::new().await;
+    let tokens = sign_in.tokens().await;
+    let routes = listed().into_iter().filter(|route| !super::OPEN.contains(route));
+    let routes = routes.map(|route| route.split_once(' ').expect("method and path"));
+    let mut refused = 0;
+    for (method, path) in routes.filter(|(_, path)| path.starts_with("/v3/") && !path.contains("{grant}")) {
+        let path =
+            path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+        let answer = sign_in.ask(&tokens, method, &path).await;
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.json);
+        refused += 1;
+    }
+    assert!(refused > 5);
+    sign_in.ask(&tokens, "GET", "/v3/grants").await.refuses(403, "access_token", None);
+    sign_in.ask(&tokens, "POST", "/v3/connect/custom").await.refuses(403, "access_token", None);
+    sign_in.ask(&tokens, "DELETE", "/v3/grants/me").await.refuses(403, "insufficient_scopes", None);
+    sign_in.ask(&tokens, "GET", "/v3/grants/me").await.is_ok();
+}
+
+#[tokio::test]
+async fn refresh_tokens_codes_and_id_tokens_open_nothing() {
+    let sign_in = SignIn::new().await;
+    let tokens = sign_in.tokens().await;
+    let code = sign_in.code(json!({})).await;
+    for text in
+        [tokens["refresh_token"].as_str(), tokens["id_token"].as_str(), Some(&code), Some("pf_at_"), Some("pf_at_x")]
+    {
+        let answer = sign_in.harness.ask(text.expect("text"), "GET", "/v3/grants/me", None).await;
+        assert_eq!(answer.status, 401, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_with_its_mailbox() {
+    let sign_in = SignIn::new().await;
+    let tokens = sign_in.tokens().await;
+    sign_in.harness.world.advance(3_599);
+    sign_in.ask(&tokens, "GET", "/v3/grants/me").await.is_ok();
+    sign_in.harness.world.advance(1);
+    sign_in.ask(&tokens, "GET", "/v3/grants/me").await.refuses(401, "invalid_token", None);
+
+    let tokens = sign_in.tokens().await;
+    sign_in.harness.delete("/v3/grants/agent@acme.test").await.is_ok();
+    sign_in.ask(&tokens, "GET", "/v3/grants/me").await.refuses(401, "invalid_token", None);
+    let refresh = sign_in.post("/v3/connect/token", &sign_in.refresh(&tokens["refresh_token"])).await;
+    assert_eq!((refresh.status, &refresh.json["error"]), (400, &json!("invalid_grant")));
+    // One made again under the address is another mailbox.
+    sign_in.harness.world.mailbox(&sign_in.harness.acme, "agent").await;
+    sign_in.ask(&tokens, "GET", "/v3/grants/me").await.refuses(401, "invalid_token", None);
+}

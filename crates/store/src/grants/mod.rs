@@ -1,0 +1,230 @@
+//! Grants: the mailboxes that exist, and what holds for them.
+
+mod bulk;
+mod change;
+mod create;
+mod list;
+mod remove;
+
+pub use bulk::CreateGrants;
+pub use change::{GrantChange, UpdateGrant, UpdateOutcome};
+pub use create::{CreateGrant, GrantOutcome, NewGrant, Origin};
+pub use list::{GrantsPage, Sort, list};
+pub use remove::{PruneRemoved, RemoveGrant};
+
+#[cfg(test)]
+pub(crate) use create::STATEMENTS as PROVISIONING;
+#[cfg(test)]
+pub(crate) use list::STATEMENTS as LISTS;
+
+use crate::db::{DbError, Row};
+use crate::engine::{Reader, Tx};
+use crate::error::StoreError;
+use crate::limits;
+use crate::params;
+use postfleet_core::id::{ApplicationId, ConnectorId, GrantId, OrganizationId, WorkspaceId};
+use postfleet_core::plan::Limits;
+use postfleet_core::{EmailAddress, UnixMicros};
+
+macro_rules! grant_columns {
+    () => {
+        "id, application_id, workspace_id, placement, email, name, state, ip, user_agent, blocked, \
+         CASE WHEN app_password IS NULL THEN CAST(0 AS {int}) ELSE CAST(1 AS {int}) END, created_at, updated_at, \
+         (SELECT c.id FROM connectors c WHERE c.application_id = grants.application_id AND c.provider = 'nylas') \
+         AS connector_id"
+    };
+}
+use grant_columns;
+
+/// A mailbox as the interface shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its id.
+    pub id: GrantId,
+    /// Whose it is.
+    pub application_id: ApplicationId,
+    /// Whose policy governs it; what the plan allows holds for one that is in no workspace.
+    pub workspace_id: Option<WorkspaceId>,
+    /// How it came to be there.
+    pub placement: Placement,
+    /// Its address.
+    pub email: EmailAddress,
+    /// The display name of what it sends; may be empty.
+    pub name: String,
+    /// What the caller that made it wants to see again.
+    pub state: Option<String>,
+    /// Where the request that made it came from; may be empty.
+    pub ip: String,
+    /// What that client called itself; may be empty.
+    pub user_agent: String,
+    /// Whether the interface refuses it.
+    pub is_blocked: bool,
+    /// Whether mail clients can log in.
+    pub has_app_password: bool,
+    /// When it was made.
+    pub created_at: UnixMicros,
+    /// When it was last changed.
+    pub updated_at: UnixMicros,
+    /// The connector of its application, if there is one.
+    pub connector_id: Option<ConnectorId>,
+}
+
+/// How a mailbox came into its workspace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// The request that made it named the workspace.
+    Explicit,
+    /// The workspace takes mailboxes of its domain.
+    AutoGroup,
+    /// Nothing else matched: it fell through to the default workspace.
+    Default,
+    /// Somebody moved it.
+    Moved,
+}
+
+impl Placement {
+    /// The word in the store and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Explicit => "explicit",
+            Self::AutoGroup => "auto_group",
+            Self::Default => "default",
+            Self::Moved => "moved",
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, DbError> {
+        let all = [Self::Explicit, Self::AutoGroup, Self::Default, Self::Moved];
+        all.into_iter().find(|placement| placement.name() == name).ok_or(DbError::Malformed("placement"))
+    }
+}
+
+impl Grant {
+    /// What a record of a change shows of it: no password, and not even its hash.
+    pub(crate) fn facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "email": self.email.to_string(),
+            "name": self.name,
+            "state": self.state,
+            "workspace_id": self.workspace_id.map(|id| id.to_string()),
+            "placement": self.placement.name(),
+            "has_app_password": self.has_app_password,
+        })
+    }
+}
+
+/// What the plan of an application's organization allows, and where its mailboxes go.
+struct Tenant {
+    organization_id: OrganizationId,
+    grants_max: Option<u64>,
+    grant_count: u64,
+    default_workspace_id: WorkspaceId,
+    connector_id: Option<ConnectorId>,
+}
+
+const LOCK_TENANT: &str = "SELECT o.plan, o.grant_count, a.default_workspace_id, \
+    (SELECT c.id FROM connectors c WHERE c.application_id = a.id AND c.provider = 'nylas') \
+    FROM organizations o JOIN applications a ON a.organization_id = o.id WHERE o.id = $1 AND a.id = $2 {lock}";
+const HAS_WORKSPACE: &str = "SELECT id FROM workspaces WHERE id = $1 AND application_id = $2";
+
+/// Reads an organization and one of its applications under a lock, the organization first: mailboxes are counted
+/// against the plan, and a workspace that is named must still be there when the mailbox comes. `None` if the
+/// organization has no such application.
+async fn lock_tenant(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    application: ApplicationId,
+) -> Result<Option<Tenant>, DbError> {
+    let found = tx.query_one(LOCK_TENANT, params![organization.uuid(), application.uuid()]).await?;
+    let Some(row) = found else { return Ok(None) };
+    Ok(Some(Tenant {
+        organization_id: organization,
+        grants_max: tx.plan(&row.text(0)?)?.grants_max,
+        grant_count: row.count(1)?,
+        default_workspace_id: WorkspaceId::from_uuid(row.uuid(2)?),
+        connector_id: row.opt_uuid(3)?.map(ConnectorId::from_uuid),
+    }))
+}
+
+/// Whether an application has a workspace.
+async fn has_workspace(tx: &mut Tx, application: ApplicationId, workspace: WorkspaceId) -> Result<bool, DbError> {
+    Ok(tx.query_one(HAS_WORKSPACE, params![workspace.uuid(), application.uuid()]).await?.is_some())
+}
+
+/// Reads a mailbox that is about to be changed or removed, under a lock.
+async fn lock(tx: &mut Tx, application: ApplicationId, id: GrantId) -> Result<Option<Grant>, DbError> {
+    const LOCK: &str =
+        concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1 AND application_id = $2 {lock}");
+    tx.query_one(LOCK, params![id.uuid(), application.uuid()]).await?.as_ref().map(read).transpose()
+}
+
+const FIND: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1 AND application_id = $2");
+const FIND_BY_EMAIL: &str =
+    concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 AND application_id = $2");
+pub(crate) const MAILBOX: &str = concat!(
+    "SELECT g.id, g.application_id, o.plan, ",
+    limits::policy_limit_columns!(),
+    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+     LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+     WHERE g.email_key = $1"
+);
+
+/// Finds a mailbox of an application by id.
+pub async fn find(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    id: GrantId,
+) -> Result<Option<Grant>, StoreError> {
+    let row = reader.query_one(FIND, params![id.uuid(), application.uuid()]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// Finds a mailbox of an application by address.
+pub async fn find_email(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    email: &EmailAddress,
+) -> Result<Option<Grant>, StoreError> {
+    let row = reader.query_one(FIND_BY_EMAIL, params![&email.key(), application.uuid()]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// Where mail for an address goes, and the limits that hold there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// Whose it is.
+    pub application_id: ApplicationId,
+    /// Its effective limits.
+    pub limits: Limits,
+}
+
+/// Finds the mailbox that receives mail for an address, whosever it is.
+pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Result<Option<Mailbox>, StoreError> {
+    let Some(row) = reader.query_one(MAILBOX, params![&address.key()]).await? else { return Ok(None) };
+    Ok(Some(Mailbox {
+        grant_id: GrantId::from_uuid(row.uuid(0)?),
+        application_id: ApplicationId::from_uuid(row.uuid(1)?),
+        limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
+    }))
+}
+
+fn read(row: &Row) -> Result<Grant, DbError> {
+    Ok(Grant {
+        id: GrantId::from_uuid(row.uuid(0)?),
+        application_id: ApplicationId::from_uuid(row.uuid(1)?),
+        workspace_id: row.opt_uuid(2)?.map(WorkspaceId::from_uuid),
+        placement: Placement::named(&row.text(3)?)?,
+        email: EmailAddress::parse(&row.text(4)?).map_err(|_| DbError::Malformed("address"))?,
+        name: row.text(5)?,
+        state: row.opt_text(6)?,
+        ip: row.text(7)?,
+        user_agent: row.text(8)?,
+        is_blocked: row.flag(9)?,
+        has_app_password: row.flag(10)?,
+        created_at: UnixMicros::from_micros(row.int(11)?),
+        updated_at: UnixMicros::from_micros(row.int(12)?),
+        connector_id: row.opt_uuid(13)?.map(ConnectorId::from_uuid),
+    })
+}

@@ -1,0 +1,138 @@
+//! Removing a mailbox: at once for everybody, its content a little at a time.
+
+use super::{lock, lock_tenant};
+use crate::audit::{self, Change};
+use crate::blobs;
+use crate::db::DbError;
+use crate::engine::{Command, Tx};
+use crate::events::{self, NewEvent};
+use crate::messages;
+use crate::params;
+use postfleet_core::audit::Act;
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
+
+/// Removes a mailbox with its tokens: at once for everybody, its content a little at a time by [`PruneRemoved`].
+#[derive(Clone, Debug)]
+pub struct RemoveGrant {
+    /// Who does it, and when.
+    pub act: Act,
+    /// Whose.
+    pub application_id: ApplicationId,
+    /// Which.
+    pub id: GrantId,
+    /// The id of the event that announces it.
+    pub event_id: EventId,
+}
+
+impl Command for RemoveGrant {
+    /// Whether there was such a mailbox.
+    type Outcome = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
+        const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count - 1 WHERE name = $1";
+        const COUNT: &str = "UPDATE organizations SET grant_count = grant_count - 1 WHERE id = $1";
+        const REMOVE: &str = "DELETE FROM grants WHERE id = $1 AND application_id = $2";
+        const TOKENS: &str = "DELETE FROM tokens WHERE grant_id = $1";
+        const REMEMBER: &str = "INSERT INTO removed_grants (grant_id, removed_at) VALUES ($1, $2)";
+        let (id, at) = (self.id.uuid(), self.act.at);
+        if lock_tenant(tx, self.act.organization_id, self.application_id).await?.is_none() {
+            return Ok(false);
+        }
+        let Some(grant) = lock(tx, self.application_id, self.id).await? else { return Ok(false) };
+        tx.execute(REMOVE, params![id, self.application_id.uuid()]).await?;
+        tx.execute(COUNT, params![self.act.organization_id.uuid()]).await?;
+        tx.execute(COUNT_DOMAIN, params![grant.email.domain().as_str()]).await?;
+        tx.execute(TOKENS, params![id]).await?;
+        tx.execute(REMEMBER, params![id, at.as_micros()]).await?;
+        self.close(tx).await?;
+        let (target, before) = (self.id.to_string(), grant.facts().to_string());
+        let change = Change {
+            action: "grant.deleted",
+            target_kind: "grant",
+            target_id: &target,
+            before: Some(&before),
+            after: None,
+        };
+        audit::record(tx, &self.act, change).await?;
+        Ok(true)
+    }
+}
+
+impl RemoveGrant {
+    /// Closes the mailbox, with the last event that it has.
+    async fn close(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const CLOSE: &str = "DELETE FROM mailboxes WHERE grant_id = $1";
+        let sequence = events::next_sequence(tx, self.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
+        tx.execute(CLOSE, params![self.id.uuid()]).await?;
+        tx.announce(NewEvent {
+            id: self.event_id,
+            application_id: self.application_id,
+            grant_id: self.id,
+            grant_sequence: sequence,
+            trigger: Trigger::GrantDeleted,
+            message_id: None,
+            data: "{}".into(),
+            at: self.act.at,
+        });
+        Ok(())
+    }
+}
+
+/// Removes up to `limit` messages of one removed mailbox, then as many of its other rows: never much at once, so that
+/// the writer stays free for mail.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneRemoved {
+    /// Rows of a kind at once.
+    pub limit: usize,
+}
+
+impl Command for PruneRemoved {
+    /// Whether there may be more to do.
+    type Outcome = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
+        // Locked: two nodes that prune the same mailbox would each take its references to bodies away.
+        const OLDEST: &str = "SELECT grant_id FROM removed_grants LIMIT 1 {skip_locked}";
+        const FORGET: &str = "DELETE FROM removed_grants WHERE grant_id = $1";
+        let Some(row) = tx.query_one(OLDEST, params![]).await? else { return Ok(false) };
+        let grant = GrantId::from_uuid(row.uuid(0)?);
+        if self.remove_messages(tx, grant).await? == 0 && self.remove_remains(tx, grant).await? == 0 {
+            tx.execute(FORGET, params![grant.uuid()]).await?;
+        }
+        Ok(true)
+    }
+}
+
+impl PruneRemoved {
+    async fn remove_messages(&self, tx: &mut Tx, grant: GrantId) -> Result<usize, DbError> {
+        const HELD: &str = "SELECT m.id, m.blob_id, m.date, m.folders FROM listings l \
+            JOIN messages m ON m.id = l.message_id WHERE l.grant_id = $1 AND l.folder = '' LIMIT $2";
+        const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
+        let held = tx.query(HELD, params![grant.uuid(), self.limit as i64]).await?;
+        for row in &held {
+            let id = MessageId::from_uuid(row.uuid(0)?);
+            messages::unlist(tx, grant, id, row.int(2)?, &messages::folders(&row.text(3)?)?).await?;
+            tx.execute(REMOVE, params![id.uuid()]).await?;
+            blobs::release(tx, BlobId::from_uuid(row.uuid(1)?)).await?;
+        }
+        Ok(held.len())
+    }
+
+    async fn remove_remains(&self, tx: &mut Tx, grant: GrantId) -> Result<u64, DbError> {
+        const REMAINS: &[&str] = &[
+            "DELETE FROM threads WHERE id IN (SELECT id FROM threads WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM thread_keys WHERE grant_id = $1 AND key IN \
+             (SELECT key FROM thread_keys WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM folder_counts WHERE grant_id = $1 AND folder IN \
+             (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
+             (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
+        ];
+        let mut removed = 0;
+        for statement in REMAINS {
+            removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
+        }
+        Ok(removed)
+    }
+}
