@@ -22,8 +22,10 @@ pub(crate) struct Route {
     pub(crate) query: &'static [Parameter],
     pub(crate) body: Option<Takes>,
     pub(crate) answer: Answers,
-    /// What else a success, or a failure that is not the error envelope, may look like.
+    /// What else an answer may look like.
     pub(crate) also: Vec<Answers>,
+    /// The shape of refusals that is not the error envelope, which they may be all the same.
+    pub(crate) refusal: Option<Shape>,
 }
 
 /// What a body is.
@@ -126,8 +128,8 @@ impl Route {
     /// A GET route that answers for the node itself: no key, no log of problems, no envelope.
     pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
-        let (needs, answer, also) = (Needs::Nothing, Answers::Done, Vec::new());
-        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also }
+        let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
+        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal }
     }
 
     pub(crate) fn get<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
@@ -229,6 +231,11 @@ impl Route {
     /// Answers something that is not JSON.
     pub(crate) fn answers_file(self, media_type: &'static str) -> Self {
         Self { answer: Answers::File(200, media_type), ..self }
+    }
+
+    /// Refuses in a shape of its own, as another standard has it.
+    pub(crate) fn refuses_as<T: ToSchema>(self) -> Self {
+        Self { refusal: Some(Shape::of::<T>()), ..self }
     }
 
     /// May also answer this. It may be called several times.

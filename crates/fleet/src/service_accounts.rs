@@ -21,8 +21,6 @@ use postfleet_store::Store;
 use postfleet_store::service_accounts::{self, CreateServiceAccount, RevokeServiceAccount, ServiceAccount, UseNonce};
 use std::time::Duration;
 
-pub use postfleet_store::service_accounts::PruneNonces;
-
 /// How far the time of a request may be from ours, in either direction.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
@@ -221,4 +219,62 @@ fn verifies(public_key: &[u8], text: &[u8], signature: &str) -> bool {
 fn invalid_signature() -> Problem {
     let text = "Unauthorized: the signature of the request is not valid.";
     Problem::new(ProblemKind::Unauthenticated, "invalid_signature", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+
+    fn request<'a>(method: &'a str, path: &'a str) -> Signed<'a> {
+        Signed { key_id: "", timestamp: "", nonce: "n\"1", signature: "", method, path }
+    }
+
+    #[test]
+    fn what_is_signed_has_its_keys_in_order_and_the_body_as_a_text() {
+        let text = |method, body: &str| canonical(&request(method, "/v3/a%20b"), 17, body.as_bytes());
+        let bare =
+            |method: &str| format!(r#"{{"method":"{method}","nonce":"n\"1","path":"/v3/a%20b","timestamp":17}}"#);
+        assert_eq!(text("GET", ""), Some(bare("get")));
+        assert_eq!(text("DELETE", "{}"), Some(bare("delete")), "only three methods carry a body");
+        assert_eq!(text("POST", ""), Some(bare("post")));
+        let with_body =
+            r#"{"method":"post","nonce":"n\"1","path":"/v3/a%20b","payload":"{\"a\":\"ü\\n\"}","timestamp":17}"#;
+        assert_eq!(text("POST", "{\"a\":\"ü\\n\"}").as_deref(), Some(with_body));
+        assert_eq!(canonical(&request("PUT", "/"), 17, b"\xff"), None);
+    }
+
+    #[test]
+    fn the_private_key_in_the_file_signs_what_the_public_key_verifies() {
+        let (pair, other) = (generate().expect("key"), generate().expect("key"));
+        let body: String = pair.private_pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let private = RsaKeyPair::from_pkcs8(&STANDARD.decode(body).expect("base64")).expect("key");
+        assert_eq!(private.public_modulus_len() * 8, 2_048);
+        let mut signature = vec![0; private.public_modulus_len()];
+        private.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), b"text", &mut signature).expect("signature");
+        let signature = STANDARD.encode(signature);
+        assert!(verifies(&pair.public_key, b"text", &signature));
+        assert!(!verifies(&pair.public_key, b"texT", &signature));
+        assert!(!verifies(&other.public_key, b"text", &signature));
+        assert!(!verifies(b"no key", b"text", &signature) && !verifies(&pair.public_key, b"text", ""));
+    }
+
+    #[test]
+    fn a_time_may_differ_by_the_tolerance_and_not_by_a_second_more() {
+        let now = UnixMicros::from_micros(1_000_000_999_999);
+        for (text, expected) in [
+            ("1000000", Ok(1_000_000)),
+            ("999700", Ok(999_700)),
+            ("1000300", Ok(1_000_300)),
+            ("999699", Err("signature_expired")),
+            ("1000301", Err("signature_expired")),
+            ("9223372036854775807", Err("signature_expired")),
+            ("", Err("invalid_signature")),
+            ("1e6", Err("invalid_signature")),
+        ] {
+            let read = timestamp(text, now).map(UnixMicros::as_seconds).map_err(|problem| problem.code);
+            assert_eq!(read, expected, "{text}");
+        }
+    }
 }

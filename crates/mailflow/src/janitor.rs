@@ -1,4 +1,4 @@
-//! Cleaning up, a little at a time: what removed mailboxes left, old events, tokens and failed sign-ins, bodies that
+//! Cleaning up, a little at a time: what removed mailboxes left, old events, tokens, failed sign-ins and nonces, bodies that
 //! nothing names.
 
 use crate::platform::Platform;
@@ -7,6 +7,7 @@ use postfleet_core::throttle::WINDOW;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
+use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
+    prune_nonces(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -55,6 +57,16 @@ async fn prune_events(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.event_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneNonces { now, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

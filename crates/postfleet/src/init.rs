@@ -10,6 +10,7 @@ use postfleet_fleet::organizations::{self, Created, NewOrganization};
 use postfleet_net::{Clock, SystemClock, SystemEntropy};
 use postfleet_store::domains::NewDomain;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -59,7 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.json {
         println!("{}", show(&created, &settings));
     } else {
-        explain(&created, &new, &settings);
+        explain(&created, &new, &settings, config.http.listen);
     }
     Ok(())
 }
@@ -108,7 +109,7 @@ fn show(created: &Created, settings: &DomainSettings) -> serde_json::Value {
     })
 }
 
-fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings) {
+fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings, http: SocketAddr) {
     println!("Made the organization {:?}. Its keys are shown only now:\n", new.name);
     println!("  API key       {}", created.api_key.expose());
     println!("  operator key  {}\n", created.operator_key.expose());
@@ -119,14 +120,19 @@ fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings) 
     for domain in &created.domains {
         println!("{}", domain_zone::write(domain.name.as_str(), &domains::records(domain, settings)));
     }
+    if settings.mx_host.as_str() == "localhost" {
+        println!("These records name localhost: set server.hostname (or domains.mx_host and domains.spf) first, and");
+        println!("take the records from GET /v3/domains/<domain>/zone then.\n");
+    }
     if new.trust_domains {
         println!("The domains are taken as verified on your word: they receive and send at once.");
         return;
     }
-    println!("A domain may have mailboxes once its ownership record is found, and send once ownership, SPF and DKIM");
-    println!("are. The server looks every few minutes; to have it look now, with the operator key:\n");
+    let required: Vec<_> = settings.required_to_send.iter().map(|kind| kind.name()).collect();
+    println!("A domain may have mailboxes once its ownership record is found, and send once these are:");
+    println!("{}. The server looks every few minutes; to have it look now:\n", required.join(", "));
     for domain in &created.domains {
-        println!("  curl -X POST http://localhost:8080/v3/domains/{}/verify \\", domain.name);
+        println!("  curl -X POST http://{http}/v3/domains/{}/verify \\", domain.name);
         println!("    -H 'Authorization: Bearer <operator key>' -d '{{\"type\": \"ownership\"}}'\n");
     }
     println!("and the same for the types mx, spf, dkim, feedback and dmarc. docs/domains.md has more.");

@@ -265,7 +265,11 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
 async fn clean_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
         or_wait(&platform, "janitor", janitor::clean_once(&platform).await).await;
-        or_wait(&platform, "janitor", janitor::recheck_domains_once(&platform).await).await;
+        tokio::select! {
+            // Name servers may be slow, and what is given up here is looked at again after the restart.
+            () = stop.cancelled() => {}
+            checked = janitor::recheck_domains_once(&platform) => or_wait(&platform, "janitor", checked).await,
+        }
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(CLEAN_EVERY)) => {}

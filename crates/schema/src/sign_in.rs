@@ -96,6 +96,7 @@ pub struct Tokens {
     /// Gives the next access token. Absent unless `access_type` was `offline`; a new one takes the place of the old one
     /// only where the application shows no key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub refresh_token: Option<String>,
     /// The mailbox's id.
     pub grant_id: String,

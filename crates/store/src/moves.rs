@@ -48,7 +48,7 @@ impl Mover<'_> {
     pub(crate) async fn announce(&self, tx: &mut Tx, grant: GrantId) -> Result<(), DbError> {
         let Some(sequence) = events::next_sequence(tx, grant, 0).await? else { return Ok(()) };
         tx.announce(NewEvent {
-            id: self.event_id(grant),
+            id: event_id(self.event_seed, grant, self.at),
             application_id: self.application_id,
             grant_id: grant,
             grant_sequence: sequence,
@@ -59,13 +59,14 @@ impl Mover<'_> {
         });
         Ok(())
     }
+}
 
-    fn event_id(&self, grant: GrantId) -> EventId {
-        let hash = blake3::keyed_hash(self.event_seed, grant.uuid().as_bytes());
-        let mut random = [0; 10];
-        random.copy_from_slice(&hash.as_bytes()[..10]);
-        EventId::new(self.at, random)
-    }
+/// The id of the event that announces a move: the same however often the command is run.
+pub fn event_id(seed: &[u8; 32], grant: GrantId, at: UnixMicros) -> EventId {
+    let hash = blake3::keyed_hash(seed, grant.uuid().as_bytes());
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash.as_bytes()[..10]);
+    EventId::new(at, random)
 }
 
 /// How a request names a mailbox.

@@ -43,8 +43,11 @@ pub(super) fn responses(route: &Route) -> Responses {
         successes.entry(status(*answer)).or_default().push(*answer);
     }
     let mut responses = ResponsesBuilder::new();
-    for (status, name, _) in REFUSALS.iter().filter(|(status, ..)| may_refuse(route, *status)) {
-        responses = responses.response(status.to_string(), Ref::from_response_name(*name));
+    for (status, name, meaning) in REFUSALS.iter().filter(|(status, ..)| may_refuse(route, *status)) {
+        responses = match route.refusal {
+            None => responses.response(status.to_string(), Ref::from_response_name(*name)),
+            Some(own) => responses.response(status.to_string(), refusal(*status, meaning, Some(own))),
+        };
     }
     for (status, answers) in successes {
         responses = responses.response(status.to_string(), success(route, status, &answers));
@@ -168,16 +171,23 @@ pub(super) fn refusals() -> impl Iterator<Item = (&'static str, Response)> {
     REFUSALS.iter().map(|(status, name, meaning)| {
         let codes = codes::with_status(*status).into_iter().map(|code| format!("- `{}`: {}", code.name, code.text));
         let description = format!("{meaning}\n\n{}", codes.collect::<Vec<_>>().join("\n"));
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorEnvelope"))).build();
-        let response = ResponseBuilder::new().description(description).content("application/json", content).build();
-        let mut headers = vec!["X-Request-Id"];
-        match status {
-            429 => headers.extend(["Retry-After"].iter().chain(RATE_LIMIT)),
-            503 => headers.push("Retry-After"),
-            _ => {}
-        }
-        (*name, with_headers(response, &headers))
+        (*name, refusal(*status, &description, None))
     })
+}
+
+/// A refusal in the error envelope, or also in a shape of its own.
+fn refusal(status: u16, description: &str, own: Option<Shape>) -> Response {
+    let envelope = RefOr::Ref(Ref::from_schema_name("ErrorEnvelope"));
+    let schemas = own.map(|own| reference(own).into()).into_iter().chain([envelope]);
+    let content = ContentBuilder::new().schema(one_of(schemas.collect())).build();
+    let response = ResponseBuilder::new().description(description).content("application/json", content).build();
+    let mut headers = vec!["X-Request-Id"];
+    match status {
+        429 => headers.extend(["Retry-After"].iter().chain(RATE_LIMIT)),
+        503 => headers.push("Retry-After"),
+        _ => {}
+    }
+    with_headers(response, &headers)
 }
 
 fn with_headers(mut response: Response, names: &[&str]) -> Response {

@@ -34,7 +34,26 @@ fn shapes(routes: &[Route]) -> BTreeMap<String, RefOr<Schema>> {
     let (taken, mut answered) = (taken(routes), answered(routes));
     let is_taken = |name: &str| taken.iter().any(|(taken, _)| taken == name);
     answered.iter_mut().filter(|(name, _)| !is_taken(name)).for_each(|(_, shape)| always_there(shape));
-    answered.into_iter().chain(taken).collect()
+    let mut shapes: BTreeMap<_, _> = answered.into_iter().chain(taken).collect();
+    shapes.values_mut().for_each(describe_nullable);
+    shapes
+}
+
+/// The text of a field that may be null and refers to another shape stands inside of its alternatives: it is moved to
+/// the field, where all others are.
+fn describe_nullable(shape: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = shape else { return };
+    for property in object.properties.values_mut() {
+        let RefOr::T(Schema::OneOf(one)) = property else { continue };
+        for item in &mut one.items {
+            if let RefOr::Ref(reference) = item
+                && one.description.is_none()
+                && !reference.description.is_empty()
+            {
+                one.description = Some(std::mem::take(&mut reference.description));
+            }
+        }
+    }
 }
 
 /// In an answer a field that may be null is always there. One that may be absent instead is marked with
@@ -65,12 +84,13 @@ fn is_nullable(schema: &RefOr<Schema>) -> bool {
 /// What routes answer, with repeats.
 pub(super) fn answered(routes: &[Route]) -> Shapes {
     let answers = routes.iter().flat_map(|route| std::iter::once(&route.answer).chain(&route.also));
+    let refused = routes.iter().filter_map(|route| route.refusal);
     let answered = answers.filter_map(|answer| match answer {
         Answers::Single(_, shape) | Answers::Bare(_, shape) => Some(*shape),
         Answers::Page(shape) | Answers::OffsetPage(shape) => Some(*shape),
         Answers::Done | Answers::File(..) | Answers::Redirect => None,
     });
-    with_parts(answered.chain([Shape::of::<ErrorEnvelope>()]))
+    with_parts(answered.chain(refused).chain([Shape::of::<ErrorEnvelope>()]))
 }
 
 /// What routes take, with repeats.

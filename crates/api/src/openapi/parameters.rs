@@ -7,6 +7,7 @@ use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema
 
 /// What may stand in a path, by name.
 const PATH: &[(&str, &str)] = &[
+    ("account", "The service account's id."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("domain", "The domain's id, or its name."),

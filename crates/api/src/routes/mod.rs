@@ -17,6 +17,7 @@ pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod send;
 pub(crate) mod sign_in;
+mod sign_in_page;
 pub(crate) mod threads;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

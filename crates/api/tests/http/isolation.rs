@@ -1,7 +1,7 @@
 //! Tenants do not see each other: every route, from the table of routes, is asked with the key of one tenant for every
 //! thing of another. The answer must be the very one for what does not exist, and nothing may have changed.
 
-use crate::fixtures::{FIXTURES, Thing};
+use crate::fixtures::{FIXTURES, Thing, fixture};
 use crate::routes::{any_body, filled, protected, right_key};
 use crate::support::{Answer, Harness, NOBODY};
 use postfleet_api::Facts;
@@ -10,16 +10,21 @@ use std::collections::BTreeMap;
 
 type Things = BTreeMap<&'static str, Thing>;
 
-/// The names that a path leaves open, in order.
-fn open_names(path: &str) -> Vec<&str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect()
+/// The places that a path leaves open, in order: the segment before, and the name.
+fn open_places(path: &str) -> Vec<(&str, &str)> {
+    let pairs = path.split('/').zip(path.split('/').skip(1));
+    pairs.filter_map(|(before, segment)| Some((before, segment.strip_prefix('{')?.strip_suffix('}')?))).collect()
+}
+
+fn thing<'a>(things: &'a Things, before: &str, name: &str) -> &'a Thing {
+    &things[fixture(before, name).unwrap_or_else(|| panic!("no fixture for {{{name}}}"))]
 }
 
 /// Names in paths for which there is no fixture.
 fn check_fixtures(paths: &[&'static str]) -> Vec<String> {
     let mut missing = Vec::new();
     for path in paths {
-        for name in open_names(path).into_iter().filter(|name| !FIXTURES.iter().any(|(known, _)| known == name)) {
+        for (_, name) in open_places(path).into_iter().filter(|(before, name)| fixture(before, name).is_none()) {
             missing.push(format!("{{{name}}} in {path}: add it to FIXTURES in crates/api/tests/http/fixtures.rs"));
         }
     }
@@ -47,7 +52,7 @@ async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> A
 async fn everything(harness: &Harness, tenant: &Tenant, things: &Things) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for (route, _) in protected().filter(|(route, _)| route.method == "GET") {
-        let path = filled(route.path, |name| things[name].name().to_owned());
+        let path = filled(route.path, |before, name| thing(things, before, name).name().to_owned());
         let answer = ask(harness, tenant, &route, &path).await;
         assert_eq!(answer.status, 200, "the owner does not see {path}: {answer:?}");
         let shown = if answer.json.is_null() { format!("{:?}", answer.octets) } else { answer.without_id() };
@@ -70,22 +75,22 @@ async fn what_belongs_to_another_tenant_looks_like_nothing_on_every_route() {
     let before = everything(&harness, &harness.other, &theirs).await;
     let mut asked = 0;
     for (route, _) in protected() {
-        let open = open_names(route.path);
-        for (first, name) in open.iter().enumerate() {
-            let Thing::Owned(names) = &theirs[name] else { continue };
+        let open = open_places(route.path);
+        for (first, (before, name)) in open.iter().enumerate() {
+            let Thing::Owned(names) = thing(&theirs, before, name) else { continue };
             // One's own things before the place, the other's from there on.
-            let path = |at: &str, rest: fn(&Things, &str) -> String| {
-                filled(route.path, |name| match open.iter().position(|open| *open == name) {
-                    Some(position) if position < first => mine[name].name().to_owned(),
+            let path = |at: &str, rest: &dyn Fn(&str, &str) -> String| {
+                filled(route.path, |before, name| match open.iter().position(|open| *open == (before, name)) {
+                    Some(position) if position < first => thing(&mine, before, name).name().to_owned(),
                     Some(position) if position == first => at.to_owned(),
-                    _ => rest(&theirs, name),
+                    _ => rest(before, name),
                 })
             };
-            let nobody = path(NOBODY, |_, _| NOBODY.to_owned());
+            let nobody = path(NOBODY, &|_, _| NOBODY.to_owned());
             let nothing = ask(&harness, &harness.acme, &route, &nobody).await;
             assert_eq!(nothing.status, 404, "{} {nobody}: {nothing:?}", route.method);
             for name in names {
-                let path = path(name, |theirs, name| theirs[name].name().to_owned());
+                let path = path(name, &|before, name| thing(&theirs, before, name).name().to_owned());
                 let answer = ask(&harness, &harness.acme, &route, &path).await;
                 let (is, wanted) = ((answer.status, answer.without_id()), (404, nothing.without_id()));
                 assert_eq!(is, wanted, "{} {path}", route.method);

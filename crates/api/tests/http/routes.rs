@@ -15,6 +15,9 @@ pub(crate) fn listed() -> Vec<&'static str> {
     let mut listed = [
         node::ROUTES,
         openapi::ROUTES,
+        v3::applications::ROUTES,
+        v3::applications::redirect_uris::ROUTES,
+        v3::audit::ROUTES,
         v3::connectors::ROUTES,
         v3::domains::ROUTES,
         v3::policies::ROUTES,
@@ -26,6 +29,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
     listed.extend(v3::grants::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed.extend(v3::jobs::ROUTES);
     listed.extend(v3::workspaces::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
+    listed.extend(v3::admin::ROUTES.iter().flat_map(|routes| routes.iter().copied()));
     listed
 }
 
@@ -47,18 +51,20 @@ pub(crate) fn any_body(route: &Facts) -> Option<Value> {
     route.takes_body.then(|| json!({}))
 }
 
-/// A path with something in its open places, by their names.
-pub(crate) fn filled(path: &str, value: impl Fn(&str) -> String) -> String {
-    let fill = |segment: &str| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        Some(name) => value(name),
-        None => segment.to_owned(),
-    };
-    path.split('/').map(fill).collect::<Vec<_>>().join("/")
+/// A path with something in its open places, by the segment before each and its name.
+pub(crate) fn filled(path: &str, value: impl Fn(&str, &str) -> String) -> String {
+    let segments: Vec<_> = path.split('/').collect();
+    let fill =
+        |(index, segment): (usize, &&str)| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => value(segments[index - 1], name),
+            None => (*segment).to_owned(),
+        };
+    segments.iter().enumerate().map(fill).collect::<Vec<_>>().join("/")
 }
 
 /// A path that names the first organization's mailbox, and nothing else that exists.
 pub(crate) fn filled_with_nobody(path: &str, harness: &Harness) -> String {
-    filled(path, |name| if name == "grant" { harness.agent.clone() } else { NOBODY.to_owned() })
+    filled(path, |_, name| if name == "grant" { harness.agent.clone() } else { NOBODY.to_owned() })
 }
 
 #[test]
@@ -157,7 +163,7 @@ async fn every_route_wants_its_own_permission_and_no_other() {
         let tenant = NewTenant { permissions: Vec::leak(rest), ..NewTenant::of(domain) };
         let tenant = harness.world.tenant(tenant).await;
         for (route, permission) in protected() {
-            let path = filled(route.path, |_| NOBODY.to_owned());
+            let path = filled(route.path, |_, _| NOBODY.to_owned());
             let key = right_key(&route, &tenant);
             let answer = harness.ask(key, route.method, &path, any_body(&route).as_ref()).await;
             let is_refused = answer.json["error"]["code"] == "insufficient_scopes";
@@ -178,7 +184,8 @@ async fn text_that_is_no_id_names_nothing() {
             if !is_open || (route.path.ends_with("{folder}") && id == "inbox") {
                 continue;
             }
-            let path = filled(route.path, |name| if name == "grant" { harness.agent.clone() } else { id.to_owned() });
+            let path =
+                filled(route.path, |_, name| if name == "grant" { harness.agent.clone() } else { id.to_owned() });
             let key = format!("Bearer {}", right_key(&route, &harness.acme));
             let request = Request::get(&path).header("authorization", key).body(Body::empty());
             // Some of them are no address of HTTP either.

@@ -1,6 +1,6 @@
 //! `select=` on every GET: only the named fields of what is in `data`, and what clients cannot do without.
 
-use crate::fixtures::FIXTURES;
+use crate::fixtures::{FIXTURES, fixture};
 use crate::routes::{filled, protected, right_key};
 use crate::support::{Harness, receiver};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn every_route_that_is_read_is_trimmed_by_the_same_rule() {
         things.insert(*name, make(&harness, &harness.acme).await);
     }
     for (route, _) in protected().filter(|(route, _)| route.method == "GET") {
-        let path = filled(route.path, |name| things[name].name().to_owned());
+        let path = filled(route.path, |before, name| things[fixture(before, name).expect("fixture")].name().to_owned());
         let key = right_key(&route, &harness.acme);
         let whole = harness.ask(key, "GET", &path, None).await;
         let trimmed = harness.ask(key, "GET", &format!("{path}?select=updated_at,nothing"), None).await;

@@ -9,7 +9,9 @@ use postfleet_core::domain_records::{Record, RecordData, RecordKind};
 use postfleet_core::id::{AuditId, DomainId, OrganizationId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_net::DnsError;
-use postfleet_store::domains::{self, CheckOutcome, ClaimChecks, DomainDetails, Finding, RecordChecks};
+use postfleet_store::domains::{
+    self, CheckOutcome, ClaimChecks, DomainDetails, Finding, KeyState, PublishedKey, RecordChecks,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -74,6 +76,12 @@ impl Domains<'_> {
     ) -> Result<CheckOutcome, Problem> {
         let mut records = records_of(details, self.settings, false);
         records.retain(|record| kind.is_none_or(|kind| record.kind == kind.published_as()));
+        if details.domain.is_exempt() {
+            // Only what decides whether the next keys take over.
+            let is_next =
+                |key: &PublishedKey, record: &Record| key.state == KeyState::Next && key.selector == record.selector;
+            records.retain(|record| details.keys.iter().any(|key| is_next(key, record)));
+        }
         let answers = self.look_up(&records).await;
         let findings = records.iter().map(|record| {
             let answer = answers.get(&question(record)).cloned();

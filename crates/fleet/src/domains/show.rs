@@ -37,7 +37,7 @@ pub fn show(details: &DomainDetails, settings: &DomainSettings) -> schema::Domai
     let records = records_of(details, settings, true);
     schema::Domain {
         id: domain.id.to_string(),
-        name: domain.label.clone(),
+        name: if domain.label.is_empty() { domain.name.to_string() } else { domain.label.clone() },
         branded: domain.is_branded,
         domain_address: domain.name.to_string(),
         organization_id: domain.organization_id.to_string(),

@@ -374,9 +374,23 @@ async fn a_trial_domain_is_verified_at_once_and_never_looked_at() {
         let refused = setting.register(reserved).await.expect_err("reserved");
         assert_eq!(refused.field.as_deref(), Some("domain_address"), "{reserved}");
     }
+    // Keys rotate all the same, and for that alone somebody is asked.
+    let (act, rotate) = (setting.act(), RotateDkimKeys::default());
+    let keys = setting.world.platform.domains().start_rotation(act, "acme.try.test", &rotate).await.expect("started");
+    for key in keys.iter().filter(|key| key.state == "next") {
+        setting.dns.txt(&format!("{}.acme.try.test", key.host), &key.value);
+    }
+    assert_eq!(setting.recheck().await, 1);
+    let organization = setting.tenant.organization_id;
+    let keys = setting.world.platform.domains().keys(organization, "acme.try.test").await.expect("keys");
+    assert_eq!(keys.iter().filter(|key| key.state == "retired").count(), 2);
     // Any number of one's own.
     setting.register("another.test").await.expect("no cap");
     setting.world.advance(30 * 86_400);
-    assert_eq!(setting.recheck().await, 2, "the two that are no trial domains");
-    assert!(!setting.dns.queries()[asked..].iter().any(|query| query.contains("try.test")));
+    assert_eq!(setting.recheck().await, 3, "the two that are no trial domains, and retired keys to remove");
+    setting.world.advance(30 * 86_400);
+    assert_eq!(setting.recheck().await, 2);
+    let queries = setting.dns.queries();
+    let about_trial: Vec<_> = queries[asked..].iter().filter(|query| query.contains("try.test")).collect();
+    assert!(about_trial.len() == 2 && about_trial.iter().all(|query| query.contains("_domainkey")), "{about_trial:?}");
 }

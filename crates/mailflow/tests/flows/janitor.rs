@@ -1,9 +1,13 @@
 //! Cleaning up: what goes, and above all what stays.
 
 use crate::support::Setting;
+use postfleet_core::id::{GrantId, SignInId};
 use postfleet_mailflow::{janitor, webhooks};
 use postfleet_schema::webhook::CreateWebhook;
-use postfleet_store::{events, messages};
+use postfleet_store::db::DbError;
+use postfleet_store::sign_in::{Counter, ReserveGuess};
+use postfleet_store::tokens::IssueCode;
+use postfleet_store::{Command, Tx, events, messages, params};
 use postfleet_testkit::http::{FakeHttp, HttpResponse};
 use postfleet_testkit::world::WorldOptions;
 use std::path::{Path, PathBuf};
@@ -165,4 +169,53 @@ async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
     janitor::clean_once(platform).await.expect("cleaned");
     assert_eq!(count().await, 0);
     assert_eq!(receiver.requests().len(), 2);
+}
+
+struct SetPassword(GrantId);
+
+impl Command for SetPassword {
+    type Outcome = u64;
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        tx.execute("UPDATE grants SET app_password = 'stored' WHERE id = $1", params![self.0.uuid()]).await
+    }
+}
+
+/// How many codes and tokens, and how many counters of failed sign-ins there are.
+async fn of_sign_ins(setting: &Setting) -> (i64, i64) {
+    let mut reader = setting.world.platform.store.reader().await.expect("reader");
+    let mut count = async |sql| {
+        let row = reader.query_one(sql, params![]).await.expect("query").expect("row");
+        row.int(0).expect("number")
+    };
+    (count("SELECT count(*) FROM tokens").await, count("SELECT count(*) FROM sign_in_failures").await)
+}
+
+#[tokio::test]
+async fn tokens_that_are_over_and_failures_that_no_longer_count_go() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let (platform, grant) = (&setting.world.platform, &setting.agent);
+    let now = platform.clock.now();
+    platform.store.run(SetPassword(grant.id)).await.expect("password");
+    for minutes in [10, 20] {
+        let code = IssueCode {
+            hash: [minutes; 32],
+            sign_in_id: SignInId::new(now, [minutes; 10]),
+            application_id: setting.tenant.application_id,
+            grant_id: grant.id,
+            verified: "stored".to_owned(),
+            redirect_uri: "https://app.test/".to_owned(),
+            challenge: None,
+            is_offline: false,
+            expires_at: now.plus(Duration::from_secs(60 * u64::from(minutes))),
+            at: now,
+        };
+        assert!(platform.store.run(code).await.expect("issue"));
+    }
+    let guess = ReserveGuess { counters: vec![Counter { who: "mailbox:a".to_owned(), limit: 5 }], at: now };
+    platform.store.run(guess).await.expect("guess");
+    for (seconds, expected) in [(600, (2, 1)), (1, (1, 1)), (299, (1, 1)), (1, (1, 0)), (300, (0, 0))] {
+        setting.world.advance(seconds);
+        janitor::clean_once(platform).await.expect("clean");
+        assert_eq!(of_sign_ins(&setting).await, expected, "after {seconds} more");
+    }
 }

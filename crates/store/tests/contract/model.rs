@@ -10,6 +10,7 @@ use postfleet_core::id::{BlobId, EventId, GrantId, LeaseId, MessageId, QueueId, 
 use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
 use postfleet_store::grants::{CreateGrant, RemoveGrant};
 use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts};
+use postfleet_store::moves::{AssignGrants, event_id};
 use postfleet_store::outbound::Submit;
 use postfleet_store::queue::{Claim, RecordAttempt, Report};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,8 @@ pub enum Plant {
     AnnouncesRetries,
     /// Pruning leaves bodies behind.
     KeepsBodies,
+    /// After a move, what the old place allows holds.
+    KeepsLimits,
 }
 
 /// Everything that the store would hold for one tenant.
@@ -36,9 +39,12 @@ pub struct Model {
     pub plant: Option<Plant>,
     pub grants_max: usize,
     pub daily_sends_max: u64,
+    pub plan_sends_max: u64,
     grants: BTreeMap<String, GrantId>,
     mailboxes: BTreeMap<GrantId, Mailbox>,
     removed: BTreeSet<GrantId>,
+    /// Mailboxes in no workspace, where the plan alone limits.
+    outside: BTreeSet<GrantId>,
     blobs: BTreeMap<BlobId, i64>,
     outbound: BTreeMap<MessageId, Outbound>,
     queue: BTreeMap<QueueId, Row>,
@@ -88,14 +94,16 @@ struct Row {
 }
 
 impl Model {
-    pub fn new(grants_max: usize, daily_sends_max: u64, plant: Option<Plant>) -> Self {
+    pub fn new(grants_max: usize, daily_sends_max: u64, plan_sends_max: u64, plant: Option<Plant>) -> Self {
         Self {
             plant,
             grants_max,
             daily_sends_max,
+            plan_sends_max,
             grants: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
             removed: BTreeSet::new(),
+            outside: BTreeSet::new(),
             blobs: BTreeMap::new(),
             outbound: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -137,6 +145,22 @@ impl Model {
         "true".into()
     }
 
+    /// Moves a mailbox into the workspace or out of it.
+    pub fn assign(&mut self, command: &AssignGrants, grant: GrantId) -> String {
+        if !self.is_open(grant) {
+            return "unknown".into();
+        }
+        let goes_in = !command.assign.is_empty();
+        let moves = if goes_in { self.outside.remove(&grant) } else { self.outside.insert(grant) };
+        if moves {
+            let id = event_id(&command.event_seed, grant, command.act.at);
+            self.announce(grant, id, Trigger::GrantUpdated, None);
+        }
+        let (assigned, removed) =
+            (Vec::from_iter(goes_in.then_some(grant)), Vec::from_iter((moves && !goes_in).then_some(grant)));
+        format!("{assigned:?} {removed:?}")
+    }
+
     /// Removes the content of removed mailboxes.
     pub fn prune(&mut self) {
         for grant in std::mem::take(&mut self.removed) {
@@ -171,7 +195,8 @@ impl Model {
             return "no such grant".into();
         }
         let day = command.facts.date.day().number();
-        let limit = self.daily_sends_max;
+        let is_outside = self.outside.contains(&grant) && !self.is_planted(Plant::KeepsLimits);
+        let limit = if is_outside { self.plan_sends_max } else { self.daily_sends_max };
         let sent = self.mailboxes.entry(grant).or_default().daily.entry(day).or_default();
         if *sent >= limit {
             return "daily_quota_exceeded".into();

@@ -5,11 +5,13 @@
 
 use crate::model::{Model, Plant, event_line};
 use crate::support::{Engine, NOON, Tenant, bounced, claim, fresh, listed, record, report, tenant};
+use crate::workspaces;
 use postfleet_core::UnixMicros;
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{GrantId, LeaseId, MessageId};
 use postfleet_store::db::{DbError, Row};
 use postfleet_store::grants::{GrantOutcome, PruneRemoved};
+use postfleet_store::moves::AssignOutcome;
 use postfleet_store::outbound::SubmitOutcome;
 use postfleet_store::queue::{Claimed, ReleaseLeases};
 use postfleet_store::threads::ThreadHints;
@@ -23,6 +25,8 @@ const COMMANDS_MAX: usize = 40;
 const ADDRESSES: usize = 4;
 const GRANTS_MAX: usize = 3;
 const DAILY_SENDS_MAX: u64 = 3;
+/// Sends a day of the plan `free`.
+const PLAN_SENDS_MAX: u64 = 200;
 const SUBJECTS: [&str; 4] = ["Invoice", "Re: Invoice", "Re: Re: invoice", "Re: x"];
 
 /// One step of a program. Numbers choose among what there is at that moment.
@@ -30,6 +34,7 @@ const SUBJECTS: [&str; 4] = ["Invoice", "Re: Invoice", "Re: Re: invoice", "Re: x
 enum Step {
     Create { address: usize },
     Remove { address: usize },
+    Move { address: usize, into: bool },
     Prune { limit: usize },
     Deliver { addresses: BTreeSet<usize>, about: About },
     Submit { address: usize, recipients: usize, about: About },
@@ -62,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => address.clone().prop_map(|address| Step::Create { address }),
         1 => address.clone().prop_map(|address| Step::Remove { address }),
+        2 => (address.clone(), any::<bool>()).prop_map(|(address, into)| Step::Move { address, into }),
         1 => (1..4_usize).prop_map(|limit| Step::Prune { limit }),
         5 => (prop::collection::btree_set(address.clone(), 1..=3), about())
             .prop_map(|(addresses, about)| Step::Deliver { addresses, about }),
@@ -111,7 +117,7 @@ async fn compare(store: &Store, program: &[Step], plant: Option<Plant>) -> Compa
     let tenant = tenant(store, "free", Some(DAILY_SENDS_MAX)).await;
     // An address without a mailbox stands for one that was never made.
     let grants = (0..ADDRESSES).map(|_| GrantId::from_uuid(fresh())).collect();
-    let model = Model::new(GRANTS_MAX, DAILY_SENDS_MAX, plant);
+    let model = Model::new(GRANTS_MAX, DAILY_SENDS_MAX, PLAN_SENDS_MAX, plant);
     let (sent_ids, threads, claims) = (Vec::new(), Vec::new(), Vec::new());
     let mut run = Run { store, model, tenant, now: NOON, grants, sent_ids, threads, claims };
     for step in program {
@@ -131,6 +137,7 @@ impl Run<'_> {
         match step {
             Step::Create { address } => self.create(*address).await,
             Step::Remove { address } => self.remove(*address).await,
+            Step::Move { address, into } => self.assign(*address, *into).await,
             Step::Prune { limit } => self.prune(*limit).await,
             Step::Deliver { addresses, about } => self.deliver(addresses, about).await,
             Step::Submit { address, recipients, about } => self.submit(*address, *recipients, about).await,
@@ -162,6 +169,19 @@ impl Run<'_> {
         let command = self.tenant.removal(self.grants[address], self.now);
         let outcome = self.store.run(command.clone()).await.map_err(failed)?;
         same("remove", &outcome.to_string(), &self.model.remove(&command))
+    }
+
+    async fn assign(&mut self, address: usize, into: bool) -> Compared {
+        let grant = [self.grants[address]];
+        let (assign, remove) = if into { (grant.as_slice(), [].as_slice()) } else { ([].as_slice(), grant.as_slice()) };
+        let mut command = workspaces::assign(&self.tenant, self.tenant.workspace, assign, remove);
+        command.act.at = self.now;
+        let outcome = match self.store.run(command.clone()).await.map_err(failed)? {
+            AssignOutcome::Done { assigned, removed, .. } => format!("{assigned:?} {removed:?}"),
+            AssignOutcome::AssignUnknown(0) | AssignOutcome::RemoveUnknown(0) => "unknown".into(),
+            other => format!("{other:?}"),
+        };
+        same("move", &outcome, &self.model.assign(&command, grant[0]))
     }
 
     async fn prune(&mut self, limit: usize) -> Compared {
@@ -344,6 +364,7 @@ impl Command for Wipe {
             "DELETE FROM outbound",
             "DELETE FROM queue",
             "DELETE FROM events",
+            "DELETE FROM audit",
             "UPDATE event_head SET position = 0",
         ];
         for statement in WIPE {
@@ -401,6 +422,7 @@ fn a_wrong_model_is_found_out() {
         Plant::ForgetsOctets,
         Plant::AnnouncesRetries,
         Plant::KeepsBodies,
+        Plant::KeepsLimits,
     ] {
         assert!(compare_random(&engine, &runtime, 256, Some(plant)).is_err(), "{plant:?} goes unnoticed");
     }

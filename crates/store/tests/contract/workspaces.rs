@@ -1,18 +1,19 @@
 //! Workspaces: which there are, which mailboxes are in them, and what happens when many change that at once.
 
-use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, tenant};
+use crate::support::{NOON, Tenant, at, fresh, number, on_each_engine, tenant};
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, AuditId, GrantId, PolicyId, WorkspaceId};
 use postfleet_core::{Patch, UnixMicros, preset};
 use postfleet_store::db::DbError;
-use postfleet_store::grants::{self, CreateGrant, Grant, Placement};
-use postfleet_store::moves::{AssignGrants, AssignOutcome, GrantName};
+use postfleet_store::grants::{self, Grant, Placement};
+use postfleet_store::moves::{AssignGrants, GrantName};
 use postfleet_store::workspaces::{
     self, CreateOutcome, CreateWorkspace, Listed, PolicyChoice, REMOVED_GRANTS_MAX, RemoveOutcome, RemoveWorkspace,
     UpdateOutcome, UpdateWorkspace, WORKSPACES_MAX, Workspace,
 };
 use postfleet_store::{Command, Store, Tx, params};
+use serde_json::{Value, json};
 
 /// An act of somebody in a tenant's application.
 pub fn act(tenant: &Tenant, at: UnixMicros) -> Act {
@@ -67,11 +68,11 @@ pub fn seed() -> [u8; 32] {
     seed
 }
 
-fn remove(tenant: &Tenant, id: WorkspaceId) -> RemoveWorkspace {
+pub fn remove(tenant: &Tenant, id: WorkspaceId) -> RemoveWorkspace {
     RemoveWorkspace { act: act(tenant, at(60)), application_id: tenant.application, id, event_seed: seed() }
 }
 
-fn update(tenant: &Tenant, id: WorkspaceId) -> UpdateWorkspace {
+pub fn update(tenant: &Tenant, id: WorkspaceId) -> UpdateWorkspace {
     UpdateWorkspace {
         act: act(tenant, at(60)),
         application_id: tenant.application,
@@ -93,7 +94,7 @@ pub async fn place(store: &Store, tenant: &Tenant, id: GrantId) -> (Option<Works
     (grant.workspace_id, grant.placement)
 }
 
-async fn find(store: &Store, tenant: &Tenant, id: WorkspaceId) -> Option<Listed> {
+pub async fn find(store: &Store, tenant: &Tenant, id: WorkspaceId) -> Option<Listed> {
     let mut reader = store.reader().await.expect("reader");
     workspaces::find(&mut reader, tenant.application, id).await.expect("find")
 }
@@ -165,6 +166,44 @@ async fn a_workspace_gets_policies_of_its_application_only() {
         let again = UpdateWorkspace { act: act(&tenant, at(90)), ..command };
         assert!(matches!(store.run(again).await.expect("run"), UpdateOutcome::Updated(_)));
         assert_eq!(records(store, "workspace.updated").await, 2);
+    })
+    .await;
+}
+
+/// What the newest record of an action says: who, of which request, of what, before and after.
+async fn newest_record(store: &Store, action: &'static str) -> (Vec<String>, [Value; 2]) {
+    const NEWEST: &str = "SELECT actor_name, request_id, target_kind, target_id, before, after FROM audit \
+        WHERE action = $1 ORDER BY id DESC LIMIT 1";
+    let mut reader = store.reader().await.expect("reader");
+    let row = reader.query_one(NEWEST, params![action]).await.expect("query").expect("a record");
+    let text = |column| row.opt_text(column).expect("text").unwrap_or_default();
+    let object = |column| serde_json::from_str(&text(column)).unwrap_or_default();
+    ((0..4).map(text).collect(), [object(4), object(5)])
+}
+
+#[tokio::test]
+async fn changes_are_recorded_with_who_made_them_and_what_they_changed() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let (id, grant) = (workspace(store, &tenant, "a.example").await, tenant.mailbox(store, "a").await);
+        let who = ["first key", "request", "workspace", &id.to_string()].map(str::to_owned).to_vec();
+        let facts = |name: &str| json!({"name": name, "domain": "a.example", "auto_group": true, "policy_id": null});
+        let expected = |before: Value, after: Value| (who.clone(), [before, after]);
+        let made = newest_record(store, "workspace.created").await;
+        assert_eq!(made, expected(Value::Null, facts("Tier")));
+        let command = UpdateWorkspace { name: Some("Top".into()), ..update(&tenant, id) };
+        store.run(command).await.expect("run");
+        let renamed = newest_record(store, "workspace.updated").await;
+        assert_eq!(renamed, expected(facts("Tier"), facts("Top")));
+        store.run(assign(&tenant, id, &[grant], &[])).await.expect("run");
+        let place = |id: WorkspaceId| json!({"workspace_of": {grant.to_string(): id.to_string()}});
+        let moved = newest_record(store, "grants.moved").await;
+        assert_eq!(moved, expected(place(tenant.workspace), place(id)));
+        store.run(remove(&tenant, id)).await.expect("run");
+        let mut before = facts("Top");
+        before["grants"] = json!(1);
+        assert_eq!(newest_record(store, "workspace.deleted").await, expected(before, Value::Null));
     })
     .await;
 }
@@ -261,134 +300,6 @@ async fn a_workspace_too_large_to_be_emptied_at_once_is_not_removed() {
         assert_eq!(store.run(remove(&tenant, id)).await.expect("run"), RemoveOutcome::TooLarge);
         store.run(assign(&tenant, id, &[], &[one])).await.expect("take out");
         assert_eq!(store.run(remove(&tenant, id)).await.expect("run"), RemoveOutcome::Removed(REMOVED_GRANTS_MAX));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn mailboxes_are_assigned_and_taken_out_all_or_none() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let stranger = crate::support::tenant(store, "self_hosted", None).await;
-        let (id, other) = (workspace(store, &tenant, "").await, workspace(store, &tenant, "").await);
-        let mut ids = Vec::new();
-        for local in ["a", "b", "c"] {
-            ids.push(tenant.mailbox(store, local).await);
-        }
-        let theirs = stranger.mailbox(store, "theirs").await;
-        let nobody = GrantId::from_uuid(fresh());
-        for (command, expected) in [
-            (assign(&tenant, id, &[ids[0], theirs], &[]), AssignOutcome::AssignUnknown(1)),
-            (assign(&tenant, id, &[ids[0]], &[ids[1], ids[2], nobody]), AssignOutcome::RemoveUnknown(2)),
-            (assign(&tenant, id, &[ids[0]], &[ids[0]]), AssignOutcome::Contradiction(ids[0])),
-            (assign(&tenant, stranger.workspace, &[ids[0]], &[]), AssignOutcome::WorkspaceUnknown),
-        ] {
-            assert_eq!(store.run(command).await.expect("run"), expected);
-        }
-        assert_eq!(place(store, &tenant, ids[0]).await, (Some(tenant.workspace), Placement::Default));
-        assert_eq!((records(store, "grants.moved").await, announced(store, ids[0]).await), (0, 0));
-
-        store.run(assign(&tenant, other, &[ids[1]], &[])).await.expect("run");
-        store.run(assign(&tenant, id, &[ids[2]], &[])).await.expect("run");
-        // By id and by address, one of them twice; what is elsewhere is not taken out.
-        let mut command = assign(&tenant, id, &[ids[0]], &[ids[1], ids[2]]);
-        command.assign.push(GrantName::Email(tenant.address("A")));
-        let AssignOutcome::Done { workspace, assigned, removed } = store.run(command.clone()).await.expect("run")
-        else {
-            panic!("not done")
-        };
-        assert_eq!((workspace.id, assigned, removed), (id, vec![ids[0]], vec![ids[2]]));
-        assert_eq!(place(store, &tenant, ids[0]).await, (Some(id), Placement::Moved));
-        assert_eq!(place(store, &tenant, ids[1]).await, (Some(other), Placement::Moved));
-        assert_eq!(place(store, &tenant, ids[2]).await, (None, Placement::Moved));
-        assert_eq!(grant(store, &tenant, ids[0]).await.updated_at, at(60));
-        assert_eq!(records(store, "grants.moved").await, 3);
-        // Again it is as asked already: nothing is moved, announced or recorded.
-        let again = AssignGrants { act: act(&tenant, at(90)), ..command };
-        assert!(matches!(store.run(again).await.expect("run"), AssignOutcome::Done { .. }));
-        assert_eq!((records(store, "grants.moved").await, announced(store, ids[0]).await), (3, 1));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mailboxes_assigned_by_many_at_once_are_announced_once_for_each_move() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let tiers = [workspace(store, &tenant, "").await, workspace(store, &tenant, "").await];
-        let mut ids = Vec::new();
-        for number in 0..8 {
-            ids.push(tenant.mailbox(store, &format!("box{number}")).await);
-        }
-        let mut reversed = ids.clone();
-        reversed.reverse();
-        let commands: Vec<_> = (0..16)
-            .map(|task| {
-                // In both orders: who takes locks in the order of the request gets into each other's way.
-                let order = if task % 4 < 2 { &ids } else { &reversed };
-                assign(&tenant, tiers[task % 2], order, &[])
-            })
-            .collect();
-        for outcome in at_once(store, commands).await {
-            assert!(matches!(outcome, AssignOutcome::Done { assigned, .. } if assigned.len() == 8));
-        }
-        let moving = records(store, "grants.moved").await;
-        assert!((1..=16).contains(&moving), "{moving}");
-        let last = place(store, &tenant, ids[0]).await;
-        assert!(tiers.contains(&last.0.expect("somewhere")));
-        for id in &ids {
-            // All moved together every time, and each move was announced.
-            assert_eq!(place(store, &tenant, *id).await, last);
-            assert_eq!(announced(store, *id).await as i64, moving);
-        }
-    })
-    .await;
-}
-
-enum Change {
-    Assign(AssignGrants),
-    Create(Box<CreateGrant>),
-    Remove(RemoveWorkspace),
-}
-
-impl Command for Change {
-    type Outcome = ();
-    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        match self {
-            Self::Assign(command) => command.run(tx).await.map(|_| ()),
-            Self::Create(command) => command.run(tx).await.map(|_| ()),
-            Self::Remove(command) => command.run(tx).await.map(|_| ()),
-        }
-    }
-}
-
-/// Neither fails (a reference to a workspace that is gone would), nor is a mailbox left in one that is gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mailboxes_moved_and_made_while_their_workspace_is_removed_end_somewhere() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let mut existing = Vec::new();
-        for number in 0..4 {
-            existing.push(tenant.mailbox(store, &format!("old{number}")).await);
-        }
-        for round in 0..6 {
-            let id = workspace(store, &tenant, &tenant.domain.to_string()).await;
-            let mut commands = vec![Change::Remove(remove(&tenant, id))];
-            for number in 0..6 {
-                let at = commands.len() / 2;
-                commands.insert(at, Change::Assign(assign(&tenant, id, &existing, &[])));
-                commands.push(Change::Create(Box::new(tenant.create(&format!("new{round}-{number}")))));
-            }
-            at_once(store, commands).await;
-            assert_eq!(find(store, &tenant, id).await, None);
-        }
-        const LOST: &str = "SELECT count(*) FROM grants g WHERE NOT EXISTS \
-            (SELECT 1 FROM workspaces w WHERE w.id = g.workspace_id AND w.application_id = g.application_id)";
-        assert_eq!(number(store, LOST, &[]).await, 0);
-        assert_eq!(number(store, "SELECT count(*) FROM grants", &[]).await, 4 + 36);
     })
     .await;
 }

@@ -1,3 +1,6 @@
+pub(crate) mod admin;
+pub(crate) mod applications;
+pub(crate) mod audit;
 pub(crate) mod connect;
 pub(crate) mod connectors;
 pub(crate) mod domains;

@@ -76,6 +76,17 @@ async fn what_is_given_again_is_applied_and_the_rest_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_workspace_governs_a_mailbox_from_its_first_message() {
+    let harness = Harness::with(NewTenant { daily_sends_max: Some(0), ..NewTenant::of("acme.test") }).await;
+    let mut body = new("first@acme.test");
+    body["workspace_id"] = json!(harness.acme.workspace_id.to_string());
+    harness.post(PATH, &body).await.is_ok();
+    let message = json!({"to": [{"email": "ada@sender.test"}], "subject": "x", "body": "x"});
+    let sent = harness.post("/v3/grants/first@acme.test/messages/send", &message).await;
+    sent.refuses(429, "daily_quota_exceeded", None);
+}
+
+#[tokio::test]
 async fn another_applications_address_is_taken() {
     let harness = Harness::new().await;
     let answer = harness.post(PATH, &new("AGENT@other.test")).await;

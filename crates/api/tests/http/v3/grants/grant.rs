@@ -1,6 +1,7 @@
 //! `/v3/grants/{grant}`.
 
 use crate::support::{Harness, NOBODY, assert_shape};
+use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
 pub(crate) const ROUTES: &[&str] =
@@ -126,6 +127,23 @@ async fn a_mailbox_is_taken_out_of_its_workspace_and_put_back() {
     let after = changed(&harness, &json!({"workspace_id": own})).await;
     assert_eq!((&after["workspace_id"], &after["placement"]), (&json!(own), &json!("moved")));
     harness.receive_about("still there").await;
+}
+
+/// The policy of its workspace allows one message a day; the plan alone allows any number.
+#[tokio::test]
+async fn a_move_holds_for_the_next_message() {
+    let harness = Harness::with(NewTenant { daily_sends_max: Some(1), ..NewTenant::of("acme.test") }).await;
+    let own = harness.acme.workspace_id.to_string();
+    let send = async || {
+        let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "x", "body": "x"});
+        harness.post(&harness.at("/messages/send"), &body).await
+    };
+    send().await.is_ok();
+    send().await.refuses(429, "daily_quota_exceeded", None);
+    changed(&harness, &json!({"workspace_id": null})).await;
+    send().await.is_ok();
+    changed(&harness, &json!({"workspace_id": own})).await;
+    send().await.refuses(429, "daily_quota_exceeded", None);
 }
 
 #[tokio::test]

@@ -187,6 +187,10 @@ async fn the_default_workspace_takes_a_policy_and_nothing_else() {
     }
     let attached = patch(&harness, &default, &json!({"policy_id": policy, "rule_ids": []})).await;
     assert_eq!((&attached.is_ok().data()["policy_id"], &attached.data()["default"]), (&json!(policy), &json!(true)));
+    // Which governs whoever is in no other.
+    let body = json!({"to": [{"email": "a@b.test"}], "subject": "s", "body": "b"});
+    let sent = harness.post(&harness.at("/messages/send"), &body).await;
+    assert_eq!(sent.is_ok().header("ratelimit-limit"), Some("25"));
     let path = format!("/v3/workspaces/{default}");
     harness.delete(&path).await.refuses(400, "default_workspace", None);
 }
