@@ -193,7 +193,6 @@ impl Route {
     }
 
     /// Says which form it takes.
-    #[expect(dead_code, reason = "the first route that takes a form takes this away")]
     pub(crate) fn takes_form<T: ToSchema>(self) -> Self {
         Self { body: Some(Takes::Form(Shape::of::<T>())), ..self }
     }

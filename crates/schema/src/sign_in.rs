@@ -31,6 +31,15 @@ pub struct Login {
     pub code_challenge_method: Option<String>,
 }
 
+/// The form of the sign-in page. The parameters of the page stand in it, too.
+#[derive(Deserialize, ToSchema)]
+pub struct SignInForm {
+    /// The mailbox's address.
+    pub email: String,
+    /// The mailbox's password.
+    pub app_password: String,
+}
+
 /// The answer to [`Login`].
 #[derive(Serialize, ToSchema)]
 pub struct LoggedIn {

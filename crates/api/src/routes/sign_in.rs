@@ -18,7 +18,7 @@ use postfleet_fleet::tokens::{self, TokenRefusal};
 use postfleet_mailflow::Platform;
 use postfleet_schema::page::Done;
 use postfleet_schema::sign_in::{
-    DetectProvider, DetectedProvider, LoggedIn, Login, TokenError, TokenInfo, TokenRequest, Tokens,
+    DetectProvider, DetectedProvider, LoggedIn, Login, SignInForm, TokenError, TokenInfo, TokenRequest, Tokens,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -56,6 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 "Sign in on the page",
                 "The page sends its form here, with the parameters of the page and `email` and `app_password`.",
             )
+            .takes_form::<SignInForm>()
             .redirects(),
         Route::post("/v3/connect/login/nylas", "", log_in)
             .about("Sign in without the page", "For applications that ask for the password themselves.")
