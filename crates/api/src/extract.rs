@@ -2,8 +2,8 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{Uri, header};
 use postfleet_core::{Problem, ProblemKind};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
@@ -141,7 +141,12 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads the query of a request.
     pub(crate) fn of(parts: &Parts) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::of_uri(&parts.uri)
+    }
+
+    /// Reads the query of an address.
+    pub(crate) fn of_uri(uri: &Uri) -> Result<Self, Problem> {
+        let query = uri.query().unwrap_or_default();
         if query.len() > QUERY_CHARS_MAX {
             let text = format!("the query string is longer than {QUERY_CHARS_MAX} characters");
             return Err(Problem::new(ProblemKind::Invalid, "query_too_long", text));

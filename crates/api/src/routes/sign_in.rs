@@ -17,7 +17,7 @@ use postfleet_fleet::tokens::{self, TokenRefusal};
 use postfleet_mailflow::Platform;
 use postfleet_schema::page::Done;
 use postfleet_schema::sign_in::{
-    DetectProvider, DetectedProvider, LoggedIn, Login, TokenError, TokenInfo, TokenRequest, Tokens,
+    DetectProvider, DetectedProvider, LoggedIn, Login, SignInForm, TokenError, TokenInfo, TokenRequest, Tokens,
 };
 
 /// The routes of this resource.
@@ -54,6 +54,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 "Sign in on the page",
                 "The page sends its form here, with the parameters of the page and `email` and `app_password`.",
             )
+            .takes_form::<SignInForm>()
             .redirects(),
         Route::post("/v3/connect/login/nylas", "", log_in)
             .about("Sign in without the page", "For applications that ask for the password themselves.")
@@ -62,10 +63,12 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/connect/token", "", exchange)
             .about("Exchange a code or a refresh token", "As JSON or as a form. A code is taken once.")
             .takes::<TokenRequest>()
+            .refuses_as::<TokenError>()
             .answers_bare::<Tokens>(),
         Route::post("/v3/connect/revoke", "", revoke)
             .about("Revoke a token", "A refresh token takes with it all that its sign-in gave.")
-            .query(REVOKE),
+            .query(REVOKE)
+            .refuses_as::<TokenError>(),
         Route::get("/v3/connect/tokeninfo", "", token_info)
             .about("Ask what a token says", "")
             .query(INFO)

@@ -52,7 +52,9 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
     let mut reader = platform.store.reader().await?;
     let facts: Value = serde_json::from_str(&event.data).unwrap_or_default();
     match event.trigger {
-        Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => grant(&mut reader, event, &facts).await,
+        Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
+            grant(&mut reader, event, &facts).await
+        }
         _ => {
             let stored = match event.message_id {
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
