@@ -4,6 +4,7 @@ use crate::auth::{self, Caller};
 use crate::respond::{self, Answer, RequestId};
 use crate::route::Needs;
 use crate::router::Interface;
+use crate::select;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -169,9 +170,14 @@ where
         Box::pin(async move {
             let platform = interface.platform;
             let id = request_id(&request);
+            let selected = select::of(&request);
             let answer = match C::open(platform.clone(), id.clone(), request, permission).await {
                 Ok(call) => to_its_end(run(call)).await,
                 Err(problem) => Err(problem),
+            };
+            let answer = match (answer, selected) {
+                (Ok(response), Some(fields)) => select::trim(response, &fields).await,
+                (answer, _) => answer,
             };
             answer.unwrap_or_else(|problem| respond::problem(&id, &problem, platform.clock.now()))
         })

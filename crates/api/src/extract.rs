@@ -1,10 +1,12 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
 use axum::body::{Body, to_bytes};
-use axum::http::header;
+use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
+use axum::http::{Uri, header};
 use postfleet_core::{Problem, ProblemKind};
 use serde::de::DeserializeOwned;
+use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
 
 /// Octets of a JSON body that carries a message: the largest message in base64, and room for the rest.
@@ -127,6 +129,11 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
+/// Where a request comes from: the other end of its connection. Header fields that claim another address are not believed.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical())
+}
+
 /// The parameters of a query string: in order, decoded, with repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -134,7 +141,12 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads the query of a request.
     pub(crate) fn of(parts: &Parts) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
+        Self::of_uri(&parts.uri)
+    }
+
+    /// Reads the query of an address.
+    pub(crate) fn of_uri(uri: &Uri) -> Result<Self, Problem> {
+        let query = uri.query().unwrap_or_default();
         if query.len() > QUERY_CHARS_MAX {
             let text = format!("the query string is longer than {QUERY_CHARS_MAX} characters");
             return Err(Problem::new(ProblemKind::Invalid, "query_too_long", text));

@@ -20,18 +20,30 @@ pub(crate) struct Route {
     /// More for people; may be empty.
     pub(crate) details: &'static str,
     pub(crate) query: &'static [Parameter],
-    pub(crate) body: Option<Shape>,
+    pub(crate) body: Option<Takes>,
     pub(crate) answer: Answers,
+    /// What else an answer may look like.
+    pub(crate) also: Vec<Answers>,
+    /// The shape of refusals that is not the error envelope, which they may be all the same.
+    pub(crate) refusal: Option<Shape>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy)]
+pub(crate) enum Takes {
+    Json(Shape),
+    /// The fields of a form, `application/x-www-form-urlencoded`.
+    Form(Shape),
 }
 
 /// Whose credential a route wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub enum Needs {
     /// That of an application, with this permission.
     Application(&'static str),
     /// That of an organization's operator, with this permission.
     Organization(&'static str),
-    /// None.
+    /// None, or one that the route checks itself.
     Nothing,
 }
 
@@ -89,8 +101,8 @@ pub(crate) enum Answers {
     Done,
     /// JSON without an envelope, with this status.
     Bare(u16, Shape),
-    /// Something else of this media type.
-    File(&'static str),
+    /// Something else with this status, of this media type.
+    File(u16, &'static str),
     /// 302 to another place.
     Redirect,
 }
@@ -102,8 +114,7 @@ impl Route {
         F: Fn(C) -> R + Copy + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
     {
-        let needs = C::needs(permission);
-        let run = handler(permission, run);
+        let (needs, run) = (C::needs(permission), handler(permission, run));
         let run = match method {
             "GET" => routing::get(run),
             "POST" => routing::post(run),
@@ -111,8 +122,14 @@ impl Route {
             "PATCH" => routing::patch(run),
             _ => routing::delete(run),
         };
+        Self { method, needs, ..Self::of_the_node(path, run) }
+    }
+
+    /// A GET route that answers for the node itself: no key, no log of problems, no envelope.
+    pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
-        Self { method, path, run, needs, summary, details, query, body, answer: Answers::Done }
+        let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
+        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal }
     }
 
     pub(crate) fn get<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
@@ -172,7 +189,12 @@ impl Route {
 
     /// Says which JSON it takes.
     pub(crate) fn takes<T: ToSchema>(self) -> Self {
-        Self { body: Some(Shape::of::<T>()), ..self }
+        Self { body: Some(Takes::Json(Shape::of::<T>())), ..self }
+    }
+
+    /// Says which form it takes.
+    pub(crate) fn takes_form<T: ToSchema>(self) -> Self {
+        Self { body: Some(Takes::Form(Shape::of::<T>())), ..self }
     }
 
     /// Answers one object with 200.
@@ -207,6 +229,17 @@ impl Route {
 
     /// Answers something that is not JSON.
     pub(crate) fn answers_file(self, media_type: &'static str) -> Self {
-        Self { answer: Answers::File(media_type), ..self }
+        Self { answer: Answers::File(200, media_type), ..self }
+    }
+
+    /// Refuses in a shape of its own, as another standard has it.
+    pub(crate) fn refuses_as<T: ToSchema>(self) -> Self {
+        Self { refusal: Some(Shape::of::<T>()), ..self }
+    }
+
+    /// May also answer this. It may be called several times.
+    pub(crate) fn answers_also(mut self, answer: Answers) -> Self {
+        self.also.push(answer);
+        self
     }
 }

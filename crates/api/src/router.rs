@@ -3,12 +3,11 @@
 use crate::call::request_id;
 use crate::respond::{self, RequestId};
 use crate::routes;
-use axum::Router;
+use crate::routes::openapi::Documents;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::Response;
+use axum::{Extension, Router};
 use futures::future::BoxFuture;
 use postfleet_core::id::EventId;
 use postfleet_core::{Problem, ProblemKind};
@@ -38,13 +37,11 @@ pub fn router(interface: Interface) -> Router {
     for route in routes::all() {
         router = router.route(route.path, route.run);
     }
-    let router = router
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(unknown_route);
-    router.layer(middleware::from_fn_with_state(interface.clone(), around)).with_state(interface)
+    let router = router.fallback(unknown_route).method_not_allowed_fallback(unknown_route);
+    router
+        .layer(Extension(Arc::new(Documents::default())))
+        .layer(middleware::from_fn_with_state(interface.clone(), around))
+        .with_state(interface)
 }
 
 /// Around every request: gives it an id, counts it, logs it.
@@ -68,21 +65,4 @@ async fn unknown_route(State(interface): State<Interface>, request: Request) -> 
     let text = format!("Unrecognized request URL ({}: {})", request.method(), request.uri().path());
     let problem = Problem::new(ProblemKind::Invalid, "unknown_route", text);
     respond::problem(&request_id(&request), &problem, interface.platform.clock.now())
-}
-
-async fn live() -> &'static str {
-    "ok\n"
-}
-
-async fn ready(State(interface): State<Interface>) -> Response {
-    match interface.health.not_ready().await {
-        None => "ok\n".into_response(),
-        Some(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {cause}\n")).into_response(),
-    }
-}
-
-async fn metrics(State(interface): State<Interface>) -> impl IntoResponse {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", axum::http::HeaderValue::from_static("text/plain; version=0.0.4"));
-    (headers, interface.health.metrics())
 }

@@ -210,7 +210,7 @@ const CALLS: &[CallRule] = &[
             ("crates/store/src/blobs/", "large bodies are compressed and hashed beside the runtime"),
             ("crates/store/src/db/postgres.rs", "the driver's connection wants a task of its own"),
             ("crates/api/src/server.rs", "a task for each connection, bounded and drained"),
-            ("crates/api/src/router.rs", "a request that was accepted is carried out even if its client goes away"),
+            ("crates/api/src/call.rs", "a request that was accepted is carried out even if its client goes away"),
             ("crates/fleet/src/app_password.rs", "hashing a password is slow on purpose"),
             ("crates/fleet/src/service_accounts.rs", "making an RSA key is slow"),
             ("crates/fleet/src/domains/signing.rs", "making an RSA key takes a tenth of a second"),

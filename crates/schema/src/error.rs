@@ -15,28 +15,35 @@ pub struct ErrorEnvelope {
 /// What went wrong. `type` and `message` are those of the hosted service; the rest is for programs.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// The family.
+    /// The family of the error.
     #[serde(rename = "type")]
+    #[schema(example = "not_found_error")]
     pub kind: &'static str,
-    /// Text for people.
+    /// Text for people; it names the field and the limit where there is one.
+    #[schema(max_length = 1000)]
     pub message: String,
-    /// Stable word for programs.
+    /// Stable word for programs; errors.md and the answers below say what each means.
     pub code: &'static str,
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later without anybody changing it.
     pub retryable: bool,
-    /// The request field that is wrong.
+    /// The request field that is wrong; absent if no single one is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub field: Option<String>,
-    /// Whose allowance is used up.
+    /// Whose allowance is used up: `grant`, `application` or `organization`; absent if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub scope: Option<&'static str>,
-    /// The allowance.
+    /// The allowance; absent if none is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub limit: Option<u64>,
-    /// What of it is used.
+    /// What of the allowance is used; absent if none is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub used: Option<u64>,
-    /// When it resets, in unix seconds.
+    /// When the allowance is whole again, in unix seconds; absent if none is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub resets_at: Option<i64>,
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct Folder {
     /// Its id; a system folder's is its lower-case word.
     pub id: String,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
     /// Always `folder`.
     pub object: &'static str,
@@ -18,10 +18,10 @@ pub struct Folder {
     pub system_folder: bool,
     /// Special-use attributes (RFC 6154).
     pub attributes: Vec<&'static str>,
-    /// Folders in it.
+    /// How many folders are in it.
     pub child_count: u64,
-    /// Messages in it.
+    /// How many messages are in it.
     pub total_count: u64,
-    /// Unread messages in it.
+    /// How many unread messages are in it.
     pub unread_count: u64,
 }

@@ -5,14 +5,15 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// `POST /v3/connect/custom`.
+/// A mailbox to make.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CreateGrant {
     /// Must be `nylas`.
+    #[schema(pattern = "^nylas$", example = "nylas")]
     pub provider: String,
     /// The display name of what the mailbox sends: 1 to 256 characters. Without one, mail shows the bare address.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(min_length = 1, max_length = 256, example = "Support agent")]
     pub name: Option<String>,
     /// The id of the workspace whose policy is to govern the mailbox. Without one it goes into the oldest workspace
     /// that takes mailboxes of its domain by itself, else into the application's default workspace.
@@ -31,6 +32,7 @@ pub struct CreateGrant {
 pub struct CreateGrantSettings {
     /// The address, on a domain that is registered for the organization. Its part before the `@` has at most 64 octets
     /// and is not quoted.
+    #[schema(max_length = 320, example = "support@agents.example.com")]
     pub email: String,
     /// The password with which mail clients sign in: 18 to 40 printable ASCII characters without spaces, among them an
     /// upper-case letter, a lower-case letter and a digit. Without one none can. It is never shown again.

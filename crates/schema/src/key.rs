@@ -79,6 +79,7 @@ pub struct ApiKey {
     pub name: String,
     /// The key itself; shown when it is made and when it is rotated, and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub api_key: Option<String>,
     /// The application that it acts for; null for an operator's key.
     pub application_id: Option<String>,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// A name and an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Participant {
-    /// The display name; empty if there is none.
+    /// The display name; empty if there is none. In a send at most 255 characters, no control characters.
     #[serde(default)]
     pub name: String,
     /// The address, as the message spells it.
@@ -18,19 +18,19 @@ pub struct Participant {
 pub struct Attachment {
     /// Its id, unique in the installation.
     pub id: String,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
     /// The file's name; empty if it has none.
     pub filename: String,
-    /// What it is declared to be.
+    /// The media type that it is declared to be.
     pub content_type: String,
     /// Octets after decoding.
     pub size: u64,
-    /// Its Content-ID, without brackets.
+    /// Its Content-ID, without brackets; null if it has none.
     pub content_id: Option<String>,
-    /// `inline` or `attachment`.
+    /// `inline` or `attachment`; null if the message does not say.
     pub content_disposition: Option<String>,
-    /// Whether the body shows it.
+    /// Whether the body shows it, as an image in HTML is shown.
     pub is_inline: bool,
 }
 
@@ -50,9 +50,9 @@ pub struct Message {
     pub id: String,
     /// Always `message`.
     pub object: &'static str,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
-    /// Its conversation.
+    /// The id of its conversation.
     pub thread_id: String,
     /// The subject, decoded.
     pub subject: String,
@@ -68,27 +68,30 @@ pub struct Message {
     pub reply_to: Vec<Participant>,
     /// When the server took it, in unix seconds.
     pub date: i64,
-    /// Not read yet.
+    /// Whether it is not read yet.
     pub unread: bool,
-    /// Marked with a star.
+    /// Whether it is marked with a star.
     pub starred: bool,
-    /// Answered.
+    /// Whether it is answered.
     pub answered: bool,
     /// The ids of its folders.
     pub folders: Vec<String>,
     /// The first 100 characters, without markup.
+    #[schema(max_length = 100)]
     pub snippet: String,
-    /// HTML, or plain text if there is no HTML.
+    /// HTML, or plain text if there is no HTML; empty if there is neither. Absent if `select` leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub body: Option<String>,
-    /// What is attached.
+    /// What is attached, without the bytes.
     pub attachments: Vec<Attachment>,
-    /// Header fields, if they were asked for.
+    /// Header fields; absent unless they were asked for with `fields`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub headers: Option<Vec<Header>>,
-    /// The Message-ID that it answers.
+    /// The Message-ID that it answers; null if it answers none.
     pub in_reply_to: Option<String>,
-    /// Its own Message-ID.
+    /// Its own Message-ID; null if it has none.
     pub message_id_header: Option<String>,
     /// Key and value pairs of the application.
     #[schema(value_type = Object)]
@@ -106,7 +109,7 @@ pub struct RawMessage {
     pub id: String,
     /// Always `message`.
     pub object: &'static str,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
     /// The RFC 5322 source in base64url.
     pub raw_mime: String,

@@ -7,40 +7,45 @@ use utoipa::ToSchema;
 /// What is to be sent. Fields that are not known are ignored; null means absent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SendRequest {
-    /// To whom; at least one over to, cc and bcc.
+    /// To whom; 1 to 50 over to, cc and bcc.
     #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(max_items = 50)]
     pub to: Vec<Participant>,
     /// At most one: the mailbox's own address.
     #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(max_items = 1)]
     pub from: Vec<Participant>,
-    /// Copies.
+    /// Who gets a copy.
     #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(max_items = 50)]
     pub cc: Vec<Participant>,
-    /// Copies that nobody sees.
+    /// Who gets a copy that nobody sees.
     #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(max_items = 50)]
     pub bcc: Vec<Participant>,
     /// Where answers go.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub reply_to: Vec<Participant>,
-    /// The subject.
+    /// The subject; empty if absent. At most 998 octets of UTF-8, no control characters.
     #[serde(default)]
     pub subject: Option<String>,
-    /// HTML, or plain text with `is_plaintext`.
+    /// HTML, or plain text with `is_plaintext`; empty if absent.
     #[serde(default)]
     pub body: Option<String>,
-    /// Whether the body is plain text.
+    /// Whether the body is plain text; `false` if absent.
     #[serde(default)]
     pub is_plaintext: Option<bool>,
     /// Files, inline in base64.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub attachments: Vec<SendAttachment>,
-    /// The message of this mailbox that is answered.
+    /// The id of the message of this mailbox that is answered; its thread is joined.
     #[serde(default)]
     pub reply_to_message_id: Option<String>,
-    /// Further header fields, from an allow-list.
+    /// Further header fields, from an allow-list: `X-…` and a few others.
     #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(max_items = 50)]
     pub custom_headers: Vec<CustomHeader>,
-    /// A time to send at, in unix seconds.
+    /// A time to send at, in unix seconds: not available yet, so absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
 }
@@ -50,16 +55,18 @@ pub struct SendRequest {
 pub struct SendAttachment {
     /// Its bytes in base64, standard or URL alphabet.
     pub content: String,
-    /// What it is.
+    /// Its media type, at most 500 octets; `application/octet-stream` if absent.
     #[serde(default)]
     pub content_type: Option<String>,
-    /// Its name.
+    /// The file's name; none if absent. No control characters.
     #[serde(default)]
+    #[schema(max_length = 255)]
     pub filename: Option<String>,
-    /// The id by which the HTML shows it.
+    /// The id by which the HTML shows it: printable ASCII without spaces and angle brackets.
     #[serde(default)]
+    #[schema(max_length = 255)]
     pub content_id: Option<String>,
-    /// Whether the HTML shows it.
+    /// Whether the HTML shows it; `false` if absent.
     #[serde(default)]
     pub is_inline: Option<bool>,
 }
@@ -68,17 +75,18 @@ pub struct SendAttachment {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CustomHeader {
     /// Its name.
+    #[schema(min_length = 1, max_length = 76)]
     pub name: String,
-    /// Its value.
+    /// Its value; at most 998 octets of UTF-8, no control characters.
     pub value: String,
 }
 
 /// The answer to an accepted send.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SendResponse {
-    /// The id of the request.
+    /// The id of the request, also in `X-Request-Id`.
     pub request_id: String,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
     /// The sent copy.
     pub data: Message,

@@ -31,6 +31,15 @@ pub struct Login {
     pub code_challenge_method: Option<String>,
 }
 
+/// The form of the sign-in page. The parameters of the page stand in it, too.
+#[derive(Deserialize, ToSchema)]
+pub struct SignInForm {
+    /// The mailbox's address.
+    pub email: String,
+    /// The mailbox's password.
+    pub app_password: String,
+}
+
 /// The answer to [`Login`].
 #[derive(Serialize, ToSchema)]
 pub struct LoggedIn {
@@ -96,6 +105,7 @@ pub struct Tokens {
     /// Gives the next access token. Absent unless `access_type` was `offline`; a new one takes the place of the old one
     /// only where the application shows no key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub refresh_token: Option<String>,
     /// The mailbox's id.
     pub grant_id: String,

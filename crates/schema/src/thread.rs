@@ -11,7 +11,7 @@ pub struct Thread {
     pub id: String,
     /// Always `thread`.
     pub object: &'static str,
-    /// The mailbox.
+    /// The id of the mailbox.
     pub grant_id: String,
     /// The subject of its first message.
     pub subject: String,
@@ -19,9 +19,9 @@ pub struct Thread {
     pub snippet: String,
     /// Everybody who wrote or was written to.
     pub participants: Vec<Participant>,
-    /// Its messages, oldest first.
+    /// The ids of its messages, oldest first.
     pub message_ids: Vec<String>,
-    /// Its drafts.
+    /// The ids of its drafts.
     pub draft_ids: Vec<String>,
     /// Its latest message.
     pub latest_draft_or_message: Message,
@@ -33,12 +33,12 @@ pub struct Thread {
     pub starred: bool,
     /// Whether a message is unread.
     pub unread: bool,
-    /// Unix seconds.
+    /// When its first message came, in unix seconds.
     pub earliest_message_date: i64,
-    /// Unix seconds.
+    /// When its latest message from others came, in unix seconds; null if there is none.
     pub latest_message_received_date: Option<i64>,
-    /// Unix seconds.
+    /// When its latest own message was sent, in unix seconds; null if there is none.
     pub latest_message_sent_date: Option<i64>,
-    /// The folders of its messages.
+    /// The ids of the folders of its messages.
     pub folders: Vec<String>,
 }

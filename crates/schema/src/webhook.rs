@@ -3,43 +3,49 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// `POST /v3/webhooks`.
+/// A webhook to make.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateWebhook {
-    /// What to be told of.
+    /// The triggers to be told of: 1 to 100 names, such as `message.created`.
+    #[schema(min_items = 1, max_items = 100)]
     pub trigger_types: Vec<String>,
-    /// Where.
+    /// Where: an address with `https`, or one in a network that the server allows. No control characters.
     pub webhook_url: String,
-    /// For people.
+    /// A text for people; empty if absent.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub description: Option<String>,
-    /// Who is told when it fails.
+    /// Addresses of people who are told when it fails; none if absent.
     #[serde(default)]
+    #[schema(max_items = 20)]
     pub notification_email_addresses: Option<Vec<String>>,
-    /// Whether bodies are compressed.
+    /// Whether bodies are compressed: not available yet, so only `false`.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
 }
 
-/// `PUT /v3/webhooks/{id}`: absent fields stay.
+/// Changes to a webhook: absent fields stay.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateWebhook {
-    /// What to be told of.
+    /// The triggers to be told of: 1 to 100 names.
     #[serde(default)]
+    #[schema(min_items = 1, max_items = 100)]
     pub trigger_types: Option<Vec<String>>,
-    /// Where.
+    /// Where; a new address must echo a challenge.
     #[serde(default)]
     pub webhook_url: Option<String>,
-    /// For people.
+    /// A text for people.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub description: Option<String>,
     /// `active`, or `pause` (also spelled `paused` and `inactive`).
     #[serde(default)]
     pub status: Option<String>,
-    /// Who is told when it fails.
+    /// Addresses of people who are told when it fails.
     #[serde(default)]
+    #[schema(max_items = 20)]
     pub notification_email_addresses: Option<Vec<String>>,
-    /// Whether bodies are compressed.
+    /// Whether bodies are compressed: not available yet, so only `false`.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
 }
@@ -49,26 +55,27 @@ pub struct UpdateWebhook {
 pub struct Webhook {
     /// Its id.
     pub id: String,
-    /// For people.
+    /// A text for people; empty if there is none.
     pub description: String,
-    /// What it is told of.
+    /// The triggers that it is told of.
     pub trigger_types: Vec<String>,
-    /// Where.
+    /// Where notifications go.
     pub webhook_url: String,
-    /// The key that signs what is sent; shown when it is made and when it is rotated.
+    /// The key that signs what is sent; shown only when it is made and when it is rotated, absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub webhook_secret: Option<String>,
     /// `active`, `pause`, `failing` or `failed`.
     pub status: String,
-    /// Who is told when it fails.
+    /// Addresses of people who are told when it fails.
     pub notification_email_addresses: Vec<String>,
     /// Whether bodies are compressed.
     pub compressed_delivery: bool,
-    /// Unix seconds.
+    /// When the status last changed, in unix seconds.
     pub status_updated_at: i64,
-    /// Unix seconds.
+    /// When it was made, in unix seconds.
     pub created_at: i64,
-    /// Unix seconds.
+    /// When it was last changed, in unix seconds.
     pub updated_at: i64,
 }
 

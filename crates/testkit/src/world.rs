@@ -21,6 +21,7 @@ use postfleet_net::{SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, 
 use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
 use postfleet_store::domains::{DkimKey, NewDomain};
 use postfleet_store::grants::{Grant, Origin};
+use postfleet_store::keys::NewKey;
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::policies::Policy;
 use postfleet_store::{Location, Store};
@@ -106,12 +107,17 @@ pub struct NewTenant {
     pub plan: &'static str,
     /// Sends a day that its policy allows.
     pub daily_sends_max: Option<u64>,
+    /// What its two keys may do.
+    pub permissions: &'static [&'static str],
+    /// Whether its operator may also do what concerns all organizations.
+    pub is_installation: bool,
 }
 
 impl NewTenant {
-    /// A self-hosted one with a verified domain and no policy.
+    /// A self-hosted one with a verified domain, no policy, and keys that may do everything.
     pub fn of(domain: &'static str) -> Self {
-        Self { domain, is_verified: true, plan: "self_hosted", daily_sends_max: None }
+        let (plan, permissions) = ("self_hosted", ["*"].as_slice());
+        Self { domain, is_verified: true, plan, daily_sends_max: None, permissions, is_installation: true }
     }
 }
 
@@ -167,8 +173,10 @@ impl World {
             api_key: keys::generate(KeyKind::Test, entropy).expose().clone(),
             operator_key: keys::generate(KeyKind::Operator, entropy).expose().clone(),
         };
-        let key = |name, application, key: &str| {
-            keys::unlimited(&platform.keys, entropy, now, name, application, &Secret::new(key.to_owned()))
+        let key = |name, application: Option<ApplicationId>, key: &str| NewKey {
+            is_installation: application.is_none() && new.is_installation,
+            permissions: new.permissions.iter().map(|&permission| permission.to_owned()).collect(),
+            ..keys::unlimited(&platform.keys, entropy, now, name, application, &Secret::new(key.to_owned()))
         };
         let policy = |limit| {
             let limits = PolicyLimits { daily_sends_max: Some(limit), ..PolicyLimits::default() };

@@ -14,24 +14,30 @@ use postfleet_schema::message::Attachment;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
-    const MESSAGE: &[Parameter] = &[Parameter::new("message_id", Kind::Text, "The message that it is attached to.")];
+    const MESSAGE: &[Parameter] = &[Parameter::new(
+        "message_id",
+        Kind::Text,
+        "The message that it is attached to; any of the mailbox if absent.",
+    )];
+    const DOWNLOAD: &str = "Its bytes after decoding, as a file to be saved: always `application/octet-stream`, with \
+        the file's name in `Content-Disposition`.";
     vec![
         Route::get("/v3/grants/{grant}/messages/{message}/attachments/{attachment}", "messages.read", find_in_message)
-            .about("Describe an attachment", "By way of its message.")
+            .about("Describe an attachment", "By way of its message: its name, type and size.")
             .answers::<Attachment>(),
         Route::get(
             "/v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
             "messages.read",
             download_in_message,
         )
-        .about("Download an attachment", "By way of its message.")
+        .about("Download an attachment", DOWNLOAD)
         .answers_file("application/octet-stream"),
         Route::get("/v3/grants/{grant}/attachments/{attachment}", "messages.read", find)
-            .about("Describe an attachment", "")
+            .about("Describe an attachment", "Its name, type and size.")
             .query(MESSAGE)
             .answers::<Attachment>(),
         Route::get("/v3/grants/{grant}/attachments/{attachment}/download", "messages.read", download)
-            .about("Download an attachment", "")
+            .about("Download an attachment", DOWNLOAD)
             .query(MESSAGE)
             .answers_file("application/octet-stream"),
     ]

@@ -10,10 +10,10 @@ use postfleet_schema::folder::Folder;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v3/grants/{grant}/folders", "messages.read", list)
-            .about("List the folders of a mailbox", "")
+            .about("List the folders of a mailbox", "All of them, in one page.")
             .lists::<Folder>(),
         Route::get("/v3/grants/{grant}/folders/{folder}", "messages.read", find)
-            .about("Find a folder", "")
+            .about("Find a folder", "With its counts of messages.")
             .answers::<Folder>(),
     ]
 }

@@ -3,25 +3,57 @@
 use crate::call::Call;
 use crate::extract::Query;
 use crate::respond::{self, Answer};
-use crate::route::Route;
+use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::Problem;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
-use postfleet_schema::message::Message;
+use postfleet_schema::message::{Message, RawMessage};
 use serde::Serialize;
-use serde_json::Value;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v3/grants/{grant}/messages", "messages.read", list)
-            .about("List messages", "Newest first.")
-            .lists::<Message>(),
+            .about("List messages", LIST_DETAILS)
+            .query(LIST)
+            .lists::<Message>()
+            .answers_also(Answers::Page(Shape::of::<RawMessage>())),
         Route::get("/v3/grants/{grant}/messages/{message}", "messages.read", find)
-            .about("Find a message", "")
-            .answers::<Message>(),
+            .about("Find a message", "With `fields=raw_mime`, `data` is a RawMessage.")
+            .query(&[FIELDS])
+            .answers::<Message>()
+            .answers_also(Answers::Single(200, Shape::of::<RawMessage>())),
     ]
 }
+
+const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 messages: a filter that few pass may \
+    give a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, \
+    the items are of the kind RawMessage. Without `body` in `select` no stored message is read, which is fast.";
+
+/// What the list may be narrowed to, and how it is shown.
+const LIST: &[Parameter] = &[
+    Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
+    Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
+    Parameter::new("in", Kind::List, "Folder ids: messages that are in any of them."),
+    Parameter::new("thread_id", Kind::Text, "A thread's id: messages of this conversation."),
+    Parameter::new("received_after", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages later than this."),
+    Parameter::new("received_before", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages earlier than this."),
+    Parameter::new("unread", Kind::Flag, "Only unread messages, or only read ones."),
+    Parameter::new("starred", Kind::Flag, "Only messages with a star, or only those without."),
+    Parameter::new("has_attachment", Kind::Flag, "Only messages with attachments, or only those without."),
+    Parameter::new("subject", Kind::Text, "Part of the subject, in any case."),
+    Parameter::new("from", Kind::List, "Addresses, any of which wrote the message."),
+    Parameter::new("to", Kind::List, "Addresses, any of which the message is to."),
+    Parameter::new("cc", Kind::List, "Addresses, any of which got a copy."),
+    Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
+    Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
+    FIELDS,
+];
+
+const FIELDS: Parameter = Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown; `standard` if absent.");
+
+const FIELD_SETS: &[&str] =
+    &["standard", "include_headers", "include_basic_headers", "include_tracking_options", "raw_mime"];
 
 /// Addresses in `any_email`.
 const ANY_EMAIL_MAX: usize = 25;
@@ -30,6 +62,7 @@ const ANY_EMAIL_MAX: usize = 25;
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let grant = call.grant().await?;
+    // What is not shown is not read either.
     let select = query.list("select");
     let request = PageRequest {
         limit: query.limit(50, 200)?,
@@ -41,8 +74,7 @@ pub(crate) async fn list(call: Call) -> Answer {
     let (shown, next) = messages::list(&call.platform.store, grant.id, &filter, &request).await?;
     Ok(match shown {
         Shown::Raw(messages) => respond::page(&call.id, messages, next),
-        Shown::Messages(messages) if select.is_empty() => respond::page(&call.id, messages, next),
-        Shown::Messages(messages) => respond::page(&call.id, selected(&messages, &select)?, next),
+        Shown::Messages(messages) => respond::page(&call.id, messages, next),
     })
 }
 
@@ -50,12 +82,10 @@ pub(crate) async fn list(call: Call) -> Answer {
 pub(crate) async fn find(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let grant = call.grant().await?;
-    let select = query.list("select");
     let shown = messages::find(&call.platform.store, grant.id, call.id_at(1)?, fields(&query)?).await?;
     match shown {
         Shown::Raw(messages) => first(&call, messages),
-        Shown::Messages(messages) if select.is_empty() => first(&call, messages),
-        Shown::Messages(messages) => first(&call, selected(&messages, &select)?),
+        Shown::Messages(messages) => first(&call, messages),
     }
 }
 
@@ -95,17 +125,4 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
         bcc: query.list("bcc"),
         any_email,
     })
-}
-
-/// Keeps only the fields that were selected, and those without which clients break.
-pub(crate) fn selected<T: Serialize>(items: &[T], select: &[String]) -> Result<Vec<Value>, Problem> {
-    const ALWAYS: &[&str] = &["id", "grant_id", "object"];
-    let keep = |item: &T| {
-        let mut value = serde_json::to_value(item).map_err(Problem::internal)?;
-        if let Some(fields) = value.as_object_mut() {
-            fields.retain(|name, _| ALWAYS.contains(&name.as_str()) || select.contains(name));
-        }
-        Ok(value)
-    };
-    items.iter().map(keep).collect()
 }

@@ -11,6 +11,7 @@ pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod messages;
+pub(crate) mod node;
 pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
@@ -22,7 +23,7 @@ pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
 use crate::call::Call;
-use crate::route::Route;
+use crate::route::{Needs, Route};
 use postfleet_core::Problem;
 use postfleet_store::grants::Grant;
 
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<Route> {
         attachments::routes(),
         webhooks::routes(),
         openapi::routes(),
+        node::routes(),
     ]
     .into_iter()
     .flatten()
@@ -55,8 +57,31 @@ pub(crate) fn all() -> Vec<Route> {
 
 /// Method and path of every route, for documents and for tests that hold for all.
 pub fn table() -> Vec<(&'static str, &'static str)> {
-    const NODE: &[(&str, &str)] = &[("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/metrics")];
-    all().into_iter().map(|route| (route.method, route.path)).chain(NODE.iter().copied()).collect()
+    facts().into_iter().map(|route| (route.method, route.path)).collect()
+}
+
+/// What tests that hold for all routes have to know of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: &'static str,
+    /// Its path, with `{names}` for what is open.
+    pub path: &'static str,
+    /// Whose credential it wants, with which permission.
+    pub needs: Needs,
+    /// Whether it reads a body.
+    pub takes_body: bool,
+}
+
+/// The table of all routes as tests see it.
+pub fn facts() -> Vec<Facts> {
+    let of = |route: Route| Facts {
+        method: route.method,
+        path: route.path,
+        needs: route.needs,
+        takes_body: route.body.is_some(),
+    };
+    all().into_iter().map(of).collect()
 }
 
 impl Call {

@@ -3,12 +3,11 @@
 use super::sign_in_page::{show_page, sign_in_on_page};
 use crate::auth;
 use crate::call::{Call, OpenCall};
-use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json};
+use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json, peer};
 use crate::pages;
 use crate::respond::{self, Answer, RequestId};
 use crate::route::{Kind, Parameter, Route};
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -18,9 +17,8 @@ use postfleet_fleet::tokens::{self, TokenRefusal};
 use postfleet_mailflow::Platform;
 use postfleet_schema::page::Done;
 use postfleet_schema::sign_in::{
-    DetectProvider, DetectedProvider, LoggedIn, Login, TokenError, TokenInfo, TokenRequest, Tokens,
+    DetectProvider, DetectedProvider, LoggedIn, Login, SignInForm, TokenError, TokenInfo, TokenRequest, Tokens,
 };
-use std::net::{IpAddr, SocketAddr};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -56,6 +54,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 "Sign in on the page",
                 "The page sends its form here, with the parameters of the page and `email` and `app_password`.",
             )
+            .takes_form::<SignInForm>()
             .redirects(),
         Route::post("/v3/connect/login/nylas", "", log_in)
             .about("Sign in without the page", "For applications that ask for the password themselves.")
@@ -64,10 +63,12 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/connect/token", "", exchange)
             .about("Exchange a code or a refresh token", "As JSON or as a form. A code is taken once.")
             .takes::<TokenRequest>()
+            .refuses_as::<TokenError>()
             .answers_bare::<Tokens>(),
         Route::post("/v3/connect/revoke", "", revoke)
             .about("Revoke a token", "A refresh token takes with it all that its sign-in gave.")
-            .query(REVOKE),
+            .query(REVOKE)
+            .refuses_as::<TokenError>(),
         Route::get("/v3/connect/tokeninfo", "", token_info)
             .about("Ask what a token says", "")
             .query(INFO)
@@ -131,11 +132,6 @@ pub(super) async fn attempt(
         Outcome::Throttled(_) => "throttled",
     });
     Ok(outcome)
-}
-
-/// Where a request comes from: the other end of its connection.
-fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
 /// Where this interface is, as the client has it.

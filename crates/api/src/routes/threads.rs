@@ -1,21 +1,25 @@
 //! `/v3/grants/{grant}/threads`.
 
-use super::messages::selected;
 use crate::call::Call;
 use crate::extract::Query;
 use crate::respond::{self, Answer};
-use crate::route::Route;
+use crate::route::{Kind, Parameter, Route};
 use postfleet_mailbox::threads;
 use postfleet_schema::thread::Thread;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
+    const LIST: &[Parameter] = &[
+        Parameter::new("limit", Kind::Integer(1, 200), "How many at most, and never more than 50; 20 if absent."),
+        Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
+    ];
     vec![
         Route::get("/v3/grants/{grant}/threads", "messages.read", list)
-            .about("List threads", "The latest first.")
+            .about("List threads", "That with the latest message first.")
+            .query(LIST)
             .lists::<Thread>(),
         Route::get("/v3/grants/{grant}/threads/{thread}", "messages.read", find)
-            .about("Find a thread", "")
+            .about("Find a thread", "A conversation with its latest message and the ids of all.")
             .answers::<Thread>(),
     ]
 }
@@ -32,10 +36,7 @@ pub(crate) async fn list(call: Call) -> Answer {
     let select = query.list("select");
     let with_body = select.is_empty() || select.iter().any(|field| field == "latest_draft_or_message");
     let (threads, next) = threads::list(&call.platform.store, grant.id, limit, cursor, with_body).await?;
-    if select.is_empty() {
-        return Ok(respond::page(&call.id, threads, next));
-    }
-    Ok(respond::page(&call.id, selected(&threads, &select)?, next))
+    Ok(respond::page(&call.id, threads, next))
 }
 
 /// `GET /v3/grants/{grant}/threads/{thread}`

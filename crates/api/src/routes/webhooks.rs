@@ -12,18 +12,25 @@ use postfleet_schema::webhook::{CreateWebhook, Deleted, UpdateWebhook, Webhook};
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/v3/webhooks", "webhooks.read", list).about("List webhooks", "").lists::<Webhook>(),
+        Route::get("/v3/webhooks", "webhooks.read", list)
+            .about("List webhooks", "All of the application, in one page, without their secrets.")
+            .lists::<Webhook>(),
         Route::post("/v3/webhooks", "webhooks.write", create)
-            .about("Make a webhook", "Its receiver must echo a challenge.")
+            .about("Make a webhook", MAKE_DETAILS)
             .takes::<CreateWebhook>()
             .answers::<Webhook>(),
-        Route::get("/v3/webhooks/{webhook}", "webhooks.read", find).about("Find a webhook", "").answers::<Webhook>(),
+        Route::get("/v3/webhooks/{webhook}", "webhooks.read", find)
+            .about("Find a webhook", "Without its secret.")
+            .answers::<Webhook>(),
         Route::put("/v3/webhooks/{webhook}", "webhooks.write", update)
-            .about("Change a webhook", "Absent fields stay.")
+            .about(
+                "Change a webhook",
+                "Absent fields stay. A new URL must echo a challenge, as when a webhook is made.",
+            )
             .takes::<UpdateWebhook>()
             .answers::<Webhook>(),
         Route::delete("/v3/webhooks/{webhook}", "webhooks.write", remove)
-            .about("Remove a webhook", "")
+            .about("Remove a webhook", "It is told of nothing more.")
             .answers::<Deleted>(),
         Route::post("/v3/webhooks/rotate-secret/{webhook}", "webhooks.write", rotate_secret)
             .about("Give a webhook a new secret", "The old one is worthless at once.")
@@ -33,6 +40,10 @@ pub(crate) fn routes() -> Vec<Route> {
             .answers::<Webhook>(),
     ]
 }
+
+const MAKE_DETAILS: &str = "Its receiver is asked at once with GET and `challenge=…` in the query, and must answer 200 \
+    with the challenge as its body. The answer shows the secret that signs notifications; it is shown again only when \
+    it is rotated.";
 
 /// `GET /v3/webhooks`
 pub(crate) async fn list(call: Call) -> Answer {

@@ -1,9 +1,14 @@
 //! The HTTP interface in one process: no sockets, no waiting. One file for each resource, at the path that it has in
 //! the interface; every file lists the routes that it speaks for.
 
+mod conform;
+mod fixtures;
 mod support;
 
 mod arbitrary;
+mod isolation;
 mod node;
+mod openapi;
 mod routes;
+mod select;
 mod v3;

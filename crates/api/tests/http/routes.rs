@@ -1,16 +1,20 @@
-//! What holds for every route: it has a test file, it wants a key of an application, and it shows nothing of another
-//! application, not even that something exists.
+//! What holds for every route, from the table of routes: it has a test file, it wants a key of the right kind with the
+//! right permission, and text that is no id names nothing.
 
-use crate::support::{Harness, NOBODY, receiver};
-use crate::{node, v3};
+use crate::support::{Harness, NOBODY};
+use crate::{node, openapi, v3};
 use axum::body::Body;
 use axum::http::Request;
-use serde_json::json;
+use postfleet_api::{Facts, Needs};
+use postfleet_core::permission;
+use postfleet_testkit::world::{NewTenant, Tenant};
+use serde_json::{Value, json};
 
 /// Every route that a test file speaks for, as `METHOD path`.
 pub(crate) fn listed() -> Vec<&'static str> {
     let mut listed = [
         node::ROUTES,
+        openapi::ROUTES,
         v3::applications::ROUTES,
         v3::applications::redirect_uris::ROUTES,
         v3::audit::ROUTES,
@@ -29,28 +33,38 @@ pub(crate) fn listed() -> Vec<&'static str> {
     listed
 }
 
-/// The listed routes below `/v3/` that want a key, as method and path.
-fn protected() -> Vec<(&'static str, &'static str)> {
-    let routes = listed().into_iter().filter(|route| !v3::connect::OPEN.contains(route));
-    let routes = routes.map(|route| route.split_once(' ').expect("method and path"));
-    routes.filter(|(_, path)| path.starts_with("/v3/")).collect()
+/// The routes that want a key, with the permission that they want.
+pub(crate) fn protected() -> impl Iterator<Item = (Facts, &'static str)> {
+    postfleet_api::facts().into_iter().filter_map(|route| match route.needs {
+        Needs::Application(permission) | Needs::Organization(permission) => Some((route, permission)),
+        Needs::Nothing => None,
+    })
 }
 
-/// Whether a path is for operators: what belongs to an organization and to none of its applications.
-fn is_operators(path: &str) -> bool {
-    path.starts_with("/v3/domains") || path.starts_with("/v3/admin/")
+/// The key of a tenant that a route wants.
+pub(crate) fn right_key<'a>(route: &Facts, tenant: &'a Tenant) -> &'a str {
+    if matches!(route.needs, Needs::Organization(_)) { &tenant.operator_key } else { &tenant.api_key }
 }
 
-/// A path with something in its open places.
-fn filled(path: &str, grant: &str, rest: &str) -> String {
-    path.split('/')
-        .map(|segment| match segment {
-            "{grant}" => grant,
-            segment if segment.starts_with('{') => rest,
-            segment => segment,
-        })
-        .collect::<Vec<_>>()
-        .join("/")
+/// The body to ask a route with when any will do.
+pub(crate) fn any_body(route: &Facts) -> Option<Value> {
+    route.takes_body.then(|| json!({}))
+}
+
+/// A path with something in its open places, by the segment before each and its name.
+pub(crate) fn filled(path: &str, value: impl Fn(&str, &str) -> String) -> String {
+    let segments: Vec<_> = path.split('/').collect();
+    let fill =
+        |(index, segment): (usize, &&str)| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => value(segments[index - 1], name),
+            None => (*segment).to_owned(),
+        };
+    segments.iter().enumerate().map(fill).collect::<Vec<_>>().join("/")
+}
+
+/// A path that names the first organization's mailbox, and nothing else that exists.
+pub(crate) fn filled_with_nobody(path: &str, harness: &Harness) -> String {
+    filled(path, |_, name| if name == "grant" { harness.agent.clone() } else { NOBODY.to_owned() })
 }
 
 #[test]
@@ -79,9 +93,9 @@ async fn without_a_valid_key_the_answer_is_401() {
         Some(format!("Bearer {}", key.to_uppercase())),
         Some(format!("Bearer {}", "k".repeat(10_000))),
     ];
-    for (method, path) in protected() {
+    for (Facts { method, path, .. }, _) in protected() {
         for authorization in &wrong {
-            let mut builder = Request::builder().method(method).uri(filled(path, &harness.agent, NOBODY));
+            let mut builder = Request::builder().method(method).uri(filled_with_nobody(path, &harness));
             if let Some(text) = authorization {
                 builder = builder.header("authorization", text);
             }
@@ -105,147 +119,77 @@ async fn a_key_is_taken_in_any_case_of_its_scheme_and_not_from_bytes_that_are_no
     assert_eq!(ask(b"Bearer \xff\xfe".to_vec()).await.status, 401);
 }
 
+/// Asks every route that wants a key with another one.
+async fn ask_all(harness: &Harness, key: impl Fn(&Facts) -> Option<String>, code: &str) {
+    let mut count = 0;
+    for (route, _) in protected() {
+        let Some(key) = key(&route) else { continue };
+        let path = filled_with_nobody(route.path, harness);
+        let answer = harness.ask(&key, route.method, &path, any_body(&route).as_ref()).await;
+        let is = (answer.status, answer.json["error"]["code"].as_str());
+        assert_eq!(is, (403, Some(code)), "{} {}", route.method, route.path);
+        count += 1;
+    }
+    println!("{code}: {count} routes");
+}
+
 #[tokio::test]
 async fn an_operators_key_acts_for_no_application() {
     let harness = Harness::new().await;
-    for (method, path) in protected().into_iter().filter(|(_, path)| !is_operators(path)) {
-        let path = filled(path, &harness.agent, NOBODY);
-        let answer = harness.ask(&harness.acme.operator_key, method, &path, None).await;
-        answer.refuses(403, "operator_key", None);
-    }
+    let key = |route: &Facts| matches!(route.needs, Needs::Application(_)).then(|| harness.acme.operator_key.clone());
+    ask_all(&harness, key, "operator_key").await;
 }
 
 #[tokio::test]
-async fn an_applications_key_administers_nothing() {
+async fn an_applications_key_is_no_operators() {
     let harness = Harness::new().await;
-    for (method, path) in protected().into_iter().filter(|(_, path)| is_operators(path)) {
-        let path = filled(path, &harness.agent, NOBODY);
-        let answer = harness.ask(&harness.acme.api_key, method, &path, None).await;
-        answer.refuses(403, "application_key", None);
-    }
+    let key = |route: &Facts| matches!(route.needs, Needs::Organization(_)).then(|| harness.acme.api_key.clone());
+    ask_all(&harness, key, "application_key").await;
 }
 
 #[tokio::test]
-async fn a_key_without_the_permission_is_refused_everywhere() {
-    let harness = Harness::new().await;
-    let keys = format!("/v3/admin/applications/{}/api-keys", harness.acme.application_id);
-    let nothing_of = async |path: &str, body: &serde_json::Value| {
-        let made = harness.ask(&harness.acme.operator_key, "POST", path, Some(body)).await;
-        made.is_ok().data()["api_key"].as_str().expect("key").to_owned()
-    };
-    // A permission that belongs to the other kind of key, and so is good for nothing.
-    let application = nothing_of(&keys, &json!({"name": "idle", "permissions": ["organizations.write"]})).await;
-    let operator = nothing_of("/v3/admin/keys", &json!({"name": "idle", "permissions": ["messages.send"]})).await;
-    for (method, path) in protected() {
-        let key = if is_operators(path) { &operator } else { &application };
-        let answer = harness.ask(key, method, &filled(path, &harness.agent, NOBODY), None).await;
-        answer.refuses(403, "insufficient_scopes", None);
-        assert_eq!(answer.json["error"]["type"], "insufficient_scopes", "{method} {path}");
-    }
+async fn a_key_without_permissions_may_do_nothing() {
+    let harness = Harness::with(NewTenant { permissions: &[], ..NewTenant::of("acme.test") }).await;
+    ask_all(&harness, |route| Some(right_key(route, &harness.acme).to_owned()), "insufficient_scopes").await;
 }
 
 #[tokio::test]
-async fn another_applications_mailbox_looks_like_none() {
+async fn every_route_wants_its_own_permission_and_no_other() {
     let harness = Harness::new().await;
-    let body = json!({"to": [{"email": "a@b.test"}]});
-    for (method, path) in protected().into_iter().filter(|(_, path)| path.contains("{grant}")) {
-        let ask = async |grant: &str| {
-            let body = (method == "POST").then_some(&body);
-            harness.ask(&harness.acme.api_key, method, &filled(path, grant, NOBODY), body).await
-        };
-        let nobody = ask(NOBODY).await;
-        nobody.refuses(404, "not_found", None);
-        let strangers = [
-            harness.stranger.clone(),
-            format!("grant:{}", harness.stranger),
-            "agent@other.test".to_owned(),
-            "email:agent@other.test".to_owned(),
-        ];
-        for stranger in strangers {
-            let answer = ask(&stranger).await;
-            assert_eq!((answer.status, answer.without_id()), (404, nobody.without_id()), "{method} {path} {stranger}");
+    for (index, (missing, _)) in permission::ALL.iter().enumerate() {
+        // Everything but one.
+        let rest: Vec<_> = permission::ALL.iter().map(|(name, _)| *name).filter(|name| name != missing).collect();
+        let domain = String::leak(format!("permission-{index}.test"));
+        let tenant = NewTenant { permissions: Vec::leak(rest), ..NewTenant::of(domain) };
+        let tenant = harness.world.tenant(tenant).await;
+        for (route, permission) in protected() {
+            let path = filled(route.path, |_, _| NOBODY.to_owned());
+            let key = right_key(&route, &tenant);
+            let answer = harness.ask(key, route.method, &path, any_body(&route).as_ref()).await;
+            let is_refused = answer.json["error"]["code"] == "insufficient_scopes";
+            let wanted = permission == *missing;
+            assert_eq!(is_refused, wanted, "{} {} without {missing}: {answer:?}", route.method, route.path);
+            assert!(answer.status < 500, "{answer:?}");
         }
     }
-    // Nothing happened to it.
-    assert_eq!(harness.ask(&harness.other.api_key, "GET", "/v3/grants/agent@other.test", None).await.status, 200);
-}
-
-#[tokio::test]
-async fn another_applications_message_thread_and_attachment_look_like_none() {
-    let harness = Harness::new().await;
-    let file = "From: a@sender.test\r\nTo: agent@other.test\r\nMIME-Version: 1.0\r\n\
-                Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\nx\r\n";
-    harness.world.receive("a@sender.test", "agent@other.test", file).await.expect("accepted");
-    let list = harness.ask(&harness.other.api_key, "GET", "/v3/grants/agent@other.test/messages", None).await;
-    let message = &list.data()[0];
-    let (id, thread) = (message["id"].as_str().expect("id"), message["thread_id"].as_str().expect("id"));
-    let file = message["attachments"][0]["id"].as_str().expect("id");
-    let none = format!("{NOBODY}-1");
-    for (theirs, nobodys) in [
-        (format!("/messages/{id}"), format!("/messages/{NOBODY}")),
-        (format!("/threads/{thread}"), format!("/threads/{NOBODY}")),
-        (format!("/attachments/{file}?message_id={id}"), format!("/attachments/{none}?message_id={NOBODY}")),
-        (format!("/attachments/{file}/download"), format!("/attachments/{none}/download")),
-        (format!("/messages/{id}/attachments/{file}"), format!("/messages/{NOBODY}/attachments/{none}")),
-        (
-            format!("/messages/{id}/attachments/{file}/download"),
-            format!("/messages/{NOBODY}/attachments/{none}/download"),
-        ),
-    ] {
-        let (theirs, nobodys) = (harness.get(&harness.at(&theirs)).await, harness.get(&harness.at(&nobodys)).await);
-        theirs.refuses(404, "not_found", None);
-        assert_eq!(theirs.without_id(), nobodys.without_id());
-    }
-    let list = harness.get(&harness.at(&format!("/messages?thread_id={thread}"))).await;
-    assert_eq!(list.data(), &json!([]));
-}
-
-#[tokio::test]
-async fn another_applications_webhook_looks_like_none() {
-    let harness = Harness::new().await;
-    let receiver = receiver().await;
-    let new = json!({"trigger_types": ["message.created"], "webhook_url": receiver.url("/")});
-    let made = harness.ask(&harness.other.api_key, "POST", "/v3/webhooks", Some(&new)).await;
-    let theirs = made.data()["id"].as_str().expect("id");
-    let change = json!({"description": "mine now"});
-    for (method, path) in protected().into_iter().filter(|(_, path)| path.contains("{webhook}")) {
-        let ask = async |id: &str| {
-            let body = (method == "PUT").then_some(&change);
-            harness.ask(&harness.acme.api_key, method, &filled(path, NOBODY, id), body).await
-        };
-        let (stranger, nobody) = (ask(theirs).await, ask(NOBODY).await);
-        stranger.refuses(404, "not_found", None);
-        assert_eq!(stranger.without_id(), nobody.without_id(), "{method} {path}");
-    }
-    let after = harness.ask(&harness.other.api_key, "GET", &format!("/v3/webhooks/{theirs}"), None).await;
-    let mut before = made.data().clone();
-    before.as_object_mut().expect("object").remove("webhook_secret");
-    assert_eq!(after.data(), &before);
 }
 
 #[tokio::test]
 async fn text_that_is_no_id_names_nothing() {
     let harness = Harness::new().await;
     for id in ["x", "%20", "%00", "%ff%fe", "%2F", "..", "%2e%2e", "a%2Fb", "inbox", "🦀", "%F0%9F%A6%80", "-1"] {
-        for (method, path) in protected()
-            .into_iter()
-            .filter(|(method, path)| *method == "GET" && path.replacen("{grant}", "", 1).contains('{'))
-            .filter(|(_, path)| !is_operators(path))
-        {
+        for (route, _) in protected().filter(|(route, _)| route.method == "GET") {
             // `inbox` is a folder.
-            if path.ends_with("{folder}") && id == "inbox" {
+            let is_open = route.path.replacen("{grant}", "", 1).contains('{');
+            if !is_open || (route.path.ends_with("{folder}") && id == "inbox") {
                 continue;
             }
-            let key = if is_operators(path) { &harness.acme.operator_key } else { &harness.acme.api_key };
-            let path = filled(path, &harness.agent, id);
-            let Ok(request) = Request::builder()
-                .method(method)
-                .uri(&path)
-                .header("authorization", format!("Bearer {key}"))
-                .body(Body::empty())
-            else {
-                continue;
-            };
+            let path =
+                filled(route.path, |_, name| if name == "grant" { harness.agent.clone() } else { id.to_owned() });
+            let key = format!("Bearer {}", right_key(&route, &harness.acme));
+            let request = Request::get(&path).header("authorization", key).body(Body::empty());
+            // Some of them are no address of HTTP either.
+            let Ok(request) = request else { continue };
             harness.request(request).await.refuses(404, "not_found", None);
         }
     }

@@ -1,0 +1,98 @@
+//! One operation of the document from one route.
+
+use super::{answers, parameters, tags};
+use crate::route::{Answers, Needs, Route, Shape, Takes};
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, Required, SecurityRequirement};
+
+/// The operation of a route.
+pub(super) fn operation(route: &Route) -> Operation {
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(id(route.method, route.path)))
+        .tag(tags::of(route))
+        .summary(Some(route.summary))
+        .description(Some(description(route)))
+        .parameters(Some(all_parameters(route)))
+        .request_body(route.body.map(body))
+        .responses(answers::responses(route))
+        .securities(Some(securities(route)));
+    if let Needs::Application(permission) | Needs::Organization(permission) = route.needs {
+        operation = operation.extensions(Some(ExtensionsBuilder::new().add("x-permission", permission).build()));
+    }
+    operation.build()
+}
+
+pub(super) fn method(route: &Route) -> HttpMethod {
+    match route.method {
+        "GET" => HttpMethod::Get,
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
+        _ => HttpMethod::Delete,
+    }
+}
+
+/// A name for generated clients, which stays as long as method and path do.
+fn id(method: &str, path: &str) -> String {
+    let segments = path.split('/').filter(|segment| !segment.is_empty() && *segment != "v3");
+    let words = segments.map(|segment| segment.trim_matches(['{', '}']).replace(['-', '.'], "_"));
+    std::iter::once(method.to_ascii_lowercase()).chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn description(route: &Route) -> String {
+    let needs = match route.needs {
+        Needs::Application(permission) => format!("Needs an application's key with the permission `{permission}`."),
+        Needs::Organization(permission) => format!("Needs an operator's key with the permission `{permission}`."),
+        Needs::Nothing => "Needs no key.".to_owned(),
+    };
+    if route.details.is_empty() { needs } else { format!("{}\n\n{needs}", route.details) }
+}
+
+fn all_parameters(route: &Route) -> Vec<Parameter> {
+    let open = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let select = is_selectable(route).then_some(&parameters::SELECT);
+    let named = route.query.iter().filter(|parameter| parameter.name != parameters::SELECT.name);
+    open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).collect()
+}
+
+/// Whether `select` means something: an answer to GET with objects in `data`.
+fn is_selectable(route: &Route) -> bool {
+    let has_data = matches!(route.answer, Answers::Single(..) | Answers::Page(_) | Answers::OffsetPage(_));
+    route.method == "GET" && has_data
+}
+
+fn body(takes: Takes) -> RequestBody {
+    let (media_type, shape) = match takes {
+        Takes::Json(shape) => ("application/json", shape),
+        Takes::Form(shape) => ("application/x-www-form-urlencoded", shape),
+    };
+    RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content(media_type, ContentBuilder::new().schema(Some(reference(shape))).build())
+        .build()
+}
+
+pub(super) fn reference(shape: Shape) -> Ref {
+    Ref::from_schema_name((shape.name)())
+}
+
+fn securities(route: &Route) -> Vec<SecurityRequirement> {
+    const NO_SCOPES: [&str; 0] = [];
+    match route.needs {
+        Needs::Application(_) => {
+            let token = SecurityRequirement::new("accessToken", NO_SCOPES);
+            let key = SecurityRequirement::new("applicationKey", NO_SCOPES);
+            if route.path.contains("{grant}") { vec![key, token] } else { vec![key] }
+        }
+        Needs::Organization(_) => vec![
+            SecurityRequirement::new("operatorKey", NO_SCOPES),
+            SecurityRequirement::new("serviceAccountId", NO_SCOPES)
+                .add("serviceAccountTimestamp", NO_SCOPES)
+                .add("serviceAccountNonce", NO_SCOPES)
+                .add("serviceAccountSignature", NO_SCOPES),
+        ],
+        Needs::Nothing => Vec::new(),
+    }
+}

@@ -1,0 +1,81 @@
+//! Parameters of paths and queries. A name in a path means the same everywhere, so it is described once, here.
+
+use crate::route::{Kind, Parameter as Described};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{SchemaFormat, Type};
+use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema};
+
+/// What may stand in a path, by name.
+const PATH: &[(&str, &str)] = &[
+    ("account", "The service account's id."),
+    ("application", "The application's id."),
+    ("attachment", "The attachment's id, as its message shows it."),
+    ("domain", "The domain's id, or its name."),
+    ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
+    (
+        "grant",
+        "The mailbox: its id, its address, `grant:` and its id, or `email:` and its address, percent-encoded; `me` with \
+         an access token.",
+    ),
+    ("job", "The job's id."),
+    ("key", "The key's id."),
+    ("message", "The message's id."),
+    ("organization", "The organization's id."),
+    ("policy", "The policy's id."),
+    ("provider", "The connector's provider."),
+    ("redirect_uri", "The redirect URI's id."),
+    ("thread", "The thread's id."),
+    ("webhook", "The webhook's id."),
+    ("workspace", "The workspace's id."),
+];
+
+/// The parameter that every GET with objects in its answer reads (`crate::select`).
+pub(super) const SELECT: Described = Described::new(
+    "select",
+    Kind::List,
+    "Fields to keep of each object in `data`, beside `id`, `grant_id` and `object`; all if absent. Unknown names are \
+     ignored.",
+);
+
+/// A parameter of the path. One that is not in the table has no description, which a test refuses.
+pub(super) fn of_path(name: &str) -> Parameter {
+    let text = PATH.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text);
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(text))
+        .schema(Some(schema))
+        .build()
+}
+
+/// A parameter of the query.
+pub(super) fn of_query(parameter: &Described) -> Parameter {
+    let builder = ParameterBuilder::new()
+        .name(parameter.name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(parameter.text))
+        .schema(Some(schema(parameter.kind)));
+    match parameter.kind {
+        Kind::List => builder.style(Some(ParameterStyle::Form)).explode(Some(true)).build(),
+        _ => builder.build(),
+    }
+}
+
+fn schema(kind: Kind) -> Schema {
+    let typed = |kind| ObjectBuilder::new().schema_type(kind);
+    match kind {
+        Kind::Text => typed(Type::String).into(),
+        Kind::Flag => typed(Type::Boolean).into(),
+        Kind::OneOf(words) => typed(Type::String).enum_values(Some(words.iter().copied())).into(),
+        Kind::List => ArrayBuilder::new().items(typed(Type::String)).into(),
+        Kind::Integer(min, max) => {
+            // The ends of the type are no limits of ours.
+            let (min, max) = ((min > i64::MIN).then_some(min as isize), (max < i64::MAX).then_some(max as isize));
+            let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+            typed(Type::Integer).format(Some(format)).minimum(min).maximum(max).into()
+        }
+    }
+}

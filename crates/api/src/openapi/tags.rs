@@ -1,0 +1,55 @@
+//! What operations are grouped by: the resource.
+
+use crate::route::{Needs, Route};
+use utoipa::openapi::tag::{Tag, TagBuilder};
+
+/// Groups in the order in which they are shown. A route belongs to the group with the longest path that it begins with;
+/// without one to the group that has the name of its permission's resource.
+const TAGS: &[(&str, &str, &[&str])] = &[
+    ("grants", "Mailboxes, which the interface calls grants.", &["/v3/grants"]),
+    ("messages", "Mail in a mailbox, and sending.", &["/v3/grants/{grant}/messages"]),
+    ("threads", "Conversations.", &["/v3/grants/{grant}/threads"]),
+    ("folders", "Folders of a mailbox.", &["/v3/grants/{grant}/folders"]),
+    (
+        "attachments",
+        "Files in messages.",
+        &["/v3/grants/{grant}/attachments", "/v3/grants/{grant}/messages/{message}/attachments"],
+    ),
+    ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
+    ("workspaces", "Groups of mailboxes that share a policy.", &[]),
+    ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),
+    ("domains", "Domains for addresses, the records to publish, and signing keys.", &[]),
+    ("connectors", "Where mailboxes come from.", &[]),
+    ("sign-in", "Access tokens for one mailbox, by way of OAuth.", &["/v3/connect"]),
+    ("applications", "Applications: the tenants of an organization.", &[]),
+    ("keys", "Keys of applications and operators, and service accounts.", &[]),
+    ("organizations", "Organizations and their plans.", &[]),
+    ("audit", "Who changed what.", &[]),
+    ("documents", "This description.", &["/openapi.json", "/reference"]),
+    ("node", "The node itself, for load balancers and monitoring.", &["/health", "/metrics"]),
+];
+
+/// The group of a route.
+pub(super) fn of(route: &Route) -> &'static str {
+    let resource = match route.needs {
+        Needs::Application(permission) | Needs::Organization(permission) => permission.split('.').next(),
+        Needs::Nothing => None,
+    };
+    // Making a mailbox is below `connect` as signing in is, and belongs to mailboxes by its permission.
+    let by_permission = resource.filter(|resource| TAGS.iter().any(|(name, ..)| name == resource));
+    let longest =
+        |prefixes: &[&str]| prefixes.iter().filter(|path| route.path.starts_with(**path)).map(|path| path.len()).max();
+    let by_path = TAGS.iter().filter_map(|(name, _, prefixes)| Some((longest(prefixes)?, *name))).max();
+    match (by_path, by_permission) {
+        (Some((_, "sign-in")), Some(resource)) | (None, Some(resource)) => resource,
+        (Some((_, name)), _) => name,
+        (None, None) => resource.unwrap_or("other"),
+    }
+}
+
+/// The groups that some routes belong to, in order.
+pub(super) fn used(routes: &[Route]) -> Vec<Tag> {
+    let used: Vec<_> = routes.iter().map(of).collect();
+    let tags = TAGS.iter().filter(|(name, ..)| used.contains(name));
+    tags.map(|(name, text, _)| TagBuilder::new().name(*name).description(Some(*text)).build()).collect()
+}

@@ -1,0 +1,86 @@
+//! `select=`: answers to GET that carry only some fields of their objects. One place for all routes.
+
+use crate::extract::Query;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use postfleet_core::Problem;
+use serde_json::{Map, Value};
+
+/// Fields that are kept whether they were selected or not: clients cannot do without them.
+const ALWAYS: &[&str] = &["id", "grant_id", "object"];
+
+/// The fields that a request selects; `None` for all.
+pub(crate) fn of(request: &Request<Body>) -> Option<Vec<String>> {
+    if request.method() != Method::GET || request.uri().query().is_none_or(|query| !query.contains("select")) {
+        return None;
+    }
+    // A query that is too long is refused by whoever reads it.
+    let fields = Query::of_uri(request.uri()).unwrap_or_default().list("select");
+    (!fields.is_empty()).then_some(fields)
+}
+
+/// Takes away what was not selected from the objects in `data`. Names that no object has are ignored; an answer
+/// without `data` stays whole.
+pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Response, Problem> {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if response.status() != StatusCode::OK || !is_json {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let octets = to_bytes(body, usize::MAX).await.map_err(Problem::internal)?;
+    let mut answer: Value = serde_json::from_slice(&octets).map_err(Problem::internal)?;
+    let octets = match answer.get_mut("data") {
+        Some(data) => {
+            keep(data, fields);
+            serde_json::to_vec(&answer).map_err(Problem::internal)?
+        }
+        None => octets.to_vec(),
+    };
+    Ok(Response::from_parts(parts, Body::from(octets)))
+}
+
+fn keep(data: &mut Value, fields: &[String]) {
+    let is_kept = |name: &str| ALWAYS.contains(&name) || fields.iter().any(|field| field == name);
+    let keep_of = |object: &mut Map<String, Value>| object.retain(|name, _| is_kept(name));
+    match data {
+        Value::Object(object) => keep_of(object),
+        Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(keep_of),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn kept(data: &Value, fields: &[&str]) -> Value {
+        let mut data = data.clone();
+        keep(&mut data, &fields.iter().map(|&field| field.to_owned()).collect::<Vec<_>>());
+        data
+    }
+
+    #[test]
+    fn only_top_level_fields_are_looked_at() {
+        let object = json!({"id": "1", "name": "a", "settings": {"name": "b", "email": "c"}});
+        assert_eq!(kept(&object, &["settings"]), json!({"id": "1", "settings": {"name": "b", "email": "c"}}));
+        assert_eq!(kept(&object, &["email", ""]), json!({"id": "1"}));
+        assert_eq!(kept(&json!([object, 7, "x"]), &["name"]), json!([{"id": "1", "name": "a"}, 7, "x"]));
+        assert_eq!(kept(&json!("x"), &["name"]), json!("x"));
+    }
+
+    #[test]
+    fn only_get_selects() {
+        let asked = |method: &str, uri: &str| {
+            let request = Request::builder().method(method).uri(uri).body(Body::empty()).expect("request");
+            of(&request)
+        };
+        assert_eq!(asked("GET", "/x?select=a,%20b&select=c"), Some(vec!["a".into(), "b".into(), "c".into()]));
+        assert_eq!(asked("GET", "/x?select=,"), None);
+        assert_eq!(asked("GET", "/x?selected=a"), None);
+        assert_eq!(asked("GET", "/select"), None);
+        assert_eq!(asked("PUT", "/x?select=a"), None);
+        assert_eq!(asked("GET", &format!("/x?select=a&{}", "b".repeat(20_000))), None);
+    }
+}

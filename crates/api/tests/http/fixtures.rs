@@ -1,0 +1,149 @@
+//! Things for every name that a path may have open: how a tenant gets one. Tests that hold for all routes make them for
+//! two tenants and ask for the one with the key of the other.
+
+use crate::support::{Harness, receiver};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use postfleet_testkit::http::FakeHttp;
+use postfleet_testkit::world::Tenant;
+use serde_json::{Value, json};
+
+/// What may stand in an open place of a path.
+pub enum Thing {
+    /// A thing that one tenant has, by all the names that lead to it.
+    Owned(Vec<String>),
+    /// A name that every tenant has for a thing of its own, such as `inbox`.
+    Shared(String),
+}
+
+impl Thing {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Owned(names) => &names[0],
+            Self::Shared(name) => name,
+        }
+    }
+}
+
+/// Makes a thing for a tenant, or finds the one that was made before: things of one tenant belong together, so that a
+/// message is in the mailbox and the attachment in the message.
+pub type Make = for<'a> fn(&'a Harness, &'a Tenant) -> BoxFuture<'a, Thing>;
+
+/// How to make what a path may name. A name in a path that is not here fails `isolation.rs`: add a function for it. A
+/// name that means different things stands here with the segment before it.
+pub const FIXTURES: &[(&str, Make)] = &[
+    ("grant", |harness, tenant| grant(harness, tenant).boxed()),
+    ("message", |harness, tenant| message(harness, tenant, |message| &message["id"]).boxed()),
+    ("thread", |harness, tenant| message(harness, tenant, |message| &message["thread_id"]).boxed()),
+    ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
+    ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
+    ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
+    ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
+    ("application", |_, tenant| owned(tenant.application_id.to_string()).boxed()),
+    ("organization", |_, tenant| owned(tenant.organization_id.to_string()).boxed()),
+    ("domain", |harness, tenant| domain(harness, tenant).boxed()),
+    ("policy", |harness, tenant| made(harness, &tenant.api_key, "/v3/policies", json!({"name": "p"})).boxed()),
+    ("provider", |harness, tenant| connector(harness, tenant).boxed()),
+    ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
+    ("job", |harness, tenant| job(harness, tenant).boxed()),
+    ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
+    ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
+    ("account", |harness, tenant| account(harness, tenant).boxed()),
+];
+
+/// The fixture of an open place: by the segment before it and its name, or by its name alone.
+pub fn fixture(before: &str, name: &str) -> Option<&'static str> {
+    let both = format!("{before}/{name}");
+    let of = |wanted: &str| FIXTURES.iter().find(|(known, _)| *known == wanted).map(|(known, _)| *known);
+    of(&both).or_else(|| of(name))
+}
+
+async fn owned(id: String) -> Thing {
+    Thing::Owned(vec![id])
+}
+
+/// The first thing of a list, which is made if there is none.
+async fn made(harness: &Harness, key: &str, path: &str, body: Value) -> Thing {
+    let list = harness.ask(key, "GET", path, None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    one(&harness.ask(key, "POST", path, Some(&body)).await.is_ok().data()["id"])
+}
+
+async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.operator_key, "GET", "/v3/domains", None).await;
+    let id = list.is_ok().data()[0]["id"].as_str().expect("id").to_owned();
+    Thing::Owned(vec![id, tenant.domain.to_string()])
+}
+
+async fn connector(harness: &Harness, tenant: &Tenant) -> Thing {
+    if harness.ask(&tenant.api_key, "GET", "/v3/connectors/nylas", None).await.status == 404 {
+        let body = json!({"provider": "nylas"});
+        harness.ask(&tenant.api_key, "POST", "/v3/connectors", Some(&body)).await.is_ok();
+    }
+    Thing::Shared("nylas".to_owned())
+}
+
+async fn redirect_uri(harness: &Harness, tenant: &Tenant) -> Thing {
+    let body = json!({"url": "https://app.test/back"});
+    made(harness, &tenant.api_key, "/v3/applications/redirect-uris", body).await
+}
+
+async fn application_key(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/admin/applications/{}/api-keys", tenant.application_id);
+    made(harness, &tenant.operator_key, &path, json!({"name": "k"})).await
+}
+
+async fn account(harness: &Harness, tenant: &Tenant) -> Thing {
+    made(harness, &tenant.operator_key, "/v3/admin/service-accounts", json!({"name": "a"})).await
+}
+
+/// A job that moves nothing.
+async fn job(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/jobs", None).await;
+    if let Some(id) = list.data()[0].get("id") {
+        return one(id);
+    }
+    let assignment = json!({"workspace_id": tenant.workspace_id.to_string(), "match": {"email_contains": "nobody"}});
+    let layout = json!({"assignments": [assignment], "dry_run": false});
+    one(&harness.ask(&tenant.api_key, "POST", "/v3/workspaces/layout", Some(&layout)).await.is_ok().data()["job_id"])
+}
+
+/// The tenant's mailbox `agent`.
+async fn grant(harness: &Harness, tenant: &Tenant) -> Thing {
+    let address = format!("agent@{}", tenant.domain);
+    let answer = harness.ask(&tenant.api_key, "GET", &format!("/v3/grants/{address}"), None).await;
+    let id = answer.is_ok().data()["id"].as_str().expect("id").to_owned();
+    Thing::Owned(vec![id.clone(), format!("grant:{id}"), address.clone(), format!("email:{address}")])
+}
+
+/// Something of the one message in that mailbox.
+async fn message(harness: &Harness, tenant: &Tenant, id: fn(&Value) -> &Value) -> Thing {
+    let address = format!("agent@{}", tenant.domain);
+    let path = format!("/v3/grants/{address}/messages");
+    let list = async || harness.ask(&tenant.api_key, "GET", &path, None).await.is_ok().data().clone();
+    if list().await == json!([]) {
+        let file = format!(
+            "From: a@sender.test\r\nTo: {address}\r\nMIME-Version: 1.0\r\nContent-Type: application/pdf\r\n\
+             Content-Disposition: attachment; filename=a.pdf\r\n\r\nx\r\n"
+        );
+        harness.world.receive("a@sender.test", &address, file).await.expect("accepted");
+    }
+    one(id(&list().await[0]))
+}
+
+async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/webhooks", None).await;
+    if let Some(id) = list.data()[0].get("id") {
+        return one(id);
+    }
+    // It is needed for the challenge alone.
+    let receiver: FakeHttp = receiver().await;
+    let new = json!({"trigger_types": ["message.created"], "webhook_url": receiver.url("/")});
+    one(&harness.ask(&tenant.api_key, "POST", "/v3/webhooks", Some(&new)).await.is_ok().data()["id"])
+}
+
+fn one(id: &Value) -> Thing {
+    Thing::Owned(vec![id.as_str().expect("id").to_owned()])
+}
