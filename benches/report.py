@@ -4,6 +4,7 @@
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import statistics
@@ -13,19 +14,34 @@ from pathlib import Path
 
 PAGE = 200
 
-# What must hold at least (or at most), and of what it is said.
+# What must hold at least (or at most), of what it is said, and which part of run.sh measures it.
 TARGETS = {
-    "inbound, 20 sessions: messages/s, times Postfix": (">=", 5.0),
-    "inbound, 20 sessions: CPU per message, of Postfix's": ("<=", 1 / 8),
-    "API send, 16 connections, --roles api: accepted/s": (">=", 5000.0),
-    "paced send to 250: p50, of Postfix's": ("<=", 1.0),
+    "inbound, 20 sessions: messages/s, times Postfix": (">=", 5.0, "inbound"),
+    "inbound, 20 sessions: CPU per message, of Postfix's": ("<=", 1 / 8, "inbound"),
+    "API send, 16 connections, --roles api: accepted/s": (">=", 5000.0, "api"),
+    "paced send to 250: p50, of Postfix's": ("<=", 1.0, "paced"),
+    "mailboxes made one by one, 16 connections: per second, times PostgreSQL's inserts": (">=", 2.0, "provision"),
+    "mailboxes made 1,000 in a call: per second": (">=", 50_000.0, "provision"),
+    "octets of memory per idle mailbox": ("<=", 600.0, "fleet"),
+    "start of the large fleet until it is ready: ms": ("<=", 150.0, "fleet"),
+    "list, first 50: p50 of the large fleet, of the small one's": ("<=", 1.5, "fleet"),
+    "find by id: the same": ("<=", 1.5, "fleet"),
+    "find by address: the same": ("<=", 1.5, "fleet"),
+    "make one more: the same": ("<=", 1.5, "fleet"),
+    "sends judged by the policy edited just before: share": (">=", 1.0, "fleet"),
 }
+# The systems in the order of the table; the last is ours, and compared with the other that has the same measure.
+SYSTEMS = ("postfix", "postgresql", "postfleet")
+TIMED = ("list, first 50", "find by id", "find by address", "make one more", "edit the policy of all")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", nargs="+", metavar="WORD", help="SYSTEM MEASURE BEFORE AFTER COUNTED LOAD: prints a row")
     parser.add_argument("--mailboxes", nargs=2, metavar=("URL", "KEYFILE"), help="prints the ids of all mailboxes")
+    parser.add_argument("--fleet-row", nargs=3, metavar=("MAILBOXES", "MEASURE", "RESULT"), help="prints a row of a fleet")
+    parser.add_argument("--pgbench", nargs="+", type=Path, metavar="LOG", help="prints what the load generator would")
+    parser.add_argument("--parts", default="inbound paced api provision fleet", help="which parts were measured")
     parser.add_argument("--targets", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--size", type=int, default=10240)
@@ -34,6 +50,15 @@ def main():
     arguments = parser.parse_args()
     if arguments.row:
         print(json.dumps(row(*arguments.row)))
+        return 0
+    if arguments.fleet_row:
+        mailboxes, measure, result = arguments.fleet_row
+        if not result.strip():
+            sys.exit(f"{measure}: nothing was measured")
+        print(json.dumps({"fleet": int(mailboxes), "measure": measure} | json.loads(result)))
+        return 0
+    if arguments.pgbench:
+        print(json.dumps(of_pgbench(arguments.pgbench)))
         return 0
     if arguments.mailboxes:
         return print_mailboxes(*arguments.mailboxes)
@@ -70,6 +95,21 @@ def row(system, measure, before, after, counted, load):
     return made
 
 
+def of_pgbench(logs):
+    """A line of its log: client, transaction, microseconds, script, and when it ended as seconds and microseconds."""
+    lines = [line.split() for log in logs for line in log.read_text().splitlines()]
+    taken = sorted(int(line[2]) for line in lines)
+    ends = [int(line[4]) * 1_000_000 + int(line[5]) for line in lines]
+    begins = [end - int(line[2]) for end, line in zip(ends, lines)]
+
+    def rank(share):
+        return round(taken[max(math.ceil(len(taken) * share), 1) - 1] / 1_000, 3)
+
+    seconds = (max(ends) - min(begins)) / 1e6
+    made = {"command": "pgbench", "done": len(lines), "seconds": round(seconds, 3), "rate": round(len(lines) / seconds, 1)}
+    return made | {"failures": 0, "p50_ms": rank(0.5), "p99_ms": rank(0.99)}
+
+
 def print_mailboxes(url, key_file):
     name, _, value = Path(key_file).read_text().strip().partition(": ")
     offset = 0
@@ -88,48 +128,55 @@ def print_mailboxes(url, key_file):
 
 
 def report(arguments):
-    rows = [json.loads(line) for line in arguments.rows.read_text().splitlines()]
+    everything = [json.loads(line) for line in arguments.rows.read_text().splitlines()]
+    rows = [made for made in everything if "fleet" not in made]
+    fleets = [made for made in everything if "fleet" in made]
     measures = list(dict.fromkeys(made["measure"] for made in rows))
-    print(machine(rows))
-    print()
-    print_table(rows, measures, arguments.size)
+    print(machine(everything))
+    if rows:
+        print()
+        print_table(rows, measures, arguments.size)
+    if fleets:
+        print()
+        print_fleets(fleets)
     lost = [made for made in rows if made["kept"] < made["accepted"]]
     for made in lost:
         print(f"LOST: {made['system']}, {made['measure']}: accepted {made['accepted']}, kept {made['kept']}")
-    verdicts = judge(rows)
+    verdicts = {name: value for name, value in judge(rows, fleets).items() if TARGETS[name][2] in arguments.parts.split()}
     missed = False
     if arguments.targets:
         print()
         for name, value in verdicts.items():
-            sign, bound = TARGETS[name]
+            sign, bound, _ = TARGETS[name]
             met = value is not None and (value >= bound if sign == ">=" else value <= bound)
             missed |= not met
             shown = "not measured" if value is None else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
             print(f"{'PASS' if met else 'FAIL'}  {name} {sign} {bound:,.4g}: {shown}")
     if arguments.write:
-        write(arguments.results, rows, verdicts)
+        write(arguments.results, everything, verdicts)
     return 1 if lost or missed else 0
 
 
 def machine(rows):
     models = [line.split(": ", 1)[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     load = median(rows, "other_load")
+    others = "" if load is None else f", cores used by everything else (load generator included): {load:.2f}"
     return (
         f"{datetime.date.today()}, {len(models)} x {models[0].strip() if models else platform.machine()}, "
-        f"Linux {platform.release()}, REPEAT={max(counts(rows).values())}, "
-        f"cores used by everything else (load generator included): {load:.2f}"
+        f"Linux {platform.release()}, REPEAT={repeats(rows)}{others}"
     )
 
 
-def counts(rows):
+def repeats(rows):
+    """How often the measure that was made least often was made."""
     found = {}
     for made in rows:
-        key = (made["system"], made["measure"])
+        key = (made.get("system", "fleet"), made["measure"], made.get("fleet"))
         found[key] = found.get(key, 0) + 1
-    return found
+    return min(found.values())
 
 
-COLUMNS = ("measure", "system", "messages/s", "min..max", "CPU us", "written", "p50 ms", "p99 ms", "end to end p50 / p99 ms")
+COLUMNS = ("measure", "system", "per second", "min..max", "CPU us", "written", "p50 ms", "p99 ms", "end to end p50 / p99 ms")
 
 
 def print_table(rows, measures, size):
@@ -137,13 +184,13 @@ def print_table(rows, measures, size):
     print("|" + " --- |" * len(COLUMNS))
     for measure in measures:
         cells = {}
-        for system in ("postfix", "postfleet"):
+        for system in SYSTEMS:
             some = [made for made in rows if (made["system"], made["measure"]) == (system, measure)]
             if some:
                 cells[system] = some
                 print(line(measure, system, some, size))
         if len(cells) == 2:
-            print(ratio_line(measure, cells["postfix"], cells["postfleet"]))
+            print(ratio_line(measure, *cells.values()))
 
 
 def line(measure, system, some, size):
@@ -152,13 +199,35 @@ def line(measure, system, some, size):
     shown = f"{written / 1024:.1f} KiB"
     if measure.startswith("inbound"):
         shown += f" ({written / size:.1f}x)"
-    ends = [f"{median(some, key):.1f}" if median(some, key) is not None else "" for key in ("end_p50_ms", "end_p99_ms")]
+    p50, p99, *ends = [milliseconds(median(some, key)) for key in ("p50_ms", "p99_ms", "end_p50_ms", "end_p99_ms")]
     cells = (
         measure, system, f"{statistics.median(rates):,.0f}", f"{min(rates):,.0f}..{max(rates):,.0f}",
-        f"{median(some, 'cpu_us'):,.0f}", shown, f"{median(some, 'p50_ms'):.1f}", f"{median(some, 'p99_ms'):.1f}",
+        f"{median(some, 'cpu_us'):,.0f}", shown, p50, p99,
         " / ".join(ends) if ends[0] else "",
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def milliseconds(value):
+    return "" if value is None else f"{value:.1f}"
+
+
+def print_fleets(fleets):
+    """What the size of a fleet costs, side by side."""
+    sizes = sorted({made["fleet"] for made in fleets})
+    small, large = sizes[-2:] if len(sizes) > 1 else (sizes[0], sizes[0])
+    print("| measure | " + " | ".join(f"{size:,} mailboxes" for size in sizes) + " | ratio of the last two |")
+    print("|" + " --- |" * (len(sizes) + 2))
+    lines = [("start until ready, ms", "start", "start_ms", 1), ("memory, MiB", "start", "rss", 1 << 20)]
+    lines += [(f"{name}, p50 ms", name, "p50_ms", 1) for name in TIMED]
+    for title, measure, key, unit in lines:
+        values = {size: of_fleet(fleets, size, measure, key) for size in sizes}
+        cells = ["" if value is None else f"{value / unit:,.3g}" for value in values.values()]
+        print(f"| {title} | " + " | ".join(cells) + f" | {times(values[large], values[small])} |")
+
+
+def of_fleet(fleets, size, measure, key):
+    return median([made for made in fleets if (made["fleet"], made["measure"]) == (size, measure)], key)
 
 
 def ratio_line(measure, theirs, ours):
@@ -184,12 +253,14 @@ def median(rows, key):
     return statistics.median(values) if values else None
 
 
-def judge(rows):
+def judge(rows, fleets):
+    """In the order of the targets."""
+
     def of(system, measure, key):
         return median([made for made in rows if (made["system"], made["measure"]) == (system, measure)], key)
 
-    def ratio(measure, key):
-        ours, theirs = of("postfleet", measure, key), of("postfix", measure, key)
+    def ratio(measure, key, other="postfix"):
+        ours, theirs = of("postfleet", measure, key), of(other, measure, key)
         return ours / theirs if ours is not None and theirs else None
 
     values = (
@@ -197,8 +268,25 @@ def judge(rows):
         ratio("inbound 20", "cpu_us"),
         of("postfleet", "accept", "rate"),
         ratio("paced", "end_p50_ms"),
+        ratio("provision 1", "rate", "postgresql"),
+        of("postfleet", "provision 1000", "rate"),
+        *judge_fleets(fleets),
     )
-    return dict(zip(TARGETS, values))
+    return dict(zip(TARGETS, values, strict=True))
+
+
+def judge_fleets(fleets):
+    sizes = sorted({made["fleet"] for made in fleets})
+    if len(sizes) < 3 or sizes[0] != 0:
+        return [None] * 7
+    _, few, many = sizes
+    memory = [of_fleet(fleets, size, "start", "rss") for size in (0, many)]
+    ratios = [
+        of_fleet(fleets, many, measure, "p50_ms") / of_fleet(fleets, few, measure, "p50_ms") for measure in TIMED[:4]
+    ]
+    edits = [made for made in fleets if made["measure"] == TIMED[4] and made["fleet"] == many]
+    judged = sum(made["judged"] for made in edits) / sum(made["done"] for made in edits)
+    return [(memory[1] - memory[0]) / many, of_fleet(fleets, many, "start", "start_ms"), *ratios, judged]
 
 
 def write(folder, rows, verdicts):

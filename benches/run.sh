@@ -1,6 +1,6 @@
 #!/bin/bash
-# Measures postfleet beside Postfix, both on this machine and in turns, and prints what came out. See README.md.
-# Installs nothing, listens on 127.0.0.1 only, ends only what it started. Needs root, as Postfix does.
+# Measures postfleet beside Postfix and PostgreSQL, all on this machine and in turns, and prints what came out. See
+# README.md. Installs nothing, listens on 127.0.0.1 only, ends only what it started. Needs root, as Postfix does.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$HERE")
@@ -15,20 +15,26 @@ SENDS=${SENDS:-10000}               # of one run of API sends
 CONNECTIONS=${CONNECTIONS:-16}
 PACED=${PACED:-250}                 # messages of one paced run, one every GAP_US microseconds
 GAP_US=${GAP_US:-20000}
-PORT=${PORT:-12500}                 # and the seven after it
+PROVISIONED=${PROVISIONED:-20000}   # mailboxes of one run of provisioning, one in a call, and inserts beside it
+BULK=${BULK:-100000}                # mailboxes of one run of provisioning, 1,000 in a call
+BULK_CONNECTIONS=${BULK_CONNECTIONS:-4}
+FLEET=${FLEET:-100000}              # mailboxes of the large fleet
+FEW=${FEW:-100}                     # and of the small one
+PORT=${PORT:-12500}                 # and the seventeen after it
 POSTFLEET=${POSTFLEET:-$ROOT/target/release/postfleet}
 REPORT_FLAGS=()
-PARTS="inbound paced api"
+PARTS="inbound paced api provision fleet"
 
 usage() {
     cat <<U
-usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api]
+usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api|provision|fleet]
 
   --targets  ends with PASS or FAIL for each target, and fails if one is missed
   --write    keeps the figures in benches/results/<date>.json
   --only     measures one part
 
-Environment: REPEAT SESSIONS MESSAGES SIZE MAILBOXES SENDS CONNECTIONS PACED GAP_US PORT POSTFLEET BENCH_WORK
+Environment: REPEAT SESSIONS MESSAGES SIZE MAILBOXES SENDS CONNECTIONS PACED GAP_US PROVISIONED BULK BULK_CONNECTIONS
+             FLEET FEW PORT POSTFLEET BENCH_WORK
 U
 }
 
@@ -42,13 +48,17 @@ main() {
     trap clean_up EXIT
     build_load
     cp "$POSTFLEET" "$WORK/postfleet"
-    start_postfix
-    start_postfleet all
+    if wants "inbound|paced|api"; then
+        start_postfix
+        start_postfleet all
+    fi
+    if wants provision; then start_postgres; fi
+    if wants fleet; then make_fleets; fi
     for ((round = 1; round <= REPEAT; round++)); do
         say "round $round of $REPEAT"
         for part in $PARTS; do "measure_$part"; done
     done
-    python3 "$HERE/report.py" "${REPORT_FLAGS[@]}" --size "$SIZE" --results "$HERE/results" "$ROWS"
+    python3 "$HERE/report.py" "${REPORT_FLAGS[@]}" --parts "$PARTS" --size "$SIZE" --results "$HERE/results" "$ROWS"
 }
 
 read_flags() {
@@ -61,13 +71,18 @@ read_flags() {
         esac
         shift
     done
-    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api)$ ]] || { usage >&2 && exit 2; }; done
+    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api|provision|fleet)$ ]] || { usage >&2 && exit 2; }; done
 }
 
 check_means() {
     local missing=()
     [[ $(id -u) == 0 ]] || missing+=("root")
-    command -v postfix >/dev/null || missing+=("postfix (apt-get install postfix)")
+    if wants "inbound|paced|api"; then
+        command -v postfix >/dev/null || missing+=("postfix (apt-get install postfix)")
+    fi
+    if wants provision; then
+        postgres_programs >/dev/null || missing+=("postgresql (apt-get install postgresql)")
+    fi
     command -v python3 >/dev/null || missing+=("python3")
     command -v cargo >/dev/null || missing+=("cargo")
     [[ -x $POSTFLEET ]] || missing+=("$POSTFLEET (cargo build --release)")
@@ -77,6 +92,9 @@ check_means() {
 }
 
 say() { echo "# $*" >&2; }
+
+# wants PATTERN: whether one of these parts is measured.
+wants() { [[ " $PARTS " =~ \ ($1)\  ]]; }
 
 build_load() {
     local target=${CARGO_TARGET_DIR:-$HERE/load/target}
@@ -124,7 +142,7 @@ stop() {
 clean_up() {
     trap - EXIT
     for sink in $(jobs -p); do kill "$sink" 2>/dev/null || true; done
-    for name in postfix all api; do stop "$name"; done
+    for name in postfix all api postgres provision few many; do stop "$name"; done
     if [[ -n ${KEEP:-} ]]; then say "kept $WORK"; else rm -rf "$WORK"; fi
 }
 
@@ -228,22 +246,41 @@ await_maildirs() {
 
 # start_postfleet all|api: a server of its own for each set of roles, with its own data and mailboxes.
 start_postfleet() {
-    local name=$1 home=$WORK/$1 port=$((PORT + 2)) roles=()
+    local name=$1 port=$((PORT + 2)) roles=()
     if [[ $name == api ]]; then
         port=$((PORT + 5))
         roles=(--roles api)
     fi
-    "$WORK/postfleet" init --data-dir "$home" --organization Bench --domain bench.example --trust-domains --json >"$home.json"
-    (POSTFLEET_LOG__LEVEL=warn in_group "$name" "$WORK/postfleet" serve --data-dir "$home" --http "127.0.0.1:$port" \
-        --smtp "127.0.0.1:$((port + 1))" --relay "127.0.0.1:$((port + 2))" "${roles[@]}") >"$home.log" 2>&1 &
-    echo $! >"$home.pid"
-    await_port "$port"
+    init "$name"
+    serve "$name" "$port" "${roles[@]}"
     make_mailboxes "$name" "$port"
+}
+
+# init NAME: a data directory with an organization in it, and the header with its key in NAME.key.
+init() {
+    local home=$WORK/$1
+    "$WORK/postfleet" init --data-dir "$home" --organization Bench --domain bench.example --trust-domains --json >"$home.json"
+    python3 -c 'import json, sys; print("Authorization: Bearer " + json.load(sys.stdin)["api_key"])' <"$home.json" >"$home.key"
+}
+
+# words_of NAME PORT: the command of a server, one word a line.
+words_of() {
+    printf '%s\n' "$WORK/postfleet" serve --data-dir "$WORK/$1" --http "127.0.0.1:$2" --smtp "127.0.0.1:$(($2 + 1))" \
+        --relay "127.0.0.1:$(($2 + 2))"
+}
+
+# serve NAME PORT OPTION...: starts a server on a data directory, and waits for it.
+serve() {
+    local name=$1 port=$2 words
+    shift 2
+    mapfile -t words < <(words_of "$name" "$port")
+    (POSTFLEET_LOG__LEVEL=warn in_group "$name" "${words[@]}" "$@") >>"$WORK/$name.log" 2>&1 &
+    echo $! >"$WORK/$name.pid"
+    await_port "$port"
 }
 
 make_mailboxes() {
     local home=$WORK/$1 port=$2
-    python3 -c 'import json, sys; print("Authorization: Bearer " + json.load(sys.stdin)["api_key"])' <"$home.json" >"$home.key"
     "$LOAD" http --address "127.0.0.1:$port" --path /v3/connect/custom --header "$(cat "$home.key")" \
         --requests "$MAILBOXES" --body '{"provider":"nylas","settings":{"email":"u{i}@bench.example"}}' >/dev/null
     python3 "$HERE/report.py" --mailboxes "http://127.0.0.1:$port" "$home.key" >"$home.mailboxes"
@@ -262,6 +299,52 @@ send() {
     shift 2
     "$LOAD" http --address "127.0.0.1:$port" --path '/v3/grants/{line}/messages/send' --lines "$WORK/$name.mailboxes" \
         --header "$(cat "$WORK/$name.key")" --body-file "$HERE/send.json" "$@"
+}
+
+# PostgreSQL --------------------------------------------------------------------------------------------------------
+
+POSTGRES=$((PORT + 17))
+
+postgres_programs() {
+    local found
+    found=$(compgen -G '/usr/lib/postgresql/*/bin/postgres' | sort -V | tail -1) && dirname "$found"
+}
+
+as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
+
+# As shipped: every commit is on stable storage before it is answered.
+start_postgres() {
+    local home=$WORK/postgres programs
+    programs=$(postgres_programs)
+    mkdir -p "$home"
+    chown postgres "$home"
+    (cd "$home" && as_postgres "$programs/initdb" --pgdata "$home/data" --username=postgres --auth=trust --encoding=UTF8 \
+        --locale=C) >"$home.log" 2>&1
+    (cd "$home" && in_group postgres setpriv --reuid=postgres --regid=postgres --clear-groups -- "$programs/postgres" \
+        -D "$home/data" -c listen_addresses=127.0.0.1 -c "port=$POSTGRES" -c "unix_socket_directories=$home") >>"$home.log" 2>&1 &
+    echo $! >"$home.pid"
+    for _ in $(seq 200); do
+        "$programs/pg_isready" -q -h 127.0.0.1 -p "$POSTGRES" && return
+        sleep 0.1
+    done
+    echo "PostgreSQL does not start" >&2 && cat "$home.log" >&2
+    exit 1
+}
+
+sql() { "$(postgres_programs)/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$POSTGRES" -U postgres -c "$1"; }
+
+# insert COUNT: one insert and its commit each, over CONNECTIONS connections; prints what the load generator would.
+insert() {
+    local home=$WORK/postgres each=$(($1 / CONNECTIONS))
+    cat >"$home/insert.sql" <<'Q'
+\set n :n + 1
+INSERT INTO mailboxes VALUES (gen_random_uuid(), 'u' || :client_id::text || '-' || :n::text || '@bench.example',
+    'Agent ' || :n::text, extract(epoch FROM now())::bigint, extract(epoch FROM now())::bigint);
+Q
+    rm -f "$home"/log.*
+    "$(postgres_programs)/pgbench" -h 127.0.0.1 -p "$POSTGRES" -U postgres -n -M prepared -c "$CONNECTIONS" -j 2 -t "$each" -D n=0 \
+        -f "$home/insert.sql" -l --log-prefix="$home/log" postgres >"$home/pgbench.txt" 2>&1 || { cat "$home/pgbench.txt" >&2 && exit 1; }
+    python3 "$HERE/report.py" --pgbench "$home"/log.*
 }
 
 # Measures ----------------------------------------------------------------------------------------------------------
@@ -361,6 +444,102 @@ measure_api() {
     row postfleet "accept" "$before" "$after" $(($(listed api $((PORT + 5))) - kept)) "$result"
     stop api
     rm -rf "$WORK/api"
+}
+
+# Provisioning one by one beside the same number of inserts, then many in a call; each time from nothing.
+measure_provision() {
+    local port=$((PORT + 8)) header before after result
+    ((round == 1)) || sql 'DROP TABLE mailboxes'
+    sql 'CREATE TABLE mailboxes (id uuid PRIMARY KEY, address text NOT NULL UNIQUE, name text NOT NULL,
+         created_at bigint NOT NULL, updated_at bigint NOT NULL)'
+    before=$(observe postgres)
+    result=$(insert "$PROVISIONED")
+    after=$(observe postgres)
+    row postgresql "provision 1" "$before" "$after" "$(sql 'SELECT count(*) FROM mailboxes')" "$result"
+
+    init provision
+    serve provision "$port"
+    header=$(cat "$WORK/provision.key")
+    local load=("$LOAD" provision --address "127.0.0.1:$port" --header "$header")
+    before=$(observe provision)
+    result=$("${load[@]}" --connections "$CONNECTIONS" --mailboxes "$PROVISIONED")
+    after=$(observe provision)
+    row postfleet "provision 1" "$before" "$after" "$(mailboxes_of provision "$port")" "$result"
+
+    before=$(observe provision)
+    result=$("${load[@]}" --connections "$BULK_CONNECTIONS" --mailboxes "$BULK" --first "$PROVISIONED" --per-call 1000)
+    after=$(observe provision)
+    row postfleet "provision 1000" "$before" "$after" $(($(mailboxes_of provision "$port") - PROVISIONED)) "$result"
+    stop provision
+    rm -rf "$WORK/provision" "$WORK/provision.json"
+}
+
+# mailboxes_of NAME PORT: how many the interface lists.
+mailboxes_of() { python3 "$HERE/fleet.py" count --port "$2" --key "$WORK/$1.key"; }
+
+# Three data directories: nothing, few mailboxes, many.
+make_fleets() {
+    local name count port=$((PORT + 11))
+    for name in none few many; do
+        init "$name"
+        case $name in none) count=0 ;; few) count=$FEW ;; many) count=$FLEET ;; esac
+        ((count > 0)) || continue
+        say "$count mailboxes"
+        serve "$name" "$port"
+        "$LOAD" provision --address "127.0.0.1:$port" --header "$(cat "$WORK/$name.key")" --connections "$BULK_CONNECTIONS" \
+            --mailboxes "$count" --per-call 1000 >/dev/null
+        [[ $(mailboxes_of "$name" "$port") == "$count" ]] || { echo "mailboxes are missing" >&2 && exit 1; }
+        python3 "$HERE/fleet.py" sample --port "$port" --key "$WORK/$name.key" --field id >"$WORK/$name.ids"
+        python3 "$HERE/fleet.py" sample --port "$port" --key "$WORK/$name.key" --field email >"$WORK/$name.emails"
+        stop "$name"
+    done
+}
+
+# What the size of a fleet costs: start, memory, reads, one more mailbox, a policy over all of them.
+measure_fleet() {
+    local name turn words result
+    for name in none few many; do
+        mapfile -t words < <(words_of "$name" $((PORT + 11)))
+        result=$(POSTFLEET_LOG__LEVEL=warn python3 "$HERE/fleet.py" start --port $((PORT + 11)) -- "${words[@]}" 2>>"$WORK/$name.log")
+        fleet_row "$name" start "$result"
+    done
+    serve few $((PORT + 11))
+    serve many $((PORT + 14))
+    for name in few many; do
+        ask "$name" GET '/v3/grants?limit=50' --requests 20 >/dev/null
+    done
+    for turn in 1 2; do
+        for name in few many; do measure_one_fleet "$name" "$turn"; done
+    done
+    stop few
+    stop many
+}
+
+measure_one_fleet() {
+    local name=$1 more='{"provider":"nylas","settings":{"email":"more-'$round-$2'-{i}@bench.example"}}'
+    fleet_row "$name" "list, first 50" "$(ask "$name" GET '/v3/grants?limit=50' --requests 1000)"
+    fleet_row "$name" "find by id" "$(ask "$name" GET '/v3/grants/{line}' --requests 2000 --lines "$WORK/$name.ids")"
+    fleet_row "$name" "find by address" "$(ask "$name" GET '/v3/grants/{line}' --requests 2000 --lines "$WORK/$name.emails")"
+    fleet_row "$name" "make one more" "$(ask "$name" POST /v3/connect/custom --requests 100 --body "$more")"
+    fleet_row "$name" "edit the policy of all" \
+        "$(python3 "$HERE/fleet.py" policy --port "$(port_of "$name")" --key "$WORK/$name.key")"
+}
+
+port_of() { [[ $1 == few ]] && echo $((PORT + 11)) || echo $((PORT + 14)); }
+
+# ask NAME METHOD PATH OPTION...: requests one after the other, over one connection.
+ask() {
+    local name=$1 method=$2 path=$3
+    shift 3
+    "$LOAD" http --address "127.0.0.1:$(port_of "$name")" --connections 1 --method "$method" --path "$path" \
+        --header "$(cat "$WORK/$name.key")" "$@"
+}
+
+# fleet_row NAME WHAT RESULT: one line in the rows.
+fleet_row() {
+    local count
+    case $1 in none) count=0 ;; few) count=$FEW ;; many) count=$FLEET ;; esac
+    python3 "$HERE/report.py" --fleet-row "$count" "$2" "$3" | tee -a "$ROWS" >&2
 }
 
 main "$@"

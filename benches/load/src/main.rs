@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod http;
 mod list;
+mod provision;
 mod run;
 mod sink;
 mod smtp;
@@ -29,6 +30,8 @@ usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
   smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
   list      counts the messages that the interface lists: --lines FILE (ids of mailboxes) --header 'Name: value'
             --connections 4 --seconds 120
+  provision makes mailboxes: --connections 16 --mailboxes 1000 --per-call 1 --first 0 --domain bench.example
+            --header 'Name: value' --seconds 300
 
 In templates {i} is the number of the request, {m} that number modulo --mailboxes, {line} a line of --lines, {t} the
 time in nanoseconds.";
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         "http" => http::run(&args),
         "smtpsink" => sink::run(&args),
         "list" => list::run(&args),
+        "provision" => provision::run(&args),
         _ => Err(USAGE.into()),
     });
     match outcome {

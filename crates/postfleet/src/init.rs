@@ -133,7 +133,8 @@ fn explain(created: &Created, new: &NewOrganization, settings: &DomainSettings, 
     println!("{}. The server looks every few minutes; to have it look now:\n", required.join(", "));
     for domain in &created.domains {
         println!("  curl -X POST http://{http}/v3/domains/{}/verify \\", domain.name);
-        println!("    -H 'Authorization: Bearer <operator key>' -d '{{\"type\": \"ownership\"}}'\n");
+        println!("    -H 'Authorization: Bearer <operator key>' -H 'Content-Type: application/json' \\");
+        println!("    -d '{{\"type\": \"ownership\"}}'\n");
     }
     println!("and the same for the types mx, spf, dkim, feedback and dmarc. docs/domains.md has more.");
 }

@@ -21,7 +21,7 @@ pub async fn update(
     let event_id = EventId::new(act.at, entropy.ten());
     let command = UpdateGrant { act, application_id: grant.application_id, id: grant.id, change, event_id };
     match store.run(command).await? {
-        UpdateOutcome::Done(grant) => Ok(grant),
+        UpdateOutcome::Done(grant) => Ok(*grant),
         UpdateOutcome::NoSuchGrant => Err(Problem::not_found()),
         UpdateOutcome::WorkspaceUnknown => Err(check::no_such_workspace()),
     }

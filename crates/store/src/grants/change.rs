@@ -44,7 +44,7 @@ pub struct UpdateGrant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpdateOutcome {
     /// It is like this now.
-    Done(Grant),
+    Done(Box<Grant>),
     /// The application has no such mailbox.
     NoSuchGrant,
     /// The application has no such workspace; nothing was changed.
@@ -68,10 +68,10 @@ impl Command for UpdateGrant {
             return Ok(UpdateOutcome::NoSuchGrant);
         };
         let Some(after) = apply(tx, &before, &self.change, self.event_id, self.act.at).await? else {
-            return Ok(UpdateOutcome::Done(before));
+            return Ok(UpdateOutcome::Done(Box::new(before)));
         };
         record(tx, &self.act, &before, &after, !self.change.app_password.is_keep()).await?;
-        Ok(UpdateOutcome::Done(after))
+        Ok(UpdateOutcome::Done(Box::new(after)))
     }
 }
 

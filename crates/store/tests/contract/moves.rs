@@ -4,7 +4,7 @@ use crate::support::{at, at_once, fresh, number, on_each_engine, tenant};
 use crate::workspaces::{act, announced, assign, create, find, grant, place, records, remove, update, workspace};
 use postfleet_core::id::GrantId;
 use postfleet_store::db::DbError;
-use postfleet_store::grants::{NewGrant, Placement};
+use postfleet_store::grants::{CreateGrant, NewGrant, Placement};
 use postfleet_store::moves::{AssignGrants, AssignOutcome, GrantName};
 use postfleet_store::workspaces::{PolicyChoice, RemoveWorkspace, UpdateWorkspace};
 use postfleet_store::{Command, Tx};

@@ -47,7 +47,7 @@ fn change(tenant: &Tenant, id: GrantId, change: GrantChange) -> UpdateGrant {
 
 fn done(outcome: UpdateOutcome) -> Grant {
     match outcome {
-        UpdateOutcome::Done(grant) => grant,
+        UpdateOutcome::Done(grant) => *grant,
         other => panic!("not done: {other:?}"),
     }
 }
@@ -268,7 +268,7 @@ async fn a_change_changes_what_it_names() {
         let id = tenant.mailbox(store, "a").await;
         let run = async |change| store.run(change).await.expect("run");
         let before = find(store, &tenant, id).await;
-        assert_eq!(run(change(&tenant, id, GrantChange::default())).await, UpdateOutcome::Done(before.clone()));
+        assert_eq!(run(change(&tenant, id, GrantChange::default())).await, UpdateOutcome::Done(before.clone().into()));
 
         let all = GrantChange {
             name: Patch::Set("Ada".into()),
