@@ -305,7 +305,7 @@ def test_workspaces(fleets):
     sent = sdk.workspaces.manual_assign(made.workspace_id, {"assign_grants": [grants[0].id, grants[1].id], "remove_grants": [grants[2].id]}).data
     assert (sent.application_id, sent.workspace_id, sent.domain) == (fleet.application, made.workspace_id, "grouped.test")
     assert set(sent.grants_assigned) == {grants[0].id, grants[1].id} and not sent.grants_removed
-    sent = sdk.workspaces.manual_assign("grouped.test", {"remove_grants": [grants[1].id]}).data
+    sent = sdk.workspaces.manual_assign(made.workspace_id, {"remove_grants": [grants[1].id]}).data
     assert sent.grants_removed == [grants[1].id] and not sent.grants_assigned
     assert fleet.api.workspace_of(grants[0].id) == made.workspace_id and fleet.api.workspace_of(grants[1].id) is None
     refusal = failure(sdk.workspaces.manual_assign, made.workspace_id, {})
@@ -314,6 +314,15 @@ def test_workspaces(fleets):
     assert failure(sdk.workspaces.find, made.workspace_id).status_code == 404
     assert fleet.api.workspace_of(grants[0].id) == fleet.default_workspace
     assert failure(sdk.workspaces.destroy, default.workspace_id).status_code == 400
+
+
+def test_a_workspace_is_assigned_to_by_its_domain(fleets):
+    fleet = fleets(domains=["agents.test", "grouped.test"])
+    sdk = client(fleet)
+    made = sdk.workspaces.create({"name": "Grouped", "domain": "grouped.test", "auto_group": False}).data
+    grant = new_grant(sdk, fleet)
+    sent = sdk.workspaces.manual_assign("grouped.test", {"assign_grants": [grant.id]}).data
+    assert sent.grants_assigned == [grant.id] and sent.workspace_id == made.workspace_id
 
 
 def test_workspaces_auto_group(fleets):

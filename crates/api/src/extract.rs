@@ -1,10 +1,12 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use postfleet_core::{Problem, ProblemKind};
 use serde::de::DeserializeOwned;
+use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
 
 /// Octets of a JSON body that carries a message: the largest message in base64, and room for the rest.
@@ -125,6 +127,11 @@ fn is_length_limit(error: &axum::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Where a request comes from: the other end of its connection. Header fields that claim another address are not believed.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical())
 }
 
 /// The parameters of a query string: in order, decoded, with repeats.

@@ -1,12 +1,13 @@
 //! Serving HTTP: bounded connections, a deadline for request heads, and stopping without cutting off requests.
 
+use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use postfleet_net::Clock;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -39,7 +40,7 @@ pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, s
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, of_peer(&router, peer.ip()), &open);
+                let connection = connection(stream, of_peer(&router, peer), &open);
                 tokio::spawn(async move {
                     let _place = place;
                     connection.await;
@@ -56,15 +57,10 @@ pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, s
     open.shutdown().await;
 }
 
-/// The address at the other end of a connection, as the system tells it; header fields that claim another one are not
-/// believed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
-/// The routes, for the requests of one connection. Wrapped as a whole, since putting the address before each of them
-/// would cost every connection as much as there are routes.
-fn of_peer(router: &Router, ip: IpAddr) -> Router {
-    Router::new().fallback_service(router.clone()).layer(Extension(Peer(ip.to_canonical())))
+/// The routes, for the requests of one connection, with the address at its other end. Wrapped as a whole, since putting
+/// the address before each of them would cost every connection as much as there are routes.
+fn of_peer(router: &Router, peer: SocketAddr) -> Router {
+    Router::new().fallback_service(router.clone()).layer(Extension(ConnectInfo(peer)))
 }
 
 fn connection(stream: TcpStream, router: Router, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {

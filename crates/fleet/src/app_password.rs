@@ -5,6 +5,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use argon2::{Algorithm, Argon2, Params, Version};
 use postfleet_core::{Problem, Secret};
 use postfleet_net::Entropy;
+use tokio::sync::Semaphore;
 
 /// Characters of a password.
 const CHARS: std::ops::RangeInclusive<usize> = 18..=40;
@@ -12,6 +13,9 @@ const CHARS: std::ops::RangeInclusive<usize> = 18..=40;
 /// Memory in KiB and rounds of the hash: OWASP's second setting for Argon2id (19 MiB, 2 rounds, 1 lane).
 const MEMORY_KIB: u32 = 19 * 1_024;
 const ROUNDS: u32 = 2;
+
+/// Hashes under way at once in the process: each takes a processor and its memory, whoever asks for it.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// Refuses a password that is not 18 to 40 printable ASCII characters with an upper-case letter, a lower-case letter
 /// and a digit.
@@ -35,6 +39,7 @@ pub fn check(password: &str) -> Result<(), Problem> {
 /// the threads that answer requests.
 pub async fn hash(entropy: &dyn Entropy, password: Secret<String>) -> Result<String, Problem> {
     let salt = entropy.sixteen();
+    let _place = AT_ONCE.acquire().await.map_err(Problem::internal)?;
     let hashed = tokio::task::spawn_blocking(move || hash_now(password.expose(), &salt));
     hashed.await.map_err(Problem::internal)?
 }
@@ -47,6 +52,7 @@ fn hash_now(password: &str, salt: &[u8; 16]) -> Result<String, Problem> {
 /// Whether `password` is the one stored as `hash`. Without a hash it takes as long and is false, so that the time tells
 /// nothing about whether there is a mailbox.
 pub async fn verify(hash: Option<String>, password: Secret<String>) -> Result<bool, Problem> {
+    let _place = AT_ONCE.acquire().await.map_err(Problem::internal)?;
     let verified = tokio::task::spawn_blocking(move || match hash {
         Some(hash) => verify_now(&hash, password.expose()),
         None => hash_now(password.expose(), &[0; 16]).map(|_| false),

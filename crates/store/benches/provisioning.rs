@@ -65,6 +65,7 @@ impl Bench {
     async fn prepare(store: Store) -> Self {
         let (organization, application) = (OrganizationId::from_uuid(fresh()), ApplicationId::from_uuid(fresh()));
         let domain = Domain::parse("bench.example").expect("domain");
+        let at = now();
         let create = CreateOrganization {
             id: organization,
             name: "Bench".into(),
@@ -75,8 +76,8 @@ impl Bench {
             policy: None,
             keys: Vec::new(),
             domains: vec![NewDomain::trusted(DomainId::from_uuid(fresh()), domain.clone())],
-            at: now(),
-            act: Act::of_command_line(AuditId::from_uuid(fresh()), organization, now()),
+            at,
+            act: Act::of_command_line(AuditId::from_uuid(fresh()), organization, at),
         };
         store.run(create).await.expect("organization");
         Self { store, organization, application, domain, made: AtomicU64::new(0) }

@@ -2,10 +2,9 @@
 
 use crate::call::Call;
 use crate::error;
-use crate::extract::{BODY_OCTETS_MAX, BULK_OCTETS_MAX, Query, json};
+use crate::extract::{BODY_OCTETS_MAX, BULK_OCTETS_MAX, Query, json, peer};
 use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
-use crate::server::Peer;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use postfleet_core::Problem;
@@ -190,7 +189,7 @@ fn origin(parts: &Parts) -> Origin {
     let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let printable = user_agent.iter().flat_map(|text| text.chars()).filter(|character| !character.is_control());
     Origin {
-        ip: parts.extensions.get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default(),
+        ip: peer(parts).map(|ip| ip.to_string()).unwrap_or_default(),
         user_agent: printable.take(USER_AGENT_CHARS_MAX).collect(),
     }
 }

@@ -3,12 +3,11 @@
 use super::sign_in_page::{show_page, sign_in_on_page};
 use crate::auth;
 use crate::call::{Call, OpenCall};
-use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json};
+use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json, peer};
 use crate::pages;
 use crate::respond::{self, Answer, RequestId};
 use crate::route::{Kind, Parameter, Route};
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -20,7 +19,6 @@ use postfleet_schema::page::Done;
 use postfleet_schema::sign_in::{
     DetectProvider, DetectedProvider, LoggedIn, Login, SignInForm, TokenError, TokenInfo, TokenRequest, Tokens,
 };
-use std::net::{IpAddr, SocketAddr};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -134,11 +132,6 @@ pub(super) async fn attempt(
         Outcome::Throttled(_) => "throttled",
     });
     Ok(outcome)
-}
-
-/// Where a request comes from: the other end of its connection.
-fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
 /// Where this interface is, as the client has it.

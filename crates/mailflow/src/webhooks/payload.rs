@@ -52,7 +52,9 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
     let mut reader = platform.store.reader().await?;
     let facts: Value = serde_json::from_str(&event.data).unwrap_or_default();
     match event.trigger {
-        Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => grant(&mut reader, event).await,
+        Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
+            grant(&mut reader, event, &facts).await
+        }
         _ => {
             let stored = match event.message_id {
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
@@ -116,14 +118,21 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
     object
 }
 
-async fn grant(reader: &mut Reader<'_>, event: &NewEvent) -> Result<Value, Problem> {
+/// The mailbox as it is; of one that is gone, what its removal says.
+async fn grant(reader: &mut Reader<'_>, event: &NewEvent, facts: &Value) -> Result<Value, Problem> {
     let code = match event.trigger {
         Trigger::GrantCreated => 25_012,
         Trigger::GrantDeleted => 25_013,
         _ => 25_014,
     };
     let found = grants::find(reader, event.application_id, event.grant_id).await?;
-    let (email, name) = found.map(|grant| (grant.email.to_string(), grant.name)).unwrap_or_default();
+    let (email, name) = match found {
+        Some(grant) => (grant.email.to_string(), grant.name),
+        None => {
+            let said = |field: &str| facts[field].as_str().unwrap_or_default().to_owned();
+            (said("email"), said("name"))
+        }
+    };
     Ok(json!({
         "code": code,
         "object": "grant",

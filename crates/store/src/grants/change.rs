@@ -7,6 +7,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::params;
+use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, WorkspaceId};
@@ -96,6 +97,8 @@ pub(super) async fn apply(
     write(tx, &after).await?;
     if is_password_changed {
         write_password(tx, &after, change.app_password.value()).await?;
+        // Whoever signed in with the old one has to do so again.
+        tokens::remove_of_grant(tx, before.id).await?;
     }
     let sequence = events::next_sequence(tx, before.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
     tx.announce(NewEvent {

@@ -1,6 +1,6 @@
 //! Removing a mailbox: at once for everybody, its content a little at a time.
 
-use super::{lock, lock_tenant};
+use super::{Grant, lock, lock_tenant};
 use crate::audit::{self, Change};
 use crate::blobs;
 use crate::db::DbError;
@@ -8,6 +8,7 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages;
 use crate::params;
+use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
@@ -33,7 +34,6 @@ impl Command for RemoveGrant {
         const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count - 1 WHERE name = $1";
         const COUNT: &str = "UPDATE organizations SET grant_count = grant_count - 1 WHERE id = $1";
         const REMOVE: &str = "DELETE FROM grants WHERE id = $1 AND application_id = $2";
-        const TOKENS: &str = "DELETE FROM tokens WHERE grant_id = $1";
         const REMEMBER: &str = "INSERT INTO removed_grants (grant_id, removed_at) VALUES ($1, $2)";
         let (id, at) = (self.id.uuid(), self.act.at);
         if lock_tenant(tx, self.act.organization_id, self.application_id).await?.is_none() {
@@ -43,9 +43,9 @@ impl Command for RemoveGrant {
         tx.execute(REMOVE, params![id, self.application_id.uuid()]).await?;
         tx.execute(COUNT, params![self.act.organization_id.uuid()]).await?;
         tx.execute(COUNT_DOMAIN, params![grant.email.domain().as_str()]).await?;
-        tx.execute(TOKENS, params![id]).await?;
+        tokens::remove_of_grant(tx, self.id).await?;
         tx.execute(REMEMBER, params![id, at.as_micros()]).await?;
-        self.close(tx).await?;
+        self.close(tx, &grant).await?;
         let (target, before) = (self.id.to_string(), grant.facts().to_string());
         let change = Change {
             action: "grant.deleted",
@@ -61,7 +61,7 @@ impl Command for RemoveGrant {
 
 impl RemoveGrant {
     /// Closes the mailbox, with the last event that it has.
-    async fn close(&self, tx: &mut Tx) -> Result<(), DbError> {
+    async fn close(&self, tx: &mut Tx, grant: &Grant) -> Result<(), DbError> {
         const CLOSE: &str = "DELETE FROM mailboxes WHERE grant_id = $1";
         let sequence = events::next_sequence(tx, self.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
         tx.execute(CLOSE, params![self.id.uuid()]).await?;
@@ -72,7 +72,8 @@ impl RemoveGrant {
             grant_sequence: sequence,
             trigger: Trigger::GrantDeleted,
             message_id: None,
-            data: "{}".into(),
+            // Nowhere else once it is gone.
+            data: serde_json::json!({"email": grant.email.to_string(), "name": grant.name}).to_string(),
             at: self.act.at,
         });
         Ok(())

@@ -10,6 +10,7 @@ mod connectors;
 mod deliver;
 mod domains;
 mod events;
+mod governing;
 mod grants;
 mod jobs;
 mod listing;
