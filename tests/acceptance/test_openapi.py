@@ -87,7 +87,10 @@ def run(server, document, key, folder):
         raise Missing("schemathesis is not installed (tests/acceptance/requirements.txt)")
     file = folder / f"openapi-{key}.json"
     file.write_text(json.dumps(document))
-    command = [program, "run", file, "--url", server.api, "--no-color", "--workers", "2"]
+    # One worker: with several, Python 3.11 now and then fails inside of hypothesis.
+    # Without this setting it tries methods that were left out, and so removes what everything else is asked about.
+    (folder / "schemathesis.toml").write_text("[phases.coverage]\nunexpected-methods = []\n")
+    command = [program, "run", file, "--url", server.api, "--no-color"]
     command += ["--header", f"Authorization: Bearer {server.account[key]}"]
     command += ["--generation-with-security-parameters", "false", "--generation-database", "none"]
     command += ["--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]

@@ -94,6 +94,11 @@ fn success(route: &Route, status: u16, answers: &[Answers]) -> Response {
             _ => {}
         }
     }
+    // A refusal that is a page comes from the handler; what is refused before it has the error envelope.
+    if status >= 400 && schemas.is_empty() && route.path.starts_with("/v3/") {
+        let envelope = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorEnvelope"))).build();
+        response = response.content("application/json", envelope);
+    }
     if !schemas.is_empty() {
         response = response.content("application/json", ContentBuilder::new().schema(one_of(schemas)).build());
     }

@@ -6,7 +6,7 @@ use crate::call::{Call, OpenCall};
 use crate::extract::{FORM_OCTETS_MAX, Query, form, is_form, json, peer};
 use crate::pages;
 use crate::respond::{self, Answer, RequestId};
-use crate::route::{Kind, Parameter, Route};
+use crate::route::{Answers, Kind, Parameter, Route};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -48,14 +48,24 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/v3/connect/auth", "", show_page)
             .about("Show the sign-in page", "A page for people, which leads back to the application.")
             .query(AUTH)
-            .answers_file("text/html"),
+            .answers_file("text/html")
+            .answers_also(Answers::File(400, "text/html"))
+            .answers_also(Answers::File(401, "text/html"))
+            .answers_also(Answers::File(403, "text/html"))
+            .answers_also(Answers::File(429, "text/html"))
+            .answers_also(Answers::File(503, "text/html")),
         Route::post("/v3/connect/auth", "", sign_in_on_page)
             .about(
                 "Sign in on the page",
                 "The page sends its form here, with the parameters of the page and `email` and `app_password`.",
             )
             .takes_form::<SignInForm>()
-            .redirects(),
+            .redirects()
+            .answers_also(Answers::File(400, "text/html"))
+            .answers_also(Answers::File(401, "text/html"))
+            .answers_also(Answers::File(403, "text/html"))
+            .answers_also(Answers::File(429, "text/html"))
+            .answers_also(Answers::File(503, "text/html")),
         Route::post("/v3/connect/login/nylas", "", log_in)
             .about("Sign in without the page", "For applications that ask for the password themselves.")
             .takes::<Login>()
