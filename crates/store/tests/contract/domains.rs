@@ -86,7 +86,7 @@ async fn due(store: &Store, id: DomainId) -> Option<u64> {
 }
 
 async fn audited(store: &Store) -> i64 {
-    number(store, "SELECT count(*) FROM audit", &[]).await
+    number(store, "SELECT count(*) FROM audit WHERE target_kind = 'domain'", &[]).await
 }
 
 fn ownership(judgement: Judgement) -> (RecordKind, &'static str, Judgement) {

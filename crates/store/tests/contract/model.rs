@@ -211,7 +211,7 @@ impl Model {
             let (recipient, due) = (recipient.to_string(), command.facts.date);
             self.queue.insert(*id, Row { message, recipient, due, attempts: 0, lease: None, owner: None });
         }
-        format!("accepted {thread} {used}")
+        format!("accepted {thread} {used} of {limit}")
     }
 
     fn file(&mut self, blob: BlobId, facts: &MessageFacts, copy: &MailboxCopy, given: Option<ThreadId>) -> ThreadId {
