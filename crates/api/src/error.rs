@@ -31,12 +31,14 @@ pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
 /// Seconds after which a request that may succeed later is worth repeating, when nothing better is known.
 const RETRY_SECONDS: i64 = 5;
 
-/// The headers that go with a problem: every 429 and 503 says when to come back.
+/// The headers that go with a problem: every 429 and 503 says when to come back. Where waiting does not help, nothing
+/// says so.
 pub fn headers(problem: &Problem, now: UnixMicros) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let (status, _) = status_and_type(problem.kind);
-    if let Some(exhausted) = &problem.exhausted {
-        let seconds = reset_seconds(exhausted.resets_at, now);
+    let reset = problem.exhausted.as_deref().and_then(|exhausted| Some((exhausted, exhausted.resets_at?)));
+    if let Some((exhausted, resets_at)) = reset {
+        let seconds = reset_seconds(resets_at, now);
         set(&mut headers, header::RETRY_AFTER, seconds);
         rate_limit(&mut headers, exhausted.limit, exhausted.limit.saturating_sub(exhausted.used), seconds);
     } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
@@ -45,9 +47,9 @@ pub fn headers(problem: &Problem, now: UnixMicros) -> HeaderMap {
     headers
 }
 
-/// Whole seconds until an allowance resets, at least one.
+/// Whole seconds until an allowance resets: at least one, and never one too few.
 pub fn reset_seconds(resets_at: UnixMicros, now: UnixMicros) -> i64 {
-    (resets_at.as_seconds() - now.as_seconds()).max(1)
+    UnixMicros::from_micros(resets_at.as_micros().saturating_sub(now.as_micros())).as_seconds_up().max(1)
 }
 
 /// The `RateLimit-*` header fields.
@@ -83,7 +85,7 @@ pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
             scope: exhausted.map(|exhausted| exhausted.scope),
             limit: exhausted.map(|exhausted| exhausted.limit),
             used: exhausted.map(|exhausted| exhausted.used),
-            resets_at: exhausted.map(|exhausted| exhausted.resets_at.as_seconds()),
+            resets_at: exhausted.and_then(|exhausted| exhausted.resets_at).map(UnixMicros::as_seconds_up),
         },
     }
 }
@@ -91,6 +93,7 @@ pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postfleet_core::problem::Exhausted;
 
     #[test]
     fn the_table() {
@@ -102,5 +105,27 @@ mod tests {
         };
         let table: Vec<String> = ProblemKind::ALL.iter().map(row).collect();
         insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn what_does_not_reset_does_not_ask_to_come_back() {
+        let problem = |kind, resets_at| {
+            let exhausted = Exhausted { scope: "organization", limit: 3, used: 4, resets_at };
+            Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(kind, "x", "x") }
+        };
+        let now = UnixMicros::from_micros(10_000_001);
+        let stays = problem(ProblemKind::Forbidden, None);
+        assert!(headers(&stays, now).is_empty());
+        let error = envelope(&stays, "").error;
+        assert_eq!((error.scope, error.limit, error.used), (Some("organization"), Some(3), Some(4)));
+        assert_eq!(error.resets_at, None);
+
+        let resets = problem(ProblemKind::RateLimited, Some(UnixMicros::from_micros(70_000_000)));
+        let headers = headers(&resets, now);
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // Rounded up, but no further.
+        assert_eq!((text("retry-after"), text("ratelimit-reset"), text("ratelimit-remaining")), ("60", "60", "0"));
+        assert_eq!(envelope(&resets, "").error.resets_at, Some(70));
+        assert_eq!(reset_seconds(UnixMicros::from_seconds(5), now), 1, "what is over");
     }
 }

@@ -70,7 +70,7 @@ pub fn too_large(octets: u64, limit: u64) -> Problem {
 fn over_daily_quota(daily: &Allowance) -> Problem {
     let limit = daily.limit.unwrap_or(u64::MAX);
     let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
-    let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: daily.resets_at };
+    let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: Some(daily.resets_at) };
     Problem {
         exhausted: Some(Box::new(exhausted)),
         ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", text)
@@ -133,6 +133,6 @@ mod tests {
         let problem = decide(&OutboundFacts { daily, ..facts() }).unwrap_err();
         let exhausted = problem.exhausted.unwrap();
         assert_eq!((exhausted.scope, exhausted.limit, exhausted.used), ("grant", 200, 200));
-        assert_eq!(exhausted.resets_at, UtcDay::from_number(20_000).end());
+        assert_eq!(exhausted.resets_at, Some(UtcDay::from_number(20_000).end()));
     }
 }

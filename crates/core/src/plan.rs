@@ -2,7 +2,7 @@
 //! lowers what a plan allows to each mailbox, and never raises it.
 
 use crate::media_range::MediaRange;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Exhausted, Problem, ProblemKind};
 use std::sync::Arc;
 
 /// The allowances of one plan. `None` is unlimited.
@@ -249,10 +249,22 @@ impl Plans {
     }
 }
 
-/// The refusal of one more of something of which the plan allows `limit`; official clients look for "for this plan".
-pub fn cap_reached(code: &'static str, what: &str, limit: u64) -> Problem {
+/// A number that the plan caps for an organization, and how many there are: more than allowed, if the plan was changed
+/// for a smaller one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cap {
+    /// What the plan allows.
+    pub limit: u64,
+    /// How many there are.
+    pub used: u64,
+}
+
+/// The refusal of one more of something that the plan caps; official clients look for "for this plan".
+pub fn cap_reached(code: &'static str, what: &str, cap: Cap) -> Problem {
+    let Cap { limit, used } = cap;
     let text = format!("Maximum number of {what} ({limit}) reached for this plan");
-    Problem::new(ProblemKind::Forbidden, code, text)
+    let exhausted = Exhausted { scope: "organization", limit, used, resets_at: None };
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::Forbidden, code, text) }
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl ProblemKind {
     }
 }
 
-/// Which allowance was used up, and when it is whole again.
+/// Which allowance was used up, and when it is whole again, if waiting helps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {
     /// Whose allowance: `grant`, `application`, `organization`.
@@ -90,8 +90,8 @@ pub struct Exhausted {
     pub limit: u64,
     /// What of it is used.
     pub used: u64,
-    /// When it resets.
-    pub resets_at: UnixMicros,
+    /// When it resets; `None` for what stays used until somebody frees it.
+    pub resets_at: Option<UnixMicros>,
 }
 
 /// One refusal or failure, on its way to a client.

@@ -21,6 +21,10 @@ impl UnixMicros {
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
+    /// Whole seconds since the epoch, upwards: the first moment of that second is not before this time.
+    pub const fn as_seconds_up(self) -> i64 {
+        self.0.div_euclid(1_000_000) + (self.0.rem_euclid(1_000_000) > 0) as i64
+    }
     /// This time plus `duration`; saturates.
     pub fn plus(self, duration: std::time::Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
@@ -61,6 +65,16 @@ impl UtcDay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_rounded_down_and_up() {
+        for (micros, down, up) in
+            [(0, 0, 0), (1, 0, 1), (999_999, 0, 1), (1_000_000, 1, 1), (-1, -1, 0), (-1_000_001, -2, -1)]
+        {
+            let time = UnixMicros::from_micros(micros);
+            assert_eq!((time.as_seconds(), time.as_seconds_up()), (down, up), "{micros}");
+        }
+    }
 
     #[test]
     fn a_day_ends_at_midnight_utc_and_not_a_microsecond_earlier() {

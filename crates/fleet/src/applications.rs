@@ -9,7 +9,7 @@ use postfleet_core::{Patch, Problem, ProblemKind};
 use postfleet_net::Entropy;
 use postfleet_schema::application as schema;
 use postfleet_store::applications::{
-    self, Application, CreateApplication, RemoveApplication, RemoveOutcome, UpdateApplication,
+    self, Application, CreateApplication, RemoveApplication, RemoveOutcome, UpdateApplication, UpdateOutcome,
 };
 use postfleet_store::organizations::Scope;
 use postfleet_store::redirect_uris::{self, RedirectUri};
@@ -79,24 +79,30 @@ pub async fn administer(
     let name = request.name.as_ref().map(|text| input::name("name", text)).transpose()?;
     let environment = request.environment.as_deref().map(environment).transpose()?;
     let details = details(&request.into())?;
-    run_update(store, UpdateApplication { id, scope: operator.scope(), name, environment, details, act }).await
+    let (scope, redirect_uris) = (operator.scope(), Vec::new());
+    run_update(store, UpdateApplication { id, scope, name, environment, details, redirect_uris, act }).await
 }
 
 /// Changes an application, as it may change itself.
 pub async fn update(
     store: &Store,
+    entropy: &dyn Entropy,
     id: ApplicationId,
     act: Act,
     request: &schema::UpdateApplication,
 ) -> Result<Whole, Problem> {
     let details = details(request)?;
-    let command = UpdateApplication { id, scope: Scope::All, name: None, environment: None, details, act };
-    run_update(store, command).await
+    let redirect_uris = uris::wanted(entropy, id, &act, request.callback_uris.as_deref().unwrap_or_default())?;
+    let (scope, name, environment) = (Scope::All, None, None);
+    run_update(store, UpdateApplication { id, scope, name, environment, details, redirect_uris, act }).await
 }
 
 async fn run_update(store: &Store, command: UpdateApplication) -> Result<Whole, Problem> {
-    let updated = store.run(command).await?.ok_or_else(Problem::not_found)?;
-    whole(&mut store.reader().await?, updated).await
+    match store.run(command).await? {
+        UpdateOutcome::Updated(application) => whole(&mut store.reader().await?, application).await,
+        UpdateOutcome::Unknown => Err(Problem::not_found()),
+        UpdateOutcome::RedirectUri(number, outcome) => Err(uris::refused(number, outcome)),
+    }
 }
 
 /// Removes an application that has no mailboxes.

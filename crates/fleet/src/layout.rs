@@ -79,13 +79,7 @@ fn started(outcome: StartOutcome) -> Result<(), Problem> {
     match outcome {
         StartOutcome::Started => Ok(()),
         StartOutcome::TooSoon(again) => Err(Problem {
-            exhausted: Some(Box::new(Exhausted {
-                scope: "application",
-                limit: 1,
-                used: 1,
-                // Answered in whole seconds: never one too few.
-                resets_at: UnixMicros::from_seconds(UnixMicros::from_micros(again.as_micros() + 999_999).as_seconds()),
-            })),
+            exhausted: Some(Box::new(Exhausted { scope: "application", limit: 1, used: 1, resets_at: Some(again) })),
             ..Problem::new(
                 ProblemKind::RateLimited,
                 "auto_group_rate_limited",

@@ -10,6 +10,7 @@ use postfleet_schema::redirect_uri as schema;
 use postfleet_store::Store;
 use postfleet_store::redirect_uris::{
     self, CreateRedirectUri, REDIRECT_URIS_MAX, RedirectUri, RedirectUriOutcome, RemoveRedirectUri, UpdateRedirectUri,
+    WantedRedirectUri,
 };
 use serde_json::{Map, Value};
 
@@ -70,6 +71,73 @@ pub async fn find(store: &Store, application: ApplicationId, id: RedirectUriId) 
 /// An application's redirect URIs, oldest first.
 pub async fn list(store: &Store, application: ApplicationId) -> Result<Vec<RedirectUri>, Problem> {
     Ok(redirect_uris::list(&mut store.reader().await?, application).await?)
+}
+
+/// The redirect URIs that a change of their application names. Each refusal names the entry that it is about.
+pub(crate) fn wanted(
+    entropy: &dyn Entropy,
+    application_id: ApplicationId,
+    act: &Act,
+    request: &[schema::CallbackUri],
+) -> Result<Vec<WantedRedirectUri>, Problem> {
+    if request.len() as u64 > REDIRECT_URIS_MAX {
+        let text = format!("callback_uris must have at most {REDIRECT_URIS_MAX} entries");
+        return Err(Problem::invalid("callback_uris", text));
+    }
+    let read = |(number, entry)| {
+        let wish = one_wanted(entropy, application_id, act, entry);
+        wish.map_err(|problem| in_entry(number, problem))
+    };
+    request.iter().enumerate().map(read).collect()
+}
+
+fn one_wanted(
+    entropy: &dyn Entropy,
+    application_id: ApplicationId,
+    act: &Act,
+    entry: &schema::CallbackUri,
+) -> Result<WantedRedirectUri, Problem> {
+    let platform = entry.platform.as_deref().map(platform).transpose()?;
+    let settings = entry.settings.as_ref().map(settings).transpose()?;
+    if let Some(id) = &entry.id {
+        let id = id.parse().map_err(|_| unknown_id())?;
+        return Ok(WantedRedirectUri::Change { id, url: entry.url.clone(), platform, settings });
+    }
+    let url = entry.url.clone().ok_or_else(|| Problem::invalid("url", "url is missing"))?;
+    Ok(WantedRedirectUri::New(RedirectUri {
+        id: RedirectUriId::new(act.at, entropy.ten()),
+        application_id,
+        url,
+        platform: platform.unwrap_or(Platform::Web),
+        settings: settings.unwrap_or_default(),
+        created_at: act.at,
+    }))
+}
+
+fn unknown_id() -> Problem {
+    Problem::invalid("id", "id not found or does not belong to this application")
+}
+
+/// Why one of several redirect URIs was not taken.
+pub(crate) fn refused(number: usize, outcome: RedirectUriOutcome) -> Problem {
+    match outcome {
+        RedirectUriOutcome::Unknown => in_entry(number, unknown_id()),
+        other => match done(other) {
+            Err(problem) => in_entry(number, problem),
+            Ok(_) => Problem::internal("a redirect URI was refused and taken"),
+        },
+    }
+}
+
+/// A refusal with the name of the entry before that of its field.
+fn in_entry(number: usize, problem: Problem) -> Problem {
+    let Some(field) = &problem.field else { return problem };
+    let entry = format!("callback_uris[{number}]");
+    let public = match problem.public.starts_with(field.as_str()) {
+        true => format!("{entry}.{}", problem.public),
+        false => format!("{entry}: {}", problem.public),
+    };
+    Problem { field: Some(format!("{entry}.{field}")), public, ..problem }
 }
 
 fn done(outcome: RedirectUriOutcome) -> Result<RedirectUri, Problem> {

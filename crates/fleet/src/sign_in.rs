@@ -182,7 +182,8 @@ pub async fn verify(
     let began = match store.run(ReserveGuess { counters: counters.clone(), at: now }).await? {
         GuessOutcome::Reserved(began) => began,
         GuessOutcome::TooMany { limit, until } => {
-            return Ok(Outcome::Throttled(Exhausted { scope: "sign_in", limit, used: limit, resets_at: until }));
+            let resets_at = Some(until);
+            return Ok(Outcome::Throttled(Exhausted { scope: "sign_in", limit, used: limit, resets_at }));
         }
     };
     let door = match &email {

@@ -34,6 +34,15 @@ pub async fn find(store: &Store, application: ApplicationId, segment: &str) -> R
     found.ok_or_else(Problem::not_found)
 }
 
+/// The id of the workspace that a path segment names, as [`find`] reads it. An id stands for itself: whether there is
+/// such a workspace, the change has to see.
+pub async fn named(store: &Store, application: ApplicationId, segment: &str) -> Result<WorkspaceId, Problem> {
+    match segment.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(find(store, application, segment).await?.workspace.id),
+    }
+}
+
 /// Makes the workspace that a request asks for, with its policy if it names a preset.
 pub async fn create(
     store: &Store,

@@ -2,13 +2,14 @@
 
 use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
-use postfleet_core::Domain;
 use postfleet_core::domain_records::DomainSettings;
+use postfleet_core::{Domain, UnixMicros};
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
 use postfleet_store::Store;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -74,8 +75,12 @@ pub struct Settings {
     pub webhook_concurrency: usize,
     /// The largest notification; above it the body is left out.
     pub notification_octets_max: usize,
+    /// From where webhooks are called, for the firewalls of their receivers.
+    pub webhook_sources: Vec<IpAddr>,
     /// What concerns domains.
     pub domains: DomainSettings,
+    /// When all this was read.
+    pub read_at: UnixMicros,
 }
 
 /// A server to hand mail to.

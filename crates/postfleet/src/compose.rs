@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use postfleet_core::UnixMicros;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::Signers;
 use postfleet_mailflow::{Metrics, Platform, Settings};
@@ -111,6 +112,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         .iter()
         .map(|text| text.parse().with_context(|| format!("webhooks.allow: {text:?} is not a network")));
     let options = WebhookHttpOptions { allow: allow.collect::<Result<_>>()?, ..WebhookHttpOptions::default() };
+    let settings = settings(config, world.clock.now())?;
     Ok(Platform {
         store: store(config, data).await?,
         keys: secret(data, &*world.entropy)?,
@@ -122,7 +124,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         handoff: None,
         signers: Arc::new(Signers::default()),
         metrics,
-        settings: Arc::new(settings(config)?),
+        settings: Arc::new(settings),
     })
 }
 
@@ -147,7 +149,7 @@ fn resolver(config: &Config) -> Result<Arc<dyn Resolver>> {
     Ok(Arc::new(resolver.context("failed to set up DNS")?))
 }
 
-fn settings(config: &Config) -> Result<Settings> {
+fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
     Ok(Settings {
         hostname: config.server.hostname.0.clone(),
         node: config.server.node.clone(),
@@ -158,7 +160,9 @@ fn settings(config: &Config) -> Result<Settings> {
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
+        webhook_sources: config.webhooks.source_addresses.clone(),
         domains: config.domain_settings()?,
+        read_at,
     })
 }
 

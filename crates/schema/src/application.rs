@@ -1,6 +1,6 @@
 //! Applications: the sub-accounts of an organization.
 
-use crate::redirect_uri::RedirectUri;
+use crate::redirect_uri::{CallbackUri, RedirectUri};
 use postfleet_core::Patch;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,8 +51,7 @@ pub struct AdminUpdateApplication {
     pub domain: Patch<String>,
 }
 
-/// `PATCH /v3/applications`: absent fields stay, null takes away, objects are replaced whole. Redirect URIs have their
-/// own paths; a list of them here is not looked at.
+/// `PATCH /v3/applications`: absent fields stay, null takes away, objects are replaced whole.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct UpdateApplication {
     /// How it presents itself.
@@ -71,12 +70,17 @@ pub struct UpdateApplication {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 253)]
     pub domain: Patch<String>,
+    /// Redirect URIs to make or change. Those that are not named stay, and so do all if this is null; one is removed
+    /// under its own path.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub callback_uris: Option<Vec<CallbackUri>>,
 }
 
 impl From<AdminUpdateApplication> for UpdateApplication {
     fn from(update: AdminUpdateApplication) -> Self {
         let AdminUpdateApplication { branding, hosted_authentication, idp_settings, domain, .. } = update;
-        Self { branding, hosted_authentication, idp_settings, domain }
+        Self { branding, hosted_authentication, idp_settings, domain, callback_uris: None }
     }
 }
 

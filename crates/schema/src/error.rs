@@ -42,7 +42,8 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub used: Option<u64>,
-    /// When the allowance is whole again, in unix seconds; absent if none is used up.
+    /// When the allowance is whole again, in unix seconds; absent if none is used up, and if it stays used until
+    /// somebody frees some of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub resets_at: Option<i64>,

@@ -33,6 +33,24 @@ pub struct UpdateRedirectUri {
     pub settings: Option<RedirectUriSettings>,
 }
 
+/// One of the redirect URIs in `PATCH /v3/applications`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct CallbackUri {
+    /// Which of them is changed: absent fields stay, the settings are replaced whole. A new one is made if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// As when it is made; needed without an id.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 2048)]
+    pub url: Option<String>,
+    /// As when it is made.
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// As when it is made.
+    #[serde(default)]
+    pub settings: Option<RedirectUriSettings>,
+}
+
 /// A redirect URI.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RedirectUri {
@@ -65,7 +83,8 @@ pub struct RedirectUriSettings {
     /// For `android`.
     #[schema(max_length = 1024)]
     pub package_name: Option<String>,
-    /// For `android`.
+    /// For `android`. Taken as `sha_1_certificate_fingerprint`, too, as the Node client spells it.
+    #[serde(alias = "sha_1_certificate_fingerprint")]
     #[schema(max_length = 1024)]
     pub sha1_certificate_fingerprint: Option<String>,
 }

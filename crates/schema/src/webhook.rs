@@ -79,6 +79,15 @@ pub struct Webhook {
     pub updated_at: i64,
 }
 
+/// From where webhooks are called.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SourceAddresses {
+    /// IPv4 and IPv6 addresses, for the firewalls of receivers; empty if the operator has not said which they are.
+    pub ip_addresses: Vec<String>,
+    /// Since when the server answers this, in unix seconds: its start.
+    pub updated_at: i64,
+}
+
 /// The answer to a deletion.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Deleted {

@@ -6,6 +6,7 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::organizations::Scope;
 use crate::params;
+use crate::redirect_uris::{self, RedirectUriOutcome, WantedRedirectUri};
 use crate::workspaces::{self, Workspace};
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
@@ -111,18 +112,39 @@ pub struct UpdateApplication {
     pub environment: Option<String>,
     /// New details: each takes the place of the one of its name; null takes it away.
     pub details: Map<String, Value>,
+    /// Redirect URIs that are made or changed with it, one after the other; those that are not named stay.
+    pub redirect_uris: Vec<WantedRedirectUri>,
     /// The change.
     pub act: Act,
 }
 
-impl Command for UpdateApplication {
-    /// The application as it is then, if there is one.
-    type Outcome = Option<Application>;
+/// What became of [`UpdateApplication`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdateOutcome {
+    /// It is so now.
+    Updated(Application),
+    /// There is none.
+    Unknown,
+    /// This one of the redirect URIs cannot be, and nothing was changed.
+    RedirectUri(usize, RedirectUriOutcome),
+}
 
-    async fn run(&self, tx: &mut Tx) -> Result<Option<Application>, DbError> {
+impl Command for UpdateApplication {
+    type Outcome = UpdateOutcome;
+
+    async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
         const UPDATE: &str =
             "UPDATE applications SET name = $2, environment = $3, details = $4, updated_at = $5 WHERE id = $1";
-        let Some(before) = lock(tx, self.id, self.scope).await? else { return Ok(None) };
+        let Some(before) = lock(tx, self.id, self.scope).await? else { return Ok(UpdateOutcome::Unknown) };
+        let old_uris =
+            if self.redirect_uris.is_empty() { Vec::new() } else { redirect_uris::lock_all(tx, self.id).await? };
+        let new_uris = match redirect_uris::together(&old_uris, &self.redirect_uris) {
+            Ok(new) => new,
+            Err(refused) => {
+                let (number, outcome) = *refused;
+                return Ok(UpdateOutcome::RedirectUri(number, outcome));
+            }
+        };
         let mut after = before.clone();
         after.name = self.name.clone().unwrap_or(after.name);
         after.environment = self.environment.clone().unwrap_or(after.environment);
@@ -132,15 +154,22 @@ impl Command for UpdateApplication {
                 value => after.details.insert(name.clone(), value.clone()),
             };
         }
-        if after == before {
-            return Ok(Some(before));
+        if after == before && new_uris == old_uris {
+            return Ok(UpdateOutcome::Updated(before));
         }
         after.updated_at = self.act.at;
         let details = write_details(&after.details);
         let values = params![after.id.uuid(), &after.name, &after.environment, &details, after.updated_at.as_micros()];
         tx.execute(UPDATE, values).await?;
-        record(tx, &self.act, "application.updated", Some(&before), Some(&after)).await?;
-        Ok(Some(after))
+        redirect_uris::write_all(tx, &old_uris, &new_uris).await?;
+        let (mut was, mut is) = (facts(&before), facts(&after));
+        if new_uris != old_uris {
+            was.insert("callback_uris".to_owned(), redirect_uris::differing(&old_uris, &new_uris));
+            is.insert("callback_uris".to_owned(), redirect_uris::differing(&new_uris, &old_uris));
+        }
+        let (was, is) = (Value::Object(was).to_string(), Value::Object(is).to_string());
+        record_facts(tx, &self.act, "application.updated", &after, (Some(&was), Some(&is))).await?;
+        Ok(UpdateOutcome::Updated(after))
     }
 }
 
@@ -218,17 +247,28 @@ async fn record(
     after: Option<&Application>,
 ) -> Result<(), DbError> {
     let Some(any) = after.or(before) else { return Ok(()) };
-    let (target, before, after) = (any.id.to_string(), before.map(snapshot), after.map(snapshot));
-    let (before, after) = (before.as_deref(), after.as_deref());
-    let change = Change { action, target_kind: "application", target_id: &target, before, after };
-    audit::record(tx, &act.to(any.organization_id), change).await
+    let snapshot = |application| Value::Object(facts(application)).to_string();
+    let (before, after) = (before.map(snapshot), after.map(snapshot));
+    record_facts(tx, act, action, any, (before.as_deref(), after.as_deref())).await
 }
 
-fn snapshot(application: &Application) -> String {
+async fn record_facts(
+    tx: &mut Tx,
+    act: &Act,
+    action: &'static str,
+    application: &Application,
+    facts: (Option<&str>, Option<&str>),
+) -> Result<(), DbError> {
+    let (target, (before, after)) = (application.id.to_string(), facts);
+    let change = Change { action, target_kind: "application", target_id: &target, before, after };
+    audit::record(tx, &act.to(application.organization_id), change).await
+}
+
+fn facts(application: &Application) -> Map<String, Value> {
     let mut shown = application.details.clone();
     shown.insert("name".to_owned(), json!(application.name));
     shown.insert("environment".to_owned(), json!(application.environment));
-    Value::Object(shown).to_string()
+    shown
 }
 
 pub(crate) const LIST: &str = concat!(

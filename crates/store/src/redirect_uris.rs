@@ -39,6 +39,18 @@ pub struct RedirectUri {
     pub created_at: UnixMicros,
 }
 
+impl RedirectUri {
+    /// As it is after a change of what is named.
+    fn changed(&self, url: Option<&String>, platform: Option<Platform>, settings: Option<&Map<String, Value>>) -> Self {
+        Self {
+            url: url.unwrap_or(&self.url).clone(),
+            platform: platform.unwrap_or(self.platform),
+            settings: settings.unwrap_or(&self.settings).clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedirectUriOutcome {
@@ -68,8 +80,6 @@ impl Command for CreateRedirectUri {
 
     async fn run(&self, tx: &mut Tx) -> Result<RedirectUriOutcome, DbError> {
         const COUNT: &str = "SELECT count(*) FROM redirect_uris WHERE application_id = $1";
-        const INSERT: &str = "INSERT INTO redirect_uris (id, application_id, url, platform, settings, created_at) \
-            VALUES ($1, $2, $3, $4, $5, $6)";
         let new = &self.redirect_uri;
         let application = new.application_id.uuid();
         if applications::lock(tx, new.application_id, Scope::All).await?.is_none() {
@@ -82,9 +92,7 @@ impl Command for CreateRedirectUri {
         if count.is_some_and(|count| count >= REDIRECT_URIS_MAX) {
             return Ok(RedirectUriOutcome::TooMany);
         }
-        let (settings, created_at) = (write_settings(&new.settings), new.created_at.as_micros());
-        let values = params![new.id.uuid(), application, &new.url, new.platform.name(), &settings, created_at];
-        tx.execute(INSERT, values).await?;
+        insert(tx, new).await?;
         record(tx, &self.act, "redirect_uri.created", None, Some(new)).await?;
         Ok(RedirectUriOutcome::Done(new.clone()))
     }
@@ -111,17 +119,11 @@ impl Command for UpdateRedirectUri {
     type Outcome = RedirectUriOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<RedirectUriOutcome, DbError> {
-        const UPDATE: &str = "UPDATE redirect_uris SET url = $2, platform = $3, settings = $4 WHERE id = $1";
         applications::lock(tx, self.application_id, Scope::All).await?;
         let Some(before) = lock(tx, self.application_id, self.id).await? else {
             return Ok(RedirectUriOutcome::Unknown);
         };
-        let after = RedirectUri {
-            url: self.url.clone().unwrap_or_else(|| before.url.clone()),
-            platform: self.platform.unwrap_or(before.platform),
-            settings: self.settings.clone().unwrap_or_else(|| before.settings.clone()),
-            ..before.clone()
-        };
+        let after = before.changed(self.url.as_ref(), self.platform, self.settings.as_ref());
         if after == before {
             return Ok(RedirectUriOutcome::Done(before));
         }
@@ -131,8 +133,7 @@ impl Command for UpdateRedirectUri {
         if is_taken(tx, &after).await? {
             return Ok(RedirectUriOutcome::UrlTaken);
         }
-        let settings = write_settings(&after.settings);
-        tx.execute(UPDATE, params![after.id.uuid(), &after.url, after.platform.name(), &settings]).await?;
+        write(tx, &after).await?;
         record(tx, &self.act, "redirect_uri.updated", Some(&before), Some(&after)).await?;
         Ok(RedirectUriOutcome::Done(after))
     }
@@ -160,6 +161,107 @@ impl Command for RemoveRedirectUri {
         record(tx, &self.act, "redirect_uri.deleted", Some(&before), None).await?;
         Ok(true)
     }
+}
+
+/// One of several redirect URIs that are made or changed together with their application.
+#[derive(Clone, Debug)]
+pub enum WantedRedirectUri {
+    /// A new one.
+    New(RedirectUri),
+    /// One that is there, and what of it is named.
+    Change {
+        /// Which.
+        id: RedirectUriId,
+        /// Its new URL.
+        url: Option<String>,
+        /// Its new platform.
+        platform: Option<Platform>,
+        /// Its new settings, all of them.
+        settings: Option<Map<String, Value>>,
+    },
+}
+
+/// What several wishes, one after the other, make of an application's redirect URIs: all as they are then. Or the first
+/// wish that cannot be, and why; then nothing is to be written.
+pub(crate) fn together(
+    current: &[RedirectUri],
+    wanted: &[WantedRedirectUri],
+) -> Result<Vec<RedirectUri>, Box<(usize, RedirectUriOutcome)>> {
+    let mut all = current.to_vec();
+    for (number, wish) in wanted.iter().enumerate() {
+        let refuse = |outcome| Err(Box::new((number, outcome)));
+        let (place, after) = match wish {
+            WantedRedirectUri::New(new) => (all.len(), new.clone()),
+            WantedRedirectUri::Change { id, url, platform, settings } => {
+                let Some(place) = all.iter().position(|uri| uri.id == *id) else {
+                    return refuse(RedirectUriOutcome::Unknown);
+                };
+                (place, all[place].changed(url.as_ref(), *platform, settings.as_ref()))
+            }
+        };
+        if all.get(place) == Some(&after) {
+            continue;
+        }
+        if let Err(error) = redirect_uri::check(&after.url, after.platform) {
+            return refuse(RedirectUriOutcome::Invalid(error));
+        }
+        if all.iter().any(|uri| uri.url == after.url && uri.id != after.id) {
+            return refuse(RedirectUriOutcome::UrlTaken);
+        }
+        if place < all.len() {
+            all[place] = after;
+        } else if (all.len() as u64) < REDIRECT_URIS_MAX {
+            all.push(after);
+        } else {
+            return refuse(RedirectUriOutcome::TooMany);
+        }
+    }
+    Ok(all)
+}
+
+/// All of an application, whose row is locked already.
+pub(crate) async fn lock_all(tx: &mut Tx, application: ApplicationId) -> Result<Vec<RedirectUri>, DbError> {
+    const LOCK: &str = concat!(
+        "SELECT ",
+        redirect_uri_columns!(),
+        " FROM redirect_uris r WHERE r.application_id = $1 ORDER BY r.id {lock}"
+    );
+    tx.query(LOCK, params![application.uuid()]).await?.iter().map(read).collect()
+}
+
+/// Writes what [`together`] made of them.
+pub(crate) async fn write_all(tx: &mut Tx, before: &[RedirectUri], after: &[RedirectUri]) -> Result<(), DbError> {
+    const FREE: &str = "UPDATE redirect_uris SET url = $2 WHERE id = $1";
+    let changed = |uri: &&RedirectUri| !before.contains(uri);
+    let (old, new) = after.split_at(before.len().min(after.len()));
+    // One may take over the URL of another, which must not be in the way while both are written.
+    for uri in old.iter().filter(changed) {
+        tx.execute(FREE, params![uri.id.uuid(), &uri.id.to_string()]).await?;
+    }
+    for uri in old.iter().filter(changed) {
+        write(tx, uri).await?;
+    }
+    for uri in new {
+        insert(tx, uri).await?;
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx, new: &RedirectUri) -> Result<(), DbError> {
+    const INSERT: &str = "INSERT INTO redirect_uris (id, application_id, url, platform, settings, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let (application, created_at) = (new.application_id.uuid(), new.created_at.as_micros());
+    let settings = write_settings(&new.settings);
+    let values = params![new.id.uuid(), application, &new.url, new.platform.name(), &settings, created_at];
+    tx.execute(INSERT, values).await?;
+    Ok(())
+}
+
+async fn write(tx: &mut Tx, after: &RedirectUri) -> Result<(), DbError> {
+    const UPDATE: &str = "UPDATE redirect_uris SET url = $2, platform = $3, settings = $4 WHERE id = $1";
+    let settings = write_settings(&after.settings);
+    tx.execute(UPDATE, params![after.id.uuid(), &after.url, after.platform.name(), &settings]).await?;
+    Ok(())
 }
 
 async fn is_taken(tx: &mut Tx, wanted: &RedirectUri) -> Result<bool, DbError> {
@@ -192,7 +294,23 @@ async fn record(
 }
 
 fn snapshot(uri: &RedirectUri) -> String {
-    json!({"url": uri.url, "platform": uri.platform.name(), "settings": uri.settings}).to_string()
+    facts(uri).to_string()
+}
+
+fn facts(uri: &RedirectUri) -> Value {
+    json!({"url": uri.url, "platform": uri.platform.name(), "settings": uri.settings})
+}
+
+/// Those of `all` that are not the same in `others`, as the record of their application shows them.
+pub(crate) fn differing(all: &[RedirectUri], others: &[RedirectUri]) -> Value {
+    let differing = all.iter().filter(|uri| !others.contains(uri));
+    differing
+        .map(|uri| {
+            let mut facts = facts(uri);
+            facts["id"] = json!(uri.id.to_string());
+            facts
+        })
+        .collect()
 }
 
 pub(crate) const LIST: &str =

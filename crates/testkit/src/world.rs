@@ -276,10 +276,12 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
+        webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],
         domains: DomainSettings {
             trial: options.trial_domains.clone(),
             ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))
         },
+        read_at: BEGINNING,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Show the application", "That of the key.")
             .answers::<Application>(),
         Route::patch("/v3/applications", "applications.write", update)
-            .about("Change the application", "Absent fields stay, null takes away, objects are replaced whole.")
+            .about("Change the application", "Absent fields stay, null takes away, objects are replaced whole. Redirect URIs that are named are made or changed with it.")
             .takes::<UpdateApplication>()
             .answers::<Application>(),
         Route::get("/v3/applications/{application}", "applications.read", find)
@@ -78,7 +78,7 @@ pub(crate) async fn update(call: Call) -> Answer {
     let act = call.act();
     let Call { platform, application, id, parts, body, .. } = call;
     let request: UpdateApplication = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let updated = applications::update(&platform.store, application, act, &request).await?;
+    let updated = applications::update(&platform.store, &*platform.entropy, application, act, &request).await?;
     Ok(respond::single(&id, applications::show(&updated)))
 }
 

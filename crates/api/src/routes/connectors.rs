@@ -30,6 +30,10 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Change a connector", "Absent fields stay.")
             .takes::<UpdateConnector>()
             .answers::<Connector>(),
+        Route::put(PATH, "connectors.write", update)
+            .about("Change a connector", "As the Node client spells it: absent fields stay here, too.")
+            .takes::<UpdateConnector>()
+            .answers::<Connector>(),
         Route::delete(PATH, "connectors.write", remove)
             .about("Remove a connector", "The mailboxes of the application stay as they are."),
     ]
@@ -59,7 +63,7 @@ pub(crate) async fn find(call: Call) -> Answer {
     Ok(respond::single(&call.id, connectors::show(&connector)?))
 }
 
-/// `PATCH /v3/connectors/{provider}`
+/// `PATCH /v3/connectors/{provider}`, and `PUT`.
 pub(crate) async fn update(call: Call) -> Answer {
     // Before the body is looked at: what is not there has no fields that could be wrong.
     connectors::find(&call.platform.store, call.application, &call.path[0]).await?;

@@ -82,6 +82,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/v3/connect/tokeninfo", "", token_info)
             .about("Ask what a token says", "")
             .query(INFO)
+            .refuses_as::<TokenError>()
             .answers::<TokenInfo>(),
         Route::post("/v3/providers/detect", "grants.read", detect)
             .about("Ask whether an address is one of ours", "The fields may stand in the query or in the body.")
@@ -203,8 +204,10 @@ fn refusal(platform: &Platform, id: &RequestId, refusal: TokenRefusal) -> Respon
             ("invalid_client", 40_101, Problem::new(ProblemKind::Unauthenticated, "invalid_api_key", text))
         }
         TokenRefusal::Failed(problem) => match problem.kind {
+            _ if problem.code == "invalid_token" => ("invalid_token", 40_102, problem),
             ProblemKind::Invalid | ProblemKind::TooLarge => ("invalid_request", 40_001, problem),
             ProblemKind::Unauthenticated => ("invalid_client", 40_101, problem),
+            ProblemKind::Forbidden => ("unauthorized_client", 40_301, problem),
             ProblemKind::Unavailable | ProblemKind::OutOfSpace => ("temporarily_unavailable", 50_301, problem),
             _ => ("server_error", 50_001, problem),
         },
@@ -245,19 +248,24 @@ async fn revoke_named(call: OpenCall) -> Result<(), TokenRefusal> {
 
 /// `GET /v3/connect/tokeninfo`
 pub(crate) async fn token_info(call: OpenCall) -> Answer {
-    let OpenCall { platform, id, parts, .. } = call;
-    let asking = match auth::caller_if_any(&platform, &parts.headers).await? {
+    match info_named(&call.platform, &call.parts).await {
+        Ok(info) => Ok(private(respond::single(&call.id, info))),
+        Err(problem) => Ok(refusal(&call.platform, &call.id, TokenRefusal::Failed(problem))),
+    }
+}
+
+async fn info_named(platform: &Platform, parts: &Parts) -> Result<TokenInfo, Problem> {
+    let asking = match auth::caller_if_any(platform, &parts.headers).await? {
         Some(caller) => Some(caller.application()?),
         None => None,
     };
-    let query = Query::of(&parts)?;
+    let query = Query::of(parts)?;
     let (store, hasher, now) = (&platform.store, &platform.keys, platform.clock.now());
-    let info = match (query.get("access_token"), query.get("id_token")) {
-        (Some(token), None) => tokens::access_token_info(store, hasher, now, &issuer(&platform), asking, token).await?,
-        (None, Some(token)) => tokens::id_token_info(store, hasher, now, asking, token).await?,
-        _ => return Err(Problem::invalid("access_token", "either access_token or id_token must be given")),
-    };
-    Ok(private(respond::single(&id, info)))
+    match (query.get("access_token"), query.get("id_token")) {
+        (Some(token), None) => tokens::access_token_info(store, hasher, now, &issuer(platform), asking, token).await,
+        (None, Some(token)) => tokens::id_token_info(store, hasher, now, asking, token).await,
+        _ => Err(Problem::invalid("access_token", "either access_token or id_token must be given")),
+    }
 }
 
 /// Who has issued a token.

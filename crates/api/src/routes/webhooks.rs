@@ -7,7 +7,7 @@ use crate::route::Route;
 use postfleet_core::Problem;
 use postfleet_core::id::WebhookId;
 use postfleet_mailflow::webhooks;
-use postfleet_schema::webhook::{CreateWebhook, Deleted, UpdateWebhook, Webhook};
+use postfleet_schema::webhook::{CreateWebhook, Deleted, SourceAddresses, UpdateWebhook, Webhook};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -19,6 +19,9 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Make a webhook", MAKE_DETAILS)
             .takes::<CreateWebhook>()
             .answers::<Webhook>(),
+        Route::get("/v3/webhooks/ip-addresses", "webhooks.read", source_addresses)
+            .about("Ask from where webhooks are called", "Addresses for the firewalls of receivers.")
+            .answers::<SourceAddresses>(),
         Route::get("/v3/webhooks/{webhook}", "webhooks.read", find)
             .about("Find a webhook", "Without its secret.")
             .answers::<Webhook>(),
@@ -57,6 +60,11 @@ pub(crate) async fn create(call: Call) -> Answer {
     let request: CreateWebhook = json(&parts, body, BODY_OCTETS_MAX).await?;
     let webhook = webhooks::create(&platform, application, &request).await?;
     Ok(respond::single(&id, webhooks::show(&webhook, true)))
+}
+
+/// `GET /v3/webhooks/ip-addresses`
+pub(crate) async fn source_addresses(call: Call) -> Answer {
+    Ok(respond::single(&call.id, webhooks::source_addresses(&call.platform.settings)))
 }
 
 /// `GET /v3/webhooks/{webhook}`

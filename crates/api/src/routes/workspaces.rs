@@ -4,8 +4,6 @@ use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, json, json_or_nothing};
 use crate::respond::{self, Answer};
 use crate::route::Route;
-use postfleet_core::Problem;
-use postfleet_core::id::WorkspaceId;
 use postfleet_fleet::{layout, workspaces};
 use postfleet_schema::workspace::{
     Assigned, AutoGroup, AutoGroupStarted, CreateWorkspace, ManualAssign, Preset, UpdateWorkspace, Workspace,
@@ -42,7 +40,10 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::delete("/v3/workspaces/{workspace}", "workspaces.write", remove)
             .about("Remove a workspace", "By id or domain. Its mailboxes go into the default workspace."),
         Route::post("/v3/workspaces/{workspace}/manual-assign", "workspaces.write", assign)
-            .about("Move mailboxes", "Into the workspace, or out of it into none. All of them or none.")
+            .about(
+                "Move mailboxes",
+                "Into the workspace, which is named by id or domain, or out of it into none. All of them or none.",
+            )
             .takes::<ManualAssign>()
             .answers::<Assigned>(),
     ]
@@ -102,8 +103,7 @@ pub(crate) async fn remove(call: Call) -> Answer {
 /// `POST /v3/workspaces/{workspace}/manual-assign`
 pub(crate) async fn assign(call: Call) -> Answer {
     let act = call.act();
-    let workspace: Result<WorkspaceId, Problem> = call.id_at(0);
-    let workspace = workspace?;
+    let workspace = workspaces::named(&call.platform.store, call.application, &call.path[0]).await?;
     let Call { platform, application, id, parts, body, .. } = call;
     let request: ManualAssign = json(&parts, body, BODY_OCTETS_MAX).await?;
     let (store, entropy) = (&platform.store, &*platform.entropy);

@@ -56,8 +56,8 @@ impl Domains<'_> {
                 let problem = Problem::new(ProblemKind::Conflict, "domain_taken", text);
                 Err(Problem { field: Some("domain_address".into()), ..problem })
             }
-            RegisterOutcome::TooManyTrials(limit) => {
-                Err(plan::cap_reached("trial_domains_max_reached", "trial domains", limit))
+            RegisterOutcome::TooManyTrials(cap) => {
+                Err(plan::cap_reached("trial_domains_max_reached", "trial domains", cap))
             }
         }
     }

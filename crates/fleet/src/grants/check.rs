@@ -74,7 +74,7 @@ pub(super) fn outcome(outcome: GrantOutcome, email: &EmailAddress) -> Result<(Gr
             let text = format!("domain is not verified: {}", email.domain());
             in_email(Problem::new(ProblemKind::Invalid, "domain_not_verified", text))
         }
-        GrantOutcome::TooMany(limit) => Err(plan::cap_reached("grants_max_reached", "agent accounts", limit)),
+        GrantOutcome::TooMany(cap) => Err(plan::cap_reached("grants_max_reached", "agent accounts", cap)),
         GrantOutcome::WorkspaceUnknown => Err(no_such_workspace()),
     }
 }

@@ -1,6 +1,6 @@
 //! Making and changing webhooks, with the handshake that proves that a receiver wants them.
 
-use crate::platform::Platform;
+use crate::platform::{Platform, Settings};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::event::{ACCEPTED_UNANNOUNCED, Trigger};
@@ -96,6 +96,14 @@ pub async fn find(platform: &Platform, application: ApplicationId, id: WebhookId
 /// An application's webhooks.
 pub async fn list(platform: &Platform, application: ApplicationId) -> Result<Vec<Webhook>, Problem> {
     Ok(webhooks::list(&mut platform.store.reader().await?, application).await?)
+}
+
+/// From where webhooks are called, as the operator has said.
+pub fn source_addresses(settings: &Settings) -> schema::SourceAddresses {
+    schema::SourceAddresses {
+        ip_addresses: settings.webhook_sources.iter().map(ToString::to_string).collect(),
+        updated_at: settings.read_at.as_seconds(),
+    }
 }
 
 /// Removes a webhook.

@@ -9,7 +9,7 @@ mod payload;
 mod send;
 mod sign;
 
-pub use manage::{create, find, list, remove, rotate_secret, show, update};
+pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
 
 use crate::platform::Platform;
 use futures::StreamExt;

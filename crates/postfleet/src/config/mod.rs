@@ -10,7 +10,7 @@ use postfleet_core::Domain;
 use postfleet_core::plan::Plans;
 use postfleet_mailflow::Relay;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The commented defaults, as `postfleet config default` prints them.
@@ -84,6 +84,7 @@ pub struct Delivery {
 #[derive(Debug, Deserialize)]
 pub struct Webhooks {
     pub allow: Vec<String>,
+    pub source_addresses: Vec<IpAddr>,
     pub concurrency: usize,
     pub deadline_seconds: u64,
     pub notification_bytes: usize,

@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::params;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{DomainId, OrganizationId};
+use postfleet_core::plan::Cap;
 use postfleet_core::{Domain, UnixMicros};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ pub enum RegisterOutcome {
     /// Somebody has it already.
     Taken,
     /// The organization has as many trial domains as its plan allows.
-    TooManyTrials(u64),
+    TooManyTrials(Cap),
 }
 
 impl Command for RegisterDomain {
@@ -47,8 +48,9 @@ impl Command for RegisterDomain {
         }
         if let Some(limit) = tx.plan(&plan)?.trial_domains_max.filter(|_| self.domain.is_branded) {
             let trials = tx.query_one(TRIALS, params![organization.uuid()]).await?;
-            if trials.map(|row| row.count(0)).transpose()?.unwrap_or(0) >= limit {
-                return Ok(RegisterOutcome::TooManyTrials(limit));
+            let used = trials.map(|row| row.count(0)).transpose()?.unwrap_or(0);
+            if used >= limit {
+                return Ok(RegisterOutcome::TooManyTrials(Cap { limit, used }));
             }
         }
         if !super::insert(tx, organization, &self.domain, self.act.at).await? {

@@ -11,6 +11,7 @@ use crate::params;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, WorkspaceId};
+use postfleet_core::plan::Cap;
 use postfleet_core::{Domain, EmailAddress, Patch, Secret};
 use std::collections::HashMap;
 
@@ -70,7 +71,7 @@ pub enum GrantOutcome {
     /// The organization has not proven yet that the domain is its own.
     DomainUnowned,
     /// The organization has as many mailboxes as its plan allows.
-    TooMany(u64),
+    TooMany(Cap),
     /// The application has no such workspace.
     WorkspaceUnknown,
 }
@@ -172,7 +173,8 @@ impl<'a> Provisioning<'a> {
     pub(super) async fn provide(&mut self, tx: &mut Tx, new: &NewGrant) -> Result<Provided, DbError> {
         let is_owned = self.domain(tx, new.email.domain()).await?.is_owned;
         let place = self.place(tx, new).await?;
-        let full = self.tenant.grants_max.filter(|limit| self.tenant.grant_count + self.created >= *limit);
+        let used = self.tenant.grant_count + self.created;
+        let full = self.tenant.grants_max.filter(|limit| used >= *limit).map(|limit| Cap { limit, used });
         if let (Some(true), Some(place), None) = (is_owned, place, full)
             && let Some(grant) = self.insert(tx, new, place).await?
         {
@@ -186,7 +188,7 @@ impl<'a> Provisioning<'a> {
                 _ if is_owned.is_none() => GrantOutcome::DomainUnknown,
                 _ if is_owned == Some(false) => GrantOutcome::DomainUnowned,
                 _ if place.is_none() => GrantOutcome::WorkspaceUnknown,
-                Some(limit) => GrantOutcome::TooMany(limit),
+                Some(cap) => GrantOutcome::TooMany(cap),
                 // Inserting did nothing because of a row that is not there.
                 None => return Err(DbError::Malformed("address")),
             })),

@@ -5,6 +5,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::domain_check::Judgement::{self, Right, Unanswerable, Wrong};
 use postfleet_core::domain_records::{RecordKind, RecordStatus};
 use postfleet_core::id::{AuditId, DomainId, OrganizationId};
+use postfleet_core::plan::Cap;
 use postfleet_core::{Domain, Secret, UnixMicros};
 use postfleet_store::Store;
 use postfleet_store::domains::{
@@ -343,7 +344,7 @@ async fn the_cap_on_trial_domains_holds_for_many_at_once() {
             .collect();
         let outcomes = at_once(store, commands).await;
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-        let is = (count(RegisterOutcome::Registered), count(RegisterOutcome::TooManyTrials(1)));
+        let is = (count(RegisterOutcome::Registered), count(RegisterOutcome::TooManyTrials(Cap { limit: 1, used: 1 })));
         assert_eq!(is, (1, 7), "{outcomes:?}");
         // Its own domains are not capped.
         for number in 0..5 {
@@ -367,7 +368,7 @@ async fn one_name_registered_by_many_at_once_has_one_owner() {
         let outcomes = at_once(store, commands).await;
         let registered = outcomes.iter().filter(|outcome| **outcome == RegisterOutcome::Registered).count();
         assert_eq!(registered, 1, "{outcomes:?}");
-        assert!(outcomes.iter().all(|outcome| *outcome != RegisterOutcome::TooManyTrials(1)));
+        assert!(outcomes.iter().all(|outcome| *outcome != RegisterOutcome::TooManyTrials(Cap { limit: 1, used: 1 })));
     })
     .await;
 }

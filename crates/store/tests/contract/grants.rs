@@ -2,6 +2,7 @@
 
 use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, organization, tenant};
 use postfleet_core::id::{ApplicationId, DomainId, GrantId, KeyId, WorkspaceId};
+use postfleet_core::plan::Cap;
 use postfleet_core::{Domain, EmailAddress, Secret, UnixMicros};
 use postfleet_store::db::DbError;
 use postfleet_store::domains::{self, DkimKey, NewDomain};
@@ -171,12 +172,18 @@ async fn a_plan_is_not_exceeded_by_grants_made_at_once() {
             })
             .collect();
         assert_eq!(created.len(), 3);
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(3)).count(), 17);
+        assert_eq!(
+            outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(Cap { limit: 3, used: 3 })).count(),
+            17
+        );
         assert_eq!(number(store, "SELECT grant_count FROM organizations", &[]).await, 3);
 
         assert!(store.run(tenant.removal(created[0], NOON)).await.expect("remove"));
         tenant.mailbox(store, "late").await;
-        assert_eq!(store.run(tenant.create("later")).await.expect("run"), GrantOutcome::TooMany(3));
+        assert_eq!(
+            store.run(tenant.create("later")).await.expect("run"),
+            GrantOutcome::TooMany(Cap { limit: 3, used: 3 })
+        );
     })
     .await;
 }

@@ -159,7 +159,7 @@ impl Run<'_> {
                 format!("created {}", grant.id)
             }
             GrantOutcome::Existing(grant) => format!("existing {}", grant.id),
-            GrantOutcome::TooMany(limit) => format!("too many {limit}"),
+            GrantOutcome::TooMany(cap) => format!("too many {}", cap.limit),
             other => format!("{other:?}"),
         };
         same("create", &outcome, &self.model.create(&command))

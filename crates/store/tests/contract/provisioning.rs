@@ -4,6 +4,7 @@
 use crate::support::{NOON, Statement, Tenant, all_events, at, at_once, fresh, number, on_each_engine, tenant};
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{EventId, GrantId, WorkspaceId};
+use postfleet_core::plan::Cap;
 use postfleet_core::{Patch, Secret};
 use postfleet_store::db::DbError;
 use postfleet_store::grants::{
@@ -81,7 +82,8 @@ async fn sixty_four_at_once_come_to_exactly_the_cap() {
         let tenant = tenant(store, "full_platform", None).await;
         let outcomes = at_once(store, (0..64).map(|number| tenant.create(&format!("box{number}"))).collect()).await;
         let created = outcomes.iter().filter(|outcome| matches!(outcome, GrantOutcome::Created(_))).count();
-        let refused = outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(20)).count();
+        let refused =
+            outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(Cap { limit: 20, used: 20 })).count();
         assert_eq!((created, refused), (CAP, 64 - CAP));
         assert_counted(store, &tenant, CAP as i64).await;
         assert_eq!(records(store, "grant.created").await, CAP as i64, "a refusal is no change");
@@ -113,7 +115,8 @@ async fn many_at_once_beside_single_ones_are_counted_exactly() {
         let again = tenant.create_all((0..30).map(of).collect());
         let outcomes = store.run(again).await.expect("run");
         let created = outcomes.iter().filter(|outcome| matches!(outcome, GrantOutcome::Created(_))).count();
-        let refused = outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(20)).count();
+        let refused =
+            outcomes.iter().filter(|outcome| **outcome == GrantOutcome::TooMany(Cap { limit: 20, used: 20 })).count();
         assert_eq!((created, refused), (10, 10), "{outcomes:?}");
         assert_counted(store, &tenant, CAP as i64).await;
         assert_eq!(all_events(store).await.len(), 40, "20 made, 10 removed, 10 made again");
@@ -191,7 +194,7 @@ fn word(outcome: &GrantOutcome) -> String {
         GrantOutcome::Taken => "taken".into(),
         GrantOutcome::DomainUnknown => "unknown domain".into(),
         GrantOutcome::DomainUnowned => "unowned domain".into(),
-        GrantOutcome::TooMany(limit) => format!("too many {limit}"),
+        GrantOutcome::TooMany(cap) => format!("too many {}", cap.limit),
         GrantOutcome::WorkspaceUnknown => "unknown workspace".into(),
     }
 }

@@ -6,7 +6,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::id::{ApplicationId, AuditId, KeyId, OrganizationId, RedirectUriId, ServiceAccountId, WorkspaceId};
 use postfleet_core::redirect_uri::Platform;
 use postfleet_store::applications::{
-    self, Application, CreateApplication, RemoveApplication, RemoveOutcome, UpdateApplication,
+    self, Application, CreateApplication, RemoveApplication, RemoveOutcome, UpdateApplication, UpdateOutcome,
 };
 use postfleet_store::audit::{self, Of, Record};
 use postfleet_store::grants::{GrantOutcome, RemoveGrant};
@@ -14,6 +14,7 @@ use postfleet_store::keys::{self, ChangeKey, CreateKey, Holder, KeyChange, KeyOu
 use postfleet_store::organizations::{self, AddOrganization, Organization, Scope, UpdateOrganization};
 use postfleet_store::redirect_uris::{
     self, CreateRedirectUri, REDIRECT_URIS_MAX, RedirectUri, RedirectUriOutcome, RemoveRedirectUri, UpdateRedirectUri,
+    WantedRedirectUri,
 };
 use postfleet_store::service_accounts::{
     self, CreateServiceAccount, PruneNonces, RevokeServiceAccount, ServiceAccount, UseNonce,
@@ -122,13 +123,13 @@ async fn an_application_begins_with_its_workspace_and_keeps_what_an_update_does_
             name: None,
             environment: None,
             details: object(details),
+            redirect_uris: Vec::new(),
             act: act(&second, seconds),
         };
-        let changed = store.run(update(json!({"branding": {"icon": "i"}, "domain": null}), 5)).await.expect("update");
-        let changed = changed.expect("application");
+        let changed = updated(store, update(json!({"branding": {"icon": "i"}, "domain": null}), 5)).await;
         assert_eq!(changed.details, object(json!({"branding": {"icon": "i"}})), "replaced whole, and taken away");
         assert_eq!((changed.name.as_str(), changed.updated_at), ("Second", at(5)));
-        let same = store.run(update(json!({"domain": null}), 9)).await.expect("update").expect("application");
+        let same = updated(store, update(json!({"domain": null}), 9)).await;
         assert_eq!(same, changed);
         let mut reader = store.reader().await.expect("reader");
         assert_eq!(applications::find(&mut reader, second.application).await.expect("find"), Some(changed));
@@ -140,9 +141,77 @@ async fn an_application_begins_with_its_workspace_and_keeps_what_an_update_does_
             scope: Scope::Of(OrganizationId::from_uuid(fresh())),
             ..update(json!({"domain": "x"}), 9)
         };
-        assert_eq!(store.run(elsewhere).await.expect("update"), None);
+        assert_eq!(store.run(elsewhere).await.expect("update"), UpdateOutcome::Unknown);
         let nowhere = Application { organization_id: OrganizationId::from_uuid(fresh()), ..application(&tenant) };
         assert!(!store.run(CreateApplication { application: nowhere, act: act(&tenant, 0) }).await.expect("create"));
+    })
+    .await;
+}
+
+async fn updated(store: &Store, command: UpdateApplication) -> Application {
+    match store.run(command).await.expect("update") {
+        UpdateOutcome::Updated(application) => application,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn redirect_uris_change_with_their_application_or_not_at_all() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let (kept, moved) =
+            (registration(&tenant, "https://kept.example/"), registration(&tenant, "https://a.example/"));
+        store.run(kept.clone()).await.expect("create");
+        store.run(moved.clone()).await.expect("create");
+        let new = |url: &str| WantedRedirectUri::New(registration(&tenant, url).redirect_uri);
+        let change =
+            |id, url: &str| WantedRedirectUri::Change { id, url: Some(url.into()), platform: None, settings: None };
+        let update = |redirect_uris, domain: &str| UpdateApplication {
+            id: tenant.application,
+            scope: Scope::All,
+            name: None,
+            environment: None,
+            details: object(json!({"domain": domain})),
+            redirect_uris,
+            act: act(&tenant, 1),
+        };
+        let urls = async || {
+            let mut reader = store.reader().await.expect("reader");
+            let all = redirect_uris::list(&mut reader, tenant.application).await.expect("list");
+            let mut urls: Vec<_> = all.into_iter().map(|uri| uri.url).collect();
+            urls.sort();
+            urls
+        };
+        // Its old URL is free for the next one.
+        let id = moved.redirect_uri.id;
+        let wishes = vec![change(id, "https://b.example/"), new("https://a.example/")];
+        updated(store, update(wishes, "one")).await;
+        let expected = ["https://a.example/", "https://b.example/", "https://kept.example/"];
+        assert_eq!(urls().await, expected);
+        assert_eq!(actions(store, &tenant).await[0], "application.updated");
+
+        let stranger = RedirectUriId::from_uuid(fresh());
+        for (second, outcome) in [
+            (change(stranger, "https://c.example/"), RedirectUriOutcome::Unknown),
+            (new("https://kept.example/"), RedirectUriOutcome::UrlTaken),
+            (change(id, "https://kept.example/"), RedirectUriOutcome::UrlTaken),
+        ] {
+            let wishes = vec![new("https://never.example/"), second];
+            let refused = store.run(update(wishes, "two")).await.expect("update");
+            assert_eq!(refused, UpdateOutcome::RedirectUri(1, outcome));
+        }
+        let many = (0..REDIRECT_URIS_MAX).map(|number| new(&format!("https://many.example/{number}"))).collect();
+        let refused = store.run(update(many, "two")).await.expect("update");
+        assert_eq!(refused, UpdateOutcome::RedirectUri(97, RedirectUriOutcome::TooMany));
+        assert_eq!(urls().await, expected);
+        let mut reader = store.reader().await.expect("reader");
+        let found = applications::find(&mut reader, tenant.application).await.expect("find").expect("application");
+        assert_eq!(found.details["domain"], "one");
+        // What changes nothing has no record.
+        let count = actions(store, &tenant).await.len();
+        updated(store, update(vec![change(id, "https://b.example/")], "one")).await;
+        assert_eq!(actions(store, &tenant).await.len(), count);
     })
     .await;
 }

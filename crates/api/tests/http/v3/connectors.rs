@@ -8,6 +8,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/connectors",
     "GET /v3/connectors/{provider}",
     "PATCH /v3/connectors/{provider}",
+    "PUT /v3/connectors/{provider}",
     "DELETE /v3/connectors/{provider}",
 ];
 
@@ -45,6 +46,15 @@ async fn a_connector_from_its_beginning_to_its_end() {
     let after = harness.patch(NYLAS, &json!({"settings": null, "name": null, "scope": null})).await;
     let data = after.data();
     assert_eq!((&data["name"], &data["settings"], &data["scope"]), (&json!("nylas"), &json!({}), &json!([])));
+
+    let put = harness.ask(&harness.acme.api_key, "PUT", NYLAS, Some(&json!({"name": "By PUT"}))).await;
+    assert_eq!(
+        (&put.is_ok().data()["name"], &put.data()["created_at"]),
+        (&json!("By PUT"), &made.data()["created_at"])
+    );
+    harness.patch(NYLAS, &json!({"scope": ["kept"]})).await.is_ok();
+    let put = harness.ask(&harness.acme.api_key, "PUT", NYLAS, Some(&json!({"name": "Again"}))).await;
+    assert_eq!(put.is_ok().data()["scope"], json!(["kept"]), "what is absent stays");
 
     harness.delete(NYLAS).await.is_ok();
     harness.delete(NYLAS).await.refuses(404, "not_found", None);
@@ -89,7 +99,7 @@ async fn every_refusal_names_its_field() {
     harness.post(PATH, &json!({"provider": "nylas"})).await.is_ok();
     harness.patch(NYLAS, &json!({})).await.refuses(400, "invalid_request", None).says("at least one of");
     harness.patch(NYLAS, &json!({"name": ""})).await.refuses(400, "invalid_request", Some("name"));
-    for method in ["GET", "PATCH", "DELETE"] {
+    for method in ["GET", "PATCH", "PUT", "DELETE"] {
         let answer = harness.ask(&harness.acme.api_key, method, "/v3/connectors/google", None).await;
         answer.refuses(404, "not_found", None);
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/webhooks",
     "POST /v3/webhooks",
+    "GET /v3/webhooks/ip-addresses",
     "GET /v3/webhooks/{webhook}",
     "PUT /v3/webhooks/{webhook}",
     "DELETE /v3/webhooks/{webhook}",
@@ -28,6 +29,18 @@ fn new(url: &str) -> Value {
 
 async fn make(harness: &Harness, url: &str) -> Value {
     harness.post("/v3/webhooks", &new(url)).await.is_ok().data().clone()
+}
+
+#[tokio::test]
+async fn receivers_can_ask_from_where_they_are_called() {
+    let harness = Harness::new().await;
+    let started = harness.world.platform.settings.read_at.as_seconds();
+    harness.world.advance(100);
+    let answer = harness.get("/v3/webhooks/ip-addresses").await;
+    assert_eq!(answer.status, 200);
+    let expected = json!({"ip_addresses": ["192.0.2.7", "2001:db8::7"], "updated_at": started});
+    assert_eq!(answer.data(), &expected);
+    assert!(started > 0);
 }
 
 #[tokio::test]

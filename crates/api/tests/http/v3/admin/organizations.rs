@@ -115,6 +115,8 @@ async fn another_plan_holds_at_once() {
     }
     let refused = harness.post("/v3/connect/custom", &mailbox("d")).await;
     refused.refuses(403, "grants_max_reached", None).says("for this plan");
+    let error = &refused.json["error"];
+    assert_eq!((&error["scope"], &error["limit"]), (&json!("organization"), &json!(3)));
     let one = format!("{ALL}/{}", harness.acme.organization_id);
     harness.administer("PATCH", &one, Some(&json!({"plan": "full_platform"}))).await.is_ok();
     harness.post("/v3/connect/custom", &mailbox("d")).await.is_ok();

@@ -46,7 +46,7 @@ async fn objects_are_replaced_whole_and_what_is_absent_stays() {
         "hosted_authentication": {"title": "Sign in", "spacing": 5},
         "idp_settings": {"origins": "https://acme.test"},
         "domain": "login.acme.test",
-        "callback_uris": [{"url": "https://ignored.test/"}],
+        "callback_uris": null,
         "additional_settings": {"rotate_refresh_token": true},
     }))
     .await;
@@ -77,6 +77,97 @@ async fn objects_are_replaced_whole_and_what_is_absent_stays() {
     );
     assert_eq!(harness.get(OWN).await.data(), data);
     assert_eq!(harness.ask(&harness.other.api_key, "GET", OWN, None).await.data()["branding"]["name"], "other.test");
+}
+
+#[tokio::test]
+async fn redirect_uris_are_made_and_changed_with_the_rest() {
+    let harness = Harness::new().await;
+    let patch = async |body: Value| harness.ask(&harness.acme.api_key, "PATCH", OWN, Some(&body)).await;
+    let made = async |url: &str| {
+        let body = json!({"url": url, "settings": {"origin": "o"}});
+        harness.post("/v3/applications/redirect-uris", &body).await.is_ok().data().clone()
+    };
+    let (stays, changes) = (made("https://stays.test/").await, made("https://old.test/").await);
+    harness.world.advance(5);
+    let answer = patch(json!({
+        "domain": "login.acme.test",
+        "callback_uris": [
+            {"id": changes["id"], "url": "https://changed.test/"},
+            {"url": "https://old.test/"},
+            {"url": "app:/callback", "platform": "ios", "settings": {"bundle_id": "test.app"}},
+        ],
+    }))
+    .await;
+    let data = answer.is_ok().data();
+    assert_shape(data, APPLICATION);
+    let mut seen: Vec<_> = data["callback_uris"].as_array().expect("list").clone();
+    assert!(seen.contains(&stays), "what is not named stays");
+    seen.sort_by_key(|uri| uri["url"].to_string());
+    let shown = |uri: &Value| (uri["url"].clone(), uri["platform"].clone(), uri["settings"]["origin"].clone());
+    let expected = [
+        ("app:/callback", "ios", Value::Null),
+        ("https://changed.test/", "web", json!("o")),
+        ("https://old.test/", "web", Value::Null),
+        ("https://stays.test/", "web", json!("o")),
+    ];
+    assert_eq!(
+        seen.iter().map(shown).collect::<Vec<_>>(),
+        expected.map(|(url, on, origin)| (json!(url), json!(on), origin))
+    );
+    assert_eq!(seen[1]["id"], changes["id"]);
+    assert_eq!(harness.get(OWN).await.data(), data);
+
+    // One record tells it all.
+    let records = harness.get("/v3/audit").await;
+    let record = &records.is_ok().data()[0];
+    assert_eq!(record["action"], "application.updated");
+    assert_eq!(record["before"]["callback_uris"][0]["url"], "https://old.test/");
+    assert_eq!(record["after"]["callback_uris"].as_array().map(Vec::len), Some(3));
+    assert_eq!(record["after"]["domain"], "login.acme.test");
+
+    // What is sent back as it was shown changes nothing.
+    harness.world.advance(5);
+    let same = patch(json!({"callback_uris": data["callback_uris"]})).await;
+    assert_eq!(same.is_ok().data(), data);
+    assert_eq!(harness.get("/v3/audit").await.data()[0]["id"], record["id"]);
+}
+
+#[tokio::test]
+async fn a_refused_redirect_uri_is_named_and_nothing_is_changed() {
+    let harness = Harness::new().await;
+    let body = json!({"url": "https://theirs.test/"});
+    let theirs = harness.ask(&harness.other.api_key, "POST", "/v3/applications/redirect-uris", Some(&body)).await;
+    let theirs = theirs.is_ok().data()["id"].clone();
+    harness.post("/v3/applications/redirect-uris", &json!({"url": "https://mine.test/"})).await.is_ok();
+    let before = harness.get(OWN).await;
+    let patch = async |wrong: Value| {
+        let body = json!({"domain": "new.test", "callback_uris": [{"url": "https://fine.test/"}, wrong]});
+        harness.ask(&harness.acme.api_key, "PATCH", OWN, Some(&body)).await
+    };
+    for (wrong, field, says) in [
+        (json!({"id": theirs, "url": "https://x.test/"}), "id", "callback_uris[1].id not found"),
+        (json!({"id": NOBODY}), "id", "callback_uris[1].id not found"),
+        (json!({"id": "x"}), "id", "callback_uris[1].id not found"),
+        (json!({}), "url", "callback_uris[1].url is missing"),
+        (json!({"url": "/callback"}), "url", "not an absolute URI"),
+        (json!({"url": "app:/callback"}), "url", "https or http"),
+        (json!({"url": "https://a.test/", "platform": "tv"}), "platform", "web, js, ios, android, desktop"),
+        (json!({"url": "https://a.test/", "settings": {"origin": "o".repeat(1_025)}}), "settings.origin", "1024"),
+        (json!({"url": "https://a.test/", "settings": {"origin": 1}}), "settings.origin", "invalid type"),
+    ] {
+        let field = format!("callback_uris[1].{field}");
+        patch(wrong).await.refuses(400, "invalid_request", Some(&field)).says(says);
+    }
+    let taken = patch(json!({"url": "https://mine.test/"})).await;
+    taken.refuses(409, "redirect_uri_taken", Some("callback_uris[1].url")).says("already exists");
+    let ask = async |count: usize| {
+        let list: Vec<_> = (0..count).map(|number| json!({"url": format!("https://a.test/{number}")})).collect();
+        harness.ask(&harness.acme.api_key, "PATCH", OWN, Some(&json!({"callback_uris": list}))).await
+    };
+    ask(101).await.refuses(400, "invalid_request", Some("callback_uris")).says("at most 100");
+    ask(100).await.refuses(403, "redirect_uris_max_reached", None);
+    assert_eq!(harness.get(OWN).await.data(), before.data());
+    assert_eq!(ask(99).await.is_ok().data()["callback_uris"].as_array().map(Vec::len), Some(100));
 }
 
 #[tokio::test]

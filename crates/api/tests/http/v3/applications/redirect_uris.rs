@@ -77,6 +77,21 @@ async fn the_platform_is_web_unless_named() {
 }
 
 #[tokio::test]
+async fn a_fingerprint_is_taken_in_both_spellings() {
+    let harness = Harness::new().await;
+    for name in ["sha1_certificate_fingerprint", "sha_1_certificate_fingerprint"] {
+        let body = json!({"url": format!("https://a.test/{name}"), "platform": "android", "settings": {name: "AA:BB"}});
+        let made = harness.post(PATHS[0], &body).await;
+        assert_shape(&made.is_ok().data()["settings"], SETTINGS);
+        assert_eq!(made.data()["settings"]["sha1_certificate_fingerprint"], "AA:BB");
+        let one = format!("{}/{}", PATHS[0], made.data()["id"].as_str().expect("id"));
+        let changed = json!({"settings": {name: "CC:DD"}});
+        harness.ask(&harness.acme.api_key, "PATCH", &one, Some(&changed)).await.is_ok();
+        assert_eq!(harness.get(&one).await.data()["settings"]["sha1_certificate_fingerprint"], "CC:DD");
+    }
+}
+
+#[tokio::test]
 async fn a_url_is_unique_in_its_application() {
     let harness = Harness::new().await;
     make(&harness, "https://a.test/").await;

@@ -18,9 +18,12 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const DIGEST: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const OF_HEX: &str = "MTNkMzFlOTYxYTFhZDhlYzJmMTZiMTBjNGM5ODJlMDg3NmE4NzhhZDZkZjE0NDU2NmVlMTg5NGFjYjcwZjljMw";
 
+pub(super) const REFUSAL: &str =
+    "request_id:string error:string error_code:integer error_description:string error_uri:string";
+
 /// Asserts a refusal in the shape of RFC 6749.
 #[track_caller]
-fn refuses(answer: &Answer, status: u16, error: &str, code: u32) {
+pub(super) fn refuses(answer: &Answer, status: u16, error: &str, code: u32) {
     let is = (answer.status, answer.json["error"].as_str(), answer.json["error_code"].as_u64());
     assert_eq!(is, (status, Some(error), Some(u64::from(code))), "{}", answer.json);
     assert_eq!(answer.header("cache-control"), Some("no-store"));

@@ -1,6 +1,7 @@
 //! `/v3/connect/tokeninfo`.
 
 use super::SignIn;
+use super::token::{REFUSAL, refuses};
 use crate::support::assert_shape;
 use serde_json::json;
 
@@ -24,8 +25,10 @@ async fn both_tokens_say_who_has_signed_in() {
         // The application may ask with its key, another one does not see it.
         assert_eq!(sign_in.harness.get(&path).await.is_ok().data(), &expected);
         let stranger = sign_in.harness.ask(&sign_in.harness.other.api_key, "GET", &path, None).await;
-        stranger.refuses(401, "invalid_token", None);
-        sign_in.harness.ask("pf_test_wrong", "GET", &path, None).await.refuses(401, "invalid_api_key", None);
+        refuses(&stranger, 401, "invalid_token", 40_102);
+        refuses(&sign_in.harness.ask("pf_test_wrong", "GET", &path, None).await, 401, "invalid_client", 40_101);
+        let operator = sign_in.harness.ask(&sign_in.harness.acme.operator_key, "GET", &path, None).await;
+        refuses(&operator, 403, "unauthorized_client", 40_301);
     }
 }
 
@@ -43,11 +46,14 @@ async fn what_is_no_token_any_more_says_nothing() {
         ("access_token", ""),
         ("id_token", "a.b.c"),
     ] {
-        ask(name, token).await.refuses(401, "invalid_token", None);
+        refuses(&ask(name, token).await, 401, "invalid_token", 40_102);
     }
-    sign_in.get("/v3/connect/tokeninfo").await.refuses(400, "invalid_request", Some("access_token"));
+    refuses(&sign_in.get("/v3/connect/tokeninfo").await, 400, "invalid_request", 40_001);
     let both = format!("/v3/connect/tokeninfo?access_token={access}&id_token={id}");
-    sign_in.get(&both).await.refuses(400, "invalid_request", Some("access_token"));
+    let both = sign_in.get(&both).await;
+    refuses(&both, 400, "invalid_request", 40_001);
+    assert_shape(&both.json, REFUSAL);
+    assert_eq!(both.json["error_description"], "either access_token or id_token must be given");
 
     sign_in.harness.world.advance(3_599);
     for (name, token) in [("access_token", access), ("id_token", id)] {
@@ -55,6 +61,6 @@ async fn what_is_no_token_any_more_says_nothing() {
     }
     sign_in.harness.delete("/v3/grants/agent@acme.test").await.is_ok();
     for (name, token) in [("access_token", access), ("id_token", id)] {
-        ask(name, token).await.refuses(401, "invalid_token", None);
+        refuses(&ask(name, token).await, 401, "invalid_token", 40_102);
     }
 }

@@ -65,4 +65,21 @@ async fn a_wrong_entry_is_named_and_nothing_is_moved() {
     let assigned = assign(&harness, &id, &json!({"assign_grants": many[..500]})).await;
     assert_eq!(assigned.is_ok().data()["grants_assigned"], json!([agent]));
     assign(&harness, "acme.test", &json!({"assign_grants": [agent]})).await.refuses(404, "not_found", None);
+    assign(&harness, "no%20domain", &json!({"assign_grants": [agent]})).await.refuses(404, "not_found", None);
+}
+
+#[tokio::test]
+async fn a_domain_names_its_oldest_workspace() {
+    let harness = Harness::new().await;
+    let oldest = make(&harness, &json!({"name": "a", "domain": "acme.test", "auto_group": false})).await;
+    make(&harness, &json!({"name": "b", "domain": "acme.test"})).await;
+    let assigned = assign(&harness, "ACME.test", &json!({"assign_grants": [harness.agent]})).await;
+    assert_eq!(assigned.is_ok().data()["workspace_id"], json!(oldest));
+    assert_eq!(workspace_of(&harness, &harness.agent).await, json!(oldest));
+    let removed = assign(&harness, "acme.test", &json!({"remove_grants": [harness.agent]})).await;
+    assert_eq!(removed.is_ok().data()["grants_removed"], json!([harness.agent]));
+    // Another application has no such workspace.
+    let path = "/v3/workspaces/acme.test/manual-assign";
+    let theirs = harness.ask(&harness.other.api_key, "POST", path, Some(&json!({"assign_grants": ["x"]}))).await;
+    theirs.refuses(404, "not_found", None);
 }
