@@ -68,13 +68,13 @@ async function applications() {
 }
 
 async function connectors() {
-  const before = (await sdk.connectors.list({ queryParams: { limit: 200 } })).data;
-  for (const connector of before) await sdk.connectors.destroy({ provider: connector.provider });
   const made = (await sdk.connectors.create({ requestBody: { name: 'nylas', provider: 'nylas' } })).data;
   const twice = await refusal(() => sdk.connectors.create({ requestBody: { name: 'nylas', provider: 'nylas' } }));
   const found = (await sdk.connectors.find({ provider: 'nylas' })).data;
   const limited = (await sdk.connectors.list({ queryParams: { limit: 1 } })).data;
-  return { made, twice, found, limited };
+  const gone = await sdk.connectors.destroy({ provider: 'nylas' });
+  const missing = await refusal(() => sdk.connectors.find({ provider: 'nylas' }));
+  return { made, twice, found, limited, gone: gone.requestId, missing };
 }
 
 // By PUT, where the Python SDK uses PATCH.

@@ -77,6 +77,7 @@ def test_connectors(run):
     seen = run("connectors")
     assert seen["made"]["provider"] == seen["found"]["provider"] == "nylas"
     assert seen["twice"]["statusCode"] in (400, 409) and "already exists" in seen["twice"]["message"] and len(seen["limited"]) == 1
+    assert seen["gone"] and is_missing(seen["missing"])
 
 
 def test_connector_update(run):

@@ -14,9 +14,10 @@ const PREPARED_MAX: usize = 256;
 /// saves: what falls out is still in the cache of the system.
 const WRITER_CACHE_KIB: u32 = 16_384;
 
-/// Pages of write-ahead log (4 KiB each, so 256 MiB) after which a commit also moves them into the database file. The
-/// later, the fewer: a page that changed many times in between is moved once.
-const CHECKPOINT_PAGES: u32 = 65_536;
+/// Pages of write-ahead log (4 KiB each, so 32 MiB) after which a commit also moves what is left of them into the
+/// database file, and the log begins anew. A log that may grow longer moves fewer pages, but writes each to memory that
+/// the system has to find and clear first, and that costs more.
+const CHECKPOINT_PAGES: u32 = 8_192;
 
 /// One SQLite connection.
 pub struct Sqlite {
