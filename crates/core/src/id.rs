@@ -92,6 +92,14 @@ ids! {
     AuditId,
     /// A job that runs in the background.
     JobId,
+    /// A rule about mail.
+    RuleId,
+    /// A list in which rules look things up.
+    ListId,
+    /// An item of a list.
+    ListItemId,
+    /// A record of what the rules said about one message.
+    EvaluationId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -30,6 +30,10 @@ pub mod redeem;
 pub mod redirect_uri;
 pub mod throttle;
 
+// what is said about mail
+pub mod list;
+pub mod rule;
+
 // what the DNS must hold
 pub mod domain_check;
 pub mod domain_records;

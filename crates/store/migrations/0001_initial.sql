@@ -12,7 +12,9 @@ CREATE TABLE organizations (
     updated_at {int} NOT NULL
 ) {clustered};
 
--- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object.
+-- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object. The rules' version
+-- goes up in every transaction that changes a rule, a list, or which rules a workspace uses: what was read under one
+-- version holds as long as that version does.
 CREATE TABLE applications (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
@@ -20,6 +22,7 @@ CREATE TABLE applications (
     environment TEXT NOT NULL,
     default_workspace_id {id} NOT NULL,
     details TEXT NOT NULL,
+    rules_version {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -167,6 +170,94 @@ CREATE TABLE workspaces (
 CREATE INDEX workspaces_by_application ON workspaces (application_id, id);
 CREATE INDEX workspaces_by_domain ON workspaces (application_id, domain, id);
 CREATE INDEX workspaces_by_policy ON workspaces (policy_id);
+
+-- Rules and lists --------------------------------------------------------------------------------------------------
+
+-- Direction is inbound or outbound, mode enforce or shadow. The conditions and actions are JSON.
+CREATE TABLE rules (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    name TEXT NOT NULL,
+    description TEXT,
+    priority {int} NOT NULL,
+    enabled {int} NOT NULL,
+    mode TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    match_operator TEXT NOT NULL,
+    conditions TEXT NOT NULL,
+    actions TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX rules_by_application ON rules (application_id, id);
+
+-- Which rules a workspace uses, in the order in which it named them.
+CREATE TABLE workspace_rules (
+    workspace_id {id} NOT NULL REFERENCES workspaces (id),
+    position {int} NOT NULL,
+    rule_id {id} NOT NULL REFERENCES rules (id),
+    PRIMARY KEY (workspace_id, position)
+) {clustered};
+CREATE INDEX workspace_rules_by_rule ON workspace_rules (rule_id, workspace_id);
+
+-- Kind is domain, tld or address. The version goes up with every change of the items. Removals are remembered for a
+-- while: who knows the items as of a version that is not before removals_since needs to read only what changed.
+CREATE TABLE lists (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    name TEXT NOT NULL,
+    description TEXT,
+    kind TEXT NOT NULL,
+    items_count {int} NOT NULL,
+    version {int} NOT NULL,
+    removals_since {int} NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX lists_by_application ON lists (application_id, id);
+
+-- An item, with the version of the list that brought it.
+CREATE TABLE list_items (
+    list_id {id} NOT NULL,
+    value TEXT NOT NULL,
+    id {id} NOT NULL,
+    version {int} NOT NULL,
+    created_at {int} NOT NULL,
+    PRIMARY KEY (list_id, value)
+) {clustered};
+CREATE INDEX list_items_by_version ON list_items (list_id, version, value);
+
+CREATE TABLE list_removals (
+    list_id {id} NOT NULL,
+    version {int} NOT NULL,
+    value TEXT NOT NULL,
+    removed_at {int} NOT NULL,
+    PRIMARY KEY (list_id, version, value)
+) {clustered};
+
+-- Lists that are gone and whose items are still to be removed, a little at a time.
+CREATE TABLE removed_lists (
+    list_id {id} NOT NULL PRIMARY KEY,
+    removed_at {int} NOT NULL
+) {clustered};
+
+-- Why a message was judged as it was. Input, applied actions and ids of rules are JSON.
+CREATE TABLE rule_evaluations (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    message_id {id},
+    stage TEXT NOT NULL,
+    input TEXT NOT NULL,
+    applied TEXT NOT NULL,
+    matched TEXT NOT NULL,
+    shadow TEXT NOT NULL,
+    evaluated_at {int} NOT NULL
+) {strict};
+CREATE INDEX rule_evaluations_by_grant ON rule_evaluations (grant_id, id);
+
+-- Who signs in, and where mailboxes are ----------------------------------------------------------------------------
 
 CREATE TABLE connectors (
     application_id {id} NOT NULL REFERENCES applications (id),

@@ -6,15 +6,18 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod domains;
+pub(crate) mod evaluations;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod layout;
+pub(crate) mod lists;
 pub(crate) mod messages;
 pub(crate) mod node;
 pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
+pub(crate) mod rules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
@@ -41,6 +44,9 @@ pub(crate) fn all() -> Vec<Route> {
         workspaces::routes(),
         layout::routes(),
         policies::routes(),
+        rules::routes(),
+        lists::routes(),
+        evaluations::routes(),
         messages::routes(),
         send::routes(),
         threads::routes(),

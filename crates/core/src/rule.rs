@@ -1,0 +1,178 @@
+//! Rules about mail: what one says. A workspace names the rules that judge the mail of its mailboxes.
+
+use crate::id::{ListId, RuleId};
+use crate::list::ListKind;
+
+/// A rule, as it was validated when it was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// Its id.
+    pub id: RuleId,
+    /// 0 to 1,000: lower ones come first, older ones before newer ones of the same priority.
+    pub priority: u16,
+    /// Whether it is looked at.
+    pub is_enabled: bool,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// Which mail it is about.
+    pub direction: Direction,
+    /// Whether one condition is enough.
+    pub match_operator: MatchOperator,
+    /// 1 to 50.
+    pub conditions: Vec<Condition>,
+    /// 1 to 20.
+    pub actions: Vec<Action>,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word on the wire and in the store.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// Finds the one of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.name() == name)
+            }
+        }
+    };
+}
+
+words! {
+    /// Whether a rule acts on what it matches.
+    Mode {
+        /// It does.
+        Enforce = "enforce",
+        /// It is evaluated and recorded, and does nothing.
+        Shadow = "shadow",
+    }
+}
+
+words! {
+    /// Which mail a rule is about (`trigger` on the wire).
+    Direction {
+        /// What arrives.
+        Inbound = "inbound",
+        /// What is sent.
+        Outbound = "outbound",
+    }
+}
+
+words! {
+    /// How conditions go together.
+    MatchOperator {
+        /// One is enough.
+        Any = "any",
+        /// Every one must hold.
+        All = "all",
+    }
+}
+
+words! {
+    /// What a condition looks at.
+    Field {
+        /// The author's address.
+        FromAddress = "from.address",
+        /// Its domain.
+        FromDomain = "from.domain",
+        /// The last label of its domain.
+        FromTld = "from.tld",
+        /// The addresses of all recipients: To, Cc, Bcc and the envelope.
+        RecipientAddress = "recipient.address",
+        /// Their domains.
+        RecipientDomain = "recipient.domain",
+        /// The last labels of their domains.
+        RecipientTld = "recipient.tld",
+        /// Whether it begins a conversation (`compose`) or answers (`reply`).
+        OutboundType = "outbound.type",
+    }
+}
+
+words! {
+    /// How a condition compares.
+    Operator {
+        /// Equal.
+        Is = "is",
+        /// Equal to none.
+        IsNot = "is_not",
+        /// Has it somewhere.
+        Contains = "contains",
+        /// Is an item of one of the lists.
+        InList = "in_list",
+    }
+}
+
+/// One condition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Condition {
+    /// What it looks at.
+    pub field: Field,
+    /// How it compares.
+    pub operator: Operator,
+    /// With what.
+    pub operand: Operand,
+}
+
+/// What a condition compares with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Operand {
+    /// A text in lower case.
+    Text(String),
+    /// For [`Operator::InList`]: at least one list of the field's kind. One that was removed since holds nothing.
+    Lists(Vec<ListId>),
+}
+
+/// What a rule does.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// Refuses the message. It stands alone, and ends the evaluation.
+    Block,
+    /// Puts it into junk.
+    MarkAsSpam,
+    /// Puts it into the folder of that id, name or path; one that does not exist is skipped.
+    AssignToFolder(String),
+    /// Marks it as read.
+    MarkAsRead,
+    /// Marks it with a star.
+    MarkAsStarred,
+    /// Puts it into the archive.
+    Archive,
+    /// Puts it into the trash.
+    Trash,
+}
+
+impl Action {
+    /// The word on the wire and in the store.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::MarkAsSpam => "mark_as_spam",
+            Self::AssignToFolder(_) => "assign_to_folder",
+            Self::MarkAsRead => "mark_as_read",
+            Self::MarkAsStarred => "mark_as_starred",
+            Self::Archive => "archive",
+            Self::Trash => "trash",
+        }
+    }
+}
+
+impl Field {
+    /// The kind of lists in which it can be looked up.
+    pub const fn list_kind(self) -> Option<ListKind> {
+        match self {
+            Self::FromAddress | Self::RecipientAddress => Some(ListKind::Address),
+            Self::FromDomain | Self::RecipientDomain => Some(ListKind::Domain),
+            Self::FromTld | Self::RecipientTld => Some(ListKind::Tld),
+            Self::OutboundType => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Lists in which rules look things up, and their items.

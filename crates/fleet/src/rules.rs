@@ -1,0 +1,1 @@
+//! Rules about mail, and which of them a workspace uses.

@@ -1,0 +1,1 @@
+//! What the rules said about a message.
