@@ -49,8 +49,8 @@ fn rule_id(row: &Row) -> Result<RuleId, DbError> {
 /// Why a workspace cannot use some rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RulesRefusal {
-    /// The application does not have the one at this place.
-    Unknown(usize),
+    /// The application does not have one of them.
+    Unknown,
     /// There are more than so many.
     TooMany(u64),
 }
@@ -67,9 +67,9 @@ pub(crate) async fn refusal(
     if rules.len() as u64 > limit {
         return Ok(Some(RulesRefusal::TooMany(limit)));
     }
-    for (place, rule) in rules.iter().enumerate() {
+    for rule in rules {
         if tx.query_one(FIND, params![rule.uuid(), application.uuid()]).await?.is_none() {
-            return Ok(Some(RulesRefusal::Unknown(place)));
+            return Ok(Some(RulesRefusal::Unknown));
         }
     }
     Ok(None)
