@@ -1,9 +1,10 @@
-//! Cleaning up, a little at a time: what removed mailboxes left, old events, tokens, failed sign-ins and nonces, bodies that
-//! nothing names.
+//! Cleaning up, a little at a time: what removed mailboxes left, old events and records of what rules said, tokens, failed
+//! sign-ins and nonces, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::throttle::WINDOW;
+use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
@@ -28,6 +29,7 @@ const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
     prune_events(platform).await?;
+    prune_evaluations(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
@@ -57,6 +59,16 @@ async fn prune_events(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.event_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_evaluations(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.evaluation_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneEvaluations { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

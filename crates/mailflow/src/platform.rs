@@ -69,6 +69,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How long records of what rules said are kept.
+    pub evaluation_retention: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

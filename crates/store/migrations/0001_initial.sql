@@ -256,6 +256,7 @@ CREATE TABLE rule_evaluations (
     evaluated_at {int} NOT NULL
 ) {strict};
 CREATE INDEX rule_evaluations_by_grant ON rule_evaluations (grant_id, id);
+CREATE INDEX rule_evaluations_by_message ON rule_evaluations (grant_id, message_id, id) WHERE message_id IS NOT NULL;
 
 -- Who signs in, and where mailboxes are ----------------------------------------------------------------------------
 

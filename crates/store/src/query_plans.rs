@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
-    organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads, tokens, webhooks,
-    workspaces,
+    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, keys, layout, messages,
+    migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads, tokens,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -19,6 +19,8 @@ const LISTS: &[(&str, &str)] = &[
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),
+    ("evaluations::LIST", evaluations::LIST),
+    ("evaluations::LIST_OF_MESSAGE", evaluations::LIST_OF_MESSAGE),
     ("rules::used::OF_WORKSPACE", rules::used::OF_WORKSPACE),
     ("rules::used::OF_APPLICATION", rules::used::OF_APPLICATION),
     ("messages::LIST", messages::LIST),
@@ -161,6 +163,8 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("api_keys_of_operators", keys::LIST_OF_OPERATORS),
         ("service_accounts_by_organization", service_accounts::LIST),
         ("rules_by_application", rules::LIST),
+        ("rule_evaluations_by_grant", evaluations::LIST),
+        ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

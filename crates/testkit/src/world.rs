@@ -273,6 +273,7 @@ fn settings(options: &WorldOptions) -> Settings {
         mx_port: options.mx_port,
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
+        evaluation_retention: Duration::from_secs(30 * 86_400),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

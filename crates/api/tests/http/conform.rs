@@ -45,6 +45,11 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<(&'a s
     item.get(method.to_ascii_lowercase()).map(|operation| (pattern.as_str(), operation))
 }
 
+/// Whether a place is an item of the list that begins with `list`, and nothing inside of it.
+fn is_item(at: &str, list: &str) -> bool {
+    at.strip_prefix(list).and_then(|rest| rest.strip_suffix(']')).is_some_and(|index| index.parse::<usize>().is_ok())
+}
+
 struct Checker<'a> {
     document: &'a Value,
     /// Whether the request selected fields, so that required ones may be missing.
@@ -164,7 +169,7 @@ impl<'a> Checker<'a> {
     fn object(&self, at: &str, schema: &'a Value, fields: &serde_json::Map<String, Value>) -> Vec<String> {
         let mut wrong = Vec::new();
         // With `select` the objects in `data` may lack anything, and nothing else may.
-        let is_selected = self.selects && (at == ".data" || (at.starts_with(".data[") && at.ends_with(']')));
+        let is_selected = self.selects && (at == ".data" || is_item(at, ".data[") || is_item(at, ".data.items["));
         for name in schema["required"].as_array().into_iter().flatten() {
             let name = name.as_str().expect("text");
             if !fields.contains_key(name) && !is_selected {

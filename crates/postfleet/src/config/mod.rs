@@ -27,6 +27,7 @@ pub struct Config {
     pub delivery: Delivery,
     pub webhooks: Webhooks,
     pub domains: Domains,
+    pub rules: Rules,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -101,6 +102,11 @@ pub struct Domains {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Rules {
+    pub evaluation_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Log {
     pub format: LogFormat,
     pub level: String,
@@ -165,6 +171,8 @@ impl Config {
         for (key, value) in positive {
             anyhow::ensure!(value > 0, "{key} must be at least 1");
         }
+        let days = self.rules.evaluation_days;
+        anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         self.relay()?;
         self.domain_settings()?;
         Ok(())

@@ -127,6 +127,8 @@ impl PruneRemoved {
              (SELECT key FROM thread_keys WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM folder_counts WHERE grant_id = $1 AND folder IN \
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM rule_evaluations WHERE id IN \
+             (SELECT id FROM rule_evaluations WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
         ];

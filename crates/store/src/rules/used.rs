@@ -15,8 +15,9 @@ pub const WORKSPACE_RULES_MAX: u64 = 100;
 pub(crate) const OF_WORKSPACE: &str =
     "SELECT u.workspace_id, u.rule_id FROM workspace_rules u WHERE u.workspace_id = $1 ORDER BY u.position";
 
-pub(crate) const OF_APPLICATION: &str = "SELECT u.workspace_id, u.rule_id FROM workspaces w \
-    JOIN workspace_rules u ON u.workspace_id = w.id WHERE w.application_id = $1 ORDER BY w.id, u.position";
+pub(crate) const OF_APPLICATION: &str = "SELECT u.workspace_id, u.rule_id FROM workspace_rules u \
+    WHERE u.workspace_id IN (SELECT w.id FROM workspaces w WHERE w.application_id = $1) \
+    ORDER BY u.workspace_id, u.position";
 
 /// The rules of a workspace, inside a transaction.
 pub(crate) async fn lock_of(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<RuleId>, DbError> {
