@@ -1,7 +1,7 @@
 //! Cleaning up: what goes, and above all what stays.
 
 use crate::support::Setting;
-use postfleet_core::id::{GrantId, SignInId};
+use postfleet_core::id::{EvaluationId, GrantId, SignInId};
 use postfleet_mailflow::{janitor, webhooks};
 use postfleet_schema::webhook::CreateWebhook;
 use postfleet_store::db::DbError;
@@ -169,6 +169,44 @@ async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
     janitor::clean_once(platform).await.expect("cleaned");
     assert_eq!(count().await, 0);
     assert_eq!(receiver.requests().len(), 2);
+}
+
+struct InsertEvaluation(EvaluationId);
+
+impl Command for InsertEvaluation {
+    type Outcome = u64;
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        const INSERT: &str = "INSERT INTO rule_evaluations (id, organization_id, application_id, grant_id, stage, input, \
+            applied, matched, shadow, evaluated_at) VALUES ($1, $1, $1, $1, 'smtp_rcpt', '{}', '{}', '[]', '{}', 0)";
+        tx.execute(INSERT, params![self.0.uuid()]).await
+    }
+}
+
+#[tokio::test]
+async fn records_of_what_rules_said_go_after_their_time() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let platform = &setting.world.platform;
+    let kept = platform.settings.evaluation_retention.as_secs();
+    let write = async || {
+        let id = EvaluationId::new(platform.clock.now(), platform.entropy.ten());
+        platform.store.run(InsertEvaluation(id)).await.expect("insert");
+    };
+    let count = async || {
+        let mut reader = platform.store.reader().await.expect("reader");
+        let row = reader.query_one("SELECT count(*) FROM rule_evaluations", params![]).await.expect("query");
+        row.expect("row").int(0).expect("number")
+    };
+    // More than one command removes.
+    for _ in 0..450 {
+        write().await;
+    }
+    setting.world.advance(kept);
+    write().await;
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 451, "up to the last moment they stay");
+    setting.world.advance(1);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(count().await, 1);
 }
 
 struct SetPassword(GrantId);

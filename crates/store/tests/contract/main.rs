@@ -9,6 +9,7 @@ mod support;
 mod connectors;
 mod deliver;
 mod domains;
+mod evaluations;
 mod events;
 mod governing;
 mod grants;

@@ -26,6 +26,7 @@ async fn rows_of(store: &Store, grant: GrantId) -> i64 {
         + (SELECT count(*) FROM thread_keys WHERE grant_id = $1) \
         + (SELECT count(*) FROM folder_counts WHERE grant_id = $1) \
         + (SELECT count(*) FROM daily_sends WHERE grant_id = $1) \
+        + (SELECT count(*) FROM rule_evaluations WHERE grant_id = $1) \
         + (SELECT count(*) FROM removed_grants WHERE grant_id = $1)";
     number(store, ROWS, params![grant.uuid()]).await
 }
@@ -104,9 +105,14 @@ async fn pruning_removes_every_row_and_lets_go_of_bodies() {
             store.run(command).await.expect("deliver");
         }
         let sent = tenant.submit(store, gone, 1, NOON).await;
+        for seconds in 0..5 {
+            crate::evaluations::record(store, &tenant, gone, None, seconds).await;
+        }
+        crate::evaluations::record(store, &tenant, kept, None, 5).await;
         store.run(removal(&tenant, gone)).await.expect("remove");
         prune_all(store, 2).await;
         assert_eq!(rows_of(store, gone).await, 0);
+        assert_eq!(number(store, "SELECT count(*) FROM rule_evaluations", &[]).await, 1, "the other mailbox's");
         // Three bodies are the other mailbox's, one is still to be sent.
         assert_eq!(number(store, "SELECT count(*) FROM blobs WHERE copies = 1", &[]).await, 4);
         assert_eq!(number(store, "SELECT count(*) FROM blobs", &[]).await, 4);

@@ -5,6 +5,7 @@ pub(crate) mod grant;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
+pub(crate) mod rule_evaluations;
 pub(crate) mod send;
 pub(crate) mod threads;
 
@@ -16,6 +17,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
+    rule_evaluations::ROUTES,
     send::ROUTES,
     threads::ROUTES,
 ];
