@@ -222,18 +222,24 @@ async fn pages_of_rules_go_on_by_either_cursor_to_the_end() {
 
 #[tokio::test]
 async fn an_organization_has_as_many_rules_as_its_plan_allows() {
-    let harness = Harness::with(NewTenant { plan: "free", ..NewTenant::of("acme.test") }).await;
-    let mut last = String::new();
-    for _ in 0..5 {
-        last = make_one(&harness).await;
+    for (plan, cap) in [("free", 5), ("full_platform", 30)] {
+        let harness = Harness::with(NewTenant { plan, ..NewTenant::of("acme.test") }).await;
+        let mut last = String::new();
+        for _ in 0..cap {
+            last = make_one(&harness).await;
+        }
+        let refused = harness.post("/v3/rules", &block("x.example")).await;
+        let text = format!("Maximum number of rules ({cap}) reached for this plan");
+        refused.refuses(403, "rules_max_reached", None).says(&text);
+        let error = &refused.json["error"];
+        assert_eq!(
+            (&error["scope"], &error["limit"], &error["used"]),
+            (&json!("organization"), &json!(cap), &json!(cap))
+        );
+        assert_eq!(error["type"], "forbidden_access");
+        harness.delete(&format!("/v3/rules/{last}")).await.is_ok();
+        make_one(&harness).await;
     }
-    let refused = harness.post("/v3/rules", &block("x.example")).await;
-    refused.refuses(403, "rules_max_reached", None).says("Maximum number of rules (5) reached for this plan");
-    let error = &refused.json["error"];
-    assert_eq!((&error["scope"], &error["limit"], &error["used"]), (&json!("organization"), &json!(5), &json!(5)));
-    assert_eq!(error["type"], "forbidden_access");
-    harness.delete(&format!("/v3/rules/{last}")).await.is_ok();
-    make_one(&harness).await;
 }
 
 #[tokio::test]
