@@ -31,7 +31,7 @@ function methodsOf(resource) {
 }
 
 const nylas = new Nylas({ apiKey, apiUri, timeout: 30 });
-const resources = ['applications', 'auth', 'connectors', 'domains', 'grants', 'policies', 'webhooks', 'workspaces'];
+const resources = ['applications', 'auth', 'connectors', 'domains', 'grants', 'policies', 'rules', 'webhooks', 'workspaces'];
 const all = resources.flatMap((name) => methodsOf(nylas[name]).map((method) => `${name}.${method}`));
 all.push(...methodsOf(nylas.applications.redirectUris).map((method) => `applications.redirectUris.${method}`));
 all.push(...methodsOf(nylas.connectors.credentials).map((method) => `connectors.credentials.${method}`));
@@ -151,6 +151,32 @@ async function workspaces() {
   return { policyId, grant, made, found, byDomain, listed, kept, detached, removed, assigned, job, tooSoon, gone: gone.requestId, missing };
 }
 
+async function rules() {
+  const conditions = [
+    { field: 'recipient.domain', operator: 'is', value: 'competitor.test' },
+    { field: 'outbound.type', operator: 'is_not', value: 'reply' },
+  ];
+  const requestBody = {
+    name: 'Node', description: 'd', priority: 5, enabled: false, trigger: 'outbound', match: { operator: 'any', conditions },
+    actions: [{ type: 'assign_to_folder', value: 'Clients/Acme' }, { type: 'mark_as_read' }],
+  };
+  const made = (await sdk.rules.create({ requestBody })).data;
+  const found = (await sdk.rules.find({ ruleId: made.id })).data;
+  const changed = (await sdk.rules.update({ ruleId: made.id, requestBody: { name: 'Other' } })).data;
+  const invalid = await refusal(() => sdk.rules.update({ ruleId: made.id, requestBody: { trigger: 'inbound' } }));
+  const attached = (await nylas.workspaces.update({ workspaceId: config.workspace, requestBody: { ruleIds: [made.id] } })).data;
+  for (let number = 0; number < 4; number += 1) await sdk.rules.create({ requestBody });
+  const pages = [];
+  for await (const page of sdk.rules.list({ queryParams: { limit: 2 } })) pages.push(page.data.map((rule) => rule.id));
+  const everything = (await sdk.rules.list()).data.length;
+  const gone = await sdk.rules.destroy({ ruleId: made.id });
+  const missing = await refusal(() => sdk.rules.find({ ruleId: made.id }));
+  const detached = (await nylas.workspaces.find({ workspaceId: config.workspace })).data;
+  const grant = (await nylas.auth.customAuthentication({ requestBody: { provider: 'nylas', settings: { email: 'r@agents.test' } } })).data;
+  const evaluations = (await sdk.rules.listEvaluations({ identifier: grant.id, queryParams: { limit: 5 } })).data;
+  return { requestBody, made, found, changed, invalid, attached, detached, pages, everything, evaluations, gone: gone.requestId, missing };
+}
+
 async function webhooks() {
   const triggerTypes = ['message.created', 'grant.created'];
   const requestBody = { triggerTypes, webhookUrl: config.hook, description: 'd', notificationEmailAddresses: ['ops@agents.test'] };
@@ -209,5 +235,5 @@ async function tokens() {
   return { plain, pkce, used, fresh, me, access, identity, revoked, after };
 }
 
-const parts = { applications, connectors, connectorUpdate, grants, policies, workspaces, webhooks, webhookAddresses, domains, signIn, tokens };
+const parts = { applications, connectors, connectorUpdate, grants, policies, rules, workspaces, webhooks, webhookAddresses, domains, signIn, tokens };
 console.log(JSON.stringify({ result: await parts[config.part](), called: [...called], all }));

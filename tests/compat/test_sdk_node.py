@@ -122,6 +122,20 @@ def test_workspaces(run):
     assert seen["gone"] and is_missing(seen["missing"])
 
 
+def test_rules(run):
+    seen = run("rules", workspace=run.fleet.default_workspace)
+    made = seen["made"]
+    wish = seen["requestBody"]
+    assert {name: made[name] for name in ("name", "description", "priority", "enabled", "trigger", "match", "actions")} == wish
+    assert (made["applicationId"], made["organizationId"]) == (run.fleet.application, run.fleet.organization)
+    assert seen["found"] == made and (seen["changed"]["name"], seen["changed"]["match"]) == ("Other", made["match"])
+    assert seen["attached"]["ruleIds"] == [made["id"]] and seen["detached"]["ruleIds"] == []
+    ids = [id for page in seen["pages"] for id in page]
+    assert [len(page) for page in seen["pages"]] == [2, 2, 1] and len(set(ids)) == seen["everything"] == 5
+    assert seen["invalid"]["statusCode"] == 400 and "match.conditions[0].field" in seen["invalid"]["message"]
+    assert seen["evaluations"] == [] and seen["gone"] and is_missing(seen["missing"])
+
+
 def test_webhooks(run, receiver):
     seen = run("webhooks", hook=receiver.url + "/node-control")
     assert seen["made"]["webhookSecret"] and seen["rotated"]["webhookSecret"] not in ("", seen["made"]["webhookSecret"])

@@ -316,6 +316,76 @@ def test_workspaces(fleets):
     assert failure(sdk.workspaces.destroy, default.workspace_id).status_code == 400
 
 
+# Rules --------------------------------------------------------------------------------------------------------------
+
+
+def test_rules(fleets):
+    fleet = fleets()
+    sdk = client(fleet, called=CALLED)
+    assert sdk.rules.list().data == [] and sdk.rules.list().next_cursor is None
+    conditions = [
+        {"field": "recipient.domain", "operator": "is", "value": "Competitor.test"},
+        {"field": "outbound.type", "operator": "is_not", "value": "reply"},
+    ]
+    actions = [{"type": "assign_to_folder", "value": "Clients/Acme"}, {"type": "mark_as_read"}]
+    made = sdk.rules.create(
+        {"name": "Outbound", "description": "d", "priority": 5, "enabled": False, "trigger": "outbound",
+         "match": {"operator": "any", "conditions": conditions}, "actions": actions}
+    ).data
+    assert (made.name, made.description, made.priority, made.enabled, made.trigger) == ("Outbound", "d", 5, False, "outbound")
+    assert made.match.operator == "any" and [vars(one) for one in made.match.conditions] == [
+        conditions[0] | {"value": "competitor.test"}, conditions[1]
+    ]
+    assert [(one.type, one.value) for one in made.actions] == [("assign_to_folder", "Clients/Acme"), ("mark_as_read", None)]
+    assert (made.application_id, made.organization_id) == (fleet.application, fleet.organization)
+    assert 0 < made.created_at == made.updated_at
+    assert sdk.rules.find(made.id).data == made and sdk.rules.list({"limit": 100}).data == [made]
+    # What is not named stays; match and actions are replaced whole.
+    changed = sdk.rules.update(made.id, {"name": "Other", "enabled": True}).data
+    assert (changed.name, changed.enabled, changed.match, changed.actions) == ("Other", True, made.match, made.actions)
+    wish = {"conditions": [{"field": "from.tld", "operator": "is", "value": "test"}]}
+    changed = sdk.rules.update(made.id, {"match": wish, "actions": [{"type": "block"}], "trigger": "inbound", "priority": 0}).data
+    assert changed.match.operator == "all" and [one.type for one in changed.actions] == ["block"]
+    # A workspace uses it until it is removed.
+    attached = sdk.workspaces.update(fleet.default_workspace, {"rule_ids": [made.id]}).data
+    assert attached.rule_ids == sdk.workspaces.find(fleet.default_workspace).data.rule_ids == [made.id]
+    sdk.rules.destroy(made.id)
+    assert sdk.workspaces.find(fleet.default_workspace).data.rule_ids == []
+    for call in (sdk.rules.find, sdk.rules.destroy):
+        assert failure(call, made.id).status_code == 404
+    assert failure(sdk.rules.update, made.id, {"name": "x"}).status_code == 404
+    for bad in ({"name": ""}, {"match": {"conditions": []}}, {"actions": []}, {"trigger": "both"}, {"priority": 1_001}):
+        wish = {"name": "x", "match": {"conditions": [conditions[0]]}, "actions": [{"type": "block"}], "trigger": "outbound"}
+        assert failure(sdk.rules.create, wish | bad).status_code == 400, bad
+
+
+def test_rules_in_pages_up_to_the_plan(fleets):
+    fleet = fleets(plan="free")
+    sdk = client(fleet, called=CALLED)
+    wish = {"name": "r", "match": {"conditions": [{"field": "from.tld", "operator": "is", "value": "test"}]}, "actions": [{"type": "trash"}]}
+    made = [sdk.rules.create(wish).data.id for _ in range(5)]
+    refusal = failure(sdk.rules.create, wish)
+    assert refusal.status_code == 403 and "Maximum number of rules (5) reached for this plan" in str(refusal)
+    found, cursor = [], None
+    for _ in range(3):
+        page = sdk.rules.list({"limit": 2} | ({"page_token": cursor} if cursor else {}))
+        found, cursor = found + [one.id for one in page.data], page.next_cursor
+    assert found == made[::-1] and cursor is None
+    raw = fleet.api.ask("GET", "/v3/rules?limit=2")
+    assert set(raw) == {"request_id", "data", "next_cursor"} and raw["data"]["next_cursor"] == raw["next_cursor"]
+
+
+def test_rule_evaluations(sdk, fleet):
+    grant = new_grant(sdk, fleet)
+    for name in (grant.id, grant.email):
+        page = sdk.rules.list_evaluations(name, {"limit": 200})
+        assert page.data == [] and page.next_cursor is None
+    assert sdk.rules.list_evaluations(grant.id).data == []
+    for bad in ({"limit": 0}, {"limit": 201}, {"page_token": "x"}):
+        assert failure(sdk.rules.list_evaluations, grant.id, bad).status_code == 400, bad
+    assert failure(sdk.rules.list_evaluations, fleet.application).status_code == 404
+
+
 def test_a_workspace_is_assigned_to_by_its_domain(fleets):
     fleet = fleets(domains=["agents.test", "grouped.test"])
     sdk = client(fleet)
