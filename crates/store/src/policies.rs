@@ -253,7 +253,7 @@ impl Command for RemovePolicy {
 
 /// The organization's plan, which stays as it is until the end of the transaction.
 async fn lock_plan(tx: &mut Tx, application: ApplicationId) -> Result<(OrganizationId, std::sync::Arc<Plan>), DbError> {
-    const LOCK: &str = "SELECT o.id, o.plan FROM applications a JOIN organizations o ON o.id = a.organization_id \
+    const LOCK: &str = "SELECT o.id, o.plan FROM organizations o JOIN applications a ON a.organization_id = o.id \
         WHERE a.id = $1 {lock}";
     let row = tx.query_one(LOCK, params![application.uuid()]).await?.ok_or(DbError::Malformed("application"))?;
     Ok((OrganizationId::from_uuid(row.uuid(0)?), tx.plan(&row.text(1)?)?))

@@ -2,6 +2,8 @@
 //! field and what it may be. Whether conditions suit the trigger is judged where the change is applied, since a change
 //! may name only one of the two; whether lists exist, the store sees.
 
+mod actions;
+
 use super::{Action, Condition, Direction, Field, MatchOperator, Mode, Operand, Operator, Rule};
 use crate::address::EmailAddress;
 use crate::domain::Domain;
@@ -39,9 +41,6 @@ pub const FOLDER_CHARS_MAX: usize = 256;
 
 /// What `outbound.type` may be.
 pub const OUTBOUND_TYPES: [&str; 2] = ["compose", "reply"];
-
-/// Another word for `assign_to_folder`, of older clients.
-const FOLDER_ALIAS: &str = "move_to_folder";
 
 /// What a request says about a rule; what it does not name stays.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -173,7 +172,7 @@ impl RuleChange {
                 .map(|word| named("mode", &word, Mode::named, &names(Mode::ALL, Mode::name)))
                 .transpose()?,
             matching: or_nothing(input.matching).map(matching).transpose()?,
-            actions: or_nothing(input.actions).map(actions).transpose()?,
+            actions: or_nothing(input.actions).map(actions::read).transpose()?,
         })
     }
 
@@ -343,62 +342,10 @@ fn operand_text(at: &str, field: Field, operator: Operator, text: &str) -> Resul
 fn spelling(field: Field, text: String) -> String {
     let domain = |text: &str| Domain::parse(text).map_or_else(|_| text.to_owned(), |domain| domain.to_string());
     match field.list_kind() {
-        Some(ListKind::Domain) => domain(text.strip_prefix('@').unwrap_or(&text)),
-        Some(ListKind::Tld) => domain(text.strip_prefix('.').unwrap_or(&text)),
+        Some(ListKind::Domain | ListKind::Tld) => domain(text.strip_prefix(['.', '@']).unwrap_or(&text)),
         Some(ListKind::Address) => EmailAddress::parse(&text).map_or(text, |address| address.key()),
         None => text,
     }
-}
-
-fn actions(input: Vec<ActionInput>) -> Result<Vec<Action>, Problem> {
-    if !(1..=ACTIONS_MAX).contains(&input.len()) {
-        return Err(Problem::invalid("actions", format!("actions must have 1 to {ACTIONS_MAX} actions")));
-    }
-    let actions = input.into_iter().enumerate().map(|(index, input)| action(&format!("actions[{index}]"), input));
-    let actions = actions.collect::<Result<Vec<_>, _>>()?;
-    if actions.len() > 1 && actions.contains(&Action::Block) {
-        return Err(Problem::invalid("actions", "actions: block must be the only action of its rule"));
-    }
-    Ok(actions)
-}
-
-fn action(at: &str, input: ActionInput) -> Result<Action, Problem> {
-    let value = input.value.as_deref().map(str::trim).filter(|value| !value.is_empty());
-    let action = match input.kind.as_str() {
-        "block" => Action::Block,
-        "mark_as_spam" => Action::MarkAsSpam,
-        "assign_to_folder" | FOLDER_ALIAS => return folder(&format!("{at}.value"), value.unwrap_or_default()),
-        "mark_as_read" => Action::MarkAsRead,
-        "mark_as_starred" => Action::MarkAsStarred,
-        "archive" => Action::Archive,
-        "trash" => Action::Trash,
-        _ => {
-            let field = format!("{at}.type");
-            let text = format!(
-                "{field} must be one of block, mark_as_spam, assign_to_folder, mark_as_read, mark_as_starred, archive, \
-                 trash"
-            );
-            return Err(Problem::invalid(&field, text));
-        }
-    };
-    if value.is_some() {
-        let field = format!("{at}.value");
-        let text = format!("{field} must be absent: only assign_to_folder has a value");
-        return Err(Problem::invalid(&field, text));
-    }
-    Ok(action)
-}
-
-fn folder(at: &str, folder: &str) -> Result<Action, Problem> {
-    let length = folder.chars().count();
-    if !(1..=FOLDER_CHARS_MAX).contains(&length) || folder.chars().any(char::is_control) {
-        let text = format!(
-            "{at} must be the id, name or path of a folder: 1 to {FOLDER_CHARS_MAX} characters, none of them a control \
-             character"
-        );
-        return Err(Problem::invalid(at, text));
-    }
-    Ok(Action::AssignToFolder(folder.to_owned()))
 }
 
 /// Only what is sent has recipients to look at, and begins or continues a conversation.
