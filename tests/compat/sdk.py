@@ -10,7 +10,7 @@ DATA_PLANE = {
     "scheduler", "threads", "transactional_send",
 }
 # Control plane that postfleet does not have yet.
-LATER = {"rules", "lists"}
+LATER = {"rules"}
 # Methods for which a hosted mailbox has no use; test_sdk_python.py says how each is refused.
 FOREIGN = {
     "connectors.credentials.list", "connectors.credentials.find", "connectors.credentials.create",
