@@ -1,15 +1,15 @@
 //! How long it takes to add items to a list, and to look something up in it, when it is long.
 //!
 //! `cargo bench -p postfleet-store --bench lists`; SQLite, then PostgreSQL where it is installed. The list grows by a
-//! thousand items with each command to a million; a row is the last fifty commands of a size. Measured are the folder
-//! below `TMPDIR` and its disk as much as the code.
+//! thousand items with each command to a million; a row is the last fifty commands of a size, and five that remove a
+//! thousand items, which are then added again. Measured are the folder below `TMPDIR` and its disk as much as the code.
 
+use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, AuditId, ListId, ListItemId, OrganizationId, WorkspaceId, uuid_v7};
 use postfleet_core::list::{ITEMS_MAX, ListKind};
 use postfleet_core::plan::Plans;
-use postfleet_core::UnixMicros;
-use postfleet_store::lists::{self, AddItems, CreateList, ItemsOutcome, NewItem};
+use postfleet_store::lists::{self, AddItems, CreateList, ItemsOutcome, NewItem, RemoveItems};
 use postfleet_store::organizations::CreateOrganization;
 use postfleet_store::{Location, Store};
 use postfleet_testkit::postgres::PostgresServer;
@@ -22,6 +22,7 @@ const SIZES: [usize; 4] = [100_000, 250_000, 500_000, 1_000_000];
 /// Commands of a row.
 const LAST: usize = 50;
 const LOOKUPS: usize = 1_000;
+const REMOVALS: usize = 5;
 const NOW: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
 
 fn main() {
@@ -40,7 +41,8 @@ fn main() {
 async fn measure(name: &str, location: Location, folder: &TempDir) {
     let store = Store::open(location, folder.path().join("bodies"), Plans::presets()).await.expect("open");
     let mut bench = Bench::prepare(store).await;
-    println!("\n{name}\n{:>10} {:>14} {:>14} {:>14}", "items", "add 1,000 p50", "add 1,000 p99", "look up p50");
+    let heads = ["add 1,000 p50", "add 1,000 p99", "remove 1,000", "look up p50"];
+    println!("\n{name}\n{:>10} {:>14} {:>14} {:>14} {:>14}", "items", heads[0], heads[1], heads[2], heads[3]);
     let mut times = Vec::new();
     for size in (ITEMS_MAX..=SIZES[SIZES.len() - 1]).step_by(ITEMS_MAX) {
         times.push(bench.add(size as u64).await);
@@ -48,7 +50,9 @@ async fn measure(name: &str, location: Location, folder: &TempDir) {
             let add = sorted(&times[times.len() - LAST..]);
             let look_up = sorted(&bench.look_up(size).await);
             let (half, most) = (milliseconds(add[LAST / 2]), milliseconds(add[LAST - 1]));
-            println!("{size:>10} {half:>11.1} ms {most:>11.1} ms {:>11.3} ms", milliseconds(look_up[LOOKUPS / 2]));
+            let remove = milliseconds(sorted(&bench.remove_and_add(size as u64).await)[REMOVALS / 2]);
+            let look_up = milliseconds(look_up[LOOKUPS / 2]);
+            println!("{size:>10} {half:>11.1} ms {most:>11.1} ms {remove:>11.1} ms {look_up:>11.3} ms");
         }
     }
 }
@@ -134,6 +138,21 @@ impl Bench {
             list.items_count == size && changed == ITEMS_MAX as u64);
         assert!(is_right, "something is there already");
         taken
+    }
+
+    /// Removes the last thousand items and adds them again, some times: how long removing took.
+    async fn remove_and_add(&mut self, size: u64) -> Vec<Duration> {
+        let mut times = Vec::with_capacity(REMOVALS);
+        for _ in 0..REMOVALS {
+            let values = (size - ITEMS_MAX as u64..size).map(value).collect();
+            let command = RemoveItems { act: self.act(), application_id: self.application, id: self.list, values };
+            let begun = Instant::now();
+            let outcome = self.store.run(command).await.expect("remove");
+            times.push(begun.elapsed());
+            assert!(matches!(outcome, ItemsOutcome::Changed { changed, .. } if changed == ITEMS_MAX as u64));
+            self.add(size).await;
+        }
+        times
     }
 
     /// Looks up values, every other one of which is there.

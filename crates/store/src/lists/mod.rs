@@ -4,13 +4,15 @@
 //! removed is remembered with the version that took it away (`list_removals`), for a day. So whoever keeps the items as
 //! of one version in memory reads only what changed since:
 //!
-//! 1. Read [`state`]. If `removals_since` is above the version that is known, read all [`values`] anew. So it is too for
-//!    a list that is gone, which holds nothing.
-//! 2. Take away everything in [`removed_since`], then add everything in [`added_since`]. The two are not to be mixed: an
-//!    item is there only if nothing took it away after it was added, so additions have the last word. A value that was
-//!    removed and added again is in both; that is why adding it again forgets no removal.
-//! 3. What is known is then the version of [`state`] as read *before*. If [`state`] says another one now, go on from 1:
-//!    pages that are read while the list changes hold some of it and not all, and applying it twice does no harm.
+//! 1. Read [`state`]. If `removals_since` is above the version that is known, read all [`values`] anew. Of a list that is
+//!    gone nothing is known: it holds nothing.
+//! 2. Else take away everything in [`removed_since`], then add everything in [`added_since`]. The two are not to be
+//!    mixed: an item is there only if nothing took it away after it was added, so additions have the last word. A value
+//!    that was removed and added again is in both; that is why adding it again forgets no removal.
+//! 3. Read [`state`] again. If `removals_since` has gone above the version of which the changes were read, some of them
+//!    may have been forgotten meanwhile: begin with all values. If the version is another than in 1, what was read page
+//!    by page holds some of the change and not all: go on from 1 with the version that was read there. Reading a change
+//!    twice does no harm. Else the version of 1 is known.
 //!
 //! A list is removed at once for everybody; its items go a little at a time ([`PruneRemovedLists`]). Until then they are
 //! rows that nothing reads: each read asks for the list as well.

@@ -336,6 +336,8 @@ impl Follower {
                 self.values.extend(page.into_iter().map(|new| new.value));
             }
         }
+        let after = lists::state(&mut reader, tenant.application, list).await.expect("state");
+        assert_eq!(after, Some(state), "nobody changes it meanwhile: it is followed");
         self.version = state.version;
         assert_eq!(self.values.len() as u64, state.items_count);
     }

@@ -436,3 +436,12 @@ async fn a_text_that_breaks_off_or_is_too_large_is_refused_and_what_came_stays()
     assert_eq!((&most.is_ok().data()["lines"], &most.data()["refused"]), (&json!(64), &json!(64)), "too long a line");
     harness.request(post().body(mebibytes(65)).expect("request")).await.refuses(413, "body_too_large", None);
 }
+
+#[tokio::test]
+async fn the_reference_shows_how_a_text_is_sent() {
+    let harness = Harness::new().await;
+    let page = harness.request(Request::get("/reference").body(Body::empty()).expect("request")).await;
+    let page = String::from_utf8(page.octets).expect("text");
+    assert!(page.contains("/v3/lists/$LIST/import"), "the command");
+    assert!(page.contains("--data-binary @lines.txt"), "its body");
+}
