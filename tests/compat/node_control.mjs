@@ -31,7 +31,7 @@ function methodsOf(resource) {
 }
 
 const nylas = new Nylas({ apiKey, apiUri, timeout: 30 });
-const resources = ['applications', 'auth', 'connectors', 'domains', 'grants', 'policies', 'rules', 'webhooks', 'workspaces'];
+const resources = ['applications', 'auth', 'connectors', 'domains', 'grants', 'lists', 'policies', 'rules', 'webhooks', 'workspaces'];
 const all = resources.flatMap((name) => methodsOf(nylas[name]).map((method) => `${name}.${method}`));
 all.push(...methodsOf(nylas.applications.redirectUris).map((method) => `applications.redirectUris.${method}`));
 all.push(...methodsOf(nylas.connectors.credentials).map((method) => `connectors.credentials.${method}`));
@@ -130,6 +130,22 @@ async function policies() {
   const gone = await sdk.policies.destroy({ policyId: made.id });
   const missing = await refusal(() => sdk.policies.find({ policyId: made.id }));
   return { limits, spamDetection, options, made, found, changed, pages, everything, gone: gone.requestId, missing };
+}
+
+async function lists() {
+  const made = (await sdk.lists.create({ requestBody: { name: 'Node', type: 'tld', description: 'd' } })).data;
+  const found = (await sdk.lists.find({ listId: made.id })).data;
+  const changed = (await sdk.lists.update({ listId: made.id, requestBody: { name: 'Renamed' } })).data;
+  const listed = (await sdk.lists.list({ queryParams: { limit: 50 } })).data.map((list) => list.id);
+  const values = Array.from({ length: 300 }, (_, number) => `x${String(number).padStart(3, '0')}`);
+  const added = (await sdk.lists.addItems({ listId: made.id, requestBody: { items: ['.COM', 'com', ...values] } })).data;
+  const items = [];
+  for await (const page of sdk.lists.listItems({ listId: made.id, queryParams: { limit: 77 } })) items.push(...page.data);
+  const removed = (await sdk.lists.removeItems({ listId: made.id, requestBody: { items: values } })).data;
+  const wrong = await refusal(() => sdk.lists.addItems({ listId: made.id, requestBody: { items: ['net', 'a.net'] } }));
+  const gone = await sdk.lists.destroy({ listId: made.id });
+  const missing = await refusal(() => sdk.lists.find({ listId: made.id }));
+  return { made, found, changed, listed, added, items, removed, wrong, gone: gone.requestId, missing };
 }
 
 async function workspaces() {
@@ -235,5 +251,5 @@ async function tokens() {
   return { plain, pkce, used, fresh, me, access, identity, revoked, after };
 }
 
-const parts = { applications, connectors, connectorUpdate, grants, policies, rules, workspaces, webhooks, webhookAddresses, domains, signIn, tokens };
+const parts = { applications, connectors, connectorUpdate, grants, policies, lists, rules, workspaces, webhooks, webhookAddresses, domains, signIn, tokens };
 console.log(JSON.stringify({ result: await parts[config.part](), called: [...called], all }));

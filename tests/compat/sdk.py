@@ -9,8 +9,6 @@ DATA_PLANE = {
     "attachments", "calendars", "contacts", "drafts", "events", "folders", "free_busy", "messages", "notetakers",
     "scheduler", "threads", "transactional_send",
 }
-# Control plane that postfleet does not have yet.
-LATER = {"lists"}
 # Methods for which a hosted mailbox has no use; test_sdk_python.py says how each is refused.
 FOREIGN = {
     "connectors.credentials.list", "connectors.credentials.find", "connectors.credentials.create",
@@ -70,7 +68,7 @@ def control_plane():
     sdk = nylas().Client(api_key="none", api_uri="http://127.0.0.1:1")
     names = {name for name, value in vars(type(sdk)).items() if isinstance(value, property)}
     found = set()
-    for name in names - DATA_PLANE - LATER:
+    for name in names - DATA_PLANE:
         resource = getattr(sdk, name)
         found |= {f"{name}.{method}" for method in methods_of(resource)}
         for part, value in vars(type(resource)).items():

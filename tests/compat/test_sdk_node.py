@@ -109,6 +109,20 @@ def test_policies(run):
     assert len(ids) == len(set(ids)) == seen["everything"] == 25 and seen["gone"] and is_missing(seen["missing"])
 
 
+def test_lists(run):
+    seen = run("lists")
+    made = seen["made"]
+    assert (made["name"], made["type"], made["description"], made["itemsCount"]) == ("Node", "tld", "d", 0)
+    assert seen["found"] == made and made["id"] in seen["listed"]
+    assert (seen["changed"]["name"], seen["changed"]["description"]) == ("Renamed", "d")
+    assert seen["added"]["itemsCount"] == 301 and seen["removed"]["itemsCount"] == 1
+    values = [item["value"] for item in seen["items"]]
+    assert values == ["com"] + [f"x{number:03}" for number in range(300)]
+    assert all(item["listId"] == made["id"] and item["id"] and item["createdAt"] for item in seen["items"])
+    assert seen["wrong"]["statusCode"] == 400 and "items[1]" in seen["wrong"]["message"]
+    assert seen["gone"] and is_missing(seen["missing"])
+
+
 def test_workspaces(run):
     seen = run("workspaces")
     made = seen["made"]

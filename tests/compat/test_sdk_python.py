@@ -464,6 +464,57 @@ def test_policies_list(fleets):
     assert failure(sdk.policies.list, {"page_token": "nonsense"}).status_code == 400
 
 
+# Lists --------------------------------------------------------------------------------------------------------------
+
+
+def test_lists(sdk, fleet):
+    made = sdk.lists.create({"name": "Blocked", "type": "domain", "description": "Größe"}).data
+    assert (made.name, made.type, made.description, made.items_count) == ("Blocked", "domain", "Größe", 0)
+    assert made.id and 0 < made.created_at <= made.updated_at
+    assert (made.application_id, made.organization_id) == (fleet.application, fleet.organization)
+    assert sdk.lists.find(made.id).data == made and made in sdk.lists.list({"limit": 200}).data
+    changed = sdk.lists.update(made.id, {"name": "Renamed"}).data
+    assert (changed.id, changed.name, changed.description, changed.type) == (made.id, "Renamed", "Größe", "domain")
+
+    items = ["Spam.test", " @junk.test ", "spam.test", "bücher.test"]
+    assert sdk.lists.add_items(made.id, {"items": items}).data.items_count == 3
+    found = sdk.lists.list_items(made.id).data
+    assert [item.value for item in found] == ["junk.test", "spam.test", "xn--bcher-kva.test"]
+    assert all(item.id and item.list_id == made.id and item.created_at > 0 for item in found)
+    # A DELETE with a body; what is not there is passed over.
+    removed = sdk.lists.remove_items(made.id, {"items": ["JUNK.test", "nothing.test"]}).data
+    assert (removed.id, removed.items_count) == (made.id, 2)
+    assert [item.value for item in sdk.lists.list_items(made.id).data] == ["spam.test", "xn--bcher-kva.test"]
+
+    for call in (sdk.lists.add_items, sdk.lists.remove_items):
+        refusal = failure(call, made.id, {"items": ["good.test", "someone@bad.test"]})
+        assert refusal.status_code == 400 and "items[1]" in str(refusal)
+        refusal = failure(call, made.id, {"items": [f"d{number}.test" for number in range(1_001)]})
+        assert refusal.status_code == 400 and "at most 1000" in str(refusal)
+    assert sdk.lists.find(made.id).data.items_count == 2
+    for bad in ({"name": "x"}, {"type": "tld"}, {"name": "x", "type": "regex"}, {"name": "x" * 257, "type": "tld"}):
+        assert failure(sdk.lists.create, bad).status_code == 400, bad
+    assert failure(sdk.lists.update, made.id, {"type": "tld"}).status_code == 400
+    assert sdk.lists.destroy(made.id).request_id
+    for call in ((sdk.lists.find, made.id), (sdk.lists.destroy, made.id), (sdk.lists.list_items, made.id), (sdk.lists.add_items, made.id, {"items": ["a.test"]})):
+        assert failure(*call).status_code == 404
+
+
+def test_lists_go_on(sdk):
+    made = sdk.lists.create({"name": "Long", "type": "address"}).data.id
+    for hundred in range(5):
+        sdk.lists.add_items(made, {"items": [f"a{hundred}-{number:03}@b.test" for number in range(100)]})
+    found, token = [], None
+    while True:
+        page = sdk.lists.list_items(made, {"limit": 130, **({"page_token": token} if token else {})})
+        assert len(page.data) <= 130 and (page.next_cursor is None or page.next_cursor != token)
+        found += [item.value for item in page.data]
+        token = page.next_cursor
+        if not token:
+            break
+    assert found == [f"a{hundred}-{number:03}@b.test" for hundred in range(5) for number in range(100)]
+
+
 # Webhooks -----------------------------------------------------------------------------------------------------------
 
 
@@ -510,7 +561,7 @@ def test_webhooks_ip_addresses(sdk):
 
 def test_a_wrong_key_is_refused_by_every_resource(fleet):
     sdk = client(fleet, key="pf_live_wrong")
-    for call in (sdk.applications.info, sdk.grants.list, sdk.workspaces.list, sdk.policies.list, sdk.connectors.list, sdk.webhooks.list):
+    for call in (sdk.applications.info, sdk.grants.list, sdk.workspaces.list, sdk.policies.list, sdk.lists.list, sdk.connectors.list, sdk.webhooks.list):
         assert failure(call).status_code == 401
 
 

@@ -2,7 +2,9 @@
 
 use crate::support::Setting;
 use postfleet_core::id::{EvaluationId, GrantId, SignInId};
+use postfleet_fleet::lists;
 use postfleet_mailflow::{janitor, webhooks};
+use postfleet_schema::list::{CreateList, ListItems};
 use postfleet_schema::webhook::CreateWebhook;
 use postfleet_store::db::DbError;
 use postfleet_store::sign_in::{Counter, ReserveGuess};
@@ -81,6 +83,41 @@ async fn a_removed_mailbox_loses_its_content_and_others_keep_theirs() {
     }
     assert_eq!(setting.folder(&other, "inbox").await.len(), 1);
     janitor::clean_once(&setting.world.platform).await.expect("nothing left to do");
+}
+
+#[tokio::test]
+async fn what_lists_leave_goes_and_removals_are_known_for_a_day() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let (platform, tenant) = (&setting.world.platform, &setting.tenant);
+    let (store, entropy, application) = (&platform.store, &*platform.entropy, tenant.application_id);
+    let act = || setting.world.act(tenant);
+    let make = async |name: &str| {
+        let new = CreateList { name: name.into(), kind: "domain".into(), description: None };
+        lists::create(store, entropy, act(), application, new).await.expect("list").id
+    };
+    let values = |range: std::ops::Range<u32>| ListItems { items: range.map(|n| format!("d{n}.test")).collect() };
+    let (gone, kept) = (make("gone").await, make("kept").await);
+    for list in [gone, kept] {
+        lists::add_items(store, entropy, act(), application, list, values(0..500)).await.expect("added");
+        lists::remove_items(store, act(), application, list, values(0..300)).await.expect("removed");
+    }
+    lists::remove(store, act(), application, gone).await.expect("removed");
+    let rows = async || {
+        const ROWS: &str = "SELECT (SELECT count(*) FROM list_items), (SELECT count(*) FROM list_removals), \
+            (SELECT count(*) FROM removed_lists)";
+        let row = store.reader().await.expect("reader").query_one(ROWS, &[]).await.expect("rows").expect("row");
+        [0, 1, 2].map(|column| row.int(column).expect("count"))
+    };
+    assert_eq!(rows().await, [400, 600, 1]);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(rows().await, [200, 300, 0], "of the list that is there, all is there");
+    // Up to the last moment of a day.
+    setting.world.advance(86_400);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(rows().await, [200, 300, 0]);
+    setting.world.advance(1);
+    janitor::clean_once(platform).await.expect("cleaned");
+    assert_eq!(rows().await, [200, 0, 0]);
 }
 
 #[tokio::test]

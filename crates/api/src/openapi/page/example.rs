@@ -27,6 +27,10 @@ pub(super) fn curl<'a>(shapes: &Shapes<'a>, method: &str, path: &str, operation:
             parts.push("-H 'Content-Type: application/json'".to_owned());
             parts.push(format!("-d '{body}'"));
         }
+        Some((media_type, _)) if media_type.starts_with("text/") => {
+            parts.push("-H 'Content-Type: text/plain'".to_owned());
+            parts.push("--data-binary @lines.txt".to_owned());
+        }
         Some((_, body)) => {
             let sample = sample(shapes, "", &body["schema"], 0);
             parts.extend(fields(&sample).map(|(name, value)| format!("--data-urlencode '{name}={}'", string(value))));
