@@ -56,7 +56,9 @@ impl Bench {
         let hasher = ItemHasher::new([0x5eed, 0xfeed]);
         let set = |value: fn(usize) -> String| {
             let mut set = ItemSet::new(hasher);
-            (0..items).for_each(|number| drop(set.insert(&value(number))));
+            for number in 0..items {
+                set.insert(&value(number));
+            }
             set
         };
         let lists = HashMap::from([
@@ -87,10 +89,10 @@ impl Bench {
 
 fn rule(number: u64, addresses: ListId, domains: ListId) -> Rule {
     let (field, list) =
-        if number % 2 == 0 { (Field::RecipientAddress, addresses) } else { (Field::RecipientDomain, domains) };
+        if number.is_multiple_of(2) { (Field::RecipientAddress, addresses) } else { (Field::RecipientDomain, domains) };
     let listed = Condition { field, operator: Operator::InList, operand: Operand::Lists(vec![list]) };
     let fields = [Field::FromDomain, Field::RecipientDomain, Field::RecipientTld, Field::FromAddress];
-    let operator = if number % 3 == 0 { Operator::Contains } else { Operator::Is };
+    let operator = if number.is_multiple_of(3) { Operator::Contains } else { Operator::Is };
     let text = format!("other{number}.example");
     let other = Condition { field: fields[number as usize % 4], operator, operand: Operand::Text(text) };
     Rule {
@@ -99,9 +101,9 @@ fn rule(number: u64, addresses: ListId, domains: ListId) -> Rule {
         is_enabled: true,
         mode: Mode::Enforce,
         direction: Direction::Outbound,
-        match_operator: if number % 5 == 0 { MatchOperator::Any } else { MatchOperator::All },
+        match_operator: if number.is_multiple_of(5) { MatchOperator::Any } else { MatchOperator::All },
         conditions: vec![listed, other],
-        actions: vec![if number % 10 == 0 { Action::Block } else { Action::MarkAsStarred }],
+        actions: vec![if number.is_multiple_of(10) { Action::Block } else { Action::MarkAsStarred }],
     }
 }
 

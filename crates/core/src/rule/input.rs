@@ -64,7 +64,7 @@ impl Input {
 
     /// The author's address, domain and last label; none for an empty reverse path.
     pub fn from(&self) -> Option<[&str; 3]> {
-        Some([self.addresses.from_text()?, self.domains.from_text()?, self.tlds.from_text()?])
+        Some([self.addresses.author()?, self.domains.author()?, self.tlds.author()?])
     }
 
     /// The recipients' values of a kind, each once.
@@ -111,7 +111,7 @@ impl Values {
         }
     }
 
-    fn from_text(&self) -> Option<&str> {
+    fn author(&self) -> Option<&str> {
         self.from.map(|index| self.texts[index].as_str())
     }
 
