@@ -15,17 +15,12 @@ pub struct Placement {
 }
 
 /// Places a copy. `resolve` finds the id of the folder that a rule names by its id, name or path; what it does not find
-/// is passed over.
+/// is passed over. `default` is the id of the folder of a copy about which no rule says anything.
 ///
 /// Trash beats junk, and both beat everything else, so that no rule brings out what another one put away. Otherwise
 /// the copy is in the folders that were assigned, and in the archive if it was archived; these replace the folder into
 /// which it would have gone. A rule that assigns the trash or junk by name puts it there just as well.
-pub fn place(
-    effects: &Effects,
-    default: SystemFolder,
-    unread: bool,
-    resolve: impl Fn(&str) -> Option<String>,
-) -> Placement {
+pub fn place(effects: &Effects, default: &str, unread: bool, resolve: impl Fn(&str) -> Option<String>) -> Placement {
     let archive = effects.archived.then(|| SystemFolder::Archive.id().to_owned());
     let mut folders: Vec<String> = Vec::new();
     for folder in effects.folders.iter().filter_map(|name| resolve(name)).chain(archive) {
@@ -39,7 +34,7 @@ pub fn place(
     } else if effects.marked_as_spam || goes_into(SystemFolder::Junk) {
         folders = vec![SystemFolder::Junk.id().to_owned()];
     } else if folders.is_empty() {
-        folders.push(default.id().to_owned());
+        folders.push(default.to_owned());
     }
     Placement { folders, unread: unread && !effects.marked_as_read, starred: effects.marked_starred }
 }
@@ -74,11 +69,11 @@ mod tests {
             (Effects { marked_as_spam: true, archived: true, ..none.clone() }, &["junk"]),
         ];
         for (effects, folders) in table {
-            let placement = place(&effects, SystemFolder::Inbox, true, resolve);
+            let placement = place(&effects, "inbox", true, resolve);
             assert_eq!(placement, Placement { folders: of(folders), unread: true, starred: false }, "{effects:?}");
         }
         let marked = Effects { marked_as_read: true, marked_starred: true, ..none };
-        let placement = place(&marked, SystemFolder::Sent, true, resolve);
+        let placement = place(&marked, "sent", true, resolve);
         assert_eq!(placement, Placement { folders: of(&["sent"]), unread: false, starred: true });
     }
 }

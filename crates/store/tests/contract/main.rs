@@ -13,6 +13,7 @@ mod events;
 mod governing;
 mod grants;
 mod jobs;
+mod judging;
 mod listing;
 mod moves;
 mod policies;
