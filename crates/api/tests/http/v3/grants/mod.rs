@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod send;
+mod send_rules;
 pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
