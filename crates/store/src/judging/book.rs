@@ -2,7 +2,7 @@
 
 use crate::db::{DbError, Row};
 use crate::rules::definition::{read_actions, read_conditions};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use postfleet_core::id::{ListId, RuleId, WorkspaceId};
 use postfleet_core::rule::{Compiled, Direction, ItemHasher, ItemSet, MatchOperator, Mode, Rule};
 use std::collections::{HashMap, HashSet};
@@ -122,7 +122,10 @@ impl RuleBook {
             oldest.map(|id| pages.remove(&id));
         }
         pages.insert(workspace, Arc::new(page));
-        let needed: HashSet<ListId> = pages.values().flat_map(|page| page.list_ids()).collect();
+        // Nobody who judges waits for the rest.
+        let pages = RwLockWriteGuard::downgrade(pages);
+        let needed: HashSet<ListId> =
+            pages.values().flat_map(|page| page.lists.iter().flat_map(HashMap::keys)).copied().collect();
         self.lists.write().retain(|id, _| needed.contains(id));
         self.loading.lock().retain(|id, _| needed.contains(id));
     }
