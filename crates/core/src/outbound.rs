@@ -3,6 +3,7 @@
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
+use crate::rule::Verdict;
 
 /// What is known about a send, read in the transaction that would accept it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +18,8 @@ pub struct OutboundFacts {
     pub recipients: usize,
     /// Octets of the raw message.
     pub message_octets: u64,
+    /// What the rules of the workspace say.
+    pub rules: Verdict,
 }
 
 /// Leave to send. Only [`decide`] makes it, so nothing reaches the queue without having been judged.
@@ -33,7 +36,8 @@ impl ClearedToSend {
     }
 }
 
-/// Judges a send. The first refusal in this order is the answer: sender domain, recipients and size, daily quota.
+/// Judges a send. The first refusal in this order is the answer: sender domain, recipients and size, rules, daily
+/// quota.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     if !facts.domain_verified {
         return Err(domain_unverified());
@@ -43,6 +47,11 @@ pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     }
     if facts.message_octets > facts.limits.outbound_message_octets_max {
         return Err(too_large(facts.message_octets, facts.limits.outbound_message_octets_max));
+    }
+    match facts.rules {
+        Verdict::Pass => {}
+        Verdict::Block => return Err(blocked_by_rule()),
+        Verdict::Undecidable => return Err(rules_undecidable()),
     }
     if !facts.daily.has_room() {
         return Err(over_daily_quota(&facts.daily));
@@ -65,6 +74,16 @@ pub fn too_many_recipients(recipients: usize) -> Problem {
 pub fn too_large(octets: u64, limit: u64) -> Problem {
     let text = format!("the message is {octets} bytes of raw MIME; the limit is {limit} bytes");
     Problem::new(ProblemKind::TooLarge, "message_too_large", text)
+}
+
+fn blocked_by_rule() -> Problem {
+    let text = "a rule of the workspace blocks this message; the mailbox's rule evaluations say which";
+    Problem::new(ProblemKind::BlockedByRule, "blocked_by_rule", text)
+}
+
+fn rules_undecidable() -> Problem {
+    let text = "a blocking rule of the workspace could not be evaluated, please try again shortly";
+    Problem::new(ProblemKind::Undecidable, "rules_undecidable", text)
 }
 
 fn over_daily_quota(daily: &Allowance) -> Problem {
@@ -91,6 +110,7 @@ mod tests {
             domain_verified: true,
             recipients: 1,
             message_octets: 1_000,
+            rules: Verdict::Pass,
         }
     }
 
@@ -113,18 +133,32 @@ mod tests {
         let daily = Allowance { used: 200, ..facts().daily };
         assert_eq!(refusal(OutboundFacts { daily, ..facts() }), "daily_quota_exceeded");
         assert_eq!(refusal(OutboundFacts { domain_verified: false, ..facts() }), "sender_domain_unverified");
+        assert_eq!(refusal(OutboundFacts { rules: Verdict::Block, ..facts() }), "blocked_by_rule");
+        assert_eq!(refusal(OutboundFacts { rules: Verdict::Undecidable, ..facts() }), "rules_undecidable");
     }
 
     #[test]
     fn the_first_reason_in_the_order_is_reported() {
         let daily = Allowance { used: 200, ..facts().daily };
-        let everything =
-            OutboundFacts { domain_verified: false, recipients: 51, message_octets: u64::MAX, daily, ..facts() };
+        let everything = OutboundFacts {
+            domain_verified: false,
+            recipients: 51,
+            message_octets: u64::MAX,
+            rules: Verdict::Block,
+            daily,
+            ..facts()
+        };
         assert_eq!(refusal(everything.clone()), "sender_domain_unverified");
         let everything = OutboundFacts { domain_verified: true, ..everything };
         assert_eq!(refusal(everything.clone()), "too_many_recipients");
         let everything = OutboundFacts { recipients: 50, ..everything };
-        assert_eq!(refusal(everything), "message_too_large");
+        assert_eq!(refusal(everything.clone()), "message_too_large");
+        let everything = OutboundFacts { message_octets: 1_000, ..everything };
+        assert_eq!(refusal(everything.clone()), "blocked_by_rule");
+        let everything = OutboundFacts { rules: Verdict::Undecidable, ..everything };
+        assert_eq!(refusal(everything.clone()), "rules_undecidable");
+        let everything = OutboundFacts { rules: Verdict::Pass, ..everything };
+        assert_eq!(refusal(everything), "daily_quota_exceeded");
     }
 
     #[test]

@@ -1,4 +1,22 @@
 //! Rules about mail: what one says. A workspace names the rules that judge the mail of its mailboxes.
+//!
+//! A message becomes an [`Input`]; the rules of a workspace become [`Compiled`] ones; [`evaluate()`] makes a [`Judgement`]
+//! of the two, and [`place`] says where the message's copy goes after it.
+
+mod compile;
+mod evaluate;
+mod input;
+mod item_set;
+mod outcome;
+mod placement;
+mod sip;
+
+pub use compile::Compiled;
+pub use evaluate::{Lookup, evaluate};
+pub use input::Input;
+pub use item_set::{ItemHasher, ItemSet};
+pub use outcome::{Effects, Judgement, RuleOutcome, Shadow, Verdict};
+pub use placement::{Placement, place};
 
 pub mod validate;
 
@@ -66,6 +84,16 @@ words! {
         Inbound = "inbound",
         /// What is sent.
         Outbound = "outbound",
+    }
+}
+
+words! {
+    /// What a sent message is to its conversation.
+    OutboundType {
+        /// It begins one.
+        Compose = "compose",
+        /// It answers.
+        Reply = "reply",
     }
 }
 

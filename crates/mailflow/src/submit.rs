@@ -3,10 +3,11 @@
 use crate::deliver::{self, Accepted, Delivery};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
-use postfleet_core::id::{BlobId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
+use postfleet_core::rule::{OutboundType, Placement};
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::compose::{self, Attachment, Compose};
 use postfleet_mail::{Participant, message};
@@ -75,6 +76,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
     let raw = compose(platform, &outgoing, from, answered.as_ref(), copy.message_id, grant, now)?;
     check_size(platform, &raw)?;
     let mut summary = Summary::of(&message::view(&raw));
+    let outbound_type = outbound_type(answered.is_some(), &summary);
     summary.bcc = outgoing.bcc.iter().map(Person::from).collect();
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
@@ -95,14 +97,17 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
         facts,
         copy,
         thread_id: answered.map(|message| message.thread_id),
+        outbound_type,
+        evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         reverse_path: grant.email.clone(),
         sender_domain: grant.email.domain().clone(),
         recipients,
         lease,
     };
     match platform.store.run_near(shard(grant.id.uuid()), command).await? {
-        SubmitOutcome::Accepted { thread_id, daily } => {
-            let stored = StoredMessage { thread_id, ..stored };
+        SubmitOutcome::Accepted { thread_id, daily, placement } => {
+            let Placement { folders, unread, starred } = placement;
+            let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let message = view::message(&stored, Some(&raw), Fields::Standard);
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
@@ -169,6 +174,12 @@ async fn answered(platform: &Platform, grant: &Grant, outgoing: &Outgoing) -> Re
     found.map(Some).ok_or_else(unknown)
 }
 
+/// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.
+fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
+    let refers = summary.in_reply_to.is_some() || !summary.references.is_empty();
+    if answers || refers { OutboundType::Reply } else { OutboundType::Compose }
+}
+
 fn compose(
     platform: &Platform,
     outgoing: &Outgoing,
@@ -213,7 +224,7 @@ fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
 }
 
-/// The sent copy as it will be read back; the thread is known once it is accepted.
+/// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
 fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id: BlobId) -> StoredMessage {
     StoredMessage {
         id: copy.message_id,

@@ -12,6 +12,7 @@ use postfleet_mailflow::{Platform, deliver, janitor, jobs, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::{Limits, Listener};
+use postfleet_store::judging;
 use postfleet_store::webhooks::Webhook;
 use postfleet_wire::smtp::server;
 use std::net::SocketAddr;
@@ -67,6 +68,8 @@ pub async fn start(
         smtp: None,
     };
     let has = |role: Role| config.server.roles.contains(&role);
+    // Mail is judged wherever it comes in or is sent.
+    running.spawn(remember_rules_until(platform.clone(), stop.clone()));
     if has(Role::Deliver) {
         let resumed = deliver::resume(&platform, platform.clock.now()).await?;
         tracing::debug!(rows = resumed, "leases of earlier runs freed");
@@ -287,6 +290,21 @@ async fn work_until(platform: Platform, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = platform.store.wake().jobs.notified() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(JOBS_EVERY)) => {}
+        }
+    }
+}
+
+/// Reads rules and lists into memory when mail was judged without them.
+async fn remember_rules_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let read = judging::refresh_once(&platform.store).await.map_err(Problem::from);
+        if or_wait(&platform, "rules", read).await {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().rules.notified() => {}
         }
     }
 }

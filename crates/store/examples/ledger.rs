@@ -9,10 +9,11 @@
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{
-    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, KeyId, MessageId, OrganizationId, QueueId, ThreadId,
-    WorkspaceId,
+    ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, KeyId, MessageId, OrganizationId,
+    QueueId, ThreadId, WorkspaceId,
 };
 use postfleet_core::plan::Plans;
+use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
@@ -234,6 +235,8 @@ impl Task {
             facts: self.facts(step, at, body, true),
             copy,
             thread_id: None,
+            outbound_type: OutboundType::Compose,
+            evaluation_id: EvaluationId::new(at, self.source.random()),
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,

@@ -2,8 +2,11 @@
 
 mod prune;
 mod read;
+mod record;
 
 pub use prune::PruneEvaluations;
 #[cfg(test)]
 pub(crate) use read::{LIST, LIST_OF_MESSAGE};
 pub use read::{Page, Record, list};
+pub use record::Stage;
+pub(crate) use record::{Evaluation, record};

@@ -20,6 +20,9 @@ macro_rules! policy_limit_columns {
 }
 pub(crate) use policy_limit_columns;
 
+/// How many columns `policy_limit_columns!` names.
+pub(crate) const POLICY_LIMIT_COLUMNS: usize = 9;
+
 /// Reads the columns of `policy_limit_columns!`, of which the first is at `first`. All are null where a mailbox has no
 /// policy.
 pub(crate) fn policy_limits(row: &Row, first: usize) -> Result<PolicyLimits, DbError> {

@@ -11,6 +11,7 @@ use crate::threads::{self, ThreadHints};
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::rule::Placement;
 
 /// What one message has in common in every mailbox that it is filed into.
 #[derive(Clone, Debug)]
@@ -29,6 +30,13 @@ pub struct MessageFacts {
     pub summary: String,
     /// What its thread is found by.
     pub thread: ThreadHints,
+}
+
+impl MessageFacts {
+    /// Where a copy goes of which no rule says anything.
+    pub fn placement(&self) -> Placement {
+        Placement { folders: vec![self.folder.to_owned()], unread: self.unread, starred: false }
+    }
 }
 
 /// One mailbox's copy of a message.
@@ -63,8 +71,9 @@ impl Command for Deliver {
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<MessageId>, DbError> {
         let mut filed = Vec::with_capacity(self.copies.len());
+        let placement = self.facts.placement();
         for copy in &self.copies {
-            if file(tx, self.blob.id(), &self.facts, copy, None).await?.is_some() {
+            if file(tx, self.blob.id(), &self.facts, &placement, copy, None).await?.is_some() {
                 filed.push(copy.message_id);
             }
         }
@@ -81,6 +90,7 @@ pub(crate) async fn file(
     tx: &mut Tx,
     blob_id: BlobId,
     facts: &MessageFacts,
+    placement: &Placement,
     copy: &MailboxCopy,
     thread: Option<ThreadId>,
 ) -> Result<Option<ThreadId>, DbError> {
@@ -88,9 +98,11 @@ pub(crate) async fn file(
         return Ok(None);
     };
     let thread_id = threads::join(tx, copy, facts, thread).await?;
-    insert(tx, blob_id, facts, copy, thread_id).await?;
-    list(tx, copy.grant_id, copy.message_id, facts.date, facts.folder).await?;
-    folders::count(tx, copy.grant_id, facts.folder, 1, i64::from(facts.unread)).await?;
+    insert(tx, blob_id, facts, placement, copy, thread_id).await?;
+    list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
+    for folder in &placement.folders {
+        folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
+    }
     tx.announce(NewEvent {
         id: copy.event_id,
         application_id: copy.application_id,
@@ -108,13 +120,14 @@ async fn insert(
     tx: &mut Tx,
     blob_id: BlobId,
     facts: &MessageFacts,
+    placement: &Placement,
     copy: &MailboxCopy,
     thread_id: ThreadId,
 ) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO messages \
         (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10)";
-    let folders = format!("[\"{}\"]", facts.folder);
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let folders = serde_json::Value::from(placement.folders.as_slice()).to_string();
     let values = params![
         copy.message_id.uuid(),
         copy.grant_id.uuid(),
@@ -122,7 +135,8 @@ async fn insert(
         blob_id.uuid(),
         facts.outgoing,
         facts.date.as_micros(),
-        facts.unread,
+        placement.unread,
+        placement.starred,
         facts.octets as i64,
         &folders,
         &facts.summary
@@ -131,10 +145,14 @@ async fn insert(
     Ok(())
 }
 
-async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, folder: &str) -> Result<(), DbError> {
+async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, folders: &[String]) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) \
         VALUES ($1, '', $2, $3), ($1, $4, $2, $3)";
-    tx.execute(INSERT, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
+    const INSERT_ALSO: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
+    for (place, folder) in folders.iter().enumerate() {
+        let statement = if place == 0 { INSERT } else { INSERT_ALSO };
+        tx.execute(statement, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
+    }
     Ok(())
 }
 

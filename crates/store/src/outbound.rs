@@ -3,13 +3,17 @@
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
+use crate::evaluations::{self, Evaluation, Stage};
+use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
-use postfleet_core::id::{LeaseId, QueueId, ThreadId};
+use postfleet_core::folder::SystemFolder;
+use postfleet_core::id::{EvaluationId, LeaseId, QueueId, ThreadId};
 use postfleet_core::outbound::{OutboundFacts, decide};
 use postfleet_core::quota::Allowance;
-use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, UtcDay};
+use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
+use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
 
 /// Accepts a message for sending, or refuses it. The only command that inserts into the queue.
 #[derive(Clone, Debug)]
@@ -26,6 +30,10 @@ pub struct Submit {
     pub reverse_path: EmailAddress,
     /// The domain of the From address.
     pub sender_domain: Domain,
+    /// Whether it begins a conversation, as rules see it.
+    pub outbound_type: OutboundType,
+    /// The id of the record of what the rules say, if there are any.
+    pub evaluation_id: EvaluationId,
     /// Envelope recipients, without repeats, each with the id of its queue row.
     pub recipients: Vec<(QueueId, EmailAddress)>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
@@ -53,6 +61,8 @@ pub enum SubmitOutcome {
         thread_id: ThreadId,
         /// The daily allowance with this send counted.
         daily: Allowance,
+        /// Where the sent copy is, and how it is marked.
+        placement: Placement,
     },
     /// It may not be sent.
     Refused(Problem),
@@ -64,32 +74,65 @@ impl Command for Submit {
     type Outcome = SubmitOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
-        let Some(facts) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let Some((mut facts, rules)) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let judged = match rules {
+            Some(scope) => self.judge(tx, scope).await?,
+            None => None,
+        };
+        facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
         let cleared = match decide(&facts) {
             Ok(cleared) => cleared,
-            Err(problem) => return Ok(SubmitOutcome::Refused(problem)),
+            Err(problem) => {
+                // What is refused for another reason is not judged.
+                let by_rules = matches!(problem.kind, ProblemKind::BlockedByRule | ProblemKind::Undecidable);
+                if let Some(judged) = judged.filter(|_| by_rules) {
+                    self.record(tx, &judged, false).await?;
+                }
+                return Ok(SubmitOutcome::Refused(problem));
+            }
+        };
+        let placement = match &judged {
+            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
+            None => self.facts.placement(),
         };
         count_send(tx, self, self.facts.date.day()).await?;
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
-        let filed = messages::file(tx, self.blob.id(), &self.facts, &self.copy, self.thread_id).await?;
+        let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
         self.enqueue(tx).await?;
+        if let Some(judged) = judged {
+            self.record(tx, &judged, true).await?;
+        }
         if self.lease.is_none() {
             tx.wake_queue();
         }
-        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily() })
+        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement })
     }
+}
+
+/// What the rules say about a message that is to be sent.
+struct Judged {
+    scope: Scope,
+    input: Input,
+    judgement: Judgement,
+}
+
+/// The id of a folder that a rule names. There are no others yet than those that every mailbox has.
+fn folder_id(name: &str) -> Option<String> {
+    SystemFolder::named(name).map(|folder| folder.id().to_owned())
 }
 
 impl Submit {
     /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
     /// same counter.
-    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<OutboundFacts>, DbError> {
+    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<(OutboundFacts, Option<Scope>)>, DbError> {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
             "SELECT o.plan, d.verified_at, s.sent, ",
             limits::policy_limit_columns!(),
+            ", ",
+            judging::scope_columns!(),
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -106,13 +149,41 @@ impl Submit {
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 3)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
-        Ok(Some(OutboundFacts {
+        let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             limits,
             domain_verified: row.opt_int(1)?.is_some(),
             recipients: self.recipients.len(),
             message_octets: self.blob.octets(),
-        }))
+            rules: Verdict::Pass,
+        };
+        Ok(Some((facts, judging::scope(&row, 3 + limits::POLICY_LIMIT_COLUMNS)?)))
+    }
+
+    /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
+    async fn judge(&self, tx: &mut Tx, scope: Scope) -> Result<Option<Judged>, DbError> {
+        let recipients = self.recipients.iter().map(|(_, address)| address);
+        let input = Input::outbound(&self.reverse_path, recipients, self.outbound_type);
+        let judgement = judging::judge(tx, &scope, Direction::Outbound, &input).await?;
+        Ok(judgement.map(|judgement| Judged { scope, input, judgement }))
+    }
+
+    async fn record(&self, tx: &mut Tx, judged: &Judged, sent: bool) -> Result<(), DbError> {
+        let assigned = judged.judgement.effects.folders.iter();
+        let folder_ids: Vec<String> = assigned.filter_map(|name| folder_id(name)).collect();
+        let evaluation = Evaluation {
+            id: self.evaluation_id,
+            organization_id: judged.scope.organization,
+            application_id: self.copy.application_id,
+            grant_id: self.copy.grant_id,
+            message_id: sent.then_some(self.copy.message_id),
+            stage: Stage::OutboundSend,
+            input: &judged.input,
+            judgement: &judged.judgement,
+            folder_ids: &folder_ids,
+            at: self.facts.date,
+        };
+        evaluations::record(tx, &evaluation).await
     }
 
     async fn enqueue(&self, tx: &mut Tx) -> Result<(), DbError> {

@@ -4,8 +4,8 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, keys, layout, lists,
-    messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
+    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
+    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
     tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -55,6 +55,9 @@ const LISTS: &[(&str, &str)] = &[
     ("jobs::LIST", jobs::LIST),
     ("jobs::OLDEST", jobs::OLDEST),
     ("jobs::LAST", jobs::LAST),
+    ("judging::RULES", judging::RULES),
+    ("judging::ITEMS", judging::ITEMS),
+    ("judging::CHANGES", judging::CHANGES),
     ("layout::AFTER", layout::AFTER),
     ("layout::GROUPING", layout::GROUPING),
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),

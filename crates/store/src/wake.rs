@@ -13,6 +13,8 @@ pub struct Wake {
     pub webhooks: Notify,
     /// Jobs were begun.
     pub jobs: Notify,
+    /// Rules were needed that are not in memory.
+    pub rules: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.
@@ -26,6 +28,8 @@ pub struct Hints {
     pub webhooks: bool,
     /// See [`Wake::jobs`].
     pub jobs: bool,
+    /// See [`Wake::rules`].
+    pub rules: bool,
 }
 
 impl Wake {
@@ -41,6 +45,9 @@ impl Wake {
         }
         if hints.jobs {
             self.jobs.notify_one();
+        }
+        if hints.rules {
+            self.rules.notify_one();
         }
     }
 }

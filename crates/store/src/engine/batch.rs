@@ -4,6 +4,7 @@ use super::{Command, Counters, Tx};
 use crate::db::DbError;
 use crate::error::StoreError;
 use crate::events;
+use crate::judging::RuleBook;
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
@@ -21,6 +22,7 @@ const SERIALIZATION_RETRIES: usize = 10;
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) plans: Plans,
+    pub(super) rule_book: Arc<RuleBook>,
     pub(super) wake: Arc<Wake>,
     pub(super) counters: Arc<Counters>,
 }

@@ -14,6 +14,7 @@ use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
 use crate::events::NewEvent;
+use crate::judging::RuleBook;
 use crate::migrate;
 use crate::organizations;
 use crate::wake::{Hints, Wake};
@@ -41,17 +42,23 @@ pub trait Command: Send + 'static {
 pub struct Tx {
     db: Db,
     plans: Plans,
+    rule_book: Arc<RuleBook>,
     events: Vec<NewEvent>,
     hints: Hints,
 }
 
 impl Tx {
-    fn new(db: Db, plans: Plans) -> Self {
-        Self { db, plans, events: Vec::new(), hints: Hints::default() }
+    fn new(db: Db, context: &batch::Context) -> Self {
+        let (plans, rule_book) = (context.plans.clone(), context.rule_book.clone());
+        Self { db, plans, rule_book, events: Vec::new(), hints: Hints::default() }
     }
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
         self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
+    }
+    /// What judging holds in memory.
+    pub(crate) fn rule_book(&self) -> Arc<RuleBook> {
+        self.rule_book.clone()
     }
     /// Runs a statement that answers rows.
     pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
@@ -65,6 +72,18 @@ impl Tx {
     pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {
         self.db.execute(sql, params).await
     }
+    /// Begins a part that may fail without the rest.
+    pub(crate) async fn savepoint(&mut self) -> Result<(), DbError> {
+        self.db.script("SAVEPOINT part").await
+    }
+    /// Takes back what was done since [`Tx::savepoint`], which stays.
+    pub(crate) async fn back_to_savepoint(&mut self) -> Result<(), DbError> {
+        self.db.script("ROLLBACK TO SAVEPOINT part").await
+    }
+    /// Ends the part.
+    pub(crate) async fn release_savepoint(&mut self) -> Result<(), DbError> {
+        self.db.script("RELEASE SAVEPOINT part").await
+    }
     /// Adds an event to the log. It gets its position when the batch ends, so that positions appear in order.
     pub fn announce(&mut self, event: NewEvent) {
         self.events.push(event);
@@ -77,6 +96,10 @@ impl Tx {
     /// Asks that the janitor look for jobs after the commit.
     pub fn wake_jobs(&mut self) {
         self.hints.jobs = true;
+    }
+    /// Asks that rules be read into memory after the commit.
+    pub(crate) fn wake_rules(&mut self) {
+        self.hints.rules = true;
     }
     /// Asks that those who work for webhooks look which there are after the commit.
     pub fn wake_webhooks(&mut self) {
@@ -122,6 +145,7 @@ struct Inner {
     readers: reader::Readers,
     blobs: Blobs,
     plans: Plans,
+    rule_book: Arc<RuleBook>,
     wake: Arc<Wake>,
     counters: Arc<Counters>,
 }
@@ -155,7 +179,13 @@ impl Store {
     pub async fn open(location: Location, blob_folder: PathBuf, plans: Plans) -> Result<Self, StoreError> {
         let wake = Arc::new(Wake::default());
         let counters = Arc::new(Counters::default());
-        let context = batch::Context { plans: plans.clone(), wake: wake.clone(), counters: counters.clone() };
+        let rule_book = Arc::new(RuleBook::default());
+        let context = batch::Context {
+            plans: plans.clone(),
+            rule_book: rule_book.clone(),
+            wake: wake.clone(),
+            counters: counters.clone(),
+        };
         let blobs = Blobs::open(blob_folder)?;
         let (jobs, readers) = match location {
             Location::Sqlite(path) => {
@@ -172,7 +202,7 @@ impl Store {
                 (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        let store = Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, wake, counters }) };
+        let store = Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters }) };
         organizations::check_plans(&mut store.reader().await?).await?;
         Ok(store)
     }
@@ -223,6 +253,11 @@ impl Store {
     /// The plans of the installation.
     pub fn plans(&self) -> &Plans {
         &self.inner.plans
+    }
+
+    /// What judging holds in memory.
+    pub fn rule_book(&self) -> &RuleBook {
+        &self.inner.rule_book
     }
 
     /// The bodies of messages.

@@ -43,7 +43,7 @@ async fn write_until_closed(url: String, mut waiting: mpsc::Receiver<Box<dyn Job
 }
 
 async fn connect(url: &str, context: &Context) -> Result<Tx, DbError> {
-    Ok(Tx::new(Db::Postgres(Postgres::connect(url).await?), context.plans.clone()))
+    Ok(Tx::new(Db::Postgres(Postgres::connect(url).await?), context))
 }
 
 fn refuse(batch: Vec<Box<dyn Job>>, error: &DbError) {

@@ -17,7 +17,7 @@ const COMMANDS_PER_CHECKPOINT: usize = 512;
 pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
-    let tx = Tx::new(Db::Sqlite(db), context.plans.clone());
+    let tx = Tx::new(Db::Sqlite(db), &context);
     spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context))?;
     spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
     Ok(sender)

@@ -14,6 +14,7 @@ mod events;
 mod governing;
 mod grants;
 mod jobs;
+mod judging;
 mod listing;
 mod lists;
 mod moves;

@@ -207,7 +207,7 @@ impl Run<'_> {
         command.thread_id =
             about.answers.filter(|_| about.refers).and_then(|index| pick(&self.threads, index)).copied();
         let outcome = match self.store.run(command.clone()).await.map_err(failed)? {
-            SubmitOutcome::Accepted { thread_id, daily } => {
+            SubmitOutcome::Accepted { thread_id, daily, .. } => {
                 format!("accepted {thread_id} {} of {}", daily.used, daily.limit.unwrap_or(u64::MAX))
             }
             SubmitOutcome::Refused(problem) => problem.code.to_owned(),

@@ -5,10 +5,11 @@
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{
-    ApplicationId, AuditId, BlobId, DomainId, EventId, GrantId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId,
-    ThreadId, WorkspaceId, uuid_v7,
+    ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, LeaseId, MessageId, OrganizationId,
+    PolicyId, QueueId, ThreadId, WorkspaceId, uuid_v7,
 };
 use postfleet_core::plan::{Plans, PolicyLimits};
+use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::db::{DbError, Param};
 use postfleet_store::domains::NewDomain;
@@ -223,6 +224,8 @@ impl Tenant {
             facts,
             copy: self.copy(grant),
             thread_id: None,
+            outbound_type: OutboundType::Compose,
+            evaluation_id: EvaluationId::from_uuid(fresh()),
             reverse_path: self.address("sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),

@@ -7,6 +7,7 @@ pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
 pub(crate) mod send;
+mod send_rules;
 pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[

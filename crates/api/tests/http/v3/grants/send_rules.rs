@@ -1,0 +1,197 @@
+//! `POST /v3/grants/{grant}/messages/send` of mailboxes whose workspace has rules.
+
+use crate::support::{Answer, Harness};
+use postfleet_core::id::{ApplicationId, GrantId, RuleId, WorkspaceId};
+use postfleet_store::db::DbError;
+use postfleet_store::judging::refresh_once;
+use postfleet_store::{Command, Tx, params};
+use postfleet_testkit::world::{NewTenant, Tenant};
+use serde_json::{Value, json};
+
+/// Makes an outbound rule of the default workspace.
+struct Put {
+    id: RuleId,
+    application: ApplicationId,
+    workspace: WorkspaceId,
+    conditions: String,
+    actions: String,
+}
+
+impl Command for Put {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const CHANGED: &str = "UPDATE applications SET rules_version = rules_version + 1 WHERE id = $1";
+        const RULE: &str = "INSERT INTO rules (id, application_id, name, priority, enabled, mode, direction, \
+            match_operator, conditions, actions, created_at, updated_at) \
+            VALUES ($1, $2, 'rule', 10, 1, 'enforce', 'outbound', 'all', $3, $4, 0, 0)";
+        const USE: &str = "INSERT INTO workspace_rules (workspace_id, position, rule_id) \
+            SELECT $1, count(*), $2 FROM workspace_rules WHERE workspace_id = $1";
+        tx.execute(CHANGED, params![self.application.uuid()]).await?;
+        tx.execute(RULE, params![self.id.uuid(), self.application.uuid(), &self.conditions, &self.actions]).await?;
+        tx.execute(USE, params![self.workspace.uuid(), self.id.uuid()]).await?;
+        Ok(())
+    }
+}
+
+/// Makes lookups in lists fail, or work again.
+struct Lookups {
+    work: bool,
+}
+
+impl Command for Lookups {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        let statement = match self.work {
+            true => "ALTER TABLE gone RENAME TO list_items",
+            false => "ALTER TABLE list_items RENAME TO gone",
+        };
+        tx.execute(statement, &[]).await.map(drop)
+    }
+}
+
+async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> RuleId {
+    let platform = &harness.world.platform;
+    let id = RuleId::new(platform.clock.now(), platform.entropy.ten());
+    let (application, workspace) = (tenant.application_id, tenant.workspace_id);
+    let (conditions, actions) = (conditions.to_string(), actions.to_string());
+    platform.store.run(Put { id, application, workspace, conditions, actions }).await.expect("rule");
+    id
+}
+
+fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
+    json!({"field": field, "operator": operator, "value": value.into()})
+}
+
+async fn block(harness: &Harness, field: &str, operator: &str, value: impl Into<Value>) {
+    let conditions = json!([condition(field, operator, value)]);
+    put(harness, &harness.acme, conditions, json!([{"type": "block"}])).await;
+}
+
+fn to(email: &str) -> Value {
+    json!({"to": [{"email": email}], "subject": "Hello", "body": "<p>Hi</p>"})
+}
+
+async fn send(harness: &Harness, body: &Value) -> Answer {
+    harness.post(&harness.at("/messages/send"), body).await
+}
+
+/// Asserts that a rule refuses, and that nothing is left of the message.
+async fn assert_blocked(harness: &Harness, body: &Value) {
+    let answer = send(harness, body).await;
+    answer.refuses(403, "blocked_by_rule", None);
+    assert_eq!(answer.json["error"]["type"], "forbidden_access");
+    assert_eq!(answer.json["error"]["retryable"], false);
+    assert_eq!(harness.ids(&harness.at("/messages?in=sent")).await, Vec::<String>::new());
+    assert_eq!(harness.world.deliver_due().await, 0, "nothing is delivered");
+}
+
+#[tokio::test]
+async fn a_domain_is_blocked_in_every_header() {
+    let harness = Harness::new().await;
+    block(&harness, "recipient.domain", "is", "bad.test").await;
+    assert_blocked(&harness, &to("Ada@BAD.test")).await;
+    for header in ["cc", "bcc"] {
+        let mut body = to("ada@good.test");
+        body[header] = json!([{"email": "bob@other.test"}, {"email": "carol@bad.test"}]);
+        assert_blocked(&harness, &body).await;
+    }
+    send(&harness, &to("ada@good.test")).await.is_ok();
+    send(&harness, &to("ada@sub.bad.test")).await.is_ok();
+    // The same in memory.
+    while refresh_once(&harness.world.platform.store).await.expect("refresh") {}
+    assert_eq!(harness.world.platform.store.rule_book().pages(), 1);
+    send(&harness, &to("ada@bad.test")).await.refuses(403, "blocked_by_rule", None);
+}
+
+#[tokio::test]
+async fn rules_are_those_of_the_mailboxs_workspace() {
+    let harness = Harness::new().await;
+    let conditions = json!([condition("recipient.domain", "is", "bad.test")]);
+    put(&harness, &harness.other, conditions, json!([{"type": "block"}])).await;
+    send(&harness, &to("ada@bad.test")).await.is_ok();
+    let path = format!("/v3/grants/{}/messages/send", harness.stranger);
+    let answer = harness.ask(&harness.other.api_key, "POST", &path, Some(&to("ada@bad.test"))).await;
+    answer.refuses(403, "blocked_by_rule", None);
+}
+
+#[tokio::test]
+async fn answers_may_be_sent_where_new_conversations_may_not() {
+    let harness = Harness::new().await;
+    block(&harness, "outbound.type", "is", "compose").await;
+    assert_blocked(&harness, &to("ada@sender.test")).await;
+    let received = harness.receive_about("Question").await;
+    let mut reply = to("ada@sender.test");
+    // This one has no Message-ID; it is an answer all the same.
+    reply["reply_to_message_id"] = json!(received);
+    send(&harness, &reply).await.is_ok();
+}
+
+#[tokio::test]
+async fn new_conversations_may_be_begun_where_answers_may_not() {
+    let harness = Harness::new().await;
+    block(&harness, "outbound.type", "is_not", "compose").await;
+    send(&harness, &to("ada@sender.test")).await.is_ok();
+    let mut reply = to("ada@sender.test");
+    reply["reply_to_message_id"] = json!(harness.receive_about("Question").await);
+    send(&harness, &reply).await.refuses(403, "blocked_by_rule", None);
+}
+
+#[tokio::test]
+async fn actions_shape_the_sent_copy_and_not_the_message() {
+    let harness = Harness::new().await;
+    let actions = json!([{"type": "mark_as_starred"}, {"type": "archive"},
+        {"type": "assign_to_folder", "value": "No/Such"}, {"type": "mark_as_read"}]);
+    put(&harness, &harness.acme, json!([condition("recipient.domain", "contains", "archive")]), actions).await;
+    put(&harness, &harness.acme, json!([condition("recipient.tld", "is", "gone")]), json!([{"type": "trash"}])).await;
+    let table = [
+        ("ada@plain.test", "sent", false),
+        ("ada@archive.test", "archive", true),
+        ("ada@archive.gone", "trash", true),
+        ("ada@plain.gone", "trash", false),
+    ];
+    for (email, folder, starred) in table {
+        let answer = send(&harness, &to(email)).await;
+        let data = answer.is_ok().data();
+        let shown = (&data["folders"], &data["starred"], &data["unread"]);
+        assert_eq!(shown, (&json!([folder]), &json!(starred), &json!(false)), "{email}");
+        let id = data["id"].as_str().expect("id");
+        assert_eq!(harness.get(&harness.at(&format!("/messages/{id}"))).await.data(), data, "{email}");
+        assert!(harness.ids(&harness.at(&format!("/messages?in={folder}"))).await.contains(&id.to_owned()));
+    }
+    assert_eq!(harness.ids(&harness.at("/messages?in=sent")).await.len(), 1);
+    let counts = harness.get(&harness.at("/folders/trash")).await;
+    assert_eq!(counts.data()["total_count"], 2);
+    assert_eq!(harness.world.deliver_due().await, 4, "all are on their way");
+}
+
+#[tokio::test]
+async fn what_cannot_be_decided_asks_to_come_back() {
+    let harness = Harness::with(NewTenant { daily_sends_max: Some(1), ..NewTenant::of("acme.test") }).await;
+    let nowhere = json!(["01900000-0000-7000-8000-000000000000"]);
+    block(&harness, "recipient.domain", "in_list", nowhere).await;
+    harness.world.platform.store.run(Lookups { work: false }).await.expect("break");
+    let answer = send(&harness, &to("ada@sender.test")).await;
+    answer.refuses(503, "rules_undecidable", None);
+    assert_eq!((answer.header("retry-after"), &answer.json["error"]["retryable"]), (Some("5"), &json!(true)));
+    assert_eq!(harness.world.deliver_due().await, 0, "nothing is delivered");
+    harness.world.platform.store.run(Lookups { work: true }).await.expect("mend");
+    // It took nothing of the quota; and what is over it is judged by the rules first.
+    let answer = send(&harness, &to("ada@sender.test")).await;
+    assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, Some("0")));
+    block(&harness, "recipient.domain", "is", "bad.test").await;
+    send(&harness, &to("ada@bad.test")).await.refuses(403, "blocked_by_rule", None);
+    send(&harness, &to("ada@sender.test")).await.refuses(429, "daily_quota_exceeded", None);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_moves_to_a_workspace_without_rules_is_free() {
+    let harness = Harness::new().await;
+    block(&harness, "recipient.domain", "is", "bad.test").await;
+    send(&harness, &to("ada@bad.test")).await.refuses(403, "blocked_by_rule", None);
+    let made = harness.post("/v3/workspaces", &json!({"name": "Free"})).await;
+    let workspace = made.is_ok().data()["workspace_id"].as_str().expect("id").to_owned();
+    let body = json!({"assign_grants": [harness.agent]});
+    harness.post(&format!("/v3/workspaces/{workspace}/manual-assign"), &body).await.is_ok();
+    let agent: GrantId = harness.agent.parse().expect("id");
+    assert_eq!(send(&harness, &to("ada@bad.test")).await.is_ok().json["grant_id"], agent.to_string());
+}

@@ -1,0 +1,274 @@
+//! Compiled rules against a slow and obvious model, with failing lookups.
+//!
+//! The model knows no unknowns: it judges each rule twice, once as if all failing lookups had said yes and once as if
+//! they had said no. No condition holds because a list lacks something, so whatever they would have said lies between.
+
+use crate::{Lists, address, list_id, rule_id};
+use postfleet_core::rule::{
+    Action, Compiled, Condition, Direction, Effects, Field, Input, Judgement, MatchOperator, Mode, Operand, Operator,
+    OutboundType, Rule, Shadow, Verdict, evaluate,
+};
+
+/// Chance that is the same in every run (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+    }
+
+    fn one_in(&mut self, limit: usize) -> bool {
+        self.below(limit) == 0
+    }
+
+    fn of<T: Clone>(&mut self, things: &[T]) -> T {
+        things[self.below(things.len())].clone()
+    }
+}
+
+const LOCALS: &[&str] = &["ann", "Bob", "carol", "dave+x"];
+const DOMAINS: &[&str] = &["one.example", "Two.example", "sub.one.example", "three.test", "localhost"];
+const TLDS: &[&str] = &["example", "test", "localhost"];
+
+fn some_address(dice: &mut Dice) -> String {
+    format!("{}@{}", dice.of(LOCALS), dice.of(DOMAINS))
+}
+
+/// Lists 0 to 2 hold addresses, 3 to 5 domains, 6 to 8 last labels; 9 to 11, of one kind each, were removed.
+fn some_list(dice: &mut Dice, kind: usize) -> u64 {
+    if dice.one_in(8) { 9 + kind as u64 } else { (kind * 3 + dice.below(3)) as u64 }
+}
+
+fn some_value(dice: &mut Dice, kind: usize) -> String {
+    match kind {
+        0 => some_address(dice),
+        1 => dice.of(DOMAINS).to_owned(),
+        _ => dice.of(TLDS).to_owned(),
+    }
+    .to_lowercase()
+}
+
+const FROM: [Field; 3] = [Field::FromAddress, Field::FromDomain, Field::FromTld];
+const RECIPIENT: [Field; 3] = [Field::RecipientAddress, Field::RecipientDomain, Field::RecipientTld];
+
+fn some_condition(dice: &mut Dice, direction: Direction) -> Condition {
+    let kind = dice.below(3);
+    let outbound = direction == Direction::Outbound;
+    if outbound && dice.one_in(6) {
+        let operator = dice.of(&[Operator::Is, Operator::IsNot]);
+        let word = dice.of(OutboundType::ALL).name().to_owned();
+        return Condition { field: Field::OutboundType, operator, operand: Operand::Text(word) };
+    }
+    let field = if outbound && dice.one_in(2) { RECIPIENT[kind] } else { FROM[kind] };
+    let operator = dice.of(Operator::ALL);
+    let operand = match operator {
+        Operator::InList => Operand::Lists((0..=dice.below(3)).map(|_| list_id(some_list(dice, kind))).collect()),
+        Operator::Contains => {
+            let value = some_value(dice, kind);
+            let start = dice.below(value.len());
+            let end = start + 1 + dice.below(value.len() - start);
+            Operand::Text(value[start..end].to_owned())
+        }
+        _ => Operand::Text(some_value(dice, kind)),
+    };
+    Condition { field, operator, operand }
+}
+
+fn some_rule(dice: &mut Dice, number: u64) -> Rule {
+    let direction = dice.of(Direction::ALL);
+    let mild = [
+        Action::MarkAsSpam,
+        Action::AssignToFolder("Clients/Acme".into()),
+        Action::AssignToFolder("inbox".into()),
+        Action::MarkAsRead,
+        Action::MarkAsStarred,
+        Action::Archive,
+        Action::Trash,
+    ];
+    let actions = match dice.below(3) {
+        0 => vec![Action::Block],
+        _ => (0..=dice.below(4)).map(|_| dice.of(&mild)).collect(),
+    };
+    Rule {
+        id: rule_id(number),
+        priority: dice.below(4) as u16,
+        is_enabled: !dice.one_in(8),
+        mode: if dice.one_in(4) { Mode::Shadow } else { Mode::Enforce },
+        direction,
+        match_operator: if dice.one_in(4) { MatchOperator::Any } else { MatchOperator::All },
+        conditions: (0..=dice.below(4)).map(|_| some_condition(dice, direction)).collect(),
+        actions,
+    }
+}
+
+/// A message as a person would write it down.
+struct Written {
+    from: Option<String>,
+    recipients: Vec<String>,
+    outbound_type: Option<OutboundType>,
+}
+
+fn some_message(dice: &mut Dice, direction: Direction) -> Written {
+    if direction == Direction::Inbound {
+        let from = (!dice.one_in(20)).then(|| some_address(dice));
+        return Written { from, recipients: Vec::new(), outbound_type: None };
+    }
+    let recipients = (0..=dice.below(5)).map(|_| some_address(dice)).collect();
+    Written { from: Some(some_address(dice)), recipients, outbound_type: Some(dice.of(OutboundType::ALL)) }
+}
+
+fn input_of(message: &Written) -> Input {
+    let from = message.from.as_deref().map(address);
+    let recipients: Vec<_> = message.recipients.iter().map(|text| address(text)).collect();
+    match message.outbound_type {
+        Some(outbound_type) => Input::outbound(&from.unwrap(), &recipients, outbound_type),
+        None => Input::inbound(from.as_ref()),
+    }
+}
+
+/// What a field sees, derived anew each time.
+fn seen(field: Field, message: &Written) -> Vec<String> {
+    let people =
+        if FROM.contains(&field) { message.from.iter().collect() } else { message.recipients.iter().collect() };
+    let people: Vec<&String> = people;
+    let part = |address: &&String| {
+        let address = address.to_lowercase();
+        match field {
+            Field::FromAddress | Field::RecipientAddress => address,
+            Field::FromDomain | Field::RecipientDomain => address.split('@').next_back().unwrap().to_owned(),
+            _ => address.split(['@', '.']).next_back().unwrap().to_owned(),
+        }
+    };
+    people.iter().map(part).collect()
+}
+
+fn condition_holds(condition: &Condition, message: &Written, lists: &Lists, failing_says: bool) -> bool {
+    if condition.field == Field::OutboundType {
+        let word = message.outbound_type.map(OutboundType::name).unwrap_or_default();
+        return (condition.operand == Operand::Text(word.to_owned())) == (condition.operator == Operator::Is);
+    }
+    let seen = seen(condition.field, message);
+    match (&condition.operand, condition.operator) {
+        (Operand::Text(text), Operator::Is) => seen.iter().any(|value| value == text),
+        (Operand::Text(text), Operator::IsNot) => !seen.iter().any(|value| value == text),
+        (Operand::Text(text), _) => seen.iter().any(|value| value.contains(text)),
+        (Operand::Lists(ids), _) => ids.iter().any(|id| {
+            seen.iter().any(|value| {
+                let asked = (*id, value.clone());
+                if lists.failing.contains(&asked) { failing_says } else { lists.items.contains(&asked) }
+            })
+        }),
+    }
+}
+
+fn rule_holds(rule: &Rule, message: &Written, lists: &Lists, failing_says: bool) -> bool {
+    let mut each = rule.conditions.iter().map(|condition| condition_holds(condition, message, lists, failing_says));
+    match rule.match_operator {
+        MatchOperator::Any => each.any(|holds| holds),
+        MatchOperator::All => each.all(|holds| holds),
+    }
+}
+
+fn effects_of<'a>(rules: impl Iterator<Item = &'a Rule>) -> Effects {
+    let actions: Vec<&Action> = rules.flat_map(|rule| &rule.actions).collect();
+    let mut folders: Vec<String> = Vec::new();
+    for action in &actions {
+        if let Action::AssignToFolder(folder) = action
+            && !folders.contains(folder)
+        {
+            folders.push(folder.clone());
+        }
+    }
+    Effects {
+        blocked: actions.contains(&&Action::Block),
+        blocked_by_evaluation_error: false,
+        marked_as_spam: actions.contains(&&Action::MarkAsSpam),
+        marked_as_read: actions.contains(&&Action::MarkAsRead),
+        marked_starred: actions.contains(&&Action::MarkAsStarred),
+        archived: actions.contains(&&Action::Archive),
+        trashed: actions.contains(&&Action::Trash),
+        folders,
+    }
+}
+
+fn model(rules: &[Rule], direction: Direction, message: &Written, lists: &Lists) -> Judgement {
+    let mut looked_at: Vec<&Rule> =
+        rules.iter().filter(|rule| rule.is_enabled && rule.direction == direction).collect();
+    looked_at.sort_by(|a, b| a.priority.cmp(&b.priority).then(a.id.cmp(&b.id)));
+    let (acting, watching): (Vec<&Rule>, Vec<&Rule>) = looked_at.iter().partition(|rule| rule.mode == Mode::Enforce);
+    let surely = |rule: &&&Rule| rule_holds(rule, message, lists, false);
+    let blocks = |rule: &&&Rule| rule.actions.contains(&Action::Block);
+    let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>();
+
+    let seen_by_shadow: Vec<&Rule> = watching.iter().filter(surely).copied().collect();
+    let shadow = Shadow { matched_rule_ids: ids(&seen_by_shadow), effects: effects_of(seen_by_shadow.iter().copied()) };
+    let ended = acting.iter().position(|rule| blocks(&rule) && surely(&rule));
+    let until = ended.map_or(acting.len(), |place| place + 1);
+    let matched: Vec<&Rule> = acting[..until].iter().filter(surely).copied().collect();
+    let might = acting.iter().filter(blocks).any(|rule| rule_holds(rule, message, lists, true));
+    let (verdict, effects) = match (ended, might) {
+        (Some(_), _) => (Verdict::Block, Effects { blocked: true, ..Effects::default() }),
+        (None, true) => {
+            let effects = Effects { blocked: true, blocked_by_evaluation_error: true, ..Effects::default() };
+            (Verdict::Undecidable, effects)
+        }
+        (None, false) => (Verdict::Pass, effects_of(matched.iter().copied())),
+    };
+    Judgement { verdict, matched_rule_ids: ids(&matched), effects, shadow }
+}
+
+fn some_lists(dice: &mut Dice) -> Lists {
+    let mut lists = Lists::default();
+    for kind in 0..3 {
+        for list in 0..3 {
+            for _ in 0..dice.below(6) {
+                lists.items.insert((list_id((kind * 3 + list) as u64), some_value(dice, kind)));
+            }
+        }
+    }
+    lists
+}
+
+fn with_failures(dice: &mut Dice, lists: &Lists) -> Lists {
+    let mut failing = Lists { items: lists.items.clone(), ..Lists::default() };
+    for _ in 0..dice.below(30) {
+        let kind = dice.below(3);
+        failing.failing.insert((list_id(some_list(dice, kind)), some_value(dice, kind)));
+    }
+    failing
+}
+
+#[test]
+fn the_compiled_rules_say_what_the_model_says() {
+    let mut dice = Dice(20_261_121);
+    let mut verdicts = [0; 3];
+    for workspace in 0..50 {
+        let rules: Vec<Rule> = (0..10).map(|number| some_rule(&mut dice, workspace * 10 + number)).collect();
+        let lists = some_lists(&mut dice);
+        for direction in Direction::ALL.iter().copied() {
+            let compiled = Compiled::new(rules.clone(), direction);
+            for _ in 0..100 {
+                let message = some_message(&mut dice, direction);
+                let input = input_of(&message);
+                let whole = evaluate(&compiled, &input, &mut lists.clone());
+                assert_eq!(whole, model(&rules, direction, &message, &lists));
+                assert_ne!(whole.verdict, Verdict::Undecidable);
+
+                let failing = with_failures(&mut dice, &lists);
+                let judged = evaluate(&compiled, &input, &mut failing.clone());
+                assert_eq!(judged, model(&rules, direction, &message, &failing));
+                verdicts[judged.verdict as usize] += 1;
+                // What is blocked when everything works never passes when something fails, and the other way round.
+                match (whole.verdict, judged.verdict) {
+                    (Verdict::Block, Verdict::Pass) => panic!("a failure let a message through"),
+                    (Verdict::Pass, Verdict::Block) => panic!("a failure blocked a message for good"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!(verdicts.iter().all(|count| *count > 300), "all three verdicts are met often: {verdicts:?}");
+}

@@ -1,0 +1,108 @@
+//! Writing down what the rules said about a message.
+
+use crate::db::DbError;
+use crate::engine::Tx;
+use crate::params;
+use postfleet_core::UnixMicros;
+use postfleet_core::id::{ApplicationId, EvaluationId, GrantId, MessageId, OrganizationId, RuleId};
+use postfleet_core::list::ListKind;
+use postfleet_core::rule::{Effects, Input, Judgement};
+use serde_json::{Map, Value, json};
+
+/// Where a message was judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Before it was accepted for sending.
+    OutboundSend,
+}
+
+impl Stage {
+    /// The word on the wire and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OutboundSend => "outbound_send",
+        }
+    }
+}
+
+/// That a message was judged.
+pub(crate) struct Evaluation<'a> {
+    pub id: EvaluationId,
+    pub organization_id: OrganizationId,
+    pub application_id: ApplicationId,
+    pub grant_id: GrantId,
+    /// The copy, where there is one.
+    pub message_id: Option<MessageId>,
+    pub stage: Stage,
+    pub input: &'a Input,
+    pub judgement: &'a Judgement,
+    /// The ids of the folders that rules assigned, as far as there are such folders.
+    pub folder_ids: &'a [String],
+    pub at: UnixMicros,
+}
+
+/// Writes down what the rules said, in the transaction of what followed from it.
+pub(crate) async fn record(tx: &mut Tx, evaluation: &Evaluation<'_>) -> Result<(), DbError> {
+    const INSERT: &str = "INSERT INTO rule_evaluations (id, organization_id, application_id, grant_id, message_id, \
+        stage, input, applied, matched, shadow, evaluated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let judgement = evaluation.judgement;
+    let shadow = json!({
+        "matched_rule_ids": ids(&judgement.shadow.matched_rule_ids),
+        "actions": applied(&judgement.shadow.effects, &judgement.shadow.effects.folders),
+    });
+    let (seen, shadow) = (input(evaluation.input).to_string(), shadow.to_string());
+    let applied = applied(&judgement.effects, evaluation.folder_ids).to_string();
+    let matched = ids(&judgement.matched_rule_ids).to_string();
+    let values = params![
+        evaluation.id.uuid(),
+        evaluation.organization_id.uuid(),
+        evaluation.application_id.uuid(),
+        evaluation.grant_id.uuid(),
+        evaluation.message_id.map(MessageId::uuid),
+        evaluation.stage.name(),
+        &seen,
+        &applied,
+        &matched,
+        &shadow,
+        evaluation.at.as_micros()
+    ];
+    tx.execute(INSERT, values).await?;
+    Ok(())
+}
+
+fn ids(rules: &[RuleId]) -> Value {
+    rules.iter().map(RuleId::to_string).collect()
+}
+
+/// What the rules saw, as they saw it.
+fn input(input: &Input) -> Value {
+    let [address, domain, tld] = input.from().unwrap_or_default();
+    let mut shown = json!({"from_address": address, "from_domain": domain, "from_tld": tld});
+    if let Some(outbound_type) = input.outbound_type() {
+        let values = |kind| input.recipients(kind).collect::<Vec<_>>();
+        shown["recipient_addresses"] = json!(values(ListKind::Address));
+        shown["recipient_domains"] = json!(values(ListKind::Domain));
+        shown["recipient_tlds"] = json!(values(ListKind::Tld));
+        shown["outbound_type"] = json!(outbound_type.name());
+    }
+    shown
+}
+
+/// What was done: nothing is there that was not.
+fn applied(effects: &Effects, folder_ids: &[String]) -> Value {
+    let flags = [
+        ("blocked", effects.blocked),
+        ("blocked_by_evaluation_error", effects.blocked_by_evaluation_error),
+        ("marked_as_spam", effects.marked_as_spam),
+        ("marked_as_read", effects.marked_as_read),
+        ("marked_starred", effects.marked_starred),
+        ("archived", effects.archived),
+        ("trashed", effects.trashed),
+    ];
+    let mut shown: Map<String, Value> =
+        flags.into_iter().filter(|(_, done)| *done).map(|(key, done)| (key.to_owned(), done.into())).collect();
+    if !folder_ids.is_empty() {
+        shown.insert("folder_ids".into(), json!(folder_ids));
+    }
+    Value::Object(shown)
+}
