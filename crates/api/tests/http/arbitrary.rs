@@ -91,6 +91,8 @@ fn name() -> impl Strategy<Value = String> {
         "dry_run",
         "specific_domain",
         "after_created_at",
+        "type",
+        "items",
     ];
     prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }
@@ -102,6 +104,7 @@ fn text() -> impl Strategy<Value = String> {
         "x@acme.test",
         "a@b.test",
         "message.created",
+        "domain",
         "active",
         "pause",
         "text/plain",
@@ -219,6 +222,7 @@ fn any_query_is_answered() {
         "bcc",
         "any_email",
         "message_id",
+        "value",
     ];
     const VALUES: &[&str] = &[
         "",
