@@ -74,6 +74,27 @@ def test_002_02_is_met_exactly_by_many_at_once(full):
     assert len(full.api.all_grants()) == 20
 
 
+@pytest.mark.parametrize(("plan", "lists"), [("free", 10), ("full_platform", 50)])
+def test_002_14_lists_over_all_applications_by_many_at_once(fleets, plan, lists):
+    fleet = fleets(plan=plan)
+    _, second = fleet.second_application()
+    body = {"name": "L", "type": "domain"}
+
+    def make(number):
+        return (fleet.key(fleet.account["api_key"]) if number % 2 else second).call("POST", "/v3/lists", body)[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(make, range(lists + 20)))
+    assert statuses.count(201) == lists and statuses.count(403) == 20
+    for key in (fleet.api, second):
+        error = key.refused("POST", "/v3/lists", body, status=403, type="forbidden_access", code="lists_max_reached", text="for this plan")
+        assert (error["limit"], error["used"], error["retryable"]) == (lists, lists, False)
+    found = fleet.api.all("/v3/lists")
+    assert len(found) + len(second.all("/v3/lists")) == lists
+    fleet.api.delete(f"/v3/lists/{found[0]['id']}")
+    assert second.post("/v3/lists", body)["items_count"] == 0
+
+
 def test_002_16_the_number_is_the_organizations(free):
     _, second = free.second_application()
     _, third = free.second_application("Third", "sandbox")

@@ -100,6 +100,8 @@ fn name() -> impl Strategy<Value = String> {
         "dry_run",
         "specific_domain",
         "after_created_at",
+        "type",
+        "items",
     ];
     prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
 }
@@ -111,6 +113,7 @@ fn text() -> impl Strategy<Value = String> {
         "x@acme.test",
         "a@b.test",
         "message.created",
+        "domain",
         "active",
         "pause",
         "text/plain",
@@ -234,6 +237,7 @@ fn any_query_is_answered() {
         "bcc",
         "any_email",
         "message_id",
+        "value",
     ];
     const VALUES: &[&str] = &[
         "",

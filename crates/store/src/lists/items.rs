@@ -90,8 +90,11 @@ impl Command for AddItems {
 
     async fn run(&self, tx: &mut Tx) -> Result<ItemsOutcome, DbError> {
         let Some(old) = lock(tx, self.application_id, self.id).await? else { return Ok(ItemsOutcome::NotFound) };
+        // In their order, neighbours of a long list are written together.
+        let mut sorted: Vec<&NewItem> = self.items.iter().collect();
+        sorted.sort_unstable_by(|one, other| one.value.cmp(&other.value));
         let pair = |item: &NewItem| json!([item.value, item.id.uuid().simple().to_string()]);
-        let wanted = self.items.iter().map(pair).collect::<Value>().to_string();
+        let wanted = sorted.into_iter().map(pair).collect::<Value>().to_string();
         let values = params![self.id.uuid(), next_version(&old), self.act.at.as_micros(), &wanted];
         let added = texts(&tx.query(INSERT, values).await?)?;
         let count = added.len() as u64;
