@@ -1,0 +1,6 @@
+//! The command line against a real server: whole sessions as they look in a terminal, and what its page must name.
+
+
+mod server;
+
+mod transcript;
