@@ -5,11 +5,16 @@ mod app;
 mod audit;
 mod body;
 mod domain;
+mod explain;
+mod fleet;
 mod key;
+mod list;
 mod login;
 mod names;
 mod org;
+mod overview;
 mod policy;
+mod rule;
 mod shell;
 mod workspace;
 
@@ -27,6 +32,10 @@ pub enum Command {
     Workspace(Noun<workspace::Verb>),
     /// Policies: limits below the plan
     Policy(Noun<policy::Verb>),
+    /// Rules: what happens to mail that matches
+    Rule(Noun<rule::Verb>),
+    /// Lists in which rules look things up
+    List(Noun<list::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -37,6 +46,11 @@ pub enum Command {
     Org(Noun<org::Verb>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
+    /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
+    #[command(visible_alias = "tree")]
+    Overview(Alone<overview::Arguments>),
+    /// Shows everything that holds for one mailbox, and where it comes from
+    Explain(Alone<explain::Arguments>),
     /// Keeps the server's URL and keys in a file, for the commands that follow
     Login(Alone<NoArguments>),
     /// Prints a script that completes commands in a shell
@@ -79,6 +93,10 @@ impl Command {
             Self::App(noun) => &noun.globals,
             Self::Org(noun) => &noun.globals,
             Self::Audit(noun) => &noun.globals,
+            Self::Rule(noun) => &noun.globals,
+            Self::List(noun) => &noun.globals,
+            Self::Overview(alone) => &alone.globals,
+            Self::Explain(alone) => &alone.globals,
             Self::Login(alone) => &alone.globals,
             Self::Completions(_) | Self::Man(_) => return None,
         })
@@ -95,6 +113,10 @@ impl Command {
             Self::App(noun) => app::run(noun.verb, session).await,
             Self::Org(noun) => org::run(noun.verb, session).await,
             Self::Audit(noun) => audit::run(noun.verb, session).await,
+            Self::Rule(noun) => rule::run(noun.verb, session).await,
+            Self::List(noun) => list::run(noun.verb, session).await,
+            Self::Overview(alone) => overview::run(alone.arguments, session).await,
+            Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Login(_) => login::run(session).await,
             Self::Completions(_) | Self::Man(_) => Ok(()),
         }
