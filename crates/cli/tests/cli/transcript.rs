@@ -54,7 +54,6 @@ struct Block {
     command: String,
     is_terminal: bool,
     stdin: String,
-    requests: Vec<String>,
     answers: Vec<String>,
 }
 
@@ -89,10 +88,8 @@ fn blocks(text: &str) -> Vec<Block> {
             let is_terminal = line.starts_with("$tty");
             blocks.push(Block { remarks, command: command.to_owned(), is_terminal, ..Block::default() });
         } else if let Some(block) = blocks.last_mut() {
-            if let Some(line) = line.strip_prefix("< ") {
+            if let Some(line) = line.strip_prefix("< ").or_else(|| (line == "<").then_some("")) {
                 block.stdin.push_str(&format!("{line}\n"));
-            } else if let Some(request) = line.strip_prefix("-> ") {
-                block.requests.push(request.to_owned());
             } else if let Some(answer) = line.strip_prefix("<- ") {
                 block.answers.push(answer.to_owned());
             }
@@ -103,16 +100,28 @@ fn blocks(text: &str) -> Vec<Block> {
 
 impl Block {
     async fn play(&self, installation: &Installation, names: &mut Names) -> String {
-        let scripted = (!self.answers.is_empty()).then(|| Scripted::new(&self.answers));
-        let scripted = match scripted {
-            Some(scripted) => Some(scripted.start().await),
-            None => None,
-        };
+        if self.answers.is_empty() {
+            let (ran, asked) = self.run(installation, &names.real(&self.command), &names.real(&self.stdin), None).await;
+            return names.shown(&self.show(&ran, &asked, installation));
+        }
+        // Both sides of a script stand in the file: nothing differs from run to run.
+        let scripted = Scripted::new(&self.answers).start().await;
+        let (ran, asked) = self.run(installation, &self.command, &self.stdin, Some(scripted)).await;
+        self.show(&ran, &asked, installation)
+    }
+
+    async fn run(
+        &self,
+        installation: &Installation,
+        command: &str,
+        stdin: &str,
+        scripted: Option<(Arc<Scripted>, FakeHttp)>,
+    ) -> (Ran, Vec<(String, String)>) {
         let mut variables = installation.variables();
         if let Some((_, server)) = &scripted {
             variables.insert("POSTFLEET_URL".to_owned(), server.url(""));
         }
-        let mut words = words(&names.real(&self.command)).into_iter().peekable();
+        let mut words = words(command).into_iter().peekable();
         while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
             variables.insert(name.to_owned(), value.to_owned());
             words.next();
@@ -120,9 +129,8 @@ impl Block {
         let words: Vec<String> = words.collect();
         let words: Vec<String> =
             words.iter().map(|word| word.replace("HOME", &installation.home.path().display().to_string())).collect();
-        let ran = type_in(&words, variables, &names.real(&self.stdin), self.is_terminal).await;
-        let asked = scripted.map(|(script, _)| script.asked()).unwrap_or_default();
-        names.shown(&self.show(&ran, &asked, installation))
+        let ran = type_in(&words, variables, stdin, self.is_terminal).await;
+        (ran, scripted.map(|(script, _)| script.asked()).unwrap_or_default())
     }
 
     fn show(&self, ran: &Ran, asked: &[(String, String)], installation: &Installation) -> String {
@@ -178,7 +186,7 @@ impl Scripted {
 }
 
 /// Words as a shell would make them of plain text and quotation marks.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
     for c in line.chars() {
@@ -237,12 +245,14 @@ impl Names {
                 return format!("{kind}{}", "x".repeat(secret.len()));
             }
         }
-        for kind in ["nylas-ownership-verify=", "p="] {
-            if word.starts_with(kind) && word.len() > 32 {
-                return format!("{kind}xxxx");
-            }
+        let is_hex = |text: &str| text.bytes().all(|octet| octet.is_ascii_hexdigit());
+        match word.split_once('=') {
+            Some((kind @ ("nylas-ownership-verify" | "p"), value)) if value.len() > 16 => format!("{kind}=xxxx"),
+            // The rest of a public key, and the name of one.
+            _ if word.len() > 60 && !word.contains('-') => "xxxx".to_owned(),
+            _ if word.len() == 11 && word.starts_with("pf") && is_hex(&word[3..]) => format!("{}00000000", &word[..3]),
+            _ => word.to_owned(),
         }
-        word.to_owned()
     }
 
     /// A text as the server knows it.
