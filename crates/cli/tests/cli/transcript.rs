@@ -22,30 +22,85 @@ use std::sync::{Arc, Mutex};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
 
-macro_rules! sessions {
-    ($($name:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                play(stringify!($name)).await;
-            }
-        )*
-
-        #[test]
-        fn every_session_is_played() {
-            let files = fs::read_dir(FOLDER).expect("transcripts");
-            let mut names: Vec<String> = files
-                .map(|file| file.expect("file").path().file_stem().expect("name").to_string_lossy().into_owned())
-                .collect();
-            names.sort();
-            let mut played = vec![$(stringify!($name)),*];
-            played.sort_unstable();
-            assert_eq!(names, played);
-        }
-    };
+#[tokio::test]
+async fn agent() {
+    play("agent").await;
 }
 
-sessions! { agent app audit domain evaluations explain key list login org overview policy rule workspace }
+#[tokio::test]
+async fn app() {
+    play("app").await;
+}
+
+#[tokio::test]
+async fn audit() {
+    play("audit").await;
+}
+
+#[tokio::test]
+async fn domain() {
+    play("domain").await;
+}
+
+#[tokio::test]
+async fn evaluations() {
+    play("evaluations").await;
+}
+
+#[tokio::test]
+async fn explain() {
+    play("explain").await;
+}
+
+#[tokio::test]
+async fn key() {
+    play("key").await;
+}
+
+#[tokio::test]
+async fn list() {
+    play("list").await;
+}
+
+#[tokio::test]
+async fn login() {
+    play("login").await;
+}
+
+#[tokio::test]
+async fn org() {
+    play("org").await;
+}
+
+#[tokio::test]
+async fn overview() {
+    play("overview").await;
+}
+
+#[tokio::test]
+async fn policy() {
+    play("policy").await;
+}
+
+#[tokio::test]
+async fn rule() {
+    play("rule").await;
+}
+
+#[tokio::test]
+async fn workspace() {
+    play("workspace").await;
+}
+
+#[test]
+fn every_session_is_played() {
+    let files = fs::read_dir(FOLDER).expect("transcripts");
+    for file in files {
+        let path = file.expect("file").path();
+        let name = path.file_stem().expect("name").to_string_lossy();
+        assert!(include_str!("transcript.rs").contains(&format!("play(\"{name}\")")), "{name} is not played");
+    }
+}
 
 /// A command of a session, with all that the file says of it.
 #[derive(Default)]
