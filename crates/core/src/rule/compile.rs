@@ -52,7 +52,10 @@ impl Compiled {
         let (mut tests, mut lists) = (Interned::default(), Interned::default());
         let mut compiled = Self::default();
         for rule in rules {
-            let conditions = rule.conditions.iter().map(|condition| tests.place(test(condition, &mut lists))).collect();
+            // What needs no lookup comes first: it may decide alone.
+            let mut conditions: Vec<&Condition> = rule.conditions.iter().collect();
+            conditions.sort_by_key(|condition| condition.operator == Operator::InList);
+            let conditions = conditions.iter().map(|condition| tests.place(test(condition, &mut lists))).collect();
             let blocks = rule.actions.contains(&Action::Block);
             let (id, operator, actions) = (rule.id, rule.match_operator, rule.actions.into());
             let rule_list = match rule.mode {

@@ -1,7 +1,6 @@
 //! What each field, operator and action means, row by row.
 
 use crate::{Lists, address, in_lists, list_id, rule, rule_id, sent, text};
-use postfleet_core::UnixMicros;
 use postfleet_core::rule::{
     Action, Compiled, Condition, Direction, Effects, Field, Input, MatchOperator, Mode, Operator, OutboundType, Rule,
     Verdict, evaluate,
@@ -215,5 +214,16 @@ fn what_is_shared_is_there_once() {
     let mut lists = Lists::of(&[(2, "one.example"), (1, "agents.test")]);
     assert_eq!(evaluate(&compiled, &input, &mut lists).matched_rule_ids.len(), 20);
     assert!(lists.asked.len() <= 4);
-    assert_eq!(rule_id(1), postfleet_core::id::RuleId::first_at(UnixMicros::from_micros(1)));
+}
+
+#[test]
+fn what_decides_without_a_lookup_spares_it() {
+    let input = sent("me@agents.test", &["bob@one.example"], OutboundType::Compose);
+    for (match_operator, tld) in [(MatchOperator::All, "com"), (MatchOperator::Any, "test")] {
+        let conditions = vec![in_lists(RecipientDomain, &[1]), text(FromTld, Is, tld)];
+        let rule = Rule { match_operator, ..rule(1, Outbound, conditions, vec![Action::Block]) };
+        let mut lists = Lists::default();
+        evaluate(&Compiled::new([rule], Outbound), &input, &mut lists);
+        assert!(lists.asked.is_empty(), "{match_operator:?}");
+    }
 }
