@@ -278,11 +278,13 @@ async fn create(arguments: Create, api: &Api, session: &mut Session<'_, '_>) -> 
             session.warn(&format!("the rule {rule} was made, but not put to work, {what}"));
             return Err(failure);
         }
-    } else {
-        session
-            .note("it does nothing until a workspace names it: postfleet rule attach <rule> --workspace <workspace>");
+        return show(answer, session);
     }
-    show(answer, session)
+    show(answer, session)?;
+    session.note(&format!(
+        "it does nothing until a workspace names it: postfleet rule attach {rule} --workspace <workspace>"
+    ));
+    Ok(())
 }
 
 /// Puts a rule into a workspace or takes it out; answers whether that changed anything.
