@@ -9,6 +9,7 @@ use postfleet_mail::compose::{Compose, compose};
 use postfleet_mail::{Participant, message};
 use postfleet_schema::grant::CreateGrant;
 use postfleet_schema::message as schema;
+use postfleet_schema::rule::{CreateRule, UpdateRule};
 use postfleet_schema::send::SendRequest;
 use postfleet_schema::webhook::{CreateWebhook, UpdateWebhook};
 
@@ -18,6 +19,8 @@ fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
 
 fuzz_target!(|octets: &[u8]| {
     let _ = serde_json::from_slice::<CreateGrant>(octets);
+    let _ = serde_json::from_slice::<CreateRule>(octets);
+    let _ = serde_json::from_slice::<UpdateRule>(octets);
     let _ = serde_json::from_slice::<CreateWebhook>(octets);
     let _ = serde_json::from_slice::<UpdateWebhook>(octets);
     let Ok(request) = serde_json::from_slice::<SendRequest>(octets) else { return };

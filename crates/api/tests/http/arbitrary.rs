@@ -165,6 +165,52 @@ fn almost_a_send() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A rule with valid parts here and there replaced by anything.
+fn almost_a_rule() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![text(), "[.@]{0,2}[ -~äİß@.]{0,12}"].prop_map(Value::from);
+    const PLACES: &[&str] = &[
+        "/name",
+        "/match/operator",
+        "/match/conditions/0/field",
+        "/match/conditions/0/operator",
+        "/match/conditions/0/value",
+        "/actions/0/type",
+        "/actions/0/value",
+        "/match",
+        "/actions",
+        "/trigger",
+    ];
+    let value = prop_oneof![3 => text, 1 => json_value()];
+    proptest::collection::vec((proptest::sample::select(PLACES).prop_map(str::to_owned), value), 0..4).prop_map(
+        |changes| {
+            let condition = json!({"field": "from.domain", "operator": "is", "value": "x"});
+            let mut body = json!({"name": "r", "description": "d", "priority": 1, "trigger": "outbound",
+            "match": {"operator": "any", "conditions": [condition]},
+            "actions": [{"type": "assign_to_folder", "value": "x"}]});
+            for (place, value) in changes {
+                if let Some(old) = body.pointer_mut(&place) {
+                    *old = value;
+                }
+            }
+            body
+        },
+    )
+}
+
+#[test]
+fn anything_that_is_almost_a_rule_is_answered() {
+    check(250, almost_a_rule(), async |harness, value| {
+        let answer = harness.post("/v3/rules", &value).await;
+        assert_no_fault(&answer);
+        // What was accepted is kept as it is shown, and shown again it changes nothing.
+        if let Some(id) = answer.data()["id"].as_str() {
+            let path = format!("/v3/rules/{id}");
+            assert_eq!(harness.get(&path).await.data(), answer.data(), "{value}");
+            assert_eq!(harness.put(&path, answer.data()).await.is_ok().data(), answer.data(), "{value}");
+        }
+    });
+}
+
 #[test]
 fn any_json_is_answered() {
     check(60, json_value(), async |harness, value| {

@@ -338,11 +338,13 @@ fn operand_text(at: &str, field: Field, operator: Operator, text: &str) -> Resul
 }
 
 /// The one spelling of a whole value: `@Bücher.example` becomes `xn--bcher-kva.example`, `.com` becomes `com`. What is
-/// none stays, and equals nothing.
+/// none stays as it is, and equals nothing.
 fn spelling(field: Field, text: String) -> String {
-    let domain = |text: &str| Domain::parse(text).map_or_else(|_| text.to_owned(), |domain| domain.to_string());
     match field.list_kind() {
-        Some(ListKind::Domain | ListKind::Tld) => domain(text.strip_prefix(['.', '@']).unwrap_or(&text)),
+        Some(ListKind::Domain | ListKind::Tld) => match text.strip_prefix(['.', '@']).unwrap_or(&text) {
+            "" => String::new(),
+            name => Domain::parse(name).map_or_else(|_| text.clone(), |domain| domain.to_string()),
+        },
         Some(ListKind::Address) => EmailAddress::parse(&text).map_or(text, |address| address.key()),
         None => text,
     }

@@ -199,6 +199,7 @@ fn values_have_one_spelling() {
         ("from.tld", "is", ".COM", "com"),
         ("recipient.tld", "is", "рф", "xn--p1ai"),
         ("recipient.domain", "is", "exa mple", "exa mple"),
+        ("recipient.domain", "is", "@@example", "@@example"),
         ("outbound.type", "is", "COMPOSE", "compose"),
     ] {
         let rule = made(RuleInput { matching: on(vec![text(field, operator, value)]), ..outbound() }).unwrap();
@@ -236,5 +237,21 @@ fn a_change_replaces_what_it_names() {
         (RuleInput { actions: Patch::Clear, ..RuleInput::default() }, "actions"),
     ] {
         assert_eq!(RuleChange::read(input).unwrap_err().field.as_deref(), Some(field));
+    }
+}
+
+proptest::proptest! {
+    /// What is shown of a rule can be sent again and means the same.
+    #[test]
+    fn what_was_spelled_stays(
+        field in proptest::sample::select(Field::ALL),
+        value in "[.@]{0,2}\\PC{0,12}(@?[a-zA-ZäßİΣ]{1,6}\\.[a-zA-Zä]{2,4}[. ]?)?",
+    ) {
+        for operator in ["is", "contains"] {
+            let made = |value: &str| made(RuleInput { matching: on(vec![text(field.name(), operator, value)]), ..outbound() });
+            let Ok(first) = made(&value) else { continue };
+            let Operand::Text(spelled) = &first.rule.conditions[0].operand else { unreachable!() };
+            proptest::prop_assert_eq!(made(spelled), Ok(first.clone()));
+        }
     }
 }
