@@ -1,0 +1,9 @@
+//! The fleet as a file: what `postfleet plan`, `apply` and `export` do. Reading, comparing, planning and writing are
+//! functions of values; requests are made in `fetch` and `carry_out` alone.
+
+pub mod document;
+pub mod fault;
+pub mod read;
+pub mod read_rule;
+pub mod spelling;
+pub mod yaml;
