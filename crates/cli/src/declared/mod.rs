@@ -3,7 +3,11 @@
 
 pub mod document;
 pub mod fault;
+pub mod plan;
 pub mod read;
 pub mod read_rule;
+pub mod render;
 pub mod spelling;
+pub mod state;
+pub mod write;
 pub mod yaml;

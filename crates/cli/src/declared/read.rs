@@ -452,3 +452,6 @@ fn put(entry: &mut Entry, name: String, at: At, value: Value) {
     entry.places.insert(name.clone(), at);
     entry.fields.insert(name, value);
 }
+
+#[cfg(test)]
+mod tests;
