@@ -53,6 +53,7 @@ fn condition(reader: &mut Reader<'_>, entry: &mut Entry, node: &Node, path: &str
     let operator = operator_node
         .and_then(|node| reader.word(node, &format!("{path}.operator"), &operators))
         .and_then(Operator::named);
+    entry.places.extend(named(fields, "field").map(|node| (format!("{path}.field"), node.at)));
     let value = needed(reader, node, fields, path, "value")?;
     let (field, operator) = (field?, operator?);
     if field == Field::OutboundType && !matches!(operator, Operator::Is | Operator::IsNot) {
@@ -115,12 +116,12 @@ pub fn suits(reader: &mut Reader<'_>, entry: &Entry) {
         return;
     }
     let conditions = entry.fields.get("match").and_then(|matching| matching["conditions"].as_array());
-    let Some(at) = entry.places.get("match") else { return };
     for (index, condition) in conditions.into_iter().flatten().enumerate() {
         let field = condition["field"].as_str().unwrap_or_default();
         if !field.starts_with("from.") {
             let path = format!("{}.match.conditions[{index}].field", entry.path);
-            reader.fault(*at, path, format!("{field} is for rules with trigger: outbound"));
+            let at = entry.places.get(&path).copied().unwrap_or(entry.at);
+            reader.fault(at, path, format!("{field} is for rules with trigger: outbound"));
         }
     }
 }
