@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
-use postfleet_schema::page::{Done, OffsetPage, Page, Single};
+use postfleet_schema::page::{Done, Items, NestedPage, OffsetPage, Page, Single};
 use serde::Serialize;
 
 /// The id of a request.
@@ -25,6 +25,11 @@ pub(crate) fn created<T: Serialize>(id: &RequestId, data: T) -> Response {
 
 pub(crate) fn page<T: Serialize>(id: &RequestId, data: Vec<T>, next_cursor: Option<String>) -> Response {
     json(StatusCode::OK, id, &Page { request_id: id.0.clone(), data, next_cursor })
+}
+
+pub(crate) fn nested_page<T: Serialize>(id: &RequestId, items: Vec<T>, next_cursor: Option<String>) -> Response {
+    let data = Items { items, next_cursor: next_cursor.clone() };
+    json(StatusCode::OK, id, &NestedPage { request_id: id.0.clone(), data, next_cursor })
 }
 
 pub(crate) fn offset_page<T: Serialize>(id: &RequestId, data: Vec<T>, limit: usize, offset: usize) -> Response {

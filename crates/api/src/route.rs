@@ -95,6 +95,8 @@ pub(crate) enum Answers {
     Single(u16, Shape),
     /// `{"request_id", "data": […], "next_cursor"?}`.
     Page(Shape),
+    /// `{"request_id", "data": {"items": […], "next_cursor"?}, "next_cursor"?}`.
+    NestedPage(Shape),
     /// `{"request_id", "data": […], "limit", "offset"}`.
     OffsetPage(Shape),
     /// `{"request_id"}`.
@@ -210,6 +212,11 @@ impl Route {
     /// Answers a page that is continued by a cursor.
     pub(crate) fn lists<T: ToSchema>(self) -> Self {
         Self { answer: Answers::Page(Shape::of::<T>()), ..self }
+    }
+
+    /// Answers a page that is continued by a cursor, with its items one step further in.
+    pub(crate) fn lists_nested<T: ToSchema>(self) -> Self {
+        Self { answer: Answers::NestedPage(Shape::of::<T>()), ..self }
     }
 
     /// Answers a page that is continued by an offset.

@@ -44,6 +44,10 @@ fn keep(data: &mut Value, fields: &[String]) {
     let is_kept = |name: &str| ALWAYS.contains(&name) || fields.iter().any(|field| field == name);
     let keep_of = |object: &mut Map<String, Value>| object.retain(|name, _| is_kept(name));
     match data {
+        // A page whose items are one step further in.
+        Value::Object(object) if !object.contains_key("id") && object.get("items").is_some_and(Value::is_array) => {
+            object.values_mut().for_each(|items| keep(items, fields));
+        }
         Value::Object(object) => keep_of(object),
         Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(keep_of),
         _ => {}
@@ -68,6 +72,8 @@ mod tests {
         assert_eq!(kept(&object, &["email", ""]), json!({"id": "1"}));
         assert_eq!(kept(&json!([object, 7, "x"]), &["name"]), json!([{"id": "1", "name": "a"}, 7, "x"]));
         assert_eq!(kept(&json!("x"), &["name"]), json!("x"));
+        let nested = json!({"items": [object], "next_cursor": "n"});
+        assert_eq!(kept(&nested, &["name"]), json!({"items": [{"id": "1", "name": "a"}], "next_cursor": "n"}));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Rules about mail: what one says. A workspace names the rules that judge the mail of its mailboxes.
 
+pub mod validate;
+
 use crate::id::{ListId, RuleId};
 use crate::list::ListKind;
 

@@ -1,7 +1,7 @@
 //! Workspaces: making, finding, changing and removing them, and saying which mailboxes are in one.
 
 use postfleet_core::audit::Act;
-use postfleet_core::id::{ApplicationId, GrantId, PolicyId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::{Domain, EmailAddress, Patch, Problem, ProblemKind, preset};
 use postfleet_net::Entropy;
 use postfleet_schema::workspace as schema;
@@ -9,8 +9,9 @@ use postfleet_store::Store;
 use postfleet_store::moves::{AssignGrants, AssignOutcome, GrantName};
 use postfleet_store::workspaces::{
     self, CreateOutcome, CreateWorkspace, Listed, PolicyChoice, REMOVED_GRANTS_MAX, RemoveOutcome, RemoveWorkspace,
-    UpdateOutcome, UpdateWorkspace, WORKSPACES_MAX, Workspace,
+    RulesRefusal, UpdateOutcome, UpdateWorkspace, WORKSPACES_MAX, Workspace,
 };
+use std::collections::HashSet;
 
 /// The longest name.
 pub const NAME_CHARS_MAX: usize = 256;
@@ -57,7 +58,6 @@ pub async fn create(
     if auto_group && domain.is_empty() {
         return Err(needs_domain());
     }
-    no_rules(request.rule_ids.as_deref().unwrap_or_default())?;
     let workspace = Workspace {
         id: WorkspaceId::new(at, entropy.ten()),
         application_id,
@@ -69,9 +69,11 @@ pub async fn create(
         updated_at: at,
     };
     let policy = policy_choice(request, PolicyId::new(at, entropy.ten()))?;
-    match store.run(CreateWorkspace { act, workspace, policy }).await? {
+    let rule_ids = rule_ids(request.rule_ids.as_deref().unwrap_or_default())?;
+    match store.run(CreateWorkspace { act, workspace, policy, rule_ids }).await? {
         CreateOutcome::Created(listed) => Ok(listed),
         CreateOutcome::PolicyUnknown => Err(policy_unknown()),
+        CreateOutcome::Rules(refusal) => Err(rules_refused(refusal)),
         CreateOutcome::TooMany => {
             let text = format!("an application has at most {WORKSPACES_MAX} workspaces");
             Err(Problem::new(ProblemKind::Forbidden, "workspaces_max_reached", text))
@@ -104,13 +106,12 @@ pub async fn update(
     id: WorkspaceId,
     request: &schema::UpdateWorkspace,
 ) -> Result<Listed, Problem> {
-    let schema::UpdateWorkspace { name: new_name, auto_group, policy_id: policy, rule_ids, domain } = request;
-    let is_empty = new_name.is_keep() && auto_group.is_keep() && policy.is_keep() && rule_ids.is_keep();
+    let schema::UpdateWorkspace { name: new_name, auto_group, policy_id: policy, rule_ids: rules, domain } = request;
+    let is_empty = new_name.is_keep() && auto_group.is_keep() && policy.is_keep() && rules.is_keep();
     if is_empty && domain.is_keep() {
         let text = "at least one of name, auto_group, policy_id and rule_ids must be given";
         return Err(Problem::new(ProblemKind::Invalid, "invalid_request", text));
     }
-    no_rules(rule_ids.value().map(Vec::as_slice).unwrap_or_default())?;
     let command = UpdateWorkspace {
         act,
         application_id,
@@ -123,11 +124,13 @@ pub async fn update(
             Patch::Set(text) => Some(domain_or_none(text)?),
         },
         policy_id: policy.clone().try_map(|text| policy_id(&text))?,
+        rule_ids: rules.clone().try_map(|texts| rule_ids(&texts))?,
     };
     match store.run(command).await? {
         UpdateOutcome::Updated(listed) => Ok(listed),
         UpdateOutcome::Unknown => Err(Problem::not_found()),
         UpdateOutcome::PolicyUnknown => Err(policy_unknown()),
+        UpdateOutcome::Rules(refusal) => Err(rules_refused(refusal)),
         UpdateOutcome::IsDefault => {
             let field = if new_name.is_keep() { "auto_group" } else { "name" };
             let text = format!("{field} cannot be changed: the default workspace takes only policy_id and rule_ids");
@@ -235,7 +238,7 @@ pub fn show(listed: &Listed) -> schema::Workspace {
         auto_group: workspace.auto_group,
         default: listed.is_default,
         policy_id: workspace.policy_id.map(|id| id.to_string()),
-        rule_ids: Vec::new(),
+        rule_ids: listed.rule_ids.iter().map(RuleId::to_string).collect(),
         created_at: workspace.created_at.as_seconds(),
         updated_at: workspace.updated_at.as_seconds(),
     }
@@ -281,12 +284,28 @@ fn policy_unknown() -> Problem {
     Problem::invalid("policy_id", "policy_id not found or does not belong to this application")
 }
 
-/// There are no rules yet, so that no id is one of this application's.
-fn no_rules(ids: &[String]) -> Result<(), Problem> {
-    if ids.is_empty() {
-        return Ok(());
+/// Each rule once, at the place where it is named first.
+fn rule_ids(texts: &[String]) -> Result<Vec<RuleId>, Problem> {
+    let mut ids = Vec::new();
+    let mut seen = HashSet::new();
+    for text in texts {
+        let id = text.parse().map_err(|_| rules_refused(RulesRefusal::Unknown))?;
+        if seen.insert(id) {
+            ids.push(id);
+        }
     }
-    Err(Problem::invalid("rule_ids", "rule_ids entry not found or does not belong to this application"))
+    Ok(ids)
+}
+
+fn rules_refused(refusal: RulesRefusal) -> Problem {
+    match refusal {
+        RulesRefusal::Unknown => {
+            Problem::invalid("rule_ids", "rule_ids entry not found or does not belong to this application")
+        }
+        RulesRefusal::TooMany(limit) => {
+            Problem::invalid("rule_ids", format!("rule_ids must have at most {limit} entries"))
+        }
+    }
 }
 
 fn needs_domain() -> Problem {

@@ -21,7 +21,8 @@ pub struct CreateWorkspace {
     /// The policy of its mailboxes; null or absent for none: what the plan allows holds.
     #[serde(default)]
     pub policy_id: Option<String>,
-    /// The rules of its mailboxes. There are no rules yet: null, absent or empty.
+    /// The rules that judge the mail of its mailboxes; null, absent or empty for none. At most as many as the plan has,
+    /// or 100. One that is named twice counts once.
     #[serde(default)]
     pub rule_ids: Option<Vec<String>>,
     /// Makes a policy of this kind for it (see `GET /v3/workspaces/presets`); not together with `policy_id`.
@@ -44,7 +45,8 @@ pub struct UpdateWorkspace {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub policy_id: Patch<String>,
-    /// The rules of its mailboxes, all of them; empty or null detaches all. There are no rules yet.
+    /// The rules that judge the mail of its mailboxes, all of them; empty or null detaches all. At most as many as the
+    /// plan has, or 100. One that is named twice counts once.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     pub rule_ids: Patch<Vec<String>>,
@@ -71,7 +73,8 @@ pub struct Workspace {
     pub default: bool,
     /// The policy of its mailboxes; null for none: what the plan allows holds.
     pub policy_id: Option<String>,
-    /// The rules of its mailboxes. Always empty: there are no rules yet.
+    /// The rules that judge the mail of its mailboxes, as they were named; the order in which they are looked at is that
+    /// of their priority.
     pub rule_ids: Vec<String>,
     /// Unix seconds.
     pub created_at: i64,

@@ -201,6 +201,9 @@ const BELONGINGS: &[&str] = &[
     "DELETE FROM webhooks WHERE application_id = $1",
     "DELETE FROM jobs WHERE application_id = $1",
     "DELETE FROM connectors WHERE application_id = $1",
+    "DELETE FROM workspace_rules WHERE workspace_id IN (SELECT id FROM workspaces WHERE application_id = $1)",
+    "DELETE FROM rules WHERE application_id = $1",
+    "DELETE FROM lists WHERE application_id = $1",
     "DELETE FROM workspaces WHERE application_id = $1",
     "DELETE FROM policies WHERE application_id = $1",
     "DELETE FROM redirect_uris WHERE application_id = $1",
@@ -215,6 +218,8 @@ impl Command for RemoveApplication {
         const LOCK: &str = "SELECT id FROM organizations \
             WHERE id = (SELECT organization_id FROM applications WHERE id = $1) {lock}";
         const GRANT: &str = "SELECT id FROM grants WHERE application_id = $1 LIMIT 1";
+        const REMOVED_LISTS: &str = "INSERT INTO removed_lists (list_id, removed_at) \
+            SELECT l.id, CAST($2 AS {int}) FROM lists l WHERE l.application_id = $1";
         const REMOVE: &str = "DELETE FROM applications WHERE id = $1";
         let id = self.id.uuid();
         tx.query_one(LOCK, params![id]).await?;
@@ -222,6 +227,8 @@ impl Command for RemoveApplication {
         if tx.query_one(GRANT, params![id]).await?.is_some() {
             return Ok(RemoveOutcome::HasGrants);
         }
+        // The items of lists may be many: they go a little at a time.
+        tx.execute(REMOVED_LISTS, params![id, self.act.at.as_micros()]).await?;
         for belonging in BELONGINGS {
             tx.execute(belonging, params![id]).await?;
         }

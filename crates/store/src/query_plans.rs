@@ -5,7 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
-    organizations, policies, queue, redirect_uris, service_accounts, sign_in, threads, tokens, webhooks, workspaces,
+    organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads, tokens, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -17,6 +18,9 @@ const LISTS: &[(&str, &str)] = &[
     ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
+    ("rules::LIST", rules::LIST),
+    ("rules::used::OF_WORKSPACE", rules::used::OF_WORKSPACE),
+    ("rules::used::OF_APPLICATION", rules::used::OF_APPLICATION),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
     ("messages::LIST_THREAD", messages::LIST_THREAD),
@@ -156,6 +160,7 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("api_keys_by_application", keys::LIST_OF_APPLICATION),
         ("api_keys_of_operators", keys::LIST_OF_OPERATORS),
         ("service_accounts_by_organization", service_accounts::LIST),
+        ("rules_by_application", rules::LIST),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

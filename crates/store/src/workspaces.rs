@@ -1,7 +1,4 @@
-//! Workspaces: groups of an application's mailboxes under one policy.
-//!
-//! There are no rules yet. Once there are, the ids that a workspace uses get a table of their own beside this one, are
-//! written by [`CreateWorkspace`] and [`UpdateWorkspace`], and read with [`Listed`].
+//! Workspaces: groups of an application's mailboxes under one policy, with the rules that judge their mail.
 
 use crate::audit::{self, Change};
 use crate::db::{DbError, Row};
@@ -10,12 +7,15 @@ use crate::error::StoreError;
 use crate::moves::Mover;
 use crate::params;
 use crate::policies::{self, Policy, SpamDetection};
+use crate::rules::{self, used};
 use postfleet_core::audit::Act;
-use postfleet_core::id::{ApplicationId, GrantId, PolicyId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::plan::Plan;
 use postfleet_core::preset::Preset;
 use postfleet_core::{Domain, Patch, UnixMicros};
 use std::sync::Arc;
+
+pub use crate::rules::used::{RulesRefusal, WORKSPACE_RULES_MAX};
 
 /// Workspaces of one application. All of them are one answer.
 pub const WORKSPACES_MAX: u64 = 10_000;
@@ -51,6 +51,8 @@ pub struct Listed {
     pub workspace: Workspace,
     /// Whether it takes the application's mailboxes for which there is no better place.
     pub is_default: bool,
+    /// The rules that judge the mail of its mailboxes, in the order in which they were named.
+    pub rule_ids: Vec<RuleId>,
 }
 
 /// What others need of an application that is locked for a change of its workspaces, or of what is where.
@@ -81,7 +83,9 @@ macro_rules! workspace_columns {
 pub(crate) async fn lock(tx: &mut Tx, application: ApplicationId, id: WorkspaceId) -> Result<Option<Listed>, DbError> {
     const LOCK: &str =
         concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = $1 AND w.application_id = $2 {lock}");
-    tx.query_one(LOCK, params![id.uuid(), application.uuid()]).await?.as_ref().map(read).transpose()
+    let row = tx.query_one(LOCK, params![id.uuid(), application.uuid()]).await?;
+    let Some(found) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+    Ok(Some(Listed { rule_ids: used::lock_of(tx, id).await?, ..found }))
 }
 
 /// Makes a workspace.
@@ -93,6 +97,8 @@ pub struct CreateWorkspace {
     pub workspace: Workspace,
     /// Its policy.
     pub policy: PolicyChoice,
+    /// Its rules; each once.
+    pub rule_ids: Vec<RuleId>,
 }
 
 /// Where the policy of a new workspace comes from.
@@ -113,6 +119,8 @@ pub enum CreateOutcome {
     Created(Listed),
     /// The application has no such policy.
     PolicyUnknown,
+    /// It cannot use these rules.
+    Rules(RulesRefusal),
     /// The application has as many workspaces as it may have.
     TooMany,
     /// There is no such application any more.
@@ -128,6 +136,9 @@ impl Command for CreateWorkspace {
         if is_full(tx, application).await? {
             return Ok(CreateOutcome::TooMany);
         }
+        if let Some(refusal) = used::refusal(tx, application, &self.rule_ids, home.plan.rules_max).await? {
+            return Ok(CreateOutcome::Rules(refusal));
+        }
         let policy_id = match self.policy {
             PolicyChoice::None => None,
             PolicyChoice::Existing(id) if has_policy(tx, application, id).await? => Some(id),
@@ -139,9 +150,14 @@ impl Command for CreateWorkspace {
         };
         let workspace = Workspace { policy_id, ..self.workspace.clone() };
         insert(tx, &workspace).await?;
-        let after = self.record(&workspace);
-        record(tx, &self.act, "workspace.created", workspace.id, None, Some(&after)).await?;
-        Ok(CreateOutcome::Created(Listed { workspace, is_default: false }))
+        let listed = Listed { workspace, is_default: false, rule_ids: self.rule_ids.clone() };
+        if !listed.rule_ids.is_empty() {
+            used::replace(tx, listed.workspace.id, &listed.rule_ids).await?;
+            rules::changed(tx, application).await?;
+        }
+        let after = self.record(&listed);
+        record(tx, &self.act, "workspace.created", listed.workspace.id, None, Some(&after)).await?;
+        Ok(CreateOutcome::Created(listed))
     }
 }
 
@@ -156,8 +172,8 @@ impl CreateWorkspace {
         Policy { spam, ..Policy::new(id, self.workspace.application_id, preset.name, limits, at) }
     }
 
-    fn record(&self, workspace: &Workspace) -> String {
-        let mut after = facts(workspace);
+    fn record(&self, made: &Listed) -> String {
+        let mut after = facts(made);
         if let PolicyChoice::Preset(preset, _) = self.policy {
             after["preset"] = preset.name.into();
         }
@@ -213,6 +229,8 @@ pub struct UpdateWorkspace {
     pub domain: Option<String>,
     /// Its policy.
     pub policy_id: Patch<PolicyId>,
+    /// Its rules, all of them and each once.
+    pub rule_ids: Patch<Vec<RuleId>>,
 }
 
 /// What became of [`UpdateWorkspace`].
@@ -224,6 +242,8 @@ pub enum UpdateOutcome {
     Unknown,
     /// The application has no such policy.
     PolicyUnknown,
+    /// It cannot use these rules.
+    Rules(RulesRefusal),
     /// The default workspace has neither a name nor a domain of the caller's choice.
     IsDefault,
     /// It has another domain.
@@ -236,9 +256,7 @@ impl Command for UpdateWorkspace {
     type Outcome = UpdateOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
-        if lock_application(tx, self.application_id).await?.is_none() {
-            return Ok(UpdateOutcome::Unknown);
-        }
+        let Some(home) = lock_application(tx, self.application_id).await? else { return Ok(UpdateOutcome::Unknown) };
         let Some(found) = lock(tx, self.application_id, self.id).await? else { return Ok(UpdateOutcome::Unknown) };
         if let Some(refusal) = self.refusal(&found) {
             return Ok(refusal);
@@ -248,15 +266,24 @@ impl Command for UpdateWorkspace {
         {
             return Ok(UpdateOutcome::PolicyUnknown);
         }
-        let new = self.applied(&found.workspace);
-        if new == found.workspace {
+        if let Patch::Set(wanted) = &self.rule_ids
+            && let Some(refusal) = used::refusal(tx, self.application_id, wanted, home.plan.rules_max).await?
+        {
+            return Ok(UpdateOutcome::Rules(refusal));
+        }
+        let mut new = self.applied(&found);
+        if new == found {
             return Ok(UpdateOutcome::Updated(found));
         }
-        let new = Workspace { updated_at: self.act.at, ..new };
-        self.write(tx, &new).await?;
-        let (before, after) = (facts(&found.workspace).to_string(), facts(&new).to_string());
+        new.workspace.updated_at = self.act.at;
+        self.write(tx, &new.workspace).await?;
+        if new.rule_ids != found.rule_ids {
+            used::replace(tx, self.id, &new.rule_ids).await?;
+            rules::changed(tx, self.application_id).await?;
+        }
+        let (before, after) = (facts(&found).to_string(), facts(&new).to_string());
         record(tx, &self.act, "workspace.updated", self.id, Some(&before), Some(&after)).await?;
-        Ok(UpdateOutcome::Updated(Listed { workspace: new, ..found }))
+        Ok(UpdateOutcome::Updated(new))
     }
 }
 
@@ -272,13 +299,16 @@ impl UpdateWorkspace {
         groups_nothing.then_some(UpdateOutcome::NoDomain)
     }
 
-    fn applied(&self, old: &Workspace) -> Workspace {
-        Workspace {
+    fn applied(&self, found: &Listed) -> Listed {
+        let old = &found.workspace;
+        let workspace = Workspace {
             name: self.name.clone().unwrap_or_else(|| old.name.clone()),
             auto_group: self.auto_group.unwrap_or(old.auto_group),
             policy_id: self.policy_id.apply(old.policy_id),
             ..old.clone()
-        }
+        };
+        let rule_ids = self.rule_ids.clone().apply(Some(found.rule_ids.clone())).unwrap_or_default();
+        Listed { workspace, is_default: found.is_default, rule_ids }
     }
 
     async fn write(&self, tx: &mut Tx, new: &Workspace) -> Result<(), DbError> {
@@ -334,8 +364,12 @@ impl Command for RemoveWorkspace {
             return Ok(RemoveOutcome::TooLarge);
         }
         let moved = self.empty(tx, home.default_workspace_id).await?;
+        if !found.rule_ids.is_empty() {
+            used::replace(tx, self.id, &[]).await?;
+            rules::changed(tx, self.application_id).await?;
+        }
         tx.execute(REMOVE, params![self.id.uuid()]).await?;
-        let mut before = facts(&found.workspace);
+        let mut before = facts(&found);
         before["grants"] = moved.into();
         record(tx, &self.act, "workspace.deleted", self.id, Some(&before.to_string()), None).await?;
         Ok(RemoveOutcome::Removed(moved))
@@ -360,12 +394,14 @@ impl RemoveWorkspace {
 }
 
 /// A workspace as records of changes show it.
-fn facts(workspace: &Workspace) -> serde_json::Value {
+fn facts(listed: &Listed) -> serde_json::Value {
+    let workspace = &listed.workspace;
     serde_json::json!({
         "name": workspace.name,
         "domain": workspace.domain,
         "auto_group": workspace.auto_group,
         "policy_id": workspace.policy_id.map(|id| id.to_string()),
+        "rule_ids": listed.rule_ids.iter().map(RuleId::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -392,7 +428,13 @@ pub(crate) const OF_DOMAIN: &str = concat!(
 /// All workspaces of an application, oldest first.
 pub async fn list(reader: &mut Reader<'_>, application: ApplicationId) -> Result<Vec<Listed>, StoreError> {
     let rows = reader.query(LIST, params![application.uuid(), WORKSPACES_MAX as i64]).await?;
-    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+    let mut listed = rows.iter().map(read).collect::<Result<Vec<_>, DbError>>()?;
+    // A workspace that is made between the two reads is not in the first.
+    let mut rules = used::of_all(reader, application).await?;
+    for one in &mut listed {
+        one.rule_ids = rules.remove(&one.workspace.id).unwrap_or_default();
+    }
+    Ok(listed)
 }
 
 /// Finds a workspace of an application.
@@ -404,7 +446,7 @@ pub async fn find(
     const FIND: &str =
         concat!("SELECT ", workspace_columns!(), " FROM workspaces w WHERE w.id = $1 AND w.application_id = $2");
     let row = reader.query_one(FIND, params![id.uuid(), application.uuid()]).await?;
-    Ok(row.as_ref().map(read).transpose()?)
+    with_rules(reader, row).await
 }
 
 /// Finds the oldest workspace of an application that has this domain.
@@ -414,9 +456,15 @@ pub async fn of_domain(
     domain: &Domain,
 ) -> Result<Option<Listed>, StoreError> {
     let row = reader.query_one(OF_DOMAIN, params![application.uuid(), domain.as_str()]).await?;
-    Ok(row.as_ref().map(read).transpose()?)
+    with_rules(reader, row).await
 }
 
+async fn with_rules(reader: &mut Reader<'_>, row: Option<Row>) -> Result<Option<Listed>, StoreError> {
+    let Some(found) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+    Ok(Some(Listed { rule_ids: used::of(reader, found.workspace.id).await?, ..found }))
+}
+
+/// A workspace without its rules, which another statement reads.
 fn read(row: &Row) -> Result<Listed, DbError> {
     let id = row.uuid(0)?;
     let workspace = Workspace {
@@ -429,5 +477,5 @@ fn read(row: &Row) -> Result<Listed, DbError> {
         created_at: UnixMicros::from_micros(row.int(6)?),
         updated_at: UnixMicros::from_micros(row.int(7)?),
     };
-    Ok(Listed { workspace, is_default: row.opt_uuid(8)? == Some(id) })
+    Ok(Listed { workspace, is_default: row.opt_uuid(8)? == Some(id), rule_ids: Vec::new() })
 }

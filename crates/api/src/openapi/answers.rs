@@ -58,7 +58,7 @@ pub(super) fn responses(route: &Route) -> Responses {
 fn status(answer: Answers) -> u16 {
     match answer {
         Answers::Single(status, _) | Answers::Bare(status, _) | Answers::File(status, _) => status,
-        Answers::Page(_) | Answers::OffsetPage(_) | Answers::Done => 200,
+        Answers::Page(_) | Answers::NestedPage(_) | Answers::OffsetPage(_) | Answers::Done => 200,
         Answers::Redirect => 302,
     }
 }
@@ -108,7 +108,7 @@ fn success(route: &Route, status: u16, answers: &[Answers]) -> Response {
 fn meaning(status: u16, answers: &[Answers]) -> &'static str {
     match (status, answers.first()) {
         (201, _) => "It was made.",
-        (200, Some(Answers::Page(_) | Answers::OffsetPage(_))) => "A page of the list.",
+        (200, Some(Answers::Page(_) | Answers::NestedPage(_) | Answers::OffsetPage(_))) => "A page of the list.",
         (200, Some(Answers::Done)) => "It is done.",
         (200, Some(Answers::File(..))) => "Its content.",
         (200, _) => "The object.",
@@ -136,8 +136,13 @@ fn json(answer: Answers) -> Option<RefOr<Schema>> {
         Answers::Done => envelope(),
         Answers::Single(_, shape) => envelope().property("data", of_object(shape)).required("data"),
         Answers::Page(shape) => {
-            let next = text("Where the next page starts, for `page_token`; absent on the last one.");
-            envelope().property("data", page(shape)).required("data").property("next_cursor", next)
+            envelope().property("data", page(shape)).required("data").property("next_cursor", next())
+        }
+        Answers::NestedPage(shape) => {
+            let nested =
+                ObjectBuilder::new().schema_type(Type::Object).property("items", page(shape)).required("items");
+            let nested = nested.property("next_cursor", next()).description(Some("The page."));
+            envelope().property("data", nested).required("data").property("next_cursor", next())
         }
         Answers::OffsetPage(shape) => envelope()
             .property("data", page(shape))
@@ -148,6 +153,10 @@ fn json(answer: Answers) -> Option<RefOr<Schema>> {
             .required("offset"),
     };
     Some(envelope.into())
+}
+
+fn next() -> ObjectBuilder {
+    text("Where the next page starts, for `page_token`; absent on the last one.")
 }
 
 fn envelope() -> ObjectBuilder {

@@ -87,7 +87,7 @@ pub(super) fn answered(routes: &[Route]) -> Shapes {
     let refused = routes.iter().filter_map(|route| route.refusal);
     let answered = answers.filter_map(|answer| match answer {
         Answers::Single(_, shape) | Answers::Bare(_, shape) => Some(*shape),
-        Answers::Page(shape) | Answers::OffsetPage(shape) => Some(*shape),
+        Answers::Page(shape) | Answers::NestedPage(shape) | Answers::OffsetPage(shape) => Some(*shape),
         Answers::Done | Answers::File(..) | Answers::Redirect => None,
     });
     with_parts(answered.chain(refused).chain([Shape::of::<ErrorEnvelope>()]))

@@ -59,7 +59,7 @@ fn all_parameters(route: &Route) -> Vec<Parameter> {
 
 /// Whether `select` means something: an answer to GET with objects in `data`.
 fn is_selectable(route: &Route) -> bool {
-    let has_data = matches!(route.answer, Answers::Single(..) | Answers::Page(_) | Answers::OffsetPage(_));
+    let has_data = !matches!(route.answer, Answers::Done | Answers::Bare(..) | Answers::File(..) | Answers::Redirect);
     route.method == "GET" && has_data
 }
 

@@ -24,6 +24,7 @@ const PATH: &[(&str, &str)] = &[
     ("policy", "The policy's id."),
     ("provider", "The connector's provider."),
     ("redirect_uri", "The redirect URI's id."),
+    ("rule", "The rule's id."),
     ("thread", "The thread's id."),
     ("webhook", "The webhook's id."),
     ("workspace", "The workspace's id."),

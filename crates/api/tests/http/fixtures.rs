@@ -43,6 +43,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("organization", |_, tenant| owned(tenant.organization_id.to_string()).boxed()),
     ("domain", |harness, tenant| domain(harness, tenant).boxed()),
     ("policy", |harness, tenant| made(harness, &tenant.api_key, "/v3/policies", json!({"name": "p"})).boxed()),
+    ("rule", |harness, tenant| rule(harness, tenant).boxed()),
     ("provider", |harness, tenant| connector(harness, tenant).boxed()),
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
@@ -69,6 +70,17 @@ async fn made(harness: &Harness, key: &str, path: &str, body: Value) -> Thing {
         return one(id);
     }
     one(&harness.ask(key, "POST", path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// As [`made`]: rules are listed one step further in.
+async fn rule(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/rules", None).await;
+    if let Some(id) = list.is_ok().data()["items"][0].get("id") {
+        return one(id);
+    }
+    let body = json!({"name": "r", "actions": [{"type": "block"}],
+        "match": {"conditions": [{"field": "from.tld", "operator": "is", "value": "example"}]}});
+    one(&harness.ask(&tenant.api_key, "POST", "/v3/rules", Some(&body)).await.is_ok().data()["id"])
 }
 
 async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {

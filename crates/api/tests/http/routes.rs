@@ -22,6 +22,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::domains::ROUTES,
         v3::policies::ROUTES,
         v3::providers::ROUTES,
+        v3::rules::ROUTES,
         v3::webhooks::ROUTES,
     ]
     .concat();

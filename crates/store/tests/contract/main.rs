@@ -19,6 +19,7 @@ mod policies;
 mod provisioning;
 mod queue;
 mod removal;
+mod rules;
 mod sign_in;
 mod submit;
 mod tenancy;

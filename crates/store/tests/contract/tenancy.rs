@@ -19,6 +19,7 @@ use postfleet_store::redirect_uris::{
 use postfleet_store::service_accounts::{
     self, CreateServiceAccount, PruneNonces, RevokeServiceAccount, ServiceAccount, UseNonce,
 };
+use postfleet_store::workspaces::UpdateWorkspace;
 use postfleet_store::{Store, params};
 use serde_json::{Map, Value, json};
 
@@ -100,7 +101,7 @@ fn application(tenant: &Tenant) -> Application {
 }
 
 /// Another application of the same organization.
-async fn second(store: &Store, tenant: &Tenant) -> Tenant {
+pub async fn second(store: &Store, tenant: &Tenant) -> Tenant {
     let new = application(tenant);
     let second = Tenant { application: new.id, workspace: new.default_workspace_id, ..tenant.clone() };
     assert!(store.run(CreateApplication { application: new, act: act(&second, 0) }).await.expect("create"));
@@ -232,6 +233,10 @@ async fn an_application_is_removed_with_everything_but_never_with_mailboxes() {
         let hook = crate::webhooks::webhook(&tenant, "https://one.example/");
         assert!(store.run(postfleet_store::webhooks::CreateWebhook(hook)).await.expect("webhook"));
         store.run(registration(&tenant, "https://a.example/")).await.expect("redirect URI");
+        let rule_ids = postfleet_core::Patch::Set(vec![crate::rules::rule(store, &tenant).await]);
+        let attach = UpdateWorkspace { rule_ids, ..crate::workspaces::update(&tenant, tenant.workspace) };
+        store.run(attach).await.expect("attach");
+        let list = crate::rules::list(store, &tenant, "domain").await;
 
         assert_eq!(store.run(removal(&tenant)).await.expect("remove"), RemoveOutcome::HasGrants);
         let remove = RemoveGrant {
@@ -251,9 +256,14 @@ async fn an_application_is_removed_with_everything_but_never_with_mailboxes() {
             "SELECT count(*) FROM api_keys WHERE application_id = $1",
             "SELECT count(*) FROM webhooks WHERE application_id = $1",
             "SELECT count(*) FROM redirect_uris WHERE application_id = $1",
+            "SELECT count(*) FROM rules WHERE application_id = $1",
+            "SELECT count(*) FROM lists WHERE application_id = $1",
         ] {
             assert_eq!(number(store, left, params![tenant.application.uuid()]).await, 0, "{left}");
         }
+        // The items of its lists go later.
+        const LATER: &str = "SELECT count(*) FROM removed_lists WHERE list_id = $1";
+        assert_eq!(number(store, LATER, params![list.uuid()]).await, 1);
         // What was done is still to be seen, by the organization.
         let last = &records(store, Of::Organization(first.organization)).await[0];
         assert_eq!((last.action.as_str(), last.after.as_ref()), ("application.deleted", None));

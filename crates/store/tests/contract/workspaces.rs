@@ -39,7 +39,7 @@ pub fn create(tenant: &Tenant, domain: &str, policy: PolicyChoice) -> CreateWork
         created_at: NOON,
         updated_at: NOON,
     };
-    CreateWorkspace { act: act(tenant, NOON), workspace, policy }
+    CreateWorkspace { act: act(tenant, NOON), workspace, policy, rule_ids: Vec::new() }
 }
 
 /// Makes a workspace.
@@ -81,6 +81,7 @@ pub fn update(tenant: &Tenant, id: WorkspaceId) -> UpdateWorkspace {
         auto_group: None,
         domain: None,
         policy_id: Patch::Keep,
+        rule_ids: Patch::Keep,
     }
 }
 

@@ -8,5 +8,6 @@ pub(crate) mod grants;
 pub(crate) mod jobs;
 pub(crate) mod policies;
 pub(crate) mod providers;
+pub(crate) mod rules;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
