@@ -1,5 +1,5 @@
-//! Cleaning up, a little at a time: what removed mailboxes left, old events, tokens, failed sign-ins and nonces, bodies that
-//! nothing names.
+//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, tokens, failed sign-ins and nonces,
+//! bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
@@ -7,6 +7,7 @@ use postfleet_core::throttle::WINDOW;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
+use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::tokens::PruneTokens;
@@ -24,9 +25,13 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
+/// How long a list remembers what was removed from it: who has not looked for longer reads all of it anew.
+const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
+
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
+    prune_lists(platform).await?;
     prune_events(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
@@ -47,6 +52,21 @@ pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
     for _ in 0..ROUNDS_MAX {
         if !platform.store.run(PruneRemoved { limit: ROWS_MAX }).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_lists(platform: &Platform) -> Result<(), Problem> {
+    for _ in 0..ROUNDS_MAX {
+        if !platform.store.run(PruneRemovedLists { limit: ROWS_MAX }).await? {
+            break;
+        }
+    }
+    let before = platform.clock.now().minus(LIST_REMOVAL_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneRemovals { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -234,6 +234,7 @@ CREATE TABLE list_removals (
     removed_at {int} NOT NULL,
     PRIMARY KEY (list_id, version, value)
 ) {clustered};
+CREATE INDEX list_removals_by_time ON list_removals (removed_at, list_id, version);
 
 -- Lists that are gone and whose items are still to be removed, a little at a time.
 CREATE TABLE removed_lists (

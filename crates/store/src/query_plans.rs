@@ -4,7 +4,7 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, messages, migrate,
+    applications, audit, connectors, domains, events, findings, grants, jobs, keys, layout, lists, messages, migrate,
     organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads, tokens, webhooks,
     workspaces,
 };
@@ -21,6 +21,8 @@ const LISTS: &[(&str, &str)] = &[
     ("rules::LIST", rules::LIST),
     ("rules::used::OF_WORKSPACE", rules::used::OF_WORKSPACE),
     ("rules::used::OF_APPLICATION", rules::used::OF_APPLICATION),
+    ("lists::LIST", lists::LIST),
+    ("lists::ITEMS", lists::ITEMS),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
     ("messages::LIST_THREAD", messages::LIST_THREAD),
@@ -125,6 +127,21 @@ async fn a_mailbox_costs_the_same_however_many_there_are() {
         let steps = plan(&mut db, sql).await;
         assert!(wasteful(&steps).is_empty(), "{sql}\n{steps:#?}");
     }
+}
+
+/// Looking something up in a list, reading what changed, and cleaning up behind it cost what they show, however long the
+/// list is.
+#[tokio::test]
+async fn a_list_is_never_read_whole() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for sql in lists::LOOKUPS.iter().chain(lists::PRUNED) {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).is_empty(), "{sql}\n{steps:#?}");
+    }
+    // What the request says is read whole, what the list says is not.
+    let steps = plan(&mut db, lists::REMOVE_ITEMS).await;
+    assert!(steps.contains(&"SEARCH list_items USING PRIMARY KEY (list_id=? AND value=?)".to_owned()), "{steps:#?}");
 }
 
 /// The control: without its index each of these lists is noticed.

@@ -9,6 +9,11 @@
 //! | `{strict}`      | checked kinds    | (nothing)                |
 //! | `{lock}`        | (one writer)     | `FOR UPDATE`             |
 //! | `{skip_locked}` | (one writer)     | `FOR UPDATE SKIP LOCKED` |
+//! | `{json_each}`   | `json_each`      | `json_array_elements`    |
+//! | `{hex_id}`      | `unhex`          | `uuid`                   |
+//!
+//! `{json_each}($1) AS e` reads a JSON list of lists: `e.value ->> 0` is the first text of each. `{hex_id}(…)` makes an
+//! id of its 32 hexadecimal digits.
 
 const SQLITE: &[(&str, &str)] = &[
     ("{id}", "BLOB"),
@@ -18,6 +23,8 @@ const SQLITE: &[(&str, &str)] = &[
     ("{strict}", "STRICT"),
     ("{lock}", ""),
     ("{skip_locked}", ""),
+    ("{json_each}", "json_each"),
+    ("{hex_id}", "unhex"),
 ];
 
 const POSTGRES: &[(&str, &str)] = &[
@@ -28,6 +35,8 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{strict}", ""),
     ("{lock}", "FOR UPDATE"),
     ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
+    ("{json_each}", "json_array_elements"),
+    ("{hex_id}", "uuid"),
 ];
 
 /// The text for SQLite. Placeholders become `?1`, since SQLite numbers `$1` by appearance and not by its number.

@@ -14,6 +14,7 @@ mod governing;
 mod grants;
 mod jobs;
 mod listing;
+mod lists;
 mod moves;
 mod policies;
 mod provisioning;
