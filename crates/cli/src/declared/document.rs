@@ -263,10 +263,44 @@ pub struct Reference {
     pub path: String,
 }
 
+impl Kind {
+    /// The section of the things that a field of this kind names.
+    pub const fn named(&self) -> Option<Section> {
+        match self {
+            Self::One(section) | Self::Many(section, _) => Some(*section),
+            Self::Match => Some(Section::Lists),
+            _ => None,
+        }
+    }
+}
+
+impl Field {
+    /// Whether its own fields are laid out as `limits.limit_storage_total`.
+    pub const fn is_group(&self) -> bool {
+        matches!(self.kind, Kind::Group(_) | Kind::Anything)
+    }
+}
+
 impl Document {
     /// The sections that other entries name things of.
     pub fn referenced(&self) -> BTreeSet<Section> {
         let entries = self.sections.values().flatten();
         entries.flat_map(|entry| entry.references.iter().map(|reference| reference.section)).collect()
+    }
+
+    /// The sections that must be known of the server: those that are managed, and those that managed fields name things
+    /// of, even if the file itself names none.
+    pub fn needed(&self) -> BTreeSet<Section> {
+        let mut needed: BTreeSet<Section> = self.sections.keys().copied().collect();
+        for (section, entries) in &self.sections {
+            for field in section.fields() {
+                if let Some(named) = field.kind.named().filter(|named| !needed.contains(named)) {
+                    if entries.iter().any(|entry| entry.fields.contains_key(field.name)) {
+                        needed.insert(named);
+                    }
+                }
+            }
+        }
+        needed
     }
 }

@@ -3,14 +3,11 @@
 use super::document::{Entry, Section};
 use super::read::Reader;
 use super::yaml::{Key, Node, unknown_key};
+use postfleet_core::rule::validate::{
+    ACTIONS_MAX, CONDITIONS_MAX, FOLDER_CHARS_MAX, LISTS_MAX, OUTBOUND_TYPES, TEXT_CHARS_MAX,
+};
 use postfleet_core::rule::{Field, MatchOperator, Operator};
 use serde_json::{Value, json};
-
-const CONDITIONS_MAX: usize = 50;
-const ACTIONS_MAX: usize = 20;
-const LISTS_MAX: usize = 100;
-const TEXT_CHARS_MAX: usize = 500;
-const FOLDER_CHARS_MAX: usize = 256;
 
 const ACTIONS: &[&str] =
     &["block", "mark_as_spam", "assign_to_folder", "mark_as_read", "mark_as_starred", "archive", "trash"];
@@ -64,7 +61,7 @@ fn condition(reader: &mut Reader<'_>, entry: &mut Entry, node: &Node, path: &str
     let path = format!("{path}.value");
     let value = match (field, operator) {
         (_, Operator::InList) => reader.names(entry, Section::Lists, value, &path, LISTS_MAX)?,
-        (Field::OutboundType, _) => json!(reader.word(value, &path, &["compose", "reply"])?),
+        (Field::OutboundType, _) => json!(reader.word(value, &path, &OUTBOUND_TYPES)?),
         _ => json!(reader.line(value, &path, 1, TEXT_CHARS_MAX)?),
     };
     Some(json!({"field": field.name(), "operator": operator.name(), "value": value}))

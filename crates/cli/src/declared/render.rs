@@ -69,9 +69,15 @@ fn shortened(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX - 1).chain(['…']).collect()
 }
 
-/// Without characters that would move the cursor or colour the screen: what is shown was written by others.
+/// On one line, and without characters that would move the cursor or colour the screen: what is shown was written by
+/// others.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The sum of a plan.

@@ -2,7 +2,7 @@
 //! sorted, addresses and domains are as the server keeps them, what is empty and what is absent is the same.
 
 use super::document::{Kind, Section};
-use postfleet_core::list::ListKind;
+use postfleet_core::list::{self, ListKind};
 use postfleet_core::rule::{self, Operator};
 use postfleet_core::{Domain, EmailAddress};
 use serde_json::{Map, Number, Value};
@@ -102,31 +102,12 @@ fn normal_action(action: &Value) -> Value {
     Value::Object(normal)
 }
 
-/// An item of a list in its one spelling, or what is wanted instead.
+/// An item of a list in its one spelling, or what is wanted instead. Where the kind of the list is not known, it is judged
+/// later.
 pub fn item(kind: Option<ListKind>, text: &str) -> Result<String, String> {
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Err("must not be empty".to_owned());
-    }
-    if trimmed.chars().count() > ITEM_CHARS_MAX {
-        return Err(format!("must be at most {ITEM_CHARS_MAX} characters"));
-    }
-    let bare = trimmed.strip_prefix(['.', '@']).unwrap_or(trimmed);
-    let parsed = Domain::parse(bare).ok().map(|domain| domain.as_str().to_owned());
-    match kind {
-        Some(ListKind::Domain) => parsed.ok_or_else(|| "must be a domain such as example.com".to_owned()),
-        Some(ListKind::Tld) => parsed
-            .filter(|domain| !domain.contains('.'))
-            .ok_or_else(|| "must be a top-level domain such as com".to_owned()),
-        Some(ListKind::Address) => EmailAddress::parse(trimmed)
-            .map(|address| address.key())
-            .map_err(|_| "must be an address such as user@example.com".to_owned()),
-        None => Ok(trimmed.to_lowercase()),
-    }
+    let Some(kind) = kind else { return Ok(text.trim().to_lowercase()) };
+    list::normalize(kind, text).map_err(|wrong| wrong.to_string())
 }
-
-/// Characters of an item of a list.
-pub const ITEM_CHARS_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {
