@@ -9,7 +9,8 @@ mod roles;
 mod serve;
 mod telemetry;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use postfleet_cli::Surroundings;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -34,6 +35,8 @@ enum Command {
     /// Shows configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    #[command(flatten)]
+    Client(postfleet_cli::Command),
 }
 
 #[derive(Subcommand)]
@@ -44,7 +47,7 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("postfleet: {error:#}");
             ExitCode::FAILURE
@@ -52,15 +55,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
-        Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
-        Command::Init(arguments) => runtime.block_on(init::run(arguments)),
-        Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
-        Command::Config(ConfigCommand::Default) => {
-            print!("{}", config::DEFAULT);
-            Ok(())
+        Command::Dev(arguments) => runtime.block_on(dev::run(arguments))?,
+        Command::Init(arguments) => runtime.block_on(init::run(arguments))?,
+        Command::Serve(arguments) => runtime.block_on(serve::run(arguments))?,
+        Command::Config(ConfigCommand::Default) => print!("{}", config::DEFAULT),
+        Command::Client(command) => {
+            let mut surroundings = Surroundings::of_process();
+            let code = postfleet_cli::run(command, &mut surroundings, Arguments::command());
+            return Ok(runtime.block_on(code).into());
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,217 @@
+//! `postfleet domain`: the domains of mailboxes, with an operator's key.
+
+use super::{Consent, Pages};
+use crate::client::{Answer, Api};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Column, Kind, plain, table};
+use crate::session::Session;
+use serde_json::{Map, Value, json};
+
+/// What may be done.
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    /// Lists domains, newest first
+    List(List),
+    /// Shows a domain and what is known of it
+    #[command(visible_alias = "show")]
+    Get(One),
+    /// Registers a domain
+    #[command(visible_alias = "create")]
+    Add(Add),
+    /// Shows the DNS records to publish, and which of them were found
+    Records(One),
+    /// Looks at the DNS now
+    Verify(Verify),
+    /// Prints the DNS records as lines of a zone file
+    Zone(One),
+    /// Begins a rotation of the signing keys
+    Rotate(Rotate),
+    /// Removes a domain that no mailbox lives on
+    Delete(Delete),
+}
+
+/// Which to list.
+#[derive(clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    pages: Pages,
+}
+
+/// A domain.
+#[derive(clap::Args)]
+pub struct One {
+    /// Its name or id
+    domain: String,
+}
+
+/// Registering one.
+#[derive(clap::Args)]
+pub struct Add {
+    /// The domain, such as agents.example.com
+    domain: String,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Looking at the DNS.
+#[derive(clap::Args)]
+pub struct Verify {
+    #[command(flatten)]
+    one: One,
+    /// One kind of record only
+    #[arg(long = "type", value_name = "TYPE", value_parser = TYPES)]
+    kind: Option<String>,
+}
+
+/// Changing the signing keys.
+#[derive(clap::Args)]
+pub struct Rotate {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// Removing one.
+#[derive(clap::Args)]
+pub struct Delete {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What there is to publish; `arc` has the records of `dkim`.
+const TYPES: [&str; 7] = ["ownership", "mx", "spf", "dkim", "feedback", "dmarc", "arc"];
+
+const COLUMNS: &[Column] = &[
+    Column("domain", "/domain_address", Kind::Text),
+    Column("receives", "/can_receive", Kind::Flag),
+    Column("sends", "/can_send", Kind::Flag),
+    Column("mailboxes", "/grant_count", Kind::Count),
+    Column("made", "/created_at", Kind::Time),
+    Column("id", "/id", Kind::Text),
+];
+
+const FIELDS: &[Column] = &[
+    Column("id", "/id", Kind::Text),
+    Column("domain", "/domain_address", Kind::Text),
+    Column("name", "/name", Kind::Text),
+    Column("trial", "/branded", Kind::Flag),
+    Column("receives", "/can_receive", Kind::Flag),
+    Column("sends", "/can_send", Kind::Flag),
+    Column("mailboxes", "/grant_count", Kind::Count),
+    Column("ownership", "/verified_ownership", Kind::Flag),
+    Column("mx", "/verified_mx", Kind::Flag),
+    Column("spf", "/verified_spf", Kind::Flag),
+    Column("dkim", "/verified_dkim", Kind::Flag),
+    Column("feedback", "/verified_feedback", Kind::Flag),
+    Column("dmarc", "/verified_dmarc", Kind::Flag),
+    Column("made", "/created_at", Kind::Time),
+];
+
+const RECORDS: &[Column] = &[
+    Column("for", "/type", Kind::Text),
+    Column("status", "/status", Kind::Text),
+    Column("name", "/fqdn", Kind::Text),
+    Column("type", "/kind", Kind::Text),
+    Column("priority", "/priority", Kind::Count),
+    Column("value", "/value", Kind::Text),
+];
+
+const KEYS: &[Column] = &[
+    Column("selector", "/selector", Kind::Text),
+    Column("algorithm", "/algorithm", Kind::Text),
+    Column("state", "/state", Kind::Text),
+    Column("name", "/host", Kind::Text),
+    Column("made", "/created_at", Kind::Time),
+];
+
+/// Runs a verb.
+pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
+    let api = session.operator()?;
+    match verb {
+        Verb::List(List { pages }) => {
+            let things = api.list(&["domains"], &[], pages.most()).await?;
+            session.show_list(COLUMNS, things)
+        }
+        Verb::Get(One { domain }) => {
+            let answer = api.get(&["domains", &domain]).await?;
+            session.show(FIELDS, answer)
+        }
+        Verb::Add(Add { domain, name }) => {
+            let mut body = Map::new();
+            super::body::put(&mut body, "domain_address", Some(&domain));
+            super::body::put(&mut body, "name", name);
+            let answer = api.post(&["domains"], &Value::Object(body)).await?;
+            records(answer, session)?;
+            session.note(&format!("publish these, then: postfleet domain verify {domain}"));
+            Ok(())
+        }
+        Verb::Records(One { domain }) => records(api.get(&["domains", &domain]).await?, session),
+        Verb::Verify(arguments) => verify(arguments, &api, session).await,
+        Verb::Zone(One { domain }) => {
+            let zone = api.text(&["domains", &domain, "zone"]).await?;
+            if session.is_json() { session.print_json(&json!(zone)) } else { session.print(&zone) }
+        }
+        Verb::Rotate(arguments) => rotate(arguments, &api, session).await,
+        Verb::Delete(arguments) => delete(arguments, &api, session).await,
+    }
+}
+
+/// The records of a domain.
+fn records(answer: Answer, session: &mut Session<'_, '_>) -> Outcome {
+    let mut domain = answer.data();
+    if session.is_json() {
+        return session.print_json(&domain["records"].take());
+    }
+    let records = domain["records"].as_array().cloned().unwrap_or_default();
+    session.print_table(&table(RECORDS, &records))
+}
+
+/// Looks at one kind of record or, one after the other, at all of them.
+async fn verify(arguments: Verify, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let domain = arguments.one.domain;
+    let all = TYPES.iter().filter(|kind| **kind != "arc").map(|kind| (*kind).to_owned());
+    let kinds = arguments.kind.map_or_else(|| all.collect(), |kind| vec![kind]);
+    let mut found = Vec::new();
+    for kind in &kinds {
+        found.push(api.post(&["domains", &domain, "verify"], &json!({"type": kind})).await?.data());
+    }
+    let is_done = found.iter().all(|one| one["status"] == "done");
+    if session.is_json() {
+        session.print_json(&json!(found))?;
+    } else {
+        let columns = [
+            Column("for", "/attempt/type", Kind::Text),
+            Column("status", "/status", Kind::Text),
+            Column("found", "/details", Kind::Text),
+        ];
+        session.print_table(&table(&columns, &found))?;
+        for one in found.iter().filter(|one| one["status"] != "done") {
+            session.note(&format!("{}: {}", plain(&one["attempt"]["type"]), plain(&one["message"])));
+        }
+    }
+    if is_done { Ok(()) } else { Err(Failure::Partly(format!("{domain} is not as it should be yet"))) }
+}
+
+async fn rotate(arguments: Rotate, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let domain = arguments.one.domain;
+    session.confirm(arguments.consent.yes, &format!("make new signing keys for {domain}"))?;
+    let answer = api.post(&["domains", &domain, "dkim-keys"], &json!({})).await?;
+    if session.is_json() {
+        return session.print_json(&answer.data());
+    }
+    let keys = answer.data().as_array().cloned().unwrap_or_default();
+    session.print_table(&table(KEYS, &keys))?;
+    session.note(&format!("publish those that are next: postfleet domain records {domain}"));
+    Ok(())
+}
+
+async fn delete(arguments: Delete, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let domain = arguments.one.domain;
+    session.confirm(arguments.consent.yes, &format!("remove the domain {domain}"))?;
+    let answer = api.delete(&["domains", &domain]).await?;
+    session.done(&format!("removed {domain}"), answer)
+}

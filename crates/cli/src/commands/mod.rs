@@ -1,0 +1,149 @@
+//! The commands, a file for each noun: the requests that it makes and the columns that people see.
+
+mod agent;
+mod app;
+mod audit;
+mod body;
+mod domain;
+mod key;
+mod login;
+mod names;
+mod org;
+mod policy;
+mod shell;
+mod workspace;
+
+use crate::connection::Globals;
+use crate::declared::commands as declared;
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use crate::surroundings::Surroundings;
+
+/// What an operator may type.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Mailboxes: making, finding, moving, removing
+    Agent(Noun<agent::Verb>),
+    /// Workspaces: groups of mailboxes under one policy
+    Workspace(Noun<workspace::Verb>),
+    /// Policies: limits below the plan
+    Policy(Noun<policy::Verb>),
+    /// Domains: registering, verifying, signing keys (operator)
+    Domain(Noun<domain::Verb>),
+    /// Keys of applications and operators (operator)
+    Key(Noun<key::Verb>),
+    /// Applications: sub-accounts with mailboxes and keys of their own (operator)
+    App(Noun<app::Verb>),
+    /// Organizations and their plans (operator)
+    Org(Noun<org::Verb>),
+    /// The record of changes
+    Audit(Noun<audit::Verb>),
+    /// Shows what `apply` would change
+    Plan(Alone<declared::PlanArguments>),
+    /// Makes the server have what a fleet file says
+    Apply(Alone<declared::ApplyArguments>),
+    /// Writes the present state as a fleet file
+    Export(Alone<declared::ExportArguments>),
+    /// Keeps the server's URL and keys in a file, for the commands that follow
+    Login(Alone<NoArguments>),
+    /// Prints a script that completes commands in a shell
+    Completions(shell::Completions),
+    /// Writes manual pages, one for each command
+    Man(shell::Man),
+}
+
+/// A noun with its verbs.
+#[derive(clap::Args)]
+pub struct Noun<V: clap::Subcommand> {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// A command that is a verb by itself.
+#[derive(clap::Args)]
+pub struct Alone<A: clap::Args> {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(flatten)]
+    arguments: A,
+}
+
+/// Nothing beside what every command takes.
+#[derive(clap::Args)]
+pub struct NoArguments {}
+
+impl Command {
+    /// What was said for all commands; none of those that ask no server.
+    pub(crate) fn globals(&self) -> Option<&Globals> {
+        Some(match self {
+            Self::Agent(noun) => &noun.globals,
+            Self::Workspace(noun) => &noun.globals,
+            Self::Policy(noun) => &noun.globals,
+            Self::Domain(noun) => &noun.globals,
+            Self::Key(noun) => &noun.globals,
+            Self::App(noun) => &noun.globals,
+            Self::Org(noun) => &noun.globals,
+            Self::Audit(noun) => &noun.globals,
+            Self::Plan(alone) => &alone.globals,
+            Self::Apply(alone) => &alone.globals,
+            Self::Export(alone) => &alone.globals,
+            Self::Login(alone) => &alone.globals,
+            Self::Completions(_) | Self::Man(_) => return None,
+        })
+    }
+
+    /// Runs a command that asks a server.
+    pub(crate) async fn run(self, session: &mut Session<'_, '_>) -> Outcome {
+        match self {
+            Self::Agent(noun) => agent::run(noun.verb, session).await,
+            Self::Workspace(noun) => workspace::run(noun.verb, session).await,
+            Self::Policy(noun) => policy::run(noun.verb, session).await,
+            Self::Domain(noun) => domain::run(noun.verb, session).await,
+            Self::Key(noun) => key::run(noun.verb, session).await,
+            Self::App(noun) => app::run(noun.verb, session).await,
+            Self::Org(noun) => org::run(noun.verb, session).await,
+            Self::Audit(noun) => audit::run(noun.verb, session).await,
+            Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
+            Self::Apply(alone) => declared::run_apply(&alone.arguments, session).await,
+            Self::Export(alone) => declared::run_export(&alone.arguments, session).await,
+            Self::Login(_) => login::run(session).await,
+            Self::Completions(_) | Self::Man(_) => Ok(()),
+        }
+    }
+
+    /// Runs one that asks none.
+    pub(crate) fn without_server(self, surroundings: &mut Surroundings<'_>, program: clap::Command) -> Outcome {
+        match self {
+            Self::Completions(completions) => shell::completions(&completions, program, surroundings),
+            Self::Man(man) => shell::man(&man, program, surroundings),
+            _ => Err(Failure::Usage("this command asks a server".to_owned())),
+        }
+    }
+}
+
+/// How much of a list is shown.
+#[derive(clap::Args)]
+pub struct Pages {
+    /// How many to show at most
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Show all of them, however many there are
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+impl Pages {
+    fn most(&self) -> Option<usize> {
+        (!self.all).then_some(self.limit as usize)
+    }
+}
+
+/// Consent to what cannot be taken back.
+#[derive(clap::Args)]
+pub struct Consent {
+    /// Do not ask
+    #[arg(short = 'y', long, short_alias = 'f', alias = "force")]
+    yes: bool,
+}

@@ -1,0 +1,3 @@
+//! Every command is on the page about the command line.
+
+use postfleet_cli::program;

@@ -1,0 +1,95 @@
+//! What the commands talk to: a platform of their own behind a socket on loopback, or a server that answers as scripted.
+
+use clap::FromArgMatches;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use postfleet_api::{Health, Interface, router, serve};
+use postfleet_cli::{Command, Surroundings, program, run};
+use postfleet_testkit::world::{NewTenant, Tenant, World};
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A platform with the organization acme.test, its interface, and somebody who types.
+pub struct Installation {
+    pub url: String,
+    pub acme: Tenant,
+    pub home: TempDir,
+    pub world: World,
+    _stop: DropGuard,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: u8,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+struct Well;
+
+impl Health for Well {
+    fn not_ready(&self) -> BoxFuture<'_, Option<String>> {
+        async { None }.boxed()
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+impl Installation {
+    pub async fn new() -> Self {
+        let world = World::new().await;
+        let acme = world.tenant(NewTenant::of("acme.test")).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let url = format!("http://{}", socket.local_addr().expect("address"));
+        let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(socket, router, world.platform.clock.clone(), stop.clone()));
+        let home = tempfile::tempdir().expect("a temporary folder");
+        Self { url, acme, home, world, _stop: stop.drop_guard() }
+    }
+
+    /// The environment of somebody who has set everything.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let home = self.home.path().display().to_string();
+        let pairs = [
+            ("POSTFLEET_URL", self.url.as_str()),
+            ("POSTFLEET_KEY", &self.acme.api_key),
+            ("POSTFLEET_OPERATOR_KEY", &self.acme.operator_key),
+            ("XDG_CONFIG_HOME", &home),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+}
+
+/// Runs a command in this process.
+pub async fn type_in(words: &[String], variables: BTreeMap<String, String>, stdin: &str, is_terminal: bool) -> Ran {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let parsed = program().try_get_matches_from(words).and_then(|matches| Command::from_arg_matches(&matches));
+    let code = match parsed {
+        Err(error) => {
+            let shown = error.to_string().into_bytes();
+            if error.use_stderr() { stderr.extend(shown) } else { stdout.extend(shown) }
+            u8::try_from(error.exit_code()).expect("a small code")
+        }
+        Ok(command) => {
+            let mut surroundings = Surroundings {
+                variables,
+                stdin: Box::new(Cursor::new(stdin.to_owned())),
+                stdin_is_terminal: is_terminal,
+                stdout: Box::new(&mut stdout),
+                stdout_is_terminal: false,
+                stderr: Box::new(&mut stderr),
+            };
+            run(command, &mut surroundings, program()).await
+        }
+    };
+    let text = |octets| String::from_utf8(octets).expect("text");
+    Ran { code, stdout: text(stdout), stderr: text(stderr) }
+}

@@ -1,0 +1,258 @@
+//! Golden transcripts: `crates/cli/tests/transcripts/*.txt` are sessions at a terminal, and must come out exactly so.
+//!
+//! ```text
+//! # a remark
+//! $ NAME=value postfleet agent list            a command; `$tty` instead of `$` where somebody can answer questions
+//! < a line of its standard input
+//! -> GET /v3/rules?limit=200                   with these, a scripted server stands in for the platform: a request
+//! <- 200 {"data": …}                           and its answer
+//! what it prints
+//! ! what it says on the standard error
+//! [exit 1]
+//! ```
+//!
+//! Ids, keys and what else differs from run to run has other values of the same shape. With the environment variable
+//! `POSTFLEET_REWRITE_TRANSCRIPTS` set, the files are written as the sessions come out.
+
+use crate::server::{Installation, Ran, type_in};
+use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+
+macro_rules! sessions {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                play(stringify!($name)).await;
+            }
+        )*
+
+        #[test]
+        fn every_session_is_played() {
+            let files = fs::read_dir(FOLDER).expect("transcripts");
+            let mut names: Vec<String> = files
+                .map(|file| file.expect("file").path().file_stem().expect("name").to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            let mut played = vec![$(stringify!($name)),*];
+            played.sort_unstable();
+            assert_eq!(names, played);
+        }
+    };
+}
+
+sessions! { agent policy workspace }
+
+/// A command of a session, with all that the file says of it.
+#[derive(Default)]
+struct Block {
+    remarks: Vec<String>,
+    command: String,
+    is_terminal: bool,
+    stdin: String,
+    requests: Vec<String>,
+    answers: Vec<String>,
+}
+
+async fn play(name: &str) {
+    let path = Path::new(FOLDER).join(format!("{name}.txt"));
+    let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let installation = Installation::new().await;
+    let mut names = Names::default();
+    let mut text = String::new();
+    for block in blocks(&expected) {
+        // So that what is made later is newer.
+        installation.world.advance(1);
+        text.push_str(&block.play(&installation, &mut names).await);
+    }
+    if std::env::var_os("POSTFLEET_REWRITE_TRANSCRIPTS").is_some() {
+        fs::write(&path, text).expect("written");
+    } else if text != expected {
+        let pairs = text.lines().zip(expected.lines()).enumerate();
+        let first = pairs.skip_while(|(_, (is, wanted))| is == wanted).next();
+        panic!("{name} differs, first at {first:?}; the whole session:\n{text}");
+    }
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut remarks = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('#') {
+            remarks.push(line.to_owned());
+        } else if let Some(command) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("$tty ")) {
+            let remarks = std::mem::take(&mut remarks);
+            let is_terminal = line.starts_with("$tty");
+            blocks.push(Block { remarks, command: command.to_owned(), is_terminal, ..Block::default() });
+        } else if let Some(block) = blocks.last_mut() {
+            if let Some(line) = line.strip_prefix("< ") {
+                block.stdin.push_str(&format!("{line}\n"));
+            } else if let Some(request) = line.strip_prefix("-> ") {
+                block.requests.push(request.to_owned());
+            } else if let Some(answer) = line.strip_prefix("<- ") {
+                block.answers.push(answer.to_owned());
+            }
+        }
+    }
+    blocks
+}
+
+impl Block {
+    async fn play(&self, installation: &Installation, names: &mut Names) -> String {
+        let scripted = (!self.answers.is_empty()).then(|| Scripted::new(&self.answers));
+        let scripted = match scripted {
+            Some(scripted) => Some(scripted.start().await),
+            None => None,
+        };
+        let mut variables = installation.variables();
+        if let Some((_, server)) = &scripted {
+            variables.insert("POSTFLEET_URL".to_owned(), server.url(""));
+        }
+        let mut words = words(&names.real(&self.command)).into_iter().peekable();
+        while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
+            variables.insert(name.to_owned(), value.to_owned());
+            words.next();
+        }
+        let words: Vec<String> = words.collect();
+        let words: Vec<String> =
+            words.iter().map(|word| word.replace("HOME", &installation.home.path().display().to_string())).collect();
+        let ran = type_in(&words, variables, &names.real(&self.stdin), self.is_terminal).await;
+        let asked = scripted.map(|(script, _)| script.asked()).unwrap_or_default();
+        names.shown(&self.show(&ran, &asked, installation))
+    }
+
+    fn show(&self, ran: &Ran, asked: &[(String, String)], installation: &Installation) -> String {
+        let mut text = String::new();
+        let mut line = |start: &str, rest: &str| text.push_str(&format!("{}\n", format!("{start}{rest}").trim_end()));
+        self.remarks.iter().for_each(|remark| line("", remark));
+        line(if self.is_terminal { "$tty " } else { "$ " }, &self.command);
+        self.stdin.lines().for_each(|typed| line("< ", typed));
+        for (request, answer) in asked {
+            line("-> ", request);
+            line("<- ", answer);
+        }
+        ran.stdout.lines().for_each(|shown| line("", shown));
+        ran.stderr.lines().for_each(|said| line("! ", said));
+        if ran.code != 0 {
+            line("", &format!("[exit {}]", ran.code));
+        }
+        let home = installation.home.path().display().to_string();
+        format!("{}\n", text.replace(&installation.url, "http://127.0.0.1:8080").replace(&home, "HOME"))
+    }
+}
+
+/// A server that gives the answers of a script in their order, and keeps what it was asked.
+struct Scripted {
+    answers: Vec<String>,
+    asked: Mutex<Vec<(String, String)>>,
+}
+
+impl Scripted {
+    fn new(answers: &[String]) -> Arc<Self> {
+        Arc::new(Self { answers: answers.to_vec(), asked: Mutex::default() })
+    }
+
+    async fn start(self: Arc<Self>) -> (Arc<Self>, FakeHttp) {
+        let script = self.clone();
+        let server = FakeHttp::start(move |request| script.answer(request)).await;
+        (self, server)
+    }
+
+    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let mut asked = self.asked.lock().expect("lock");
+        let answer = self.answers.get(asked.len()).cloned().unwrap_or_else(|| "500 {}".to_owned());
+        let body = String::from_utf8_lossy(&request.body);
+        let line = format!("{} {} {body}", request.method, request.path);
+        asked.push((line.trim_end().to_owned(), answer.clone()));
+        let (status, body) = answer.split_once(' ').expect("status and body");
+        HttpResponse::new(status.parse().expect("status"), &[("Content-Type", "application/json")], body.as_bytes())
+    }
+
+    fn asked(&self) -> Vec<(String, String)> {
+        self.asked.lock().expect("lock").clone()
+    }
+}
+
+/// Words as a shell would make them of plain text and quotation marks.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ') => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Ids by the order in which they were seen, in the shape of ids so that columns stand where they stood.
+#[derive(Default)]
+struct Names {
+    ids: Vec<String>,
+}
+
+impl Names {
+    fn name(index: usize) -> String {
+        format!("{:08}-0000-7000-8000-000000000000", index + 1)
+    }
+
+    /// A text as it is in the file.
+    fn shown(&mut self, text: &str) -> String {
+        let mut shown = String::new();
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || "-_+/=".contains(c);
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            shown.push_str(&self.word(word));
+            let next = after.find(is_of_word).unwrap_or(after.len());
+            shown.push_str(&after[..next]);
+            rest = &after[next..];
+        }
+        shown
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        if is_id(word) && !word.ends_with("-000000000000") {
+            let known = self.ids.iter().position(|id| id == word);
+            let index = known.unwrap_or_else(|| {
+                self.ids.push(word.to_owned());
+                self.ids.len() - 1
+            });
+            return Self::name(index);
+        }
+        for kind in ["pf_live_", "pf_test_", "pf_op_"] {
+            if let Some(secret) = word.strip_prefix(kind) {
+                return format!("{kind}{}", "x".repeat(secret.len()));
+            }
+        }
+        for kind in ["nylas-ownership-verify=", "p="] {
+            if word.starts_with(kind) && word.len() > 32 {
+                return format!("{kind}xxxx");
+            }
+        }
+        word.to_owned()
+    }
+
+    /// A text as the server knows it.
+    fn real(&self, text: &str) -> String {
+        let named = self.ids.iter().enumerate();
+        named.fold(text.to_owned(), |text, (index, id)| text.replace(&Self::name(index), id))
+    }
+}
+
+fn is_id(word: &str) -> bool {
+    let lengths: Vec<usize> = word.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && word.bytes().all(|octet| octet == b'-' || octet.is_ascii_hexdigit())
+}
