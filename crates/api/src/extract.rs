@@ -1,10 +1,12 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{Uri, header};
+use futures::StreamExt;
 use postfleet_core::{Problem, ProblemKind};
+use postfleet_fleet::lists::Format;
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
@@ -17,6 +19,10 @@ pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
 
 /// Octets of a JSON body that asks for many mailboxes: as many as there may be, each with the longest fields.
 pub(crate) const BULK_OCTETS_MAX: usize = 16 << 20;
+
+/// Octets of a text that is imported; it is read piece by piece.
+pub(crate) const IMPORT_OCTETS_MAX: usize = 64 << 20;
+
 /// Octets of a body that anybody may send.
 pub(crate) const FORM_OCTETS_MAX: usize = 64 << 10;
 
@@ -96,6 +102,53 @@ pub(crate) async fn form(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -
     Ok(Query(form_urlencoded::parse(&octets).into_owned().collect()))
 }
 
+/// What a text that is imported is by its media type. One that says nothing, and what command-line clients say of any file,
+/// is plain text.
+pub(crate) fn text_format(parts: &Parts) -> Result<Format, Problem> {
+    const PLAIN: &[&str] = &["", "text/plain", "application/octet-stream", "application/x-www-form-urlencoded"];
+    let kind = media_type(parts).to_ascii_lowercase();
+    match &*kind {
+        "text/csv" | "application/csv" => Ok(Format::Csv),
+        kind if PLAIN.contains(&kind) => Ok(Format::Plain),
+        _ => Err(Problem::invalid("Content-Type", "request must be of content-type text/plain or text/csv")),
+    }
+}
+
+/// A body of at most so many octets that is read piece by piece.
+pub(crate) struct Pieces {
+    stream: BodyDataStream,
+    octets: usize,
+    limit: usize,
+}
+
+impl Pieces {
+    /// The pieces of a body. One that says itself that it is larger than `limit` is refused before.
+    pub(crate) fn of(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Self, Problem> {
+        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|octets: u64| octets > limit as u64) {
+            return Err(too_large(limit));
+        }
+        Ok(Self { stream: body.into_inner().into_data_stream(), octets: 0, limit })
+    }
+
+    /// The next one, `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Some(piece) = self.stream.next().await else { return Ok(None) };
+        let piece = piece.map_err(|_| broken_off())?;
+        self.octets += piece.len();
+        if self.octets > self.limit { Err(too_large(self.limit)) } else { Ok(Some(piece)) }
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    let text = format!("the request body is larger than the limit of {limit} bytes");
+    Problem::new(ProblemKind::TooLarge, "body_too_large", text)
+}
+
+fn broken_off() -> Problem {
+    Problem::new(ProblemKind::Invalid, "body_unreadable", "the request body could not be read to its end")
+}
+
 /// The media type of the body without its parameters; empty if it has none.
 fn media_type(parts: &Parts) -> &str {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -109,13 +162,8 @@ fn unreadable(why: &dyn std::fmt::Display) -> Problem {
 
 /// Reads a body to its end, if it is not larger than `limit`.
 pub(crate) async fn octets(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
-    to_bytes(body, limit).await.map_err(|error| {
-        if is_length_limit(&error) {
-            let text = format!("the request body is larger than the limit of {limit} bytes");
-            return Problem::new(ProblemKind::TooLarge, "body_too_large", text);
-        }
-        Problem::new(ProblemKind::Invalid, "body_unreadable", "the request body could not be read to its end")
-    })
+    let read = to_bytes(body, limit).await;
+    read.map_err(|error| if is_length_limit(&error) { too_large(limit) } else { broken_off() })
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {

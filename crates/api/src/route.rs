@@ -34,6 +34,8 @@ pub(crate) enum Takes {
     Json(Shape),
     /// The fields of a form, `application/x-www-form-urlencoded`.
     Form(Shape),
+    /// A text with one value in each line, `text/plain` or `text/csv`.
+    Text,
 }
 
 /// Whose credential a route wants.
@@ -197,6 +199,11 @@ impl Route {
     /// Says which form it takes.
     pub(crate) fn takes_form<T: ToSchema>(self) -> Self {
         Self { body: Some(Takes::Form(Shape::of::<T>())), ..self }
+    }
+
+    /// Says that it takes a text.
+    pub(crate) fn takes_text(self) -> Self {
+        Self { body: Some(Takes::Text), ..self }
     }
 
     /// Answers one object with 200.

@@ -95,8 +95,9 @@ pub(super) fn answered(routes: &[Route]) -> Shapes {
 
 /// What routes take, with repeats.
 pub(super) fn taken(routes: &[Route]) -> Shapes {
-    with_parts(routes.iter().filter_map(|route| route.body).map(|body| match body {
-        Takes::Json(shape) | Takes::Form(shape) => shape,
+    with_parts(routes.iter().filter_map(|route| match route.body? {
+        Takes::Json(shape) | Takes::Form(shape) => Some(shape),
+        Takes::Text => None,
     }))
 }
 

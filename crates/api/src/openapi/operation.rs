@@ -5,7 +5,8 @@ use crate::route::{Answers, Needs, Route, Shape, Takes};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::{ContentBuilder, HttpMethod, Ref, Required, SecurityRequirement};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, Ref, Required, SecurityRequirement};
 
 /// The operation of a route.
 pub(super) fn operation(route: &Route) -> Operation {
@@ -64,14 +65,15 @@ fn is_selectable(route: &Route) -> bool {
 }
 
 fn body(takes: Takes) -> RequestBody {
-    let (media_type, shape) = match takes {
-        Takes::Json(shape) => ("application/json", shape),
-        Takes::Form(shape) => ("application/x-www-form-urlencoded", shape),
-    };
-    RequestBodyBuilder::new()
-        .required(Some(Required::True))
-        .content(media_type, ContentBuilder::new().schema(Some(reference(shape))).build())
-        .build()
+    let shaped = |shape| ContentBuilder::new().schema(Some(reference(shape))).build();
+    let text = || ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+    let body = RequestBodyBuilder::new().required(Some(Required::True));
+    match takes {
+        Takes::Json(shape) => body.content("application/json", shaped(shape)),
+        Takes::Form(shape) => body.content("application/x-www-form-urlencoded", shaped(shape)),
+        Takes::Text => body.content("text/plain", text()).content("text/csv", text()),
+    }
+    .build()
 }
 
 pub(super) fn reference(shape: Shape) -> Ref {

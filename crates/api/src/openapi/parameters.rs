@@ -19,6 +19,7 @@ const PATH: &[(&str, &str)] = &[
     ),
     ("job", "The job's id."),
     ("key", "The key's id."),
+    ("list", "The list's id."),
     ("message", "The message's id."),
     ("organization", "The organization's id."),
     ("policy", "The policy's id."),

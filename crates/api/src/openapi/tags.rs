@@ -19,6 +19,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),
+    ("lists", "Domains, top-level domains and addresses in which rules look things up.", &[]),
     ("domains", "Domains for addresses, the records to publish, and signing keys.", &[]),
     ("connectors", "Where mailboxes come from.", &[]),
     ("sign-in", "Access tokens for one mailbox, by way of OAuth.", &["/v3/connect"]),

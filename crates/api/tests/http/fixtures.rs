@@ -44,6 +44,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("domain", |harness, tenant| domain(harness, tenant).boxed()),
     ("policy", |harness, tenant| made(harness, &tenant.api_key, "/v3/policies", json!({"name": "p"})).boxed()),
     ("rule", |harness, tenant| rule(harness, tenant).boxed()),
+    ("list", |harness, tenant| list(harness, tenant).boxed()),
     ("provider", |harness, tenant| connector(harness, tenant).boxed()),
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
@@ -81,6 +82,16 @@ async fn rule(harness: &Harness, tenant: &Tenant) -> Thing {
     let body = json!({"name": "r", "actions": [{"type": "block"}],
         "match": {"conditions": [{"field": "from.tld", "operator": "is", "value": "example"}]}});
     one(&harness.ask(&tenant.api_key, "POST", "/v3/rules", Some(&body)).await.is_ok().data()["id"])
+}
+
+/// A list with an item.
+async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
+    let new = json!({"name": "l", "type": "domain"});
+    let list = made(harness, &tenant.api_key, "/v3/lists", new).await;
+    let path = format!("/v3/lists/{}/items", list.name());
+    let items = json!({"items": [tenant.domain.to_string()]});
+    harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
+    list
 }
 
 async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {

@@ -96,7 +96,8 @@ impl Command for AddItems {
         let added = texts(&tx.query(INSERT, values).await?)?;
         let count = added.len() as u64;
         let list = List { items_count: old.items_count + count, ..old };
-        let added = Changed { action: "list.items_added", asked: self.items.iter().map(|item| &item.value), set: added };
+        let added =
+            Changed { action: "list.items_added", asked: self.items.iter().map(|item| &item.value), set: added };
         write(tx, &self.act, list, added).await
     }
 }

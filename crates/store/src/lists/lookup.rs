@@ -67,12 +67,7 @@ pub async fn contains(
 }
 
 /// As [`contains`], inside a transaction.
-pub async fn contains_in(
-    tx: &mut Tx,
-    application: ApplicationId,
-    list: ListId,
-    value: &str,
-) -> Result<bool, DbError> {
+pub async fn contains_in(tx: &mut Tx, application: ApplicationId, list: ListId, value: &str) -> Result<bool, DbError> {
     Ok(tx.query_one(CONTAINS, params![list.uuid(), application.uuid(), value]).await?.is_some())
 }
 

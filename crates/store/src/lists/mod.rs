@@ -33,14 +33,14 @@ use postfleet_core::list::ListKind;
 use serde_json::{Value, json};
 
 pub use change::{CreateList, CreateOutcome, RemoveList, UpdateList, UpdateOutcome};
-pub use items::{
-    AddItems, Item, ItemsOutcome, NewItem, Position, RECORDED_VALUES_MAX, RemoveItems, find_item, items,
-};
+pub use items::{AddItems, Item, ItemsOutcome, NewItem, Position, RECORDED_VALUES_MAX, RemoveItems, find_item, items};
 pub use lookup::{State, added_since, contains, contains_in, removed_since, state, values};
 pub use prune::{PruneRemovals, PruneRemovedLists};
 
 #[cfg(test)]
-pub(crate) use {items::DELETE as REMOVE_ITEMS, items::PAGE as ITEMS, lookup::LISTS as LOOKUPS, prune::LISTS as PRUNED};
+pub(crate) use {
+    items::DELETE as REMOVE_ITEMS, items::PAGE as ITEMS, lookup::LISTS as LOOKUPS, prune::LISTS as PRUNED,
+};
 
 /// A list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,11 +89,7 @@ pub(crate) const LIST: &str = concat!(
 );
 
 /// Finds a list of an application.
-pub async fn find(
-    reader: &mut Reader<'_>,
-    application: ApplicationId,
-    id: ListId,
-) -> Result<Option<List>, StoreError> {
+pub async fn find(reader: &mut Reader<'_>, application: ApplicationId, id: ListId) -> Result<Option<List>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid(), application.uuid()]).await?;
     Ok(row.as_ref().map(read).transpose()?)
 }

@@ -8,8 +8,8 @@ use postfleet_core::plan::Cap;
 use postfleet_core::{Patch, UnixMicros};
 use postfleet_store::applications::{RemoveApplication, RemoveOutcome};
 use postfleet_store::lists::{
-    self, AddItems, CreateList, CreateOutcome, ItemsOutcome, List, NewItem, Position, PruneRemovals,
-    PruneRemovedLists, RECORDED_VALUES_MAX, RemoveItems, RemoveList, UpdateList, UpdateOutcome,
+    self, AddItems, CreateList, CreateOutcome, ItemsOutcome, List, NewItem, Position, PruneRemovals, PruneRemovedLists,
+    RECORDED_VALUES_MAX, RemoveItems, RemoveList, UpdateList, UpdateOutcome,
 };
 use postfleet_store::organizations::Scope;
 use postfleet_store::{Store, params};
@@ -192,7 +192,8 @@ async fn items_are_counted_and_duplicates_and_missing_ones_ignored() {
 
         let foreign = AddItems { application_id: stranger.application, ..add(&mine, list.id, &["y.test"], at(6)) };
         assert_eq!(store.run(foreign).await.expect("add"), ItemsOutcome::NotFound);
-        let foreign = RemoveItems { application_id: stranger.application, ..remove(&mine, list.id, &["a.test"], at(6)) };
+        let foreign =
+            RemoveItems { application_id: stranger.application, ..remove(&mine, list.id, &["a.test"], at(6)) };
         assert_eq!(store.run(foreign).await.expect("remove"), ItemsOutcome::NotFound);
 
         let mut reader = store.reader().await.expect("reader");
@@ -270,7 +271,8 @@ async fn the_count_is_exact_whoever_changes_a_list_at_the_same_time() {
         // Each value is wanted by three.
         let wanted: Vec<_> = (0..30)
             .map(|number| {
-                let values: Vec<String> = (0..20).map(|value| format!("d{}.test", (number % 10) * 20 + value)).collect();
+                let values: Vec<String> =
+                    (0..20).map(|value| format!("d{}.test", (number % 10) * 20 + value)).collect();
                 add(&tenant, list.id, &values.iter().map(String::as_str).collect::<Vec<_>>(), at(number))
             })
             .collect();
@@ -461,8 +463,7 @@ async fn lists_go_with_their_application() {
         let list = made(store, &tenant, "L").await.id;
         added(store, add(&tenant, list, &["a.test"], at(0))).await;
         let act = tenant.act(NOON.plus(Duration::from_secs(60)));
-        let removal =
-            RemoveApplication { id: tenant.application, scope: Scope::Of(tenant.organization), act };
+        let removal = RemoveApplication { id: tenant.application, scope: Scope::Of(tenant.organization), act };
         assert_eq!(store.run(removal).await.expect("remove"), RemoveOutcome::Removed);
         assert_eq!(find(store, &tenant, list).await, None);
         while store.run(PruneRemovedLists { limit: 10 }).await.expect("prune") {}

@@ -1,1 +1,0 @@
-//! Lists in which rules look things up, and their items.
