@@ -159,9 +159,9 @@ impl Work<'_> {
         for (field, value) in fields {
             let value = self.with_ids(section, field, value)?;
             let groups = section.fields().iter().filter(|known| known.is_group());
-            let group = groups.map(|known| known.name).find(|name| {
-                field.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
-            });
+            let group = groups
+                .map(|known| known.name)
+                .find(|name| field.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
             match group.and_then(|group| Some((group, field.strip_prefix(group)?.strip_prefix('.')?))) {
                 Some((group, inner)) => {
                     let group = body.entry(group).or_insert_with(|| json!({}));

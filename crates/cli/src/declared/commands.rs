@@ -88,9 +88,14 @@ pub async fn run_apply(arguments: &ApplyArguments, session: &mut Session<'_, '_>
         session.print(&render::lines(&plan))?;
     }
     if plan.steps.is_empty() {
-        return if session.is_json() { session.print_json(&told(&plan, &carry_out::Outcome::default())) } else { Ok(()) };
+        return if session.is_json() {
+            session.print_json(&told(&plan, &carry_out::Outcome::default()))
+        } else {
+            Ok(())
+        };
     }
-    let steps = if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {} steps", plan.steps.len()) };
+    let steps =
+        if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {} steps", plan.steps.len()) };
     let question = format!("carry out {steps} at {}", session.connection().url);
     session.confirm(arguments.yes, &question)?;
     let outcome = carry_out(&servers, &plan, &fetched.names).await;
@@ -107,7 +112,8 @@ pub async fn run_export(arguments: &ExportArguments, session: &mut Session<'_, '
     let servers = Servers::of(session);
     let mut sections = sections(&arguments.only, "--only")?;
     let mut comments = vec![
-        "Written by postfleet export. `postfleet plan -f` shows what differs, `postfleet apply -f` makes it so.".to_owned(),
+        "Written by postfleet export. `postfleet plan -f` shows what differs, `postfleet apply -f` makes it so."
+            .to_owned(),
         "Passwords for mail clients and secrets of webhooks are not in here.".to_owned(),
     ];
     if sections.is_empty() {
@@ -187,9 +193,10 @@ fn prune(file: &File, document: &Document) -> Result<BTreeSet<Section>, Failure>
     let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
     let named = sections(&names, "--prune")?;
     match named.difference(&managed).next() {
-        Some(section) => {
-            Err(Failure::Usage(format!("--prune={0}: the file has no section {0}, so it is left alone", section.name())))
-        }
+        Some(section) => Err(Failure::Usage(format!(
+            "--prune={0}: the file has no section {0}, so it is left alone",
+            section.name()
+        ))),
         None => Ok(named),
     }
 }
@@ -197,7 +204,8 @@ fn prune(file: &File, document: &Document) -> Result<BTreeSet<Section>, Failure>
 fn sections(names: &[String], flag: &str) -> Result<BTreeSet<Section>, Failure> {
     let known = || Section::ALL.map(Section::name).join(", ");
     let section = |name: &String| {
-        Section::named(name).ok_or_else(|| Failure::Usage(format!("{flag}: {name:?} is no section; they are {}", known())))
+        Section::named(name)
+            .ok_or_else(|| Failure::Usage(format!("{flag}: {name:?} is no section; they are {}", known())))
     };
     names.iter().map(section).collect()
 }

@@ -294,10 +294,9 @@ impl Document {
         let mut needed: BTreeSet<Section> = self.sections.keys().copied().collect();
         for (section, entries) in &self.sections {
             for field in section.fields() {
-                if let Some(named) = field.kind.named().filter(|named| !needed.contains(named)) {
-                    if entries.iter().any(|entry| entry.fields.contains_key(field.name)) {
-                        needed.insert(named);
-                    }
+                let Some(named) = field.kind.named().filter(|named| !needed.contains(named)) else { continue };
+                if entries.iter().any(|entry| entry.fields.contains_key(field.name)) {
+                    needed.insert(named);
                 }
             }
         }

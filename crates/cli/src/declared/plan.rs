@@ -9,6 +9,9 @@ use postfleet_core::list::ListKind;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Faults that say which name may have been meant.
+const HINTS_MAX: usize = 100;
+
 /// The steps, and what is left alone.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Plan {
@@ -111,6 +114,8 @@ impl<'a> Planner<'a> {
                 let text = match twice.get(name) {
                     Some(count) => format!("the server has {count} {} named {name}: rename one first", section.name()),
                     None if known.contains(name) => continue,
+                    // Looking for the nearest of many names takes its time.
+                    None if self.faults.len() >= HINTS_MAX => format!("no {} is named {name}", section.one()),
                     None => {
                         format!("no {} is named {name}{}", section.one(), did_you_mean(name, known.iter().copied()))
                     }

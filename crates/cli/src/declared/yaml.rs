@@ -7,8 +7,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Octets of a fleet file.
-pub const FILE_OCTETS_MAX: usize = 64 << 20;
+/// Octets of a fleet file. A session reads more than this and no further, so that a file is never cut off unseen.
+pub const FILE_OCTETS_MAX: usize = 32 << 20;
 
 /// Lists and mappings inside each other.
 const DEPTH_MAX: usize = 32;
@@ -73,7 +73,7 @@ impl Yaml {
 pub fn parse(text: &str) -> Result<Node, Vec<Fault>> {
     let whole = |text: &str| vec![Fault { file: None, at: None, path: String::new(), text: text.to_owned() }];
     if text.len() > FILE_OCTETS_MAX {
-        return Err(whole("the file is larger than 64 MiB; put long lists into items_file"));
+        return Err(whole("the file is larger than 32 MiB; put long lists into items_file"));
     }
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));

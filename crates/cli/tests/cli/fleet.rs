@@ -183,7 +183,8 @@ async fn what_was_changed_by_others_is_drift_and_is_put_right() {
     let strict = fleet.json("policy list").await[0]["id"].as_str().expect("an id").to_owned();
     fleet.ok(&format!("policy update {strict} --daily-sends 50")).await;
     let planned = fleet.ok("plan -f FILE").await;
-    let line = "~ policy Strict: limits.limit_count_daily_email_sent 50 → 20\n\n0 to create, 1 to change, 0 to delete.\n";
+    let line =
+        "~ policy Strict: limits.limit_count_daily_email_sent 50 → 20\n\n0 to create, 1 to change, 0 to delete.\n";
     assert_eq!(planned, line);
     fleet.ok("apply -f FILE -y").await;
     fleet.assert_nothing_to_do("plan -f FILE").await;
@@ -202,7 +203,9 @@ async fn what_is_exported_changes_nothing_when_it_is_applied() {
     fleet.ok("apply -f FILE -y").await;
     fleet.ok("export -o FILE").await;
     let exported = fs::read_to_string(fleet.path("fleet.yaml")).expect("an export");
-    for part in ["domain_address: acme.test", "- spam.test", "name: Block bad domains", "policy: Strict", "status: pause"] {
+    for part in
+        ["domain_address: acme.test", "- spam.test", "name: Block bad domains", "policy: Strict", "status: pause"]
+    {
         assert!(exported.contains(part), "{part} is not in {exported}");
     }
     let (applied, requests) = fleet.run("apply -f FILE -y").await;
@@ -321,18 +324,25 @@ webhooks: [{webhook_url: 'http://192.0.2.1/', trigger_types: [message.created]}]
 async fn faults_of_a_file_are_told_with_their_places_before_anything_is_changed() {
     let fleet = Fleet::new().await;
     fs::write(fleet.path("bad.txt"), "spam.test\nno domain\n").expect("written");
-    fleet.write("version: 1\nlists: [{name: L, type: domain, items_file: bad.txt}]\naccounts: [{emial: a@acme.test}]\n");
+    fleet
+        .write("version: 1\nlists: [{name: L, type: domain, items_file: bad.txt}]\naccounts: [{emial: a@acme.test}]\n");
     let (ran, requests) = fleet.run("apply -f FILE -y").await;
     assert_eq!((ran.code, requests), (2, 0), "{ran:?}");
     let file = fleet.path("fleet.yaml");
-    assert!(ran.stderr.contains(&format!("{file}:3:13: accounts[0].emial: unknown field (did you mean email?)\n")), "{ran:?}");
+    assert!(
+        ran.stderr.contains(&format!("{file}:3:13: accounts[0].emial: unknown field (did you mean email?)\n")),
+        "{ran:?}"
+    );
     assert!(ran.stderr.contains("bad.txt:2:1: lists[0].items_file: must be a domain"), "{ran:?}");
 
     fleet.write("version: 1\nworkspaces: [{name: W, policy: Strikt}]\n");
     let (ran, _) = fleet.run("plan -f FILE --json").await;
     let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     let fault = &told["faults"][0];
-    assert_eq!((&fault["line"], &fault["column"], &fault["field"]), (&2.into(), &32.into(), &"workspaces[0].policy".into()));
+    assert_eq!(
+        (&fault["line"], &fault["column"], &fault["field"]),
+        (&2.into(), &32.into(), &"workspaces[0].policy".into())
+    );
     assert_eq!((ran.code, &fault["message"]), (2, &"no policy is named Strikt".into()));
 }
 
@@ -344,7 +354,10 @@ async fn names_that_are_not_unique_are_named() {
     }
     let (ran, _) = fleet.run("export --only policies").await;
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("names that the server has more than once cannot stand in a file: policy Same"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("names that the server has more than once cannot stand in a file: policy Same"),
+        "{ran:?}"
+    );
     fleet.write("version: 1\npolicies: [{name: Same}]\n");
     let (ran, _) = fleet.run("plan -f FILE").await;
     assert!(ran.stderr.contains("policies[0].name: the server has 2 policies named Same: rename one first"), "{ran:?}");

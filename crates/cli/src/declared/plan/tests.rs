@@ -79,7 +79,10 @@ fn detach(state: &mut State, section: Section, key: &str) {
     }
 }
 
-fn content(state: &State) -> BTreeMap<Section, BTreeMap<String, (BTreeMap<String, Value>, Option<BTreeSet<String>>)>> {
+/// What is known of a thing, without its id.
+type Content = (BTreeMap<String, Value>, Option<BTreeSet<String>>);
+
+fn content(state: &State) -> BTreeMap<Section, BTreeMap<String, Content>> {
     let content = |held: &Held| (held.key.clone(), (held.fields.clone(), held.items.clone()));
     let filled = state.sections.iter().filter(|(_, things)| !things.is_empty());
     filled.map(|(section, things)| (*section, things.iter().map(content).collect())).collect()
