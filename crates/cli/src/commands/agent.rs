@@ -2,7 +2,7 @@
 
 use super::body::{not_empty, put, put_or_clear};
 use super::names::{WORKSPACE, is_id};
-use super::{Consent, Pages};
+use super::{Consent, Pages, overview, policy, rule};
 use crate::client::{Answer, Api};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Kind, count, parse_time, plain, time};
@@ -16,9 +16,18 @@ mod import;
 pub enum Verb {
     #[command(flatten)]
     Account(AccountVerb),
-    /// The same verbs, as the hosted service's command has them
+    /// The same verbs, where the hosted service's command has them
     #[command(subcommand, hide = true, name = "account")]
     Nested(AccountVerb),
+    /// `postfleet policy`, where the hosted service's command has it
+    #[command(subcommand, hide = true)]
+    Policy(policy::Verb),
+    /// `postfleet rule`, where the hosted service's command has it
+    #[command(subcommand, hide = true)]
+    Rule(rule::Verb),
+    /// `postfleet overview`, where the hosted service's command has it
+    #[command(hide = true, alias = "tree")]
+    Overview(overview::Arguments),
 }
 
 /// What may be done with mailboxes.
@@ -166,7 +175,12 @@ const FIELDS: &[Column] = &[
 
 /// Runs a verb.
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
-    let (Verb::Account(verb) | Verb::Nested(verb)) = verb;
+    let verb = match verb {
+        Verb::Account(verb) | Verb::Nested(verb) => verb,
+        Verb::Policy(verb) => return policy::run(verb, session).await,
+        Verb::Rule(verb) => return rule::run(verb, session).await,
+        Verb::Overview(arguments) => return overview::run(arguments, session).await,
+    };
     let api = session.application()?;
     match verb {
         AccountVerb::Create(arguments) => create(arguments, &api, session).await,

@@ -5,11 +5,16 @@ mod app;
 mod audit;
 mod body;
 mod domain;
+mod explain;
+mod fleet;
 mod key;
+mod list;
 mod login;
 mod names;
 mod org;
+mod overview;
 mod policy;
+mod rule;
 mod shell;
 mod workspace;
 
@@ -28,6 +33,10 @@ pub enum Command {
     Workspace(Noun<workspace::Verb>),
     /// Policies: limits below the plan
     Policy(Noun<policy::Verb>),
+    /// Rules: what happens to mail that matches
+    Rule(Noun<rule::Verb>),
+    /// Lists in which rules look things up
+    List(Noun<list::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -38,6 +47,11 @@ pub enum Command {
     Org(Noun<org::Verb>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
+    /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
+    #[command(visible_alias = "tree")]
+    Overview(Alone<overview::Arguments>),
+    /// Shows everything that holds for one mailbox, and where it comes from
+    Explain(Alone<explain::Arguments>),
     /// Shows what `apply` would change
     Plan(Alone<declared::PlanArguments>),
     /// Makes the server have what a fleet file says
@@ -86,6 +100,10 @@ impl Command {
             Self::App(noun) => &noun.globals,
             Self::Org(noun) => &noun.globals,
             Self::Audit(noun) => &noun.globals,
+            Self::Rule(noun) => &noun.globals,
+            Self::List(noun) => &noun.globals,
+            Self::Overview(alone) => &alone.globals,
+            Self::Explain(alone) => &alone.globals,
             Self::Plan(alone) => &alone.globals,
             Self::Apply(alone) => &alone.globals,
             Self::Export(alone) => &alone.globals,
@@ -105,6 +123,10 @@ impl Command {
             Self::App(noun) => app::run(noun.verb, session).await,
             Self::Org(noun) => org::run(noun.verb, session).await,
             Self::Audit(noun) => audit::run(noun.verb, session).await,
+            Self::Rule(noun) => rule::run(noun.verb, session).await,
+            Self::List(noun) => list::run(noun.verb, session).await,
+            Self::Overview(alone) => overview::run(alone.arguments, session).await,
+            Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
             Self::Apply(alone) => declared::run_apply(&alone.arguments, session).await,
             Self::Export(alone) => declared::run_export(&alone.arguments, session).await,

@@ -22,6 +22,10 @@ pub const WORKSPACE: Named =
 /// Policies.
 pub const POLICY: Named = Named { what: "policy", path: &["policies"], id: "id", names: &["name"] };
 
+/// Rules.
+pub const RULE: Named = Named { what: "rule", path: &["rules"], id: "id", names: &["name"] };
+/// Lists.
+pub const LIST: Named = Named { what: "list", path: &["lists"], id: "id", names: &["name"] };
 /// Applications.
 pub const APPLICATION: Named = Named { what: "app", path: &["admin", "applications"], id: "id", names: &["name"] };
 /// Organizations.

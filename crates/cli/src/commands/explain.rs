@@ -1,0 +1,147 @@
+//! `postfleet explain`: everything that holds for one mailbox, and where it comes from.
+
+use super::agent::{daily_sends, find, limits_table};
+use super::fleet::{Fleet, list_ids};
+use super::rule::{then, when};
+use crate::client::Api;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Column, Kind, grid, plain, table};
+use crate::session::Session;
+use serde_json::{Value, json};
+
+/// Which mailbox.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Its address or id
+    #[arg(value_name = "EMAIL|ID")]
+    address: String,
+}
+
+const RULES: &[Column] = &[
+    Column("priority", "/priority", Kind::Count),
+    Column("rule", "/name", Kind::Text),
+    Column("trigger", "/trigger", Kind::Text),
+    Column("enabled", "/enabled", Kind::Flag),
+    Column("mode", "/mode", Kind::Text),
+    Column("when", "/when", Kind::Text),
+    Column("then", "/then", Kind::Text),
+];
+
+const LISTS: &[Column] = &[
+    Column("list", "/name", Kind::Text),
+    Column("type", "/type", Kind::Text),
+    Column("items", "/items_count", Kind::Count),
+    Column("id", "/id", Kind::Text),
+];
+
+/// Runs it.
+pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome {
+    let api = session.application()?;
+    let grant = find(&api, &arguments.address).await?;
+    let limits = api.get(&["grants", grant["id"].as_str().unwrap_or_default(), "limits"]).await?.data();
+    let fleet = Fleet::read(&api).await?;
+    let domain = domain(&grant, session).await?;
+
+    let workspace = fleet.workspace(&limits["workspace_id"]).cloned().unwrap_or_default();
+    let policy = fleet.policy(&limits["policy_id"]).cloned().unwrap_or_default();
+    let rules: Vec<Value> = fleet.rules_of(&workspace).cloned().collect();
+    let mut lists: Vec<Value> = Vec::new();
+    for list in rules.iter().flat_map(list_ids).filter_map(|id| fleet.list(id)) {
+        if !lists.contains(list) {
+            lists.push(list.clone());
+        }
+    }
+    if session.is_json() {
+        return session.print_json(&json!({
+            "grant": grant, "workspace": workspace, "policy": policy, "limits": limits, "rules": rules, "lists": lists,
+            "domain": domain,
+        }));
+    }
+    session.print(&origins(&grant, &workspace, &policy, &limits, domain.as_ref()))?;
+    session.print("\n")?;
+    session.print_table(&limits_table(&with_names(&limits, &policy)))?;
+    session.print(&format!("\n{}\n", daily_sends(&limits)))?;
+    show_rules(rules, &lists, session)
+}
+
+/// What is known of the mailbox's domain, for those who have an operator's key.
+async fn domain(grant: &Value, session: &Session<'_, '_>) -> Result<Option<Value>, Failure> {
+    let Ok(api): Result<Api, _> = session.operator() else { return Ok(None) };
+    let Some((_, name)) = grant["email"].as_str().and_then(|email| email.rsplit_once('@')) else { return Ok(None) };
+    match api.get(&["domains", name]).await {
+        Ok(answer) => Ok(Some(answer.data())),
+        // The operator of another organization, or one who may not see domains.
+        Err(Failure::Refused(refusal)) if matches!(refusal.status, 403 | 404) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The mailbox, and the things that govern it.
+fn origins(grant: &Value, workspace: &Value, policy: &Value, limits: &Value, domain: Option<&Value>) -> String {
+    let named = |thing: &Value, id: &str| format!("{} ({})", plain(&thing["name"]), plain(&thing[id]));
+    let how = match grant["placement"].as_str() {
+        Some("explicit") => "it was named when the mailbox was made",
+        Some("auto_group") => "it takes new mailboxes of the domain",
+        Some("default") => "no other was named and none takes the domain",
+        Some("moved") => "the mailbox was moved there",
+        _ => "it is not known how the mailbox came there",
+    };
+    let workspace = match workspace {
+        Value::Null => "none: the plan alone governs the mailbox".to_owned(),
+        workspace => format!("{}: {how}", named(workspace, "workspace_id")),
+    };
+    let policy = match policy {
+        Value::Null => "none: the plan alone limits the mailbox".to_owned(),
+        policy => named(policy, "id"),
+    };
+    let yes = |flag: &Value| if flag == &json!(true) { "yes" } else { "no" };
+    let domain = domain.map_or_else(
+        || "not known: only an operator's key sees domains".to_owned(),
+        |domain| {
+            let (receives, sends) = (yes(&domain["can_receive"]), yes(&domain["can_send"]));
+            format!("{}: receives {receives}, sends {sends}", plain(&domain["domain_address"]))
+        },
+    );
+    let rows = [
+        ("mailbox", format!("{} ({})", plain(&grant["email"]), plain(&grant["id"]))),
+        ("workspace", workspace),
+        ("policy", policy),
+        ("plan", plain(&limits["plan"])),
+        ("domain", domain),
+    ];
+    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.to_owned(), value]).into();
+    grid(None, &rows, &[])
+}
+
+/// The limits with the names of their sources.
+fn with_names(limits: &Value, policy: &Value) -> Value {
+    let mut limits = limits.clone();
+    let plan = format!("plan {}", plain(&limits["plan"]));
+    let policy = format!("policy {}", plain(&policy["name"]));
+    for (_, limit) in limits["limits"].as_object_mut().into_iter().flatten() {
+        let source = match limit["source"].as_str() {
+            Some("policy") => &policy,
+            Some("plan") => &plan,
+            _ => continue,
+        };
+        limit["source"] = json!(source);
+    }
+    limits
+}
+
+fn show_rules(mut rules: Vec<Value>, lists: &[Value], session: &mut Session<'_, '_>) -> Outcome {
+    if rules.is_empty() {
+        return session.print("\nno rules judge its mail\n");
+    }
+    for rule in &mut rules {
+        rule["when"] = json!(when(rule));
+        rule["then"] = json!(then(rule));
+    }
+    session.print("\n")?;
+    session.print_table(&table(RULES, &rules))?;
+    if lists.is_empty() {
+        return Ok(());
+    }
+    session.print("\n")?;
+    session.print_table(&table(LISTS, lists))
+}
