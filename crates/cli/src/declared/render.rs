@@ -5,7 +5,7 @@ use super::plan::{Change, FieldChange, Plan, Step};
 use serde_json::{Map, Value, json};
 
 /// Items and values of which a line shows the beginning.
-const SHOWN_CHARS_MAX: usize = 60;
+const SHOWN_CHARS_MAX: usize = 100;
 
 /// The plan as lines: what it does, and a sum.
 pub fn lines(plan: &Plan) -> String {
@@ -57,7 +57,23 @@ fn shown(value: &Value) -> String {
         Value::Null => "none".to_owned(),
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => shortened(text),
-        other => shortened(&other.to_string()),
+        other => shortened(&words(other)),
+    }
+}
+
+/// Lists, conditions and actions as people say them.
+fn words(value: &Value) -> String {
+    let all = |list: &[Value]| list.iter().map(words).collect::<Vec<_>>();
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", all(list).join(", ")),
+        Value::Object(map) => match (map.get("conditions"), map.get("field"), map.get("type")) {
+            (Some(Value::Array(conditions)), ..) if map["operator"] == "any" => all(conditions).join(" or "),
+            (Some(Value::Array(conditions)), ..) => all(conditions).join(" and "),
+            (_, Some(_), _) | (.., Some(_)) => map.values().map(words).collect::<Vec<_>>().join(" "),
+            _ => value.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 

@@ -215,6 +215,19 @@ async fn what_is_exported_changes_nothing_when_it_is_applied() {
     assert_eq!(fleet.ok("export").await, exported, "the same state is the same text");
 }
 
+/// A file has no ids: what was exported from one server makes the same fleet at another.
+#[tokio::test]
+async fn what_is_exported_makes_the_same_fleet_elsewhere() {
+    let fleet = Fleet::new().await;
+    fleet.write(FLEET);
+    fleet.ok("apply -f FILE -y").await;
+    let exported = fleet.ok("export").await;
+    let elsewhere = Fleet::new().await;
+    elsewhere.write(&exported);
+    elsewhere.ok("apply -f FILE -y").await;
+    assert_eq!(elsewhere.ok("export").await, exported);
+}
+
 /// Wherever the wire breaks, the next `apply` goes on from there.
 #[tokio::test]
 async fn an_interrupted_apply_is_completed_by_the_next() {
@@ -309,7 +322,7 @@ webhooks: [{webhook_url: 'http://192.0.2.1/', trigger_types: [message.created]}]
     assert!(ran.stderr.contains("domain is not registered: elsewhere.test"), "{ran:?}");
     let end = "Stopped: 2 of 4 steps done. Apply the file again to go on from here.\n\
                Failed:   + account second@elsewhere.test\n\
-               Not done: + webhook http://192.0.2.1/: trigger_types [\"message.created\"]\n";
+               Not done: + webhook http://192.0.2.1/: trigger_types [message.created]\n";
     assert!(ran.stdout.ends_with(end), "{ran:?}");
     let (ran, _) = fleet.run("apply -f FILE -y --json").await;
     let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");

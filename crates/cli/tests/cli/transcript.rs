@@ -45,7 +45,7 @@ macro_rules! sessions {
     };
 }
 
-sessions! { agent app audit domain evaluations explain key list login org overview policy rule workspace }
+sessions! { fleet agent app audit domain evaluations explain key list login org overview policy rule workspace }
 
 /// A command of a session, with all that the file says of it.
 #[derive(Default)]

@@ -108,18 +108,17 @@ domains: [{domain_address: acme.test}]
     ]);
     let plan = plan(&file, &old, &everything()).expect("a plan");
     let steps: Vec<String> = plan.steps.iter().map(|step| crate::declared::render::line(step)).collect();
-    let match_text = r#"{"operator":"all","conditions":[{"field":"from.domain","ope…"#;
     let expected = [
         "+ domain acme.test".to_owned(),
         "+ list Bad: type domain".to_owned(),
         "~ list Bad: +1 item (spam.test)".to_owned(),
         "+ policy Strict".to_owned(),
-        format!("+ rule Block: actions [{{\"type\":\"block\"}}], match {match_text}"),
-        "+ workspace Support: policy Strict, rules [\"Block\"]".to_owned(),
+        "+ rule Block: actions [block], match from.domain in_list [Bad]".to_owned(),
+        "+ workspace Support: policy Strict, rules [Block]".to_owned(),
         "+ account a@acme.test: workspace Support".to_owned(),
         "+ account b@acme.test".to_owned(),
         "~ account b@acme.test: workspace none".to_owned(),
-        "+ webhook https://a.example/: trigger_types [\"message.created\"]".to_owned(),
+        "+ webhook https://a.example/: trigger_types [message.created]".to_owned(),
         "~ webhook https://a.example/: status pause".to_owned(),
         "- account old@acme.test".to_owned(),
         "- workspace Gone".to_owned(),

@@ -134,9 +134,11 @@ lists:
         read(text, &files).expect_err("faults").iter().map(|fault| fault.line("f.yaml")).collect();
     let expected = [
         "f.yaml:4:41: lists[1].items_file: cannot be read: no such file",
-        "f.yaml:5:48: lists[2].items[1]: must be an address such as user@example.com",
+        "f.yaml:5:48: lists[2].items[1]: must be an address such as user@example.com, not a domain; a list of \
+         type domain takes those",
         "f.yaml:6:49: lists[3].items_file: cannot go with items: choose one of the two",
-        "wrong.txt:2:1: lists[0].items_file: must be a domain such as example.com",
+        "wrong.txt:2:1: lists[0].items_file: must be a domain such as example.com, without wildcards: letters, \
+         digits and inner hyphens between dots",
     ];
     assert_eq!(faults, expected);
 }
