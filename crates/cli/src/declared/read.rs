@@ -191,7 +191,7 @@ impl Reader<'_> {
         match *kind {
             Kind::Optional(_) | Kind::Lines(_) | Kind::One(_) if node.value == Yaml::Null => Some(Value::Null),
             Kind::Line(min, max) => self.line(node, path, min, max).map(Value::String),
-            Kind::Optional(max) => self.line(node, path, 1, max).map(Value::String),
+            Kind::Optional(max) => self.short(node, path, max).map(Value::String),
             Kind::Lines(max) => self.lines(node, path, max).map(Value::String),
             Kind::Domain => self.domain(node, path),
             Kind::Flag => self.flag(node, path),
@@ -315,12 +315,21 @@ impl Reader<'_> {
         None
     }
 
-    /// A text of one line, with limits on its length in characters.
+    /// A text of one line that says something, with limits on its length in characters.
     pub fn line(&mut self, node: &Node, path: &str, min: usize, max: usize) -> Option<String> {
         let text = self.text(node, path)?;
-        let length = text.chars().count();
-        if length > max || length < min || (min > 0 && text.trim().is_empty()) {
+        if text.chars().count() < min || (min > 0 && text.trim().is_empty()) {
             self.fault(node.at, path, format!("must be {min} to {max} characters"));
+            return None;
+        }
+        self.short(node, path, max)
+    }
+
+    /// A text of one line, which may be empty.
+    fn short(&mut self, node: &Node, path: &str, max: usize) -> Option<String> {
+        let text = self.text(node, path)?;
+        if text.chars().count() > max {
+            self.fault(node.at, path, format!("must be at most {max} characters"));
             return None;
         }
         if text.chars().any(char::is_control) {

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn no_files(_: &str) -> Result<String, String> {
     Err("no such file".to_owned())
@@ -151,4 +152,17 @@ fn limits_hold_at_the_limit_and_not_one_above() {
     let described = |length: usize| format!("version: 1\nlists: [{{name: A, description: {}}}]\n", "x".repeat(length));
     assert!(read(&described(1_024), &no_files).is_ok());
     assert!(read(&described(1_025), &no_files).is_err());
+}
+
+proptest! {
+    /// Whatever stands in a file, it is read or its faults are told.
+    #[test]
+    fn no_file_is_too_much(text in prop_oneof![
+        any::<String>(),
+        "(version: 1\n)?(accounts|rules|lists)?:?\n?([-?:,\\[\\]{}#&*!|>'\"%@ \n\t~a0<]|  - |email: |&a |\\*a |items: |match: ){0,40}",
+    ]) {
+        if let Err(faults) = read(&text, &no_files) {
+            prop_assert!(!faults.is_empty());
+        }
+    }
 }

@@ -231,7 +231,7 @@ proptest! {
         let list = entry(&names[0], &[("description", json!(description)), ("type", json!("tld"))]);
         let items = Some(["no".to_owned(), "com".to_owned()].into());
         document.sections.insert(Section::Lists, vec![Entry { items, ..list }]);
-        document.sections.insert(Section::Accounts, vec![entry("a@acme.test", &[("state", json!(state))])]);
+        document.sections.insert(Section::Accounts, vec![entry("a@acme.test", &[("state", json!(state)), ("name", json!(" "))])]);
         prop_assert_eq!(content(&again(&document)), content(&document));
     }
 }
