@@ -128,7 +128,8 @@ impl Api {
             return Ok(text);
         }
         let refusal = serde_json::from_str(&text).ok().and_then(|body| Refusal::read(status, &body, retry_after));
-        Err(refusal.map_or(Failure::Foreign { url: url.to_string(), status }, |refusal| Failure::Refused(Box::new(refusal))))
+        Err(refusal
+            .map_or(Failure::Foreign { url: url.to_string(), status }, |refusal| Failure::Refused(Box::new(refusal))))
     }
 
     /// A list that goes on with cursors, to its end or to `most`.

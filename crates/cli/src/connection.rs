@@ -149,7 +149,8 @@ impl File {
         let beside = path.with_extension("toml.new");
         // One left behind might be readable by others, and opening it would keep that.
         let _ = fs::remove_file(&beside);
-        let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&beside).map_err(|error| local(&error))?;
+        let mut file =
+            private(OpenOptions::new().write(true).create_new(true)).open(&beside).map_err(|error| local(&error))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| local(&error))?;
         fs::rename(&beside, path).map_err(|error| local(&error))
     }

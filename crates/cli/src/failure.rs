@@ -91,25 +91,44 @@ impl Refusal {
 
     fn advice(&self) -> Option<String> {
         let advice = match self.code.as_str() {
-            "invalid_api_key" => "check the key (--key, POSTFLEET_KEY or `postfleet login`); revoked and expired keys end here, too",
-            "application_key" => "this needs an operator's key: --operator-key, POSTFLEET_OPERATOR_KEY or `postfleet login`",
-            "operator_key" => "this needs an application's key: --key or POSTFLEET_KEY; `postfleet key create` makes one",
-            "insufficient_scopes" => "use a key that has this permission, or make one: postfleet key create --permission …",
+            "invalid_api_key" => {
+                "check the key (--key, POSTFLEET_KEY or `postfleet login`); revoked and expired keys end here, too"
+            }
+            "application_key" => {
+                "this needs an operator's key: --operator-key, POSTFLEET_OPERATOR_KEY or `postfleet login`"
+            }
+            "operator_key" => {
+                "this needs an application's key: --key or POSTFLEET_KEY; `postfleet key create` makes one"
+            }
+            "insufficient_scopes" => {
+                "use a key that has this permission, or make one: postfleet key create --permission …"
+            }
             "installation_only" => "use the operator's key that `postfleet init` made",
             "permission_exceeds_maker" => "ask for no more than the key has with which you ask",
             "domain_not_registered" => "register the domain first: postfleet domain add <domain>",
-            "domain_not_verified" => "publish its records and look again: postfleet domain records <domain>, postfleet domain verify <domain>",
+            "domain_not_verified" => {
+                "publish its records and look again: postfleet domain records <domain>, postfleet domain verify <domain>"
+            }
             "domain_in_use" => "remove or move its mailboxes first: postfleet agent list --all",
             "email_taken" => "choose another address; another application has this one",
             "default_workspace" => "the default workspace stays; change its policy instead: postfleet workspace update",
             "workspace_too_large" => "move its mailboxes first: postfleet workspace assign",
             "application_not_empty" => "remove its mailboxes first: postfleet agent list --all",
             "key_revoked" => "make another one: postfleet key create",
-            "grants_max_reached" | "trial_domains_max_reached" | "rules_max_reached" | "lists_max_reached"
-            | "workspaces_max_reached" => "remove something, or ask the installation's operator for another plan: postfleet org update --plan",
-            "not_found" => "look for it in the list (postfleet … list); what belongs to another application is not found either",
+            "grants_max_reached"
+            | "trial_domains_max_reached"
+            | "rules_max_reached"
+            | "lists_max_reached"
+            | "workspaces_max_reached" => {
+                "remove something, or ask the installation's operator for another plan: postfleet org update --plan"
+            }
+            "not_found" => {
+                "look for it in the list (postfleet … list); what belongs to another application is not found either"
+            }
             "unknown_route" => "the server is older than this command, or --url is not that of a postfleet server",
-            "unavailable" | "disk_full" | "internal_error" => "look into the server's log for the request; what changes nothing twice may be tried again",
+            "unavailable" | "disk_full" | "internal_error" => {
+                "look into the server's log for the request; what changes nothing twice may be tried again"
+            }
             _ => return self.retry_after.map(|seconds| format!("try again in {seconds} seconds")),
         };
         Some(advice.to_owned())
@@ -143,9 +162,9 @@ impl Failure {
     fn advice(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => refusal.advice(),
-            Self::Unreachable { .. } => {
-                Some("is the server running, and is the URL right (--url, POSTFLEET_URL or `postfleet login`)?".to_owned())
-            }
+            Self::Unreachable { .. } => Some(
+                "is the server running, and is the URL right (--url, POSTFLEET_URL or `postfleet login`)?".to_owned(),
+            ),
             Self::Foreign { .. } => Some("check --url: it is the server's base URL, without /v3".to_owned()),
             _ => None,
         }

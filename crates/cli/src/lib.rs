@@ -32,11 +32,7 @@ pub async fn run(command: Command, surroundings: &mut Surroundings<'_>, program:
     }
 }
 
-async fn attempt(
-    command: Command,
-    surroundings: &mut Surroundings<'_>,
-    program: clap::Command,
-) -> Result<(), Failure> {
+async fn attempt(command: Command, surroundings: &mut Surroundings<'_>, program: clap::Command) -> Result<(), Failure> {
     let Some(globals) = command.globals().cloned() else { return command.without_server(surroundings, program) };
     let mut session = match command {
         Command::Login(_) => Session::begin_anew(globals, surroundings),

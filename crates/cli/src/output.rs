@@ -17,6 +17,8 @@ pub enum Kind {
     Count,
     /// How many things are in a list.
     Length,
+    /// A list of what is allowed; an empty one allows anything.
+    Allowed,
 }
 
 /// A column of a table, or a line of one thing: its title and where the value is.
@@ -34,8 +36,7 @@ pub fn table(columns: &[Column], things: &[Value]) -> String {
 
 /// One thing, a line for each value.
 pub fn record(columns: &[Column], thing: &Value) -> String {
-    let rows: Vec<Vec<String>> =
-        columns.iter().map(|column| vec![column.0.to_owned(), column.show(thing)]).collect();
+    let rows: Vec<Vec<String>> = columns.iter().map(|column| vec![column.0.to_owned(), column.show(thing)]).collect();
     grid(None, &rows, &[])
 }
 
@@ -78,6 +79,7 @@ impl Column {
             (Kind::Flag, Value::Bool(true)) => "yes".to_owned(),
             (Kind::Flag, Value::Bool(false)) => "no".to_owned(),
             (Kind::Count, value) => count(value),
+            (Kind::Allowed, Value::Array(list)) if list.is_empty() => "any".to_owned(),
             (Kind::Length, Value::Array(list)) => list.len().to_string(),
             (_, value) => plain(value),
         }
@@ -101,6 +103,11 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
+/// A number of things: `1 workspace`, `2 workspaces`.
+pub fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// Seconds as a date and time of day, UTC.
 pub fn time(seconds: i64) -> String {
     let Ok(timestamp) = Timestamp::from_second(seconds) else { return seconds.to_string() };
@@ -116,7 +123,8 @@ pub fn parse_time(text: &str) -> Result<i64, String> {
     let midnight = date.ok().and_then(|date| format!("{date}T00:00:00Z").parse::<Timestamp>().ok());
     let timestamp = text.parse::<Timestamp>().ok().or(midnight);
     timestamp.map(Timestamp::as_second).ok_or_else(|| {
-        "a time is seconds since 1970, a date (2026-03-02), or a date with time and zone (2026-03-02T10:00:00Z)".to_owned()
+        "a time is seconds since 1970, a date (2026-03-02), or a date with time and zone (2026-03-02T10:00:00Z)"
+            .to_owned()
     })
 }
 

@@ -137,7 +137,8 @@ impl<'s, 'w> Session<'s, 'w> {
 
     /// Something that is not as it should be.
     pub fn warn(&mut self, text: &str) {
-        let text = if self.is_json() { format!("{}\n", json!({"warning": text})) } else { format!("warning: {text}\n") };
+        let text =
+            if self.is_json() { format!("{}\n", json!({"warning": text})) } else { format!("warning: {text}\n") };
         self.say(&text);
     }
 

@@ -161,7 +161,8 @@ pub async fn meant(named: Option<&str>, operator: &Api, session: &Session<'_, '_
     if let Some(named) = named {
         return APPLICATION.id(operator, named).await;
     }
-    let own = session.application().map_err(|_| Failure::Usage("say which application: --app <id or name>".to_owned()))?;
+    let own =
+        session.application().map_err(|_| Failure::Usage("say which application: --app <id or name>".to_owned()))?;
     let data = own.get(&[ALL]).await?.data();
     Ok(data["id"].as_str().unwrap_or_default().to_owned())
 }

@@ -183,6 +183,9 @@ async fn id(api: &Api, path: &[String], which: &str) -> Result<String, Failure> 
     match ids.as_slice() {
         [id] => Ok((*id).to_owned()),
         [] => Err(Failure::Local(format!("there is no key {which:?}: `postfleet key list` shows those there are"))),
-        several => Err(Failure::Usage(format!("several keys are called {which:?}: name one by its id: {}", several.join(", ")))),
+        several => Err(Failure::Usage(format!(
+            "several keys are called {which:?}: name one by its id: {}",
+            several.join(", ")
+        ))),
     }
 }

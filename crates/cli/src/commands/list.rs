@@ -183,7 +183,8 @@ async fn create(arguments: Create, api: &Api, session: &mut Session<'_, '_>) -> 
     match change(api, Method::POST, &id, &items, session).await {
         Ok(filled) => session.show(FIELDS, filled.unwrap_or(made)),
         Err(failure) => {
-            let what = if api.delete(&["lists", &id]).await.is_ok() { "is taken back" } else { "could not be taken back" };
+            let what =
+                if api.delete(&["lists", &id]).await.is_ok() { "is taken back" } else { "could not be taken back" };
             session.warn(&format!("the list {id} was made without all of its items, and {what}"));
             Err(failure)
         }

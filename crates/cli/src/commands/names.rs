@@ -50,7 +50,8 @@ impl Named {
                 [id] => return Ok((*id).to_owned()),
                 several => {
                     let what = self.what;
-                    let text = format!("several are called {text:?}: name the {what} by its id: {}", several.join(", "));
+                    let text =
+                        format!("several are called {text:?}: name the {what} by its id: {}", several.join(", "));
                     return Err(Failure::Usage(text));
                 }
             }

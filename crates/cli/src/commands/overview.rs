@@ -6,7 +6,7 @@ use super::fleet::{Fleet, list_ids};
 use super::rule::then;
 use crate::client::{Api, PAGE};
 use crate::failure::{Failure, Outcome};
-use crate::output::{count, plain, printable};
+use crate::output::{count, counted, grid, plain, printable};
 use crate::session::Session;
 use flags::Flag;
 use reqwest::Method;
@@ -49,7 +49,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
         session.print(&listed(&flags))?;
     }
     let warnings = flags.iter().filter(|flag| flag.is_warning).count();
-    if arguments.check && warnings > 0 { Err(Failure::Found(format!("{warnings} warnings"))) } else { Ok(()) }
+    if arguments.check && warnings > 0 { Err(Failure::Found(counted(warnings, "warning"))) } else { Ok(()) }
 }
 
 /// Goes over the mailboxes, a page at a time, and keeps nothing of them but the numbers.
@@ -140,7 +140,7 @@ fn tree(application: &Value, fleet: &Fleet, counts: Option<&Counts>) -> String {
     let mut root = Branch::new(text);
     root.below = fleet.workspaces.iter().map(|workspace| branch(workspace, fleet, counts)).collect();
     let in_none = counts.and_then(|counts| counts.by_workspace.get("").copied());
-    root.below.extend(in_none.map(|number| Branch::new(format!("in no workspace: {number} mailboxes"))));
+    root.below.extend(in_none.map(|number| Branch::new(format!("no workspace; mailboxes: {number}"))));
     let mut lines = format!("{}\n", root.text);
     root.draw("", &mut lines);
     lines
@@ -159,7 +159,9 @@ fn branch(workspace: &Value, fleet: &Fleet, counts: Option<&Counts>) -> Branch {
     let mut branch = Branch::new(format!("workspace {}{marks}", plain(&workspace["name"])));
     branch.below.push(policy_branch(workspace, fleet));
     branch.below.extend(fleet.rules_of(workspace).map(|rule| rule_branch(rule, fleet)));
-    branch.below.extend(fleet.dangling_rules(workspace).map(|id| Branch::new(format!("rule {}: does not exist", plain(id)))));
+    branch
+        .below
+        .extend(fleet.dangling_rules(workspace).map(|id| Branch::new(format!("rule {}: does not exist", plain(id)))));
     branch.below.extend(counts.map(|counts| Branch::new(format!("mailboxes: {}", counts.of(workspace)))));
     branch
 }
@@ -182,13 +184,16 @@ fn rule_branch(rule: &Value, fleet: &Fleet) -> Branch {
     let (name, trigger) = (plain(&rule["name"]), plain(&rule["trigger"]));
     let text = format!("rule {} {name} ({trigger}{mode}{state}): {}", plain(&rule["priority"]), then(rule));
     let mut branch = Branch::new(text);
-    branch.below = list_ids(rule).into_iter().map(|id| match fleet.list(id) {
-        Some(list) => {
-            let (name, kind, items) = (plain(&list["name"]), plain(&list["type"]), plain(&list["items_count"]));
-            Branch::new(format!("list {name} ({kind}, {items} items)"))
-        }
-        None => Branch::new(format!("list {}: does not exist", plain(id))),
-    }).collect();
+    branch.below = list_ids(rule)
+        .into_iter()
+        .map(|id| match fleet.list(id) {
+            Some(list) => {
+                let (name, kind, items) = (plain(&list["name"]), plain(&list["type"]), plain(&list["items_count"]));
+                Branch::new(format!("list {name} ({kind}, {items} items)"))
+            }
+            None => Branch::new(format!("list {}: does not exist", plain(id))),
+        })
+        .collect();
     branch
 }
 
@@ -197,9 +202,10 @@ fn listed(flags: &[Flag]) -> String {
     if flags.is_empty() {
         return "\nnothing to remark\n".to_owned();
     }
-    let lines = flags.iter().map(|flag| {
+    let row = |flag: &Flag| {
         let severity = if flag.is_warning { "warning" } else { "info" };
-        format!("{severity:<7}  {:<20}  {}\n", flag.code, printable(&flag.message))
-    });
-    format!("\n{}", lines.collect::<String>())
+        vec![severity.to_owned(), flag.code.clone(), flag.message.clone()]
+    };
+    let rows: Vec<Vec<String>> = flags.iter().map(row).collect();
+    format!("\n{}", grid(None, &rows, &[]))
 }

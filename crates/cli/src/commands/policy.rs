@@ -126,7 +126,7 @@ const FIELDS: &[Column] = &[
     Column("message, bytes", "/limits/limit_size_total_mime", Kind::Count),
     Column("attachment, bytes", "/limits/limit_attachment_size_limit", Kind::Count),
     Column("attachments", "/limits/limit_attachment_count_limit", Kind::Count),
-    Column("attachment types", "/limits/limit_attachment_allowed_types", Kind::Text),
+    Column("attachment types", "/limits/limit_attachment_allowed_types", Kind::Allowed),
     Column("days kept", "/limits/limit_inbox_retention_period", Kind::Count),
     Column("days of junk", "/limits/limit_spam_retention_period", Kind::Count),
     Column("made", "/created_at", Kind::Time),

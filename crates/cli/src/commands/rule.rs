@@ -5,7 +5,7 @@ use super::names::{LIST, RULE, WORKSPACE};
 use super::{Consent, Pages};
 use crate::client::{Answer, Api};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Column, Kind, plain};
+use crate::output::{Column, Kind, counted, plain};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
@@ -278,7 +278,8 @@ async fn create(arguments: Create, api: &Api, session: &mut Session<'_, '_>) -> 
             return Err(failure);
         }
     } else {
-        session.note("it does nothing until a workspace names it: postfleet rule attach <rule> --workspace <workspace>");
+        session
+            .note("it does nothing until a workspace names it: postfleet rule attach <rule> --workspace <workspace>");
     }
     show(answer, session)
 }
@@ -310,16 +311,17 @@ async fn place(places: Places, is_wanted: bool, api: &Api, session: &mut Session
         return session.print_json(&json!({"rule_id": rule, "workspace_ids": changed}));
     }
     let what = if is_wanted { "put to work in" } else { "taken from" };
-    session.print(&format!("{what} {} of {} workspaces\n", changed.len(), places.workspaces.len()))
+    session.print(&format!("{what} {} of {}\n", changed.len(), counted(places.workspaces.len(), "workspace")))
 }
 
 async fn delete(arguments: Delete, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
     let name = arguments.one.rule;
     let rule = RULE.id(api, &name).await?;
     let workspaces = api.list(&["workspaces"], &[], None).await?.items;
-    let uses = |workspace: &&Value| workspace["rule_ids"].as_array().is_some_and(|rules| rules.iter().any(|id| *id == *rule));
+    let uses =
+        |workspace: &&Value| workspace["rule_ids"].as_array().is_some_and(|rules| rules.iter().any(|id| *id == *rule));
     let using: Vec<&Value> = workspaces.iter().filter(uses).collect();
-    let what = format!("remove the rule {name}, which is at work in {} workspaces", using.len());
+    let what = format!("remove the rule {name}, which is at work in {}", counted(using.len(), "workspace"));
     session.confirm(arguments.consent.yes, &what)?;
     let mut detached = Vec::new();
     let removed = detach_and_remove(api, &rule, &using, &mut detached).await;
@@ -330,7 +332,7 @@ async fn delete(arguments: Delete, api: &Api, session: &mut Session<'_, '_>) -> 
             }
         }
     }
-    session.done(&format!("removed {name}, and took it from {} workspaces", detached.len()), removed?)
+    session.done(&format!("removed {name}, and took it from {}", counted(detached.len(), "workspace")), removed?)
 }
 
 async fn detach_and_remove(

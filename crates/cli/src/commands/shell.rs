@@ -21,7 +21,11 @@ pub struct Man {
 }
 
 /// Prints the script.
-pub fn completions(arguments: &Completions, mut program: clap::Command, surroundings: &mut Surroundings<'_>) -> Outcome {
+pub fn completions(
+    arguments: &Completions,
+    mut program: clap::Command,
+    surroundings: &mut Surroundings<'_>,
+) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "postfleet", &mut script);
     surroundings.stdout.write_all(&script).map_err(|error| Failure::Local(error.to_string()))

@@ -75,7 +75,11 @@ pub async fn type_in(words: &[String], variables: BTreeMap<String, String>, stdi
     let code = match parsed {
         Err(error) => {
             let shown = error.to_string().into_bytes();
-            if error.use_stderr() { stderr.extend(shown) } else { stdout.extend(shown) }
+            if error.use_stderr() {
+                stderr.extend(shown)
+            } else {
+                stdout.extend(shown)
+            }
             u8::try_from(error.exit_code()).expect("a small code")
         }
         Ok(command) => {

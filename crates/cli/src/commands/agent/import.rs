@@ -87,7 +87,8 @@ const REFUSED: &[Column] = &[
 fn read(text: &str) -> Result<Vec<Value>, Failure> {
     let trimmed = text.trim_start();
     let grants = if trimmed.starts_with(['{', '[']) {
-        let json: Value = serde_json::from_str(text).map_err(|error| Failure::Usage(format!("the file is not JSON: {error}")))?;
+        let json: Value =
+            serde_json::from_str(text).map_err(|error| Failure::Usage(format!("the file is not JSON: {error}")))?;
         let list = if json.is_array() { json } else { json["grants"].clone() };
         let Value::Array(list) = list else {
             return Err(Failure::Usage("the file must have a list, or an object with the list \"grants\"".to_owned()));

@@ -96,7 +96,8 @@ fn unlimited(fleet: &Fleet, plan_sends: Option<&Value>) -> Vec<Flag> {
         sends.is_some_and(|sends| sends.as_i64() == Some(-1))
     };
     let flag = |workspace: &Value| {
-        let text = format!("mailboxes of the workspace {} may send any number of messages a day", plain(&workspace["name"]));
+        let text =
+            format!("mailboxes of the workspace {} may send any number of messages a day", plain(&workspace["name"]));
         Flag::warning("unlimited_workspace", text, &[&workspace["workspace_id"]])
     };
     fleet.workspaces.iter().filter(is_unlimited).map(flag).collect()
@@ -104,7 +105,8 @@ fn unlimited(fleet: &Fleet, plan_sends: Option<&Value>) -> Vec<Flag> {
 
 /// Many policies that are used once each: a policy is for a tier, not for a tenant.
 fn policy_per_tenant(fleet: &Fleet) -> Option<Flag> {
-    let uses = |policy: &Value| fleet.workspaces.iter().filter(|workspace| workspace["policy_id"] == policy["id"]).count();
+    let uses =
+        |policy: &Value| fleet.workspaces.iter().filter(|workspace| workspace["policy_id"] == policy["id"]).count();
     let used: Vec<&Value> = fleet.policies.iter().filter(|policy| uses(policy) > 0).collect();
     if used.len() < POLICIES_LIKE_TENANTS || used.iter().any(|policy| uses(policy) > 1) {
         return None;
@@ -126,7 +128,7 @@ fn of_server(findings: &Value, unlimited: &[Flag]) -> Vec<Flag> {
     let flag = |finding: &Value| Flag {
         is_warning: finding["severity"] == "warning",
         code: plain(&finding["code"]),
-        message: format!("{}: {}", plain(&finding["count"]), plain(&finding["message"])),
+        message: format!("{} ({})", plain(&finding["message"]), plain(&finding["count"])),
         ids: finding["ids"].as_array().into_iter().flatten().map(plain).collect(),
     };
     findings.filter(is_new).map(flag).collect()
