@@ -2,9 +2,11 @@
 //! sorted, addresses and domains are as the server keeps them, what is empty and what is absent is the same.
 
 use super::document::{Kind, Section};
+use postfleet_core::id::RuleId;
 use postfleet_core::list::{self, ListKind};
-use postfleet_core::rule::{self, Operator};
-use postfleet_core::{Domain, EmailAddress};
+use postfleet_core::rule::validate::{ConditionInput, MatchInput, NamedRule, RuleChange, RuleInput, ValueInput};
+use postfleet_core::rule::{self, Condition, Direction, Operand};
+use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
 use serde_json::{Map, Number, Value};
 
 /// The spelling of a value of some kind. What is of another kind stays.
@@ -76,16 +78,22 @@ fn normal_condition(condition: &Value) -> Value {
     Value::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// The text that a condition compares with, as the server keeps it.
+/// The text that a condition compares with, as the server keeps it: what the server's own reading of such a rule says.
+/// What it would refuse stays.
 fn operand(field: &str, operator: &str, text: &str) -> String {
-    let text = text.trim().to_lowercase();
-    let kind = rule::Field::named(field).and_then(rule::Field::list_kind);
-    match kind {
-        Some(_) if operator == Operator::Contains.name() => text,
-        Some(ListKind::Domain) => domain(text.strip_prefix('@').unwrap_or(&text)),
-        Some(ListKind::Tld) => domain(text.strip_prefix('.').unwrap_or(&text)),
-        Some(ListKind::Address) => EmailAddress::parse(&text).map_or(text, |address| address.key()),
-        None => text,
+    let value = ValueInput::Text(text.to_owned());
+    let condition = ConditionInput { field: field.to_owned(), operator: operator.to_owned(), value };
+    let input = RuleInput {
+        // Every field suits rules of this trigger.
+        trigger: Patch::Set(Direction::Outbound.name().to_owned()),
+        matching: Patch::Set(MatchInput { operator: None, conditions: vec![condition] }),
+        ..RuleInput::default()
+    };
+    let blank = NamedRule::blank(RuleId::first_at(UnixMicros::from_seconds(0)));
+    let rule = RuleChange::read(input).and_then(|change| change.apply(&blank));
+    match rule.map(|named| named.rule.conditions).as_deref() {
+        Ok([Condition { operand: Operand::Text(text), .. }]) => text.clone(),
+        _ => text.to_owned(),
     }
 }
 
