@@ -78,10 +78,11 @@ pub struct Noun<V: clap::Subcommand> {
 /// A command that is a verb by itself.
 #[derive(clap::Args)]
 pub struct Alone<A: clap::Args> {
-    #[command(flatten)]
-    globals: Globals,
+    // First, as the heading of the others would hold for what follows.
     #[command(flatten)]
     arguments: A,
+    #[command(flatten)]
+    globals: Globals,
 }
 
 /// Nothing beside what every command takes.
