@@ -40,7 +40,9 @@ impl Fault {
         if !self.path.is_empty() {
             line.push_str(&format!("{}: ", self.path));
         }
-        line + &self.text
+        line.push_str(&self.text);
+        // A file may come from anybody, and would move the cursor or colour the screen.
+        line.replace(char::is_control, "\u{fffd}")
     }
 }
 
@@ -91,6 +93,8 @@ mod tests {
         assert_eq!(fault.line("fleet.yaml"), "fleet.yaml:12:5: workspaces[3].policy: no policy has that name");
         let whole = Fault { file: Some("b.txt".into()), at: None, path: String::new(), text: "gone".into() };
         assert_eq!(whole.line("fleet.yaml"), "b.txt: gone");
+        let odd = Fault { at: None, path: "a\u{1b}[31m".into(), ..fault };
+        assert_eq!(odd.line("f"), "f: a\u{fffd}[31m: no policy has that name");
     }
 
     #[test]
