@@ -5,7 +5,7 @@ use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use serde_json::Value;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -70,11 +70,14 @@ struct Fleet {
 }
 
 /// A wire to a server.
+#[derive(Clone)]
 struct Wire {
     url: String,
     requests: Arc<AtomicUsize>,
     /// Requests after which nothing goes through any more.
     allowed: Arc<AtomicUsize>,
+    /// Whether the first request after that goes through, and its answer does not.
+    loses_answers: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -83,32 +86,52 @@ impl Wire {
         let url = format!("http://{}", socket.local_addr().expect("address"));
         let server = server.trim_start_matches("http://").to_owned();
         let (requests, allowed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(usize::MAX)));
-        let wire = Self { url, requests: requests.clone(), allowed: allowed.clone() };
+        let loses_answers = Arc::new(AtomicBool::new(false));
+        let wire = Self { url, requests, allowed, loses_answers };
+        let state = wire.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = socket.accept().await {
                 let server = TcpStream::connect(&server).await.expect("the server");
-                tokio::spawn(carry(client, server, requests.clone(), allowed.clone()));
+                tokio::spawn(state.clone().carry(client, server));
             }
         });
         wire
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, requests: Arc<AtomicUsize>, allowed: Arc<AtomicUsize>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let (mut octets, mut tail) = (vec![0; 1 << 16], Vec::new());
-    while let Ok(count @ 1..) = from_client.read(&mut octets).await {
-        tail.extend_from_slice(&octets[..count]);
-        let heads = tail.windows(HEAD.len()).filter(|window| *window == HEAD).count();
-        tail.drain(..tail.len().saturating_sub(HEAD.len() - 1));
-        let before = requests.fetch_add(heads, Ordering::SeqCst);
-        if before + heads > allowed.load(Ordering::SeqCst) || to_server.write_all(&octets[..count]).await.is_err() {
-            break;
-        }
+impl Wire {
+    fn is_broken(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) > self.allowed.load(Ordering::SeqCst)
     }
-    back.abort();
+
+    async fn carry(self, client: TcpStream, server: TcpStream) {
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let wire = self.clone();
+        let back = async move {
+            let mut octets = vec![0; 1 << 16];
+            while let Ok(count @ 1..) = from_server.read(&mut octets).await {
+                if wire.is_broken() || to_client.write_all(&octets[..count]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let there = async move {
+            let (mut octets, mut tail) = (vec![0; 1 << 16], Vec::new());
+            while let Ok(count @ 1..) = from_client.read(&mut octets).await {
+                tail.extend_from_slice(&octets[..count]);
+                let heads = tail.windows(HEAD.len()).filter(|window| *window == HEAD).count();
+                tail.drain(..tail.len().saturating_sub(HEAD.len() - 1));
+                self.requests.fetch_add(heads, Ordering::SeqCst);
+                let is_over = self.is_broken() && !self.loses_answers.load(Ordering::SeqCst);
+                if is_over || to_server.write_all(&octets[..count]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        // When one direction ends, both do.
+        tokio::select! { () = back => {}, () = there => {} }
+    }
 }
 
 /// The end of the first line of a request.
@@ -135,7 +158,9 @@ impl Fleet {
 
     /// Runs a command; `FILE` is the fleet file. Answers what came of it, and how many requests it made.
     async fn run(&self, command: &str) -> (Ran, usize) {
-        let words = command.split(' ').map(|word| word.replace("FILE", &self.path("fleet.yaml"))).collect::<Vec<_>>();
+        // `_` stands for a space within a word.
+        let word = |word: &str| word.replace("FILE", &self.path("fleet.yaml")).replace('_', " ");
+        let words = command.split(' ').map(word).collect::<Vec<_>>();
         let mut variables = self.installation.variables();
         variables.insert("POSTFLEET_URL".to_owned(), self.wire.url.clone());
         let before = self.wire.requests.load(Ordering::SeqCst);
@@ -196,6 +221,44 @@ async fn what_was_changed_by_others_is_drift_and_is_put_right() {
     assert_eq!(planned, text);
 }
 
+/// Every kind of thing, changed by others.
+#[tokio::test]
+async fn drift_of_every_kind_is_seen_and_put_right() {
+    let fleet = Fleet::new().await;
+    fleet.write(FLEET);
+    fleet.ok("apply -f FILE -y").await;
+    for command in [
+        "list add Bad_domains extra.test",
+        "list update Bad_domains --description New",
+        "rule update File_invoices --priority 30 --action trash",
+        "workspace update Default --policy-id ",
+        "agent move third@acme.test --workspace Support",
+        "agent update support@acme.test --name Else",
+        "agent delete nowhere@acme.test -y",
+        "rule delete Block_bad_domains -y",
+    ] {
+        let (ran, _) = fleet.run(command).await;
+        assert_eq!(ran.code, 0, "{command}: {ran:?}");
+    }
+    let planned = fleet.ok("plan -f FILE").await;
+    let expected = "~ list Bad domains: -1 item (extra.test)
+~ rule File invoices: actions [trash] → [assign_to_folder Clients/Shop, mark_as_read], priority 30 → 20
++ rule Block bad domains: actions [block], match from.domain in_list [Bad domains]
+~ workspace Support: rules [File invoices] → [Block bad domains, File invoices]
+~ workspace Default: policy none → Strict
+~ account support@acme.test: name Else → Support: the \"team\"
++ account nowhere@acme.test
+~ account nowhere@acme.test: workspace none
+~ account third@acme.test: workspace Support → Default
+
+2 to create, 7 to change, 0 to delete.
+";
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(sorted(&planned), sorted(expected));
+    fleet.ok("apply -f FILE -y").await;
+    fleet.assert_nothing_to_do("plan -f FILE").await;
+}
+
 #[tokio::test]
 async fn what_is_exported_changes_nothing_when_it_is_applied() {
     let fleet = Fleet::new().await;
@@ -231,7 +294,18 @@ async fn what_is_exported_makes_the_same_fleet_elsewhere() {
 /// Wherever the wire breaks, the next `apply` goes on from there.
 #[tokio::test]
 async fn an_interrupted_apply_is_completed_by_the_next() {
+    interrupt_again_and_again(false).await;
+}
+
+/// So it does when the server did what it was asked for, and nobody was told.
+#[tokio::test]
+async fn an_apply_whose_answers_are_lost_is_completed_by_the_next() {
+    interrupt_again_and_again(true).await;
+}
+
+async fn interrupt_again_and_again(loses_answers: bool) {
     let fleet = Fleet::new().await;
+    fleet.wire.loses_answers.store(loses_answers, Ordering::SeqCst);
     fleet.write(FLEET);
     let (_, reading) = fleet.run("plan -f FILE").await;
     let mut steps_left = STEPS;
