@@ -3,6 +3,7 @@
 
 use super::document::{Document, Entry, Habit, Section};
 use super::fault::{Fault, did_you_mean};
+use super::read_rule::unfit_for_inbound;
 use super::spelling;
 use super::state::{Held, State};
 use postfleet_core::list::ListKind;
@@ -159,6 +160,10 @@ impl<'a> Planner<'a> {
                 let text = format!("missing: there is no {} {} yet, and a new one needs it", section.one(), entry.key);
                 self.faults.push(Fault::new(entry.at, format!("{}.{}", entry.path, field.name), text));
             }
+        }
+        if section == Section::Rules && !entry.fields.contains_key("trigger") {
+            // A new rule that says nothing about it is about what arrives.
+            self.faults.extend(unfit_for_inbound(entry));
         }
         let is_later = |(field, value): &(&String, &Value)| is_only_changed(section, field, value);
         let (later, fields): (Vec<_>, Vec<_>) = entry.fields.iter().partition(is_later);

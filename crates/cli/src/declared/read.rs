@@ -124,8 +124,8 @@ impl Reader<'_> {
         if is_list {
             self.items(&mut entry, fields);
         }
-        if section == Section::Rules {
-            read_rule::suits(self, &entry);
+        if section == Section::Rules && entry.fields.get("trigger").is_some_and(|trigger| trigger == "inbound") {
+            self.faults.extend(read_rule::unfit_for_inbound(&entry));
         }
         entry.key = key?;
         Some(entry)

@@ -1,6 +1,7 @@
 //! What a rule of a fleet file looks for and does. Lists are named; everything else is as in a request.
 
 use super::document::{Entry, Section};
+use super::fault::Fault;
 use super::read::Reader;
 use super::yaml::{Key, Node, unknown_key};
 use postfleet_core::rule::validate::{
@@ -107,20 +108,17 @@ fn action(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Value> {
     }
 }
 
-/// Only what is sent has recipients to look at. A rule that says no trigger is judged by the server.
-pub fn suits(reader: &mut Reader<'_>, entry: &Entry) {
-    if entry.fields.get("trigger").is_none_or(|trigger| trigger != "inbound") {
-        return;
-    }
+/// The conditions that a rule about arriving mail cannot have: only what is sent has recipients to look at.
+pub fn unfit_for_inbound(entry: &Entry) -> Vec<Fault> {
     let conditions = entry.fields.get("match").and_then(|matching| matching["conditions"].as_array());
-    for (index, condition) in conditions.into_iter().flatten().enumerate() {
-        let field = condition["field"].as_str().unwrap_or_default();
-        if !field.starts_with("from.") {
-            let path = format!("{}.match.conditions[{index}].field", entry.path);
-            let at = entry.places.get(&path).copied().unwrap_or(entry.at);
-            reader.fault(at, path, format!("{field} is for rules with trigger: outbound"));
-        }
-    }
+    let fields = conditions.into_iter().flatten().map(|condition| condition["field"].as_str().unwrap_or_default());
+    let unfit = fields.enumerate().filter(|(_, field)| !field.starts_with("from."));
+    let fault = |(index, field): (usize, &str)| {
+        let path = format!("{}.match.conditions[{index}].field", entry.path);
+        let at = entry.places.get(&path).copied().unwrap_or(entry.at);
+        Fault::new(at, path, format!("{field} is for rules with trigger: outbound"))
+    };
+    unfit.map(fault).collect()
 }
 
 fn named<'n>(fields: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {

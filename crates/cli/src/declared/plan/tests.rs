@@ -107,7 +107,7 @@ domains: [{domain_address: acme.test}]
         (Section::Accounts, vec![held("old@acme.test", &[])]),
     ]);
     let plan = plan(&file, &old, &everything()).expect("a plan");
-    let steps: Vec<String> = plan.steps.iter().map(|step| crate::declared::render::line(step)).collect();
+    let steps: Vec<String> = plan.steps.iter().map(crate::declared::render::line).collect();
     let expected = [
         "+ domain acme.test".to_owned(),
         "+ list Bad: type domain".to_owned(),
@@ -195,6 +195,23 @@ policies: []
     assert_ne!(faults[0].at, Some(At::default()));
 }
 
+/// Only what is sent has recipients: a new rule needs the trigger, one that is there has it already.
+#[test]
+fn a_new_rule_without_a_trigger_is_about_what_arrives() {
+    let file = document(
+        "version: 1
+rules:
+  - name: R
+    match: {conditions: [{field: recipient.tld, operator: is, value: test}]}
+    actions: [{type: block}]
+",
+    );
+    let faults = plan(&file, &state(&[]), &BTreeSet::new()).expect_err("faults");
+    let expected = "f:4:34: rules[0].match.conditions[0].field: recipient.tld is for rules with trigger: outbound";
+    assert_eq!(faults.iter().map(|fault| fault.line("f")).collect::<Vec<_>>(), [expected]);
+    assert!(plan(&file, &state(&[(Section::Rules, vec![held("R", &[])])]), &BTreeSet::new()).is_ok());
+}
+
 #[test]
 fn what_is_to_be_deleted_cannot_be_named() {
     let file = document("version: 1\npolicies: []\nworkspaces: [{name: W, policy: P}]\n");
@@ -230,9 +247,9 @@ fn fields(section: Section, key: &str, seed: u8) -> BTreeMap<String, Value> {
             let conditions = json!([{"field": "from.domain", "operator": "in_list", "value": [name]}]);
             &[("match", json!({"operator": "all", "conditions": conditions})), ("actions", json!([{"type": "block"}]))]
         }
-        Section::Workspaces if seed % 3 == 0 => &[("policy", Value::Null), ("rules", json!([]))],
+        Section::Workspaces if seed.is_multiple_of(3) => &[("policy", Value::Null), ("rules", json!([]))],
         Section::Workspaces => &[("policy", json!(name)), ("rules", rules)],
-        Section::Accounts if seed % 3 == 0 => &[("workspace", Value::Null)],
+        Section::Accounts if seed.is_multiple_of(3) => &[("workspace", Value::Null)],
         Section::Accounts => &[("name", json!(name)), ("workspace", json!(name))],
         Section::Webhooks => {
             &[("trigger_types", json!([name])), ("status", json!(["active", "pause"][usize::from(seed % 2)]))]
@@ -286,7 +303,7 @@ proptest! {
                     Some(things) => things.contains_key(name),
                     None => had.get(&section).is_some_and(|things| things.contains_key(name)),
                 });
-                let items = (*section == Section::Lists && seed % 5 != 0).then(|| items(*seed));
+                let items = (*section == Section::Lists && !seed.is_multiple_of(5)).then(|| items(*seed));
                 Entry { key: (*key).to_owned(), fields: wanted_fields, items, ..Entry::default() }
             });
             file.sections.insert(*section, entries.collect());
