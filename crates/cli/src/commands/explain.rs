@@ -134,7 +134,8 @@ fn show_rules(mut rules: Vec<Value>, lists: &[Value], session: &mut Session<'_, 
         return session.print("\nno rules judge its mail\n");
     }
     for rule in &mut rules {
-        rule["when"] = json!(when(rule));
+        let name = |text: String, list: &Value| text.replace(&plain(&list["id"]), &plain(&list["name"]));
+        rule["when"] = json!(lists.iter().fold(when(rule), name));
         rule["then"] = json!(then(rule));
     }
     session.print("\n")?;

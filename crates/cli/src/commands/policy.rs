@@ -18,9 +18,9 @@ pub enum Verb {
     #[command(visible_aliases = ["show", "read"])]
     Get(One),
     /// Makes a policy
-    Create(Create),
+    Create(Box<Create>),
     /// Changes a policy: what is not named stays
-    Update(Update),
+    Update(Box<Update>),
     /// Removes a policy, and takes it from its workspaces
     Delete(Delete),
 }
@@ -146,14 +146,16 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             let answer = api.get(&["policies", &id]).await?;
             session.show(FIELDS, answer)
         }
-        Verb::Create(Create { name, data, limits }) => {
+        Verb::Create(arguments) => {
+            let Create { name, data, limits } = *arguments;
             let mut body = data.body(session)?;
             put(&mut body, "name", name);
             limits.put(&mut body);
             let answer = api.post(&["policies"], &Value::Object(body)).await?;
             show_with_warnings(answer, session)
         }
-        Verb::Update(Update { one, name, data, limits }) => {
+        Verb::Update(arguments) => {
+            let Update { one, name, data, limits } = *arguments;
             let mut body = data.body(session)?;
             put(&mut body, "name", name);
             limits.put(&mut body);

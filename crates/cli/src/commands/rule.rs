@@ -18,9 +18,9 @@ pub enum Verb {
     #[command(visible_aliases = ["show", "read"])]
     Get(One),
     /// Makes a rule; with --workspace it is put to work there
-    Create(Create),
+    Create(Box<Create>),
     /// Changes a rule: what is not named stays; conditions and actions are replaced whole
-    Update(Update),
+    Update(Box<Update>),
     /// Takes a rule from its workspaces and removes it
     Delete(Delete),
     /// Puts a rule to work in workspaces
@@ -158,8 +158,9 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             let id = RULE.id(&api, &rule).await?;
             show(api.get(&["rules", &id]).await?, session)
         }
-        Verb::Create(arguments) => create(arguments, &api, session).await,
-        Verb::Update(Update { one, says }) => {
+        Verb::Create(arguments) => create(*arguments, &api, session).await,
+        Verb::Update(arguments) => {
+            let Update { one, says } = *arguments;
             let body = not_empty(says.body(&api, session).await?)?;
             let id = RULE.id(&api, &one.rule).await?;
             show(api.put(&["rules", &id], &body).await?, session)
@@ -277,11 +278,13 @@ async fn create(arguments: Create, api: &Api, session: &mut Session<'_, '_>) -> 
             session.warn(&format!("the rule {rule} was made, but not put to work, {what}"));
             return Err(failure);
         }
-    } else {
-        session
-            .note("it does nothing until a workspace names it: postfleet rule attach <rule> --workspace <workspace>");
+        return show(answer, session);
     }
-    show(answer, session)
+    show(answer, session)?;
+    session.note(&format!(
+        "it does nothing until a workspace names it: postfleet rule attach {rule} --workspace <workspace>"
+    ));
+    Ok(())
 }
 
 /// Puts a rule into a workspace or takes it out; answers whether that changed anything.

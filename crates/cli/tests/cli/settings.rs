@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 async fn run(line: &str, variables: BTreeMap<String, String>) -> Ran {
-    let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     type_in(&words, variables, "", false).await
 }
 
@@ -79,4 +79,30 @@ async fn completions_and_manual_pages_have_every_command() {
     let page = fs::read_to_string(pages.join("postfleet-agent-create.1")).expect("a page for each verb");
     assert!(page.contains("app\\-password"), "{page}");
     assert!(!pages.join("postfleet-agent-account.1").exists(), "what is hidden has no page");
+}
+
+#[tokio::test]
+async fn lists_are_read_to_the_end_page_by_page() {
+    let installation = Installation::new().await;
+    let file = installation.home.path().join("fleet.csv");
+    let lines: String = (0..1_203).map(|index| format!("a{index}@acme.test\n")).collect();
+    fs::write(&file, lines).expect("file");
+    let import = format!("postfleet agent import -f {}", file.display());
+    let made = run(&import, installation.variables()).await;
+    assert_eq!(made.stdout, "1203 created, 0 existing, 0 failed\n", "{made:?}");
+    let again: serde_json::Value =
+        serde_json::from_str(&run(&format!("{import} --json"), installation.variables()).await.stdout).expect("JSON");
+    assert_eq!((&again["existing"], &again["results"][1_202]["index"]), (&1_203.into(), &1_202.into()));
+
+    let rows = async |flags: &str| {
+        let ran = run(&format!("postfleet agent list {flags}"), installation.variables()).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (ran.stdout.lines().count() - 1, ran.stderr.contains("of more"))
+    };
+    assert_eq!(rows("--all").await, (1_203, false));
+    assert_eq!(rows("").await, (200, true));
+    assert_eq!(rows("--limit 201").await, (201, true));
+    assert_eq!(rows("--limit 1203").await, (1_203, false), "that many, and no more");
+    let tree = run("postfleet overview", installation.variables()).await;
+    assert!(tree.stdout.contains("mailboxes: 1203\n"), "{tree:?}");
 }

@@ -131,8 +131,8 @@ async fn play(name: &str) {
     if std::env::var_os("POSTFLEET_REWRITE_TRANSCRIPTS").is_some() {
         fs::write(&path, text).expect("written");
     } else if text != expected {
-        let pairs = text.lines().zip(expected.lines()).enumerate();
-        let first = pairs.skip_while(|(_, (is, wanted))| is == wanted).next();
+        let mut pairs = text.lines().zip(expected.lines()).enumerate();
+        let first = pairs.find(|(_, (is, wanted))| is != wanted);
         panic!("{name} differs, first at {first:?}; the whole session:\n{text}");
     }
 }

@@ -122,7 +122,7 @@ mod tests {
         let of_lines = read("# fleet\n\none@a.test, One \r\ntwo@a.test\n").unwrap();
         let one = json!({"settings": {"email": "one@a.test"}, "name": "One"});
         assert_eq!(of_lines, [one.clone(), json!({"settings": {"email": "two@a.test"}})]);
-        assert_eq!(read(&json!([one]).to_string()).unwrap(), [one.clone()]);
+        assert_eq!(read(&json!([one]).to_string()).unwrap(), std::slice::from_ref(&one));
         assert_eq!(read(&json!({"grants": [one]}).to_string()).unwrap(), [one]);
         for wrong in ["", "# nothing\n", "{}", "[", "[]"] {
             assert!(matches!(read(wrong), Err(Failure::Usage(_))), "{wrong:?}");

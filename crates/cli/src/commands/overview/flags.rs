@@ -7,9 +7,6 @@ use serde_json::{Value, json};
 /// So many policies that are used once each look like one for each tenant.
 const POLICIES_LIKE_TENANTS: usize = 5;
 
-/// Findings of the server that are said here in other words.
-const SAID_OTHERWISE: [&str; 1] = ["policies_unattached"];
-
 /// Something to look at.
 #[derive(Debug, PartialEq)]
 pub struct Flag {
@@ -121,9 +118,12 @@ fn policy_per_tenant(fleet: &Fleet) -> Option<Flag> {
 /// What the server found, but for what is said already.
 fn of_server(findings: &Value, unlimited: &[Flag]) -> Vec<Flag> {
     let findings = findings.as_array().into_iter().flatten();
-    let is_new = |finding: &&Value| {
-        let code = finding["code"].as_str().unwrap_or_default();
-        !SAID_OTHERWISE.contains(&code) && !(code == "workspaces_without_daily_cap" && !unlimited.is_empty())
+    let is_new = |finding: &&Value| match finding["code"].as_str().unwrap_or_default() {
+        // Said here for each policy.
+        "policies_unattached" => false,
+        // Said here for each workspace, where it is known.
+        "workspaces_without_daily_cap" => unlimited.is_empty(),
+        _ => true,
     };
     let flag = |finding: &Value| Flag {
         is_warning: finding["severity"] == "warning",
