@@ -6,6 +6,7 @@
 mod client;
 mod commands;
 mod connection;
+mod declared;
 mod failure;
 mod output;
 mod session;

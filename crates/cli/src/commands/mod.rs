@@ -19,6 +19,7 @@ mod shell;
 mod workspace;
 
 use crate::connection::Globals;
+use crate::declared::commands as declared;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::surroundings::Surroundings;
@@ -51,6 +52,12 @@ pub enum Command {
     Overview(Alone<overview::Arguments>),
     /// Shows everything that holds for one mailbox, and where it comes from
     Explain(Alone<explain::Arguments>),
+    /// Shows what `apply` would change
+    Plan(Alone<declared::PlanArguments>),
+    /// Makes the server have what a fleet file says
+    Apply(Alone<declared::ApplyArguments>),
+    /// Writes the present state as a fleet file
+    Export(Alone<declared::ExportArguments>),
     /// Keeps the server's URL and keys in a file, for the commands that follow
     Login(Alone<NoArguments>),
     /// Prints a script that completes commands in a shell
@@ -71,10 +78,11 @@ pub struct Noun<V: clap::Subcommand> {
 /// A command that is a verb by itself.
 #[derive(clap::Args)]
 pub struct Alone<A: clap::Args> {
-    #[command(flatten)]
-    globals: Globals,
+    // First, as the heading of the others would hold for what follows.
     #[command(flatten)]
     arguments: A,
+    #[command(flatten)]
+    globals: Globals,
 }
 
 /// Nothing beside what every command takes.
@@ -97,6 +105,9 @@ impl Command {
             Self::List(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
+            Self::Plan(alone) => &alone.globals,
+            Self::Apply(alone) => &alone.globals,
+            Self::Export(alone) => &alone.globals,
             Self::Login(alone) => &alone.globals,
             Self::Completions(_) | Self::Man(_) => return None,
         })
@@ -117,6 +128,9 @@ impl Command {
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
+            Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
+            Self::Apply(alone) => declared::run_apply(&alone.arguments, session).await,
+            Self::Export(alone) => declared::run_export(&alone.arguments, session).await,
             Self::Login(_) => login::run(session).await,
             Self::Completions(_) | Self::Man(_) => Ok(()),
         }

@@ -53,6 +53,11 @@ async fn explain() {
 }
 
 #[tokio::test]
+async fn fleet() {
+    play("fleet").await;
+}
+
+#[tokio::test]
 async fn key() {
     play("key").await;
 }
@@ -135,8 +140,12 @@ async fn play(name: &str) {
 fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut remarks = Vec::new();
+    let mut is_apart = true;
     for line in text.lines() {
-        if line.starts_with('#') {
+        // Right below a command it is something that was printed.
+        let is_remark = line.starts_with('#') && is_apart;
+        is_apart = line.is_empty() || is_remark;
+        if is_remark {
             remarks.push(line.to_owned());
         } else if let Some(command) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("$tty ")) {
             let remarks = std::mem::take(&mut remarks);
