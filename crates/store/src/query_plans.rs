@@ -56,8 +56,6 @@ const LISTS: &[(&str, &str)] = &[
     ("jobs::OLDEST", jobs::OLDEST),
     ("jobs::LAST", jobs::LAST),
     ("judging::RULES", judging::RULES),
-    ("judging::ITEMS", judging::ITEMS),
-    ("judging::CHANGES", judging::CHANGES),
     ("layout::AFTER", layout::AFTER),
     ("layout::GROUPING", layout::GROUPING),
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),

@@ -1,6 +1,7 @@
 //! What is held in memory: compiled rules of workspaces, and the items of the lists that they look up.
 
 use crate::db::{DbError, Row};
+use crate::lists::Changes;
 use crate::rules::definition::{read_actions, read_conditions};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use postfleet_core::id::{ListId, RuleId, WorkspaceId};
@@ -39,14 +40,14 @@ pub(super) struct Page {
     inbound: Compiled,
     /// The versions of the lists at that version of the rules; of lists that are gone, none. Not known where the page
     /// was made in a transaction.
-    pub lists: Option<HashMap<ListId, i64>>,
+    pub lists: Option<HashMap<ListId, u64>>,
     used: AtomicU64,
 }
 
 /// The items of a list.
 #[derive(Debug)]
 pub(super) struct Items {
-    pub version: i64,
+    pub version: u64,
     pub set: ItemSet,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Items {
 #[derive(Debug)]
 pub(super) struct Loading {
     /// The list's version when it was begun: what changed since is read at the end.
-    pub version: i64,
+    pub version: u64,
     pub set: ItemSet,
     /// The last value that was read.
     pub after: String,
@@ -94,7 +95,7 @@ impl RuleBook {
     }
 
     /// Whether a list has a value, if its items are known at that version.
-    pub(super) fn contains(&self, list: ListId, version: i64, value: &str) -> Option<bool> {
+    pub(super) fn contains(&self, list: ListId, version: u64, value: &str) -> Option<bool> {
         let lists = self.lists.read();
         let items = lists.get(&list)?.read();
         (items.version == version).then(|| items.set.contains(value))
@@ -140,7 +141,7 @@ impl RuleBook {
         let pages = self.pages.read();
         let needed = pages.values().flat_map(|page| page.lists.iter().flatten());
         let lists = self.lists.read();
-        let is_stale = |id: &ListId, version: i64| lists.get(id).is_none_or(|items| items.read().version < version);
+        let is_stale = |id: &ListId, version: u64| lists.get(id).is_none_or(|items| items.read().version < version);
         needed
             .filter(|(id, _)| !passed_over.contains(id))
             .find(|(id, version)| is_stale(id, **version))
@@ -167,6 +168,20 @@ impl RuleBook {
     /// Whether so many items more may be held.
     pub(super) fn has_room_for(&self, items: u64) -> bool {
         self.items() as u64 + items <= ITEMS_MAX as u64
+    }
+}
+
+impl Items {
+    /// Takes over what changed since the version that is known.
+    pub fn follow(&mut self, changes: &Changes) {
+        // What was removed and added again is among both.
+        for value in &changes.removed {
+            self.set.remove(value);
+        }
+        for value in &changes.present {
+            self.set.insert(value);
+        }
+        self.version = changes.version;
     }
 }
 

@@ -4,7 +4,7 @@ use super::book::{Page, RuleBook};
 use super::refresh::RULES;
 use crate::db::{DbError, Row};
 use crate::engine::Tx;
-use crate::params;
+use crate::{lists, params};
 use postfleet_core::id::{ListId, OrganizationId, WorkspaceId};
 use postfleet_core::rule::{Direction, Input, Judgement, Lookup, evaluate};
 use std::collections::HashMap;
@@ -99,14 +99,12 @@ async fn read_page(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Page>, 
 /// What lists were found to have; none for what could not be told.
 type Answers = HashMap<ListId, HashMap<String, Option<bool>>>;
 
-/// Looks values up as the transaction sees them. A list that is gone has no items, though they may still be there.
+/// Looks values up as the transaction sees them.
 async fn look_up(tx: &mut Tx, missing: Vec<(ListId, String)>, known: &mut Answers) -> Result<(), DbError> {
-    const FIND: &str = "SELECT i.version FROM list_items i JOIN lists l ON l.id = i.list_id \
-        WHERE i.list_id = $1 AND i.value = $2";
     tx.savepoint().await?;
     for (list, value) in missing {
-        let answer = match tx.query_one(FIND, params![list.uuid(), &value]).await {
-            Ok(row) => Some(row.is_some()),
+        let answer = match lists::contains(tx, list, &value).await {
+            Ok(answer) => Some(answer),
             Err(error) => {
                 survive(tx, error, "list").await?;
                 None

@@ -17,4 +17,4 @@ pub use book::RuleBook;
 pub(crate) use judge::{Scope, judge, scope, scope_columns};
 pub use refresh::refresh_once;
 #[cfg(test)]
-pub(crate) use refresh::{CHANGES, ITEMS, RULES};
+pub(crate) use refresh::RULES;

@@ -3,7 +3,7 @@
 use super::book::{Items, Loading, Page};
 use crate::engine::{Reader, Store};
 use crate::error::StoreError;
-use crate::params;
+use crate::{lists, params};
 use postfleet_core::id::{ListId, WorkspaceId};
 use std::collections::{HashMap, HashSet};
 
@@ -21,16 +21,6 @@ pub(crate) const RULES: &str = "SELECT a.rules_version, r.id, r.priority, r.enab
     r.match_operator, r.conditions, r.actions FROM workspaces w JOIN applications a ON a.id = w.application_id \
     LEFT JOIN workspace_rules u ON u.workspace_id = w.id LEFT JOIN rules r ON r.id = u.rule_id \
     WHERE w.id = $1 ORDER BY u.position";
-
-/// The items of a list, by value.
-pub(crate) const ITEMS: &str = "SELECT value FROM list_items WHERE list_id = $1 AND value > $2 ORDER BY value LIMIT $3";
-
-/// What became of a list since a version, as of one moment: itself (0), what was removed (1), what is there (2).
-pub(crate) const CHANGES: &str = "SELECT CAST(0 AS {int}), l.version, l.removals_since, '' FROM lists l WHERE l.id = $1 \
-    UNION ALL SELECT CAST(1 AS {int}), r.version, r.version, r.value FROM list_removals r \
-    WHERE r.list_id = $1 AND r.version > $2 \
-    UNION ALL SELECT CAST(2 AS {int}), i.version, i.version, i.value FROM list_items i \
-    WHERE i.list_id = $1 AND i.version > $2 LIMIT $3";
 
 /// Reads a little of what was missed in memory: the rules of a workspace, or some items of a list. False when there is
 /// nothing more to read.
@@ -53,7 +43,6 @@ pub async fn refresh_once(store: &Store) -> Result<bool, StoreError> {
 
 /// Reads rules and the versions of their lists, all as of one version of the application's rules.
 async fn refresh_rules(store: &Store, workspace: WorkspaceId) -> Result<(), StoreError> {
-    const LIST: &str = "SELECT version FROM lists WHERE id = $1";
     const VERSION: &str = "SELECT a.rules_version FROM workspaces w JOIN applications a ON a.id = w.application_id \
         WHERE w.id = $1";
     let book = store.rule_book();
@@ -66,8 +55,8 @@ async fn refresh_rules(store: &Store, workspace: WorkspaceId) -> Result<(), Stor
         };
         let mut versions = HashMap::new();
         for list in page.list_ids().collect::<HashSet<_>>() {
-            if let Some(row) = reader.query_one(LIST, params![list.uuid()]).await? {
-                versions.insert(list, row.int(0)?);
+            if let Some(state) = lists::state(&mut reader, list).await? {
+                versions.insert(list, state.version);
             }
         }
         let now = reader.query_one(VERSION, params![workspace.uuid()]).await?;
@@ -87,8 +76,8 @@ async fn refresh_list(store: &Store, list: ListId) -> Result<bool, StoreError> {
     match store.rule_book().items_of(list) {
         Some(items) => {
             let known = items.read().version;
-            match read_changes(&mut reader, list, known).await? {
-                Some(changes) => changes.apply(&mut items.write()),
+            match lists::changes_since(&mut reader, list, known, CHANGES_MAX).await? {
+                Some(changes) => items.write().follow(&changes),
                 None => store.rule_book().drop_items(list),
             }
             Ok(true)
@@ -97,70 +86,30 @@ async fn refresh_list(store: &Store, list: ListId) -> Result<bool, StoreError> {
     }
 }
 
-/// What became of a list since it was known.
-struct Changes {
-    version: i64,
-    removed: Vec<String>,
-    present: Vec<String>,
-}
-
-impl Changes {
-    fn apply(&self, items: &mut Items) {
-        // What was removed and added again is among both.
-        for value in &self.removed {
-            items.set.remove(value);
-        }
-        for value in &self.present {
-            items.set.insert(value);
-        }
-        items.version = self.version;
-    }
-}
-
-/// None if the list is gone, or has to be read from the beginning.
-async fn read_changes(reader: &mut Reader<'_>, list: ListId, known: i64) -> Result<Option<Changes>, StoreError> {
-    let rows = reader.query(CHANGES, params![list.uuid(), known, CHANGES_MAX as i64]).await?;
-    if rows.len() >= CHANGES_MAX {
-        return Ok(None);
-    }
-    let (mut version, mut removed, mut present) = (None, Vec::new(), Vec::new());
-    for row in &rows {
-        match row.int(0)? {
-            0 => version = (row.int(2)? <= known).then_some(row.int(1)?),
-            1 => removed.push(row.text(3)?),
-            _ => present.push(row.text(3)?),
-        }
-    }
-    Ok(version.map(|version| Changes { version, removed, present }))
-}
-
 /// Reads some of the items of a list that is not in memory. When all were read, what changed since the beginning is
 /// read like any change: then the list is known as of one version.
 async fn load_some(store: &Store, reader: &mut Reader<'_>, list: ListId) -> Result<bool, StoreError> {
-    const BEGIN: &str = "SELECT version, items_count FROM lists WHERE id = $1";
     let book = store.rule_book();
     let begun = book.loading.lock().remove(&list);
     let mut loading = match begun {
         Some(loading) => loading,
-        None => match reader.query_one(BEGIN, params![list.uuid()]).await? {
-            Some(row) if book.has_room_for(row.count(1)?) => {
-                Loading { version: row.int(0)?, set: book.empty_set(), after: String::new() }
+        None => match lists::state(reader, list).await? {
+            Some(state) if book.has_room_for(state.items_count) => {
+                Loading { version: state.version, set: book.empty_set(), after: String::new() }
             }
             _ => return Ok(false),
         },
     };
-    let rows = reader.query(ITEMS, params![list.uuid(), &loading.after, ITEMS_PER_ROUND as i64]).await?;
-    for row in &rows {
-        loading.after = row.text(0)?;
-        loading.set.insert(&loading.after);
-    }
-    if rows.len() < ITEMS_PER_ROUND {
+    let values = lists::values(reader, list, &loading.after, ITEMS_PER_ROUND).await?;
+    values.iter().for_each(|value| loading.set.insert(value));
+    if values.len() < ITEMS_PER_ROUND {
         let mut items = Items { version: loading.version, set: loading.set };
-        if let Some(changes) = read_changes(reader, list, loading.version).await? {
-            changes.apply(&mut items);
+        if let Some(changes) = lists::changes_since(reader, list, items.version, CHANGES_MAX).await? {
+            items.follow(&changes);
             book.put_items(list, items);
         }
     } else {
+        loading.after = values.into_iter().next_back().unwrap_or_default();
         book.loading.lock().insert(list, loading);
     }
     Ok(true)

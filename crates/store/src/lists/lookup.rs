@@ -1,74 +1,57 @@
 //! What those read who judge by lists: whether a value is in one, all of its values, and what changed since a version.
-//! How to keep a list in memory with these is said at the head of `lists`.
 
-use super::items::Position;
-use super::kind;
-use crate::db::{DbError, Row};
+use crate::db::DbError;
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{ApplicationId, ListId};
-use postfleet_core::list::ListKind;
+use postfleet_core::id::ListId;
 
-/// What a list is, for those who keep its items.
+/// How far a list has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
-    /// What its items are.
-    pub kind: ListKind,
-    /// How many it has.
-    pub items_count: u64,
     /// Goes up with every change of its items.
     pub version: u64,
-    /// Removals of later versions are all still known. Who knows an older version has to read everything.
-    pub removals_since: u64,
+    /// How many it has.
+    pub items_count: u64,
 }
 
-/// The state of a list of an application; `None` if there is none (any more): it then holds nothing.
-pub async fn state(
-    reader: &mut Reader<'_>,
-    application: ApplicationId,
-    list: ListId,
-) -> Result<Option<State>, StoreError> {
-    const FIND: &str = "SELECT kind, items_count, version, removals_since FROM lists \
-        WHERE id = $1 AND application_id = $2";
-    let Some(row) = reader.query_one(FIND, params![list.uuid(), application.uuid()]).await? else { return Ok(None) };
-    Ok(Some(State {
-        kind: kind(&row.text(0)?)?,
-        items_count: row.count(1)?,
-        version: row.count(2)?,
-        removals_since: row.count(3)?,
-    }))
+/// What became of a list since a version, as of one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changes {
+    /// Its version now.
+    pub version: u64,
+    /// What was taken away; some of it may be there again.
+    pub removed: Vec<String>,
+    /// What was added and is there.
+    pub present: Vec<String>,
 }
 
 // The list is asked for too: items outlive it for a while.
-const CONTAINS: &str = "SELECT i.version FROM lists l JOIN list_items i ON i.list_id = l.id \
-    WHERE l.id = $1 AND l.application_id = $2 AND i.value = $3";
+const CONTAINS: &str = "SELECT i.version FROM list_items i JOIN lists l ON l.id = i.list_id \
+    WHERE i.list_id = $1 AND i.value = $2";
 
 const VALUES: &str = "SELECT value FROM list_items WHERE list_id = $1 AND value > $2 ORDER BY value LIMIT $3";
 
-const ADDED: &str = "SELECT version, value FROM list_items \
-    WHERE list_id = $1 AND (version, value) > ($2, $3) ORDER BY version, value LIMIT $4";
-
-const REMOVED: &str = "SELECT version, value FROM list_removals \
-    WHERE list_id = $1 AND (version, value) > ($2, $3) ORDER BY version, value LIMIT $4";
+/// The list itself (0), what was removed (1), what is there (2).
+const CHANGES: &str = "SELECT CAST(0 AS {int}), l.version, l.removals_since, '' FROM lists l WHERE l.id = $1 \
+    UNION ALL SELECT CAST(1 AS {int}), r.version, r.version, r.value FROM list_removals r \
+    WHERE r.list_id = $1 AND r.version > $2 \
+    UNION ALL SELECT CAST(2 AS {int}), i.version, i.version, i.value FROM list_items i \
+    WHERE i.list_id = $1 AND i.version > $2 LIMIT $3";
 
 #[cfg(test)]
-pub(crate) const LISTS: &[&str] = &[CONTAINS, VALUES, ADDED, REMOVED];
+pub(crate) const LISTS: &[&str] = &[CONTAINS, VALUES, CHANGES];
 
-/// Whether a value, in the one spelling of the list's kind, is in a list of an application.
-pub async fn contains(
-    reader: &mut Reader<'_>,
-    application: ApplicationId,
-    list: ListId,
-    value: &str,
-) -> Result<bool, StoreError> {
-    let row = reader.query_one(CONTAINS, params![list.uuid(), application.uuid(), value]).await?;
-    Ok(row.is_some())
+/// Whether a value, in the one spelling of the list's kind, is in a list, as the transaction sees it.
+pub(crate) async fn contains(tx: &mut Tx, list: ListId, value: &str) -> Result<bool, DbError> {
+    Ok(tx.query_one(CONTAINS, params![list.uuid(), value]).await?.is_some())
 }
 
-/// As [`contains`], inside a transaction.
-pub async fn contains_in(tx: &mut Tx, application: ApplicationId, list: ListId, value: &str) -> Result<bool, DbError> {
-    Ok(tx.query_one(CONTAINS, params![list.uuid(), application.uuid(), value]).await?.is_some())
+/// The state of a list; `None` if there is none (any more): it then holds nothing.
+pub async fn state(reader: &mut Reader<'_>, list: ListId) -> Result<Option<State>, StoreError> {
+    const FIND: &str = "SELECT version, items_count FROM lists WHERE id = $1";
+    let Some(row) = reader.query_one(FIND, params![list.uuid()]).await? else { return Ok(None) };
+    Ok(Some(State { version: row.count(0)?, items_count: row.count(1)? }))
 }
 
 /// Values of a list in their order: at most `limit` after `after`, which is empty for the first page.
@@ -82,44 +65,26 @@ pub async fn values(
     Ok(rows.iter().map(|row| row.text(0)).collect::<Result<_, DbError>>()?)
 }
 
-/// What was added to a list after a version and is still there: at most `limit` after `after`, the first page after
-/// [`Position::behind`] that version.
-pub async fn added_since(
+/// What became of a list since a version that was known. `None` if all of it has to be read: it is gone, some removals
+/// since then are forgotten, or there were `limit` changes or more.
+pub async fn changes_since(
     reader: &mut Reader<'_>,
     list: ListId,
-    after: &Position,
+    known: u64,
     limit: usize,
-) -> Result<Vec<Position>, StoreError> {
-    page(reader, ADDED, list, after, limit).await
-}
-
-/// What was removed from a list after a version, as [`added_since`]. Some of it may be there again.
-pub async fn removed_since(
-    reader: &mut Reader<'_>,
-    list: ListId,
-    after: &Position,
-    limit: usize,
-) -> Result<Vec<Position>, StoreError> {
-    page(reader, REMOVED, list, after, limit).await
-}
-
-impl Position {
-    /// Where the changes after a version begin.
-    pub fn behind(version: u64) -> Self {
-        // No value is empty: everything of the next version comes after it.
-        Self { version: version + 1, value: String::new() }
+) -> Result<Option<Changes>, StoreError> {
+    let version = i64::try_from(known).unwrap_or(i64::MAX);
+    let rows = reader.query(CHANGES, params![list.uuid(), version, limit as i64]).await?;
+    if rows.len() >= limit {
+        return Ok(None);
     }
-}
-
-async fn page(
-    reader: &mut Reader<'_>,
-    statement: &'static str,
-    list: ListId,
-    after: &Position,
-    limit: usize,
-) -> Result<Vec<Position>, StoreError> {
-    let version = i64::try_from(after.version).unwrap_or(i64::MAX);
-    let rows = reader.query(statement, params![list.uuid(), version, &after.value, limit as i64]).await?;
-    let read = |row: &Row| Ok(Position { version: row.count(0)?, value: row.text(1)? });
-    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+    let (mut now, mut removed, mut present) = (None, Vec::new(), Vec::new());
+    for row in &rows {
+        match row.int(0)? {
+            0 => now = (row.count(2)? <= known).then_some(row.count(1)?),
+            1 => removed.push(row.text(3)?),
+            _ => present.push(row.text(3)?),
+        }
+    }
+    Ok(now.map(|version| Changes { version, removed, present }))
 }

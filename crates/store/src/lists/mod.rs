@@ -4,15 +4,10 @@
 //! removed is remembered with the version that took it away (`list_removals`), for a day. So whoever keeps the items as
 //! of one version in memory reads only what changed since:
 //!
-//! 1. Read [`state`]. If `removals_since` is above the version that is known, read all [`values`] anew. Of a list that is
-//!    gone nothing is known: it holds nothing.
-//! 2. Else take away everything in [`removed_since`], then add everything in [`added_since`]. The two are not to be
-//!    mixed: an item is there only if nothing took it away after it was added, so additions have the last word. A value
-//!    that was removed and added again is in both; that is why adding it again forgets no removal.
-//! 3. Read [`state`] again. If `removals_since` has gone above the version of which the changes were read, some of them
-//!    may have been forgotten meanwhile: begin with all values. If the version is another than in 1, what was read page
-//!    by page holds some of the change and not all: go on from 1 with the version that was read there. Reading a change
-//!    twice does no harm. Else the version of 1 is known.
+//! 1. Read [`changes_since`] that version: it tells all of one moment. If that is not to be had, read all [`values`] page
+//!    by page, and after the last page what changed since the [`state`] that was read before the first one.
+//! 2. Take away what was removed, then add what is present: a value that was removed and added again is in both, and is
+//!    there. That is why adding it again forgets no removal.
 //!
 //! A list is removed at once for everybody; its items go a little at a time ([`PruneRemovedLists`]). Until then they are
 //! rows that nothing reads: each read asks for the list as well.
@@ -36,7 +31,8 @@ use serde_json::{Value, json};
 
 pub use change::{CreateList, CreateOutcome, RemoveList, UpdateList, UpdateOutcome};
 pub use items::{AddItems, Item, ItemsOutcome, NewItem, Position, RECORDED_VALUES_MAX, RemoveItems, find_item, items};
-pub use lookup::{State, added_since, contains, contains_in, removed_since, state, values};
+pub(crate) use lookup::contains;
+pub use lookup::{Changes, State, changes_since, state, values};
 pub use prune::{PruneRemovals, PruneRemovedLists};
 
 #[cfg(test)]

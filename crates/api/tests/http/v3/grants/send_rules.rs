@@ -1,37 +1,12 @@
 //! `POST /v3/grants/{grant}/messages/send` of mailboxes whose workspace has rules.
 
 use crate::support::{Answer, Harness};
-use postfleet_core::id::{ApplicationId, GrantId, RuleId, WorkspaceId};
+use postfleet_core::id::GrantId;
 use postfleet_store::db::DbError;
 use postfleet_store::judging::refresh_once;
-use postfleet_store::{Command, Tx, params};
+use postfleet_store::{Command, Tx};
 use postfleet_testkit::world::{NewTenant, Tenant};
 use serde_json::{Value, json};
-
-/// Makes an outbound rule of the default workspace.
-struct Put {
-    id: RuleId,
-    application: ApplicationId,
-    workspace: WorkspaceId,
-    conditions: String,
-    actions: String,
-}
-
-impl Command for Put {
-    type Outcome = ();
-    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        const CHANGED: &str = "UPDATE applications SET rules_version = rules_version + 1 WHERE id = $1";
-        const RULE: &str = "INSERT INTO rules (id, application_id, name, priority, enabled, mode, direction, \
-            match_operator, conditions, actions, created_at, updated_at) \
-            VALUES ($1, $2, 'rule', 10, 1, 'enforce', 'outbound', 'all', $3, $4, 0, 0)";
-        const USE: &str = "INSERT INTO workspace_rules (workspace_id, position, rule_id) \
-            SELECT $1, count(*), $2 FROM workspace_rules WHERE workspace_id = $1";
-        tx.execute(CHANGED, params![self.application.uuid()]).await?;
-        tx.execute(RULE, params![self.id.uuid(), self.application.uuid(), &self.conditions, &self.actions]).await?;
-        tx.execute(USE, params![self.workspace.uuid(), self.id.uuid()]).await?;
-        Ok(())
-    }
-}
 
 /// Makes lookups in lists fail, or work again.
 struct Lookups {
@@ -49,12 +24,17 @@ impl Command for Lookups {
     }
 }
 
-async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> RuleId {
-    let platform = &harness.world.platform;
-    let id = RuleId::new(platform.clock.now(), platform.entropy.ten());
-    let (application, workspace) = (tenant.application_id, tenant.workspace_id);
-    let (conditions, actions) = (conditions.to_string(), actions.to_string());
-    platform.store.run(Put { id, application, workspace, conditions, actions }).await.expect("rule");
+/// Makes an outbound rule that the default workspace uses after those that it uses already.
+async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> String {
+    let ask = async |method, path: &str, body: Option<&Value>| {
+        harness.ask(&tenant.api_key, method, path, body).await.is_ok().data().clone()
+    };
+    let rule = json!({"name": "rule", "trigger": "outbound", "match": {"conditions": conditions}, "actions": actions});
+    let id = ask("POST", "/v3/rules", Some(&rule)).await["id"].as_str().expect("id").to_owned();
+    let workspace = format!("/v3/workspaces/{}", tenant.workspace_id);
+    let mut used = ask("GET", &workspace, None).await["rule_ids"].as_array().expect("ids").clone();
+    used.push(json!(id));
+    ask("PATCH", &workspace, Some(&json!({"rule_ids": used}))).await;
     id
 }
 
@@ -62,9 +42,20 @@ fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
     json!({"field": field, "operator": operator, "value": value.into()})
 }
 
-async fn block(harness: &Harness, field: &str, operator: &str, value: impl Into<Value>) {
+async fn block(harness: &Harness, field: &str, operator: &str, value: impl Into<Value>) -> String {
     let conditions = json!([condition(field, operator, value)]);
-    put(harness, &harness.acme, conditions, json!([{"type": "block"}])).await;
+    put(harness, &harness.acme, conditions, json!([{"type": "block"}])).await
+}
+
+/// Makes a list of domains, which is empty.
+async fn list(harness: &Harness) -> String {
+    let made = harness.post("/v3/lists", &json!({"name": "Bad", "type": "domain"})).await;
+    made.is_ok().data()["id"].as_str().expect("id").to_owned()
+}
+
+/// What was recorded of the last message that was judged.
+async fn last_record(harness: &Harness) -> Value {
+    harness.get(&harness.at("/rule-evaluations?limit=1")).await.is_ok().data()[0].clone()
 }
 
 fn to(email: &str) -> Value {
@@ -101,6 +92,56 @@ async fn a_domain_is_blocked_in_every_header() {
     while refresh_once(&harness.world.platform.store).await.expect("refresh") {}
     assert_eq!(harness.world.platform.store.rule_book().pages(), 1);
     send(&harness, &to("ada@bad.test")).await.refuses(403, "blocked_by_rule", None);
+}
+
+#[tokio::test]
+async fn a_list_holds_for_the_next_message_and_one_record_says_why() {
+    let harness = Harness::new().await;
+    let list = list(&harness).await;
+    let items = format!("/v3/lists/{list}/items");
+    let rule = block(&harness, "recipient.domain", "in_list", json!([list])).await;
+    for in_memory in [false, true] {
+        send(&harness, &to("ada@Bad.test")).await.is_ok();
+        let record = last_record(&harness).await;
+        assert_eq!((&record["matched_rule_ids"], &record["applied_actions"]), (&json!([]), &json!({})));
+        assert!(record["message_id"].is_string());
+
+        harness.post(&items, &json!({"items": ["bad.test"]})).await.is_ok();
+        send(&harness, &to("ada@Bad.test")).await.refuses(403, "blocked_by_rule", None);
+        let record = last_record(&harness).await;
+        assert_eq!((&record["matched_rule_ids"], &record["message_id"]), (&json!([rule]), &Value::Null));
+        assert_eq!(record["applied_actions"], json!({"blocked": true}));
+        assert_eq!(record["evaluation_stage"], "outbound_send");
+        let input = json!({"from_address": "agent@acme.test", "from_domain": "acme.test", "from_tld": "test",
+            "recipient_addresses": ["ada@bad.test"], "recipient_domains": ["bad.test"], "recipient_tlds": ["test"],
+            "outbound_type": "compose"});
+        assert_eq!(record["evaluation_input"], input);
+
+        let body = json!({"items": ["bad.test"]});
+        harness.ask(&harness.acme.api_key, "DELETE", &items, Some(&body)).await.is_ok();
+        if !in_memory {
+            while refresh_once(&harness.world.platform.store).await.expect("refresh") {}
+        }
+    }
+    // A list that is gone holds nothing.
+    harness.post(&items, &json!({"items": ["bad.test"]})).await.is_ok();
+    harness.delete(&format!("/v3/lists/{list}")).await.is_ok();
+    send(&harness, &to("ada@bad.test")).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_rule_that_is_tried_is_recorded_and_does_nothing() {
+    let harness = Harness::new().await;
+    let rule = block(&harness, "recipient.domain", "is", "bad.test").await;
+    harness.patch(&format!("/v3/rules/{rule}"), &json!({"mode": "shadow"})).await.is_ok();
+    send(&harness, &to("ada@bad.test")).await.is_ok();
+    let record = last_record(&harness).await;
+    assert_eq!((&record["matched_rule_ids"], &record["applied_actions"]), (&json!([]), &json!({})));
+    assert_eq!(record["shadow"], json!({"matched_rule_ids": [rule], "actions": {"blocked": true}}));
+    harness.patch(&format!("/v3/rules/{rule}"), &json!({"mode": "enforce"})).await.is_ok();
+    send(&harness, &to("ada@bad.test")).await.refuses(403, "blocked_by_rule", None);
+    harness.patch(&format!("/v3/rules/{rule}"), &json!({"enabled": false})).await.is_ok();
+    send(&harness, &to("ada@bad.test")).await.is_ok();
 }
 
 #[tokio::test]
@@ -167,13 +208,15 @@ async fn actions_shape_the_sent_copy_and_not_the_message() {
 #[tokio::test]
 async fn what_cannot_be_decided_asks_to_come_back() {
     let harness = Harness::with(NewTenant { daily_sends_max: Some(1), ..NewTenant::of("acme.test") }).await;
-    let nowhere = json!(["01900000-0000-7000-8000-000000000000"]);
-    block(&harness, "recipient.domain", "in_list", nowhere).await;
+    let rule = block(&harness, "recipient.domain", "in_list", json!([list(&harness).await])).await;
     harness.world.platform.store.run(Lookups { work: false }).await.expect("break");
     let answer = send(&harness, &to("ada@sender.test")).await;
     answer.refuses(503, "rules_undecidable", None);
     assert_eq!((answer.header("retry-after"), &answer.json["error"]["retryable"]), (Some("5"), &json!(true)));
     assert_eq!(harness.world.deliver_due().await, 0, "nothing is delivered");
+    let record = last_record(&harness).await;
+    assert_eq!(record["applied_actions"], json!({"blocked": true, "blocked_by_evaluation_error": true}));
+    assert_eq!((&record["matched_rule_ids"], &record["message_id"]), (&json!([]), &Value::Null), "{rule}");
     harness.world.platform.store.run(Lookups { work: true }).await.expect("mend");
     // It took nothing of the quota; and what is over it is judged by the rules first.
     let answer = send(&harness, &to("ada@sender.test")).await;
