@@ -15,6 +15,6 @@ mod refresh;
 
 pub use book::RuleBook;
 pub(crate) use judge::{Scope, judge, scope, scope_columns};
-pub use refresh::refresh_once;
 #[cfg(test)]
 pub(crate) use refresh::RULES;
+pub use refresh::refresh_once;

@@ -101,7 +101,9 @@ async fn load_some(store: &Store, reader: &mut Reader<'_>, list: ListId) -> Resu
         },
     };
     let values = lists::values(reader, list, &loading.after, ITEMS_PER_ROUND).await?;
-    values.iter().for_each(|value| loading.set.insert(value));
+    for value in &values {
+        loading.set.insert(value);
+    }
     if values.len() < ITEMS_PER_ROUND {
         let mut items = Items { version: loading.version, set: loading.set };
         if let Some(changes) = lists::changes_since(reader, list, items.version, CHANGES_MAX).await? {

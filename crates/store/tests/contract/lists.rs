@@ -318,7 +318,7 @@ impl Follower {
                 }
             }
             (Some(changes), _) => {
-                changes.removed.iter().for_each(|gone| drop(self.values.remove(gone)));
+                self.values.retain(|value| !changes.removed.contains(value));
                 self.values.extend(changes.present);
                 self.version = changes.version;
             }

@@ -62,7 +62,9 @@ fn to(email: &str) -> Value {
     json!({"to": [{"email": email}], "subject": "Hello", "body": "<p>Hi</p>"})
 }
 
+/// Sends a second later than whatever was before, so that records have an order.
 async fn send(harness: &Harness, body: &Value) -> Answer {
+    harness.world.advance(1);
     harness.post(&harness.at("/messages/send"), body).await
 }
 
