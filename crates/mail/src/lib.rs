@@ -11,6 +11,7 @@ pub mod participant;
 // what leaves
 pub mod compose;
 pub mod dkim;
+pub mod submission;
 pub mod trace;
 
 // what comes back

@@ -32,7 +32,7 @@ pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
     let Call { platform, id, parts, body, .. } = call;
     let request: SendRequest = json(&parts, body, SEND_OCTETS_MAX).await?;
-    let sent = submit::submit(&platform, &grant, outgoing(request)?).await?;
+    let sent = submit::send(&platform, &grant, outgoing(request)?).await?;
     let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
     let mut response = respond::json(StatusCode::OK, &id, &body);
     quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());

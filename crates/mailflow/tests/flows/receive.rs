@@ -6,7 +6,7 @@ use postfleet_mail::Participant;
 use postfleet_mail::compose::Attachment;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::receive::{self, Arrival, RECEIVED_MAX};
-use postfleet_mailflow::submit::{Outgoing, submit};
+use postfleet_mailflow::submit::{Outgoing, send};
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, WorldOptions};
 use std::net::{IpAddr, Ipv4Addr};
@@ -131,7 +131,7 @@ async fn the_limits_of_a_mailbox_hold_for_mail_from_another_one_here() {
             attachments: (0..files).map(|_| file()).collect(),
             ..Outgoing::default()
         };
-        submit(&setting.world.platform, &setting.agent, outgoing).await.expect("accepted");
+        send(&setting.world.platform, &setting.agent, outgoing).await.expect("accepted");
         setting.world.deliver_due().await;
         let bounced = setting.events("message.bounced").await;
         assert_eq!(bounced.len(), bounces, "{files} files");

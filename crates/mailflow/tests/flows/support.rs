@@ -5,7 +5,7 @@ use postfleet_mail::Participant;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::deliver;
-use postfleet_mailflow::submit::{Outgoing, Sent, submit};
+use postfleet_mailflow::submit::{Outgoing, Sent, send};
 use postfleet_schema::message::Message;
 use postfleet_store::events;
 use postfleet_store::grants::Grant;
@@ -41,7 +41,7 @@ impl Setting {
             body: "<p>Hi</p>".to_owned(),
             ..Outgoing::default()
         };
-        submit(&self.world.platform, &self.agent, outgoing).await
+        send(&self.world.platform, &self.agent, outgoing).await
     }
 
     /// Sends of the day that are counted, found out by one more.

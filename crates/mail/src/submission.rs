@@ -1,0 +1,217 @@
+//! Completing a message that somebody submits (RFC 6409 §8): what it lacks is added, what must not leave is taken out,
+//! and what could be read in two ways is refused. The content is not touched.
+
+use crate::message::{self, MessageView};
+use crate::syntax::date;
+use crate::syntax::header::{self, Fields};
+use postfleet_core::UnixMicros;
+
+/// Octets of a line, without its end (RFC 5322 §2.1.1).
+pub const LINE_OCTETS_MAX: usize = 998;
+
+/// Fields that may stand once (RFC 5322 §3.6): of two, each reader would believe another.
+const ONCE: [&str; 11] =
+    ["Date", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject"];
+
+/// Fields that must not leave: blind recipients, and what only servers write.
+const TAKEN_OUT: [&str; 2] = ["Bcc", "Return-Path"];
+
+/// A message that can leave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Completed {
+    /// The message, with CRLF line ends.
+    pub raw: Vec<u8>,
+    /// What it says; with the Bcc that it had, which is no longer in `raw`.
+    pub view: MessageView,
+}
+
+/// Why a message cannot be submitted.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubmissionError {
+    /// There is no header.
+    #[error("it has no header field")]
+    NoHeader,
+    /// A line of the header is not a field, or the header is longer than is read.
+    #[error("its header has a line that is not a field, or is too long")]
+    MalformedHeader,
+    /// The header has octets that are not ASCII.
+    #[error("its header must be ASCII (RFC 2047 encodes the rest); {0} is not")]
+    NotAscii(String),
+    /// A field stands more than once that may stand once.
+    #[error("{0} may stand only once")]
+    Repeated(&'static str),
+    /// A line is too long.
+    #[error("line {line} has {octets} octets; the limit is {LINE_OCTETS_MAX}")]
+    LineTooLong {
+        /// Which, from 1.
+        line: usize,
+        /// Its octets.
+        octets: usize,
+    },
+    /// A NUL (RFC 5321 §4.5.2 has no way to send it).
+    #[error("line {0} has a NUL octet")]
+    Nul(usize),
+    /// Somebody else is named as the one who sent it.
+    #[error("Sender must not be given")]
+    Sender,
+}
+
+/// Completes a message. `date` and `message_id` (without angle brackets) are what it gets if it has none.
+pub fn complete(message: &[u8], date: UnixMicros, message_id: &str) -> Result<Completed, SubmissionError> {
+    let message = with_crlf(message);
+    check_lines(&message)?;
+    let (block, _) = header::split(&message);
+    check_header(block)?;
+    let view = message::view(&message);
+    let mut raw = Vec::with_capacity(message.len() + 256);
+    let has = |name: &str| Fields::new(block).any(|field| field.is(name));
+    if !has("Date") {
+        raw.extend_from_slice(format!("Date: {}\r\n", date::format(date)).as_bytes());
+    }
+    if view.message_id.is_none() {
+        raw.extend_from_slice(format!("Message-ID: <{message_id}>\r\n").as_bytes());
+    }
+    for field in Fields::new(block) {
+        let is_empty_id = field.is("Message-ID") && view.message_id.is_none();
+        if TAKEN_OUT.iter().any(|name| field.is(name)) || is_ours(field.name) || is_empty_id {
+            continue;
+        }
+        raw.extend_from_slice(field.name.as_bytes());
+        raw.push(b':');
+        raw.extend_from_slice(field.value);
+        raw.extend_from_slice(b"\r\n");
+    }
+    raw.extend_from_slice(&message[block.len()..]);
+    let message_id = view.message_id.clone().unwrap_or_else(|| message_id.to_owned());
+    Ok(Completed { raw, view: MessageView { message_id: Some(message_id), ..view } })
+}
+
+/// The same text with CRLF at every line end, the last included.
+fn with_crlf(message: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(message.len() + 2);
+    let mut before = 0;
+    for &octet in message {
+        match (before, octet) {
+            (b'\r', b'\n') => {}
+            (_, b'\r') => text.extend_from_slice(b"\r\n"),
+            (_, b'\n') => text.extend_from_slice(b"\r\n"),
+            (_, octet) => text.push(octet),
+        }
+        before = octet;
+    }
+    if !text.ends_with(b"\r\n") {
+        text.extend_from_slice(b"\r\n");
+    }
+    text
+}
+
+fn check_lines(message: &[u8]) -> Result<(), SubmissionError> {
+    for (index, line) in message.split(|octet| *octet == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > LINE_OCTETS_MAX {
+            return Err(SubmissionError::LineTooLong { line: index + 1, octets: line.len() });
+        }
+        if memchr::memchr(0, line).is_some() {
+            return Err(SubmissionError::Nul(index + 1));
+        }
+    }
+    Ok(())
+}
+
+fn check_header(block: &[u8]) -> Result<(), SubmissionError> {
+    let mut fields = Fields::new(block);
+    let mut seen = [0_u32; ONCE.len()];
+    let mut count = 0;
+    for field in fields.by_ref() {
+        count += 1;
+        if !field.value.is_ascii() {
+            return Err(SubmissionError::NotAscii(field.name.to_owned()));
+        }
+        if field.is("Sender") {
+            return Err(SubmissionError::Sender);
+        }
+        if let Some(which) = ONCE.iter().position(|name| field.is(name)) {
+            seen[which] += 1;
+        }
+    }
+    if fields.malformed || fields.cut {
+        return Err(SubmissionError::MalformedHeader);
+    }
+    if count == 0 {
+        return Err(SubmissionError::NoHeader);
+    }
+    match seen.iter().position(|times| *times > 1) {
+        Some(which) => Err(SubmissionError::Repeated(ONCE[which])),
+        None => Ok(()),
+    }
+}
+
+/// Fields by which this server tells things to itself.
+fn is_ours(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("x-postfleet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(message: &str) -> Completed {
+        complete(message.as_bytes(), UnixMicros::from_seconds(1_700_000_000), "id@here").unwrap()
+    }
+
+    fn text(message: &str) -> String {
+        String::from_utf8(done(message).raw).unwrap()
+    }
+
+    fn refused(message: &str) -> SubmissionError {
+        complete(message.as_bytes(), UnixMicros::from_seconds(0), "id@here").unwrap_err()
+    }
+
+    #[test]
+    fn what_is_lacking_is_added_and_the_rest_is_kept() {
+        let full =
+            "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <own@there>\r\nFrom: a@b.example\r\n\r\nhi\r\n";
+        assert_eq!(text(full), full);
+        let bare = text("From: a@b.example\nSubject: folded\n subject\n\nline\nline");
+        assert_eq!(
+            bare,
+            "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <id@here>\r\nFrom: a@b.example\r\n\
+             Subject: folded\r\n subject\r\n\r\nline\r\nline\r\n"
+        );
+        assert_eq!(done(&bare).view.message_id.as_deref(), Some("id@here"));
+    }
+
+    #[test]
+    fn blind_recipients_do_not_leave_and_are_known() {
+        let done = done(
+            "From: a@b.example\r\nBcc: c@d.example,\r\n e@f.example\r\nReturn-Path: <x@y>\r\n\
+            X-Postfleet-Trust: 1\r\n\r\n",
+        );
+        let text = String::from_utf8(done.raw).unwrap();
+        assert!(text.ends_with("From: a@b.example\r\n\r\n"), "{text}");
+        for hidden in ["Bcc", "e@f.example", "Return-Path", "X-Postfleet"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        assert_eq!(done.view.bcc.len(), 2);
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        assert_eq!(refused("From: a@b\r\nFrom: c@d\r\n\r\n"), SubmissionError::Repeated("From"));
+        assert_eq!(refused("From: a@b\r\nsubject: 1\r\nSUBJECT: 2\r\n\r\n"), SubmissionError::Repeated("Subject"));
+        assert_eq!(refused("From: a@b\r\nSender: c@d\r\n\r\n"), SubmissionError::Sender);
+        assert_eq!(refused("From: a@b\r\nno field\r\n\r\n"), SubmissionError::MalformedHeader);
+        assert_eq!(refused("\r\nbody"), SubmissionError::NoHeader);
+        assert_eq!(refused("From: a@b\r\nSubject: \u{e9}\r\n\r\n"), SubmissionError::NotAscii("Subject".into()));
+        assert_eq!(refused("From: a@b\r\n\r\na\0b"), SubmissionError::Nul(3));
+        let long = format!("From: a@b\r\n\r\n{}", "x".repeat(LINE_OCTETS_MAX + 1));
+        assert_eq!(refused(&long), SubmissionError::LineTooLong { line: 3, octets: LINE_OCTETS_MAX + 1 });
+        let at = format!("From: a@b\r\n\r\n{}", "x".repeat(LINE_OCTETS_MAX));
+        assert!(text(&at).ends_with(&format!("{}\r\n", "x".repeat(LINE_OCTETS_MAX))));
+    }
+
+    #[test]
+    fn line_ends_of_all_kinds_become_one() {
+        assert!(text("From: a@b\n\nx\ry\r\nz\n\nw").ends_with("\r\n\r\nx\r\ny\r\nz\r\n\r\nw\r\n"));
+    }
+}

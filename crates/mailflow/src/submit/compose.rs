@@ -1,0 +1,133 @@
+//! From the fields of a request to a message that can be sent.
+
+use super::{Prepared, outbound_type};
+use crate::platform::Platform;
+use postfleet_core::id::MessageId;
+use postfleet_core::{EmailAddress, Problem, UnixMicros};
+use postfleet_mail::compose::{self, Attachment, Compose};
+use postfleet_mail::{Participant, message};
+use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_store::grants::Grant;
+use postfleet_store::messages::{self, StoredMessage};
+
+/// A message that a mailbox wants to send.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// To.
+    pub to: Vec<Participant>,
+    /// At most one, which must be the mailbox's own address.
+    pub from: Vec<Participant>,
+    /// Cc.
+    pub cc: Vec<Participant>,
+    /// Bcc.
+    pub bcc: Vec<Participant>,
+    /// Reply-To.
+    pub reply_to: Vec<Participant>,
+    /// The subject.
+    pub subject: String,
+    /// HTML, or plain text.
+    pub body: String,
+    /// Whether the body is plain text.
+    pub is_plaintext: bool,
+    /// Files.
+    pub attachments: Vec<Attachment>,
+    /// The message that is answered: an id of this mailbox.
+    pub reply_to_message_id: Option<String>,
+    /// Further header fields.
+    pub custom_headers: Vec<(String, String)>,
+}
+
+/// Writes the message.
+pub async fn prepare(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Result<Prepared, Problem> {
+    let now = platform.clock.now();
+    let recipients = recipients(&outgoing)?;
+    let from = author(grant, &outgoing)?;
+    let answered = answered(platform, grant, &outgoing).await?;
+    let message_id = MessageId::new(now, platform.entropy.ten());
+    let bcc = outgoing.bcc.iter().map(Person::from).collect();
+    let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
+    let mut summary = Summary::of(&message::view(&raw));
+    let outbound_type = outbound_type(answered.is_some(), &summary);
+    summary.bcc = bcc;
+    let thread_id = answered.map(|message| message.thread_id);
+    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now })
+}
+
+/// Everyone whom the fields name.
+fn recipients(outgoing: &Outgoing) -> Result<Vec<EmailAddress>, Problem> {
+    let headers = [("to", &outgoing.to), ("cc", &outgoing.cc), ("bcc", &outgoing.bcc)];
+    let mut recipients = Vec::with_capacity(headers.iter().map(|(_, people)| people.len()).sum());
+    for (header, people) in headers {
+        for (index, person) in people.iter().enumerate() {
+            let field = format!("{header}[{index}].email");
+            let address = EmailAddress::parse(&person.email)
+                .map_err(|error| Problem::invalid(&field, format!("{field} is not an address: {error}")))?;
+            recipients.push(address);
+        }
+    }
+    Ok(recipients)
+}
+
+/// The From: the mailbox's own address, with its name unless another one is given.
+fn author(grant: &Grant, outgoing: &Outgoing) -> Result<Participant, Problem> {
+    let own = || Participant { name: grant.name.clone(), email: grant.email.to_string() };
+    match outgoing.from.as_slice() {
+        [] => Ok(own()),
+        [from] if EmailAddress::parse(&from.email).is_ok_and(|email| email.key() == grant.email.key()) => {
+            let name = if from.name.is_empty() { grant.name.clone() } else { from.name.clone() };
+            Ok(Participant { name, ..own() })
+        }
+        [from] => {
+            let text = format!("from[0].email must be the account's own address {}, not {}", grant.email, from.email);
+            Err(Problem::invalid("from[0].email", text))
+        }
+        _ => Err(Problem::invalid("from", "from must have at most one entry")),
+    }
+}
+
+/// The message that is answered, if one is named.
+async fn answered(platform: &Platform, grant: &Grant, outgoing: &Outgoing) -> Result<Option<StoredMessage>, Problem> {
+    let Some(id) = outgoing.reply_to_message_id.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
+    let unknown = || Problem::invalid("reply_to_message_id", "reply_to_message_id is not a message of this account");
+    let id: MessageId = id.parse().map_err(|_| unknown())?;
+    let found = messages::find(&mut platform.store.reader().await?, grant.id, id).await?;
+    found.map(Some).ok_or_else(unknown)
+}
+
+fn write(
+    platform: &Platform,
+    outgoing: Outgoing,
+    from: Participant,
+    answered: Option<&StoredMessage>,
+    id: MessageId,
+    grant: &Grant,
+    now: UnixMicros,
+) -> Result<Vec<u8>, Problem> {
+    let answered = answered.map(|message| Summary::from_json(&message.summary)).unwrap_or_default();
+    let references = answered.references.into_iter().chain(answered.message_id.clone()).collect();
+    let message = Compose {
+        from,
+        to: outgoing.to,
+        cc: outgoing.cc,
+        bcc: outgoing.bcc,
+        reply_to: outgoing.reply_to,
+        subject: outgoing.subject,
+        body: outgoing.body,
+        is_plaintext: outgoing.is_plaintext,
+        attachments: outgoing.attachments,
+        in_reply_to: answered.message_id,
+        references,
+        custom_headers: outgoing.custom_headers,
+        date: now,
+        message_id: format!("{id}@{}", grant.email.domain()),
+        boundary_seed: platform.entropy.sixteen(),
+    };
+    compose::compose(&message).map_err(|error| {
+        // A message has one author, a request a list of at most one.
+        let field = match error.field.strip_prefix("from.") {
+            Some(rest) => format!("from[0].{rest}"),
+            None => error.field,
+        };
+        Problem::invalid(&field, format!("{field}: {}", error.reason))
+    })
+}

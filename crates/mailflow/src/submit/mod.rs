@@ -1,0 +1,167 @@
+//! Mail out: the one door through which everything that is sent goes. Nothing else puts anything into the queue.
+//!
+//! A caller makes a [`Prepared`] message, from fields ([`compose`]) or from a message that is written already ([`raw`]),
+//! and hands it to [`submit`].
+
+pub mod compose;
+pub mod raw;
+
+pub use compose::Outgoing;
+
+use crate::deliver::{self, Accepted, Delivery};
+use crate::platform::Platform;
+use crate::receive::{new_copy, shard};
+use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
+use postfleet_core::outbound::{too_large, too_many_recipients};
+use postfleet_core::plan::RECIPIENTS_MAX;
+use postfleet_core::quota::Allowance;
+use postfleet_core::rule::{OutboundType, Placement};
+use postfleet_core::{EmailAddress, Problem, UnixMicros};
+use postfleet_mailbox::filing;
+use postfleet_mailbox::summary::Summary;
+use postfleet_mailbox::view::{self, Fields};
+use postfleet_schema::message::Message;
+use postfleet_store::grants::Grant;
+use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::outbound::{Submit, SubmitOutcome};
+use std::collections::HashSet;
+
+/// A message as it will leave, with its envelope.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The id of the sent copy.
+    pub message_id: MessageId,
+    /// The message as recipients get it, but for the signature. It has no Bcc field.
+    pub raw: Vec<u8>,
+    /// Everyone who gets it, each once.
+    pub recipients: Vec<EmailAddress>,
+    /// What lists show of it, with those who get it unseen.
+    pub summary: Summary,
+    /// The thread of the message that it answers, if that was named.
+    pub thread_id: Option<ThreadId>,
+    /// Whether it begins a conversation, as rules see it.
+    pub outbound_type: OutboundType,
+    /// When it was prepared.
+    pub date: UnixMicros,
+}
+
+/// A message that was accepted for sending.
+#[derive(Debug)]
+pub struct Sent {
+    /// The sent copy.
+    pub message: Message,
+    /// The daily allowance with this send counted.
+    pub daily: Allowance,
+}
+
+/// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
+/// and will be delivered or reported.
+pub async fn send(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Result<Sent, Problem> {
+    let prepared = compose::prepare(platform, grant, outgoing).await;
+    submit(platform, grant, prepared).await
+}
+
+/// Accepts a message for sending, unless it could not even be prepared, and counts what became of it.
+pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepared, Problem>) -> Result<Sent, Problem> {
+    let sent = match prepared {
+        Ok(prepared) => accept(platform, grant, prepared).await,
+        Err(problem) => Err(problem),
+    };
+    platform.metrics.submitted(match &sent {
+        Ok(_) => "accepted",
+        Err(problem) => problem.code,
+    });
+    sent
+}
+
+async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now } = prepared;
+    let recipients = envelope(platform, recipients, now)?;
+    check_size(platform, &raw)?;
+    let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
+    let facts = filing::sent(summary, raw.len() as u64, now);
+    let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
+    let stored = stored(&facts, &copy, blob.id());
+    // Room at the delivery role is taken first: a message that is leased must have its worker.
+    let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
+    let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
+    let delivery = lease.as_ref().map(|lease| Accepted {
+        message_id,
+        grant_id: grant.id,
+        lease: lease.id,
+        reverse_path: grant.email.clone(),
+        queued_at: now,
+        recipients: recipients.clone(),
+    });
+    let command = Submit {
+        blob,
+        facts,
+        copy,
+        thread_id,
+        outbound_type,
+        evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
+        reverse_path: grant.email.clone(),
+        sender_domain: grant.email.domain().clone(),
+        recipients,
+        lease,
+    };
+    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
+        SubmitOutcome::Accepted { thread_id, daily, placement } => {
+            let Placement { folders, unread, starred } = placement;
+            let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
+            let message = view::message(&stored, Some(&raw), Fields::Standard);
+            if let (Some(room), Some(accepted)) = (room, delivery) {
+                room.send(Delivery::of_accepted(accepted, raw));
+            }
+            Ok(Sent { message, daily })
+        }
+        SubmitOutcome::Refused(problem) => Err(problem),
+        SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
+    }
+}
+
+/// The envelope: every recipient once, each with the id of its queue row.
+fn envelope(
+    platform: &Platform,
+    recipients: Vec<EmailAddress>,
+    now: UnixMicros,
+) -> Result<Vec<(QueueId, EmailAddress)>, Problem> {
+    if recipients.is_empty() {
+        return Err(Problem::invalid("to", "to must name at least one recipient"));
+    }
+    if recipients.len() > RECIPIENTS_MAX {
+        return Err(too_many_recipients(recipients.len()));
+    }
+    let mut seen = HashSet::new();
+    let once = recipients.into_iter().filter(|address| seen.insert(address.key()));
+    Ok(once.map(|address| (QueueId::new(now, platform.entropy.ten()), address)).collect())
+}
+
+/// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.
+fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
+    let refers = summary.in_reply_to.is_some() || !summary.references.is_empty();
+    if answers || refers { OutboundType::Reply } else { OutboundType::Compose }
+}
+
+/// Refuses what no plan allows before it is compressed and stored; the plan's own limit is judged with the rest.
+fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
+    let limit = platform.store.plans().outbound_octets_ceiling();
+    if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
+}
+
+/// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
+fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id: BlobId) -> StoredMessage {
+    StoredMessage {
+        id: copy.message_id,
+        grant_id: copy.grant_id,
+        thread_id: ThreadId::from_uuid(copy.new_thread_id.uuid()),
+        blob_id,
+        outgoing: true,
+        date: facts.date,
+        unread: false,
+        starred: false,
+        octets: facts.octets,
+        folders: vec![facts.folder.to_owned()],
+        summary: facts.summary.clone(),
+    }
+}
