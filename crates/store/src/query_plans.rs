@@ -61,6 +61,8 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),
     ("findings::IN_NONE", findings::IN_NONE),
     ("findings::POLICIES", findings::POLICIES),
+    ("findings::RULES", findings::RULES),
+    ("findings::LISTS", findings::LISTS),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

@@ -24,7 +24,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .takes::<Layout>()
             .answers::<LayoutAnswer>(),
         Route::get("/v3/workspaces/findings", "workspaces.read", findings)
-            .about("Check the layout", "What of workspaces, policies and mailboxes may not be as it was meant.")
+            .about("Check the layout", "What of workspaces, mailboxes, policies, rules and lists may not be as it was meant.")
             .lists::<Finding>(),
         Route::get("/v3/jobs", "workspaces.read", list_jobs)
             .about("List jobs", "Newest first; those that are over for 30 days.")
