@@ -25,6 +25,7 @@ pub mod limits;
 pub mod lists;
 pub mod moves;
 pub mod organizations;
+pub mod peaks;
 pub mod policies;
 pub mod redirect_uris;
 pub mod rules;

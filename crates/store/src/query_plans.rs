@@ -5,8 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    lists, messages, migrate, organizations, peaks, policies, queue, redirect_uris, rules, service_accounts, sign_in,
+    threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -61,6 +61,10 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),
     ("findings::IN_NONE", findings::IN_NONE),
     ("findings::POLICIES", findings::POLICIES),
+    ("findings::RULES", findings::RULES),
+    ("findings::LISTS", findings::LISTS),
+    ("peaks::BUSIEST", peaks::BUSIEST),
+    ("peaks::DAYS", peaks::DAYS),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

@@ -56,7 +56,18 @@ impl Named {
                 }
             }
         }
-        Err(Failure::Local(format!("there is no {0} {text:?}: `postfleet {0} list` shows those there are", self.what)))
+        let what = self.what;
+        Err(Failure::Local(match self.differing_by_case(things, text) {
+            Some(name) => format!("there is no {what} {text:?}; there is {name:?}"),
+            None => format!("there is no {what} {text:?}: `postfleet {what} list` shows those there are"),
+        }))
+    }
+
+    /// What was probably meant.
+    fn differing_by_case<'a>(&self, things: &'a [Value], text: &str) -> Option<&'a str> {
+        let lower = text.to_lowercase();
+        let mut names = self.names.iter().flat_map(|name| things.iter().filter_map(|thing| thing[*name].as_str()));
+        names.find(|name| name.to_lowercase() == lower)
     }
 }
 
@@ -86,6 +97,9 @@ mod tests {
         assert!(choose("Twin").is_err_and(|text| text.contains("3, 4")));
         assert!(choose("b.test").is_err_and(|text| text.contains("several")));
         assert!(choose("nobody").is_err_and(|text| text.contains("no workspace \"nobody\"")));
+        assert!(choose("support").is_err_and(|text| text == "there is no workspace \"support\"; there is \"Support\""));
+        assert!(choose("B.TEST").is_err_and(|text| text.contains("there is \"b.test\"")));
+        assert!(choose("suport").is_err_and(|text| text.contains("workspace list")), "no guesses");
         assert!(is_id("01900000-0000-7000-8000-000000000000") && !is_id("01900000-0000") && !is_id("support"));
     }
 }

@@ -4,8 +4,9 @@
 //! # a remark
 //! $ NAME=value postfleet agent list            a command; `$tty` instead of `$` where somebody can answer questions
 //! < a line of its standard input
-//! -> GET /v3/rules?limit=200                   with these, a scripted server stands in for the platform: a request
-//! <- 200 {"data": …}                           and its answer
+//! $ POST /v3/grants/ID/messages/send {…}       a request with the application's key, and status and body of its answer
+//! -> GET /v3/rules?limit=200                   with these, a scripted server stands in for the platform, to fail where
+//! <- 200 {"data": …}                           the platform does not: a request and its answer
 //! what it prints
 //! ! what it says on the standard error
 //! [exit 1]
@@ -191,6 +192,11 @@ impl Block {
             words.next();
         }
         let words: Vec<String> = words.collect();
+        if let [method, path, body] = words.as_slice()
+            && method == "POST"
+        {
+            return (installation.post(path, body).await, Vec::new());
+        }
         let words: Vec<String> =
             words.iter().map(|word| word.replace("HOME", &installation.home.path().display().to_string())).collect();
         let ran = type_in(&words, variables, stdin, self.is_terminal).await;
