@@ -19,6 +19,7 @@ const LISTS: &[(&str, &str)] = &[
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),
+    ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),
     ("evaluations::LIST_OF_MESSAGE", evaluations::LIST_OF_MESSAGE),
     ("rules::used::OF_WORKSPACE", rules::used::OF_WORKSPACE),

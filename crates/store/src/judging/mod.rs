@@ -12,9 +12,11 @@
 mod book;
 mod judge;
 mod refresh;
+mod trial;
 
 pub use book::RuleBook;
 pub(crate) use judge::{Scope, judge, scope, scope_columns};
 #[cfg(test)]
 pub(crate) use refresh::RULES;
 pub use refresh::refresh_once;
+pub use trial::{Trial, try_out};

@@ -5,6 +5,7 @@ pub(crate) mod findings;
 pub(crate) mod layout;
 pub(crate) mod manual_assign;
 pub(crate) mod quota_advice;
+pub(crate) mod rules_test;
 pub(crate) mod workspace;
 
 use crate::support::{Answer, Harness, NOBODY};
@@ -17,6 +18,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     layout::ROUTES,
     manual_assign::ROUTES,
     quota_advice::ROUTES,
+    rules_test::ROUTES,
     workspace::ROUTES,
 ];
 
