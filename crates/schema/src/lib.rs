@@ -24,6 +24,7 @@ pub mod page;
 pub mod policy;
 pub mod redirect_uri;
 pub mod rule;
+pub mod rule_replay;
 pub mod rule_test;
 pub mod send;
 pub mod service_account;

@@ -76,11 +76,8 @@ mod tests {
             Difference { no_longer_blocked: Some(id(2)), no_longer_matched: vec![id(2)], ..Difference::default() };
         assert_eq!(difference(&block, &pass), Some(expected));
         let by_another = judged(Verdict::Block, &[3], &[]);
-        let expected = Difference {
-            newly_matched: vec![id(3)],
-            no_longer_matched: vec![id(1), id(2)],
-            ..Difference::default()
-        };
+        let expected =
+            Difference { newly_matched: vec![id(3)], no_longer_matched: vec![id(1), id(2)], ..Difference::default() };
         assert_eq!(difference(&block, &by_another), Some(expected), "it is blocked before and after");
     }
 
