@@ -167,7 +167,7 @@ async fn judge(store: &Store, scope: &Scope, changes: &Changes) -> Result<Page, 
             };
             if !workspaces.contains_key(&workspace) {
                 let sides = sides(reader, workspace, changes, &mut page.names).await?;
-                anew.prepare(reader, &sides).await?;
+                anew.prepare(reader, workspace, &sides).await?;
                 workspaces.insert(workspace, sides);
             }
             let Some(sides) = workspaces.get(&workspace) else { continue };

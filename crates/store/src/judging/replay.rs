@@ -1,16 +1,24 @@
 //! Judging mail of the past twice: by the rules and lists that are in force, and by changed ones. Nothing is written.
 //!
-//! Lists are looked up where judging holds them in memory, and in the database otherwise; what was looked up is
-//! remembered. So both judgements of a message, and those of all messages of one replay, see a list in one state. A list
-//! that is to be changed is the present one with values on top: it is never copied.
+//! Lists are looked up where judging holds them in memory. Short ones that it does not hold are read first, and of long
+//! ones each value is looked up in the database once. A list that is to be changed is the present one with values on top:
+//! it is never copied.
 
-use super::book::RuleBook;
+use super::book::{Items, RuleBook};
 use crate::engine::{Reader, Store};
 use crate::error::StoreError;
 use crate::lists;
-use postfleet_core::id::ListId;
-use postfleet_core::rule::{Compiled, Direction, Input, Judgement, Lookup, Rule, evaluate};
+use parking_lot::RwLock;
+use postfleet_core::id::{ListId, WorkspaceId};
+use postfleet_core::rule::{Compiled, Direction, Input, ItemSet, Judgement, Lookup, Rule, evaluate};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Items that one replay reads of lists that are not in memory, all of them together.
+const READ_MAX: u64 = 100_000;
+
+/// Items that are read at once.
+const ITEMS_PER_ROUND: usize = 10_000;
 
 /// Answers of the database that are remembered at once.
 const KNOWN_MAX: usize = 500_000;
@@ -49,12 +57,26 @@ impl Sides {
 
 /// Judges messages anew.
 pub struct Anew<'a> {
-    book: &'a RuleBook,
+    store: &'a Store,
     overlay: &'a Overlay,
-    /// The versions of the lists that were met; none of those that are gone.
-    versions: HashMap<ListId, Option<u64>>,
+    /// Where the lists are that were met.
+    lists: HashMap<ListId, Present>,
+    /// How many items may still be read.
+    room: u64,
     known: Known,
     known_count: usize,
+}
+
+/// Where the items of a list are.
+enum Present {
+    /// It is gone, and has none.
+    Gone,
+    /// They were read for this replay.
+    Read(ItemSet),
+    /// Judging holds them in memory; at this version they are those of the beginning.
+    Held(Arc<RwLock<Items>>, u64),
+    /// In the database alone.
+    Stored,
 }
 
 /// What lists were found to have; none for what could not be told.
@@ -63,18 +85,54 @@ type Known = HashMap<ListId, HashMap<String, Option<bool>>>;
 impl<'a> Anew<'a> {
     /// With lists as they are and as they are to be.
     pub fn new(store: &'a Store, overlay: &'a Overlay) -> Self {
-        Self { book: store.rule_book(), overlay, versions: HashMap::new(), known: Known::new(), known_count: 0 }
+        Self { store, overlay, lists: HashMap::new(), room: READ_MAX, known: Known::new(), known_count: 0 }
     }
 
     /// Meets the lists of a workspace: once, before the first of its messages is judged.
-    pub async fn prepare(&mut self, reader: &mut Reader<'_>, sides: &Sides) -> Result<(), StoreError> {
+    pub async fn prepare(
+        &mut self,
+        reader: &mut Reader<'_>,
+        workspace: WorkspaceId,
+        sides: &Sides,
+    ) -> Result<(), StoreError> {
         for list in sides.before.lists().chain(sides.after.iter().flat_map(Compiled::lists)) {
-            if !self.versions.contains_key(&list) {
-                let state = lists::state(reader, list).await?;
-                self.versions.insert(list, state.map(|state| state.version));
+            if !self.lists.contains_key(&list) {
+                let present = self.meet(reader, list).await?;
+                if matches!(present, Present::Stored) {
+                    // For those who replay the next page, and for who judges what is sent.
+                    self.book().want(workspace);
+                    self.store.wake().rules.notify_one();
+                }
+                self.lists.insert(list, present);
             }
         }
         Ok(())
+    }
+
+    fn book(&self) -> &'a RuleBook {
+        self.store.rule_book()
+    }
+
+    async fn meet(&mut self, reader: &mut Reader<'_>, list: ListId) -> Result<Present, StoreError> {
+        let Some(state) = lists::state(reader, list).await? else { return Ok(Present::Gone) };
+        if let Some(items) = self.book().items_of(list).filter(|items| items.read().version == state.version) {
+            return Ok(Present::Held(items, state.version));
+        }
+        if state.items_count > self.room {
+            return Ok(Present::Stored);
+        }
+        self.room -= state.items_count;
+        let (mut set, mut after) = (self.book().empty_set(), String::new());
+        loop {
+            let values = lists::values(reader, list, &after, ITEMS_PER_ROUND).await?;
+            values.iter().for_each(|value| {
+                set.insert(value);
+            });
+            match values.into_iter().next_back() {
+                Some(last) => after = last,
+                None => return Ok(Present::Read(set)),
+            }
+        }
     }
 
     /// Judges a message by the rules as they are, and as they are to be if that can be different.
@@ -98,7 +156,7 @@ impl<'a> Anew<'a> {
     }
 
     fn lookup<'b>(&'b self, overlay: Option<&'b Overlay>, missing: &'b mut Vec<(ListId, String)>) -> AtHand<'b> {
-        AtHand { book: self.book, versions: &self.versions, known: &self.known, overlay, missing }
+        AtHand { lists: &self.lists, known: &self.known, overlay, missing }
     }
 
     async fn look_up(&mut self, reader: &mut Reader<'_>, missing: Vec<(ListId, String)>) -> Result<(), StoreError> {
@@ -124,8 +182,7 @@ impl<'a> Anew<'a> {
 
 /// What is known without asking the database.
 struct AtHand<'a> {
-    book: &'a RuleBook,
-    versions: &'a HashMap<ListId, Option<u64>>,
+    lists: &'a HashMap<ListId, Present>,
     known: &'a Known,
     overlay: Option<&'a Overlay>,
     missing: &'a mut Vec<(ListId, String)>,
@@ -138,7 +195,10 @@ impl Lookup for AtHand<'_> {
     type Error = Unknown;
 
     fn contains(&mut self, list: ListId, value: &str) -> Result<bool, Unknown> {
-        let Some(version) = self.versions.get(&list).copied().flatten() else { return Ok(false) };
+        let present = self.lists.get(&list).unwrap_or(&Present::Gone);
+        if matches!(present, Present::Gone) {
+            return Ok(false);
+        }
         if let Some(change) = self.overlay.and_then(|overlay| overlay.get(&list)) {
             if change.added.contains(value) {
                 return Ok(true);
@@ -147,16 +207,26 @@ impl Lookup for AtHand<'_> {
                 return Ok(false);
             }
         }
-        // First what was answered already, so that a list that changes meanwhile stays what it was as far as it can.
+        match present {
+            Present::Gone => Ok(false),
+            Present::Read(set) => Ok(set.contains(value)),
+            Present::Held(items, version) => {
+                let items = items.read();
+                if items.version == *version { Ok(items.set.contains(value)) } else { self.stored(list, value) }
+            }
+            Present::Stored => self.stored(list, value),
+        }
+    }
+}
+
+impl AtHand<'_> {
+    fn stored(&mut self, list: ListId, value: &str) -> Result<bool, Unknown> {
         match self.known.get(&list).and_then(|values| values.get(value)) {
             Some(answer) => answer.ok_or(Unknown),
-            None => match self.book.contains(list, version, value) {
-                Some(answer) => Ok(answer),
-                None => {
-                    self.missing.push((list, value.to_owned()));
-                    Err(Unknown)
-                }
-            },
+            None => {
+                self.missing.push((list, value.to_owned()));
+                Err(Unknown)
+            }
         }
     }
 }
