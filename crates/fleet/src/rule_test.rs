@@ -5,22 +5,28 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use postfleet_core::id::{ApplicationId, RuleId};
+use postfleet_core::list::ListKind;
 use postfleet_core::rule::validate::NamedRule;
-use postfleet_core::rule::{Direction, Input, OutboundType, Rule, RuleTrace, Verdict};
-use postfleet_core::{EmailAddress, Problem, UnixMicros};
-use postfleet_mail::message;
+use postfleet_core::rule::{Direction, Input, Operand, OutboundType, Rule, RuleTrace, Verdict};
+use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
+use postfleet_mail::Participant;
+use postfleet_mail::message::{self, Defect};
 use postfleet_schema::rule::CreateRule;
 use postfleet_schema::rule_test as schema;
 use postfleet_store::judging::{Trial, try_out};
 use postfleet_store::rules::lists_refusal;
 use postfleet_store::{Reader, Store, evaluations};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Rules that a request may bring.
 pub const RULES_MAX: usize = 100;
 
 /// Recipients that a message may have.
 pub const RECIPIENTS_MAX: usize = 1_000;
+
+/// Lists that rules name, times the addresses that are looked up in them.
+pub const LOOKUPS_MAX: usize = 100_000;
 
 /// Judges the message of a request by the rules of the workspace that a path segment names, or by those of the request.
 /// Nothing is written.
@@ -50,6 +56,7 @@ pub async fn test(
     let is_judged = |rule: &Rule| rule.is_enabled || include_disabled.unwrap_or(false);
     let judged: Vec<Rule> =
         named.iter().map(|named| Rule { is_enabled: is_judged(&named.rule), ..named.rule.clone() }).collect();
+    check_lookups(&judged, &input)?;
     let trial = try_out(&mut reader, &judged, direction, &input).await?;
     show(direction, &input, &trial, &named)
 }
@@ -57,6 +64,21 @@ pub async fn test(
 fn direction(word: Option<&str>) -> Result<Direction, Problem> {
     let Some(word) = word else { return Ok(Direction::Outbound) };
     Direction::named(word).ok_or_else(|| Problem::invalid("trigger", "trigger must be one of inbound, outbound"))
+}
+
+/// What is asked of the store must end soon.
+fn check_lookups(rules: &[Rule], input: &Input) -> Result<(), Problem> {
+    let operands = rules.iter().flat_map(|rule| &rule.conditions).map(|condition| &condition.operand);
+    let lists = operands.filter_map(|operand| if let Operand::Lists(lists) = operand { Some(lists) } else { None });
+    let lists = lists.flatten().collect::<HashSet<_>>().len();
+    let addresses = 1 + input.recipients(ListKind::Address).count();
+    if lists * addresses <= LOOKUPS_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "too much to look up: {addresses} addresses in {lists} lists; at most {LOOKUPS_MAX} lookups are made for one request"
+    );
+    Err(Problem::new(ProblemKind::Invalid, "too_many_lookups", text))
 }
 
 fn of_message(message: &schema::TestMessage, direction: Direction) -> Result<Input, Problem> {
@@ -75,17 +97,25 @@ fn of_message(message: &schema::TestMessage, direction: Direction) -> Result<Inp
 fn of_raw(raw: &str, direction: Direction) -> Result<Input, Problem> {
     let octets = base64_octets(raw).ok_or_else(|| Problem::invalid("raw", "raw must be a message in base64"))?;
     let view = message::view(&octets);
-    let from = view.from.first().map(|from| address("raw", &from.email)).transpose()?;
+    let from = view.from.first().map(address_in_raw).transpose()?;
+    if direction == Direction::Inbound {
+        return input(["raw", "raw"], from, &[], false, direction);
+    }
+    if view.defects.contains(&Defect::TooManyAddresses) {
+        return Err(too_many_recipients("raw"));
+    }
     let people = view.to.iter().chain(&view.cc).chain(&view.bcc);
-    let recipients = people.map(|person| address("raw", &person.email)).collect::<Result<Vec<_>, _>>()?;
+    let recipients = people.map(address_in_raw).collect::<Result<Vec<_>, _>>()?;
     let is_reply = !view.in_reply_to.is_empty() || !view.references.is_empty();
     input(["raw", "raw"], from, &recipients, is_reply, direction)
 }
 
+/// Reads base64 of either alphabet, in lines or in one.
 fn base64_octets(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { base64::alphabet::URL_SAFE } else { base64::alphabet::STANDARD };
-    GeneralPurpose::new(&alphabet, config).decode(text.trim()).ok()
+    let text: String = text.split_ascii_whitespace().collect();
+    GeneralPurpose::new(&alphabet, config).decode(text).ok()
 }
 
 fn input(
@@ -96,8 +126,7 @@ fn input(
     direction: Direction,
 ) -> Result<Input, Problem> {
     if recipients.len() > RECIPIENTS_MAX {
-        let text = format!("{to_field}: a message has at most {RECIPIENTS_MAX} recipients, with cc and bcc");
-        return Err(Problem::invalid(to_field, text));
+        return Err(too_many_recipients(to_field));
     }
     if direction == Direction::Inbound {
         return Ok(Input::inbound(from.as_ref()));
@@ -113,10 +142,27 @@ fn input(
     Ok(Input::outbound(&from, recipients, kind))
 }
 
+fn too_many_recipients(field: &str) -> Problem {
+    Problem::invalid(field, format!("{field}: a message has at most {RECIPIENTS_MAX} recipients over to, cc and bcc"))
+}
+
 fn address(field: &str, text: &str) -> Result<EmailAddress, Problem> {
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
-    EmailAddress::parse(text)
-        .map_err(|_| Problem::invalid(field, format!("{field} must be an email address, which {shown:?} is not")))
+    let wrong =
+        |_| Problem::invalid(field, format!("{field} must be an email address, which {:?} is not", shown(text)));
+    EmailAddress::parse(text).map_err(wrong)
+}
+
+fn address_in_raw(person: &Participant) -> Result<EmailAddress, Problem> {
+    EmailAddress::parse(&person.email).map_err(|_| {
+        // What has no address at all was taken for a name.
+        let text = if person.email.is_empty() { person.name.as_str() } else { &person.email };
+        Problem::invalid("raw", format!("raw: {:?} in its header is not an email address", shown(text)))
+    })
+}
+
+/// The beginning of what was given, to be named in a refusal.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// Reads rules that nobody keeps. Their ids are placeholders, in the order in which they stand.
@@ -145,6 +191,14 @@ fn inside(index: usize, problem: Problem) -> Problem {
     let at = format!("rules[{index}].");
     let field = problem.field.as_deref().map(|field| format!("{at}{field}"));
     Problem { public: format!("{at}{}", problem.public), field, ..problem }
+}
+
+/// Says of a body that is too large how to make it smaller.
+pub fn header_is_enough(problem: Problem) -> Problem {
+    if problem.kind != ProblemKind::TooLarge {
+        return problem;
+    }
+    Problem { public: format!("{}; of a raw message, the header fields are enough", problem.public), ..problem }
 }
 
 /// Looks at a request's body for what a reader of typed fields would take for something else.

@@ -123,7 +123,7 @@ pub(crate) async fn assign(call: Call) -> Answer {
 /// `POST /v3/workspaces/{workspace}/rules/test`
 pub(crate) async fn test_rules(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, path, .. } = call;
-    let body = json(&parts, body, BODY_OCTETS_MAX).await?;
+    let body = json(&parts, body, BODY_OCTETS_MAX).await.map_err(rule_test::header_is_enough)?;
     rule_test::check_objects(&body)?;
     let request: TestRules = typed(body)?;
     let tested = rule_test::test(&platform.store, application, &path[0], request).await?;

@@ -1,5 +1,7 @@
 //! `postfleet rule`: rules about mail. A rule does nothing until a workspace names it.
 
+mod test;
+
 use super::body::{Data, not_empty, put};
 use super::names::{LIST, RULE, WORKSPACE};
 use super::{Consent, Pages};
@@ -27,6 +29,8 @@ pub enum Verb {
     Attach(Places),
     /// Takes a rule from workspaces
     Detach(Places),
+    /// Shows what rules say of one message, and why; nothing is sent or kept
+    Test(Box<test::Test>),
 }
 
 /// Which to list.
@@ -168,6 +172,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
         Verb::Attach(places) => place(places, true, &api, session).await,
         Verb::Detach(places) => place(places, false, &api, session).await,
+        Verb::Test(arguments) => test::run(*arguments, &api, session).await,
     }
 }
 

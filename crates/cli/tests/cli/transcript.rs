@@ -93,6 +93,11 @@ async fn rule() {
 }
 
 #[tokio::test]
+async fn rule_test() {
+    play("rule_test").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

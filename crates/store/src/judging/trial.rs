@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::lists;
 use postfleet_core::id::ListId;
 use postfleet_core::rule::{Compiled, Direction, Input, Judgement, Lookup, Rule, RuleTrace, evaluate, trace};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What rules say of a message, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub async fn try_out(
     let compiled = Compiled::new(rules.iter().cloned(), direction);
     let mut known = Known::new();
     loop {
-        let mut lookup = Remembered { known: &known, missing: Vec::new() };
+        let mut lookup = Remembered { known: &known, missing: HashSet::new() };
         let traces = trace(rules, direction, input, &mut lookup);
         if lookup.missing.is_empty() {
             // A trace asks for at least what the judgement needs.
@@ -35,17 +35,15 @@ pub async fn try_out(
             return Ok(Trial { judgement, traces });
         }
         for asked in lookup.missing {
-            if !known.contains_key(&asked) {
-                let answer = match lists::has(reader, asked.0, &asked.1).await {
-                    Ok(answer) => Some(answer),
-                    Err(StoreError::Fault(cause)) => {
-                        tracing::error!(cause, "a lookup of rules failed");
-                        None
-                    }
-                    Err(error) => return Err(error),
-                };
-                known.insert(asked, answer);
-            }
+            let answer = match lists::has(reader, asked.0, &asked.1).await {
+                Ok(answer) => Some(answer),
+                Err(StoreError::Fault(cause)) => {
+                    tracing::error!(cause, "a lookup of rules failed");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            known.insert(asked, answer);
         }
     }
 }
@@ -55,7 +53,8 @@ type Known = HashMap<(ListId, String), Option<bool>>;
 
 struct Remembered<'a> {
     known: &'a Known,
-    missing: Vec<(ListId, String)>,
+    /// Each once: several rules may ask the same.
+    missing: HashSet<(ListId, String)>,
 }
 
 /// Why something is not known: it was not looked up, or that failed.
@@ -69,7 +68,7 @@ impl Lookup for Remembered<'_> {
         match self.known.get(&asked) {
             Some(answer) => answer.ok_or(Unknown),
             None => {
-                self.missing.push(asked);
+                self.missing.insert(asked);
                 Err(Unknown)
             }
         }
