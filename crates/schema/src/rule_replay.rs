@@ -8,10 +8,14 @@ use utoipa::ToSchema;
 /// they would be.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ReplayRules {
-    /// Unix seconds: mail from then on is judged.
+    /// Unix seconds: mail from then on is judged. Either this or `last_seconds` is given.
     #[serde(default)]
-    #[schema(value_type = i64, required = true, minimum = 0)]
+    #[schema(minimum = 0)]
     pub since: Option<i64>,
+    /// Instead of `since`: so many seconds before `until`, at least 1.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub last_seconds: Option<i64>,
     /// Unix seconds: mail before then is judged. Default, and at most: now. With a cursor, what held for the first page
     /// holds.
     #[serde(default)]

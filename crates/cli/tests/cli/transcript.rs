@@ -93,6 +93,11 @@ async fn rule() {
 }
 
 #[tokio::test]
+async fn rule_replay() {
+    play("rule_replay").await;
+}
+
+#[tokio::test]
 async fn rule_test() {
     play("rule_test").await;
 }

@@ -65,14 +65,13 @@ async fn scope(
     application: ApplicationId,
     request: &schema::ReplayRules,
 ) -> Result<Scope, Problem> {
-    let since = request.since.ok_or_else(|| Problem::invalid("since", "since must be given, in unix seconds"))?;
-    let since = seconds("since", since)?;
     let cursor = request.cursor.as_deref().map(read_cursor).transpose()?;
     let until = match (&cursor, request.until) {
         (Some((until, _)), _) => *until,
         (None, Some(until)) => seconds("until", until)?.min(now),
         (None, None) => now,
     };
+    let since = since(request, until)?;
     if until <= since {
         let (field, text) = match request.until {
             Some(_) => ("until", "until must be after since, and since in the past"),
@@ -89,6 +88,19 @@ async fn scope(
     };
     let after = cursor.map_or_else(|| past::from(since), |(_, after)| after);
     Ok(Scope { application, workspace, since, until, after, limit })
+}
+
+/// Where the time begins that a request is about.
+fn since(request: &schema::ReplayRules, until: UnixMicros) -> Result<UnixMicros, Problem> {
+    match (request.since, request.last_seconds) {
+        (Some(since), None) => seconds("since", since),
+        (None, Some(last)) if last >= 1 => Ok(UnixMicros::from_seconds(until.as_seconds().saturating_sub(last).max(0))),
+        (None, Some(_)) => Err(Problem::invalid("last_seconds", "last_seconds must be at least 1")),
+        _ => {
+            let text = "since must be given, in unix seconds, or last_seconds instead of it, and not both";
+            Err(Problem::invalid("since", text))
+        }
+    }
 }
 
 /// A time of a request. Later ones than those of which ids can tell are refused.

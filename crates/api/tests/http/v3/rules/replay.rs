@@ -230,10 +230,15 @@ async fn only_what_is_asked_for_is_judged() {
     harness.post(&path, &json!({"remove_grants": [harness.agent]})).await.is_ok();
     let said = replay(&harness, changes).await;
     assert_eq!((&said["judged"], &said["totals"]["changed"]), (&json!(1), &json!(0)));
+    harness.world.advance(2);
     let now = harness.world.platform.clock.now().as_seconds();
     let rules = json!({"rules": [{"rule": block("bad.test"), "workspace_ids": [here]}]});
     let late = harness.post("/v3/rules/replay", &json!({"since": now - 1, "changes": rules})).await;
     assert_eq!(late.is_ok().data()["judged"], 0);
+    let late = json!({"last_seconds": 1, "changes": rules});
+    assert_eq!(harness.post("/v3/rules/replay", &late).await.is_ok().data()["judged"], 0);
+    let late = harness.post("/v3/rules/replay", &json!({"last_seconds": 1_000, "changes": rules})).await;
+    assert_eq!((&late.is_ok().data()["judged"], &late.data()["since"]), (&json!(1), &json!(now - 1_000)));
     let early = json!({"since": 0, "until": now - 1_000, "changes": rules});
     assert_eq!(harness.post("/v3/rules/replay", &early).await.is_ok().data()["judged"], 0);
 }
@@ -258,6 +263,8 @@ async fn what_cannot_be_replayed_is_refused_by_field() {
     let many: Vec<Value> = (0..101).map(|_| json!({"rule_id": id, "remove": true})).collect();
     for (body, field) in [
         (json!({"changes": good}), "since"),
+        (with("last_seconds", json!(60)), "since"),
+        (json!({"last_seconds": 0, "changes": good}), "last_seconds"),
         (with("since", json!(-1)), "since"),
         (with("since", json!(now + 60)), "since"),
         (with("until", json!(now - 60)), "until"),
