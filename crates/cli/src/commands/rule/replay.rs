@@ -8,6 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Kind, counted, grid, parse_time, table, time};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// Examples that are kept of each row.
 const EXAMPLES_MAX: usize = 3;
@@ -83,7 +84,7 @@ fn parse_since(text: &str) -> Result<Since, String> {
         Some('h') => 3_600,
         Some('d') => 86_400,
         Some('w') => 7 * 86_400,
-        _ => return parse_time(text).map(Since::At),
+        _ => return parse_time(text).map(Since::At).map_err(|text| format!("{text}, or a length such as 7d")),
     };
     let number: Option<i64> = text[..text.len() - 1].parse().ok().filter(|number| *number >= 1);
     let seconds = number.and_then(|number| number.checked_mul(unit));
@@ -198,7 +199,7 @@ async fn rule_change(
 
 /// Asks for page after page, and adds them up.
 async fn pages(mut body: Map<String, Value>, api: &Api) -> Result<Value, Failure> {
-    let mut whole = Value::Null;
+    let mut sum = Sum::default();
     loop {
         let mut page = api.post(&["rules", "replay"], &Value::Object(body.clone())).await?.data();
         let cursor = page["next_cursor"].take();
@@ -206,38 +207,49 @@ async fn pages(mut body: Map<String, Value>, api: &Api) -> Result<Value, Failure
         body.remove("last_seconds");
         body.insert("since".to_owned(), page["since"].clone());
         body.insert("cursor".to_owned(), cursor.clone());
-        if whole.is_null() {
-            whole = page;
-        } else {
-            add_page(&mut whole, page);
-        }
+        sum.add(page);
         if cursor.is_null() {
-            return Ok(whole);
+            return Ok(sum.whole);
         }
     }
 }
 
-fn add_page(whole: &mut Value, mut page: Value) {
-    add(&mut whole["judged"], &page["judged"]);
-    add(&mut whole["unreadable"], &page["unreadable"]);
-    add(&mut whole["totals"], &page["totals"]);
-    for (list, names) in [("accounts", &["grant_id"][..]), ("rules", &["rule_id", "change"][..])] {
-        let Value::Array(rows) = page[list].take() else { continue };
-        let Some(all) = whole[list].as_array_mut() else { continue };
-        for row in rows {
-            match all.iter_mut().find(|known| names.iter().all(|name| known[*name] == row[*name])) {
-                Some(known) => add_row(known, row),
-                None => all.push(row),
+/// What pages come to.
+#[derive(Default)]
+struct Sum {
+    /// In the shape of a page.
+    whole: Value,
+    /// Where in the lists the row of a mailbox or rule is.
+    places: HashMap<String, usize>,
+}
+
+impl Sum {
+    fn add(&mut self, mut page: Value) {
+        let lists = ["accounts", "rules"].map(|list| (list, page[list].take()));
+        if self.whole.is_null() {
+            self.whole = page;
+            lists.iter().for_each(|(list, _)| self.whole[*list] = json!([]));
+        } else {
+            ["judged", "unreadable", "totals"].iter().for_each(|name| add(&mut self.whole[*name], &page[*name]));
+        }
+        for (list, rows) in lists {
+            let Some(all) = self.whole[list].as_array_mut() else { continue };
+            for row in rows.as_array().into_iter().flatten() {
+                let key = format!("{} {} {}", row["grant_id"], row["rule_id"], row["change"]);
+                let place = *self.places.entry(key).or_insert(all.len());
+                match all.get_mut(place) {
+                    Some(known) => add_row(known, row),
+                    None => all.push(row.clone()),
+                }
             }
         }
     }
 }
 
-fn add_row(known: &mut Value, mut row: Value) {
+fn add_row(known: &mut Value, row: &Value) {
     add(&mut known["counts"], &row["counts"]);
-    let Value::Array(examples) = row["examples"].take() else { return };
-    if let Some(all) = known["examples"].as_array_mut() {
-        all.extend(examples);
+    if let (Some(all), Some(more)) = (known["examples"].as_array_mut(), row["examples"].as_array()) {
+        all.extend(more.iter().cloned());
         all.truncate(EXAMPLES_MAX);
     }
 }
@@ -319,11 +331,10 @@ mod tests {
             json!({"judged": 10, "unreadable": 0, "totals": counts(3),
             "accounts": accounts, "rules": rules})
         };
-        let mut whole = page(json!([row("a", 1)]), json!([rule(Value::Null, 0), rule(json!("r"), 1)]));
-        add_page(
-            &mut whole,
-            page(json!([row("b", 2), row("a", 4)]), json!([rule(Value::Null, 2), rule(json!("r"), 1)])),
-        );
+        let mut sum = Sum::default();
+        sum.add(page(json!([row("a", 1)]), json!([rule(Value::Null, 0), rule(json!("r"), 1)])));
+        sum.add(page(json!([row("b", 2), row("a", 4)]), json!([rule(Value::Null, 2), rule(json!("r"), 1)])));
+        let whole = sum.whole;
         assert_eq!((&whole["judged"], &whole["totals"]), (&json!(20), &json!({"changed": 6, "newly_blocked": 2})));
         let first = &whole["accounts"][0];
         assert_eq!((&first["counts"]["changed"], &first["examples"]), (&json!(5), &json!([1, 1, 4])));
