@@ -15,7 +15,7 @@ use postfleet_core::plan::Plans;
 use postfleet_core::rule::validate::{ActionInput, ConditionInput, MatchInput, RuleChange, RuleInput, ValueInput};
 use postfleet_core::rule::{Rule, difference};
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
-use postfleet_fleet::rule_replay::{LIMIT_DEFAULT, replay};
+use postfleet_fleet::rule_replay::{ITEMS_READ_MAX, LIMIT_DEFAULT, replay};
 use postfleet_schema::rule_replay::{ReplayRules, RuleReplay};
 use postfleet_store::db::DbError;
 use postfleet_store::domains::NewDomain;
@@ -258,7 +258,7 @@ impl Bench {
         let change = ListChange { added: ["shop7.example".to_owned()].into(), ..ListChange::default() };
         let overlay = Overlay::from([(self.lists[1], change)]);
         let sides = Sides::new(present, None, &overlay);
-        let mut anew = Anew::new(&self.store, &overlay);
+        let mut anew = Anew::new(&self.store, &overlay, ITEMS_READ_MAX);
         anew.prepare(&mut reader, self.workspace, &sides).await.expect("lists");
         let (mut taken, mut after, until) = (Duration::ZERO, past::from(START), NOW);
         loop {

@@ -33,6 +33,9 @@ const ACCOUNTS_MAX: usize = 1_000;
 /// Messages that are read at once. Others get their turn in between.
 const CHUNK: usize = 1_000;
 
+/// Items of lists that one request reads where they are not in memory; beyond, each value is looked up.
+pub const ITEMS_READ_MAX: u64 = 100_000;
+
 /// Characters of a cursor.
 const CURSOR_CHARS_MAX: usize = 128;
 
@@ -153,7 +156,7 @@ struct Page {
 }
 
 async fn judge(store: &Store, scope: &Scope, changes: &Changes) -> Result<Page, Problem> {
-    let mut anew = Anew::new(store, &changes.lists);
+    let mut anew = Anew::new(store, &changes.lists, ITEMS_READ_MAX);
     let mut workspaces: HashMap<WorkspaceId, Sides> = HashMap::new();
     let mut page = Page { tally: Tally::default(), names: changes.names(), last: Some(scope.after) };
     let mut left = scope.limit;

@@ -14,9 +14,6 @@ use postfleet_core::rule::{Compiled, Direction, Input, ItemSet, Judgement, Looku
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Items that one replay reads of lists that are not in memory, all of them together.
-const READ_MAX: u64 = 100_000;
-
 /// Items that are read at once.
 const ITEMS_PER_ROUND: usize = 10_000;
 
@@ -83,9 +80,10 @@ enum Present {
 type Known = HashMap<ListId, HashMap<String, Option<bool>>>;
 
 impl<'a> Anew<'a> {
-    /// With lists as they are and as they are to be.
-    pub fn new(store: &'a Store, overlay: &'a Overlay) -> Self {
-        Self { store, overlay, lists: HashMap::new(), room: READ_MAX, known: Known::new(), known_count: 0 }
+    /// With lists as they are and as they are to be. Of lists that are not in memory at most `items_max` items are read,
+    /// of all of them together.
+    pub fn new(store: &'a Store, overlay: &'a Overlay, items_max: u64) -> Self {
+        Self { store, overlay, lists: HashMap::new(), room: items_max, known: Known::new(), known_count: 0 }
     }
 
     /// Meets the lists of a workspace: once, before the first of its messages is judged.

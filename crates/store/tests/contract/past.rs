@@ -5,11 +5,11 @@ use crate::support::{NOON, Tenant, at, fresh, on_each_engine, tenant};
 use postfleet_core::id::{EvaluationId, GrantId, ListId, ListItemId, MessageId, RuleId};
 use postfleet_core::list::ListKind;
 use postfleet_core::rule::{
-    Action, Condition, Direction, Field, MatchOperator, Mode, Operand, Operator, OutboundType, Rule, Verdict,
+    Action, Condition, Direction, Field, Input, MatchOperator, Mode, Operand, Operator, OutboundType, Rule, Verdict,
 };
 use postfleet_core::{EmailAddress, UnixMicros};
 use postfleet_store::db::DbError;
-use postfleet_store::judging::{Anew, ListChange, Overlay, Sides};
+use postfleet_store::judging::{Anew, ListChange, Overlay, Sides, refresh_once};
 use postfleet_store::lists::{AddItems, CreateList, NewItem};
 use postfleet_store::past::{self, Kept, Past, Span};
 use postfleet_store::{Command, Store, Tx, params};
@@ -130,7 +130,7 @@ async fn what_rules_saw_is_read_from_copies_and_records() {
         let address = |text: &str| EmailAddress::parse(text).expect("address");
         let seen = |from: &str, to: &[&str], kind| {
             let to: Vec<EmailAddress> = to.iter().map(|to| address(to)).collect();
-            Some(postfleet_core::rule::Input::outbound(&address(from), &to, kind))
+            Some(Input::outbound(&address(from), &to, kind))
         };
         let to = ["c@d.example", "hidden@e.example"];
         assert_eq!(found[0].input, seen("agent@b.example", &to, OutboundType::Compose));
@@ -180,22 +180,29 @@ async fn a_list_is_the_present_one_with_values_on_top() {
         let overlay = Overlay::from([(id, change)]);
         let sides = Sides::new(vec![rule.clone()], None, &overlay);
         let mut reader = store.reader().await.expect("reader");
-        let mut anew = Anew::new(store, &overlay);
-        anew.prepare(&mut reader, tenant.workspace, &sides).await.expect("lists");
         let author = tenant.address("a");
-        for (domain, blocks, would_block) in
-            [("one", true, true), ("two", true, false), ("new", false, true), ("other", false, false)]
-        {
-            let to = [EmailAddress::parse(&format!("x@{domain}.example")).expect("address")];
-            let input = postfleet_core::rule::Input::outbound(&author, &to, OutboundType::Compose);
-            let (before, after) = anew.judge(&mut reader, &sides, &input).await.expect("judged");
-            let verdict = |blocks| if blocks { Verdict::Block } else { Verdict::Pass };
-            assert_eq!(before.verdict, verdict(blocks), "{domain}");
-            assert_eq!(after.expect("a list of it is changed").verdict, verdict(would_block), "{domain}");
+        // Read before, and looked up one by one.
+        for items_max in [2, 1] {
+            let mut anew = Anew::new(store, &overlay, items_max);
+            anew.prepare(&mut reader, tenant.workspace, &sides).await.expect("lists");
+            for (domain, blocks, would_block) in
+                [("one", true, true), ("two", true, false), ("new", false, true), ("other", false, false)]
+            {
+                let to = [EmailAddress::parse(&format!("x@{domain}.example")).expect("address")];
+                let input = Input::outbound(&author, &to, OutboundType::Compose);
+                let (before, after) = anew.judge(&mut reader, &sides, &input).await.expect("judged");
+                let verdict = |blocks| if blocks { Verdict::Block } else { Verdict::Pass };
+                assert_eq!(before.verdict, verdict(blocks), "{domain}");
+                assert_eq!(after.expect("a list of it is changed").verdict, verdict(would_block), "{domain}");
+            }
         }
+        // One that was too long is asked to be held in memory.
+        while refresh_once(store).await.expect("refresh") {}
+        assert_eq!(store.rule_book().pages(), 1);
         // Where no list of the rules is changed, there is one judgement.
         let untouched = Sides::new(vec![rule], None, &Overlay::new());
-        let input = postfleet_core::rule::Input::outbound(&author, &[], OutboundType::Compose);
+        let input = Input::outbound(&author, &[], OutboundType::Compose);
+        let mut anew = Anew::new(store, &overlay, 0);
         assert!(anew.judge(&mut reader, &untouched, &input).await.expect("judged").1.is_none());
     })
     .await;
