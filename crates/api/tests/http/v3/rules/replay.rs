@@ -1,7 +1,11 @@
 //! `POST /v3/rules/replay`: mail that was really sent or refused, judged by changed rules and lists.
 
 use crate::support::{Answer, Harness, NOBODY, assert_shape};
+use postfleet_core::id::{ApplicationId, GrantId, MessageId};
+use postfleet_store::db::DbError;
+use postfleet_store::{Command, Tx, params};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 pub(crate) const ROUTES: &[&str] = &["POST /v3/rules/replay"];
 
@@ -309,4 +313,61 @@ async fn what_cannot_be_replayed_is_refused_by_field() {
         harness.post("/v3/rules/replay", &with(field, value)).await.is_ok();
     }
     harness.post("/v3/rules/replay", &of_list(json!({"list_id": list, "add": vec!["a.test"; 10_000]}))).await.is_ok();
+}
+
+/// Copies of sent messages, as they are kept.
+struct Sent {
+    application: ApplicationId,
+    rows: Vec<(MessageId, GrantId)>,
+}
+
+impl Command for Sent {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const INSERT: &str = "INSERT INTO messages (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, \
+            octets, folders, summary, sent_by) VALUES ($1, $2, $1, $1, 1, 0, 0, 0, 2000, '[]', $3, $4)";
+        let summary = r#"{"from": [{"email": "a@acme.test"}], "to": [{"email": "b@bad.test"}]}"#;
+        for (id, grant) in &self.rows {
+            tx.execute(INSERT, params![id.uuid(), grant.uuid(), summary, self.application.uuid()]).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_before_it_shows_too_many_mailboxes() {
+    const MOST: usize = 1_000;
+    let harness = Harness::new().await;
+    let here = harness.acme.workspace_id.to_string();
+    let mut grants = vec![harness.agent.parse().expect("id")];
+    let emails = (0..MOST).map(|number| json!({"settings": {"email": format!("box{number}@acme.test")}}));
+    let made = harness.post("/v3/grants/bulk", &json!({"grants": emails.collect::<Vec<_>>()})).await;
+    let results = made.is_ok().data()["results"].as_array().expect("list");
+    grants.extend(results.iter().map(|made| made["grant"]["id"].as_str().expect("id").parse::<GrantId>().expect("id")));
+    harness.world.advance(10);
+    let now = harness.world.platform.clock.now();
+    let id = |number: usize| {
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&(number as u64).to_be_bytes());
+        MessageId::new(now.minus(Duration::from_secs(9)), random)
+    };
+    // The last mailbox sends again behind that, and so does one more.
+    let order = (1..=MOST).chain([MOST, 0]).enumerate();
+    let rows = order.map(|(number, grant)| (id(number), grants[grant])).collect();
+    let application = harness.acme.application_id;
+    harness.world.platform.store.run(Sent { application, rows }).await.expect("inserted");
+    let mut body = json!({"last_seconds": 60, "limit": 100_000, "changes":
+        {"rules": [{"rule": block("bad.test"), "workspace_ids": [here]}]}});
+    let (mut shown, mut judged) = (Vec::new(), Vec::new());
+    loop {
+        let said = harness.post("/v3/rules/replay", &body).await;
+        let said = said.is_ok().data();
+        shown.push(said["accounts"].as_array().expect("accounts").len());
+        judged.push(said["judged"].as_u64().expect("count"));
+        body["cursor"] = said["next_cursor"].clone();
+        if body["cursor"].is_null() {
+            break;
+        }
+    }
+    assert_eq!((shown, judged), (vec![MOST, 2], vec![MOST as u64, 2]), "what makes them full ends a page");
 }
