@@ -56,7 +56,7 @@ pub async fn test(
     let is_judged = |rule: &Rule| rule.is_enabled || include_disabled.unwrap_or(false);
     let judged: Vec<Rule> =
         named.iter().map(|named| Rule { is_enabled: is_judged(&named.rule), ..named.rule.clone() }).collect();
-    check_lookups(&judged, &input)?;
+    check_lookups(&judged, direction, &input)?;
     let trial = try_out(&mut reader, &judged, direction, &input).await?;
     show(direction, &input, &trial, &named)
 }
@@ -67,8 +67,9 @@ fn direction(word: Option<&str>) -> Result<Direction, Problem> {
 }
 
 /// What is asked of the store must end soon.
-fn check_lookups(rules: &[Rule], input: &Input) -> Result<(), Problem> {
-    let operands = rules.iter().flat_map(|rule| &rule.conditions).map(|condition| &condition.operand);
+fn check_lookups(rules: &[Rule], direction: Direction, input: &Input) -> Result<(), Problem> {
+    let judged = rules.iter().filter(|rule| rule.is_enabled && rule.direction == direction);
+    let operands = judged.flat_map(|rule| &rule.conditions).map(|condition| &condition.operand);
     let lists = operands.filter_map(|operand| if let Operand::Lists(lists) = operand { Some(lists) } else { None });
     let lists = lists.flatten().collect::<HashSet<_>>().len();
     let addresses = 1 + input.recipients(ListKind::Address).count();

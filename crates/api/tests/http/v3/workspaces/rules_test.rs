@@ -389,6 +389,9 @@ async fn what_is_too_large_is_refused_with_the_way_out() {
         test(&harness, &json!({"message": {"from": "agent@acme.test", "to": to(count)}, "rules": rules})).await
     };
     ask(&rules, 990).await.refuses(400, "too_many_lookups", None).says("991 addresses in 101 lists; at most 100000");
+    // Rules that are not judged look nothing up.
+    let off: Vec<_> = rules.iter().map(|rule| with(rule.clone(), "enabled", false)).collect();
+    assert_eq!(ask(&off, 990).await.data()["verdict"], "pass");
     assert_eq!(ask(&rules, 50).await.data()["verdict"], "pass");
 }
 
