@@ -9,6 +9,7 @@ mod input;
 mod item_set;
 mod outcome;
 mod placement;
+mod replay;
 mod sip;
 mod trace;
 
@@ -18,6 +19,7 @@ pub use input::Input;
 pub use item_set::{ItemHasher, ItemSet};
 pub use outcome::{Effects, Judgement, RuleOutcome, Shadow, Verdict};
 pub use placement::{Placement, place};
+pub use replay::{Difference, difference};
 pub use trace::{ConditionTrace, RuleTrace, Traced, trace};
 
 pub mod validate;

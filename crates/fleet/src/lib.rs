@@ -20,6 +20,7 @@ pub mod organizations;
 pub mod pages;
 pub mod policies;
 pub mod redirect_uris;
+pub mod rule_replay;
 pub mod rule_test;
 pub mod rules;
 pub mod service_accounts;

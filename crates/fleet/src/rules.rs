@@ -33,6 +33,16 @@ pub(crate) fn candidate(id: RuleId, request: schema::CreateRule) -> Result<Named
     new_rule(request)?.apply(&NamedRule::blank(id))
 }
 
+/// As [`candidate`], where a request has one shape for new rules and for changed ones.
+pub(crate) fn new_candidate(id: RuleId, request: schema::UpdateRule) -> Result<NamedRule, Problem> {
+    RuleChange::of_new(input(request))?.apply(&NamedRule::blank(id))
+}
+
+/// A rule as a request would change it; nothing is kept of that.
+pub(crate) fn changed_candidate(present: &NamedRule, request: schema::UpdateRule) -> Result<NamedRule, Problem> {
+    RuleChange::read(input(request))?.apply(present)
+}
+
 fn new_rule(request: schema::CreateRule) -> Result<RuleChange, Problem> {
     let schema::CreateRule { name, description, priority, enabled, mode, trigger, matching, actions } = request;
     // The two shapes have the same fields, described differently.

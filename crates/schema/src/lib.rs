@@ -25,6 +25,7 @@ pub mod policy;
 pub mod quota_advice;
 pub mod redirect_uri;
 pub mod rule;
+pub mod rule_replay;
 pub mod rule_test;
 pub mod send;
 pub mod service_account;

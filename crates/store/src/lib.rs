@@ -41,6 +41,7 @@ pub mod grants;
 pub mod judging;
 pub mod messages;
 pub mod outbound;
+pub mod past;
 pub mod queue;
 pub mod threads;
 pub mod webhooks;

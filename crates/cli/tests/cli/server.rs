@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use postfleet_api::{Health, Interface, router, serve};
 use postfleet_cli::{Command, Surroundings, program, run};
 use postfleet_testkit::world::{NewTenant, Tenant, World};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -53,6 +54,15 @@ impl Installation {
         tokio::spawn(serve(socket, router, world.platform.clock.clone(), stop.clone()));
         let home = tempfile::tempdir().expect("a temporary folder");
         Self { url, acme, home, world, _stop: stop.drop_guard() }
+    }
+
+    /// POST below `/v3` with the application's key: what was answered, if it was not refused.
+    pub async fn ask(&self, path: &str, body: &Value) -> Value {
+        let request = reqwest::Client::new().post(format!("{}/v3/{path}", self.url)).bearer_auth(&self.acme.api_key);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let text = request.send().await.expect("loopback").text().await.expect("an answer");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["data"].clone()
     }
 
     /// The environment of somebody who has set everything.

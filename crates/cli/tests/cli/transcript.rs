@@ -17,6 +17,7 @@
 
 use crate::server::{Installation, Ran, type_in};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -94,6 +95,30 @@ async fn rule() {
 }
 
 #[tokio::test]
+async fn rule_replay() {
+    // play("rule_replay"), after some mail was sent.
+    let installation = Installation::new().await;
+    let agent = installation.world.mailbox(&installation.acme, "agent").await.id;
+    let list = installation.ask("lists", &json!({"name": "Rivals", "type": "domain"})).await;
+    let items = json!({"items": ["rival.test"]});
+    installation.ask(&format!("lists/{}/items", list["id"].as_str().expect("id")), &items).await;
+    let condition = json!({"field": "recipient.domain", "operator": "in_list", "value": [list["id"]]});
+    let rule = json!({"name": "No rivals", "trigger": "outbound", "match": {"conditions": [condition]},
+        "actions": [{"type": "block"}]});
+    let rule = installation.ask("rules", &rule).await;
+    let workspace = json!({"name": "Support", "rule_ids": [rule["id"]]});
+    let workspace = installation.ask("workspaces", &workspace).await;
+    let assign = format!("workspaces/{}/manual-assign", workspace["workspace_id"].as_str().expect("id"));
+    installation.ask(&assign, &json!({"assign_grants": [agent.to_string()]})).await;
+    for domain in ["rival.test", "shop.test", "shop.test", "friend.test"] {
+        installation.world.advance(60);
+        let message = json!({"to": [{"email": format!("ada@{domain}")}], "subject": "Hello", "body": "Hi"});
+        installation.ask(&format!("grants/{agent}/messages/send"), &message).await;
+    }
+    play_in(installation, "rule_replay").await;
+}
+
+#[tokio::test]
 async fn rule_test() {
     play("rule_test").await;
 }
@@ -124,9 +149,12 @@ struct Block {
 }
 
 async fn play(name: &str) {
+    play_in(Installation::new().await, name).await;
+}
+
+async fn play_in(installation: Installation, name: &str) {
     let path = Path::new(FOLDER).join(format!("{name}.txt"));
     let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let installation = Installation::new().await;
     let mut names = Names::default();
     let mut text = String::new();
     for block in blocks(&expected) {

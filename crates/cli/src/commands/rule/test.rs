@@ -110,17 +110,21 @@ fn header(message: &[u8]) -> &[u8] {
     message
 }
 
-/// Rules of a file: a list of them, or what stands under `rules`.
-fn read_rules(path: &str, text: &str) -> Result<Value, Failure> {
-    let read = if text.trim_start().starts_with(['[', '{']) {
+/// A file of JSON or YAML.
+pub(super) fn read_file(path: &str, text: &str) -> Result<Value, Failure> {
+    Ok(if text.trim_start().starts_with(['[', '{']) {
         serde_json::from_str(text).map_err(|error| Failure::Usage(format!("{path} is not JSON: {error}")))?
     } else if text.trim().is_empty() {
         Value::Null
     } else {
         let told = |faults: Vec<Fault>| faults.iter().map(|fault| fault.line(path)).collect::<Vec<_>>().join("\n");
         yaml::parse(text).map_err(|faults| Failure::Usage(told(faults)))?.into_json()
-    };
-    let rules = match read {
+    })
+}
+
+/// Rules of a file: a list of them, or what stands under `rules`.
+fn read_rules(path: &str, text: &str) -> Result<Value, Failure> {
+    let rules = match read_file(path, text)? {
         Value::Object(mut document) => document.remove("rules").unwrap_or_default(),
         other => other,
     };
@@ -131,7 +135,7 @@ fn read_rules(path: &str, text: &str) -> Result<Value, Failure> {
 }
 
 /// Puts ids in the place of names of lists, which files have.
-async fn name_lists(rules: &mut Value, api: &Api) -> Result<(), Failure> {
+pub(super) async fn name_lists(rules: &mut Value, api: &Api) -> Result<(), Failure> {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let rules = rules.as_array_mut().into_iter().flatten();
     let conditions = rules.filter_map(|rule| rule.pointer_mut("/match/conditions")?.as_array_mut()).flatten();
