@@ -18,6 +18,7 @@ use postfleet_store::judging::{Anew, Sides};
 use postfleet_store::past::{self, Past, Span};
 use postfleet_store::{Reader, Store, grants, rules, workspaces};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use tally::Tally;
 use uuid::Uuid;
 
@@ -180,12 +181,14 @@ async fn judge(store: &Store, scope: &Scope, changes: &Changes) -> Result<Page, 
                 page.tally.unaffected += u64::from(scope.workspace.is_none());
                 continue;
             };
-            if !workspaces.contains_key(&workspace) {
-                let sides = sides(reader, workspace, changes, &mut page.names).await?;
-                anew.prepare(reader, workspace, &sides).await?;
-                workspaces.insert(workspace, sides);
-            }
-            let Some(sides) = workspaces.get(&workspace) else { continue };
+            let sides = match workspaces.entry(workspace) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let sides = sides(reader, workspace, changes, &mut page.names).await?;
+                    anew.prepare(reader, workspace, &sides).await?;
+                    place.insert(sides)
+                }
+            };
             judge_one(&mut anew, reader, sides, &message, changes, &mut page.tally).await?;
             if page.tally.accounts() == ACCOUNTS_MAX {
                 return Ok(page);
