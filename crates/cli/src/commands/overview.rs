@@ -1,6 +1,7 @@
 //! `postfleet overview`: the tree of an application, and what in it may not be as it was meant.
 
 use super::fleet::{Fleet, list_ids};
+use super::list::items_of;
 use super::rule::then;
 use crate::client::{Api, PAGE};
 use crate::failure::{Failure, Outcome};
@@ -165,8 +166,8 @@ fn rule_branch(rule: &Value, fleet: &Fleet) -> Branch {
         .into_iter()
         .map(|id| match fleet.list(id) {
             Some(list) => {
-                let (name, kind, items) = (plain(&list["name"]), plain(&list["type"]), plain(&list["items_count"]));
-                Branch::new(format!("list {name} ({kind}, {items} items)"))
+                let (name, kind) = (plain(&list["name"]), plain(&list["type"]));
+                Branch::new(format!("list {name} ({kind}, {})", items_of(list)))
             }
             None => Branch::new(format!("list {}: does not exist", plain(id))),
         })
