@@ -29,6 +29,9 @@ TARGETS = {
     "find by address: the same": ("<=", 1.5, "fleet"),
     "make one more: the same": ("<=", 1.5, "fleet"),
     "sends judged by the policy edited just before: share": (">=", 1.0, "fleet"),
+    "sends not judged by the list changed just before, and others": ("<=", 0.0, "rules"),
+    "a send just after a change of a long list: p50, ms more than the same send otherwise": ("<=", 5.0, "rules"),
+    "the same: p99": ("<=", 5.0, "rules"),
 }
 # The systems in the order of the table; the last is ours, and compared with the other that has the same measure.
 SYSTEMS = ("postfix", "postgresql", "postfleet")
@@ -41,7 +44,7 @@ def main():
     parser.add_argument("--mailboxes", nargs=2, metavar=("URL", "KEYFILE"), help="prints the ids of all mailboxes")
     parser.add_argument("--fleet-row", nargs=3, metavar=("MAILBOXES", "MEASURE", "RESULT"), help="prints a row of a fleet")
     parser.add_argument("--pgbench", nargs="+", type=Path, metavar="LOG", help="prints what the load generator would")
-    parser.add_argument("--parts", default="inbound paced api provision fleet", help="which parts were measured")
+    parser.add_argument("--parts", default="inbound paced api provision fleet rules", help="which parts were measured")
     parser.add_argument("--targets", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--size", type=int, default=10240)
@@ -129,8 +132,9 @@ def print_mailboxes(url, key_file):
 
 def report(arguments):
     everything = [json.loads(line) for line in arguments.rows.read_text().splitlines()]
-    rows = [made for made in everything if "fleet" not in made]
+    rows = [made for made in everything if "fleet" not in made and "list" not in made]
     fleets = [made for made in everything if "fleet" in made]
+    lists = [made for made in everything if "list" in made]
     measures = list(dict.fromkeys(made["measure"] for made in rows))
     print(machine(everything))
     if rows:
@@ -139,10 +143,13 @@ def report(arguments):
     if fleets:
         print()
         print_fleets(fleets)
+    if lists:
+        print()
+        print_lists(lists)
     lost = [made for made in rows if made["kept"] < made["accepted"]]
     for made in lost:
         print(f"LOST: {made['system']}, {made['measure']}: accepted {made['accepted']}, kept {made['kept']}")
-    verdicts = {name: value for name, value in judge(rows, fleets).items() if TARGETS[name][2] in arguments.parts.split()}
+    verdicts = {name: value for name, value in judge(rows, fleets, lists).items() if TARGETS[name][2] in arguments.parts.split()}
     missed = False
     if arguments.targets:
         print()
@@ -171,7 +178,7 @@ def repeats(rows):
     """How often the measure that was made least often was made."""
     found = {}
     for made in rows:
-        key = (made.get("system", "fleet"), made["measure"], made.get("fleet"))
+        key = (made.get("system", "fleet"), made["measure"], made.get("fleet", made.get("list")))
         found[key] = found.get(key, 0) + 1
     return min(found.values())
 
@@ -226,6 +233,19 @@ def print_fleets(fleets):
         print(f"| {title} | " + " | ".join(cells) + f" | {times(values[large], values[small])} |")
 
 
+def print_lists(lists):
+    """What a change of a long list costs the next send."""
+    print(f"| a list of {lists[0]['list']:,} items | p50 ms | p99 ms |\n| --- | --- | --- |")
+    for title, key in (
+        ("the change: one item added or removed", "change"),
+        ("next send, to what was just added: refused", "blocked_next"),
+        ("the same without a change", "blocked_plain"),
+        ("next send, to what was just removed: accepted", "accepted_next"),
+        ("the same without a change", "accepted_plain"),
+    ):
+        print(f"| {title} | {median(lists, f'{key}_p50_ms'):.2f} | {median(lists, f'{key}_p99_ms'):.2f} |")
+
+
 def of_fleet(fleets, size, measure, key):
     return median([made for made in fleets if (made["fleet"], made["measure"]) == (size, measure)], key)
 
@@ -253,7 +273,7 @@ def median(rows, key):
     return statistics.median(values) if values else None
 
 
-def judge(rows, fleets):
+def judge(rows, fleets, lists):
     """In the order of the targets."""
 
     def of(system, measure, key):
@@ -271,6 +291,7 @@ def judge(rows, fleets):
         ratio("provision 1", "rate", "postgresql"),
         of("postfleet", "provision 1000", "rate"),
         *judge_fleets(fleets),
+        *judge_lists(lists),
     )
     return dict(zip(TARGETS, values, strict=True))
 
@@ -287,6 +308,14 @@ def judge_fleets(fleets):
     edits = [made for made in fleets if made["measure"] == TIMED[4] and made["fleet"] == many]
     judged = sum(made["judged"] for made in edits) / sum(made["done"] for made in edits)
     return [(memory[1] - memory[0]) / many, of_fleet(fleets, many, "start", "start_ms"), *ratios, judged]
+
+
+def judge_lists(lists):
+    """Of both kinds of send the one that took longer."""
+    if not lists:
+        return [None] * 3
+    extra = (max(median(lists, f"{name}_extra_p{share}_ms") for name in ("blocked", "accepted")) for share in (50, 99))
+    return [sum(made["wrong"] for made in lists), *extra]
 
 
 def write(folder, rows, verdicts):

@@ -20,21 +20,23 @@ BULK=${BULK:-100000}                # mailboxes of one run of provisioning, 1,00
 BULK_CONNECTIONS=${BULK_CONNECTIONS:-4}
 FLEET=${FLEET:-100000}              # mailboxes of the large fleet
 FEW=${FEW:-100}                     # and of the small one
-PORT=${PORT:-12500}                 # and the seventeen after it
+ITEMS=${ITEMS:-1000000}             # of the list that rules look into
+CHANGES=${CHANGES:-500}             # items that are added to it, and taken out again
+PORT=${PORT:-12500}                 # and the twenty after it
 POSTFLEET=${POSTFLEET:-$ROOT/target/release/postfleet}
 REPORT_FLAGS=()
-PARTS="inbound paced api provision fleet"
+PARTS="inbound paced api provision fleet rules"
 
 usage() {
     cat <<U
-usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api|provision|fleet]
+usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api|provision|fleet|rules]
 
   --targets  ends with PASS or FAIL for each target, and fails if one is missed
   --write    keeps the figures in benches/results/<date>.json
   --only     measures one part
 
 Environment: REPEAT SESSIONS MESSAGES SIZE MAILBOXES SENDS CONNECTIONS PACED GAP_US PROVISIONED BULK BULK_CONNECTIONS
-             FLEET FEW PORT POSTFLEET BENCH_WORK
+             FLEET FEW ITEMS CHANGES PORT POSTFLEET BENCH_WORK
 U
 }
 
@@ -71,7 +73,7 @@ read_flags() {
         esac
         shift
     done
-    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api|provision|fleet)$ ]] || { usage >&2 && exit 2; }; done
+    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api|provision|fleet|rules)$ ]] || { usage >&2 && exit 2; }; done
 }
 
 check_means() {
@@ -142,7 +144,7 @@ stop() {
 clean_up() {
     trap - EXIT
     for sink in $(jobs -p); do kill "$sink" 2>/dev/null || true; done
-    for name in postfix all api postgres provision few many; do stop "$name"; done
+    for name in postfix all api postgres provision few many rules; do stop "$name"; done
     if [[ -n ${KEEP:-} ]]; then say "kept $WORK"; else rm -rf "$WORK"; fi
 }
 
@@ -523,6 +525,17 @@ measure_one_fleet() {
     fleet_row "$name" "make one more" "$(ask "$name" POST /v3/connect/custom --requests 100 --body "$more")"
     fleet_row "$name" "edit the policy of all" \
         "$(python3 "$HERE/fleet.py" policy --port "$(port_of "$name")" --key "$WORK/$name.key")"
+}
+
+# How soon a change of a very long list holds.
+measure_rules() {
+    local port=$((PORT + 18)) result
+    init rules
+    serve rules "$port" --roles api
+    result=$(python3 "$HERE/lists.py" --port "$port" --key "$WORK/rules.key" --items "$ITEMS" --rounds "$CHANGES")
+    tee -a "$ROWS" <<<"$result" >&2
+    stop rules
+    rm -rf "$WORK/rules" "$WORK/rules.json"
 }
 
 port_of() { [[ $1 == few ]] && echo $((PORT + 11)) || echo $((PORT + 14)); }

@@ -179,14 +179,20 @@ impl<'s, 'w> Session<'s, 'w> {
 
     /// Reads a file; `-` is the standard input.
     pub fn read(&mut self, path: &str) -> Result<String, Failure> {
+        let octets = self.read_octets(path)?;
+        String::from_utf8(octets).map_err(|_| Failure::Local(format!("{path}: it is not text in UTF-8")))
+    }
+
+    /// As [`Session::read`], of what need not be text.
+    pub fn read_octets(&mut self, path: &str) -> Result<Vec<u8>, Failure> {
         let local = |error: std::io::Error| Failure::Local(format!("{path}: {error}"));
-        let mut text = String::new();
+        let mut octets = Vec::new();
         if path == "-" {
-            self.surroundings.stdin.as_mut().take(INPUT_OCTETS_MAX).read_to_string(&mut text).map_err(local)?;
+            self.surroundings.stdin.as_mut().take(INPUT_OCTETS_MAX).read_to_end(&mut octets).map_err(local)?;
         } else {
             let file = std::fs::File::open(path).map_err(local)?;
-            file.take(INPUT_OCTETS_MAX).read_to_string(&mut text).map_err(local)?;
+            file.take(INPUT_OCTETS_MAX).read_to_end(&mut octets).map_err(local)?;
         }
-        Ok(text)
+        Ok(octets)
     }
 }

@@ -35,9 +35,37 @@ impl Allowance {
     }
 }
 
+/// The daily quota to suggest where a mailbox has sent so much on its busiest day: twice that, rounded up to two digits,
+/// and never more than the plan allows. So a usual day stays far below it, and a mailbox gone wild is stopped early.
+pub fn advised(peak: u64, plan: Option<u64>) -> u64 {
+    let twice = peak.saturating_mul(2);
+    let step = 10_u64.pow(twice.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    let rounded = twice.div_ceil(step).saturating_mul(step);
+    plan.map_or(rounded, |plan| rounded.min(plan))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn twice_the_peak_is_advised_and_never_more_than_the_plan() {
+        for (peak, plan, expected) in [
+            (1, None, 2),
+            (37, None, 74),
+            (50, None, 100),
+            (51, None, 110),
+            (137, None, 280),
+            (1_234, None, 2_500),
+            (137, Some(200), 200),
+            (137, Some(280), 280),
+            (0, Some(200), 0),
+            (u64::MAX, None, u64::MAX),
+            (u64::MAX, Some(5), 5),
+        ] {
+            assert_eq!(advised(peak, plan), expected, "{peak} {plan:?}");
+        }
+    }
 
     #[test]
     fn room_ends_at_the_limit() {

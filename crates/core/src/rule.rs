@@ -1,7 +1,7 @@
 //! Rules about mail: what one says. A workspace names the rules that judge the mail of its mailboxes.
 //!
 //! A message becomes an [`Input`]; the rules of a workspace become [`Compiled`] ones; [`evaluate()`] makes a [`Judgement`]
-//! of the two, and [`place`] says where the message's copy goes after it.
+//! of the two, and [`place`] says where the message's copy goes after it. [`trace()`] says why, rule by rule.
 
 mod compile;
 mod evaluate;
@@ -9,7 +9,9 @@ mod input;
 mod item_set;
 mod outcome;
 mod placement;
+mod replay;
 mod sip;
+mod trace;
 
 pub use compile::Compiled;
 pub use evaluate::{Lookup, evaluate};
@@ -17,6 +19,8 @@ pub use input::Input;
 pub use item_set::{ItemHasher, ItemSet};
 pub use outcome::{Effects, Judgement, RuleOutcome, Shadow, Verdict};
 pub use placement::{Placement, place};
+pub use replay::{Difference, difference};
+pub use trace::{ConditionTrace, RuleTrace, Traced, trace};
 
 pub mod validate;
 

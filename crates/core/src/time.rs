@@ -56,6 +56,10 @@ impl UtcDay {
     pub const fn number(self) -> i64 {
         self.0
     }
+    /// Its first moment.
+    pub const fn start(self) -> UnixMicros {
+        UnixMicros(self.0 * 86_400_000_000)
+    }
     /// The first moment of the following day: when daily quotas reset.
     pub const fn end(self) -> UnixMicros {
         UnixMicros((self.0 + 1) * 86_400_000_000)

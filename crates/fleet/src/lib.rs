@@ -1,5 +1,6 @@
 //! Who exists and who may do what: organizations, keys, mailboxes, and who signs in to them. Decides nothing about single messages.
 
+pub mod advisor;
 pub mod app_password;
 pub mod applications;
 pub mod audit;
@@ -19,6 +20,8 @@ pub mod organizations;
 pub mod pages;
 pub mod policies;
 pub mod redirect_uris;
+pub mod rule_replay;
+pub mod rule_test;
 pub mod rules;
 pub mod service_accounts;
 pub mod sign_in;

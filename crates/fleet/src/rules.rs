@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, RuleId};
-use postfleet_core::rule::validate::{ActionInput, ConditionInput, MatchInput, RuleChange, RuleInput, ValueInput};
+use postfleet_core::rule::validate::{
+    ActionInput, ConditionInput, MatchInput, NamedRule, RuleChange, RuleInput, ValueInput,
+};
 use postfleet_core::rule::{Action, Condition, Operand};
 use postfleet_core::{Problem, plan};
 use postfleet_net::Entropy;
@@ -21,12 +23,39 @@ pub async fn create(
     application_id: ApplicationId,
     request: schema::CreateRule,
 ) -> Result<KeptRule, Problem> {
-    let schema::CreateRule { name, description, priority, enabled, mode, trigger, matching, actions } = request;
-    // The two shapes have the same fields, described differently.
-    let request = schema::UpdateRule { name, description, priority, enabled, mode, trigger, matching, actions };
-    let change = RuleChange::of_new(input(request))?;
+    let change = new_rule(request)?;
     let id = RuleId::new(act.at, entropy.ten());
     written(store.run(CreateRule { act, id, application_id, change }).await?)
+}
+
+/// A rule as a request describes a new one, which nobody keeps.
+pub(crate) fn candidate(id: RuleId, request: schema::CreateRule) -> Result<NamedRule, Problem> {
+    new_rule(request)?.apply(&NamedRule::blank(id))
+}
+
+/// As [`candidate`], where a request has one shape for new rules and for changed ones.
+pub(crate) fn new_candidate(id: RuleId, request: schema::UpdateRule) -> Result<NamedRule, Problem> {
+    RuleChange::of_new(input(request))?.apply(&NamedRule::blank(id))
+}
+
+/// A rule as a request would change it; nothing is kept of that.
+pub(crate) fn changed_candidate(present: &NamedRule, request: schema::UpdateRule) -> Result<NamedRule, Problem> {
+    RuleChange::read(input(request))?.apply(present)
+}
+
+fn new_rule(request: schema::CreateRule) -> Result<RuleChange, Problem> {
+    let schema::CreateRule { name, description, priority, enabled, mode, trigger, matching, actions } = request;
+    // The two shapes have the same fields, described differently.
+    RuleChange::of_new(input(schema::UpdateRule {
+        name,
+        description,
+        priority,
+        enabled,
+        mode,
+        trigger,
+        matching,
+        actions,
+    }))
 }
 
 /// Changes a rule; what the request does not name stays.
@@ -147,7 +176,7 @@ pub fn show(kept: &KeptRule) -> schema::Rule {
     }
 }
 
-fn show_condition(condition: &Condition) -> schema::RuleCondition {
+pub(crate) fn show_condition(condition: &Condition) -> schema::RuleCondition {
     let value = match &condition.operand {
         Operand::Text(text) => schema::RuleValue::Text(text.clone()),
         Operand::Lists(lists) => schema::RuleValue::Lists(lists.iter().map(|id| id.to_string()).collect()),
@@ -155,7 +184,7 @@ fn show_condition(condition: &Condition) -> schema::RuleCondition {
     schema::RuleCondition { field: condition.field.name(), operator: condition.operator.name(), value }
 }
 
-fn show_action(action: &Action) -> schema::RuleAction {
+pub(crate) fn show_action(action: &Action) -> schema::RuleAction {
     let value = match action {
         Action::AssignToFolder(folder) => Some(folder.clone()),
         _ => None,

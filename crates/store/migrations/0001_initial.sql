@@ -258,6 +258,9 @@ CREATE TABLE rule_evaluations (
 ) {strict};
 CREATE INDEX rule_evaluations_by_grant ON rule_evaluations (grant_id, id);
 CREATE INDEX rule_evaluations_by_message ON rule_evaluations (grant_id, message_id, id) WHERE message_id IS NOT NULL;
+-- What was to be sent and was refused: of everything else that was sent there is a copy.
+CREATE INDEX rule_evaluations_refused ON rule_evaluations (application_id, id)
+    WHERE message_id IS NULL AND stage = 'outbound_send';
 
 -- Who signs in, and where mailboxes are ----------------------------------------------------------------------------
 
@@ -388,7 +391,8 @@ CREATE TABLE blobs (
 ) {strict};
 CREATE INDEX blobs_external ON blobs (hash) WHERE data IS NULL;
 
--- New rows go to the end of this table and of its index: ids grow with time.
+-- New rows go to the end of this table and of its index: ids grow with time. The application is named only where its
+-- mailbox sent the message: the mail that it sent is read in the order of time.
 CREATE TABLE messages (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -400,9 +404,11 @@ CREATE TABLE messages (
     starred {int} NOT NULL,
     octets {int} NOT NULL,
     folders TEXT NOT NULL,
-    summary TEXT NOT NULL
+    summary TEXT NOT NULL,
+    sent_by {id}
 ) {strict};
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id);
+CREATE INDEX messages_sent ON messages (sent_by, id) WHERE sent_by IS NOT NULL;
 
 -- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder.
 CREATE TABLE listings (

@@ -8,5 +8,5 @@ pub use prune::PruneEvaluations;
 #[cfg(test)]
 pub(crate) use read::{LIST, LIST_OF_MESSAGE};
 pub use read::{Page, Record, list};
-pub use record::Stage;
+pub use record::{Described, Stage, describe};
 pub(crate) use record::{Evaluation, record};

@@ -5,8 +5,10 @@ use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
-use postfleet_core::id::{ApplicationId, GrantId, PolicyId, WorkspaceId};
+use crate::rules::definition;
+use postfleet_core::id::{ApplicationId, GrantId, ListId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::plan::{Plan, PolicyLimits};
+use postfleet_core::rule::Operand;
 use std::sync::Arc;
 
 /// An application, as far as the check looks at it.
@@ -31,6 +33,17 @@ pub struct PolicyValues {
     pub rest: String,
 }
 
+/// A rule, as far as the check looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleUse {
+    /// Which.
+    pub id: RuleId,
+    /// Whether it is looked at.
+    pub is_enabled: bool,
+    /// The lists that its conditions name, each as often as they do.
+    pub lists: Vec<ListId>,
+}
+
 pub(crate) const BY_DEFAULT: &str = "SELECT id, placement FROM grants WHERE workspace_id = $1 ORDER BY id LIMIT $2";
 pub(crate) const IN_NONE: &str =
     "SELECT id FROM grants WHERE application_id = $1 AND workspace_id IS NULL ORDER BY id LIMIT $2";
@@ -39,6 +52,9 @@ pub(crate) const POLICIES: &str = concat!(
     limits::policy_limit_columns!(),
     " FROM policies p WHERE p.application_id = $1 ORDER BY p.id LIMIT $2"
 );
+pub(crate) const RULES: &str =
+    "SELECT id, enabled, conditions FROM rules WHERE application_id = $1 ORDER BY id LIMIT $2";
+pub(crate) const LISTS: &str = "SELECT id FROM lists WHERE application_id = $1 ORDER BY id LIMIT $2";
 
 /// The application and its plan.
 pub async fn application(reader: &mut Reader<'_>, id: ApplicationId) -> Result<Option<Checked>, StoreError> {
@@ -89,6 +105,37 @@ pub async fn policies(
     let rows = reader.query(POLICIES, params![application.uuid(), limit as i64 + 1]).await?;
     let policies = rows.iter().take(limit).map(read);
     Ok((policies.collect::<Result<_, DbError>>()?, rows.len() > limit))
+}
+
+/// The first `limit` rules of an application, and whether there are more.
+pub async fn rules(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    limit: usize,
+) -> Result<(Vec<RuleUse>, bool), StoreError> {
+    let rows = reader.query(RULES, params![application.uuid(), limit as i64 + 1]).await?;
+    let rules = rows.iter().take(limit).map(read_rule);
+    Ok((rules.collect::<Result<_, DbError>>()?, rows.len() > limit))
+}
+
+/// The first `limit` lists of an application in the order of their ids, and whether there are more.
+pub async fn lists(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    limit: usize,
+) -> Result<(Vec<ListId>, bool), StoreError> {
+    let rows = reader.query(LISTS, params![application.uuid(), limit as i64 + 1]).await?;
+    let ids = rows.iter().take(limit).map(|row| Ok(ListId::from_uuid(row.uuid(0)?)));
+    Ok((ids.collect::<Result<_, DbError>>()?, rows.len() > limit))
+}
+
+fn read_rule(row: &Row) -> Result<RuleUse, DbError> {
+    let conditions = definition::read_conditions(&row.text(2)?)?;
+    let lists = conditions.into_iter().filter_map(|condition| match condition.operand {
+        Operand::Lists(lists) => Some(lists),
+        Operand::Text(_) => None,
+    });
+    Ok(RuleUse { id: RuleId::from_uuid(row.uuid(0)?), is_enabled: row.flag(1)?, lists: lists.flatten().collect() })
 }
 
 fn read(row: &Row) -> Result<PolicyValues, DbError> {

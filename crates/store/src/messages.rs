@@ -125,8 +125,8 @@ async fn insert(
     thread_id: ThreadId,
 ) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO messages \
-        (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary, sent_by) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let folders = serde_json::Value::from(placement.folders.as_slice()).to_string();
     let values = params![
         copy.message_id.uuid(),
@@ -139,7 +139,8 @@ async fn insert(
         placement.starred,
         facts.octets as i64,
         &folders,
-        &facts.summary
+        &facts.summary,
+        facts.outgoing.then_some(copy.application_id.uuid())
     ];
     tx.execute(INSERT, values).await?;
     Ok(())

@@ -5,8 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules, service_accounts,
+    sign_in, threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -19,8 +19,11 @@ const LISTS: &[(&str, &str)] = &[
     ("grants::MAILBOX", grants::MAILBOX),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),
+    ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),
     ("evaluations::LIST_OF_MESSAGE", evaluations::LIST_OF_MESSAGE),
+    ("past::SENT", past::SENT),
+    ("past::REFUSED", past::REFUSED),
     ("rules::used::OF_WORKSPACE", rules::used::OF_WORKSPACE),
     ("rules::used::OF_APPLICATION", rules::used::OF_APPLICATION),
     ("lists::LIST", lists::LIST),
@@ -61,6 +64,10 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),
     ("findings::IN_NONE", findings::IN_NONE),
     ("findings::POLICIES", findings::POLICIES),
+    ("findings::RULES", findings::RULES),
+    ("findings::LISTS", findings::LISTS),
+    ("peaks::BUSIEST", peaks::BUSIEST),
+    ("peaks::DAYS", peaks::DAYS),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {
@@ -183,6 +190,8 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("rules_by_application", rules::LIST),
         ("rule_evaluations_by_grant", evaluations::LIST),
         ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
+        ("messages_sent", past::SENT),
+        ("rule_evaluations_refused", past::REFUSED),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -4,14 +4,14 @@ mod change;
 pub(crate) mod definition;
 pub(crate) mod used;
 
-pub use change::{CreateRule, RemoveRule, RuleOutcome, UpdateRule};
+pub use change::{CreateRule, RemoveRule, RuleOutcome, UpdateRule, lists_refusal};
 
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{ApplicationId, OrganizationId, RuleId};
+use postfleet_core::id::{ApplicationId, OrganizationId, RuleId, WorkspaceId};
 use postfleet_core::rule::validate::NamedRule;
 use postfleet_core::rule::{Direction, MatchOperator, Mode, Rule};
 use uuid::Uuid;
@@ -55,6 +55,18 @@ pub(crate) const LIST: &str = concat!(
     rule_columns!(),
     " FROM rules r WHERE r.application_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3"
 );
+
+pub(crate) const OF_WORKSPACE: &str = concat!(
+    "SELECT ",
+    rule_columns!(),
+    " FROM workspace_rules u JOIN rules r ON r.id = u.rule_id WHERE u.workspace_id = $1 ORDER BY u.position"
+);
+
+/// The rules that a workspace uses, in the order in which it names them.
+pub async fn of_workspace(reader: &mut Reader<'_>, workspace: WorkspaceId) -> Result<Vec<KeptRule>, StoreError> {
+    let rows = reader.query(OF_WORKSPACE, params![workspace.uuid()]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
 
 /// Finds a rule of an application.
 pub async fn find(

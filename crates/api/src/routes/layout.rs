@@ -4,10 +4,11 @@ use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, Query, json};
 use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
-use postfleet_fleet::{layout, lint};
+use postfleet_fleet::{advisor, layout, lint};
 use postfleet_schema::finding::Finding;
 use postfleet_schema::job::Job;
 use postfleet_schema::layout::{Layout, LayoutAnswer};
+use postfleet_schema::quota_advice::QuotaAdvice;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -24,8 +25,14 @@ pub(crate) fn routes() -> Vec<Route> {
             .takes::<Layout>()
             .answers::<LayoutAnswer>(),
         Route::get("/v3/workspaces/findings", "workspaces.read", findings)
-            .about("Check the layout", "What of workspaces, policies and mailboxes may not be as it was meant.")
+            .about("Check the layout", "What of workspaces, mailboxes, policies, rules and lists may not be as it was meant.")
             .lists::<Finding>(),
+        Route::get("/v3/workspaces/{workspace}/quota-advice", "workspaces.read", advise)
+            .about(
+                "Ask which daily quota fits",
+                "About twice what the busiest mailbox of the workspace has sent on one of the last 30 days.",
+            )
+            .answers::<QuotaAdvice>(),
         Route::get("/v3/jobs", "workspaces.read", list_jobs)
             .about("List jobs", "Newest first; those that are over for 30 days.")
             .query(JOBS)
@@ -47,6 +54,13 @@ pub(crate) async fn lay_out(call: Call) -> Answer {
 pub(crate) async fn findings(call: Call) -> Answer {
     let findings = lint::findings(&call.platform.store, call.application).await?;
     Ok(respond::page(&call.id, findings, None))
+}
+
+/// `GET /v3/workspaces/{workspace}/quota-advice`
+pub(crate) async fn advise(call: Call) -> Answer {
+    let (platform, now) = (&call.platform, call.platform.clock.now());
+    let advice = advisor::advise(&platform.store, call.application, &call.path[0], now).await?;
+    Ok(respond::single(&call.id, advice))
 }
 
 /// `GET /v3/jobs`

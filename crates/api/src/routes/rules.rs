@@ -6,8 +6,9 @@ use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
 use postfleet_core::Problem;
 use postfleet_core::id::RuleId;
-use postfleet_fleet::rules;
+use postfleet_fleet::{rule_replay, rules};
 use postfleet_schema::rule::{CreateRule, Rule, UpdateRule};
+use postfleet_schema::rule_replay::{ReplayRules, RuleReplay};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -34,6 +35,15 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Make a rule", "It has no effect until a workspace has it in its `rule_ids`.")
             .takes::<CreateRule>()
             .creates::<Rule>(),
+        Route::post("/v3/rules/replay", "rules.read", replay)
+            .about(
+                "Judge mail of the past",
+                "What mailboxes sent, or were refused by rules, is judged by the rules and lists as they are and as they \
+                 would be. Nothing is sent, kept, counted or recorded. A request looks at a bounded number of messages, \
+                 in the order of time; the next one goes on with `next_cursor`.",
+            )
+            .takes::<ReplayRules>()
+            .answers::<RuleReplay>(),
         Route::get("/v3/rules/{rule}", "rules.read", find).about("Find a rule", "").answers::<Rule>(),
         Route::put("/v3/rules/{rule}", "rules.write", update)
             .about(CHANGE.0, CHANGE.1)
@@ -64,6 +74,16 @@ pub(crate) async fn create(call: Call) -> Answer {
     let request: CreateRule = read(json(&parts, body, BODY_OCTETS_MAX).await?)?;
     let made = rules::create(&platform.store, &*platform.entropy, act, application, request).await?;
     Ok(respond::created(&id, rules::show(&made)))
+}
+
+/// `POST /v3/rules/replay`
+pub(crate) async fn replay(call: Call) -> Answer {
+    let Call { platform, application, id, parts, body, .. } = call;
+    let body = json(&parts, body, BODY_OCTETS_MAX).await?;
+    rule_replay::check_objects(&body)?;
+    let request: ReplayRules = typed(body)?;
+    let replayed = rule_replay::replay(&platform.store, platform.clock.now(), application, request).await?;
+    Ok(respond::single(&id, replayed))
 }
 
 /// `GET /v3/rules/{rule}`

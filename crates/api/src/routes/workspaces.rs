@@ -1,10 +1,11 @@
 //! `/v3/workspaces`.
 
 use crate::call::Call;
-use crate::extract::{BODY_OCTETS_MAX, json, json_or_nothing};
+use crate::extract::{BODY_OCTETS_MAX, json, json_or_nothing, typed};
 use crate::respond::{self, Answer};
 use crate::route::Route;
-use postfleet_fleet::{layout, workspaces};
+use postfleet_fleet::{layout, rule_test, workspaces};
+use postfleet_schema::rule_test::{RuleTest, TestRules};
 use postfleet_schema::workspace::{
     Assigned, AutoGroup, AutoGroupStarted, CreateWorkspace, ManualAssign, Preset, UpdateWorkspace, Workspace,
 };
@@ -46,6 +47,14 @@ pub(crate) fn routes() -> Vec<Route> {
             )
             .takes::<ManualAssign>()
             .answers::<Assigned>(),
+        Route::post("/v3/workspaces/{workspace}/rules/test", "rules.read", test_rules)
+            .about(
+                "Judge a message",
+                "What the rules of the workspace, or others that the request brings, say of one given message, and why. \
+                 Nothing is sent, kept, counted or recorded.",
+            )
+            .takes::<TestRules>()
+            .answers::<RuleTest>(),
     ]
 }
 
@@ -109,4 +118,14 @@ pub(crate) async fn assign(call: Call) -> Answer {
     let (store, entropy) = (&platform.store, &*platform.entropy);
     let assigned = workspaces::assign(store, entropy, act, application, workspace, &request).await?;
     Ok(respond::single(&id, assigned))
+}
+
+/// `POST /v3/workspaces/{workspace}/rules/test`
+pub(crate) async fn test_rules(call: Call) -> Answer {
+    let Call { platform, application, id, parts, body, path, .. } = call;
+    let body = json(&parts, body, BODY_OCTETS_MAX).await.map_err(rule_test::header_is_enough)?;
+    rule_test::check_objects(&body)?;
+    let request: TestRules = typed(body)?;
+    let tested = rule_test::test(&platform.store, application, &path[0], request).await?;
+    Ok(respond::single(&id, tested))
 }

@@ -24,6 +24,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::policies::ROUTES,
         v3::providers::ROUTES,
         v3::rules::ROUTES,
+        v3::rules::replay::ROUTES,
         v3::webhooks::ROUTES,
     ]
     .concat();

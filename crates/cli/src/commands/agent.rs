@@ -314,6 +314,7 @@ async fn evaluations(arguments: Evaluations, api: &Api, session: &mut Session<'_
         Column("from", "/evaluation_input/from_address", Kind::Text),
         Column("did", "/did", Kind::Text),
         Column("rules", "/matched_rule_ids", Kind::Text),
+        Column("would do", "/would_do", Kind::Text),
         Column("message", "/message_id", Kind::Text),
     ];
     let path = ["grants", &arguments.one.agent, "rule-evaluations"];
@@ -321,6 +322,7 @@ async fn evaluations(arguments: Evaluations, api: &Api, session: &mut Session<'_
     if !session.is_json() {
         for thing in &mut things.items {
             thing["did"] = json!(applied(&thing["applied_actions"]));
+            thing["would_do"] = json!(applied(&thing["shadow"]["actions"]));
         }
     }
     session.show_list(&columns, things)

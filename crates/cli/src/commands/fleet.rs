@@ -46,6 +46,13 @@ impl Fleet {
         self.lists.iter().find(|list| list["id"] == *id)
     }
 
+    /// What a workspace, policy, rule or list of that id is called.
+    pub fn name(&self, id: &Value) -> Option<&Value> {
+        let rule = || self.rules.iter().find(|rule| rule["id"] == *id);
+        let thing = self.workspace(id).or_else(|| self.policy(id)).or_else(rule).or_else(|| self.list(id));
+        thing.map(|thing| &thing["name"])
+    }
+
     /// The rules that a workspace names, in the order in which they are looked at.
     pub fn rules_of<'a>(&'a self, workspace: &'a Value) -> impl Iterator<Item = &'a Value> {
         self.rules.iter().filter(|rule| rule_ids(workspace).any(|id| *id == rule["id"]))

@@ -5,7 +5,7 @@ use super::names::LIST;
 use super::{Consent, Pages};
 use crate::client::{Answer, Api};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Column, Kind, plain};
+use crate::output::{Column, Kind, counted};
 use crate::session::Session;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -197,8 +197,13 @@ async fn apply(arguments: Change, method: Method, api: &Api, session: &mut Sessi
     let Some(answer) = change(api, method, &id, &items, session).await? else {
         return Err(Failure::Usage("no items: name some, or a file that has some".to_owned()));
     };
-    let sentence = format!("{} has {} items", arguments.one.list, plain(&answer.body["data"]["items_count"]));
+    let sentence = format!("{} has {}", arguments.one.list, items_of(&answer.body["data"]));
     session.done(&sentence, answer)
+}
+
+/// How many items a list has, in words.
+pub fn items_of(list: &Value) -> String {
+    counted(list["items_count"].as_u64().unwrap_or(0) as usize, "item")
 }
 
 /// Adds or removes items, as many at once as the interface takes; answers the last answer.

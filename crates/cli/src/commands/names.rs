@@ -41,9 +41,13 @@ impl Named {
         self.choose(&things, text)
     }
 
+    /// The one that is called so: as it is spelled, or, if none is, in other capitals.
     fn choose(&self, things: &[Value], text: &str) -> Result<String, Failure> {
-        for name in self.names {
-            let fits = things.iter().filter(|thing| thing[*name].as_str() == Some(text));
+        let lower = text.to_lowercase();
+        let (exactly, any_case) = (|called: &str| called == text, |called: &str| called.to_lowercase() == lower);
+        let ways: [&dyn Fn(&str) -> bool; 2] = [&exactly, &any_case];
+        for (is_meant, name) in ways.iter().flat_map(|way| self.names.iter().map(move |name| (way, name))) {
+            let fits = things.iter().filter(|thing| thing[*name].as_str().is_some_and(is_meant));
             let ids: Vec<&str> = fits.filter_map(|thing| thing[self.id].as_str()).collect();
             match ids.as_slice() {
                 [] => {}
@@ -56,7 +60,8 @@ impl Named {
                 }
             }
         }
-        Err(Failure::Local(format!("there is no {0} {text:?}: `postfleet {0} list` shows those there are", self.what)))
+        let what = self.what;
+        Err(Failure::Local(format!("there is no {what} {text:?}: `postfleet {what} list` shows those there are")))
     }
 }
 
@@ -79,13 +84,20 @@ mod tests {
             json!({"workspace_id": "2", "name": "a.test", "domain": ""}),
             json!({"workspace_id": "3", "name": "Twin", "domain": "b.test"}),
             json!({"workspace_id": "4", "name": "Twin", "domain": "b.test"}),
+            json!({"workspace_id": "5", "name": "Other", "domain": null}),
+            json!({"workspace_id": "6", "name": "other", "domain": null}),
         ];
         let choose = |text: &str| WORKSPACE.choose(&things, text).map_err(|failure| failure.to_string());
         assert_eq!(choose("Support"), Ok("1".to_owned()));
         assert_eq!(choose("a.test"), Ok("2".to_owned()), "a name before a domain");
         assert!(choose("Twin").is_err_and(|text| text.contains("3, 4")));
         assert!(choose("b.test").is_err_and(|text| text.contains("several")));
+        assert_eq!(choose("support"), Ok("1".to_owned()), "in other capitals");
+        assert_eq!(choose("A.Test"), Ok("2".to_owned()));
+        assert_eq!(choose("other"), Ok("6".to_owned()), "as it is spelled");
+        assert!(choose("OTHER").is_err_and(|text| text.contains("5, 6")));
         assert!(choose("nobody").is_err_and(|text| text.contains("no workspace \"nobody\"")));
+        assert!(choose("suport").is_err_and(|text| text.contains("workspace list")), "no guesses");
         assert!(is_id("01900000-0000-7000-8000-000000000000") && !is_id("01900000-0000") && !is_id("support"));
     }
 }

@@ -1,14 +1,12 @@
 //! `postfleet overview`: the tree of an application, and what in it may not be as it was meant.
 
-mod flags;
-
 use super::fleet::{Fleet, list_ids};
+use super::list::items_of;
 use super::rule::then;
 use crate::client::{Api, PAGE};
 use crate::failure::{Failure, Outcome};
 use crate::output::{count, counted, grid, plain, printable};
 use crate::session::Session;
-use flags::Flag;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,36 +22,32 @@ pub struct Arguments {
     no_counts: bool,
 }
 
-/// How many mailboxes are in each workspace, and one in a workspace without a policy.
+/// Names that are shown of what a finding is about.
+const NAMES_SHOWN: usize = 5;
+
+/// How many mailboxes are in each workspace, by its id; empty for those in none.
 #[derive(Default)]
-pub struct Counts {
-    /// By the workspace's id; empty for those in none.
-    by_workspace: BTreeMap<String, u64>,
-    /// Shows what the plan allows.
-    unlimited_by_policy: Option<String>,
-}
+pub struct Counts(BTreeMap<String, u64>);
 
 /// Runs it.
 pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
     let application = api.get(&["applications"]).await?.data();
     let fleet = Fleet::read(&api).await?;
-    let counts = if arguments.no_counts { None } else { Some(count_mailboxes(&api, &fleet).await?) };
-    let plan_sends = plan_sends(&api, counts.as_ref()).await?;
+    let counts = if arguments.no_counts { None } else { Some(count_mailboxes(&api).await?) };
     let findings = api.get(&["workspaces", "findings"]).await?.data();
-    let flags = flags::all(&fleet, plan_sends.as_ref(), &findings);
     if session.is_json() {
-        session.print_json(&document(&application, &fleet, counts.as_ref(), &flags))?;
+        session.print_json(&document(&application, &fleet, counts.as_ref(), &findings))?;
     } else {
         session.print(&tree(&application, &fleet, counts.as_ref()))?;
-        session.print(&listed(&flags))?;
+        session.print(&listed(&findings, &fleet))?;
     }
-    let warnings = flags.iter().filter(|flag| flag.is_warning).count();
+    let warnings = all(&findings).filter(|finding| is_warning(finding)).count();
     if arguments.check && warnings > 0 { Err(Failure::Found(counted(warnings, "warning"))) } else { Ok(()) }
 }
 
 /// Goes over the mailboxes, a page at a time, and keeps nothing of them but the numbers.
-async fn count_mailboxes(api: &Api, fleet: &Fleet) -> Result<Counts, Failure> {
+async fn count_mailboxes(api: &Api) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
     let mut offset = 0;
     loop {
@@ -66,12 +60,8 @@ async fn count_mailboxes(api: &Api, fleet: &Fleet) -> Result<Counts, Failure> {
         let page = api.ask(Method::GET, &["grants"], &query, None).await?.data();
         let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
         for grant in page {
-            let workspace = &grant["workspace_id"];
-            *counts.by_workspace.entry(workspace.as_str().unwrap_or_default().to_owned()).or_default() += 1;
-            let has_policy = fleet.workspace(workspace).is_some_and(|workspace| !workspace["policy_id"].is_null());
-            if !has_policy && counts.unlimited_by_policy.is_none() {
-                counts.unlimited_by_policy = grant["id"].as_str().map(str::to_owned);
-            }
+            let workspace = grant["workspace_id"].as_str().unwrap_or_default();
+            *counts.0.entry(workspace.to_owned()).or_default() += 1;
         }
         if page.len() < PAGE {
             return Ok(counts);
@@ -80,25 +70,14 @@ async fn count_mailboxes(api: &Api, fleet: &Fleet) -> Result<Counts, Failure> {
     }
 }
 
-/// The sends a day that the plan allows, as a mailbox without a policy shows it; unknown if there is none.
-async fn plan_sends(api: &Api, counts: Option<&Counts>) -> Result<Option<Value>, Failure> {
-    let Some(id) = counts.and_then(|counts| counts.unlimited_by_policy.as_deref()) else { return Ok(None) };
-    match api.get(&["grants", id, "limits"]).await {
-        Ok(answer) => Ok(Some(answer.data()["limits"]["limit_count_daily_email_sent"]["value"].clone())),
-        // It may have gone since.
-        Err(Failure::Refused(refusal)) if refusal.code == "not_found" => Ok(None),
-        Err(failure) => Err(failure),
-    }
-}
-
 impl Counts {
     fn of(&self, workspace: &Value) -> u64 {
         let id = workspace["workspace_id"].as_str().unwrap_or_default();
-        self.by_workspace.get(id).copied().unwrap_or(0)
+        self.0.get(id).copied().unwrap_or(0)
     }
 }
 
-fn document(application: &Value, fleet: &Fleet, counts: Option<&Counts>, flags: &[Flag]) -> Value {
+fn document(application: &Value, fleet: &Fleet, counts: Option<&Counts>, findings: &Value) -> Value {
     let workspaces = fleet.workspaces.iter().map(|workspace| {
         let mut shown = workspace.clone();
         let rules: Vec<&Value> = fleet.rules_of(workspace).collect();
@@ -110,8 +89,7 @@ fn document(application: &Value, fleet: &Fleet, counts: Option<&Counts>, flags: 
         shown
     });
     let workspaces: Vec<Value> = workspaces.collect();
-    let flags: Vec<Value> = flags.iter().map(Flag::json).collect();
-    json!({"application": application, "workspaces": workspaces, "flags": flags})
+    json!({"application": application, "workspaces": workspaces, "findings": findings})
 }
 
 /// A thing and what belongs to it.
@@ -139,7 +117,7 @@ fn tree(application: &Value, fleet: &Fleet, counts: Option<&Counts>) -> String {
     let text = format!("{} ({})", plain(&application["name"]), plain(&application["environment"]));
     let mut root = Branch::new(text);
     root.below = fleet.workspaces.iter().map(|workspace| branch(workspace, fleet, counts)).collect();
-    let in_none = counts.and_then(|counts| counts.by_workspace.get("").copied());
+    let in_none = counts.and_then(|counts| counts.0.get("").copied());
     root.below.extend(in_none.map(|number| Branch::new(format!("no workspace; mailboxes: {number}"))));
     let mut lines = format!("{}\n", root.text);
     root.draw("", &mut lines);
@@ -188,8 +166,8 @@ fn rule_branch(rule: &Value, fleet: &Fleet) -> Branch {
         .into_iter()
         .map(|id| match fleet.list(id) {
             Some(list) => {
-                let (name, kind, items) = (plain(&list["name"]), plain(&list["type"]), plain(&list["items_count"]));
-                Branch::new(format!("list {name} ({kind}, {items} items)"))
+                let (name, kind) = (plain(&list["name"]), plain(&list["type"]));
+                Branch::new(format!("list {name} ({kind}, {})", items_of(list)))
             }
             None => Branch::new(format!("list {}: does not exist", plain(id))),
         })
@@ -197,15 +175,38 @@ fn rule_branch(rule: &Value, fleet: &Fleet) -> Branch {
     branch
 }
 
-/// The flags, most important first.
-fn listed(flags: &[Flag]) -> String {
-    if flags.is_empty() {
+fn all(findings: &Value) -> impl Iterator<Item = &Value> {
+    findings.as_array().into_iter().flatten()
+}
+
+fn is_warning(finding: &Value) -> bool {
+    finding["severity"] == "warning"
+}
+
+/// What the server found, most important first, with the names of what it is about.
+fn listed(findings: &Value, fleet: &Fleet) -> String {
+    let mut findings: Vec<&Value> = all(findings).collect();
+    if findings.is_empty() {
         return "\nnothing to remark\n".to_owned();
     }
-    let row = |flag: &Flag| {
-        let severity = if flag.is_warning { "warning" } else { "info" };
-        vec![severity.to_owned(), flag.code.clone(), flag.message.clone()]
-    };
-    let rows: Vec<Vec<String>> = flags.iter().map(row).collect();
-    format!("\n{}", grid(None, &rows, &[]))
+    findings.sort_by_key(|finding| !is_warning(finding));
+    let rows = findings.into_iter().map(|finding| {
+        let names = names(finding, fleet);
+        let names = if names.is_empty() { String::new() } else { format!(": {names}") };
+        let at_least = if finding["truncated"] == true { "at least " } else { "" };
+        let message = format!("{} ({at_least}{}){names}", plain(&finding["message"]), plain(&finding["count"]));
+        vec![plain(&finding["severity"]), plain(&finding["code"]), message]
+    });
+    format!("\n{}", grid(None, &rows.collect::<Vec<_>>(), &[]))
+}
+
+/// Some of what a finding is about; nothing of mailboxes, whose names are not known here.
+fn names(finding: &Value, fleet: &Fleet) -> String {
+    let ids = finding["ids"].as_array().into_iter().flatten();
+    let mut names: Vec<String> = ids.filter_map(|id| fleet.name(id)).take(NAMES_SHOWN).map(plain).collect();
+    let count = finding["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    if !names.is_empty() && count > names.len() {
+        names.push("…".to_owned());
+    }
+    names.join(", ")
 }

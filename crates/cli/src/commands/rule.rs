@@ -1,5 +1,8 @@
 //! `postfleet rule`: rules about mail. A rule does nothing until a workspace names it.
 
+mod replay;
+mod test;
+
 use super::body::{Data, not_empty, put};
 use super::names::{LIST, RULE, WORKSPACE};
 use super::{Consent, Pages};
@@ -27,6 +30,10 @@ pub enum Verb {
     Attach(Places),
     /// Takes a rule from workspaces
     Detach(Places),
+    /// Shows what rules say of one message, and why; nothing is sent or kept
+    Test(Box<test::Test>),
+    /// Shows what a changed rule or list would have changed for mail of the past; nothing is sent or kept
+    Replay(Box<replay::Replay>),
 }
 
 /// Which to list.
@@ -168,6 +175,8 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
         Verb::Attach(places) => place(places, true, &api, session).await,
         Verb::Detach(places) => place(places, false, &api, session).await,
+        Verb::Test(arguments) => test::run(*arguments, &api, session).await,
+        Verb::Replay(arguments) => replay::run(*arguments, &api, session).await,
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Verb {
     Delete(Delete),
     /// Moves mailboxes into a workspace, or out of it
     Assign(Assign),
+    /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
+    Advise(Advise),
     /// Lists the kinds of workspace that --preset makes
     Presets,
 }
@@ -100,6 +102,13 @@ pub struct Assign {
     remove: Vec<String>,
 }
 
+/// Which quota fits.
+#[derive(clap::Args)]
+pub struct Advise {
+    /// Its id, name or domain; all of them if absent
+    workspace: Option<String>,
+}
+
 const COLUMNS: &[Column] = &[
     Column("name", "/name", Kind::Text),
     Column("domain", "/domain", Kind::Text),
@@ -129,6 +138,17 @@ const PRESETS: &[Column] = &[
     Column("what for", "/description", Kind::Text),
 ];
 
+const ADVICE: &[Column] = &[
+    Column("workspace", "/name", Kind::Text),
+    Column("mailboxes", "/mailboxes", Kind::Count),
+    Column("most in a day", "/peak/sent", Kind::Count),
+    Column("on the day", "/peak/day", Kind::Time),
+    Column("by", "/peak/grant_id", Kind::Text),
+    Column("limit", "/limit_count_daily_email_sent", Kind::Count),
+    Column("cut off", "/at_limit", Kind::Flag),
+    Column("suggested", "/suggested_limit_count_daily_email_sent", Kind::Count),
+];
+
 /// Runs a verb.
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
@@ -146,6 +166,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         Verb::Update(arguments) => update(arguments, &api, session).await,
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
         Verb::Assign(arguments) => assign(arguments, &api, session).await,
+        Verb::Advise(arguments) => advise(arguments, &api, session).await,
         Verb::Presets => {
             let things = api.list(&["workspaces", "presets"], &[], None).await?;
             session.show_list(PRESETS, things)
@@ -205,4 +226,20 @@ async fn assign(arguments: Assign, api: &Api, session: &mut Session<'_, '_>) -> 
     let length = |field: &str| answer.body["data"][field].as_array().map_or(0, Vec::len);
     let sentence = format!("{} moved in, {} taken out", length("grants_assigned"), length("grants_removed"));
     session.done(&sentence, answer)
+}
+
+/// Asks for the advice about each workspace, and shows it with its name.
+async fn advise(arguments: Advise, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let mut workspaces = api.list(&["workspaces"], &[], None).await?;
+    if let Some(wanted) = &arguments.workspace {
+        let id = WORKSPACE.id(api, wanted).await?;
+        workspaces.items.retain(|workspace| workspace["workspace_id"] == id);
+    }
+    for workspace in &mut workspaces.items {
+        let id = workspace["workspace_id"].as_str().unwrap_or_default();
+        let mut advice = api.get(&["workspaces", id, "quota-advice"]).await?.data();
+        advice["name"] = workspace["name"].clone();
+        *workspace = advice;
+    }
+    session.show_list(ADVICE, workspaces)
 }

@@ -4,6 +4,7 @@
 
 use super::fault::{At, Fault, did_you_mean};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -65,6 +66,21 @@ impl Yaml {
             Self::Text(_) => "a text",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl Node {
+    /// The same in the words of requests. What is no number there is a text.
+    pub fn into_json(self) -> Value {
+        match self.value {
+            Yaml::Null => Value::Null,
+            Yaml::Flag(flag) => json!(flag),
+            Yaml::Whole(number) => json!(number),
+            Yaml::Decimal(number) => json!(number),
+            Yaml::Huge(text) | Yaml::Text(text) => Value::String(text),
+            Yaml::List(nodes) => nodes.into_iter().map(Self::into_json).collect(),
+            Yaml::Map(entries) => entries.into_iter().map(|(key, node)| (key.name, node.into_json())).collect(),
         }
     }
 }

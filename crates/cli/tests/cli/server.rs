@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use postfleet_api::{Health, Interface, router, serve};
 use postfleet_cli::{Command, Surroundings, program, run};
 use postfleet_testkit::world::{NewTenant, Tenant, World};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -55,6 +56,15 @@ impl Installation {
         Self { url, acme, home, world, _stop: stop.drop_guard() }
     }
 
+    /// POST below `/v3` with the application's key: what was answered, if it was not refused.
+    pub async fn ask(&self, path: &str, body: &Value) -> Value {
+        let request = reqwest::Client::new().post(format!("{}/v3/{path}", self.url)).bearer_auth(&self.acme.api_key);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let text = request.send().await.expect("loopback").text().await.expect("an answer");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["data"].clone()
+    }
+
     /// The environment of somebody who has set everything.
     pub fn variables(&self) -> BTreeMap<String, String> {
         let home = self.home.path().display().to_string();
@@ -65,6 +75,17 @@ impl Installation {
             ("XDG_CONFIG_HOME", &home),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    /// What the command line does not do itself, with the application's key.
+    pub async fn post(&self, path: &str, body: &str) -> Ran {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.url)).bearer_auth(&self.acme.api_key);
+        let request = request.header("Content-Type", "application/json").body(body.to_owned());
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = answer.text().await.expect("a body");
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        Ran { code: 0, stdout: format!("{status} {body:#}"), stderr: String::new() }
     }
 }
 

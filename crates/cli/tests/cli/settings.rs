@@ -1,7 +1,7 @@
 //! What stands around a command: the file with its keys, warnings, completions and manual pages.
 
 use crate::server::{Installation, Ran, type_in};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -105,4 +105,21 @@ async fn lists_are_read_to_the_end_page_by_page() {
     assert_eq!(rows("--limit 1203").await, (1_203, false), "that many, and no more");
     let tree = run("postfleet overview", installation.variables()).await;
     assert!(tree.stdout.contains("mailboxes: 1203\n"), "{tree:?}");
+}
+
+#[tokio::test]
+async fn lists_with_a_cursor_are_read_to_the_end() {
+    let installation = Installation::new().await;
+    let file = installation.home.path().join("bad.txt");
+    let lines: String = (0..401).map(|index| format!("bad{index}.test\n")).collect();
+    fs::write(&file, lines).expect("file");
+    let create = format!("postfleet list create --name Bad --type domain -f {}", file.display());
+    assert_eq!(run(&create, installation.variables()).await.code, 0);
+    let ran = run("postfleet list items Bad --all --json", installation.variables()).await;
+    let items: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let values: BTreeSet<&str> =
+        items.as_array().expect("list").iter().filter_map(|item| item["value"].as_str()).collect();
+    assert_eq!(values.len(), 401, "{ran:?}");
+    let first = run("postfleet list items Bad", installation.variables()).await;
+    assert!(first.stdout.lines().count() == 201 && first.stderr.contains("of more"), "{first:?}");
 }

@@ -4,8 +4,9 @@
 //! # a remark
 //! $ NAME=value postfleet agent list            a command; `$tty` instead of `$` where somebody can answer questions
 //! < a line of its standard input
-//! -> GET /v3/rules?limit=200                   with these, a scripted server stands in for the platform: a request
-//! <- 200 {"data": …}                           and its answer
+//! $ POST /v3/grants/ID/messages/send {…}       a request with the application's key, and status and body of its answer
+//! -> GET /v3/rules?limit=200                   with these, a scripted server stands in for the platform, to fail where
+//! <- 200 {"data": …}                           the platform does not: a request and its answer
 //! what it prints
 //! ! what it says on the standard error
 //! [exit 1]
@@ -16,6 +17,7 @@
 
 use crate::server::{Installation, Ran, type_in};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -93,6 +95,35 @@ async fn rule() {
 }
 
 #[tokio::test]
+async fn rule_replay() {
+    // play("rule_replay"), after some mail was sent.
+    let installation = Installation::new().await;
+    let agent = installation.world.mailbox(&installation.acme, "agent").await.id;
+    let list = installation.ask("lists", &json!({"name": "Rivals", "type": "domain"})).await;
+    let items = json!({"items": ["rival.test"]});
+    installation.ask(&format!("lists/{}/items", list["id"].as_str().expect("id")), &items).await;
+    let condition = json!({"field": "recipient.domain", "operator": "in_list", "value": [list["id"]]});
+    let rule = json!({"name": "No rivals", "trigger": "outbound", "match": {"conditions": [condition]},
+        "actions": [{"type": "block"}]});
+    let rule = installation.ask("rules", &rule).await;
+    let workspace = json!({"name": "Support", "rule_ids": [rule["id"]]});
+    let workspace = installation.ask("workspaces", &workspace).await;
+    let assign = format!("workspaces/{}/manual-assign", workspace["workspace_id"].as_str().expect("id"));
+    installation.ask(&assign, &json!({"assign_grants": [agent.to_string()]})).await;
+    for domain in ["rival.test", "shop.test", "shop.test", "friend.test"] {
+        installation.world.advance(60);
+        let message = json!({"to": [{"email": format!("ada@{domain}")}], "subject": "Hello", "body": "Hi"});
+        installation.ask(&format!("grants/{agent}/messages/send"), &message).await;
+    }
+    play_in(installation, "rule_replay").await;
+}
+
+#[tokio::test]
+async fn rule_test() {
+    play("rule_test").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }
@@ -118,9 +149,12 @@ struct Block {
 }
 
 async fn play(name: &str) {
+    play_in(Installation::new().await, name).await;
+}
+
+async fn play_in(installation: Installation, name: &str) {
     let path = Path::new(FOLDER).join(format!("{name}.txt"));
     let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let installation = Installation::new().await;
     let mut names = Names::default();
     let mut text = String::new();
     for block in blocks(&expected) {
@@ -191,6 +225,11 @@ impl Block {
             words.next();
         }
         let words: Vec<String> = words.collect();
+        if let [method, path, body] = words.as_slice()
+            && method == "POST"
+        {
+            return (installation.post(path, body).await, Vec::new());
+        }
         let words: Vec<String> =
             words.iter().map(|word| word.replace("HOME", &installation.home.path().display().to_string())).collect();
         let ran = type_in(&words, variables, stdin, self.is_terminal).await;

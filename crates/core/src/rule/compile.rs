@@ -67,6 +67,20 @@ impl Compiled {
         Self { tests: tests.things, lists: lists.things, ..compiled }
     }
 
+    /// One rule alone, whose conditions stand in the order in which they were written.
+    pub(super) fn of_one(rule: &Rule) -> (Self, CompiledRule) {
+        let (mut tests, mut lists) = (Interned::default(), Interned::default());
+        let conditions = rule.conditions.iter().map(|condition| tests.place(test(condition, &mut lists))).collect();
+        let compiled = CompiledRule {
+            id: rule.id,
+            operator: rule.match_operator,
+            conditions,
+            actions: rule.actions.clone().into(),
+            blocks: rule.actions.contains(&Action::Block),
+        };
+        (Self { tests: tests.things, lists: lists.things, ..Self::default() }, compiled)
+    }
+
     /// Whether there is no rule to look at.
     pub fn is_empty(&self) -> bool {
         self.enforced.is_empty() && self.shadow.is_empty()

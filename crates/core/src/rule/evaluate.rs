@@ -19,8 +19,8 @@ use crate::id::ListId;
 pub trait Lookup {
     /// Why it cannot be told.
     type Error;
-    /// Whether the value, in lower case, is an item of the list. A list that does not exist has no items. It is asked
-    /// at most once for a value and a list.
+    /// Whether the value, in lower case, is an item of the list. A list that does not exist has no items.
+    /// [`evaluate`] asks at most once for a value and a list.
     fn contains(&mut self, list: ListId, value: &str) -> Result<bool, Self::Error>;
 }
 
@@ -63,10 +63,10 @@ pub fn evaluate<L: Lookup>(compiled: &Compiled, input: &Input, lookup: &mut L) -
 }
 
 /// Whether something holds; none if that cannot be told.
-type Known = Option<bool>;
+pub(super) type Known = Option<bool>;
 
 /// What is known about one message so far: nothing is worked out twice.
-struct Facts<'a, L> {
+pub(super) struct Facts<'a, L> {
     compiled: &'a Compiled,
     input: &'a Input,
     lookup: &'a mut L,
@@ -79,7 +79,7 @@ struct Facts<'a, L> {
 }
 
 impl<'a, L: Lookup> Facts<'a, L> {
-    fn new(compiled: &'a Compiled, input: &'a Input, lookup: &'a mut L) -> Self {
+    pub(super) fn new(compiled: &'a Compiled, input: &'a Input, lookup: &'a mut L) -> Self {
         let mut items = 0;
         let mut starts = Vec::with_capacity(compiled.lists.len());
         for (_, kind) in &compiled.lists {
@@ -89,7 +89,7 @@ impl<'a, L: Lookup> Facts<'a, L> {
         Self { compiled, input, lookup, tests: vec![None; compiled.tests.len()], items: vec![None; items], starts }
     }
 
-    fn outcome(&mut self, rule: &CompiledRule) -> RuleOutcome {
+    pub(super) fn outcome(&mut self, rule: &CompiledRule) -> RuleOutcome {
         let mut unknown = false;
         for condition in &rule.conditions {
             match (self.holds(*condition), rule.operator) {
@@ -106,7 +106,7 @@ impl<'a, L: Lookup> Facts<'a, L> {
         }
     }
 
-    fn holds(&mut self, place: usize) -> Known {
+    pub(super) fn holds(&mut self, place: usize) -> Known {
         if let Some(known) = self.tests[place] {
             return known;
         }

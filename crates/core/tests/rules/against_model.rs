@@ -4,9 +4,10 @@
 //! they had said no. No condition holds because a list lacks something, so whatever they would have said lies between.
 
 use crate::{Lists, address, list_id, rule_id};
+use postfleet_core::id::ListId;
 use postfleet_core::rule::{
-    Action, Compiled, Condition, Direction, Effects, Field, Input, Judgement, MatchOperator, Mode, Operand, Operator,
-    OutboundType, Rule, Shadow, Verdict, evaluate,
+    Action, Compiled, Condition, Direction, Effects, Field, Input, Judgement, Lookup, MatchOperator, Mode, Operand,
+    Operator, OutboundType, Rule, RuleOutcome, Shadow, Traced, Verdict, evaluate, trace,
 };
 
 /// Chance that is the same in every run (SplitMix64).
@@ -260,6 +261,7 @@ fn the_compiled_rules_say_what_the_model_says() {
                 let failing = with_failures(&mut dice, &lists);
                 let judged = evaluate(&compiled, &input, &mut failing.clone());
                 assert_eq!(judged, model(&rules, direction, &message, &failing));
+                assert_explained(&rules, direction, &input, &failing, &judged);
                 verdicts[judged.verdict as usize] += 1;
                 // What is blocked when everything works never passes when something fails, and the other way round.
                 match (whole.verdict, judged.verdict) {
@@ -271,4 +273,57 @@ fn the_compiled_rules_say_what_the_model_says() {
         }
     }
     assert!(verdicts.iter().all(|count| *count > 300), "all three verdicts are met often: {verdicts:?}");
+}
+
+/// Lists that may be asked twice.
+struct Again<'a>(&'a Lists);
+
+impl Lookup for Again<'_> {
+    type Error = ();
+    fn contains(&mut self, list: ListId, value: &str) -> Result<bool, ()> {
+        let asked = (list, value.to_owned());
+        if self.0.failing.contains(&asked) { Err(()) } else { Ok(self.0.items.contains(&asked)) }
+    }
+}
+
+/// Asserts that what is told of each rule comes to what all of them together said, and its conditions to its outcome.
+fn assert_explained(rules: &[Rule], direction: Direction, input: &Input, lists: &Lists, judged: &Judgement) {
+    let traces = trace(rules, direction, input, &mut Again(lists));
+    assert_eq!(traces.len(), rules.len());
+    let rule_of = |id| rules.iter().find(|rule| rule.id == id).unwrap();
+    let matched = |mode| {
+        let matched = traces.iter().filter(|trace| trace.outcome == Traced::Judged(RuleOutcome::Matched));
+        matched.map(|trace| trace.rule_id).filter(|id| rule_of(*id).mode == mode).collect::<Vec<_>>()
+    };
+    assert_eq!(matched(Mode::Enforce), judged.matched_rule_ids);
+    assert_eq!(matched(Mode::Shadow), judged.shadow.matched_rule_ids);
+    let blocks = |outcome| {
+        traces.iter().any(|trace| {
+            let rule = rule_of(trace.rule_id);
+            trace.outcome == Traced::Judged(outcome) && rule.mode == Mode::Enforce && rule.actions == [Action::Block]
+        })
+    };
+    let verdict = match (blocks(RuleOutcome::Matched), blocks(RuleOutcome::Undecidable)) {
+        (true, _) => Verdict::Block,
+        (false, true) => Verdict::Undecidable,
+        (false, false) => Verdict::Pass,
+    };
+    assert_eq!(verdict, judged.verdict);
+    for trace in &traces {
+        let rule = rule_of(trace.rule_id);
+        let Traced::Judged(outcome) = trace.outcome else {
+            assert!(trace.conditions.is_empty());
+            assert!(!rule.is_enabled || rule.direction != direction || judged.verdict == Verdict::Block);
+            continue;
+        };
+        assert_eq!(trace.conditions.len(), rule.conditions.len());
+        let holds = |wanted| trace.conditions.iter().any(|condition| condition.holds == wanted);
+        let decided = if rule.match_operator == MatchOperator::Any { Some(true) } else { Some(false) };
+        let expected = match (holds(decided), holds(None), rule.match_operator) {
+            (true, _, MatchOperator::Any) | (false, false, MatchOperator::All) => RuleOutcome::Matched,
+            (true, _, MatchOperator::All) | (false, false, MatchOperator::Any) => RuleOutcome::NoMatch,
+            (false, true, _) => RuleOutcome::Undecidable,
+        };
+        assert_eq!(outcome, expected);
+    }
 }

@@ -45,14 +45,9 @@ pub(crate) struct Evaluation<'a> {
 pub(crate) async fn record(tx: &mut Tx, evaluation: &Evaluation<'_>) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO rule_evaluations (id, organization_id, application_id, grant_id, message_id, \
         stage, input, applied, matched, shadow, evaluated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let judgement = evaluation.judgement;
-    let shadow = json!({
-        "matched_rule_ids": ids(&judgement.shadow.matched_rule_ids),
-        "actions": applied(&judgement.shadow.effects, &judgement.shadow.effects.folders),
-    });
-    let (seen, shadow) = (input(evaluation.input).to_string(), shadow.to_string());
-    let applied = applied(&judgement.effects, evaluation.folder_ids).to_string();
-    let matched = ids(&judgement.matched_rule_ids).to_string();
+    let said = describe(evaluation.input, evaluation.judgement);
+    let (seen, shadow, matched) = (said.input.to_string(), said.shadow.to_string(), said.matched.to_string());
+    let applied = applied(&evaluation.judgement.effects, evaluation.folder_ids).to_string();
     let values = params![
         evaluation.id.uuid(),
         evaluation.organization_id.uuid(),
@@ -70,12 +65,40 @@ pub(crate) async fn record(tx: &mut Tx, evaluation: &Evaluation<'_>) -> Result<(
     Ok(())
 }
 
+/// What rules said, in the shape of the interface.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// What they saw.
+    pub input: Value,
+    /// What they do. Folders are named as the rules name them: where there is no mailbox, they have no ids.
+    pub applied: Value,
+    /// Those that matched.
+    pub matched: Value,
+    /// What those said that only watch.
+    pub shadow: Value,
+}
+
+/// Describes what rules said, as records show it.
+pub fn describe(input: &Input, judgement: &Judgement) -> Described {
+    let effects = &judgement.shadow.effects;
+    let shadow = json!({
+        "matched_rule_ids": ids(&judgement.shadow.matched_rule_ids),
+        "actions": applied(effects, &effects.folders),
+    });
+    Described {
+        input: seen(input),
+        applied: applied(&judgement.effects, &judgement.effects.folders),
+        matched: ids(&judgement.matched_rule_ids),
+        shadow,
+    }
+}
+
 fn ids(rules: &[RuleId]) -> Value {
     rules.iter().map(RuleId::to_string).collect()
 }
 
 /// What the rules saw, as they saw it.
-fn input(input: &Input) -> Value {
+fn seen(input: &Input) -> Value {
     let [address, domain, tld] = input.from().unwrap_or_default();
     let mut shown = json!({"from_address": address, "from_domain": domain, "from_tld": tld});
     if let Some(outbound_type) = input.outbound_type() {

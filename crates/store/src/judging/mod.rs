@@ -12,9 +12,13 @@
 mod book;
 mod judge;
 mod refresh;
+mod replay;
+mod trial;
 
 pub use book::RuleBook;
 pub(crate) use judge::{Scope, judge, scope, scope_columns};
 #[cfg(test)]
 pub(crate) use refresh::RULES;
 pub use refresh::refresh_once;
+pub use replay::{Anew, ListChange, Overlay, Sides};
+pub use trial::{Trial, try_out};

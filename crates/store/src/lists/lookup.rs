@@ -47,6 +47,11 @@ pub(crate) async fn contains(tx: &mut Tx, list: ListId, value: &str) -> Result<b
     Ok(tx.query_one(CONTAINS, params![list.uuid(), value]).await?.is_some())
 }
 
+/// As [`contains`], as of what is committed.
+pub(crate) async fn has(reader: &mut Reader<'_>, list: ListId, value: &str) -> Result<bool, StoreError> {
+    Ok(reader.query_one(CONTAINS, params![list.uuid(), value]).await?.is_some())
+}
+
 /// The state of a list; `None` if there is none (any more): it then holds nothing.
 pub async fn state(reader: &mut Reader<'_>, list: ListId) -> Result<Option<State>, StoreError> {
     const FIND: &str = "SELECT version, items_count FROM lists WHERE id = $1";

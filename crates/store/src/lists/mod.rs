@@ -31,8 +31,8 @@ use serde_json::{Value, json};
 
 pub use change::{CreateList, CreateOutcome, RemoveList, UpdateList, UpdateOutcome};
 pub use items::{AddItems, Item, ItemsOutcome, NewItem, Position, RECORDED_VALUES_MAX, RemoveItems, find_item, items};
-pub(crate) use lookup::contains;
 pub use lookup::{Changes, State, changes_since, state, values};
+pub(crate) use lookup::{contains, has};
 pub use prune::{PruneRemovals, PruneRemovedLists};
 
 #[cfg(test)]

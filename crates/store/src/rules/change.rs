@@ -4,18 +4,19 @@
 use super::{KeptRule, changed, definition, read, rule_columns, used};
 use crate::audit::{self, Change};
 use crate::db::DbError;
-use crate::engine::{Command, Tx};
+use crate::engine::{Command, Reader, Tx};
+use crate::error::StoreError;
 use crate::params;
 use crate::workspaces::lock_application;
 use postfleet_core::Problem;
 use postfleet_core::audit::Act;
-use postfleet_core::id::{ApplicationId, OrganizationId, RuleId};
+use postfleet_core::id::{ApplicationId, ListId, OrganizationId, RuleId};
 use postfleet_core::list::ListKind;
 use postfleet_core::plan::Cap;
 use postfleet_core::rule::validate::{NamedRule, RuleChange, invalid_list};
 use postfleet_core::rule::{Operand, Rule};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Makes a rule. It judges nothing until a workspace uses it.
 #[derive(Clone, Debug)]
@@ -188,26 +189,55 @@ impl Organization {
     }
 }
 
+const FIND_LIST: &str = "SELECT kind FROM lists WHERE id = $1 AND application_id = $2";
+
 /// Whether the application has every list that a rule names, with items of the kind that the rule looks at. The lock of
 /// the application keeps them there until the commit.
 async fn check_lists(tx: &mut Tx, application: ApplicationId, rule: &Rule) -> Result<Result<(), Problem>, DbError> {
-    const FIND: &str = "SELECT kind FROM lists WHERE id = $1 AND application_id = $2";
-    let mut known = HashMap::new();
+    let mut kinds = HashMap::new();
+    for list in lists_of(rule) {
+        let row = tx.query_one(FIND_LIST, params![list.uuid(), application.uuid()]).await?;
+        kinds.insert(list, row.map(|row| row.text(0)).transpose()?);
+    }
+    Ok(misfit(rule, &kinds).map_or(Ok(()), Err))
+}
+
+/// Why a rule that nobody keeps cannot name the lists that it names, if so.
+pub async fn lists_refusal(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    rule: &Rule,
+) -> Result<Option<Problem>, StoreError> {
+    let mut kinds = HashMap::new();
+    for list in lists_of(rule) {
+        let row = reader.query_one(FIND_LIST, params![list.uuid(), application.uuid()]).await?;
+        kinds.insert(list, row.map(|row| row.text(0)).transpose()?);
+    }
+    Ok(misfit(rule, &kinds))
+}
+
+/// The lists that a rule names, each once.
+fn lists_of(rule: &Rule) -> HashSet<ListId> {
+    let operands = rule.conditions.iter().map(|condition| &condition.operand);
+    operands
+        .filter_map(|operand| if let Operand::Lists(lists) = operand { Some(lists) } else { None })
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// The first list that a condition cannot use, by the kinds of those that the application has.
+fn misfit(rule: &Rule, kinds: &HashMap<ListId, Option<String>>) -> Option<Problem> {
     for (index, condition) in rule.conditions.iter().enumerate() {
         let Operand::Lists(lists) = &condition.operand else { continue };
         for list in lists {
-            if !known.contains_key(list) {
-                let row = tx.query_one(FIND, params![list.uuid(), application.uuid()]).await?;
-                let kind = row.map(|row| row.text(0)).transpose()?.and_then(|kind| ListKind::named(&kind));
-                known.insert(*list, kind);
-            }
-            let kind = known[list];
+            let kind = kinds.get(list).cloned().flatten().and_then(|kind| ListKind::named(&kind));
             if kind.is_none() || kind != condition.field.list_kind() {
-                return Ok(Err(invalid_list(index, &list.to_string(), condition.field, kind)));
+                return Some(invalid_list(index, &list.to_string(), condition.field, kind));
             }
         }
     }
-    Ok(Ok(()))
+    None
 }
 
 async fn lock(tx: &mut Tx, application: ApplicationId, id: RuleId) -> Result<Option<KeptRule>, DbError> {

@@ -5,10 +5,12 @@ use crate::support::{
 };
 use postfleet_core::EmailAddress;
 use postfleet_core::id::{GrantId, QueueId};
-use postfleet_core::rule::OutboundType;
+use postfleet_core::rule::{Direction, Input, OutboundType, Verdict};
 use postfleet_store::db::{DbError, Param};
-use postfleet_store::judging::refresh_once;
+use postfleet_store::evaluations::describe;
+use postfleet_store::judging::{refresh_once, try_out};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::rules::of_workspace;
 use postfleet_store::{Command, Store, Tx, params};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -441,6 +443,50 @@ async fn a_lookup_that_fails_stops_no_mail_where_no_rule_blocks() {
         assert_eq!((applied, matched), (json!({"marked_starred": true}), json!([starring.to_string()])));
         assert_eq!(shadow, json!({"matched_rule_ids": [], "actions": {}}));
         assert_eq!(listed(case.store, case.grant, "sent").await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_sends_is_judged_as_one_that_is_sent() {
+    on_each_engine(async |engine| {
+        let case = Case::new(engine).await;
+        let (list, other) = (case.add_list().await, case.add_list().await);
+        case.block_list(list).await;
+        case.add_rule("shadow", in_list(other), json!([{"type": "block"}])).await;
+        case.add_rule("enforce", is("recipient.tld", "example"), json!([{"type": "mark_as_starred"}])).await;
+        case.add_items(list, ["bad.example".to_owned()]).await;
+        case.add_items(other, ["good.example".to_owned()]).await;
+        let tried = async |to: &str| {
+            let mut reader = case.store.reader().await.expect("reader");
+            let rules = of_workspace(&mut reader, case.tenant.workspace).await.expect("rules");
+            let rules: Vec<_> = rules.into_iter().map(|kept| kept.named.rule).collect();
+            let recipient = EmailAddress::parse(to).expect("address");
+            let input = Input::outbound(&case.tenant.address("a"), [&recipient], OutboundType::Compose);
+            let trial = try_out(&mut reader, &rules, Direction::Outbound, &input).await.expect("trial");
+            let outcomes: Vec<_> = trial.traces.iter().map(|trace| trace.outcome.name()).collect();
+            (describe(&input, &trial.judgement), trial.judgement.verdict, outcomes)
+        };
+        for (to, outcomes) in [
+            ("x@bad.example", ["matched", "no_match", "not_reached"]),
+            ("x@good.example", ["no_match", "matched", "matched"]),
+            ("x@other.test", ["no_match", "no_match", "no_match"]),
+        ] {
+            let (said, verdict, became) = tried(to).await;
+            assert_eq!(became, outcomes, "{to}");
+            assert_eq!(case.records().await, 0, "nothing is recorded");
+            let code = case.send(to).await;
+            assert_eq!(code, if verdict == Verdict::Block { "blocked_by_rule" } else { "" }, "{to}");
+            let (_, [seen, applied, matched, shadow]) = case.record().await;
+            assert_eq!((seen, applied), (said.input, said.applied), "{to}");
+            assert_eq!((matched, shadow), (said.matched, said.shadow), "{to}");
+            case.store.run(Statement("DELETE FROM rule_evaluations")).await.expect("forget");
+        }
+        // What could not be looked up is not known, of each list; what comes after is judged all the same.
+        case.store.run(Statement("ALTER TABLE list_items RENAME TO gone")).await.expect("break");
+        let (_, verdict, outcomes) = tried("x@good.example").await;
+        assert_eq!((verdict, outcomes), (Verdict::Undecidable, vec!["undecidable", "undecidable", "matched"]));
+        assert_eq!(case.send("x@good.example").await, "rules_undecidable");
     })
     .await;
 }

@@ -18,6 +18,8 @@ mod judging;
 mod listing;
 mod lists;
 mod moves;
+mod past;
+mod peaks;
 mod policies;
 mod provisioning;
 mod queue;

@@ -9,6 +9,7 @@ use postfleet_core::plan::Cap;
 use postfleet_core::rule::validate::{ActionInput, ConditionInput, MatchInput, RuleChange, RuleInput, ValueInput};
 use postfleet_core::rule::{Direction, Mode};
 use postfleet_store::db::DbError;
+use postfleet_store::findings::{self, RuleUse};
 use postfleet_store::rules::{self, CreateRule, KeptRule, RemoveRule, RuleOutcome, UpdateRule};
 use postfleet_store::workspaces::{
     self, CreateOutcome, CreateWorkspace, PolicyChoice, RemoveOutcome, RulesRefusal, UpdateOutcome, UpdateWorkspace,
@@ -383,6 +384,32 @@ async fn a_rule_that_is_attached_and_removed_at_once_leaves_nothing_behind() {
             assert!(removed, "{attached:?}");
             assert_eq!(used(store, &tenant, tenant.workspace).await, []);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_check_reads_which_lists_rules_look_into() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, other) = (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
+        let (domains, tlds) = (list(store, &tenant, "domain").await, list(store, &tenant, "tld").await);
+        list(store, &other, "domain").await;
+        let looks =
+            written(store.run(creation(&tenant, on_list("from.domain", domains))).await.expect("made")).named.rule.id;
+        let disabled = RuleInput { enabled: Patch::Set(false), ..simple() };
+        let disabled = written(store.run(creation(&tenant, disabled)).await.expect("made")).named.rule.id;
+        written(store.run(creation(&other, simple())).await.expect("made"));
+
+        let mut reader = store.reader().await.expect("reader");
+        let looking = RuleUse { id: looks, is_enabled: true, lists: vec![domains] };
+        let idle = RuleUse { id: disabled, is_enabled: false, lists: Vec::new() };
+        let all = findings::rules(&mut reader, tenant.application, 10).await.expect("rules");
+        assert_eq!(all, (vec![looking.clone(), idle], false));
+        assert_eq!(findings::rules(&mut reader, tenant.application, 1).await.expect("rules"), (vec![looking], true));
+        let all = findings::lists(&mut reader, tenant.application, 10).await.expect("lists");
+        assert_eq!(all, (vec![domains, tlds], false));
+        assert_eq!(findings::lists(&mut reader, tenant.application, 1).await.expect("lists"), (vec![domains], true));
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! `/v3/rules`, and rules in `rule_ids` of workspaces.
 
+pub(crate) mod replay;
+
 use crate::support::{Answer, Harness, NOBODY, assert_shape};
 use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};

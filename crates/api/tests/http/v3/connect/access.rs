@@ -33,7 +33,7 @@ async fn other_mailboxes_look_like_none() {
     for name in
         [&sibling, "sibling@acme.test", "email:sibling@acme.test", &sign_in.harness.stranger, "agent@other.test"]
     {
-        for rest in ["", "/messages", "/threads", "/folders"] {
+        for rest in ["", "/messages", "/threads", "/folders", "/limits", "/rule-evaluations"] {
             let answer = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{name}{rest}")).await;
             answer.refuses(404, "not_found", None);
             assert_eq!(answer.without_id(), nobody.without_id(), "{name}{rest}");
@@ -60,6 +60,71 @@ async fn what_names_no_mailbox_or_changes_one_is_refused() {
     sign_in.ask(&tokens, "POST", "/v3/connect/custom").await.refuses(403, "access_token", None);
     sign_in.ask(&tokens, "DELETE", "/v3/grants/me").await.refuses(403, "insufficient_scopes", None);
     sign_in.ask(&tokens, "GET", "/v3/grants/me").await.is_ok();
+}
+
+/// A route that is added under a mailbox is closed to tokens until somebody opens it here.
+#[tokio::test]
+async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
+    const OPENED: &[&str] = &[
+        "GET /v3/grants/{grant}",
+        "GET /v3/grants/{grant}/attachments/{attachment}",
+        "GET /v3/grants/{grant}/attachments/{attachment}/download",
+        "GET /v3/grants/{grant}/folders",
+        "GET /v3/grants/{grant}/folders/{folder}",
+        "GET /v3/grants/{grant}/limits",
+        "GET /v3/grants/{grant}/messages",
+        "GET /v3/grants/{grant}/messages/{message}",
+        "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}",
+        "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
+        "GET /v3/grants/{grant}/rule-evaluations",
+        "GET /v3/grants/{grant}/threads",
+        "GET /v3/grants/{grant}/threads/{thread}",
+        "POST /v3/grants/{grant}/messages/send",
+    ];
+    let sign_in = SignIn::new().await;
+    let tokens = sign_in.tokens().await;
+    let mut opened = Vec::new();
+    for route in listed().into_iter().filter(|route| route.contains("{grant}")) {
+        let (method, path) = route.split_once(' ').expect("method and path");
+        let path = path.replace("{grant}", "me");
+        let parts = path.split('/').map(|part| if part.starts_with('{') { crate::support::NOBODY } else { part });
+        let answer = sign_in.ask(&tokens, method, &parts.collect::<Vec<_>>().join("/")).await;
+        if answer.status == 403 {
+            answer.refuses(403, "insufficient_scopes", None);
+        } else {
+            opened.push(route);
+        }
+    }
+    opened.sort_unstable();
+    assert_eq!(opened, OPENED);
+}
+
+#[tokio::test]
+async fn a_token_sees_what_rules_said_about_its_own_messages() {
+    let sign_in = SignIn::new().await;
+    let harness = &sign_in.harness;
+    let sibling = harness.world.mailbox(&harness.acme, "sibling").await.id.to_string();
+    let rule = json!({"name": "Block", "trigger": "outbound", "actions": [{"type": "block"}],
+        "match": {"conditions": [{"field": "recipient.domain", "operator": "is", "value": "blocked.test"}]}});
+    let rule = harness.post("/v3/rules", &rule).await.data()["id"].clone();
+    let workspace = format!("/v3/workspaces/{}", harness.acme.workspace_id);
+    harness.patch(&workspace, &json!({"rule_ids": [rule]})).await.is_ok();
+    let message = json!({"to": [{"email": "a@blocked.test"}], "subject": "Hello", "body": "Hello"});
+    let tokens = sign_in.tokens().await;
+    let key = tokens["access_token"].as_str().expect("token");
+    assert_eq!(harness.ask(key, "POST", "/v3/grants/me/messages/send", Some(&message)).await.status, 403);
+    assert_eq!(harness.post(&format!("/v3/grants/{sibling}/messages/send"), &message).await.status, 403);
+
+    let answer = sign_in.ask(&tokens, "GET", "/v3/grants/me/rule-evaluations").await;
+    let records = answer.is_ok().data().as_array().expect("list").clone();
+    assert_eq!(records.len(), 1, "not the other mailbox's");
+    assert_eq!((&records[0]["grant_id"], &records[0]["matched_rule_ids"]), (&json!(harness.agent), &json!([rule])));
+    let theirs = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{sibling}/rule-evaluations")).await;
+    theirs.refuses(404, "not_found", None);
+    let rule = rule.as_str().expect("id");
+    for path in ["/v3/rules".to_owned(), format!("/v3/rules/{rule}"), "/v3/lists".into(), workspace] {
+        sign_in.ask(&tokens, "GET", &path).await.refuses(403, "access_token", None);
+    }
 }
 
 #[tokio::test]

@@ -100,3 +100,58 @@ async fn workspaces_of_production_without_a_daily_cap_are_found() {
     patch(&harness, &capped, &json!({"policy_id": null})).await.is_ok();
     assert_eq!(found(&harness, "workspaces_without_daily_cap").await.expect("finding").1, json!(3));
 }
+
+async fn made(harness: &Harness, path: &str, body: &Value) -> String {
+    harness.post(path, body).await.data()["id"].as_str().expect("id").to_owned()
+}
+
+#[tokio::test]
+async fn rules_and_lists_without_effect_are_found() {
+    let harness = Harness::new().await;
+    let mut lists = [
+        made(&harness, "/v3/lists", &json!({"name": "Bad", "type": "domain"})).await,
+        made(&harness, "/v3/lists", &json!({"name": "Worse", "type": "domain"})).await,
+    ];
+    lists.sort();
+    let (info, warning) = (json!("info"), json!("warning"));
+    assert_eq!(found(&harness, "lists_unused").await, Some((info.clone(), json!(2), json!(lists))));
+    let condition = json!({"field": "from.domain", "operator": "in_list", "value": [lists[0]]});
+    let rule = json!({"name": "R", "match": {"conditions": [condition]}, "actions": [{"type": "mark_as_spam"}]});
+    let rule = made(&harness, "/v3/rules", &rule).await;
+    assert_eq!(found(&harness, "lists_unused").await, Some((info.clone(), json!(1), json!([lists[1]]))));
+    assert_eq!(found(&harness, "rules_unattached").await, Some((info, json!(1), json!([rule]))));
+    let workspace = make(&harness, &json!({"name": "a", "rule_ids": [rule]})).await;
+    assert_eq!(found(&harness, "rules_unattached").await, None);
+
+    assert_eq!(found(&harness, "workspaces_with_disabled_rules_only").await, None);
+    harness
+        .ask(&harness.acme.api_key, "PUT", &format!("/v3/rules/{rule}"), Some(&json!({"enabled": false})))
+        .await
+        .is_ok();
+    let expected = Some((warning.clone(), json!(1), json!([workspace])));
+    assert_eq!(found(&harness, "workspaces_with_disabled_rules_only").await, expected, "the default has no rules");
+
+    assert_eq!(found(&harness, "rules_naming_lost_lists").await, None);
+    harness.ask(&harness.acme.api_key, "DELETE", &format!("/v3/lists/{}", lists[0]), None).await.is_ok();
+    assert_eq!(found(&harness, "rules_naming_lost_lists").await, Some((warning, json!(1), json!([rule]))));
+    // Another application's are not looked at.
+    let theirs = harness.ask(&harness.other.api_key, "GET", "/v3/workspaces/findings", None).await;
+    assert_eq!(theirs.data().as_array().expect("list").len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_for_each_tenant_is_found_from_the_fifth_on() {
+    let harness = Harness::new().await;
+    let mut policies = Vec::new();
+    for number in 0..5 {
+        assert_eq!(found(&harness, "policies_like_tenants").await, None);
+        let policy = made(&harness, "/v3/policies", &json!({"name": format!("p{number}")})).await;
+        make(&harness, &json!({"name": format!("w{number}"), "policy_id": policy})).await;
+        policies.push(policy);
+    }
+    policies.sort();
+    let (severity, count, ids) = found(&harness, "policies_like_tenants").await.expect("finding");
+    assert_eq!((severity, count, ids), (json!("warning"), json!(5), json!(policies)));
+    make(&harness, &json!({"name": "again", "policy_id": policies[0]})).await;
+    assert_eq!(found(&harness, "policies_like_tenants").await, None, "one of them is shared");
+}

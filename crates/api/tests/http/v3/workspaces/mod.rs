@@ -4,14 +4,23 @@ pub(crate) mod auto_group;
 pub(crate) mod findings;
 pub(crate) mod layout;
 pub(crate) mod manual_assign;
+pub(crate) mod quota_advice;
+pub(crate) mod rules_test;
 pub(crate) mod workspace;
 
 use crate::support::{Answer, Harness, NOBODY};
 use postfleet_mailflow::jobs;
 use serde_json::{Value, json};
 
-pub(crate) const ROUTES: &[&[&str]] =
-    &[auto_group::ROUTES, findings::ROUTES, layout::ROUTES, manual_assign::ROUTES, workspace::ROUTES];
+pub(crate) const ROUTES: &[&[&str]] = &[
+    auto_group::ROUTES,
+    findings::ROUTES,
+    layout::ROUTES,
+    manual_assign::ROUTES,
+    quota_advice::ROUTES,
+    rules_test::ROUTES,
+    workspace::ROUTES,
+];
 
 pub(crate) const WORKSPACE: &str = "workspace_id:string application_id:string name:string domain:string \
     auto_group:boolean default:boolean policy_id:string? rule_ids:array created_at:integer updated_at:integer";

@@ -1,0 +1,146 @@
+//! Two nodes of the real program on one PostgreSQL: what one is told about rules and lists holds for the very next message
+//! that the other is asked to send, whatever it has in memory and however far its loop has come in reading it.
+
+use postfleet_testkit::postgres::PostgresServer;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use tempfile::TempDir;
+
+/// A node that runs until it is dropped.
+struct Node {
+    process: Child,
+    address: SocketAddr,
+    key: String,
+    /// Held open, so that the node can go on writing its log.
+    _log: BufReader<ChildStderr>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.process.kill().expect("the node runs until now");
+        self.process.wait().expect("an end");
+    }
+}
+
+/// The program with a data directory of its own, a database and body files that it shares.
+fn program(verb: &str, name: &str, folder: &Path, url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postfleet"));
+    command.arg(verb).arg("--data-dir").arg(folder.join(name)).stdin(Stdio::null());
+    let bodies = format!("file:{}", folder.join("bodies").display());
+    for (key, value) in [("STORAGE__URL", url), ("STORAGE__BLOBS", &bodies), ("SERVER__NODE", name)] {
+        command.env(format!("POSTFLEET_{key}"), value);
+    }
+    command
+}
+
+/// Makes the organization; answers its key.
+fn init(folder: &Path, url: &str) -> String {
+    let mut command = program("init", "one", folder, url);
+    command.args(["--organization", "Acme", "--domain", "acme.test", "--trust-domains", "--json"]);
+    let output = command.output().expect("postfleet init");
+    assert!(output.status.success(), "{output:?}");
+    let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    made["api_key"].as_str().expect("a key").to_owned()
+}
+
+impl Node {
+    fn start(name: &str, folder: &Path, url: &str, key: &str) -> Self {
+        let mut command = program("serve", name, folder, url);
+        command.args(["--http", "127.0.0.1:0", "--roles", "api"]).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("postfleet serve");
+        let mut log = BufReader::new(process.stderr.take().expect("a log"));
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("a line") > 0, "{name} ended before it listened");
+            if let Some((_, address)) = line.split_once("interface listens address=") {
+                break address.trim().parse().expect("an address");
+            }
+        };
+        Self { process, address, key: key.to_owned(), _log: log }
+    }
+
+    /// Status and body of the answer to a request.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        let (key, body) = (&self.key, body.to_string());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
+        (status, serde_json::from_str(body).expect("JSON"))
+    }
+
+    fn data(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, mut answer) = self.ask(method, path, &body);
+        assert!(matches!(status, 200 | 201), "{method} {path}: {status} {answer}");
+        answer["data"].take()
+    }
+
+    /// Sends; "" if that is accepted, otherwise the code of the refusal.
+    fn send(&self, grant: &str, to: &str) -> String {
+        let body = json!({"to": [{"email": to}], "subject": "Hello", "body": "Hello"});
+        let (status, answer) = self.ask("POST", &format!("/v3/grants/{grant}/messages/send"), &body);
+        match status {
+            200 => String::new(),
+            403 => answer["error"]["code"].as_str().expect("a code").to_owned(),
+            _ => panic!("{status} {answer}"),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+#[test]
+fn what_one_node_is_told_holds_for_the_next_message_of_the_other() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let url = server.create_database("nodes");
+    let folder = TempDir::new().expect("a folder");
+    let key = init(folder.path(), &url);
+    std::fs::create_dir(folder.path().join("two")).expect("a folder");
+    std::fs::copy(folder.path().join("one/secret"), folder.path().join("two/secret")).expect("the secret");
+    let (one, two) = (Node::start("one", folder.path(), &url, &key), Node::start("two", folder.path(), &url, &key));
+
+    let mailbox = json!({"provider": "nylas", "settings": {"email": "agent@acme.test"}});
+    let grant = text(&one.data("POST", "/v3/connect/custom", mailbox)["id"]);
+    let list = text(&one.data("POST", "/v3/lists", json!({"name": "Bad", "type": "domain"}))["id"]);
+    let items = format!("/v3/lists/{list}/items");
+    let condition = json!({"field": "recipient.domain", "operator": "in_list", "value": [list]});
+    let rule = json!({"name": "Block", "trigger": "outbound", "match": {"conditions": [condition]},
+        "actions": [{"type": "block"}]});
+    let rule = text(&one.data("POST", "/v3/rules", rule)["id"]);
+    let application = one.data("GET", "/v3/applications", json!({}));
+    let workspace = format!("/v3/workspaces/{}", text(&application["default_workspace_id"]));
+
+    assert_eq!(two.send(&grant, "ada@bad.test"), "", "no rule is in use");
+    one.data("PATCH", &workspace, json!({"rule_ids": [rule]}));
+    assert_eq!(two.send(&grant, "ada@bad.test"), "", "the list is empty");
+    // Often enough to meet the other's loop before, while and after it reads.
+    for round in 0..25 {
+        one.data("POST", &items, json!({"items": ["bad.test"]}));
+        assert_eq!(two.send(&grant, "ada@bad.test"), "blocked_by_rule", "round {round}");
+        assert_eq!(one.send(&grant, "ada@bad.test"), "blocked_by_rule", "round {round}");
+        assert_eq!(two.send(&grant, "ada@good.test"), "", "round {round}");
+        two.data("DELETE", &items, json!({"items": ["bad.test"]}));
+        assert_eq!(one.send(&grant, "ada@bad.test"), "", "round {round}");
+    }
+    one.data("POST", &items, json!({"items": ["bad.test"]}));
+    for (enabled, expected) in [(false, ""), (true, "blocked_by_rule"), (false, "")] {
+        one.data("PUT", &format!("/v3/rules/{rule}"), json!({"enabled": enabled}));
+        assert_eq!(two.send(&grant, "ada@bad.test"), expected, "enabled: {enabled}");
+    }
+    one.data("PUT", &format!("/v3/rules/{rule}"), json!({"enabled": true}));
+    one.data("PATCH", &workspace, json!({"rule_ids": null}));
+    assert_eq!(two.send(&grant, "ada@bad.test"), "", "the workspace has no rules");
+}
