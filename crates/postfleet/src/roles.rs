@@ -165,7 +165,7 @@ pub fn session_config(smtp: &Smtp, hostname: String, message_octets: u64) -> ser
         message_octets,
         ..server::Limits::default()
     };
-    server::Config { hostname, limits, starttls: true }
+    server::Config { service: server::Service::Mx, hostname, limits, starttls: true }
 }
 
 /// What connections may use together.

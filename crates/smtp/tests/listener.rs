@@ -56,8 +56,12 @@ impl Server {
         let tenant = world.tenant(NewTenant::of("acme.test")).await;
         world.mailbox(&tenant, "agent").await;
         let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
-        let config =
-            server::Config { hostname: "mx.world.test".into(), limits: server::Limits::default(), starttls: true };
+        let config = server::Config {
+            service: server::Service::Mx,
+            hostname: "mx.world.test".into(),
+            limits: server::Limits::default(),
+            starttls: true,
+        };
         let listener = Listener {
             config: Arc::new(config),
             limits: Arc::new(limits),
