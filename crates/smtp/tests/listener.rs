@@ -8,7 +8,7 @@ use postfleet_mailbox::view::Fields;
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
-use postfleet_smtp::{Handler, Limits, Listener, Peer};
+use postfleet_smtp::{Encryption, Handler, Limits, Listener, Peer};
 use postfleet_testkit::world::{NewTenant, Tenant, World};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::server::{self, Envelope};
@@ -66,7 +66,7 @@ impl Server {
             config: Arc::new(config),
             limits: Arc::new(limits),
             handler: handler(&world),
-            tls: Some(tls::server_config(&identity).expect("TLS").into()),
+            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
             clock: Arc::new(world.clock.clone()),
             metrics: world.platform.metrics.clone(),
         };
