@@ -73,7 +73,9 @@ fn overrides(arguments: &Arguments) -> Result<Vec<(&'static str, Value)>> {
     let unavailable = [("--imap", &arguments.imap), ("--imaps", &arguments.imaps)];
     for (flag, value) in unavailable {
         if value.is_some() {
-            bail!("{flag} is not available yet: this version has no IMAP; mailboxes are read through the JSON interface");
+            bail!(
+                "{flag} is not available yet: this version has no IMAP; mailboxes are read through the JSON interface"
+            );
         }
     }
     let given = [
