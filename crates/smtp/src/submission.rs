@@ -30,11 +30,10 @@ impl Handler for ForMailClients {
             let Credentials { identity, password } = credentials;
             let guess = Guess { email: &identity, password, peer: Some(peer.ip) };
             let outcome = mail_client::sign_in(&platform.store, platform.clock.now(), guess).await;
-            let (result, verdict) = match outcome {
-                Ok(Outcome::Accepted(client)) => ("accepted", Ok(client)),
-                Ok(Outcome::Refused) => ("refused", Err(Reply::authentication_failed())),
-                Ok(Outcome::Throttled(_)) => ("throttled", Err(Reply::authentication_throttled())),
-                Err(problem) => ("failed", Err(refuse(&problem))),
+            let (result, verdict) = match outcome.map_err(|problem| refuse(&problem))? {
+                Outcome::Accepted(client) => ("accepted", Ok(client)),
+                Outcome::Refused => ("refused", Err(Reply::authentication_failed())),
+                Outcome::Throttled(_) => ("throttled", Err(Reply::authentication_throttled())),
             };
             platform.metrics.signed_in(result);
             verdict
