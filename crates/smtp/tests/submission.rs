@@ -5,6 +5,7 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use postfleet_core::id::GrantId;
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::throttle::{MAILBOX_FAILURES_MAX, PEER_FAILURES_MAX};
 use postfleet_core::{Patch, Secret};
@@ -19,7 +20,9 @@ use postfleet_schema::grant::{UpdateGrant, UpdateGrantSettings};
 use postfleet_schema::message::Message;
 use postfleet_smtp::submission::ForMailClients;
 use postfleet_smtp::{Encryption, Limits, Listener};
+use postfleet_store::db::DbError;
 use postfleet_store::grants::Grant;
+use postfleet_store::{Command, Tx, params};
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, Tenant, World, WorldOptions};
 use postfleet_wire::smtp::server::{self, Service};
@@ -342,6 +345,26 @@ async fn an_open_session_ends_with_its_mailbox() {
     grants::remove(store, entropy, act, application, server.agent.id).await.expect("removed");
     assert!(client.ask("MAIL FROM:<agent@acme.test>").await.starts_with("421 4.7.0"));
     assert!(client.is_closed().await);
+}
+
+/// Blocks a mailbox.
+struct Block(GrantId);
+
+impl Command for Block {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        tx.execute("UPDATE grants SET blocked = 1 WHERE id = $1", params![self.0.uuid()]).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_mailbox_neither_sends_nor_signs_in() {
+    let server = Server::start().await;
+    let mut client = server.signed_in().await;
+    server.world.platform.store.run(Block(server.agent.id)).await.expect("block");
+    assert!(client.ask("MAIL FROM:<agent@acme.test>").await.starts_with("421 4.7.0"));
+    assert!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await.starts_with("535 5.7.8"));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::config::Service;
 use super::session::{Line, Phase, Session, Step};
-use crate::smtp::reply::Reply;
+use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::sasl::{AUTH_LINE_OCTETS_MAX, Awaited, Progress};
 use postfleet_core::{EmailAddress, Secret};
 
@@ -65,8 +65,13 @@ impl Session {
     fn answer(&mut self, awaited: Awaited, response: &[u8]) -> Option<Step> {
         match awaited.answered(response) {
             Ok(Progress::Await(awaited)) => self.challenge(awaited),
+            Ok(Progress::Complete(credentials)) if self.refused.as_ref() == Some(&credentials) => {
+                // Many clients try one mechanism after the other. To say the same again is no further guess.
+                self.refuse_authentication(Reply::authentication_failed());
+                None
+            }
             Ok(Progress::Complete(credentials)) => {
-                self.phase = Phase::Verdict;
+                self.phase = Phase::Verdict(credentials.clone());
                 Some(Step::Authenticate(credentials))
             }
             Err(reply) if reply.code() == 501 => self.decline(reply),
@@ -90,16 +95,19 @@ impl Session {
 
     /// Answers [`Step::Authenticate`]: with the account's own address, or with a refusal.
     pub fn authentication_verdict(&mut self, verdict: Result<EmailAddress, Reply>) {
-        if !matches!(self.phase, Phase::Verdict) {
+        if !matches!(self.phase, Phase::Verdict(_)) {
             return;
         }
-        self.phase = Phase::Command;
+        let Phase::Verdict(credentials) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
         match verdict {
             Ok(address) => {
                 self.account = Some(address);
                 self.reply(Reply::authenticated());
             }
-            Err(reply) => self.refuse_authentication(reply),
+            Err(reply) => {
+                self.refused = (reply.severity() == Severity::Permanent).then_some(credentials);
+                self.refuse_authentication(reply);
+            }
         }
         self.close_if_due();
     }

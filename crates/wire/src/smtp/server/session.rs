@@ -60,6 +60,8 @@ pub struct Session {
     pub(super) transactions: u32,
     /// Failed attempts to sign in.
     pub(super) failures: u32,
+    /// What was shown at the last of them, if it was looked at and wrong.
+    pub(super) refused: Option<Credentials>,
 }
 
 /// What the session is doing.
@@ -68,8 +70,8 @@ pub(super) enum Phase {
     Command,
     /// Waits for the client's part of signing in.
     Authentication(Awaited),
-    /// Waits for the verdict on who the client is.
-    Verdict,
+    /// Waits for the verdict on what the client has shown.
+    Verdict(Credentials),
     /// Waits for the verdict on the sender.
     Sender(Mail),
     /// Waits for the verdict on a recipient.
@@ -131,6 +133,7 @@ impl Session {
             errors: 0,
             transactions: 0,
             failures: 0,
+            refused: None,
         }
     }
 
@@ -164,7 +167,7 @@ impl Session {
                 Phase::Authentication(_) => self.auth_response(),
                 Phase::Data(_) => self.data_content(),
                 Phase::Chunk { .. } => self.chunk_content(),
-                Phase::Verdict | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
+                Phase::Verdict(_) | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
                     Some(Step::NeedInput)
                 }
                 Phase::Closed => Some(Step::Close),
@@ -266,7 +269,7 @@ impl Session {
     fn close_when_answered(&mut self, reply: Reply) {
         match self.phase {
             // A 421 now would be taken for the verdict, though the message may be accepted.
-            Phase::Verdict | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
+            Phase::Verdict(_) | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
                 self.closing = Some(reply);
             }
             Phase::Closed => {}
