@@ -94,6 +94,7 @@ async fn talk(
                 Ok(count) if count > 0 => session.feed(&octets[..count]),
                 _ => return false,
             },
+            server::Step::Authenticate(_) | server::Step::Sender => unreachable!("servers do not sign in"),
             server::Step::Recipient(address) => session.recipient_verdict(match address.local() {
                 "unknown" => Err(postfleet_wire::smtp::problem::reply_for(postfleet_core::ProblemKind::NotFound)),
                 _ => Ok(()),
