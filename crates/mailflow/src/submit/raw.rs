@@ -4,7 +4,7 @@
 use super::{Prepared, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
-use postfleet_core::{EmailAddress, Problem, ProblemKind};
+use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::submission::{self, Completed};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_store::grants::Grant;
@@ -49,8 +49,7 @@ fn check_author(grant: &Grant, completed: &Completed, field: &str) -> Result<(),
         [from] if EmailAddress::parse(&from.email).is_ok_and(|email| email.key() == own) => Ok(()),
         _ => {
             let text = format!("{field}: From must be the account's own address {} and nothing else", grant.email);
-            let problem = Problem::new(ProblemKind::Invalid, "foreign_author", text);
-            Err(Problem { field: Some(field.to_owned()), ..problem })
+            Err(Problem::invalid(field, text))
         }
     }
 }
