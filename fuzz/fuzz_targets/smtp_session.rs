@@ -1,28 +1,30 @@
 //! What a client says on a connection, and in which pieces. The session must never panic, never hold more than its
-//! limits allow, and never come to another result because the same octets came in other pieces.
+//! limits allow, and never come to another result because the same octets came in other pieces. One listener is for
+//! other servers, one for mail clients over TLS.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postfleet_core::ProblemKind;
+use postfleet_core::{EmailAddress, ProblemKind};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::problem::reply_for;
-use postfleet_wire::smtp::server::{Config, Limits, Session, Step};
+use postfleet_wire::smtp::server::{Config, Limits, Service, Session, Step};
 use std::sync::Arc;
 
 const MESSAGE_OCTETS: u64 = 4_096;
 
-fn session() -> Session {
+fn session(service: Service) -> Session {
     let limits = Limits { message_octets: MESSAGE_OCTETS, recipients: 3, transactions: 5, ..Limits::default() };
-    let config = Config { hostname: "mx.fuzz.test".into(), limits, starttls: false };
-    let mut session = Session::new(Arc::new(config), false);
+    let config = Config { service, hostname: "mx.fuzz.test".into(), limits, starttls: false };
+    let mut session = Session::new(Arc::new(config), service == Service::Submission);
     session.take_output();
     session
 }
 
-/// What was decided: recipients, messages, and whether the session ended.
+/// What was decided: sign-ins, recipients, messages, and whether the session ended.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
+    sign_ins: usize,
     recipients: Vec<String>,
     messages: Vec<Vec<u8>>,
     is_closed: bool,
@@ -32,6 +34,17 @@ fn drive(session: &mut Session, seen: &mut Seen) {
     loop {
         match session.step() {
             Step::NeedInput => return,
+            Step::Authenticate(credentials) => {
+                assert!(!credentials.identity.is_empty());
+                let is_right = credentials.password.expose().starts_with('x');
+                let account = EmailAddress::parse("a@fuzz.test").expect("address");
+                seen.sign_ins += 1;
+                session.authentication_verdict(if is_right { Ok(account) } else { Err(Reply::authentication_failed()) });
+            }
+            Step::Sender => {
+                assert!(seen.sign_ins > 0, "nobody has signed in");
+                session.sender_verdict(Ok(MESSAGE_OCTETS / 2));
+            }
             Step::Recipient(address) => {
                 let is_known = !address.local().starts_with('x');
                 seen.recipients.push(address.to_string());
@@ -59,12 +72,13 @@ fn drive(session: &mut Session, seen: &mut Seen) {
     }
 }
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (piece, octets) = input;
+fuzz_target!(|input: (bool, u8, &[u8])| {
+    let (is_submission, piece, octets) = input;
+    let service = if is_submission { Service::Submission } else { Service::Mx };
     // Line by line, as a client that waits for its answers; and in pieces of one size, answers taken each time.
     let mut results = Vec::new();
     for size in [octets.len().max(1), usize::from(piece).max(1)] {
-        let (mut session, mut seen) = (session(), Seen::default());
+        let (mut session, mut seen) = (session(service), Seen::default());
         drive(&mut session, &mut seen);
         for line in octets.split_inclusive(|octet| *octet == b'\n') {
             for chunk in line.chunks(size) {

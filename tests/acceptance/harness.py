@@ -90,6 +90,7 @@ class Postfleet:
         self.data = self.folder / "data"
         self.relay = relay
         self.http_port, self.smtp_port = free_port(), free_port()
+        self.submission_port, self.submissions_port = free_port(), free_port()
         self.environment = {
             "PATH": os.environ.get("PATH", ""),
             "POSTFLEET_SERVER__HOSTNAME": "mx.agents.test",
@@ -121,6 +122,7 @@ class Postfleet:
         assert self.process is None
         command = [BINARY, "serve", "--data-dir", self.data]
         command += ["--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}"]
+        command += ["--submission", f"127.0.0.1:{self.submission_port}", "--submissions", f"127.0.0.1:{self.submissions_port}"]
         command += ["--relay", self.relay] if self.relay else []
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(

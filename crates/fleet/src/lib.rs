@@ -15,6 +15,7 @@ pub mod layout;
 pub mod limits;
 pub mod lint;
 pub mod lists;
+pub mod mail_client;
 pub mod operator;
 pub mod organizations;
 pub mod pages;

@@ -15,12 +15,17 @@ use postfleet_store::sign_in::{self, Counter, Door, GiveBackGuess, GuessOutcome,
 use postfleet_store::tokens::IssueCode;
 use std::net::IpAddr;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Characters of a `state`.
 pub const STATE_CHARS_MAX: usize = 1_024;
 
 /// How long a code may be exchanged (RFC 6749 §4.1.2 recommends no more).
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Guesses looked at at once in the process. Each counts as wrong until it has proved right, so there must be fewer of them
+/// than a mailbox has, or the right ones of one busy client would lock it out; more would only wait for the slow hash.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// An application to which sign-in may lead back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +182,7 @@ pub async fn verify(
     guess: Guess<'_>,
     may_open: impl Fn(&Door) -> bool,
 ) -> Result<Outcome<Door>, Problem> {
+    let _place = AT_ONCE.acquire().await.map_err(Problem::internal)?;
     let email = EmailAddress::parse(guess.email.trim()).ok();
     let counters = counters(email.as_ref(), guess.peer);
     let began = match store.run(ReserveGuess { counters: counters.clone(), at: now }).await? {

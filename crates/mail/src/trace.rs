@@ -81,6 +81,26 @@ pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
     .into_bytes()
 }
 
+/// How a message came in from a mail client.
+#[derive(Clone, Copy, Debug)]
+pub struct SubmissionHop<'a> {
+    /// The name of this server.
+    pub host: &'a str,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// Our identifier of the transaction.
+    pub id: &'a str,
+    /// When.
+    pub received_at: UnixMicros,
+}
+
+/// Received of a submitted message, complete with its line end. Where the client is and what it calls itself is not for
+/// those who get the message: it tells where an agent runs, and no receiver needs it.
+pub fn submission_header(hop: &SubmissionHop<'_>) -> Vec<u8> {
+    let (host, id, protocol) = (harmless(hop.host), harmless(hop.id), hop.protocol.keyword());
+    format!("Received: by {host} with {protocol} id {id};\r\n {}\r\n", date::format(hop.received_at)).into_bytes()
+}
+
 /// How many Received fields a message has; many mean a loop (RFC 5321 §6.3). Looks at a bounded part of the header.
 pub fn count_received(raw: &[u8]) -> usize {
     header::Fields::new(header::split(raw).0).filter(|field| field.is("Received")).count()
@@ -134,6 +154,20 @@ mod tests {
         );
         let helo = Hop { helo: "\r\n", ..hop };
         assert!(String::from_utf8(received_header(&helo)).unwrap().contains("from unknown ("));
+    }
+
+    #[test]
+    fn a_submitted_message_does_not_tell_where_its_client_is() {
+        let hop = SubmissionHop {
+            host: "mx.example.com",
+            protocol: Protocol { is_extended: true, is_encrypted: true, is_authenticated: true, is_utf8: false },
+            id: "0190-ab",
+            received_at: UnixMicros::from_seconds(880_127_706),
+        };
+        assert_eq!(
+            String::from_utf8(submission_header(&hop)).unwrap(),
+            "Received: by mx.example.com with ESMTPSA id 0190-ab;\r\n Fri, 21 Nov 1997 15:55:06 +0000\r\n"
+        );
     }
 
     #[test]

@@ -29,7 +29,10 @@ impl Metrics {
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
-            sign_ins: counter("postfleet_sign_ins", "Sign-ins of mail applications attempted, by result"),
+            sign_ins: counter(
+                "postfleet_sign_ins",
+                "Sign-ins of mail applications and mail clients attempted, by result",
+            ),
             requests: counter("postfleet_http_requests", "HTTP requests, by route and status"),
             request_seconds: meter
                 .f64_histogram("postfleet_http_request_seconds")

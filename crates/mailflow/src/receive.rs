@@ -86,7 +86,7 @@ async fn file(platform: &Platform, arrival: Arrival) -> Result<String, Problem> 
     Ok(reference)
 }
 
-fn refuse_loops(raw: &[u8]) -> Result<(), Problem> {
+pub(crate) fn refuse_loops(raw: &[u8]) -> Result<(), Problem> {
     if trace::count_received(raw) > RECEIVED_MAX {
         let text = format!("message has more than {RECEIVED_MAX} Received fields: it goes round in circles");
         return Err(Problem::new(ProblemKind::Invalid, "mail_loop", text));

@@ -1,17 +1,20 @@
 //! The roles of a node: the only place with loops and tasks. Each loop calls functions that do one round.
 
-use crate::config::{Config, Role, Smtp};
+use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::telemetry::Meters;
 use anyhow::{Context, Result};
 use postfleet_api::{Interface, router, serve};
+use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
+use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{Platform, deliver, janitor, jobs, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
-use postfleet_smtp::{Limits, Listener};
+use postfleet_smtp::submission::ForMailClients;
+use postfleet_smtp::{Encryption, Limits, Listener};
 use postfleet_store::judging;
 use postfleet_store::webhooks::Webhook;
 use postfleet_wire::smtp::server;
@@ -51,6 +54,8 @@ pub struct Running {
     ended: CancellationToken,
     pub http: Option<SocketAddr>,
     pub smtp: Option<SocketAddr>,
+    pub submission: Option<SocketAddr>,
+    pub submissions: Option<SocketAddr>,
 }
 
 /// Starts the configured roles. When it returns, the listeners are open.
@@ -66,6 +71,8 @@ pub async fn start(
         ended: CancellationToken::new(),
         http: None,
         smtp: None,
+        submission: None,
+        submissions: None,
     };
     let has = |role: Role| config.server.roles.contains(&role);
     // Mail is judged wherever it comes in or is sent.
@@ -91,6 +98,9 @@ pub async fn start(
         let listener = mx(config, &platform, identity)?;
         running.spawn(listener.serve(socket, stop.clone()));
     }
+    if has(Role::Submission) {
+        running.listen_for_mail_clients(config, &platform, identity, &stop).await?;
+    }
     if has(Role::Api) {
         let socket = bind("http.listen", config.http.listen).await?;
         running.http = Some(socket.local_addr()?);
@@ -112,6 +122,30 @@ impl Running {
         });
     }
 
+    /// Opens the listeners for mail clients that are configured.
+    async fn listen_for_mail_clients(
+        &mut self,
+        config: &Config,
+        platform: &Platform,
+        identity: &TlsIdentity,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let submission = &config.submission;
+        if let Listen(Some(address)) = submission.listen {
+            let socket = bind("submission.listen", address).await?;
+            self.submission = Some(socket.local_addr()?);
+            let encryption = Encryption::OnRequest(tls::server_config(identity)?.into());
+            self.spawn(for_mail_clients(config, platform, encryption).serve(socket, stop.clone()));
+        }
+        if let Listen(Some(address)) = submission.tls_listen {
+            let socket = bind("submission.tls_listen", address).await?;
+            self.submissions = Some(socket.local_addr()?);
+            let encryption = Encryption::FromTheStart(tls::server_config(identity)?.into());
+            self.spawn(for_mail_clients(config, platform, encryption).serve(socket, stop.clone()));
+        }
+        Ok(())
+    }
+
     /// Says where the node listens.
     pub fn report(&self) {
         if let Some(address) = self.http {
@@ -119,6 +153,12 @@ impl Running {
         }
         if let Some(address) = self.smtp {
             tracing::info!(%address, "SMTP listens");
+        }
+        if let Some(address) = self.submission {
+            tracing::info!(%address, "submission listens");
+        }
+        if let Some(address) = self.submissions {
+            tracing::info!(%address, "submission over TLS listens");
         }
     }
 
@@ -149,13 +189,32 @@ fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Li
         )),
         limits: Arc::new(limits(&config.smtp)),
         handler: Arc::new(Mx(platform.clone())),
-        tls: Some(tls::server_config(identity)?.into()),
+        encryption: Encryption::OnRequest(tls::server_config(identity)?.into()),
         clock: platform.clock.clone(),
         metrics: platform.metrics.clone(),
     })
 }
 
-/// What sessions are told.
+/// A listener for mail clients.
+fn for_mail_clients(config: &Config, platform: &Platform, encryption: Encryption) -> Listener {
+    let octets = platform.store.plans().outbound_octets_ceiling().saturating_sub(ADDED_OCTETS_MAX);
+    let of_servers = session_config(&config.smtp, config.server.hostname.0.to_string(), octets);
+    let limits = server::Limits {
+        recipients: RECIPIENTS_MAX,
+        authentication_failures: config.submission.failed_sign_ins,
+        ..of_servers.limits
+    };
+    Listener {
+        config: Arc::new(server::Config { service: server::Service::Submission, limits, ..of_servers }),
+        limits: Arc::new(self::limits(&config.smtp)),
+        handler: Arc::new(ForMailClients(platform.clone())),
+        encryption,
+        clock: platform.clock.clone(),
+        metrics: platform.metrics.clone(),
+    }
+}
+
+/// What sessions of servers are told.
 pub fn session_config(smtp: &Smtp, hostname: String, message_octets: u64) -> server::Config {
     let limits = server::Limits {
         recipients: smtp.recipients,
@@ -165,7 +224,7 @@ pub fn session_config(smtp: &Smtp, hostname: String, message_octets: u64) -> ser
         message_octets,
         ..server::Limits::default()
     };
-    server::Config { hostname, limits, starttls: true }
+    server::Config { service: server::Service::Mx, hostname, limits, starttls: true }
 }
 
 /// What connections may use together.

@@ -24,10 +24,10 @@ pub struct Arguments {
     /// Where mail from other servers is received.
     #[arg(long)]
     smtp: Option<String>,
-    /// Mail submission with STARTTLS. Not available yet.
+    /// Where mail clients send, with STARTTLS, as ADDRESS:PORT.
     #[arg(long)]
     submission: Option<String>,
-    /// Mail submission over TLS. Not available yet.
+    /// Where mail clients send, with TLS from the start.
     #[arg(long)]
     submissions: Option<String>,
     /// IMAP with STARTTLS. Not available yet.
@@ -39,7 +39,7 @@ pub struct Arguments {
     /// A server that takes all mail for other domains, as HOST:PORT.
     #[arg(long)]
     relay: Option<String>,
-    /// What this node does: api, mx, deliver, webhooks, janitor.
+    /// What this node does: api, mx, submission, deliver, webhooks, janitor.
     #[arg(long, value_delimiter = ',')]
     roles: Vec<String>,
 }
@@ -70,19 +70,21 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn overrides(arguments: &Arguments) -> Result<Vec<(&'static str, Value)>> {
-    let unavailable = [
-        ("--submission", &arguments.submission),
-        ("--submissions", &arguments.submissions),
-        ("--imap", &arguments.imap),
-        ("--imaps", &arguments.imaps),
-    ];
+    let unavailable = [("--imap", &arguments.imap), ("--imaps", &arguments.imaps)];
     for (flag, value) in unavailable {
         if value.is_some() {
-            bail!("{flag} is not available yet: this version receives by SMTP and sends through the JSON interface");
+            bail!(
+                "{flag} is not available yet: this version has no IMAP; mailboxes are read through the JSON interface"
+            );
         }
     }
-    let given =
-        [("http.listen", &arguments.http), ("smtp.listen", &arguments.smtp), ("delivery.relay", &arguments.relay)];
+    let given = [
+        ("http.listen", &arguments.http),
+        ("smtp.listen", &arguments.smtp),
+        ("submission.listen", &arguments.submission),
+        ("submission.tls_listen", &arguments.submissions),
+        ("delivery.relay", &arguments.relay),
+    ];
     let mut overrides: Vec<(&'static str, Value)> =
         given.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, Value::String(value)))).collect();
     if !arguments.roles.is_empty() {

@@ -3,5 +3,6 @@
 pub mod listener;
 pub mod mx;
 mod session;
+pub mod submission;
 
-pub use listener::{Handler, Limits, Listener, Peer};
+pub use listener::{Encryption, Handler, Limits, Listener, Peer};

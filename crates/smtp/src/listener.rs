@@ -3,9 +3,11 @@
 use crate::session;
 use futures::future::BoxFuture;
 use postfleet_core::EmailAddress;
+use postfleet_fleet::mail_client::MailClient;
 use postfleet_mailflow::Metrics;
 use postfleet_net::Clock;
 use postfleet_wire::smtp::Reply;
+use postfleet_wire::smtp::sasl::Credentials;
 use postfleet_wire::smtp::server::{Config, Envelope};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,8 +20,20 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Decides for a listener: about recipients, and about messages.
+/// Decides for a listener: about clients that sign in, about recipients, and about messages.
 pub trait Handler: Send + Sync + 'static {
+    /// Whose client is this? Asked only where clients sign in.
+    fn authenticate<'a>(
+        &'a self,
+        _peer: &'a Peer,
+        _credentials: Credentials,
+    ) -> BoxFuture<'a, Result<MailClient, Reply>> {
+        Box::pin(async { Err(Reply::not_implemented()) })
+    }
+    /// May the client that has signed in still send, and how many octets? Asked only where clients sign in.
+    fn sender<'a>(&'a self, _peer: &'a Peer) -> BoxFuture<'a, Result<u64, Reply>> {
+        Box::pin(async { Err(Reply::needs_authentication()) })
+    }
     /// May this recipient receive a message of the size that was declared?
     fn recipient<'a>(
         &'a self,
@@ -32,10 +46,23 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The address it connected from.
     pub ip: IpAddr,
+    /// Whose client it is, once it has signed in.
+    pub client: Option<MailClient>,
+}
+
+/// When connections are encrypted.
+#[derive(Clone)]
+pub enum Encryption {
+    /// Never.
+    None,
+    /// When the client says STARTTLS.
+    OnRequest(TlsAcceptor),
+    /// From the start (RFC 8314 §3.3).
+    FromTheStart(TlsAcceptor),
 }
 
 /// What all connections of a listener together may use.
@@ -62,8 +89,8 @@ pub struct Listener {
     pub limits: Arc<Limits>,
     /// Who decides.
     pub handler: Arc<dyn Handler>,
-    /// How STARTTLS is done, where it is offered.
-    pub tls: Option<TlsAcceptor>,
+    /// When connections are encrypted, and how.
+    pub encryption: Encryption,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -117,15 +144,18 @@ impl Listener {
 async fn connection(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr) {
     let ip = address.ip().to_canonical();
     let Some(_place) = Place::take(&shared, ip) else {
-        let mut refusal = Vec::new();
-        Reply::too_many_connections().write_to(&mut refusal);
-        drop(stream.write_all(&refusal).await);
+        // A client that waits for TLS could not read it.
+        if !matches!(shared.listener.encryption, Encryption::FromTheStart(_)) {
+            let mut refusal = Vec::new();
+            Reply::too_many_connections().write_to(&mut refusal);
+            drop(stream.write_all(&refusal).await);
+        }
         shared.listener.metrics.session("refused");
         return;
     };
     // Replies are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
-    let result = session::run(&shared, stream, Peer { ip }).await;
+    let result = session::run(&shared, stream, Peer { ip, client: None }).await;
     shared.listener.metrics.session(match result {
         Ok(()) => "closed",
         Err(_) => "broken",

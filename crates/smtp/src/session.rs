@@ -1,6 +1,6 @@
 //! One connection: moves octets between the socket and the session, and does what the session asks for.
 
-use crate::listener::{Peer, Shared};
+use crate::listener::{Encryption, Peer, Shared};
 use futures::future::BoxFuture;
 use postfleet_core::UnixMicros;
 use postfleet_net::Clock;
@@ -11,36 +11,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Octets read at once.
 const READ_OCTETS: usize = 64 << 10;
 
-/// Runs a session to its end; with STARTTLS, first in the clear and then encrypted.
+/// Runs a session to its end: encrypted from the start, or first in the clear and encrypted after STARTTLS.
 pub(crate) async fn run(shared: &Arc<Shared>, mut stream: TcpStream, peer: Peer) -> Result<()> {
+    let encryption = &shared.listener.encryption;
     let config = shared.listener.config.clone();
     let ends_at = shared.listener.clock.now().plus(shared.listener.limits.session);
     let mut connection = Connection {
         shared,
         peer,
-        session: Session::new(config, false),
+        session: Session::new(config, matches!(encryption, Encryption::FromTheStart(_))),
         ends_at,
         held: 0,
         pending: Vec::new(),
         stopped: Box::pin(shared.stop.clone().cancelled_owned()),
         alarm: Alarm::default(),
     };
+    if let Encryption::FromTheStart(acceptor) = encryption {
+        return connection.converse_encrypted(acceptor, stream).await;
+    }
     if connection.converse(&mut stream).await? == Ended::WantsTls {
-        let Some(acceptor) = &shared.listener.tls else { return Err(Error::other("TLS is not configured")) };
-        let handshake = acceptor.accept(stream);
-        let deadline = shared.listener.clock.now().plus(shared.listener.limits.idle);
-        let mut stream = tokio::select! {
-            stream = handshake => stream?,
-            () = shared.listener.clock.sleep_until(deadline) => return Err(ErrorKind::TimedOut.into()),
-        };
-        connection.session.tls_started();
-        connection.converse(&mut stream).await?;
-        drop(stream.shutdown().await);
+        let Encryption::OnRequest(acceptor) = encryption else { return Err(Error::other("TLS is not configured")) };
+        connection.converse_encrypted(acceptor, stream).await?;
     }
     Ok(())
 }
@@ -85,6 +82,22 @@ enum Input {
 }
 
 impl Connection<'_> {
+    /// Does the handshake, which must not take longer than silence may, and what follows it.
+    async fn converse_encrypted(&mut self, acceptor: &TlsAcceptor, stream: TcpStream) -> Result<()> {
+        let clock = &self.shared.listener.clock;
+        let deadline = clock.now().plus(self.shared.listener.limits.idle);
+        let mut stream = tokio::select! {
+            stream = acceptor.accept(stream) => stream?,
+            () = clock.sleep_until(deadline) => return Err(ErrorKind::TimedOut.into()),
+            // Nothing can be said to anybody in the middle of a handshake.
+            () = &mut self.stopped => return Ok(()),
+        };
+        self.session.tls_started();
+        self.converse(&mut stream).await?;
+        drop(stream.shutdown().await);
+        Ok(())
+    }
+
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<Ended> {
         let mut buffer = vec![0; READ_OCTETS];
         let handler = &self.shared.listener.handler.clone();
@@ -98,6 +111,21 @@ impl Connection<'_> {
                         Input::Silence => self.session.timed_out(),
                         Input::Stop => self.session.shutting_down(),
                     }
+                }
+                Step::Authenticate(credentials) => {
+                    let verdict = match handler.authenticate(&self.peer, credentials).await {
+                        Ok(client) => {
+                            let address = client.email.clone();
+                            self.peer.client = Some(client);
+                            Ok(address)
+                        }
+                        Err(refusal) => Err(refusal),
+                    };
+                    self.session.authentication_verdict(verdict);
+                }
+                Step::Sender => {
+                    let verdict = handler.sender(&self.peer).await;
+                    self.session.sender_verdict(verdict);
                 }
                 Step::Recipient(address) => {
                     let verdict = handler.recipient(&self.peer, &address, self.session.declared_octets()).await;

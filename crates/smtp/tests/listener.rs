@@ -1,5 +1,7 @@
 //! The listener on real sockets: TLS, limits, silence, and stopping. The dialogue itself is tested in `wire`.
 
+mod support;
+
 use futures::future::BoxFuture;
 use postfleet_core::EmailAddress;
 use postfleet_fleet::grants;
@@ -8,7 +10,7 @@ use postfleet_mailbox::view::Fields;
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
-use postfleet_smtp::{Handler, Limits, Listener, Peer};
+use postfleet_smtp::{Encryption, Handler, Limits, Listener, Peer};
 use postfleet_testkit::world::{NewTenant, Tenant, World};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::server::{self, Envelope};
@@ -17,7 +19,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
+use support::Client;
+use tokio::io::{AsyncRead, AsyncWrite, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -56,13 +59,17 @@ impl Server {
         let tenant = world.tenant(NewTenant::of("acme.test")).await;
         world.mailbox(&tenant, "agent").await;
         let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
-        let config =
-            server::Config { hostname: "mx.world.test".into(), limits: server::Limits::default(), starttls: true };
+        let config = server::Config {
+            service: server::Service::Mx,
+            hostname: "mx.world.test".into(),
+            limits: server::Limits::default(),
+            starttls: true,
+        };
         let listener = Listener {
             config: Arc::new(config),
             limits: Arc::new(limits),
             handler: handler(&world),
-            tls: Some(tls::server_config(&identity).expect("TLS").into()),
+            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
             clock: Arc::new(world.clock.clone()),
             metrics: world.platform.metrics.clone(),
         };
@@ -98,46 +105,16 @@ impl Server {
     }
 }
 
-struct Client<S>(BufStream<S>);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn say(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.expect("sent");
-        self.0.flush().await.expect("sent");
-    }
-
-    /// The last line of the next reply; empty when the connection is closed.
-    async fn reply(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).await.expect("reply");
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return line.trim_end().to_owned();
-            }
-        }
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.say(&format!("{line}\r\n")).await;
-        self.reply().await
-    }
-
-    /// Goes on until a message may be sent.
-    async fn begin_message(&mut self) {
-        for (line, code) in [
-            ("EHLO client.test", "250"),
-            ("MAIL FROM:<a@sender.test>", "250"),
-            ("RCPT TO:<agent@acme.test>", "250"),
-            ("DATA", "354"),
-        ] {
-            let reply = self.ask(line).await;
-            assert!(reply.starts_with(code), "{line}: {reply}");
-        }
-    }
-
-    async fn is_closed(&mut self) -> bool {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).await.is_ok() && rest.is_empty()
+/// Goes on until a message may be sent.
+async fn begin_message<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) {
+    for (line, code) in [
+        ("EHLO client.test", "250"),
+        ("MAIL FROM:<a@sender.test>", "250"),
+        ("RCPT TO:<agent@acme.test>", "250"),
+        ("DATA", "354"),
+    ] {
+        let reply = client.ask(line).await;
+        assert!(reply.starts_with(code), "{line}: {reply}");
     }
 }
 
@@ -147,7 +124,7 @@ const MESSAGE: &str = "From: a@sender.test\r\nSubject: x\r\n\r\nHi\r\n";
 async fn a_message_is_received_in_the_clear() {
     let server = Server::start(limits()).await;
     let mut client = server.greeted().await;
-    client.begin_message().await;
+    begin_message(&mut client).await;
     let accepted = client.ask(&format!("{MESSAGE}.")).await;
     assert!(accepted.starts_with("250 2.6.0"), "{accepted}");
     assert!(client.ask("QUIT").await.starts_with("221"));
@@ -170,7 +147,7 @@ async fn a_message_is_received_over_tls_with_a_certificate_of_our_name() {
     let mut client = Client(BufStream::new(stream));
     // What was said in the clear is forgotten.
     assert!(client.ask("MAIL FROM:<a@sender.test>").await.starts_with("503"));
-    client.begin_message().await;
+    begin_message(&mut client).await;
     assert!(client.ask(&format!("{MESSAGE}.")).await.starts_with("250"));
     assert!(client.ask("QUIT").await.starts_with("221"));
     let received = server.received().await;
@@ -215,7 +192,7 @@ async fn a_silent_client_is_sent_away() {
 async fn a_client_that_is_silent_in_the_middle_of_a_message_is_sent_away_and_nothing_is_kept() {
     let server = Server::start(limits()).await;
     let mut client = server.greeted().await;
-    client.begin_message().await;
+    begin_message(&mut client).await;
     client.say("Subject: half").await;
     server.world.clock.until_sleeping(1).await;
     server.world.advance(IDLE);
@@ -264,15 +241,15 @@ async fn connections_of_all_are_bounded() {
 async fn over_the_memory_limit_senders_are_asked_to_come_back() {
     let server = Server::start(Limits { buffered_octets: 20_000, ..limits() }).await;
     let mut patient = server.greeted().await;
-    patient.begin_message().await;
+    begin_message(&mut patient).await;
     let mut greedy = server.greeted().await;
-    greedy.begin_message().await;
+    begin_message(&mut greedy).await;
     greedy.say(&"0123456789\r\n".repeat(2_000)).await;
     assert!(greedy.reply().await.starts_with("421 4.3.2"));
     // What it held is free again: others go on, and it may come back.
     assert!(patient.ask(&format!("{MESSAGE}.")).await.starts_with("250"));
     let mut again = server.greeted().await;
-    again.begin_message().await;
+    begin_message(&mut again).await;
     assert!(again.ask(&format!("{MESSAGE}.")).await.starts_with("250"));
     assert_eq!(server.received().await.len(), 2);
 }
@@ -293,7 +270,7 @@ async fn stopping_sends_idle_clients_away_and_ends() {
 async fn a_message_that_has_begun_is_finished_while_the_service_stops() {
     let server = Server::start(limits()).await;
     let mut client = server.greeted().await;
-    client.begin_message().await;
+    begin_message(&mut client).await;
     client.say("Subject: begun\r\n\r\nfirst half\r\n").await;
     // An answer on another connection shows that the half has been read.
     let mut other = server.greeted().await;
@@ -337,7 +314,7 @@ async fn a_message_that_is_being_stored_gets_its_answer_before_the_service_stops
     let slow = Slow { begun: begun.clone(), go_on: go_on.clone(), taken: taken.clone() };
     let server = Server::start_with(limits(), |_| Arc::new(slow)).await;
     let mut client = server.greeted().await;
-    client.begin_message().await;
+    begin_message(&mut client).await;
     client.say(&format!("{MESSAGE}.\r\n")).await;
     begun.notified().await;
     server.stop.cancel();
@@ -354,7 +331,7 @@ async fn a_message_that_is_being_stored_gets_its_answer_before_the_service_stops
 async fn a_client_that_vanishes_leaves_nothing_behind() {
     let server = Server::start(Limits { connections: 1, ..limits() }).await;
     let mut client = server.greeted().await;
-    client.begin_message().await;
+    begin_message(&mut client).await;
     client.say("Subject: never").await;
     drop(client);
     // Its place is free as soon as the server has noticed.

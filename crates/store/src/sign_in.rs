@@ -134,17 +134,20 @@ pub struct Door {
     pub email: EmailAddress,
     /// The stored form of its password; without one nobody can sign in.
     pub app_password: Option<String>,
+    /// Whether the mailbox is blocked.
+    pub is_blocked: bool,
 }
 
 /// Finds the mailbox of an address, whosever it is, with the stored form of its password.
 pub async fn door(reader: &mut Reader<'_>, email: &EmailAddress) -> Result<Option<Door>, StoreError> {
-    const FIND: &str = "SELECT id, application_id, email, app_password FROM grants WHERE email_key = $1";
+    const FIND: &str = "SELECT id, application_id, email, app_password, blocked FROM grants WHERE email_key = $1";
     let Some(row) = reader.query_one(FIND, params![&email.key()]).await? else { return Ok(None) };
     Ok(Some(Door {
         grant_id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         email: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("address"))?,
         app_password: row.opt_text(3)?,
+        is_blocked: row.flag(4)?,
     }))
 }
 

@@ -1,8 +1,9 @@
 //! Mail out: the one door through which everything that is sent goes. Nothing else puts anything into the queue.
 //!
 //! A caller makes a [`Prepared`] message, from fields ([`compose`]) or from a message that is written already ([`raw`]),
-//! and hands it to [`submit`].
+//! and hands it to [`submit`]. What a mail client submits by SMTP ([`client`]) is one of the latter.
 
+pub mod client;
 pub mod compose;
 pub mod raw;
 

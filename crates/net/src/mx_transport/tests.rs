@@ -55,7 +55,12 @@ async fn accept(mut stream: TcpStream, acceptor: TlsAcceptor, manner: Manner, me
     if manner == Manner::Silent {
         return std::future::pending().await;
     }
-    let config = server::Config { hostname: "mx.example".into(), limits: server::Limits::default(), starttls: true };
+    let config = server::Config {
+        service: server::Service::Mx,
+        hostname: "mx.example".into(),
+        limits: server::Limits::default(),
+        starttls: true,
+    };
     let mut session = server::Session::new(Arc::new(config), false);
     if talk(&mut stream, &mut session, manner, &messages).await && manner != Manner::HangsUpOnTls {
         let Ok(mut stream) = acceptor.accept(stream).await else { return };
@@ -89,6 +94,7 @@ async fn talk(
                 Ok(count) if count > 0 => session.feed(&octets[..count]),
                 _ => return false,
             },
+            server::Step::Authenticate(_) | server::Step::Sender => unreachable!("servers do not sign in"),
             server::Step::Recipient(address) => session.recipient_verdict(match address.local() {
                 "unknown" => Err(postfleet_wire::smtp::problem::reply_for(postfleet_core::ProblemKind::NotFound)),
                 _ => Ok(()),

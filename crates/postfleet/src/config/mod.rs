@@ -23,6 +23,7 @@ pub struct Config {
     pub storage: Storage,
     pub http: Http,
     pub smtp: Smtp,
+    pub submission: Submission,
     pub tls: Tls,
     pub delivery: Delivery,
     pub webhooks: Webhooks,
@@ -65,6 +66,13 @@ pub struct Smtp {
     pub idle_seconds: u64,
     pub session_seconds: u64,
     pub buffered_bytes: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Submission {
+    pub listen: Listen,
+    pub tls_listen: Listen,
+    pub failed_sign_ins: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,6 +133,7 @@ pub enum LogFormat {
 pub enum Role {
     Api,
     Mx,
+    Submission,
     Deliver,
     Webhooks,
     Janitor,
@@ -140,6 +149,23 @@ impl TryFrom<String> for HostName {
 
     fn try_from(text: String) -> Result<Self, String> {
         Domain::parse(&text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// Where to listen, if anywhere: an empty text is nowhere.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Listen(pub Option<SocketAddr>);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let address = text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT"))?;
+        Ok(Self(Some(address)))
     }
 }
 
@@ -165,6 +191,7 @@ impl Config {
             ("smtp.connections", self.smtp.connections),
             ("smtp.connections_per_address", self.smtp.connections_per_address),
             ("smtp.recipients", self.smtp.recipients),
+            ("submission.failed_sign_ins", self.submission.failed_sign_ins as usize),
             ("delivery.concurrency", self.delivery.concurrency),
             ("webhooks.concurrency", self.webhooks.concurrency),
         ];

@@ -33,6 +33,12 @@ pub struct Arguments {
     /// Where mail is received.
     #[arg(long, default_value = "127.0.0.1:8225")]
     smtp: SocketAddr,
+    /// Where mail clients send, with STARTTLS.
+    #[arg(long, default_value = "127.0.0.1:8587")]
+    submission: SocketAddr,
+    /// Where mail clients send, with TLS from the start.
+    #[arg(long, default_value = "127.0.0.1:8465")]
+    submissions: SocketAddr,
     /// Let time pass this many times faster, to see retries and expiry.
     #[arg(long, default_value_t = 1)]
     fast_clock: u32,
@@ -59,10 +65,11 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;
     let addresses = Addresses::of(&running)?;
     simulated.knows_platform(addresses.smtp);
-    let tour = tour::Tour { platform: &platform, created: &created, addresses, stop: stop.clone() };
+    let password = app_password(&*platform.entropy);
+    let tour = tour::Tour { platform: &platform, created: &created, addresses, password, stop: stop.clone() };
     tour.run().await?;
     if !arguments.once {
-        tour::invite(&created, addresses);
+        tour.invite();
         tokio::signal::ctrl_c().await?;
     }
     stop.cancel();
@@ -75,12 +82,19 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 struct Addresses {
     http: SocketAddr,
     smtp: SocketAddr,
+    submission: SocketAddr,
+    submissions: SocketAddr,
 }
 
 impl Addresses {
     fn of(running: &Running) -> Result<Self> {
         let missing = "a listener did not start";
-        Ok(Self { http: running.http.context(missing)?, smtp: running.smtp.context(missing)? })
+        Ok(Self {
+            http: running.http.context(missing)?,
+            smtp: running.smtp.context(missing)?,
+            submission: running.submission.context(missing)?,
+            submissions: running.submissions.context(missing)?,
+        })
     }
 }
 
@@ -97,12 +111,20 @@ async fn config(arguments: &Arguments, mx_port: u16) -> Result<Config> {
     let overrides = [
         ("http.listen", Value::String(free(arguments.http).await.to_string())),
         ("smtp.listen", Value::String(free(arguments.smtp).await.to_string())),
+        ("submission.listen", Value::String(free(arguments.submission).await.to_string())),
+        ("submission.tls_listen", Value::String(free(arguments.submissions).await.to_string())),
         ("server.hostname", Value::String(format!("mx.{DOMAIN}"))),
         ("delivery.mx_port", Value::Integer(mx_port.into())),
         ("webhooks.allow", Value::Array(vec![Value::String("127.0.0.0/8".into()), Value::String("::1/128".into())])),
         ("log.level", Value::String(arguments.log.clone())),
     ];
     Config::load(None, &overrides)
+}
+
+/// A password with which a mail client may sign in.
+fn app_password(entropy: &dyn Entropy) -> String {
+    let hexadecimal = entropy.sixteen().map(|octet| format!("{octet:02x}")).concat();
+    format!("Dev1-{hexadecimal}")
 }
 
 /// The address if it is free, else the same one with any free port.

@@ -11,7 +11,7 @@ use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_mailflow::Metrics;
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig, Target};
 use postfleet_net::{Clock, SystemClock, tls};
-use postfleet_smtp::{Handler, Listener, Peer};
+use postfleet_smtp::{Encryption, Handler, Listener, Peer};
 use postfleet_wire::smtp::client::{TlsPolicy, Transaction};
 use postfleet_wire::smtp::reply::{Reply, Severity};
 use postfleet_wire::smtp::server::{self, Envelope};
@@ -65,7 +65,7 @@ pub async fn start(stop: CancellationToken) -> Result<Simulation> {
         }),
         limits: Arc::new(roles::limits(&smtp)),
         handler: internet.clone(),
-        tls: None,
+        encryption: Encryption::None,
         clock: Arc::new(SystemClock),
         // Counted apart from the server under trial.
         metrics: Arc::new(Metrics::new(&SdkMeterProvider::builder().build().meter("simulation"))),

@@ -22,6 +22,8 @@ pub struct Tour<'a> {
     pub platform: &'a Platform,
     pub created: &'a Created,
     pub addresses: Addresses,
+    /// With which a mail client signs in to the first mailbox.
+    pub password: String,
     pub stop: CancellationToken,
 }
 
@@ -30,8 +32,8 @@ impl Tour<'_> {
     pub async fn run(&self) -> Result<()> {
         println!("\npostfleet dev: a round trip of mail, through the real interfaces\n");
         let mut clock = Stopwatch::start();
-        let support = self.create_mailbox("support", "Support agent").await?;
-        self.create_mailbox("research", "Research agent").await?;
+        let support = self.create_mailbox("support", "Support agent", Some(&self.password)).await?;
+        self.create_mailbox("research", "Research agent", None).await?;
         clock.step(&format!("mailboxes support@{DOMAIN} and research@{DOMAIN} made (POST /v3/connect/custom)"));
         let mut notifications = self.subscribe().await?;
         clock.step("webhook made; its receiver echoed the challenge (POST /v3/webhooks)");
@@ -55,9 +57,9 @@ impl Tour<'_> {
         Ok(())
     }
 
-    async fn create_mailbox(&self, name: &str, display_name: &str) -> Result<String> {
-        let body =
-            json!({"provider": "nylas", "name": display_name, "settings": {"email": format!("{name}@{DOMAIN}")}});
+    async fn create_mailbox(&self, name: &str, display_name: &str, password: Option<&str>) -> Result<String> {
+        let settings = json!({"email": format!("{name}@{DOMAIN}"), "app_password": password});
+        let body = json!({"provider": "nylas", "name": display_name, "settings": settings});
         let grant = self.post("/v3/connect/custom", &body).await?;
         Ok(grant["data"]["id"].as_str().context("the grant has no id")?.to_owned())
     }
@@ -82,6 +84,43 @@ impl Tour<'_> {
         );
         simulation::send(self.addresses.smtp, "ada@sim.test", &to, message.into_bytes()).await?;
         Ok(())
+    }
+
+    /// Says how to go on.
+    pub fn invite(&self) {
+        let key = self.created.api_key.expose();
+        let Addresses { http, smtp, submission, submissions } = self.addresses;
+        let password = &self.password;
+        println!("The server stays up until Ctrl-C; everything is gone then.\n");
+        println!("  API base URL  http://{http}");
+        println!("  API key       {key}");
+        println!("  SMTP          {smtp}");
+        println!("  Submission    {submission} (STARTTLS), {submissions} (TLS)");
+        println!("  Mail client   support@{DOMAIN}, password {password}\n");
+        println!("Read the mailbox:\n");
+        println!(
+            "  curl -s -H 'Authorization: Bearer {key}' 'http://{http}/v3/grants/support@{DOMAIN}/messages?limit=5'\n"
+        );
+        println!("Send, and watch it bounce into the inbox:\n");
+        println!("  curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\");
+        println!(
+            "    -d '{{\"to\":[{{\"email\":\"hardbounce@sim.test\"}}],\"subject\":\"Hello\",\"body\":\"Hi\"}}' \\"
+        );
+        println!("    'http://{http}/v3/grants/support@{DOMAIN}/messages/send'\n");
+        println!("Send as a mail client does (the certificate is self-signed):\n");
+        println!(
+            "  printf 'From: support@{DOMAIN}\\r\\nTo: ok@sim.test\\r\\nSubject: Hello\\r\\n\\r\\nHi.\\r\\n' | \\"
+        );
+        println!("    curl -s --insecure --user 'support@{DOMAIN}:{password}' --mail-from support@{DOMAIN} \\");
+        println!("    --mail-rcpt ok@sim.test --upload-file - smtps://{submissions}\n");
+        println!("Send mail in:\n");
+        println!("  printf 'From: ada@sim.test\\r\\nSubject: Hello\\r\\n\\r\\nHello from outside.\\r\\n' | \\");
+        println!("    curl -s --mail-from ada@sim.test --mail-rcpt support@{DOMAIN} --upload-file - smtp://{smtp}\n");
+        println!("What recipients at sim.test do:\n");
+        for (name, behaviour) in RECIPIENTS {
+            println!("  {:<22}{behaviour}", format!("{name}@sim.test"));
+        }
+        println!();
     }
 
     async fn get(&self, path: &str) -> Result<Value> {
@@ -138,30 +177,4 @@ impl Stopwatch {
         println!("  {:>8.1} ms  {text}", self.0.elapsed().as_secs_f64() * 1_000.0);
         self.0 = tokio::time::Instant::now();
     }
-}
-
-/// Says how to go on.
-pub fn invite(created: &Created, addresses: Addresses) {
-    let key = created.api_key.expose();
-    let Addresses { http, smtp } = addresses;
-    println!("The server stays up until Ctrl-C; everything is gone then.\n");
-    println!("  API base URL  http://{http}");
-    println!("  API key       {key}");
-    println!("  SMTP          {smtp}\n");
-    println!("Read the mailbox:\n");
-    println!(
-        "  curl -s -H 'Authorization: Bearer {key}' 'http://{http}/v3/grants/support@{DOMAIN}/messages?limit=5'\n"
-    );
-    println!("Send, and watch it bounce into the inbox:\n");
-    println!("  curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\");
-    println!("    -d '{{\"to\":[{{\"email\":\"hardbounce@sim.test\"}}],\"subject\":\"Hello\",\"body\":\"Hi\"}}' \\");
-    println!("    'http://{http}/v3/grants/support@{DOMAIN}/messages/send'\n");
-    println!("Send mail in:\n");
-    println!("  printf 'From: ada@sim.test\\r\\nSubject: Hello\\r\\n\\r\\nHello from outside.\\r\\n' | \\");
-    println!("    curl -s --mail-from ada@sim.test --mail-rcpt support@{DOMAIN} --upload-file - smtp://{smtp}\n");
-    println!("What recipients at sim.test do:\n");
-    for (name, behaviour) in RECIPIENTS {
-        println!("  {:<22}{behaviour}", format!("{name}@sim.test"));
-    }
-    println!();
 }

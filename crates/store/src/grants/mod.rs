@@ -189,6 +189,22 @@ pub async fn find_email(
     Ok(row.as_ref().map(read).transpose()?)
 }
 
+/// Finds a mailbox as long as its password is the one whose stored form this is, and it is not blocked.
+pub async fn opened_with(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    id: GrantId,
+    app_password: &str,
+) -> Result<Option<Grant>, StoreError> {
+    const OPENED: &str = concat!(
+        "SELECT ",
+        grant_columns!(),
+        " FROM grants WHERE id = $1 AND application_id = $2 AND app_password = $3 AND blocked = 0"
+    );
+    let row = reader.query_one(OPENED, params![id.uuid(), application.uuid(), app_password]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
 /// Where mail for an address goes, and the limits that hold there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {

@@ -6,7 +6,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, SignInId};
 use postfleet_core::pkce::{Challenge, Method, Proof};
 use postfleet_store::db::DbError;
-use postfleet_store::grants::{PruneRemoved, RemoveGrant};
+use postfleet_store::grants::{self, PruneRemoved, RemoveGrant};
 use postfleet_store::sign_in::{self, Counter, GiveBackGuess, GuessOutcome, PruneGuesses, ReserveGuess};
 use postfleet_store::tokens::{self, IssueCode, PruneTokens, Redeem, Redeemed, Revoke, TokenKind};
 use postfleet_store::{Command, Store, Tx, params};
@@ -21,6 +21,17 @@ impl Command for SetPassword {
     async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
         const SET: &str = "UPDATE grants SET app_password = $2 WHERE id = $1";
         tx.execute(SET, params![self.0.uuid(), self.1]).await?;
+        Ok(())
+    }
+}
+
+/// Blocks a mailbox.
+struct Block(GrantId);
+
+impl Command for Block {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        tx.execute("UPDATE grants SET blocked = 1 WHERE id = $1", params![self.0.uuid()]).await?;
         Ok(())
     }
 }
@@ -355,6 +366,28 @@ async fn tokens_end_with_their_time_their_password_and_their_mailbox() {
         assert_eq!(store.run(setting.refresh(31, 50)).await.expect("refresh"), Redeemed::Refused);
         while store.run(PruneRemoved { limit: 10 }).await.expect("prune") {}
         assert_eq!(number(store, "SELECT count(*) FROM tokens", &[]).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_password_has_opened_stays_open_as_long_as_it_holds() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (Setting { tenant, grant }, other) = (Setting::new(store).await, Setting::new(store).await);
+        let opened = async |application, password: &str| {
+            let mut reader = store.reader().await.expect("reader");
+            let found = grants::opened_with(&mut reader, application, grant, password).await.expect("read");
+            found.map(|found| found.id)
+        };
+        assert_eq!(opened(tenant.application, "verified").await, Some(grant));
+        assert_eq!(opened(other.tenant.application, "verified").await, None, "of another application");
+        assert_eq!(opened(tenant.application, "").await, None);
+        store.run(SetPassword(grant, "rotated")).await.expect("password");
+        assert_eq!(opened(tenant.application, "verified").await, None);
+        assert_eq!(opened(tenant.application, "rotated").await, Some(grant));
+        store.run(Block(grant)).await.expect("block");
+        assert_eq!(opened(tenant.application, "rotated").await, None);
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 use super::path::{Mail, Recipient, parse_mail, parse_rcpt};
 use super::reply::Reply;
+use postfleet_core::Secret;
 
 /// A command with its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,8 +38,8 @@ pub enum Command {
     Help,
     /// STARTTLS (RFC 3207).
     StartTls,
-    /// AUTH (RFC 4954), which this server does not have.
-    Auth,
+    /// AUTH (RFC 4954), with its arguments, among which a password may be.
+    Auth(Secret<String>),
 }
 
 /// Why a line is not a command that can be carried out.
@@ -94,7 +95,7 @@ impl Command {
             "EXPN" => Ok(Self::Expn),
             "HELP" => Ok(Self::Help),
             "STARTTLS" => without_arguments(Self::StartTls, arguments),
-            "AUTH" => Ok(Self::Auth),
+            "AUTH" => Ok(Self::Auth(Secret::new(arguments.to_owned()))),
             _ => Err(Reply::unknown_command().into()),
         }
     }
@@ -158,7 +159,7 @@ mod tests {
             ("EXPN a", Command::Expn),
             ("HELP", Command::Help),
             ("starttls", Command::StartTls),
-            ("AUTH PLAIN x", Command::Auth),
+            ("AUTH PLAIN x", Command::Auth(Secret::new("PLAIN x".into()))),
             ("BDAT 0 last", Command::Bdat { octets: 0, last: true }),
             ("BDAT 4294967295", Command::Bdat { octets: CHUNK_OCTETS_MAX, last: false }),
         ] {

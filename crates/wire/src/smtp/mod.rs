@@ -7,6 +7,7 @@
 pub mod command;
 pub mod path;
 pub mod reply;
+pub mod sasl;
 
 // what is said for a problem
 pub mod problem;

@@ -19,6 +19,8 @@ pub struct Mail {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// AUTH (RFC 4954 §5), which is read and not believed: who signs in is the one who sends.
+    pub has_auth: bool,
     /// Whether there was any parameter, which only EHLO permits.
     pub has_parameters: bool,
     /// Whether the path was spelled without non-ASCII characters.
@@ -51,6 +53,7 @@ pub fn parse_mail(arguments: &str) -> Result<Mail, Reply> {
         size: None,
         eight_bit: false,
         smtputf8: false,
+        has_auth: false,
         has_parameters: !parameters.is_empty(),
         is_ascii: path.is_ascii(),
     };
@@ -114,7 +117,7 @@ fn parse_address(path: &str) -> Result<EmailAddress, &'static str> {
 }
 
 fn apply_parameters(mut mail: Mail, parameters: &str) -> Result<Mail, Reply> {
-    let (mut size, mut body, mut smtputf8) = (false, false, false);
+    let (mut size, mut body, mut smtputf8, mut auth) = (false, false, false, false);
     for parameter in parameters.split_ascii_whitespace() {
         let (name, value) = match parameter.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -133,6 +136,11 @@ fn apply_parameters(mut mail: Mail, parameters: &str) -> Result<Mail, Reply> {
                 mail.smtputf8 = true;
                 &mut smtputf8
             }
+            "AUTH" => {
+                check_auth(value)?;
+                mail.has_auth = true;
+                &mut auth
+            }
             "SMTPUTF8" => return Err(Reply::bad_arguments("SMTPUTF8 has no value")),
             _ => return Err(Reply::unknown_parameter()),
         };
@@ -150,6 +158,14 @@ fn parse_size(value: Option<&str>) -> Result<u64, Reply> {
         return Err(Reply::bad_arguments("SIZE needs a number"));
     }
     Ok(parse_digits(value).unwrap_or(u64::MAX))
+}
+
+/// `<>` or an address in xtext (RFC 3461 §4), at most 500 octets (RFC 4954 §3).
+fn check_auth(value: Option<&str>) -> Result<(), Reply> {
+    let value = value.unwrap_or_default();
+    let is_xtext = value.bytes().all(|b| (33..=126).contains(&b) && b != b'=');
+    let is_valid = (1..=500).contains(&value.len()) && is_xtext;
+    if is_valid { Ok(()) } else { Err(Reply::bad_arguments("AUTH needs <> or an address")) }
 }
 
 fn is_eight_bit(value: Option<&str>) -> Result<bool, Reply> {
@@ -199,6 +215,7 @@ mod tests {
     fn parameters() {
         let mail = parse_mail("FROM:<> size=10 BODY=8bitmime smtputf8").unwrap();
         assert_eq!((mail.size, mail.eight_bit, mail.smtputf8, mail.has_parameters), (Some(10), true, true, true));
+        assert!(parse_mail("FROM:<> AUTH=e+3Dmc2@example.com").unwrap().has_auth);
         assert_eq!(parse_mail("FROM:<> SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
         for (text, code) in [
             ("SIZE", 501),
@@ -213,7 +230,10 @@ mod tests {
             ("BODY=BINARYMIME", 555),
             ("SMTPUTF8=1", 501),
             ("RET=FULL", 555),
-            ("AUTH=<>", 555),
+            ("AUTH", 501),
+            ("AUTH=", 501),
+            ("AUTH=a=b", 501),
+            ("AUTH=<> AUTH=<>", 501),
             ("X", 555),
         ] {
             assert_eq!(sender(&format!("FROM:<> {text}")), Err(code), "{text}");

@@ -1,8 +1,10 @@
-//! The SMTP side of a problem: one table from what went wrong to what a mail server says about it.
+//! The SMTP side of a problem: one table from what went wrong to what a mail server says about it, and one to what it says
+//! to the mail client of an account.
 //!
-//! The texts are bland on purpose: what lies behind a refusal is not for strangers.
+//! To servers the texts are bland on purpose: what lies behind a refusal is not for strangers. Somebody who has signed in
+//! is told what the interface would tell.
 
-use postfleet_core::ProblemKind;
+use postfleet_core::{Problem, ProblemKind};
 
 use super::reply::{Reply, Severity};
 
@@ -39,6 +41,37 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
     Reply::new(severity, detail_code, Some(status), text)
 }
 
+/// The reply for a problem of an account that submits a message.
+pub fn submission_reply_for(problem: &Problem) -> Reply {
+    use Severity::{Permanent, Transient};
+    let (severity, detail_code, status) = match problem.kind {
+        ProblemKind::Invalid => invalid(problem.code),
+        // The account is gone while its session lasts.
+        ProblemKind::NotFound | ProblemKind::Unauthenticated => return Reply::no_longer_signed_in(),
+        ProblemKind::Forbidden
+        | ProblemKind::InsufficientScopes
+        | ProblemKind::Restricted
+        | ProblemKind::BlockedByRule
+        | ProblemKind::SendingPaused
+        | ProblemKind::DomainUnverified => (Permanent, 50, (7, 1)),
+        ProblemKind::Undecidable | ProblemKind::OverQuota | ProblemKind::RateLimited => (Transient, 51, (7, 1)),
+        ProblemKind::TooLarge => (Permanent, 52, (3, 4)),
+        ProblemKind::StorageFull => (Transient, 52, (2, 2)),
+        ProblemKind::OutOfSpace => (Transient, 52, (3, 1)),
+        ProblemKind::Conflict | ProblemKind::Unavailable | ProblemKind::Internal => (Transient, 51, (3, 0)),
+    };
+    Reply::new(severity, detail_code, Some(status), problem.public.clone())
+}
+
+/// What is wrong with a message itself has codes of its own where a client can do something about it.
+fn invalid(code: &str) -> (Severity, u8, (u16, u16)) {
+    match code {
+        "foreign_author" => (Severity::Permanent, 50, (7, 1)),
+        "too_many_recipients" => (Severity::Transient, 52, (5, 3)),
+        _ => (Severity::Permanent, 54, (6, 0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,9 +83,22 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_submission() {
+        let line = |kind: &ProblemKind, code: &'static str| {
+            let reply = submission_reply_for(&Problem::new(*kind, code, "as the interface says"));
+            format!("{:<22} {reply}", format!("{kind:?} {code}").trim_end())
+        };
+        let kinds = ProblemKind::ALL.iter().map(|kind| line(kind, ""));
+        let codes = ["foreign_author", "too_many_recipients"].map(|code| line(&ProblemKind::Invalid, code));
+        insta::assert_snapshot!(kinds.chain(codes).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
     fn retryable_problems_get_transient_replies() {
         for kind in ProblemKind::ALL.iter().filter(|kind| kind.is_retryable()) {
             assert_eq!(reply_for(*kind).severity(), Severity::Transient, "{kind:?}");
+            let submission = submission_reply_for(&Problem::new(*kind, "", ""));
+            assert_eq!(submission.severity(), Severity::Transient, "{kind:?}");
         }
     }
 }

@@ -207,6 +207,59 @@ impl Reply {
         Self::positive(14, (0, 0), "see RFC 5321")
     }
 
+    /// After a successful AUTH (RFC 4954 §4).
+    pub fn authenticated() -> Self {
+        Self::positive(35, (7, 0), "signed in")
+    }
+    /// What the client has to answer in an exchange, in base64.
+    pub fn challenge(base64: &'static str) -> Self {
+        Self::new(Severity::Intermediate, 34, None, base64)
+    }
+    /// The client ended the exchange with `*` (RFC 4954 §4).
+    pub fn authentication_cancelled() -> Self {
+        Self::permanent(1, (7, 0), "sign-in cancelled")
+    }
+    /// A response that is not base64, or not what the mechanism asks for (RFC 4954 §4).
+    pub fn bad_authentication() -> Self {
+        Self::permanent(1, (5, 2), "not a response of that mechanism in base64")
+    }
+    /// A mechanism that we do not have (RFC 4954 §4).
+    pub fn unknown_mechanism() -> Self {
+        Self::permanent(4, (5, 4), "mechanism not implemented")
+    }
+    /// Wrong in one way or another: which one is not said (RFC 4954 §6).
+    pub fn authentication_failed() -> Self {
+        Self::permanent(35, (7, 8), "sign-in failed, check the address and the password")
+    }
+    /// AUTH in the clear (RFC 4954 §6).
+    pub fn authentication_needs_tls() -> Self {
+        Self::permanent(38, (7, 11), "passwords are taken over TLS only, say STARTTLS first")
+    }
+    /// Too many have failed before; this one was not looked at (RFC 4954 §6).
+    pub fn authentication_throttled() -> Self {
+        Self::transient(54, (7, 0), "too many failed sign-ins, try again later")
+    }
+    /// More failed attempts than one connection may make.
+    pub fn too_many_failed_authentications() -> Self {
+        Self::transient(21, (7, 0), "too many failed sign-ins")
+    }
+    /// Mail in the clear where that is not allowed (RFC 3207 §4).
+    pub fn needs_tls() -> Self {
+        Self::permanent(30, (7, 0), "say STARTTLS first")
+    }
+    /// Mail without a sign-in (RFC 6409 §4.3).
+    pub fn needs_authentication() -> Self {
+        Self::permanent(30, (7, 0), "sign in first")
+    }
+    /// The password was changed or taken away, or the account was blocked or removed.
+    pub fn no_longer_signed_in() -> Self {
+        Self::transient(21, (7, 0), "the sign-in no longer holds, sign in again")
+    }
+    /// MAIL FROM somebody else (RFC 6409 §6.1).
+    pub fn foreign_sender() -> Self {
+        Self::permanent(53, (7, 1), "the sender must be the account's own address")
+    }
+
     /// The service stops.
     pub fn shutting_down() -> Self {
         Self::transient(21, (3, 2), "shutting down, try again shortly")

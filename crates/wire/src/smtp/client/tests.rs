@@ -53,7 +53,8 @@ struct Peer {
 
 impl Peer {
     fn new(hide: &'static [&'static str], limits: server::Limits) -> Self {
-        let config = server::Config { hostname: "mx.example".into(), limits, starttls: true };
+        let config =
+            server::Config { service: server::Service::Mx, hostname: "mx.example".into(), limits, starttls: true };
         Self { session: server::Session::new(Arc::new(config), false), hide, messages: Vec::new() }
     }
 
@@ -62,6 +63,7 @@ impl Peer {
         loop {
             match self.session.step() {
                 server::Step::NeedInput | server::Step::Close | server::Step::StartTls => break,
+                server::Step::Authenticate(_) | server::Step::Sender => unreachable!("servers do not sign in"),
                 server::Step::Recipient(address) => self.session.recipient_verdict(match address.local() {
                     "unknown" => Err(Reply::new(Severity::Permanent, 50, Some((1, 1)), "no such mailbox")),
                     _ => Ok(()),

@@ -2,9 +2,20 @@
 
 use postfleet_core::{EmailAddress, ReversePath};
 
+/// Who a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// Other servers, which bring mail for our mailboxes (RFC 5321).
+    Mx,
+    /// Mail clients of our mailboxes, which sign in and send to anybody (RFC 6409).
+    Submission,
+}
+
 /// The same for all sessions of one listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Who it is for.
+    pub service: Service,
     /// The name in the greeting, and the domain of `<postmaster>`.
     pub hostname: String,
     /// What one session may use.
@@ -28,6 +39,8 @@ pub struct Limits {
     pub message_octets: u64,
     /// Messages begun in a session.
     pub transactions: u32,
+    /// Failed attempts to sign in: the one that reaches this number ends the session.
+    pub authentication_failures: u32,
 }
 
 impl Default for Limits {
@@ -39,6 +52,7 @@ impl Default for Limits {
             recipients: 100,
             message_octets: 25 * 1_024 * 1_024,
             transactions: 100,
+            authentication_failures: 3,
         }
     }
 }

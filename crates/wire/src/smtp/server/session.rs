@@ -6,17 +6,22 @@ use std::sync::Arc;
 use memchr::memchr3;
 use postfleet_core::EmailAddress;
 
-use super::config::{Config, Envelope};
+use super::config::{Config, Envelope, Service};
 use crate::smtp::command::{Command, Rejected};
 use crate::smtp::data::MessageReader;
 use crate::smtp::path::Mail;
 use crate::smtp::reply::{Reply, Severity};
+use crate::smtp::sasl::{AUTH_LINE_OCTETS_MAX, Awaited, Credentials};
 
 /// What the owner of the connection must do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// Write what is pending, then read more and feed it.
     NeedInput,
+    /// Look at what the client shows, and call [`Session::authentication_verdict`].
+    Authenticate(Credentials),
+    /// The account is about to send: see whether it still may, and call [`Session::sender_verdict`].
+    Sender,
     /// Decide about this recipient and call [`Session::recipient_verdict`].
     Recipient(EmailAddress),
     /// The message is complete: CRLF line ends, added dots removed. Take responsibility for it or do not, and call
@@ -47,16 +52,28 @@ pub struct Session {
     closing: Option<Reply>,
     pub(super) tls: bool,
     pub(super) client: Option<Client>,
+    /// The address of the account that has signed in.
+    pub(super) account: Option<EmailAddress>,
     pub(super) transaction: Option<Transaction>,
     commands: u32,
     errors: u32,
     pub(super) transactions: u32,
+    /// Failed attempts to sign in.
+    pub(super) failures: u32,
+    /// What was shown at the last of them, if it was looked at and wrong.
+    pub(super) refused: Option<Credentials>,
 }
 
 /// What the session is doing.
 #[derive(Debug)]
 pub(super) enum Phase {
     Command,
+    /// Waits for the client's part of signing in.
+    Authentication(Awaited),
+    /// Waits for the verdict on what the client has shown.
+    Verdict(Credentials),
+    /// Waits for the verdict on the sender.
+    Sender(Mail),
     /// Waits for the verdict on a recipient.
     Recipient(EmailAddress),
     Data(MessageReader),
@@ -84,6 +101,8 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Transaction {
     pub(super) mail: Mail,
+    /// Octets that it may have.
+    pub(super) octets_max: u64,
     pub(super) recipients: Vec<EmailAddress>,
     /// What has come by BDAT.
     pub(super) chunks: Option<MessageReader>,
@@ -108,10 +127,13 @@ impl Session {
             closing: None,
             tls,
             client: None,
+            account: None,
             transaction: None,
             commands: 0,
             errors: 0,
             transactions: 0,
+            failures: 0,
+            refused: None,
         }
     }
 
@@ -142,9 +164,12 @@ impl Session {
         loop {
             let step = match self.phase {
                 Phase::Command => self.command(),
+                Phase::Authentication(_) => self.auth_response(),
                 Phase::Data(_) => self.data_content(),
                 Phase::Chunk { .. } => self.chunk_content(),
-                Phase::Recipient(_) | Phase::Message | Phase::Handshake => Some(Step::NeedInput),
+                Phase::Verdict(_) | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
+                    Some(Step::NeedInput)
+                }
                 Phase::Closed => Some(Step::Close),
             };
             if let Some(step) = step {
@@ -206,6 +231,7 @@ impl Session {
         self.phase = Phase::Command;
         self.tls = true;
         self.client = None;
+        self.account = None;
         self.transaction = None;
         self.close_if_due();
     }
@@ -236,20 +262,22 @@ impl Session {
     }
 
     /// Says no in the owner's words. A 421 ends the session, whoever says it (RFC 5321 §3.8).
-    fn pass_on(&mut self, reply: Reply) {
+    pub(super) fn pass_on(&mut self, reply: Reply) {
         if reply.code() == 421 { self.close(reply) } else { self.refuse(reply) }
     }
 
     fn close_when_answered(&mut self, reply: Reply) {
         match self.phase {
             // A 421 now would be taken for the verdict, though the message may be accepted.
-            Phase::Recipient(_) | Phase::Message | Phase::Handshake => self.closing = Some(reply),
+            Phase::Verdict(_) | Phase::Sender(_) | Phase::Recipient(_) | Phase::Message | Phase::Handshake => {
+                self.closing = Some(reply);
+            }
             Phase::Closed => {}
             _ => self.close(reply),
         }
     }
 
-    fn close_if_due(&mut self) {
+    pub(super) fn close_if_due(&mut self) {
         if let Some(reply) = self.closing.take().filter(|_| !matches!(self.phase, Phase::Closed)) {
             self.close(reply);
         }
@@ -259,7 +287,7 @@ impl Session {
 /// The line of commands.
 impl Session {
     fn command(&mut self) -> Option<Step> {
-        let line = match self.next_line() {
+        let line = match self.next_line(self.config.limits.line_octets) {
             Line::Incomplete => return Some(Step::NeedInput),
             Line::Refused(reply) => return self.close_now(reply),
             Line::Complete(line) => line,
@@ -279,9 +307,13 @@ impl Session {
     }
 
     /// Finds the next line. Whether it is found, waited for or refused does not depend on how the input was split.
-    fn next_line(&mut self) -> Line {
-        let limit = self.config.limits.line_octets;
+    pub(super) fn next_line(&mut self, limit: usize) -> Line {
         let rest = &self.input[self.head..];
+        let limit = if self.config.service == Service::Submission && is_auth(rest) {
+            limit.max(AUTH_LINE_OCTETS_MAX)
+        } else {
+            limit
+        };
         let window = &rest[..rest.len().min(limit)];
         let Some(at) = memchr3(b'\r', b'\n', 0, window) else {
             return if window.len() == limit { Line::Refused(Reply::line_too_long()) } else { Line::Incomplete };
@@ -304,7 +336,12 @@ impl Session {
     }
 }
 
-enum Line {
+/// Whether a line is AUTH, which may be longer than other commands (RFC 4954 §4).
+fn is_auth(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "))
+}
+
+pub(super) enum Line {
     Incomplete,
     Complete(Range<usize>),
     /// The connection ends: with such a line it is unclear where commands begin.
@@ -316,6 +353,11 @@ impl Session {
     /// Input that is not done with.
     pub(super) fn unread(&self) -> &[u8] {
         &self.input[self.head..]
+    }
+
+    /// The octets of a line.
+    pub(super) fn line(&self, line: Range<usize>) -> &[u8] {
+        &self.input[line]
     }
 
     pub(super) fn consume(&mut self, octets: usize) {
@@ -346,7 +388,7 @@ impl Session {
         None
     }
 
-    fn close(&mut self, reply: Reply) {
+    pub(super) fn close(&mut self, reply: Reply) {
         if !self.greeted {
             // The refusal takes the place of the greeting (RFC 5321 §3.1).
             self.output.clear();

@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::smtp::data::MessageWriter;
 use crate::smtp::reply::{Reply, Severity};
+use crate::smtp::sasl::AUTH_LINE_OCTETS_MAX;
+use postfleet_core::EmailAddress;
 
 /// What a session did, as its owner saw it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     output: String,
+    sign_ins: Vec<String>,
     recipients: Vec<String>,
     messages: Vec<Vec<u8>>,
     closed: bool,
@@ -25,8 +28,14 @@ struct Run {
 
 impl Run {
     fn new(limits: Limits) -> Self {
-        let config = Config { hostname: "mx.example".into(), limits, starttls: true };
-        let mut run = Self { session: Session::new(Arc::new(config), false), handshake: false, seen: Seen::default() };
+        Self::of(Service::Mx, limits)
+    }
+
+    /// A session for servers in the clear, or for mail clients over TLS.
+    fn of(service: Service, limits: Limits) -> Self {
+        let config = Config { service, hostname: "mx.example".into(), limits, starttls: true };
+        let session = Session::new(Arc::new(config), service == Service::Submission);
+        let mut run = Self { session, handshake: false, seen: Seen::default() };
         run.take_output();
         run
     }
@@ -56,6 +65,17 @@ impl Run {
                     self.handshake = true;
                     return;
                 }
+                Step::Authenticate(credentials) => {
+                    let is_right = credentials.password.expose() == "right";
+                    let verdict = EmailAddress::parse("a@c.example").map_err(|_| Reply::ok());
+                    self.session.authentication_verdict(if is_right {
+                        verdict
+                    } else {
+                        Err(Reply::authentication_failed())
+                    });
+                    self.seen.sign_ins.push(credentials.identity);
+                }
+                Step::Sender => self.session.sender_verdict(Ok(1_000)),
                 Step::Recipient(address) => {
                     let unknown = address.local().starts_with("unknown");
                     let refusal = Reply::new(Severity::Permanent, 50, Some((1, 1)), "no such mailbox");
@@ -289,7 +309,8 @@ fn what_is_too_large_is_not_kept() {
 
 #[test]
 fn a_client_that_speaks_before_the_greeting_gets_none() {
-    let config = Config { hostname: "mx.example".into(), limits: Limits::default(), starttls: false };
+    let config =
+        Config { service: Service::Mx, hostname: "mx.example".into(), limits: Limits::default(), starttls: false };
     let mut session = Session::new(Arc::new(config), false);
     session.feed(b"EHLO c.example\r\n");
     assert_eq!(session.step(), Step::Close);
@@ -299,6 +320,17 @@ fn a_client_that_speaks_before_the_greeting_gets_none() {
 #[test]
 fn a_verdict_comes_before_the_end() {
     for end in [Session::shutting_down, Session::timed_out] {
+        let mut run = Run::of(Service::Submission, Limits::default());
+        run.say("EHLO c.example\r\n");
+        run.session.feed(b"AUTH PLAIN AGEAeA==\r\nNOOP\r\n");
+        assert!(matches!(run.session.step(), Step::Authenticate(_)));
+        end(&mut run.session);
+        assert_eq!(run.session.step(), Step::NeedInput);
+        run.session.authentication_verdict(Err(Reply::authentication_failed()));
+        assert_eq!(run.session.step(), Step::Close);
+        let output = String::from_utf8(run.session.take_output()).unwrap();
+        assert!(output.starts_with("535 5.7.8") && output.contains("\r\n421 4."), "{output}");
+
         let mut run = before_content(Limits::default(), true);
         run.session.feed(b"x\r\n.\r\nNOOP\r\n");
         assert!(matches!(run.session.step(), Step::Message(..)));
@@ -331,6 +363,87 @@ fn nothing_is_kept_over_the_tls_handshake() {
     assert!(!offer.contains("STARTTLS"), "{offer}");
 }
 
+/// The base64 of a name and a password of PLAIN: `\0a\0right` and `\0a\0wrong`.
+const RIGHT: &str = "AGEAcmlnaHQ=";
+const WRONG: &str = "AGEAd3Jvbmc=";
+
+fn client(limits: Limits) -> Run {
+    let mut run = Run::of(Service::Submission, limits);
+    run.say("EHLO c.example\r\n");
+    run
+}
+
+#[test]
+fn an_auth_line_has_its_own_limit() {
+    // "AUTH PLAIN " and CRLF are 13 octets.
+    let line = |octets: usize| format!("AUTH PLAIN {}\r\n", "A".repeat(octets - 13));
+    let response = |octets: usize| format!("{}\r\n", "A".repeat(octets - 2));
+    for (octets, expected) in [(AUTH_LINE_OCTETS_MAX, "501"), (AUTH_LINE_OCTETS_MAX + 1, "500")] {
+        let mut run = client(Limits::default());
+        assert_eq!(run.code(&line(octets)), expected, "{octets}");
+        assert_eq!(run.seen.closed, expected == "500");
+        let mut run = client(Limits::default());
+        assert_eq!(run.code("AUTH PLAIN\r\n"), "334");
+        assert_eq!(run.code(&response(octets)), expected, "{octets}");
+    }
+    // No other command becomes longer for it, and neither does AUTH where it is not served.
+    assert_eq!(client(Limits::default()).code(&format!("NOOP {}\r\n", "x".repeat(2_048))), "500");
+    assert_eq!(Run::new(Limits::default()).code(&line(2_049)), "500");
+}
+
+#[test]
+fn guesses_of_a_session_are_limited() {
+    let mut run = client(Limits { authentication_failures: 2, ..Limits::default() });
+    assert_eq!(run.code(&format!("AUTH PLAIN {WRONG}\r\n")), "535");
+    assert!(!run.seen.closed);
+    let said = run.say(&format!("AUTH PLAIN {WRONG}\r\nNOOP\r\n"));
+    assert_eq!(
+        said,
+        "535 5.7.8 sign-in failed, check the address and the password\r\n421 4.7.0 too many failed sign-ins\r\n"
+    );
+    assert!(run.seen.closed);
+    // What was not looked at counts too: nobody waits on one connection for the brakes to be released.
+    let mut run = client(Limits { authentication_failures: 2, ..Limits::default() });
+    for _ in 0..2 {
+        run.session.feed(b"AUTH PLAIN AGEAeA==\r\n");
+        assert!(matches!(run.session.step(), Step::Authenticate(_)));
+        run.session.authentication_verdict(Err(Reply::authentication_throttled()));
+    }
+    assert_eq!(run.session.step(), Step::Close);
+}
+
+#[test]
+fn a_verdict_of_421_ends_the_session_at_once() {
+    let mut run = client(Limits::default());
+    assert_eq!(run.code(&format!("AUTH PLAIN {RIGHT}\r\n")), "235");
+    run.session.feed(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<b@d.example>\r\n");
+    assert_eq!(run.session.step(), Step::Sender);
+    run.session.sender_verdict(Err(Reply::no_longer_signed_in()));
+    assert_eq!(run.session.step(), Step::Close);
+    let output = String::from_utf8(run.session.take_output()).unwrap();
+    assert_eq!(output.lines().count(), 1, "{output}");
+    assert!(output.starts_with("421 4.7.0 "), "{output}");
+}
+
+#[test]
+fn the_size_of_a_message_is_that_of_the_account() {
+    let signed_in = |limits| {
+        let mut run = client(limits);
+        run.say(&format!("AUTH PLAIN {RIGHT}\r\n"));
+        run
+    };
+    // The owner allows 1,000 octets, the listener more or less than that.
+    for (of_listener, limit) in [(5_000, 1_000_usize), (700, 700)] {
+        for (octets, mail, content) in [(limit, "250", "250"), (limit + 1, "552", "552")] {
+            let mut run = signed_in(Limits { message_octets: of_listener, ..Limits::default() });
+            assert_eq!(run.code(&format!("MAIL FROM:<a@c.example> SIZE={octets}\r\n")), mail);
+            let mut run = signed_in(Limits { message_octets: of_listener, ..Limits::default() });
+            run.say("MAIL FROM:<A@C.example>\r\nRCPT TO:<b@d.example>\r\n");
+            assert_eq!(run.code(&format!("BDAT {octets} LAST\r\n{}\r\n", "x".repeat(octets - 2))), content);
+        }
+    }
+}
+
 /// Pieces of dialogue that lead into every state, and octets that lead nowhere.
 fn segment() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
@@ -338,6 +451,8 @@ fn segment() -> impl Strategy<Value = Vec<u8>> {
             &b"EHLO c.example\r\n"[..], b"HELO c\r\n", b"MAIL FROM:<a@c.example>\r\n", b"MAIL FROM:<> SIZE=5\r\n",
             b"RCPT TO:<b@mx.example>\r\n", b"RCPT TO:<unknown@mx.example>\r\n", b"DATA\r\n", b"x\r\n..y\r\n", b".\r\n",
             b"BDAT 3\r\nabc", b"BDAT 2 LAST\r\n\r\n", b"BDAT 0 LAST\r\n", b"BDAT 99999999999\r\n", b"STARTTLS\r\n",
+            b"AUTH PLAIN AGEAcmlnaHQ=\r\n", b"AUTH PLAIN AGEAd3Jvbmc=\r\n", b"AUTH LOGIN\r\n", b"AUTH LOGIN YQ==\r\n",
+            b"cmlnaHQ=\r\n", b"*\r\n", b"MAIL FROM:<a@c.example> AUTH=<>\r\n",
             b"RSET\r\n", b"NOOP\r\n", b"VRFY x\r\n", b"QUIT\r\n", b"\r\n", b"\r", b"\n", b"\0",
         ]).prop_map(<[u8]>::to_vec),
         1 => proptest::collection::vec(any::<u8>(), 0..6),
@@ -347,9 +462,10 @@ fn segment() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn pieces_make_no_difference(segments in proptest::collection::vec(segment(), 1..14), cuts in proptest::collection::vec(1_usize..12, 1..20)) {
+    fn pieces_make_no_difference(is_submission in any::<bool>(), segments in proptest::collection::vec(segment(), 1..14), cuts in proptest::collection::vec(1_usize..12, 1..20)) {
         let limits = Limits { line_octets: 60, errors: 6, message_octets: 12, ..Limits::default() };
-        let (mut whole, mut pieces) = (Run::new(limits.clone()), Run::new(limits));
+        let service = if is_submission { Service::Submission } else { Service::Mx };
+        let (mut whole, mut pieces) = (Run::of(service, limits.clone()), Run::of(service, limits));
         let mut cuts = cuts.iter().cycle();
         for segment in &segments {
             whole.write([&segment[..]]);

@@ -1,11 +1,12 @@
 //! What each command does where it stands (RFC 5321 §4.1.4 on their order).
 
-use super::config::Envelope;
+use super::config::{Envelope, Service};
 use super::session::{Client, Phase, Session, Step, Transaction};
 use crate::smtp::command::Command;
 use crate::smtp::data::MessageReader;
 use crate::smtp::path::{Mail, Recipient};
 use crate::smtp::reply::Reply;
+use postfleet_core::ReversePath;
 
 /// At most this much is set aside on the client's word alone.
 const RESERVE_OCTETS_MAX: u64 = 1_024 * 1_024;
@@ -28,7 +29,8 @@ impl Session {
             Command::Quit => self.quit(),
             Command::Vrfy => self.say(Reply::cannot_verify()),
             Command::Help => self.say(Reply::help()),
-            Command::Expn | Command::Auth => self.decline(Reply::not_implemented()),
+            Command::Auth(arguments) => self.auth(&arguments),
+            Command::Expn => self.decline(Reply::not_implemented()),
         }
     }
 
@@ -43,10 +45,18 @@ impl Session {
     fn extensions(&self) -> String {
         let size = self.config.limits.message_octets;
         let starttls = if self.config.starttls && !self.tls { "\nSTARTTLS" } else { "" };
+        let smtputf8 = if self.takes_utf8() { "\nSMTPUTF8" } else { "" };
+        // Never in the clear: a client that was offered it might show its password to everybody on the way.
+        let auth = if self.config.service == Service::Submission && self.tls { "\nAUTH PLAIN LOGIN" } else { "" };
         format!(
-            "{}\nPIPELINING\nSIZE {size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING{starttls}",
+            "{}\nPIPELINING\nSIZE {size}\n8BITMIME{smtputf8}\nENHANCEDSTATUSCODES\nCHUNKING{auth}{starttls}",
             self.config.hostname
         )
+    }
+
+    /// Whether addresses and headers may be other than ASCII. A message that is submitted must be for everybody.
+    fn takes_utf8(&self) -> bool {
+        self.config.service == Service::Mx
     }
 
     fn starttls(&mut self) -> Option<Step> {
@@ -79,17 +89,56 @@ impl Session {
         if mail.has_parameters && !client.esmtp {
             return self.decline(Reply::unknown_parameter());
         }
+        if (mail.smtputf8 && !self.takes_utf8()) || (mail.has_auth && self.config.service != Service::Submission) {
+            return self.decline(Reply::unknown_parameter());
+        }
+        if self.config.service == Service::Submission {
+            return self.mail_of_account(mail);
+        }
         if !mail.is_ascii && !mail.smtputf8 {
             return self.decline(Reply::needs_smtputf8());
         }
-        if mail.size.is_some_and(|size| size > self.config.limits.message_octets) {
+        self.begin_transaction(mail, self.config.limits.message_octets)
+    }
+
+    /// MAIL of a mail client: its own address and no other, whatever the header will say. Whether the account may still
+    /// send is not for the session to know.
+    fn mail_of_account(&mut self, mail: Mail) -> Option<Step> {
+        let Some(account) = &self.account else {
+            return self.decline(if self.tls { Reply::needs_authentication() } else { Reply::needs_tls() });
+        };
+        if !mail.is_ascii {
+            return self.decline(Reply::needs_smtputf8());
+        }
+        match &mail.reverse_path {
+            ReversePath::Mailbox(address) if address.key() == account.key() => {}
+            _ => return self.decline(Reply::foreign_sender()),
+        }
+        self.phase = Phase::Sender(mail);
+        Some(Step::Sender)
+    }
+
+    /// Answers [`Step::Sender`]: with the octets that a message may have, or with a refusal.
+    pub fn sender_verdict(&mut self, verdict: Result<u64, Reply>) {
+        let Phase::Sender(mail) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
+        match verdict {
+            Ok(octets_max) => {
+                self.begin_transaction(mail, octets_max.min(self.config.limits.message_octets));
+            }
+            Err(reply) => self.pass_on(reply),
+        }
+        self.close_if_due();
+    }
+
+    fn begin_transaction(&mut self, mail: Mail, octets_max: u64) -> Option<Step> {
+        if mail.size.is_some_and(|size| size > octets_max) {
             return self.decline(Reply::message_too_large());
         }
         self.transactions += 1;
         if self.transactions > self.config.limits.transactions {
             return self.close_now(Reply::too_many_transactions());
         }
-        self.transaction = Some(Transaction { mail, recipients: Vec::new(), chunks: None });
+        self.transaction = Some(Transaction { mail, octets_max, recipients: Vec::new(), chunks: None });
         self.say(Reply::sender_ok())
     }
 
@@ -131,8 +180,7 @@ impl Session {
             Ok(transaction) => transaction,
             Err(reply) => return self.decline(reply),
         };
-        let size = transaction.mail.size;
-        self.phase = Phase::Data(self.message_reader(size));
+        self.phase = Phase::Data(transaction.message_reader());
         self.reply(Reply::start_data());
         None
     }
@@ -143,8 +191,7 @@ impl Session {
             Err(reply) => Some(reply),
             Ok(transaction) if transaction.chunks.is_some() => None,
             Ok(transaction) => {
-                let size = transaction.mail.size;
-                let reader = self.message_reader(size);
+                let reader = transaction.message_reader();
                 if let Some(transaction) = &mut self.transaction {
                     transaction.chunks = Some(reader);
                 }
@@ -175,12 +222,6 @@ impl Session {
         }
     }
 
-    fn message_reader(&self, announced: Option<u64>) -> MessageReader {
-        let limit = self.config.limits.message_octets;
-        let reserve = announced.unwrap_or(RESERVE_OCTETS_DEFAULT).min(limit).min(RESERVE_OCTETS_MAX);
-        MessageReader::new(limit, usize::try_from(reserve).unwrap_or_default())
-    }
-
     /// Ends the transaction and tells about it.
     pub(super) fn finish_transaction(&mut self) -> Option<Envelope> {
         let client = self.client.as_ref()?;
@@ -202,8 +243,16 @@ impl Session {
         None
     }
 
-    fn decline(&mut self, reply: Reply) -> Option<Step> {
+    pub(super) fn decline(&mut self, reply: Reply) -> Option<Step> {
         self.refuse(reply);
         None
+    }
+}
+
+impl Transaction {
+    fn message_reader(&self) -> MessageReader {
+        let announced = self.mail.size.unwrap_or(RESERVE_OCTETS_DEFAULT);
+        let reserve = announced.min(self.octets_max).min(RESERVE_OCTETS_MAX);
+        MessageReader::new(self.octets_max, usize::try_from(reserve).unwrap_or_default())
     }
 }

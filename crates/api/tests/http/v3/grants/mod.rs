@@ -8,6 +8,7 @@ pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
 pub(crate) mod send;
 mod send_rules;
+mod submission;
 pub(crate) mod threads;
 
 pub(crate) const ROUTES: &[&[&str]] = &[

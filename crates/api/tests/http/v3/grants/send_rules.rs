@@ -9,8 +9,8 @@ use postfleet_testkit::world::{NewTenant, Tenant};
 use serde_json::{Value, json};
 
 /// Makes lookups in lists fail, or work again.
-struct Lookups {
-    work: bool,
+pub(super) struct Lookups {
+    pub(super) work: bool,
 }
 
 impl Command for Lookups {
@@ -25,7 +25,7 @@ impl Command for Lookups {
 }
 
 /// Makes an outbound rule that the default workspace uses after those that it uses already.
-async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> String {
+pub(super) async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> String {
     let ask = async |method, path: &str, body: Option<&Value>| {
         harness.ask(&tenant.api_key, method, path, body).await.is_ok().data().clone()
     };
@@ -38,23 +38,23 @@ async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Val
     id
 }
 
-fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
+pub(super) fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
     json!({"field": field, "operator": operator, "value": value.into()})
 }
 
-async fn block(harness: &Harness, field: &str, operator: &str, value: impl Into<Value>) -> String {
+pub(super) async fn block(harness: &Harness, field: &str, operator: &str, value: impl Into<Value>) -> String {
     let conditions = json!([condition(field, operator, value)]);
     put(harness, &harness.acme, conditions, json!([{"type": "block"}])).await
 }
 
 /// Makes a list of domains, which is empty.
-async fn list(harness: &Harness) -> String {
+pub(super) async fn list(harness: &Harness) -> String {
     let made = harness.post("/v3/lists", &json!({"name": "Bad", "type": "domain"})).await;
     made.is_ok().data()["id"].as_str().expect("id").to_owned()
 }
 
 /// What was recorded of the last message that was judged.
-async fn last_record(harness: &Harness) -> Value {
+pub(super) async fn last_record(harness: &Harness) -> Value {
     harness.get(&harness.at("/rule-evaluations?limit=1")).await.is_ok().data()[0].clone()
 }
 
