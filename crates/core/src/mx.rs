@@ -25,7 +25,11 @@ pub fn order(records: &[(u16, Domain)], ours: &[&Domain], mut below: impl FnMut(
             equals.swap(last, other.min(last));
         }
     }
-    if left.is_empty() { MxOrder::Loop } else { MxOrder::Hosts(left.into_iter().map(|(_, host)| host.clone()).collect()) }
+    if left.is_empty() {
+        MxOrder::Loop
+    } else {
+        MxOrder::Hosts(left.into_iter().map(|(_, host)| host.clone()).collect())
+    }
 }
 
 #[cfg(test)]

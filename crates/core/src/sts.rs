@@ -165,7 +165,8 @@ mod tests {
         }
         assert_eq!(StsPolicy::parse(&expected.lines().join("\n")), Ok(expected));
         // Of two, the first; unknown ones do not matter.
-        let twice = "mode: testing\nversion: STSv1\nmode: enforce\nx-new: 1\nno field\nmx: a.test\nmax_age: 1\nmax_age: 2";
+        let twice =
+            "mode: testing\nversion: STSv1\nmode: enforce\nx-new: 1\nno field\nmx: a.test\nmax_age: 1\nmax_age: 2";
         let policy = StsPolicy::parse(twice).expect("policy");
         assert_eq!((policy.mode, policy.max_age.as_secs()), (StsMode::Testing, 1));
     }

@@ -422,11 +422,8 @@ fn many_recipients_go_out_in_groups() {
 
 #[test]
 fn our_name_stays_one_word() {
-    let mut client = Session::new(ClientConfig {
-        helo: "c.example\r\nMAIL FROM:<>".into(),
-        tls: TlsPolicy::Never,
-        login: None,
-    });
+    let mut client =
+        Session::new(ClientConfig { helo: "c.example\r\nMAIL FROM:<>".into(), tls: TlsPolicy::Never, login: None });
     client.feed(b"220 x\r\n");
     client.step();
     assert_eq!(client.take_output(), b"EHLO c.exampleMAILFROM:<>\r\n");
