@@ -15,7 +15,7 @@ use crate::resolver::Resolver;
 use crate::tls::client_config_with_roots;
 use bytes::Bytes;
 use guard::{Guard, GuardedDns};
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
 use std::error::Error;
@@ -55,6 +55,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// The first [`MAX_ANSWER_OCTETS`] of the body.
     pub body_prefix: Vec<u8>,
+    /// What kind of thing the body is, as the target says: lower case, without parameters; empty if it does not say.
+    pub media_type: String,
     /// After how many seconds the target wants to be asked again (RFC 9110 §10.2.3).
     pub retry_after: Option<u64>,
 }
@@ -172,13 +174,19 @@ fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
 async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
+    let media_type = media_type(response.headers());
     let mut body_prefix = Vec::new();
     while body_prefix.len() < MAX_ANSWER_OCTETS {
         let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
         let room = MAX_ANSWER_OCTETS - body_prefix.len();
         body_prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    Ok(HttpAnswer { status, body_prefix, retry_after })
+    Ok(HttpAnswer { status, body_prefix, media_type, retry_after })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Seconds, or a date (RFC 9110 §10.2.3): then the time from the answer's own date, so that a wrong clock on either

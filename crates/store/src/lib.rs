@@ -41,7 +41,9 @@ pub mod judging;
 pub mod messages;
 pub mod outbound;
 pub mod queue;
+pub mod sts;
 pub mod threads;
+pub mod tls_sessions;
 pub mod webhooks;
 
 #[cfg(test)]

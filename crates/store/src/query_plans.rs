@@ -5,8 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, sts,
+    threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -61,6 +61,9 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::BY_DEFAULT", findings::BY_DEFAULT),
     ("findings::IN_NONE", findings::IN_NONE),
     ("findings::POLICIES", findings::POLICIES),
+    ("sts::DUE", sts::DUE),
+    ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
+    ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

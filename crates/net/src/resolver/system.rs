@@ -5,12 +5,12 @@ use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
 use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::system_conf;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf;
 use postfleet_core::Domain;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -298,8 +298,8 @@ fn tlsa_of(data: &RData) -> Option<Tlsa> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::MxHost;
+    use super::*;
     use postfleet_testkit::dns::FakeDns;
 
     /// Generous where an answer comes; the silent case waits for it twice.
