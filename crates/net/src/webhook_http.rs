@@ -73,9 +73,12 @@ pub enum HttpFailure {
     /// The caller's deadline passed before the answer was complete. The target may have acted on the request.
     #[error("no complete answer before the deadline")]
     Deadline,
-    /// No connection could be made, or its certificate is not trusted; nothing was sent.
+    /// No connection could be made; nothing was sent.
     #[error("failed to connect: {0}")]
     Connect(String),
+    /// The target's certificate is not trusted; nothing was sent.
+    #[error("failed to connect: {0}")]
+    Certificate(String),
     /// The connection broke or the answer is not HTTP. The target may have acted on the request.
     #[error("failed to get an answer: {0}")]
     Broken(String),
@@ -212,8 +215,19 @@ fn failure(error: reqwest::Error) -> HttpFailure {
     if error.is_timeout() {
         return HttpFailure::Deadline;
     }
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = causes(&error).find_map(of_handshake) {
+        return HttpFailure::Certificate(refused.to_string());
+    }
     let why = causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
     if error.is_connect() { HttpFailure::Connect(why) } else { HttpFailure::Broken(why) }
+}
+
+/// What a handshake failed with: an error of input and output hides it, which may itself be hidden in another.
+fn of_handshake<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => of_handshake(io.get_ref()?),
+        None => cause.downcast_ref(),
+    }
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

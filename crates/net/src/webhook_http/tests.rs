@@ -226,9 +226,9 @@ async fn https_is_verified() {
     };
     assert_eq!(post(&client(vec![root.clone()]), &url).await.expect("trusted").body_prefix, b"over tls");
     let stranger = post(&client(Vec::new()), &url).await;
-    assert!(matches!(stranger, Err(HttpFailure::Connect(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(HttpFailure::Certificate(_))), "{stranger:?}");
     let other_name = post(&client(vec![root]), &format!("https://other.example:{}/", address.port())).await;
-    assert!(matches!(other_name, Err(HttpFailure::Connect(_))), "{other_name:?}");
+    assert!(matches!(other_name, Err(HttpFailure::Certificate(_))), "{other_name:?}");
     assert_eq!(responder.requests().len(), 1);
 }
 
