@@ -1,7 +1,10 @@
 //! Reports about TLS (RFC 8460): what was counted is written down from time to time, and shown by day and domain.
 
 use crate::platform::Platform;
-use postfleet_core::{Problem, UtcDay};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postfleet_core::{Domain, Problem, UtcDay};
+use postfleet_fleet::pages::Page;
 use postfleet_schema::tls_report::{
     TlsFailureDetails, TlsPolicyDescription, TlsReport, TlsReportDates, TlsReportPolicy, TlsSummary,
 };
@@ -25,17 +28,16 @@ pub async fn flush_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A page of reports, and where the next one begins.
-pub struct Reports {
-    /// One for each domain, in the order of their names.
-    pub items: Vec<TlsReport>,
-    /// The last domain, if there are more.
-    pub next: Option<String>,
-}
-
-/// The reports of a day, those of domains after `after`.
-pub async fn list(platform: &Platform, day: UtcDay, after: &str, limit: usize) -> Result<Reports, Problem> {
+/// The reports of a day, one for each domain, in the order of their names.
+pub async fn list(
+    platform: &Platform,
+    day: UtcDay,
+    page_token: Option<&str>,
+    limit: usize,
+) -> Result<Page<TlsReport>, Problem> {
+    let after = page_token.filter(|token| !token.is_empty()).map(domain_of).transpose()?;
     let mut reader = platform.store.reader().await?;
+    let after = after.as_ref().map_or("", Domain::as_str);
     let mut domains = tls_sessions::domains(&mut reader, day, after, limit + 1).await?;
     let has_more = domains.len() > limit;
     domains.truncate(limit);
@@ -44,7 +46,15 @@ pub async fn list(platform: &Platform, day: UtcDay, after: &str, limit: usize) -
         let counts = tls_sessions::of_domain(&mut reader, day, domain).await?;
         items.push(report(platform.settings.hostname.as_str(), day, domain, counts));
     }
-    Ok(Reports { items, next: domains.pop().filter(|_| has_more) })
+    let next_cursor = domains.last().filter(|_| has_more).map(|domain| URL_SAFE_NO_PAD.encode(domain));
+    Ok(Page { items, next_cursor })
+}
+
+/// The domain after which a page goes on.
+fn domain_of(token: &str) -> Result<Domain, Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let domain = bytes.and_then(|text| Domain::parse(&text).ok());
+    domain.ok_or_else(|| Problem::invalid("page_token", "page_token is not a cursor of this list"))
 }
 
 /// The report of one domain; `None` if nothing was counted.
