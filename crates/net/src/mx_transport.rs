@@ -263,8 +263,10 @@ impl MxTransport {
                     connection = Connection::new(encrypted.map_err(NotConnected::handshake)?, inner, &self.config);
                 }
                 Step::Closed(failure) => {
-                    if failure == Failure::TlsUnavailable {
-                        *seen = Some(session(Err(TlsFailure::not_offered())));
+                    match &failure {
+                        Failure::TlsUnavailable => *seen = Some(session(Err(TlsFailure::not_offered()))),
+                        Failure::Injected => *seen = Some(session(Err(TlsFailure::other(failure.to_string())))),
+                        _ => {}
                     }
                     return Err(failure.into());
                 }
