@@ -18,7 +18,7 @@ use std::net::IpAddr;
 pub(super) struct Protection {
     /// How connections are encrypted.
     pub(super) rule: TlsRule,
-    /// Who asks for encryption, if it is not a courtesy: for the reason why a message waits.
+    /// Who asks for encryption or a login: for the reason why a message waits.
     pub(super) asked_by: Option<String>,
     /// What is wrong with the policy itself or with the server under it, in the words of RFC 8460 §4.3, although
     /// connections are made.
@@ -163,7 +163,9 @@ pub(super) fn observe(
             platform.metrics.relay_refused();
             Some(Reason { code: 0, status: "4.7.0".to_owned(), text: format!("{asked_by}: {failure}") })
         }
-        (Some(_), Some(TlsSession { result: Err(failure), .. })) => Some(not_protected(asked_by, host, failure)),
+        (Some(_), Some(TlsSession { result: Err(failure), .. })) if protection.rule.is_enforced() => {
+            Some(not_protected(asked_by, host, failure))
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! How connections to other servers are protected: MTA-STS, DANE, and what is counted of both.
 
 use crate::support::Setting;
+use postfleet_mailflow::janitor;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_net::{StaticResolver, Tlsa};
 use postfleet_schema::tls_report::TlsReport;
@@ -371,4 +372,30 @@ async fn dane_comes_before_a_policy() {
     let setting = other.setting(announcing("1").authenticated()).await;
     assert_eq!(setting.outcome(&other.peer).await, "encrypted");
     assert_eq!(setting.counted().await, ["sts: 1 well"]);
+}
+
+#[tokio::test]
+async fn policies_that_are_over_and_old_counts_are_forgotten() {
+    let other = Other::new(Tls::Good, policy("enforce", "mx.other.test")).await;
+    let setting = other.setting(announcing("1")).await;
+    let platform = &setting.world.platform;
+    let first = platform.clock.now().day();
+    assert_eq!(setting.outcome(&other.peer).await, "encrypted");
+    assert_eq!(setting.counted().await, ["sts: 1 well"]);
+    let left = async || {
+        janitor::clean_once(platform).await.expect("cleaned");
+        let domain = postfleet_core::Domain::parse("other.test").expect("domain");
+        let kept = postfleet_store::sts::find(&mut platform.store.reader().await.expect("reader"), &domain).await;
+        let report = reports::find(platform, first, "other.test").await.expect("read");
+        (kept.expect("read").is_some(), report.is_some())
+    };
+    setting.world.advance(604_799);
+    assert_eq!(left().await, (true, true));
+    setting.world.advance(1);
+    assert_eq!(left().await, (false, true));
+    // Thirty days, counted from the day.
+    setting.world.advance(23 * 86_400);
+    assert_eq!(left().await, (false, true));
+    setting.world.advance(86_400);
+    assert_eq!(left().await, (false, false));
 }

@@ -38,6 +38,11 @@ pub enum TlsRule {
 }
 
 impl TlsRule {
+    /// Whether there is no connection unless the rule is kept.
+    pub fn is_enforced(&self) -> bool {
+        self.policy() == TlsPolicy::Required
+    }
+
     pub(super) fn policy(&self) -> TlsPolicy {
         match self {
             Self::Never => TlsPolicy::Never,
