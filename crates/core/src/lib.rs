@@ -43,9 +43,11 @@ pub mod trial_domain;
 // how mail moves
 pub mod delivery;
 pub mod folder;
+pub mod mx;
 pub mod outbound;
 pub mod recipient;
 pub mod retry;
+pub mod sts;
 pub mod threading;
 
 pub use address::EmailAddress;

@@ -23,6 +23,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("lists.read", "see lists and their items"),
     ("lists.write", "make, change and remove lists and their items"),
     ("audit.read", "see who changed what"),
+    ("tls_reports.read", "see how encryption towards other servers went (the installation's operator)"),
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.send", "send messages"),
     ("webhooks.read", "see webhooks"),

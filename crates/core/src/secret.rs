@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 /// A secret: it has no `Display`, its `Debug` shows nothing, and it is read only by asking for it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {

@@ -66,6 +66,51 @@ impl UtcDay {
     }
 }
 
+/// Days from 0000-03-01 to 1970-01-01. Years that begin in March have their leap day at the end.
+const DAYS_BEFORE_EPOCH: i64 = 719_468;
+/// Days of 400 years, after which the calendar repeats.
+const DAYS_OF_ERA: i64 = 146_097;
+
+/// As `2026-03-02`, by the Gregorian calendar.
+impl std::fmt::Display for UtcDay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let days = self.0 + DAYS_BEFORE_EPOCH;
+        let (era, day_of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
+/// The text is not a day such as `2026-03-02`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be a day such as 2026-03-02")]
+pub struct InvalidDay;
+
+impl std::str::FromStr for UtcDay {
+    type Err = InvalidDay;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDay> {
+        let mut parts = text.split('-');
+        let mut number = |digits: usize| {
+            let part = parts.next().filter(|part| part.len() == digits && part.bytes().all(|c| c.is_ascii_digit()));
+            part.and_then(|part| part.parse::<i64>().ok()).ok_or(InvalidDay)
+        };
+        let (year, month, day) = (number(4)?, number(2)?, number(2)?);
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let day_of_year = (153 * month + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let found = Self(era * DAYS_OF_ERA + day_of_era - DAYS_BEFORE_EPOCH);
+        // What does not come back as it went in was no day of the calendar.
+        if found.to_string() == text { Ok(found) } else { Err(InvalidDay) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +131,41 @@ mod tests {
         assert_eq!(day.end().day().number(), day.number() + 1);
         assert_eq!(UnixMicros::from_micros(day.end().as_micros() - 1).day(), day);
         assert_eq!(UnixMicros::from_micros(-1).day().number(), -1);
+    }
+
+    #[test]
+    fn days_have_dates() {
+        for (number, text) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (11_016, "2000-02-29"),
+            (11_017, "2000-03-01"),
+            (20_514, "2026-03-02"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+        ] {
+            let day = UtcDay::from_number(number);
+            assert_eq!((day.to_string().as_str(), text.parse()), (text, Ok(day)));
+        }
+        for number in -200_000..200_000 {
+            let day = UtcDay::from_number(number);
+            assert_eq!(day.to_string().parse(), Ok(day));
+        }
+        for text in [
+            "",
+            "2026",
+            "2026-3-2",
+            "2026-02-29",
+            "2100-02-29",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-01-00",
+            "2026-01-32",
+            "+026-01-01",
+            "2026-01-01-01",
+            "x026-01-01",
+        ] {
+            assert_eq!(text.parse::<UtcDay>(), Err(InvalidDay), "{text}");
+        }
     }
 }

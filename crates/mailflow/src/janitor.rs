@@ -1,5 +1,5 @@
 //! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
-//! tokens, failed sign-ins and nonces, bodies that nothing names.
+//! tokens, failed sign-ins and nonces, what is over of the ways to other servers, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
@@ -11,6 +11,8 @@ use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
+use postfleet_store::sts::PrunePolicies;
+use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
 
@@ -29,6 +31,9 @@ const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// How long a list remembers what was removed from it: who has not looked for longer reads all of it anew.
 const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
 
+/// How long it is remembered that a policy of another domain could not be fetched.
+const POLICY_RETENTION: Duration = Duration::from_secs(86_400);
+
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
@@ -38,6 +43,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
+    prune_routes(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -99,6 +105,24 @@ async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneNonces { now, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Policies of other domains that are over, and old counts of encrypted connections.
+async fn prune_routes(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    let tried_before = now.minus(POLICY_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PrunePolicies { now, tried_before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.minus(platform.settings.routes.report_retention).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSessions { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

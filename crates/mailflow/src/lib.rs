@@ -10,6 +10,7 @@ mod platform;
 // mail in, mail out
 pub mod deliver;
 pub mod receive;
+pub mod routing;
 pub mod submit;
 
 // what is told
@@ -20,4 +21,5 @@ pub mod janitor;
 pub mod jobs;
 
 pub use metrics::Metrics;
-pub use platform::{Platform, Relay, Settings};
+pub use platform::{Platform, Settings};
+pub use routing::{Egress, EgressSource, Relay, RelayTls, RouteSettings, Routing};

@@ -12,6 +12,7 @@ pub struct Metrics {
     received: Counter<u64>,
     submitted: Counter<u64>,
     attempts: Counter<u64>,
+    relay_refusals: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
     sign_ins: Counter<u64>,
@@ -27,6 +28,7 @@ impl Metrics {
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
+            relay_refusals: counter("postfleet_relay_refusals", "Connections to the relay on which signing in failed"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
             sign_ins: counter(
@@ -53,6 +55,10 @@ impl Metrics {
     /// A recipient was attempted.
     pub fn attempted(&self, result: &'static str) {
         self.attempts.add(1, &[by("result", result)]);
+    }
+    /// The relay did not let us in.
+    pub fn relay_refused(&self) {
+        self.relay_refusals.add(1, &[]);
     }
     /// A webhook was attempted.
     pub fn webhook(&self, result: &'static str) {

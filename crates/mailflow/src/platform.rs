@@ -2,6 +2,7 @@
 
 use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
+use crate::routing::{Relay, RouteSettings, Routing};
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, UnixMicros};
 use postfleet_fleet::domains::Domains;
@@ -27,6 +28,8 @@ pub struct Platform {
     pub resolver: Arc<dyn Resolver>,
     /// SMTP to other servers.
     pub transport: Arc<MxTransport>,
+    /// What the ways to other servers need.
+    pub routing: Arc<Routing>,
     /// HTTP to webhooks.
     pub http: Arc<WebhookHttp>,
     /// How keys are hashed.
@@ -65,6 +68,8 @@ pub struct Settings {
     pub relay: Option<Relay>,
     /// The port on which other servers listen: 25 but for simulations.
     pub mx_port: u16,
+    /// What else concerns the ways to other servers.
+    pub routes: RouteSettings,
     /// How long a queue row stays leased: longer than the longest attempt.
     pub lease: Duration,
     /// How long events are kept.
@@ -83,26 +88,4 @@ pub struct Settings {
     pub domains: DomainSettings,
     /// When all this was read.
     pub read_at: UnixMicros,
-}
-
-/// A server to hand mail to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relay {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-impl std::str::FromStr for Relay {
-    type Err = String;
-
-    /// Reads `host:port` or `[v6]:port`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not HOST:PORT");
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = port.parse().map_err(|_| wrong())?;
-        if host.is_empty() { Err(wrong()) } else { Ok(Self { host: host.to_owned(), port }) }
-    }
 }

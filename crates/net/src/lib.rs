@@ -18,6 +18,6 @@ pub mod webhook_http;
 
 pub use clock::{Clock, SimulatedClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
-pub use resolver::{DnsError, MxAnswer, MxHost, Resolver, StaticResolver, SystemResolver};
-pub use tls::TlsIdentity;
+pub use resolver::{DnsError, DnssecTrust, MxAnswer, MxHost, Resolver, StaticResolver, SystemResolver, TlsaSet};
+pub use tls::{CertificateDer, TlsIdentity, Tlsa};
 pub use webhook_http::WebhookHttp;

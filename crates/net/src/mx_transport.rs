@@ -3,28 +3,26 @@
 //! What is said on a connection is decided in `postfleet_wire`; where to connect is decided by the caller. One call is
 //! one attempt at one server. It never tries again once the server has accepted anything of the message.
 
+mod connection;
+mod encryption;
 #[cfg(test)]
 mod tests;
 
+pub use encryption::{TlsFailure, TlsFault, TlsRule, TlsSession};
+
+use crate::tls::CertificateDer;
+use connection::{Connection, Stream};
+use encryption::Encryption;
+use postfleet_wire::smtp::client::{
+    ClientConfig, Failure, Login, RecipientOutcome, RecipientResult, Session, Step, TlsPolicy, Transaction,
+    TransactionOutcome,
+};
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use futures::FutureExt;
-use postfleet_wire::smtp::client::{
-    ClientConfig, Failure, RecipientOutcome, RecipientResult, Session, Step, TlsPolicy, Transaction, TransactionOutcome,
-};
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-
-/// Octets read at a time. Replies are short.
-const READ_OCTETS: usize = 4 * 1_024;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 /// What the transport is told at its start.
 #[derive(Clone, Debug)]
@@ -70,45 +68,81 @@ pub struct Target {
     pub address: SocketAddr,
     /// The name that the certificate must be for, where one is required.
     pub host_name: String,
-    /// Whether to encrypt.
-    pub tls: TlsPolicy,
+    /// How to encrypt.
+    pub tls: TlsRule,
+    /// Where from. Without it the system chooses, and we call ourselves as usual.
+    pub source: Option<Source>,
+    /// Who we are there, if we are to sign in.
+    pub login: Option<Arc<Login>>,
+}
+
+impl Target {
+    /// A server to reach from wherever the system chooses, without signing in.
+    pub fn new(address: SocketAddr, host_name: impl Into<String>, tls: TlsRule) -> Self {
+        Self { address, host_name: host_name.into(), tls, source: None, login: None }
+    }
+}
+
+/// From where to connect.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Source {
+    /// The local address, of the family of the server's.
+    pub address: IpAddr,
+    /// What we call ourselves in EHLO.
+    pub helo: String,
+}
+
+/// What became of handing a message over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandedOver {
+    /// One for each recipient, in the order of the transaction.
+    pub recipients: Vec<RecipientOutcome>,
+    /// How encryption went, if a connection was opened for this and came so far.
+    pub tls: Option<TlsSession>,
+    /// Why there is no connection to hand anything over on.
+    pub failure: Option<Failure>,
 }
 
 /// Hands messages to other servers. Share one.
 pub struct MxTransport {
     config: MxTransportConfig,
-    opportunistic: TlsConnector,
-    required: TlsConnector,
+    encryption: Encryption,
     idle: Mutex<HashMap<Target, Vec<Connection>>>,
 }
 
 impl MxTransport {
-    /// A transport that encrypts with `opportunistic` where no policy asks for more, and with `required` where one
-    /// does: see [`crate::tls::client_config_opportunistic`] and [`crate::tls::client_config_verified`].
-    pub fn new(
-        config: MxTransportConfig,
-        opportunistic: Arc<rustls::ClientConfig>,
-        required: Arc<rustls::ClientConfig>,
-    ) -> Self {
-        Self { config, opportunistic: opportunistic.into(), required: required.into(), idle: Mutex::default() }
+    /// A transport that trusts the public authorities where certificates are verified, and `extra_roots` besides.
+    pub fn new(config: MxTransportConfig, extra_roots: &[CertificateDer<'static>]) -> Self {
+        Self { config, encryption: Encryption::new(extra_roots), idle: Mutex::default() }
+    }
+
+    /// Makes one attempt, and says for each recipient what became of it: see [`hand_over`](Self::hand_over).
+    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> Vec<RecipientOutcome> {
+        self.hand_over(target, transaction).await.recipients
     }
 
     /// Makes one attempt, and says for each recipient, in the order of the transaction, what became of it.
     ///
     /// A server that does not want to talk to us at all gives [`RecipientResult::Lost`] with its words as the cause:
     /// it said nothing about the recipients, and another server of the same domain may take them.
-    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> Vec<RecipientOutcome> {
+    pub async fn hand_over(&self, target: &Target, transaction: Transaction) -> HandedOver {
         self.close_idle();
         if let Some(connection) = self.take_idle(target) {
             let outcome = self.transact(target, connection, transaction.clone()).await;
             if !outcome.untouched {
-                return outcome.recipients;
+                return HandedOver { recipients: outcome.recipients, tls: None, failure: None };
             }
             tracing::debug!(address = %target.address, "kept connection was dead, connecting again");
         }
-        match self.connect(target).await {
-            Ok(connection) => self.transact(target, connection, transaction).await.recipients,
-            Err(failure) => lost(transaction, &failure).recipients,
+        let mut tls = None;
+        match self.connect(target, &mut tls).await {
+            Ok(connection) => {
+                let recipients = self.transact(target, connection, transaction).await.recipients;
+                HandedOver { recipients, tls, failure: None }
+            }
+            Err(failure) => {
+                HandedOver { recipients: lost(transaction, &failure).recipients, tls, failure: Some(failure) }
+            }
         }
     }
 
@@ -178,36 +212,82 @@ impl MxTransport {
     }
 }
 
-/// Getting connected.
+/// Getting connected. How encryption went is left in `seen`.
 impl MxTransport {
-    async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
-        match self.connect_with(target, target.tls).await {
+    async fn connect(&self, target: &Target, seen: &mut Option<TlsSession>) -> Result<Connection, Failure> {
+        match self.connect_with(target, target.tls.policy(), seen).await {
             // Where encryption is a courtesy, a server whose TLS does not work still gets its mail (RFC 7435 §3).
-            Err(NotConnected::Handshake(failure)) if target.tls == TlsPolicy::Opportunistic => {
+            Err(NotConnected::Handshake(failure)) if target.tls.policy() == TlsPolicy::Opportunistic => {
                 tracing::debug!(address = %target.address, cause = %failure, "TLS handshake failed, connecting in the clear");
-                self.connect_with(target, TlsPolicy::Never).await.map_err(NotConnected::into_failure)
+                self.connect_with(target, TlsPolicy::Never, seen).await.map_err(NotConnected::into_failure)
             }
             result => result.map_err(NotConnected::into_failure),
         }
     }
 
-    async fn connect_with(&self, target: &Target, tls: TlsPolicy) -> Result<Connection, NotConnected> {
-        let stream = self.open(target.address).await.map_err(|cause| disconnected("connect", &cause))?;
-        let session = Session::new(ClientConfig { helo: self.config.helo.clone(), tls });
-        let mut connection = Connection::new(Stream::Plain(stream), session, &self.config);
+    async fn connect_with(
+        &self,
+        target: &Target,
+        tls: TlsPolicy,
+        seen: &mut Option<TlsSession>,
+    ) -> Result<Connection, NotConnected> {
+        let stream = self.open(target).await.map_err(|cause| disconnected("connect", &cause))?;
+        let sending = stream.local_addr().ok().map(|address| address.ip());
+        let session = |result| TlsSession { sending, result };
+        let config = self.session_config(target, tls);
+        let mut connection = match target.tls {
+            TlsRule::Implicit => {
+                let encrypted = self.encrypt(target, stream).await;
+                *seen = Some(session(encrypted.as_ref().map(drop).map_err(Clone::clone)));
+                let stream = encrypted.map_err(NotConnected::handshake)?;
+                Connection::new(stream, Session::encrypted(config), &self.config)
+            }
+            _ => Connection::new(Stream::Plain(stream), Session::new(config), &self.config),
+        };
         loop {
             match connection.run(&self.config).await {
-                Step::Ready => return Ok(connection),
-                Step::StartTls => connection = self.encrypt(target, connection).await?,
-                Step::Closed(failure) => return Err(failure.into()),
+                Step::Ready => {
+                    if tls != TlsPolicy::Never && !connection.session.is_encrypted() {
+                        *seen = Some(session(Err(TlsFailure::not_offered())));
+                    }
+                    return Ok(connection);
+                }
+                Step::StartTls => {
+                    let Connection { stream: Stream::Plain(stream), session: mut inner, .. } = connection else {
+                        return Err(disconnected("TLS handshake", "connection is encrypted already").into());
+                    };
+                    let encrypted = self.encrypt(target, stream).await;
+                    let judged = encrypted.as_ref().map_err(Clone::clone);
+                    *seen = Some(session(judged.and_then(|stream| self.encryption.watch(target, stream))));
+                    inner.tls_started();
+                    connection = Connection::new(encrypted.map_err(NotConnected::handshake)?, inner, &self.config);
+                }
+                Step::Closed(failure) => {
+                    match &failure {
+                        Failure::TlsUnavailable => *seen = Some(session(Err(TlsFailure::not_offered()))),
+                        Failure::Injected => *seen = Some(session(Err(TlsFailure::other(failure.to_string())))),
+                        _ => {}
+                    }
+                    return Err(failure.into());
+                }
                 step => return Err(unexpected(&step).into()),
             }
         }
     }
 
-    async fn open(&self, address: SocketAddr) -> Result<TcpStream, String> {
+    fn session_config(&self, target: &Target, tls: TlsPolicy) -> ClientConfig {
+        let helo = target.source.as_ref().map_or(&self.config.helo, |source| &source.helo).clone();
+        // What may be said in the clear may be said within this machine only.
+        let login = target.login.clone().map(|login| match login.in_clear && !target.address.ip().is_loopback() {
+            true => Arc::new(Login { in_clear: false, ..Login::clone(&login) }),
+            false => login,
+        });
+        ClientConfig { helo, tls, login }
+    }
+
+    async fn open(&self, target: &Target) -> Result<TcpStream, String> {
         let limit = self.config.connect_timeout;
-        let stream = timeout(limit, TcpStream::connect(address))
+        let stream = timeout(limit, connect_from(target.source.as_ref(), target.address))
             .await
             .map_err(|_| format!("no connection within {limit:?} (connect deadline)"))?
             .map_err(|error| error.to_string())?;
@@ -216,28 +296,22 @@ impl MxTransport {
         Ok(stream)
     }
 
-    async fn encrypt(&self, target: &Target, connection: Connection) -> Result<Connection, NotConnected> {
-        let failed = |cause: String| NotConnected::Handshake(disconnected("TLS handshake", &cause));
-        let (connector, name) = match target.tls {
-            TlsPolicy::Required => (&self.required, server_name(&target.host_name).map_err(failed)?),
-            // Nobody checks the name here, so a name that cannot be one does not stand in the way.
-            _ => (&self.opportunistic, server_name(&target.host_name).unwrap_or_else(|_| target.address.ip().into())),
-        };
+    async fn encrypt(&self, target: &Target, stream: TcpStream) -> Result<Stream, TlsFailure> {
+        let (connector, name) = self.encryption.connector(target)?;
         let limit = self.config.connect_timeout;
-        let Connection { stream: Stream::Plain(stream), mut session, .. } = connection else {
-            return Err(failed("connection is encrypted already".to_owned()));
-        };
         let stream = timeout(limit, connector.connect(name, stream))
             .await
-            .map_err(|_| failed(format!("not done within {limit:?} (connect deadline)")))?
-            .map_err(|error| failed(error.to_string()))?;
-        session.tls_started();
-        Ok(Connection::new(Stream::Tls(Box::new(stream)), session, &self.config))
+            .map_err(|_| TlsFailure::other(format!("not done within {limit:?} (connect deadline)")))?
+            .map_err(|error| TlsFailure::of(&error))?;
+        Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
-fn server_name(host_name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(host_name.trim_end_matches('.').to_owned()).map_err(|error| error.to_string())
+async fn connect_from(source: Option<&Source>, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source.address, 0))?;
+    socket.connect(address).await
 }
 
 /// Why there is no connection.
@@ -248,6 +322,10 @@ enum NotConnected {
 }
 
 impl NotConnected {
+    fn handshake(failure: TlsFailure) -> Self {
+        Self::Handshake(disconnected("TLS handshake", &failure.text))
+    }
+
     fn into_failure(self) -> Failure {
         match self {
             Self::Handshake(failure) | Self::Other(failure) => failure,
@@ -274,177 +352,4 @@ fn lost(transaction: Transaction, failure: &Failure) -> TransactionOutcome {
     let result = RecipientResult::Lost { during: failure.during(), ambiguous: false, cause: failure.to_string() };
     let outcome = |address| RecipientOutcome { address, result: result.clone() };
     TransactionOutcome { recipients: transaction.recipients.into_iter().map(outcome).collect(), untouched: true }
-}
-
-/// One connection and what is said on it.
-struct Connection {
-    stream: Stream,
-    session: Session,
-    buffer: Vec<u8>,
-    /// Why nothing can be written any more. There may still be a reply that says why.
-    write_error: Option<String>,
-    transactions: u32,
-    /// When it was put aside.
-    since: Instant,
-    /// What is waited for and how many replies have come; while these stay, the deadline stays.
-    waiting: (&'static str, u64),
-    waiting_since: Instant,
-    transaction_ends: Instant,
-}
-
-/// Until when to wait, and in whose name.
-struct Deadline {
-    at: Instant,
-    limit: Duration,
-    whose: &'static str,
-}
-
-impl std::fmt::Display for Deadline {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no answer within {:?} ({} deadline)", self.limit, self.whose)
-    }
-}
-
-impl Connection {
-    fn new(stream: Stream, session: Session, config: &MxTransportConfig) -> Self {
-        let now = Instant::now();
-        Self {
-            waiting: (session.waiting_for(), session.replies()),
-            stream,
-            session,
-            buffer: Vec::new(),
-            write_error: None,
-            transactions: 0,
-            since: now,
-            waiting_since: now,
-            transaction_ends: now + config.transaction_timeout,
-        }
-    }
-
-    /// Hands a transaction to the session. One that is not ready closes, which then comes out of [`Connection::run`].
-    fn begin(&mut self, transaction: Transaction, config: &MxTransportConfig) -> &mut Self {
-        self.transactions += 1;
-        self.transaction_ends = Instant::now() + config.transaction_timeout;
-        if self.session.begin(transaction).is_err() {
-            self.session.disconnected("connection was not ready");
-        }
-        self
-    }
-
-    /// Reads and writes until the session wants something else.
-    async fn run(&mut self, config: &MxTransportConfig) -> Step {
-        loop {
-            let step = self.session.step();
-            if matches!(step, Step::Closed(_)) {
-                return step;
-            }
-            let written = self.write(config).await;
-            match step {
-                Step::NeedInput | Step::Write if !written => {}
-                Step::NeedInput => self.read(config).await,
-                // What remains of the message would go nowhere, but why may be known.
-                Step::Write if self.write_error.is_some() => self.read(config).await,
-                Step::Write => {}
-                step => return step,
-            }
-        }
-    }
-
-    /// Writes what is pending. `false` means that it took too long and the session has ended.
-    async fn write(&mut self, config: &MxTransportConfig) -> bool {
-        self.session.swap_output(&mut self.buffer);
-        if self.buffer.is_empty() || self.write_error.is_some() {
-            return true;
-        }
-        let deadline = self.deadline(config);
-        match timeout_at(deadline.at, self.stream.write(&self.buffer)).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                self.write_error = Some(error.to_string());
-                true
-            }
-            Err(_) => {
-                self.session.disconnected(deadline.to_string());
-                false
-            }
-        }
-    }
-
-    async fn read(&mut self, config: &MxTransportConfig) {
-        let deadline = self.deadline(config);
-        let mut octets = [0; READ_OCTETS];
-        match timeout_at(deadline.at, self.stream.read(&mut octets)).await {
-            Ok(Ok(0)) => self.ended("connection closed by the server".to_owned()),
-            Ok(Ok(count)) => self.session.feed(&octets[..count]),
-            Ok(Err(error)) => self.ended(error.to_string()),
-            Err(_) => self.session.disconnected(deadline.to_string()),
-        }
-    }
-
-    fn ended(&mut self, cause: String) {
-        self.session.disconnected(self.write_error.take().unwrap_or(cause));
-    }
-
-    fn deadline(&mut self, config: &MxTransportConfig) -> Deadline {
-        let waiting = (self.session.waiting_for(), self.session.replies());
-        if self.waiting != waiting {
-            self.waiting = waiting;
-            self.waiting_since = Instant::now();
-        }
-        let (limit, whose) = match self.session.is_in_message() {
-            true => (config.data_timeout, "data"),
-            false => (config.command_timeout, "command"),
-        };
-        let at = self.waiting_since + limit;
-        if at <= self.transaction_ends {
-            return Deadline { at, limit, whose };
-        }
-        Deadline { at: self.transaction_ends, limit: config.transaction_timeout, whose: "transaction" }
-    }
-
-    /// Whether it can take a transaction, as far as this can be told without waiting.
-    fn is_alive(&mut self) -> bool {
-        let mut octets = [0; READ_OCTETS];
-        loop {
-            let step = self.session.step();
-            match self.stream.read(&mut octets).now_or_never() {
-                None => return step == Step::Ready,
-                Some(Ok(count)) if count > 0 => self.session.feed(&octets[..count]),
-                Some(_) => return false,
-            }
-        }
-    }
-
-    /// Says QUIT if that is possible without waiting, and closes.
-    fn quit(mut self) {
-        self.session.quit();
-        self.session.swap_output(&mut self.buffer);
-        // A server that does not hear it sees the connection close.
-        let _ = self.stream.write(&self.buffer).now_or_never();
-    }
-}
-
-/// A connection in the clear or encrypted.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    async fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(octets).await,
-            Self::Tls(stream) => stream.read(octets).await,
-        }
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets).await,
-            Self::Tls(stream) => {
-                stream.write_all(octets).await?;
-                stream.flush().await
-            }
-        }
-    }
 }

@@ -1,12 +1,15 @@
 //! Names to hosts and addresses. [`Resolver`] is what the rest of the system sees; [`SystemResolver`] asks name
 //! servers, [`StaticResolver`] answers from a table (the simulated internet of `dev`).
 
+mod authenticated;
 mod system;
 mod table;
 
+pub use authenticated::DnssecTrust;
 pub use system::{ResolverSetupError, SystemResolver};
 pub use table::StaticResolver;
 
+use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use postfleet_core::Domain;
 use std::net::IpAddr;
@@ -15,6 +18,18 @@ use std::net::IpAddr;
 pub trait Resolver: Send + Sync {
     /// Which hosts take mail for `domain` (RFC 5321 §5.1).
     fn mx<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<MxAnswer, DnsError>>;
+
+    /// As [`mx`](Self::mx), and whether the name servers vouch for the answer (DNSSEC).
+    fn mx_authenticated<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(MxAnswer, bool), DnsError>> {
+        Box::pin(async move { Ok((self.mx(domain).await?, false)) })
+    }
+
+    /// The TLSA records of a server's port (RFC 7672 §2.2), if the name servers vouch for them and for the server's
+    /// address. There are none where name servers are not believed. A failure is not the same: there may be some.
+    fn tlsa<'a>(&'a self, host: &'a Domain, port: u16) -> BoxFuture<'a, Result<Option<TlsaSet>, DnsError>> {
+        let _ = (host, port);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// The addresses of `host`, at least one, IPv4 before IPv6. An address in text form is its own answer.
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
@@ -33,7 +48,7 @@ pub trait Resolver: Send + Sync {
 /// Who takes mail for a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MxAnswer {
-    /// These hosts, at least one: the most preferred first; name servers' equals come in random order. A domain
+    /// These hosts, at least one: the most preferred first. A domain
     /// without MX records but with an address is its own only host, with preference 0 (RFC 5321 §5.1).
     Hosts(Vec<MxHost>),
     /// The domain says that it takes no mail (RFC 7505).
@@ -50,6 +65,15 @@ pub struct MxHost {
     pub preference: u16,
     /// The name to look up, and to expect in the certificate.
     pub host: Domain,
+}
+
+/// What the DNS says about a server's certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsaSet {
+    /// The server's name, or the one that it is an alias of, below which the records stand.
+    pub base: String,
+    /// The records, at least one; whether they can be used is another question.
+    pub records: Vec<Tlsa>,
 }
 
 /// Why there is no answer.

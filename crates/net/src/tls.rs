@@ -3,10 +3,16 @@
 //! Every configuration names its crypto provider; none depends on a default that some other code may set. A key
 //! file is never overwritten and never readable by others.
 
+mod dane;
+
+pub use dane::{Tlsa, client_config_dane, usable};
+pub use rustls::pki_types::CertificateDer;
+
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -130,10 +136,22 @@ pub fn client_config_verified() -> Arc<ClientConfig> {
 
 /// As [`client_config_verified`], and trusts `extra_roots` besides: a private authority, or a test's.
 pub fn client_config_with_roots(extra_roots: &[CertificateDer<'static>]) -> ClientConfig {
+    client_builder(provider()).with_root_certificates(roots(extra_roots)).with_no_client_auth()
+}
+
+/// Judges certificates as [`client_config_with_roots`] does, outside of a handshake: what a verifying client would have
+/// said about a certificate that was taken all the same.
+pub fn judge_with_roots(extra_roots: &[CertificateDer<'static>]) -> Arc<dyn ServerCertVerifier> {
+    WebPkiServerVerifier::builder_with_provider(roots(extra_roots).into(), provider())
+        .build()
+        .expect("there are authorities and no revocation lists")
+}
+
+fn roots(extra: &[CertificateDer<'static>]) -> RootCertStore {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     // A root that cannot be parsed is left out: then its certificates are refused, which is the safe side.
-    roots.add_parsable_certificates(extra_roots.iter().cloned());
-    client_builder(provider()).with_root_certificates(roots).with_no_client_auth()
+    roots.add_parsable_certificates(extra.iter().cloned());
+    roots
 }
 
 fn client_builder(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {

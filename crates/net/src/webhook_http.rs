@@ -15,7 +15,7 @@ use crate::resolver::Resolver;
 use crate::tls::client_config_with_roots;
 use bytes::Bytes;
 use guard::{Guard, GuardedDns};
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
 use std::error::Error;
@@ -55,6 +55,8 @@ pub struct HttpAnswer {
     pub status: u16,
     /// The first [`MAX_ANSWER_OCTETS`] of the body.
     pub body_prefix: Vec<u8>,
+    /// What kind of thing the body is, as the target says: lower case, without parameters; empty if it does not say.
+    pub media_type: String,
     /// After how many seconds the target wants to be asked again (RFC 9110 §10.2.3).
     pub retry_after: Option<u64>,
 }
@@ -71,9 +73,12 @@ pub enum HttpFailure {
     /// The caller's deadline passed before the answer was complete. The target may have acted on the request.
     #[error("no complete answer before the deadline")]
     Deadline,
-    /// No connection could be made, or its certificate is not trusted; nothing was sent.
+    /// No connection could be made; nothing was sent.
     #[error("failed to connect: {0}")]
     Connect(String),
+    /// The target's certificate is not trusted; nothing was sent.
+    #[error("failed to connect: {0}")]
+    Certificate(String),
     /// The connection broke or the answer is not HTTP. The target may have acted on the request.
     #[error("failed to get an answer: {0}")]
     Broken(String),
@@ -172,13 +177,19 @@ fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
 async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
+    let media_type = media_type(response.headers());
     let mut body_prefix = Vec::new();
     while body_prefix.len() < MAX_ANSWER_OCTETS {
         let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
         let room = MAX_ANSWER_OCTETS - body_prefix.len();
         body_prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    Ok(HttpAnswer { status, body_prefix, retry_after })
+    Ok(HttpAnswer { status, body_prefix, media_type, retry_after })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Seconds, or a date (RFC 9110 §10.2.3): then the time from the answer's own date, so that a wrong clock on either
@@ -204,8 +215,19 @@ fn failure(error: reqwest::Error) -> HttpFailure {
     if error.is_timeout() {
         return HttpFailure::Deadline;
     }
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = causes(&error).find_map(of_handshake) {
+        return HttpFailure::Certificate(refused.to_string());
+    }
     let why = causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
     if error.is_connect() { HttpFailure::Connect(why) } else { HttpFailure::Broken(why) }
+}
+
+/// What a handshake failed with: an error of input and output hides it, which may itself be hidden in another.
+fn of_handshake<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => of_handshake(io.get_ref()?),
+        None => cause.downcast_ref(),
+    }
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -6,12 +6,10 @@ use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::Signers;
-use postfleet_mailflow::{Metrics, Platform, Settings};
+use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::WebhookHttpOptions;
-use postfleet_net::{
-    Clock, Entropy, Resolver, SystemClock, SystemEntropy, SystemResolver, TlsIdentity, WebhookHttp, tls,
-};
+use postfleet_net::{Clock, Entropy, Resolver, SystemClock, SystemEntropy, SystemResolver, TlsIdentity, WebhookHttp};
 use postfleet_store::{Location, Store};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
@@ -112,6 +110,8 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         .iter()
         .map(|text| text.parse().with_context(|| format!("webhooks.allow: {text:?} is not a network")));
     let options = WebhookHttpOptions { allow: allow.collect::<Result<_>>()?, ..WebhookHttpOptions::default() };
+    // Public addresses alone, whatever webhooks may reach: who serves a policy is chosen by whoever mail goes to.
+    let policies = WebhookHttpOptions { resolver: Some(resolver.clone()), ..WebhookHttpOptions::default() };
     let settings = settings(config, world.clock.now())?;
     Ok(Platform {
         store: store(config, data).await?,
@@ -120,6 +120,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         entropy: world.entropy,
         resolver,
         transport: Arc::new(transport(config)),
+        routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
         http: Arc::new(WebhookHttp::with_options(options)),
         handoff: None,
         signers: Arc::new(Signers::default()),
@@ -136,15 +137,15 @@ fn transport(config: &Config) -> MxTransport {
     options.transaction_timeout = options.transaction_timeout.min(third);
     options.data_timeout = options.data_timeout.min(third);
     options.command_timeout = options.command_timeout.min(third);
-    MxTransport::new(options, tls::client_config_opportunistic(), tls::client_config_verified())
+    MxTransport::new(options, &[])
 }
 
 fn resolver(config: &Config) -> Result<Arc<dyn Resolver>> {
     let servers = &config.delivery.nameservers;
     let resolver = if servers.is_empty() {
-        SystemResolver::from_system()
+        SystemResolver::from_system(config.dnssec_trust())
     } else {
-        SystemResolver::from_nameservers(servers, Duration::from_secs(5))
+        SystemResolver::from_nameservers(servers, Duration::from_secs(5), config.dnssec_trust())
     };
     Ok(Arc::new(resolver.context("failed to set up DNS")?))
 }
@@ -155,6 +156,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         node: config.server.node.clone(),
         relay: config.relay()?,
         mx_port: config.delivery.mx_port,
+        routes: config.route_settings()?,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),

@@ -8,6 +8,7 @@ use postfleet_api::{Interface, router, serve};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
+use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{Platform, deliver, janitor, jobs, webhooks};
@@ -38,6 +39,9 @@ const RESUME_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often the janitor comes.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
+
+/// How often counts of encrypted connections are written down.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often jobs are looked for that another node was told of, or left when it ended.
 const JOBS_EVERY: Duration = Duration::from_secs(60);
@@ -84,6 +88,7 @@ pub async fn start(
         let (handoff, accepted) = mpsc::channel(concurrency);
         platform.handoff = Some(handoff);
         running.spawn(deliver_until(platform.clone(), accepted, concurrency, stop.clone()));
+        running.spawn(count_until(platform.clone(), stop.clone()));
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
@@ -333,9 +338,25 @@ async fn clean_until(platform: Platform, stop: CancellationToken) {
             checked = janitor::recheck_domains_once(&platform) => or_wait(&platform, "janitor", checked).await,
         }
         tokio::select! {
+            // As with name servers, and with the hosts of policies.
+            () = stop.cancelled() => {}
+            refreshed = sts::refresh_once(&platform) => or_wait(&platform, "janitor", refreshed).await,
+        }
+        tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(CLEAN_EVERY)) => {}
         }
+    }
+}
+
+/// Writes down how encryption of connections went.
+async fn count_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(COUNT_EVERY)) => {}
+        }
+        or_wait(&platform, "deliver", reports::flush_once(&platform).await).await;
     }
 }
 

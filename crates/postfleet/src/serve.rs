@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::roles;
 use crate::telemetry::{self, Meters};
 use anyhow::{Context, Result, bail};
+use postfleet_mailflow::Relay;
+use postfleet_mailflow::routing::reports;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +64,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     stop.cancel();
     running.drain(std::time::Duration::from_secs(config.server.drain_seconds)).await;
+    if let Err(problem) = reports::flush_once(&platform).await {
+        tracing::warn!(cause = ?problem.cause, "failed to write down the last counts of encrypted connections");
+    }
     if failed {
         bail!("stopped because storage or a role failed; see the log");
     }
@@ -83,10 +88,14 @@ fn overrides(arguments: &Arguments) -> Result<Vec<(&'static str, Value)>> {
         ("smtp.listen", &arguments.smtp),
         ("submission.listen", &arguments.submission),
         ("submission.tls_listen", &arguments.submissions),
-        ("delivery.relay", &arguments.relay),
     ];
     let mut overrides: Vec<(&'static str, Value)> =
         given.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, Value::String(value)))).collect();
+    if let Some(relay) = &arguments.relay {
+        let relay: Relay = relay.parse().map_err(|error| anyhow::anyhow!("--relay: {error}"))?;
+        overrides.push(("relay.host", Value::String(relay.host)));
+        overrides.push(("relay.port", Value::Integer(relay.port.into())));
+    }
     if !arguments.roles.is_empty() {
         let roles = arguments.roles.iter().cloned().map(Value::String).collect();
         overrides.push(("server.roles", Value::Array(roles)));

@@ -31,5 +31,6 @@ pub mod send;
 pub mod service_account;
 pub mod sign_in;
 pub mod thread;
+pub mod tls_report;
 pub mod webhook;
 pub mod workspace;

@@ -487,6 +487,41 @@ CREATE TABLE queue (
 CREATE INDEX queue_due ON queue (due_at, id);
 CREATE INDEX queue_by_message ON queue (message_id);
 
+-- Routes of outgoing mail --------------------------------------------------------------------------------------------
+
+-- MTA-STS policies of other domains (RFC 8461), as they were served. A policy holds until expires_at; without one, the
+-- text is empty and there is only what was last tried. It is fetched anew from time to time while it is used.
+CREATE TABLE sts_policies (
+    domain TEXT NOT NULL PRIMARY KEY,
+    policy_id TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    fetched_at {int} NOT NULL,
+    expires_at {int} NOT NULL,
+    used_at {int} NOT NULL,
+    tried_at {int} NOT NULL,
+    tried_id TEXT NOT NULL,
+    failure TEXT NOT NULL
+) {strict};
+CREATE INDEX sts_policies_by_try ON sts_policies (tried_at);
+
+-- How encryption of connections to other servers went, counted by UTC day (RFC 8460). The key is a hash of what tells
+-- the rows apart. Policy and mx_hosts are JSON lists; result is empty for what went well.
+CREATE TABLE tls_sessions (
+    key {bytes} NOT NULL PRIMARY KEY,
+    day {int} NOT NULL,
+    policy_domain TEXT NOT NULL,
+    policy_type TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    mx_hosts TEXT NOT NULL,
+    result TEXT NOT NULL,
+    sending_address TEXT NOT NULL,
+    receiving_host TEXT NOT NULL,
+    receiving_address TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    sessions {int} NOT NULL
+) {strict};
+CREATE INDEX tls_sessions_by_day ON tls_sessions (day, policy_domain, key);
+
 -- Being told -------------------------------------------------------------------------------------------------------
 
 -- The event log. Positions have no gaps and become visible in order.

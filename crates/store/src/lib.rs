@@ -43,7 +43,9 @@ pub mod messages;
 pub mod outbound;
 pub mod past;
 pub mod queue;
+pub mod sts;
 pub mod threads;
+pub mod tls_sessions;
 pub mod webhooks;
 
 #[cfg(test)]

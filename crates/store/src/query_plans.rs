@@ -6,7 +6,7 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
     lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules, service_accounts,
-    sign_in, threads, tokens, webhooks, workspaces,
+    sign_in, sts, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -68,6 +68,9 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::LISTS", findings::LISTS),
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
+    ("sts::DUE", sts::DUE),
+    ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
+    ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

@@ -1,4 +1,4 @@
-//! A name server for tests: answers A, AAAA, MX, TXT and CNAME questions from a zone in memory, over UDP and (what is
+//! A name server for tests: answers A, AAAA, MX, TXT, TLSA and CNAME questions from a zone in memory, over UDP and (what is
 //! too long for that) TCP on loopback, and can fail or stay silent for a name. Only as much of RFC 1035 as a resolver
 //! needs to be content.
 
@@ -15,6 +15,7 @@ const SOA: u16 = 6;
 const MX: u16 = 15;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
+const TLSA: u16 = 52;
 
 const CLASS_IN: u16 = 1;
 const TIME_TO_LIVE: u32 = 300;
@@ -40,6 +41,7 @@ struct Zone {
     records: BTreeMap<String, Vec<Record>>,
     failing: BTreeSet<String>,
     silent: BTreeSet<String>,
+    signed: BTreeSet<String>,
     queries: Vec<String>,
     stopped: bool,
 }
@@ -96,6 +98,16 @@ impl FakeDns {
     /// Makes `name` an alias; the answer includes the records of its target.
     pub fn cname(&self, name: &str, target: &str) {
         self.add(name, CNAME, encode_name(target));
+    }
+
+    /// Adds what is said about a server's certificate (usage, selector, matching type; RFC 6698 §2.1).
+    pub fn tlsa(&self, name: &str, kinds: [u8; 3], data: &[u8]) {
+        self.add(name, TLSA, [&kinds, data].concat());
+    }
+
+    /// Vouches for what stands at `name` towards those who ask whether it does, as a server that checks signatures.
+    pub fn signed(&self, name: &str) {
+        self.lock().signed.insert(key(name));
     }
 
     /// Makes every question about `name` answer SERVFAIL.
@@ -211,6 +223,8 @@ struct Question {
     id: [u8; 2],
     name: String,
     kind: u16,
+    /// The AD bit: whether the answer is vouched for is to be told (RFC 6840 §5.7).
+    wants_authenticity: bool,
     /// Name, kind and class as they came: the reply repeats them, the case of letters included.
     raw: Vec<u8>,
 }
@@ -230,7 +244,8 @@ fn parse_question(packet: &[u8]) -> Option<Question> {
     }
     let kind = u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]);
     let raw = packet.get(12..at + 4)?.to_vec();
-    Some(Question { id, name: key(&labels.join(".")), kind, raw })
+    let wants_authenticity = packet[3] & 0b0010_0000 != 0;
+    Some(Question { id, name: key(&labels.join(".")), kind, wants_authenticity, raw })
 }
 
 impl Zone {
@@ -244,7 +259,12 @@ impl Zone {
         }
         let answers = self.answers(&question.name, question.kind);
         let code = if self.records.contains_key(&question.name) { 0 } else { NAME_ERROR };
-        Some(encode_reply(question, code, &answers))
+        let mut reply = encode_reply(question, code, &answers);
+        let is_signed = |(name, _): &(String, Record)| self.signed.contains(&key(name));
+        if question.wants_authenticity && !answers.is_empty() && answers.iter().all(is_signed) {
+            reply[3] |= 0b0010_0000;
+        }
+        Some(reply)
     }
 
     /// The records of a name, or its alias and the records behind that (RFC 1034 §4.3.2).

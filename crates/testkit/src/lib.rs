@@ -5,5 +5,6 @@ pub mod dns;
 pub mod http;
 pub mod postgres;
 pub mod smtp;
+pub mod tls;
 #[cfg(feature = "world")]
 pub mod world;

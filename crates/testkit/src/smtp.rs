@@ -1,11 +1,13 @@
 //! A mail server for tests, written down plainly and without the code that it is used to test: it takes what it is
-//! sent, answers as a function says, and can hang up at any moment. Just RFC 5321 with pipelining, without TLS.
+//! sent, answers as a function says, and can hang up at any moment. Just RFC 5321 with pipelining, and TLS and signing in
+//! where it is told to.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// A running mail server; stops when dropped. Needs a tokio runtime.
 pub struct FakeSmtp {
@@ -19,6 +21,10 @@ pub struct FakeSmtp {
 pub enum SmtpMoment<'a> {
     /// Somebody has connected.
     Greeting,
+    /// Somebody wants to encrypt.
+    StartTls,
+    /// Somebody signs in with these words.
+    Login(&'a str),
     /// A recipient was named.
     Recipient(&'a str),
     /// The dot that ends a message has come.
@@ -36,6 +42,17 @@ pub enum SmtpAnswer {
     HangUp,
 }
 
+/// What a server offers besides the usual.
+#[derive(Clone, Default)]
+pub struct SmtpOffer {
+    /// STARTTLS with this certificate.
+    pub tls: Option<TlsAcceptor>,
+    /// TLS from the first octet on, instead of STARTTLS.
+    pub is_implicit: bool,
+    /// AUTH PLAIN.
+    pub login: bool,
+}
+
 /// A message as it was transferred, whatever was answered to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmtpMessage {
@@ -45,6 +62,12 @@ pub struct SmtpMessage {
     pub recipients: Vec<String>,
     /// Without the dots that were added on the way.
     pub content: Vec<u8>,
+    /// What the client called itself.
+    pub helo: String,
+    /// Where it came from.
+    pub client: Option<IpAddr>,
+    /// Whether the connection was encrypted.
+    pub is_encrypted: bool,
 }
 
 impl SmtpMessage {
@@ -66,15 +89,26 @@ type Answer = dyn Fn(SmtpMoment<'_>) -> SmtpAnswer + Send + Sync;
 
 struct Peer {
     answer: Box<Answer>,
+    offer: SmtpOffer,
     messages: Mutex<Vec<SmtpMessage>>,
 }
 
 impl FakeSmtp {
     /// Starts a server on a free port of 127.0.0.1.
     pub async fn start(answer: impl Fn(SmtpMoment<'_>) -> SmtpAnswer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_at(anywhere, SmtpOffer::default(), answer).await
+    }
+
+    /// Starts a server at an address, with what it offers.
+    pub async fn start_at(
+        address: SocketAddr,
+        offer: SmtpOffer,
+        answer: impl Fn(SmtpMoment<'_>) -> SmtpAnswer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let peer = Arc::new(Peer { answer: Box::new(answer), messages: Mutex::default() });
+        let peer = Arc::new(Peer { answer: Box::new(answer), offer, messages: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, peer.clone()));
         Self { address, peer, accepting }
     }
@@ -110,30 +144,57 @@ impl Peer {
 async fn accept(listener: TcpListener, peer: Arc<Peer>) {
     // Dropped with this task, which ends the connections too.
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, client)) = listener.accept().await {
         let peer = peer.clone();
-        connections.spawn(async move { Conversation { peer, stream: BufStream::new(stream) }.run().await });
+        connections.spawn(async move { converse(peer, stream, client.ip()).await });
     }
 }
 
+async fn converse(peer: Arc<Peer>, stream: TcpStream, client: IpAddr) -> Option<()> {
+    let is_encrypted = peer.offer.is_implicit;
+    let stream: Box<dyn Octets> = match &peer.offer.tls {
+        Some(tls) if is_encrypted => Box::new(tls.accept(stream).await.ok()?),
+        _ => Box::new(stream),
+    };
+    Conversation { peer, stream: BufStream::new(stream), client, is_encrypted }.run().await
+}
+
+trait Octets: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Octets for T {}
+
 struct Conversation {
     peer: Arc<Peer>,
-    stream: BufStream<TcpStream>,
+    stream: BufStream<Box<dyn Octets>>,
+    client: IpAddr,
+    is_encrypted: bool,
 }
 
 impl Conversation {
     /// Answers commands until either side has had enough; that is `None`.
     async fn run(mut self) -> Option<()> {
-        const HELLO: &str = "250-fake.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES";
         self.answer(SmtpMoment::Greeting, "220 fake.test ESMTP").await?;
-        let mut message = SmtpMessage::default();
+        let (mut message, mut helo) = (SmtpMessage::default(), String::new());
         loop {
             let line = String::from_utf8_lossy(&self.line().await?).trim_end().to_owned();
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
-                "EHLO" | "HELO" => self.say(HELLO).await?,
+                "EHLO" | "HELO" => {
+                    helo = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                    let hello = self.hello();
+                    self.say(&hello).await?;
+                }
+                "STARTTLS" if self.offers_tls() => {
+                    if self.answer(SmtpMoment::StartTls, "220 2.0.0 go on").await? {
+                        self = self.encrypted().await?;
+                    }
+                }
+                "AUTH" if self.peer.offer.login => {
+                    self.answer(SmtpMoment::Login(&line), "235 2.7.0 welcome").await?;
+                }
                 "MAIL" => {
-                    message = SmtpMessage { reverse_path: path(&line), ..SmtpMessage::default() };
+                    let (client, is_encrypted, helo) = (Some(self.client), self.is_encrypted, helo.clone());
+                    let reverse_path = path(&line);
+                    message = SmtpMessage { reverse_path, client, is_encrypted, helo, ..SmtpMessage::default() };
                     self.say("250 2.1.0 ok").await?;
                 }
                 "RCPT" => {
@@ -154,6 +215,27 @@ impl Conversation {
                 _ => self.say("500 5.5.2 what?").await?,
             }
         }
+    }
+
+    fn offers_tls(&self) -> bool {
+        self.peer.offer.tls.is_some() && !self.is_encrypted
+    }
+
+    fn hello(&self) -> String {
+        let mut hello = "250-fake.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n".to_owned();
+        for (line, is_offered) in [("STARTTLS", self.offers_tls()), ("AUTH PLAIN", self.peer.offer.login)] {
+            if is_offered {
+                hello.push_str(&format!("250-{line}\r\n"));
+            }
+        }
+        hello + "250 ENHANCEDSTATUSCODES"
+    }
+
+    /// The same conversation, encrypted. Whoever spoke too early has spoken in vain.
+    async fn encrypted(self) -> Option<Self> {
+        let tls = self.peer.offer.tls.clone()?;
+        let stream: Box<dyn Octets> = Box::new(tls.accept(self.stream.into_inner()).await.ok()?);
+        Some(Self { stream: BufStream::new(stream), is_encrypted: true, ..self })
     }
 
     /// Says what the test wants, or the usual; tells whether that was positive.

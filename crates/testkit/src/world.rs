@@ -14,10 +14,10 @@ use postfleet_mail::dkim;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::deliver::{self, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
-use postfleet_mailflow::{Metrics, Platform, Relay, Settings};
+use postfleet_mailflow::{Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
-use postfleet_net::{SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp, tls};
+use postfleet_net::{CertificateDer, Resolver, SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp};
 use postfleet_schema::grant::{CreateGrant, CreateGrantSettings};
 use postfleet_store::domains::{DkimKey, NewDomain};
 use postfleet_store::grants::{Grant, Origin};
@@ -54,6 +54,12 @@ pub struct WorldOptions {
     pub mx_port: u16,
     /// The server that takes all mail for other domains.
     pub relay: Option<Relay>,
+    /// From where mail is sent.
+    pub egress: Egress,
+    /// Authorities that are trusted besides the public ones, by mail and by fetches of policies.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// The port on which other domains serve their policies, on loopback.
+    pub policy_port: u16,
     /// Networks that webhooks may be in although they are not public.
     pub webhooks_allow: Vec<IpNetwork>,
     /// The largest notification.
@@ -71,6 +77,9 @@ impl Default for WorldOptions {
             // Nobody listens there, and nobody without privileges can.
             mx_port: 1,
             relay: None,
+            egress: Egress::default(),
+            extra_roots: Vec::new(),
+            policy_port: 1,
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
@@ -133,12 +142,19 @@ impl World {
         let clock = SimulatedClock::stopped_at(BEGINNING);
         let database = Location::Sqlite(folder.path().join("postfleet.db"));
         let store = Store::open(database, folder.path().join("blobs"), Plans::presets()).await.expect("store");
+        let resolver: Arc<dyn Resolver> = Arc::new(options.resolver.clone());
+        let policies = WebhookHttpOptions {
+            allow: vec!["127.0.0.0/8".parse().expect("network")],
+            extra_roots: options.extra_roots.clone(),
+            resolver: Some(resolver.clone()),
+        };
         let http = WebhookHttpOptions { allow: options.webhooks_allow.clone(), ..WebhookHttpOptions::default() };
         let platform = Platform {
             store,
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::new(options.seed)),
-            transport: Arc::new(transport()),
+            transport: Arc::new(transport(&options.extra_roots)),
+            routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
             http: Arc::new(WebhookHttp::with_options(http)),
             keys: KeyHasher::new([7; 32]),
             handoff: None,
@@ -146,7 +162,7 @@ impl World {
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             settings: Arc::new(settings(&options)),
-            resolver: Arc::new(options.resolver),
+            resolver,
         };
         Self { platform, clock, folder }
     }
@@ -259,10 +275,10 @@ impl World {
     }
 }
 
-fn transport() -> MxTransport {
+fn transport(extra_roots: &[CertificateDer<'static>]) -> MxTransport {
     let mut config = MxTransportConfig::new("mx.world.test");
     (config.connect_timeout, config.command_timeout, config.data_timeout) = (PATIENCE, PATIENCE, PATIENCE);
-    MxTransport::new(config, tls::client_config_opportunistic(), tls::client_config_verified())
+    MxTransport::new(config, extra_roots)
 }
 
 fn settings(options: &WorldOptions) -> Settings {
@@ -271,6 +287,11 @@ fn settings(options: &WorldOptions) -> Settings {
         node: "node-1".to_owned(),
         relay: options.relay.clone(),
         mx_port: options.mx_port,
+        routes: RouteSettings {
+            egress: options.egress.clone(),
+            policy_port: options.policy_port,
+            ..RouteSettings::default()
+        },
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
         evaluation_retention: Duration::from_secs(30 * 86_400),

@@ -27,6 +27,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
     ("keys", "Keys of applications and operators, and service accounts.", &[]),
     ("organizations", "Organizations and their plans.", &[]),
     ("audit", "Who changed what.", &[]),
+    ("tls_reports", "How encryption towards other mail servers went.", &[]),
     ("documents", "This description.", &["/openapi.json", "/reference"]),
     ("node", "The node itself, for load balancers and monitoring.", &["/health", "/metrics"]),
 ];

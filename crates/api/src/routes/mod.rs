@@ -22,6 +22,7 @@ pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
 pub(crate) mod threads;
+pub(crate) mod tls_reports;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<Route> {
         applications::routes(),
         keys::routes(),
         audit::routes(),
+        tls_reports::routes(),
         domains::routes(),
         connectors::routes(),
         grants::routes(),

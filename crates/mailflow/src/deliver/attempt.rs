@@ -1,17 +1,16 @@
 //! One attempt at one destination, and writing down what came of it.
 
 use super::route::Server;
-use super::{Message, label, notice};
+use super::{Message, label, notice, protection};
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, shard};
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
 use postfleet_core::id::{EventId, LeaseId, MessageId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
 use postfleet_mail::trace::Protocol;
-use postfleet_net::mx_transport::Target;
 use postfleet_store::StoreError;
 use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, Report};
-use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, TlsPolicy, Transaction};
+use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
 use postfleet_wire::smtp::reply::Reply;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -71,11 +70,14 @@ pub(super) async fn servers(
     let last_begin = platform.clock.now().plus(platform.settings.lease / 2);
     let mut results = Vec::new();
     for server in servers {
-        let target = Target { address: server.address, host_name: server.name.clone(), tls: TlsPolicy::Opportunistic };
-        let outcomes = platform.transport.deliver(&target, transaction(message, rows)).await;
+        let Server { target, protection } = server;
+        let handed_over = platform.transport.hand_over(target, transaction(message, rows)).await;
+        let name = (target.host_name.as_str(), target.address.ip());
+        let unprotected = protection::observe(platform, name, protection, &handed_over, platform.clock.now());
+        let outcomes = handed_over.recipients;
         let nobody_answered =
             outcomes.iter().all(|outcome| matches!(outcome.result, RecipientResult::Lost { ambiguous: false, .. }));
-        results = outcomes.into_iter().map(result).collect();
+        results = outcomes.into_iter().map(|outcome| result(outcome, unprotected.as_ref())).collect();
         if !nobody_answered || platform.clock.now() >= last_begin {
             break;
         }
@@ -94,7 +96,8 @@ fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {
     }
 }
 
-fn result(outcome: RecipientOutcome) -> AttemptResult {
+/// What an outcome means. `unprotected` says why there was no connection, if the protection of the message is the reason.
+fn result(outcome: RecipientOutcome, unprotected: Option<&Reason>) -> AttemptResult {
     match outcome.result {
         RecipientResult::Accepted(_) => AttemptResult::Accepted,
         RecipientResult::Transient(reply) => {
@@ -104,8 +107,11 @@ fn result(outcome: RecipientOutcome) -> AttemptResult {
             AttemptResult::Permanent { reason: reason(&reply, "5.0.0"), reached: true }
         }
         RecipientResult::Lost { during, ambiguous, cause } => {
-            let text = bounded(&format!("{during}: {cause}"));
-            let reason = Reason { code: 0, status: "4.4.2".into(), text };
+            let lost = || {
+                let text = bounded(&format!("{during}: {cause}"));
+                Reason { code: 0, status: "4.4.2".into(), text }
+            };
+            let reason = unprotected.map_or_else(lost, |why| Reason { text: bounded(&why.text), ..why.clone() });
             AttemptResult::Transient { reason, reached: ambiguous, ambiguous }
         }
     }

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod notice;
+mod protection;
 mod route;
 mod sign;
 
@@ -182,7 +183,7 @@ async fn attempt_destination(
     domain: &Domain,
     recipients: Vec<&Claimed>,
 ) -> Result<(), Problem> {
-    let results = match route::find(platform, domain).await? {
+    let results = match route::find(platform, message, domain).await? {
         route::Route::Here => attempt::here(platform, message, &recipients).await,
         route::Route::Servers(servers) => attempt::servers(platform, message, &recipients, &servers).await,
         route::Route::Nowhere(result) => vec![result; recipients.len()],

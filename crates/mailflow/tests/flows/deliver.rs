@@ -265,7 +265,7 @@ async fn a_server_that_has_refused_is_not_gone_around() {
 #[tokio::test]
 async fn a_relay_takes_all_mail_for_others() {
     let peer = FakeSmtp::accepting().await;
-    let relay = Relay { host: "127.0.0.1".to_owned(), port: peer.address().port() };
+    let relay: Relay = peer.address().to_string().parse().expect("relay");
     let options = WorldOptions { resolver: StaticResolver::empty(), relay: Some(relay), ..WorldOptions::default() };
     let setting = Setting::with(options).await;
     setting.send(&["ada@one.test", "bob@two.test", "agent@acme.test"]).await.expect("accepted");

@@ -4,7 +4,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::id::{AuditId, DomainId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind};
 use postfleet_mailflow::{janitor, receive};
-use postfleet_net::{Clock, SystemResolver};
+use postfleet_net::{Clock, DnssecTrust, SystemResolver};
 use postfleet_schema::domain::{CreateDomain, Domain, RotateDkimKeys, Verification, VerifyDomain};
 use postfleet_store::domains::{self, NewDomain, RegisterDomain, RegisterOutcome};
 use postfleet_testkit::dns::FakeDns;
@@ -32,7 +32,8 @@ impl Setting {
     async fn with(timeout: Duration, options: WorldOptions) -> Self {
         let dns = FakeDns::start();
         let mut world = World::with(options).await;
-        let resolver = SystemResolver::from_nameservers(&[dns.address()], timeout).expect("resolver");
+        let resolver =
+            SystemResolver::from_nameservers(&[dns.address()], timeout, DnssecTrust::Never).expect("resolver");
         world.platform.resolver = Arc::new(resolver);
         let tenant = world.tenant(NewTenant { plan: "free", ..NewTenant::of("acme.test") }).await;
         let setting = Self { world, tenant, dns };

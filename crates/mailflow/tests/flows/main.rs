@@ -6,5 +6,7 @@ mod deliver;
 mod domains;
 mod janitor;
 mod jobs;
+mod protection;
 mod receive;
+mod routes;
 mod webhooks;

@@ -72,6 +72,14 @@ impl Setting {
         named.map(|event| serde_json::from_str(&event.event.data).expect("facts")).collect()
     }
 
+    /// What was last said, or went wrong, about the newest waiting message for a recipient.
+    pub async fn last_reply(&self, recipient: &str) -> String {
+        let mut reader = self.world.platform.store.reader().await.expect("reader");
+        const LAST: &str = "SELECT last_reply FROM queue WHERE recipient = $1 ORDER BY id DESC LIMIT 1";
+        let row = reader.query_one(LAST, postfleet_store::params![recipient]).await.expect("read");
+        row.expect("queued").text(0).expect("attempted")
+    }
+
     /// Seconds until something is due.
     pub async fn due_in(&self) -> Option<u64> {
         let due = deliver::next_due(&self.world.platform).await.expect("queue");

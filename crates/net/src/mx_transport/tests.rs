@@ -1,12 +1,12 @@
 //! The transport against servers on loopback: our own session, and scripted ones that misbehave.
 
 use super::*;
-use crate::tls::{TlsIdentity, client_config_opportunistic, client_config_with_roots, server_config};
+use crate::tls::{TlsIdentity, server_config};
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::server;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,6 +16,10 @@ enum Manner {
     Good,
     /// Never says a word.
     Silent,
+    /// Does not offer TLS.
+    NoTls,
+    /// Does TLS before anything else.
+    Implicit,
     /// Agrees to TLS and then hangs up.
     HangsUpOnTls,
     /// Closes the connection after each message.
@@ -30,38 +34,52 @@ struct Peer {
     target: Target,
     connections: Arc<AtomicUsize>,
     messages: Arc<AtomicUsize>,
-    certificate: rustls::pki_types::CertificateDer<'static>,
-    _data_dir: tempfile::TempDir,
+    /// Where connections came from.
+    clients: Arc<Mutex<Vec<IpAddr>>>,
+    certificate: CertificateDer<'static>,
 }
 
-async fn peer(manner: Manner, tls: TlsPolicy) -> Peer {
+async fn peer(manner: Manner, tls: TlsRule) -> Peer {
     let data_dir = tempfile::tempdir().unwrap();
     let identity = TlsIdentity::load_or_create(data_dir.path(), &["mx.example".to_owned()]).unwrap();
-    let acceptor = TlsAcceptor::from(server_config(&identity).unwrap());
+    peer_with(manner, tls, &identity).await
+}
+
+async fn peer_with(manner: Manner, tls: TlsRule, identity: &TlsIdentity) -> Peer {
+    let acceptor = TlsAcceptor::from(server_config(identity).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = Target { address: listener.local_addr().unwrap(), host_name: "mx.example".into(), tls };
+    let target = Target::new(listener.local_addr().unwrap(), "mx.example", tls);
     let (connections, messages) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counters = (connections.clone(), messages.clone());
+    let clients: Arc<Mutex<Vec<IpAddr>>> = Arc::default();
+    let seen = clients.clone();
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        while let Ok((stream, client)) = listener.accept().await {
+            seen.lock().unwrap().push(client.ip());
             counters.0.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(accept(stream, acceptor.clone(), manner, counters.1.clone()));
         }
     });
-    Peer { target, connections, messages, certificate: identity.chain()[0].clone(), _data_dir: data_dir }
+    Peer { target, connections, messages, clients, certificate: identity.chain()[0].clone() }
 }
 
 async fn accept(mut stream: TcpStream, acceptor: TlsAcceptor, manner: Manner, messages: Arc<AtomicUsize>) {
     if manner == Manner::Silent {
         return std::future::pending().await;
     }
+    let starttls = !matches!(manner, Manner::NoTls | Manner::Implicit);
     let config = server::Config {
         service: server::Service::Mx,
         hostname: "mx.example".into(),
         limits: server::Limits::default(),
-        starttls: true,
+        starttls,
     };
-    let mut session = server::Session::new(Arc::new(config), false);
+    let mut session = server::Session::new(Arc::new(config), manner == Manner::Implicit);
+    if manner == Manner::Implicit {
+        let Ok(mut stream) = acceptor.accept(stream).await else { return };
+        talk(&mut stream, &mut session, manner, &messages).await;
+        return;
+    }
     if talk(&mut stream, &mut session, manner, &messages).await && manner != Manner::HangsUpOnTls {
         let Ok(mut stream) = acceptor.accept(stream).await else { return };
         session.tls_started();
@@ -115,7 +133,12 @@ async fn talk(
 fn transport(change: impl FnOnce(&mut MxTransportConfig)) -> MxTransport {
     let mut config = MxTransportConfig::new("c.example");
     change(&mut config);
-    MxTransport::new(config, client_config_opportunistic(), Arc::new(client_config_with_roots(&[])))
+    MxTransport::new(config, &[])
+}
+
+/// Trusts the certificate of a server.
+fn trusting(peer: &Peer) -> MxTransport {
+    MxTransport::new(MxTransportConfig::new("c.example"), std::slice::from_ref(&peer.certificate))
 }
 
 fn transaction(recipient: &str) -> Transaction {
@@ -150,7 +173,7 @@ fn cause(outcomes: &[RecipientOutcome]) -> &str {
 
 #[tokio::test]
 async fn one_connection_for_several_messages() {
-    for tls in [TlsPolicy::Opportunistic, TlsPolicy::Never] {
+    for tls in [TlsRule::Opportunistic, TlsRule::Never] {
         let peer = peer(Manner::Good, tls).await;
         let transport = transport(|_| {});
         for _ in 0..3 {
@@ -167,7 +190,7 @@ async fn one_connection_for_several_messages() {
 
 #[tokio::test]
 async fn a_refused_recipient_leaves_the_connection_usable_or_closed() {
-    let peer = peer(Manner::Good, TlsPolicy::Opportunistic).await;
+    let peer = peer(Manner::Good, TlsRule::Opportunistic).await;
     let transport = transport(|_| {});
     let refused = transport.deliver(&peer.target, transaction("unknown@mx.example")).await;
     assert_eq!(short(refused), "permanent 550");
@@ -176,7 +199,7 @@ async fn a_refused_recipient_leaves_the_connection_usable_or_closed() {
 
 #[tokio::test]
 async fn a_connection_has_its_share_of_messages() {
-    let peer = peer(Manner::Good, TlsPolicy::Never).await;
+    let peer = peer(Manner::Good, TlsRule::Never).await;
     let transport = transport(|config| config.transactions_max = 2);
     for connections in [1, 1, 2, 2, 3] {
         assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
@@ -186,7 +209,7 @@ async fn a_connection_has_its_share_of_messages() {
 
 #[tokio::test]
 async fn unused_connections_are_closed() {
-    let peer = peer(Manner::Good, TlsPolicy::Never).await;
+    let peer = peer(Manner::Good, TlsRule::Never).await;
     let transport = transport(|config| config.idle_max = Duration::ZERO);
     for connections in [1, 2] {
         assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
@@ -202,7 +225,7 @@ async fn unused_connections_are_closed() {
 #[tokio::test]
 async fn a_dead_connection_costs_no_delivery() {
     for manner in [Manner::OneMessage, Manner::ClosesWhenIdle] {
-        for tls in [TlsPolicy::Opportunistic, TlsPolicy::Never] {
+        for tls in [TlsRule::Opportunistic, TlsRule::Never] {
             let peer = peer(manner, tls).await;
             let transport = transport(|_| {});
             for connections in 1..6 {
@@ -215,20 +238,18 @@ async fn a_dead_connection_costs_no_delivery() {
 
 #[tokio::test]
 async fn a_missing_answer_is_ambiguous_and_not_tried_again() {
-    let peer = peer(Manner::NoAnswer, TlsPolicy::Opportunistic).await;
+    let peer = peer(Manner::NoAnswer, TlsRule::Opportunistic).await;
     assert_eq!(deliver(&transport(|_| {}), &peer.target).await, "lost during end of message, true");
     assert_eq!(peer.connections.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn required_encryption_verifies_the_certificate() {
-    let peer = peer(Manner::Good, TlsPolicy::Required).await;
+    let peer = peer(Manner::Good, TlsRule::Verified).await;
     assert_eq!(deliver(&transport(|_| {}), &peer.target).await, "lost during TLS handshake, false");
     assert_eq!(peer.connections.load(Ordering::Relaxed), 1);
 
-    let trusting = Arc::new(client_config_with_roots(std::slice::from_ref(&peer.certificate)));
-    let config = MxTransportConfig::new("c.example");
-    let trusting = MxTransport::new(config, client_config_opportunistic(), trusting);
+    let trusting = trusting(&peer);
     assert_eq!(deliver(&trusting, &peer.target).await, "accepted 250");
     let other = Target { host_name: "other.example".into(), ..peer.target.clone() };
     assert_eq!(deliver(&trusting, &other).await, "lost during TLS handshake, false");
@@ -236,17 +257,17 @@ async fn required_encryption_verifies_the_certificate() {
 
 #[tokio::test]
 async fn mail_goes_in_the_clear_where_tls_does_not_work_and_is_not_required() {
-    let peer = peer(Manner::HangsUpOnTls, TlsPolicy::Opportunistic).await;
+    let peer = peer(Manner::HangsUpOnTls, TlsRule::Opportunistic).await;
     let transport = transport(|_| {});
     assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
     assert_eq!(peer.connections.load(Ordering::Relaxed), 2);
-    let required = Target { tls: TlsPolicy::Required, ..peer.target.clone() };
+    let required = Target { tls: TlsRule::Verified, ..peer.target.clone() };
     assert_eq!(deliver(&transport, &required).await, "lost during TLS handshake, false");
 }
 
 #[tokio::test]
 async fn deadlines_say_whose_they_are() {
-    let peer = peer(Manner::Silent, TlsPolicy::Never).await;
+    let peer = peer(Manner::Silent, TlsRule::Never).await;
     let short = Duration::from_millis(20);
     let by_command = transport(|config| config.command_timeout = short);
     let outcomes = by_command.deliver(&peer.target, transaction("b@mx.example")).await;
@@ -261,6 +282,151 @@ async fn no_server_at_all() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let target = Target { address, host_name: "mx.example".into(), tls: TlsPolicy::Never };
+    let target = Target::new(address, "mx.example", TlsRule::Never);
     assert_eq!(deliver(&transport(|_| {}), &target).await, "lost during connect, false");
+}
+
+/// A server's certificate by an authority of the test's own.
+struct Certified {
+    identity: TlsIdentity,
+    authority: CertificateDer<'static>,
+    server_key: Vec<u8>,
+    authority_key: Vec<u8>,
+}
+
+fn certified(name: &str, is_over: bool) -> Certified {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if is_over {
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
+    }
+    let server = params.signed_by(&key, &authority).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, pem) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    std::fs::write(&chain, format!("{}{}", server.pem(), authority.pem())).unwrap();
+    std::fs::write(&pem, key.serialize_pem()).unwrap();
+    Certified {
+        identity: TlsIdentity::load(&chain, &pem).unwrap(),
+        authority: authority.der().clone().into_owned(),
+        server_key: key.subject_public_key_info(),
+        authority_key: authority.key().subject_public_key_info(),
+    }
+}
+
+/// The rule that the DNS makes of a public key.
+fn dane(usage: u8, key: &[u8]) -> TlsRule {
+    let record = crate::tls::Tlsa { usage, selector: 1, matching: 0, data: key.to_vec() };
+    TlsRule::Dane { records: [record].into(), names: ["mx.example".to_owned()].into() }
+}
+
+/// What becomes of a message, and what was seen of encryption.
+async fn outcome(transport: &MxTransport, target: &Target) -> (String, String) {
+    let handed_over = transport.hand_over(target, transaction("b@mx.example")).await;
+    let seen = match handed_over.tls.map(|tls| tls.result) {
+        None => "nothing".to_owned(),
+        Some(Ok(())) => "well".to_owned(),
+        Some(Err(failure)) => failure.fault.name().to_owned(),
+    };
+    (short(handed_over.recipients), seen)
+}
+
+#[tokio::test]
+async fn each_rule_takes_the_certificates_that_it_should() {
+    const TAKEN: &str = "accepted 250";
+    const REFUSED: &str = "lost during TLS handshake, false";
+    for (name, is_over, is_trusted, fault) in [
+        ("mx.example", false, true, None),
+        ("other.example", false, true, Some("certificate-host-mismatch")),
+        ("mx.example", true, true, Some("certificate-expired")),
+        ("mx.example", false, false, Some("certificate-not-trusted")),
+    ] {
+        let certified = certified(name, is_over);
+        let roots = if is_trusted { vec![certified.authority.clone()] } else { Vec::new() };
+        let transport = MxTransport::new(MxTransportConfig::new("c.example"), &roots);
+        let peer = peer_with(Manner::Good, TlsRule::Opportunistic, &certified.identity).await;
+        let by_authority = if is_trusted { fault } else { None };
+        for (rule, taken, seen) in [
+            (TlsRule::Opportunistic, true, None),
+            (TlsRule::Encrypted, true, None),
+            // On trial: delivered, and told.
+            (TlsRule::Watched, true, fault),
+            (TlsRule::Verified, fault.is_none(), fault),
+            (dane(3, &certified.server_key), true, None),
+            (dane(3, &certified.authority_key), false, Some("certificate-not-trusted")),
+            (dane(2, &certified.authority_key), by_authority.is_none(), by_authority),
+            (dane(2, &certified.server_key), false, Some("certificate-not-trusted")),
+        ] {
+            let before = peer.connections.load(Ordering::Relaxed);
+            let target = Target { tls: rule.clone(), ..peer.target.clone() };
+            let expected = (if taken { TAKEN } else { REFUSED }.to_owned(), seen.unwrap_or("well").to_owned());
+            assert_eq!(outcome(&transport, &target).await, expected, "{name} {is_over} {is_trusted} {rule:?}");
+            // A refused certificate is not gone around in the clear, and a connection serves its own rule alone.
+            assert_eq!(peer.connections.load(Ordering::Relaxed), before + 1, "{rule:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_is_not_given_up_where_tls_is_missing_or_broken() {
+    let certified = certified("mx.example", false);
+    let transport = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    let rules = [TlsRule::Encrypted, TlsRule::Verified, dane(3, &certified.server_key)];
+    let missing = peer_with(Manner::NoTls, TlsRule::Opportunistic, &certified.identity).await;
+    let broken = peer_with(Manner::HangsUpOnTls, TlsRule::Opportunistic, &certified.identity).await;
+    for rule in rules {
+        let target = |peer: &Peer| Target { tls: rule.clone(), ..peer.target.clone() };
+        let (taken, seen) = outcome(&transport, &target(&missing)).await;
+        assert_eq!((taken.as_str(), seen.as_str()), ("lost during STARTTLS, false", "starttls-not-supported"));
+        let (taken, seen) = outcome(&transport, &target(&broken)).await;
+        assert_eq!((taken.as_str(), seen.as_str()), ("lost during TLS handshake, false", "validation-failure"));
+    }
+    assert_eq!((missing.messages.load(Ordering::Relaxed), broken.messages.load(Ordering::Relaxed)), (0, 0));
+    for rule in [TlsRule::Opportunistic, TlsRule::Watched] {
+        let target = |peer: &Peer| Target { tls: rule.clone(), ..peer.target.clone() };
+        let seen = outcome(&transport, &target(&missing)).await;
+        assert_eq!(seen, ("accepted 250".to_owned(), "starttls-not-supported".to_owned()));
+        assert_eq!(outcome(&transport, &target(&missing)).await.1, "nothing", "one connection is seen once");
+        let seen = outcome(&transport, &target(&broken)).await;
+        assert_eq!(seen, ("accepted 250".to_owned(), "validation-failure".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn encryption_from_the_first_octet() {
+    let certified = certified("mx.example", false);
+    let peer = peer_with(Manner::Implicit, TlsRule::Implicit, &certified.identity).await;
+    let trusting = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    assert_eq!(outcome(&trusting, &peer.target).await, ("accepted 250".to_owned(), "well".to_owned()));
+    let distrusting = transport(|_| {});
+    let (taken, seen) = outcome(&distrusting, &peer.target).await;
+    assert_eq!((taken.as_str(), seen.as_str()), ("lost during TLS handshake, false", "certificate-not-trusted"));
+}
+
+#[tokio::test]
+async fn connections_come_from_their_source_and_are_not_shared_with_another() {
+    let peer = peer(Manner::Good, TlsRule::Never).await;
+    let transport = transport(|_| {});
+    let from = |last: u8, helo: &str| {
+        let source = Source { address: IpAddr::from([127, 0, 0, last]), helo: helo.to_owned() };
+        Target { source: Some(source), ..peer.target.clone() }
+    };
+    for target in [from(2, "a.example"), from(3, "a.example"), from(3, "b.example"), from(2, "a.example")] {
+        assert_eq!(deliver(&transport, &target).await, "accepted 250");
+    }
+    let clients: Vec<String> = peer.clients.lock().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(clients, ["127.0.0.2", "127.0.0.3", "127.0.0.3"]);
+    // An address that is not of this machine.
+    let (taken, seen) = outcome(
+        &transport,
+        &Target {
+            source: Some(Source { address: IpAddr::from([192, 0, 2, 1]), helo: "c.example".into() }),
+            ..peer.target.clone()
+        },
+    )
+    .await;
+    assert_eq!((taken.as_str(), seen.as_str()), ("lost during connect, false", "nothing"));
 }

@@ -1,7 +1,8 @@
 //! A resolver that asks name servers: those of the machine, or those it is told.
 
-use super::{DnsError, MxAnswer, MxHost, Resolver, answer_from_mx, implicit_mx};
-use crate::entropy::{Entropy, SystemEntropy};
+use super::authenticated::{Answer, Authenticated, DnssecTrust};
+use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
+use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
@@ -9,6 +10,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf;
 use postfleet_core::Domain;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub struct SystemResolver {
     inner: TokioResolver,
     /// Without a cache, for what somebody may just have published.
     fresh: TokioResolver,
+    /// Where name servers are believed to have checked signatures.
+    authenticated: Option<Authenticated>,
 }
 
 /// The resolver could not be set up.
@@ -34,48 +38,88 @@ pub struct ResolverSetupError(String);
 
 impl SystemResolver {
     /// Uses the name servers and the hosts file of the machine.
-    pub fn from_system() -> Result<Self, ResolverSetupError> {
-        Self::twice(|| {
-            let mut builder = TokioResolver::builder_tokio()?;
-            set_bounds(builder.options_mut());
-            Ok(builder)
-        })
+    pub fn from_system(trust: DnssecTrust) -> Result<Self, ResolverSetupError> {
+        let (config, mut options) = system_conf::read_system_conf().map_err(setup_error)?;
+        set_bounds(&mut options);
+        Self::new(config, options, trust)
     }
 
     /// Uses these name servers only, and no hosts file. `timeout` holds for each of two attempts.
-    pub fn from_nameservers(servers: &[SocketAddr], timeout: Duration) -> Result<Self, ResolverSetupError> {
-        Self::twice(|| {
-            let servers = servers.iter().map(|server| nameserver(*server)).collect();
-            let config = ResolverConfig::from_name_servers(servers);
-            let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-            let options = builder.options_mut();
-            set_bounds(options);
-            options.timeout = timeout;
-            options.attempts = 1;
-            options.use_hosts_file = ResolveHosts::Never;
-            Ok(builder)
-        })
+    pub fn from_nameservers(
+        servers: &[SocketAddr],
+        timeout: Duration,
+        trust: DnssecTrust,
+    ) -> Result<Self, ResolverSetupError> {
+        let config = ResolverConfig::from_name_servers(servers.iter().map(|server| nameserver(*server)).collect());
+        let mut options = ResolverOpts::default();
+        set_bounds(&mut options);
+        options.timeout = timeout;
+        options.attempts = 1;
+        options.use_hosts_file = ResolveHosts::Never;
+        Self::new(config, options, trust)
     }
 
-    fn twice(make: impl Fn() -> Result<Builder, NetError>) -> Result<Self, ResolverSetupError> {
-        let inner = make().and_then(Builder::build).map_err(setup_error)?;
-        let mut fresh = make().map_err(setup_error)?;
-        let options = fresh.options_mut();
-        options.cache_size = 0;
-        options.positive_max_ttl = Some(Duration::ZERO);
-        options.negative_max_ttl = Some(Duration::ZERO);
-        Ok(Self { inner, fresh: fresh.build().map_err(setup_error)? })
+    fn new(config: ResolverConfig, options: ResolverOpts, trust: DnssecTrust) -> Result<Self, ResolverSetupError> {
+        let is_believed = trust.covers(config.name_servers().iter().map(|server| server.ip));
+        let authenticated = is_believed.then(|| Authenticated::new(config.clone(), options.clone()));
+        let build = |options: ResolverOpts| {
+            let provider = TokioRuntimeProvider::default();
+            TokioResolver::builder_with_config(config.clone(), provider).with_options(options).build()
+        };
+        let mut without_cache = options.clone();
+        without_cache.cache_size = 0;
+        without_cache.positive_max_ttl = Some(Duration::ZERO);
+        without_cache.negative_max_ttl = Some(Duration::ZERO);
+        Ok(Self {
+            inner: build(options).map_err(setup_error)?,
+            fresh: build(without_cache).map_err(setup_error)?,
+            authenticated: authenticated.transpose().map_err(setup_error)?,
+        })
     }
 
     async fn find_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
         match self.records(domain.as_str(), RecordType::MX).await {
-            Ok(records) => {
-                Ok(spread_equals(answer_from_mx(records.iter().filter_map(mx_of).collect()), &SystemEntropy))
-            }
+            Ok(records) => Ok(answer_from_mx(records.iter().filter_map(mx_of).collect())),
             Err(Failure::NoSuchName) => Ok(MxAnswer::NoSuchDomain),
             Err(Failure::NoSuchRecord) => self.find_implicit_mx(domain).await,
             Err(Failure::Temporary(why)) => Err(DnsError::Temporary(why)),
         }
+    }
+
+    async fn find_mx_authenticated(&self, domain: &Domain) -> Result<(MxAnswer, bool), DnsError> {
+        let Some(authenticated) = &self.authenticated else { return Ok((self.find_mx(domain).await?, false)) };
+        match authenticated.ask(domain.as_str(), RecordType::MX).await {
+            Ok(answer) => {
+                let found = answer_from_mx(answer.records.iter().filter_map(mx_of).collect());
+                Ok((found, answer.is_authenticated))
+            }
+            Err(Failure::NoSuchName) => Ok((MxAnswer::NoSuchDomain, false)),
+            // The server is the domain itself, whatever is said about it: its address decides (RFC 7672 §2.2.1).
+            Err(Failure::NoSuchRecord) => Ok((self.find_implicit_mx(domain).await?, true)),
+            Err(Failure::Temporary(why)) => Err(DnsError::Temporary(why)),
+        }
+    }
+
+    async fn find_tlsa(&self, host: &Domain, port: u16) -> Result<Option<TlsaSet>, DnsError> {
+        let Some(authenticated) = &self.authenticated else { return Ok(None) };
+        let Some(address) = address_answer(authenticated, host).await? else { return Ok(None) };
+        if !address.is_authenticated {
+            return Ok(None);
+        }
+        let own = host.as_str().to_owned();
+        let end = address.name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
+        // The name at the end of the aliases comes first (RFC 7672 §2.2.2).
+        let bases = if end == own { vec![own] } else { vec![end, own] };
+        for base in bases {
+            match authenticated.ask(&format!("_{port}._tcp.{base}"), RecordType::TLSA).await {
+                Ok(answer) if answer.is_authenticated => {
+                    return Ok(Some(TlsaSet { base, records: answer.records.iter().filter_map(tlsa_of).collect() }));
+                }
+                Ok(_) | Err(Failure::NoSuchName | Failure::NoSuchRecord) => {}
+                Err(Failure::Temporary(why)) => return Err(DnsError::Temporary(why)),
+            }
+        }
+        Ok(None)
     }
 
     async fn find_implicit_mx(&self, domain: &Domain) -> Result<MxAnswer, DnsError> {
@@ -120,6 +164,18 @@ impl SystemResolver {
     }
 }
 
+/// What is said about the address of a server, of either family.
+async fn address_answer(resolver: &Authenticated, host: &Domain) -> Result<Option<Answer>, DnsError> {
+    for kind in [RecordType::A, RecordType::AAAA] {
+        match resolver.ask(host.as_str(), kind).await {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(Failure::NoSuchName | Failure::NoSuchRecord) => {}
+            Err(Failure::Temporary(why)) => return Err(DnsError::Temporary(why)),
+        }
+    }
+    Ok(None)
+}
+
 async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
     // A text that cannot be a name cannot be in the DNS.
     let mut name = Name::from_ascii(name).map_err(|_| Failure::NoSuchName)?;
@@ -134,6 +190,14 @@ async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Resu
 impl Resolver for SystemResolver {
     fn mx<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<MxAnswer, DnsError>> {
         Box::pin(self.find_mx(domain))
+    }
+
+    fn mx_authenticated<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(MxAnswer, bool), DnsError>> {
+        Box::pin(self.find_mx_authenticated(domain))
+    }
+
+    fn tlsa<'a>(&'a self, host: &'a Domain, port: u16) -> BoxFuture<'a, Result<Option<TlsaSet>, DnsError>> {
+        Box::pin(self.find_tlsa(host, port))
     }
 
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
@@ -153,10 +217,8 @@ impl Resolver for SystemResolver {
     }
 }
 
-type Builder = hickory_resolver::ResolverBuilder<TokioRuntimeProvider>;
-
 /// Why a lookup gave nothing. The two permanent cases differ for MX only.
-enum Failure {
+pub(super) enum Failure {
     NoSuchName,
     NoSuchRecord,
     Temporary(String),
@@ -200,21 +262,6 @@ fn nameserver(server: SocketAddr) -> NameServerConfig {
     NameServerConfig::new(server.ip(), true, connections.into())
 }
 
-/// Hosts of one preference must be tried in random order, to spread the load (RFC 5321 §5.1).
-fn spread_equals(answer: MxAnswer, entropy: &dyn Entropy) -> MxAnswer {
-    let MxAnswer::Hosts(mut hosts) = answer else { return answer };
-    for equals in hosts.chunk_by_mut(|a, b| a.preference == b.preference) {
-        shuffle(equals, entropy);
-    }
-    MxAnswer::Hosts(hosts)
-}
-
-fn shuffle(hosts: &mut [MxHost], entropy: &dyn Entropy) {
-    for last in (1..hosts.len()).rev() {
-        hosts.swap(last, entropy.below(last as u64 + 1) as usize);
-    }
-}
-
 fn mx_of(data: &RData) -> Option<(u16, String)> {
     match data {
         RData::MX(mx) => Some((mx.preference, mx.exchange.to_ascii())),
@@ -237,18 +284,29 @@ fn text_of(data: &RData) -> Option<String> {
     }
 }
 
+fn tlsa_of(data: &RData) -> Option<Tlsa> {
+    match data {
+        RData::TLSA(tlsa) => Some(Tlsa {
+            usage: tlsa.cert_usage.into(),
+            selector: tlsa.selector.into(),
+            matching: tlsa.matching.into(),
+            data: tlsa.cert_data.clone(),
+        }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::MxHost;
     use super::*;
-    use crate::entropy::SeededEntropy;
     use postfleet_testkit::dns::FakeDns;
-    use std::collections::HashSet;
 
     /// Generous where an answer comes; the silent case waits for it twice.
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn resolver(dns: &FakeDns, timeout: Duration) -> SystemResolver {
-        SystemResolver::from_nameservers(&[dns.address()], timeout).expect("resolver")
+        SystemResolver::from_nameservers(&[dns.address()], timeout, DnssecTrust::Loopback).expect("resolver")
     }
 
     fn domain(text: &str) -> Domain {
@@ -373,16 +431,76 @@ mod tests {
         assert!(dns.queries().len() >= 2, "the datagram was cut off: {:?}", dns.queries());
     }
 
-    #[test]
-    fn equals_are_shuffled_and_preferences_kept() {
-        let entropy = SeededEntropy::new(3);
-        let answer = hosts(&[(5, "first.example"), (10, "a.example"), (10, "b.example"), (10, "c.example")]);
-        let mut second = HashSet::new();
-        for _ in 0..50 {
-            let MxAnswer::Hosts(list) = spread_equals(answer.clone(), &entropy) else { unreachable!() };
-            assert_eq!(list.iter().map(|host| host.preference).collect::<Vec<_>>(), [5, 10, 10, 10]);
-            second.insert(list[1].host.clone());
+    #[tokio::test]
+    async fn what_name_servers_vouch_for_is_told_where_they_are_believed() {
+        let dns = FakeDns::start();
+        dns.mx("signed.example", 10, "mx.signed.example");
+        dns.mx("plain.example", 10, "mx.signed.example");
+        dns.a("mx.signed.example", [192, 0, 2, 1]);
+        dns.tlsa("_25._tcp.mx.signed.example", [3, 1, 1], &[7; 32]);
+        dns.a("bare.example", [192, 0, 2, 2]);
+        for name in ["signed.example", "mx.signed.example", "_25._tcp.mx.signed.example", "bare.example"] {
+            dns.signed(name);
         }
-        assert_eq!(second.len(), 3);
+        let set = TlsaSet {
+            base: "mx.signed.example".to_owned(),
+            records: vec![Tlsa { usage: 3, selector: 1, matching: 1, data: vec![7; 32] }],
+        };
+        let believing = resolver(&dns, TIMEOUT);
+        let mx = async |resolver: &SystemResolver, name: &str| {
+            resolver.mx_authenticated(&domain(name)).await.map(|(answer, is_authenticated)| {
+                assert!(matches!(answer, MxAnswer::Hosts(_)), "{name}");
+                is_authenticated
+            })
+        };
+        assert_eq!(mx(&believing, "signed.example").await, Ok(true));
+        assert_eq!(mx(&believing, "plain.example").await, Ok(false));
+        assert_eq!(mx(&believing, "bare.example").await, Ok(true));
+        assert_eq!(believing.mx_authenticated(&domain("no.example")).await, Ok((MxAnswer::NoSuchDomain, false)));
+        assert_eq!(believing.tlsa(&domain("mx.signed.example"), 25).await, Ok(Some(set)));
+        assert_eq!(believing.tlsa(&domain("mx.signed.example"), 26).await, Ok(None));
+        assert_eq!(believing.tlsa(&domain("bare.example"), 25).await, Ok(None));
+        let never = SystemResolver::from_nameservers(&[dns.address()], TIMEOUT, DnssecTrust::Never).expect("resolver");
+        assert_eq!(mx(&never, "signed.example").await, Ok(false));
+        assert_eq!(never.tlsa(&domain("mx.signed.example"), 25).await, Ok(None));
+        // Both answers are kept with what was said about them.
+        let asked = dns.queries().len();
+        assert_eq!(mx(&believing, "signed.example").await, Ok(true));
+        assert!(believing.tlsa(&domain("mx.signed.example"), 25).await.is_ok_and(|set| set.is_some()));
+        assert_eq!(dns.queries().len(), asked);
+    }
+
+    #[tokio::test]
+    async fn records_count_only_if_all_on_the_way_to_them_is_vouched_for() {
+        let dns = FakeDns::start();
+        // The address is not vouched for, then the record, then the alias.
+        for (host, unsigned) in [("a.example", "a.example"), ("b.example", "_25._tcp.b.example")] {
+            dns.a(host, [192, 0, 2, 1]);
+            dns.tlsa(&format!("_25._tcp.{host}"), [3, 1, 1], &[7; 32]);
+            for name in [host.to_owned(), format!("_25._tcp.{host}")] {
+                if name != unsigned {
+                    dns.signed(&name);
+                }
+            }
+        }
+        dns.cname("c.example", "end.example");
+        dns.a("end.example", [192, 0, 2, 1]);
+        dns.signed("end.example");
+        dns.tlsa("_25._tcp.end.example", [3, 1, 1], &[8; 32]);
+        dns.signed("_25._tcp.end.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        for host in ["a.example", "b.example", "c.example"] {
+            assert_eq!(resolver.tlsa(&domain(host), 25).await, Ok(None), "{host}");
+        }
+        // An alias that is vouched for leads to the records of its end.
+        dns.cname("d.example", "end.example");
+        dns.signed("d.example");
+        let found = resolver.tlsa(&domain("d.example"), 25).await.expect("answer").expect("records");
+        assert_eq!((found.base.as_str(), found.records[0].data[0]), ("end.example", 8));
+        // A failure is not the absence of records.
+        dns.a("e.example", [192, 0, 2, 1]);
+        dns.signed("e.example");
+        dns.fails("_25._tcp.e.example");
+        assert!(matches!(resolver.tlsa(&domain("e.example"), 25).await, Err(DnsError::Temporary(_))));
     }
 }

@@ -1,6 +1,7 @@
 //! A resolver that answers from a table and asks nobody: the simulated internet of `dev`, and tests.
 
-use super::{DnsError, MxAnswer, Resolver, answer_from_mx, implicit_mx};
+use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
+use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use postfleet_core::Domain;
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,8 @@ pub struct StaticResolver {
     mx: HashMap<String, Vec<(u16, String)>>,
     addresses: HashMap<String, Vec<IpAddr>>,
     txt: HashMap<String, Vec<String>>,
+    tlsa: HashMap<String, Vec<Tlsa>>,
+    is_authenticated: bool,
 }
 
 impl StaticResolver {
@@ -47,6 +50,20 @@ impl StaticResolver {
     #[must_use]
     pub fn with_txt(mut self, name: &str, text: &str) -> Self {
         self.txt.entry(key(name)).or_default().push(text.to_owned());
+        self
+    }
+
+    /// Adds one TLSA record of a server's port.
+    #[must_use]
+    pub fn with_tlsa(mut self, host: &str, port: u16, record: Tlsa) -> Self {
+        self.tlsa.entry(format!("_{port}._tcp.{}", key(host))).or_default().push(record);
+        self
+    }
+
+    /// Vouches for all answers, as name servers do that have checked signatures.
+    #[must_use]
+    pub fn authenticated(mut self) -> Self {
+        self.is_authenticated = true;
         self
     }
 
@@ -95,6 +112,13 @@ impl StaticResolver {
         self.mx.get(&key(name)).cloned().ok_or(DnsError::NotFound)
     }
 
+    fn find_tlsa(&self, host: &Domain, port: u16) -> Result<Option<TlsaSet>, DnsError> {
+        let name = format!("_{port}._tcp.{host}");
+        self.refuse_failing(&name)?;
+        let found = self.tlsa.get(&name).filter(|_| self.is_authenticated);
+        Ok(found.map(|records| TlsaSet { base: host.to_string(), records: records.clone() }))
+    }
+
     fn refuse_failing(&self, name: &str) -> Result<(), DnsError> {
         if self.failing.contains(&key(name)) {
             return Err(DnsError::Temporary("simulated failure".to_owned()));
@@ -106,6 +130,14 @@ impl StaticResolver {
 impl Resolver for StaticResolver {
     fn mx<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<MxAnswer, DnsError>> {
         Box::pin(std::future::ready(self.find_mx(domain)))
+    }
+
+    fn mx_authenticated<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<(MxAnswer, bool), DnsError>> {
+        Box::pin(std::future::ready(self.find_mx(domain).map(|answer| (answer, self.is_authenticated))))
+    }
+
+    fn tlsa<'a>(&'a self, host: &'a Domain, port: u16) -> BoxFuture<'a, Result<Option<TlsaSet>, DnsError>> {
+        Box::pin(std::future::ready(self.find_tlsa(host, port)))
     }
 
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {

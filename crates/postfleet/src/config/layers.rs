@@ -1,6 +1,6 @@
 //! Laying one source of settings over another, key by known key.
 
-use super::{Config, plans};
+use super::{Config, plans, routes};
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
@@ -17,6 +17,7 @@ pub(super) fn merge(
     let mut settings: Table = defaults.parse().context("the built-in defaults do not parse")?;
     let mut file: Table = file.parse().context("the configuration file is not TOML")?;
     let plans = file.remove("plans").map(plans::read).transpose().context("in the configuration file")?;
+    let egress = file.remove("egress").map(routes::read_egress).transpose().context("in the configuration file")?;
     for (section, keys) in file {
         let Value::Table(keys) = keys else { bail!("{section} must be a section: [{section}]") };
         for (key, value) in keys {
@@ -26,8 +27,8 @@ pub(super) fn merge(
     for (name, text) in environment {
         let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
         let (section, key) = (section.to_lowercase(), key.to_lowercase());
-        if section == "plans" {
-            bail!("{name}: plans are defined in the configuration file alone");
+        if section == "plans" || section == "egress" {
+            bail!("{name}: {section} is defined in the configuration file alone");
         }
         let value = value_like(settings.get(&section).and_then(|keys| keys.get(&key)), text);
         set(&mut settings, &section, &key, value).with_context(|| format!("in the environment ({name})"))?;
@@ -38,6 +39,7 @@ pub(super) fn merge(
     }
     let mut config: Config = settings.try_into().context("in the configuration")?;
     config.plans = plans.unwrap_or(config.plans);
+    config.egress = egress.unwrap_or_default();
     Ok(config)
 }
 
@@ -145,7 +147,9 @@ mod tests {
         assert!(refusal("[smtp]\nrecipients = \"many\"", &[]).contains("smtp.recipients must be of type integer"));
         assert!(refusal("[plan.x]", &[]).contains("unknown section [plan]"));
         assert!(refusal("[plans.x]\ngrant = 1", &[]).contains("did you mean plans.x.grants_max?"));
-        assert!(refusal("", &[("POSTFLEET_PLANS__X", "1")]).contains("in the configuration file alone"));
+        for name in ["POSTFLEET_PLANS__X", "POSTFLEET_EGRESS__X"] {
+            assert!(refusal("", &[(name, "1")]).contains("in the configuration file alone"));
+        }
         assert!(refusal("[server]\nroles = [\"cook\"]", &[]).contains("cook"));
     }
 }

@@ -4,11 +4,12 @@
 mod domains;
 mod layers;
 mod plans;
+mod routes;
 
 use anyhow::{Context, Result};
 use postfleet_core::Domain;
 use postfleet_core::plan::Plans;
-use postfleet_mailflow::Relay;
+use routes::{DnssecWord, EgressTable, RelaySection};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub struct Config {
     pub submission: Submission,
     pub tls: Tls,
     pub delivery: Delivery,
+    pub relay: RelaySection,
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub rules: Rules,
@@ -33,6 +35,9 @@ pub struct Config {
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
     pub plans: Plans,
+    /// Those of the tables `[egress.<name>]`.
+    #[serde(skip)]
+    pub egress: Vec<EgressTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,8 +88,10 @@ pub struct Tls {
 
 #[derive(Debug, Deserialize)]
 pub struct Delivery {
-    pub relay: String,
     pub nameservers: Vec<SocketAddr>,
+    pub dnssec: DnssecWord,
+    pub egress: String,
+    pub tls_report_days: u64,
     pub mx_port: u16,
     pub concurrency: usize,
     pub lease_seconds: u64,
@@ -201,16 +208,8 @@ impl Config {
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         self.relay()?;
+        self.route_settings()?;
         self.domain_settings()?;
         Ok(())
-    }
-
-    /// The relay, if there is one.
-    pub fn relay(&self) -> Result<Option<Relay>> {
-        if self.delivery.relay.is_empty() {
-            return Ok(None);
-        }
-        let relay = self.delivery.relay.parse().map_err(|error| anyhow::anyhow!("delivery.relay: {error}"))?;
-        Ok(Some(relay))
     }
 }

@@ -9,10 +9,10 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_mailflow::Metrics;
-use postfleet_net::mx_transport::{MxTransport, MxTransportConfig, Target};
-use postfleet_net::{Clock, SystemClock, tls};
+use postfleet_net::mx_transport::{MxTransport, MxTransportConfig, Target, TlsRule};
+use postfleet_net::{Clock, SystemClock};
 use postfleet_smtp::{Encryption, Handler, Listener, Peer};
-use postfleet_wire::smtp::client::{TlsPolicy, Transaction};
+use postfleet_wire::smtp::client::Transaction;
 use postfleet_wire::smtp::reply::{Reply, Severity};
 use postfleet_wire::smtp::server::{self, Envelope};
 use std::collections::HashSet;
@@ -142,7 +142,7 @@ async fn complain(platform: SocketAddr, envelope: Envelope) {
 pub async fn send(platform: SocketAddr, from: &str, to: &EmailAddress, message: Vec<u8>) -> Result<String> {
     use postfleet_wire::smtp::client::RecipientResult;
     let options = MxTransportConfig::new("mx.sim.test");
-    let transport = MxTransport::new(options, tls::client_config_opportunistic(), tls::client_config_verified());
+    let transport = MxTransport::new(options, &[]);
     let transaction = Transaction {
         reverse_path: ReversePath::Mailbox(EmailAddress::parse(from)?),
         recipients: vec![to.clone()],
@@ -150,7 +150,7 @@ pub async fn send(platform: SocketAddr, from: &str, to: &EmailAddress, message: 
         smtputf8: false,
         eight_bit: false,
     };
-    let target = Target { address: platform, host_name: "localhost".into(), tls: TlsPolicy::Opportunistic };
+    let target = Target::new(platform, "localhost", TlsRule::Opportunistic);
     let outcome = transport.deliver(&target, transaction).await.pop();
     match outcome.map(|outcome| outcome.result) {
         Some(RecipientResult::Accepted(reply)) => Ok(reply.to_string()),

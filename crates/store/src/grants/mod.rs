@@ -205,6 +205,17 @@ pub async fn opened_with(
     Ok(row.as_ref().map(read).transpose()?)
 }
 
+/// Whose mail goes out: the address of a mailbox and its workspace, as they are now. `None` if it is gone.
+pub async fn sender(
+    reader: &mut Reader<'_>,
+    id: GrantId,
+) -> Result<Option<(EmailAddress, Option<WorkspaceId>)>, StoreError> {
+    const SENDER: &str = "SELECT email, workspace_id FROM grants WHERE id = $1";
+    let Some(row) = reader.query_one(SENDER, params![id.uuid()]).await? else { return Ok(None) };
+    let address = EmailAddress::parse(&row.text(0)?).map_err(|_| DbError::Malformed("address"))?;
+    Ok(Some((address, row.opt_uuid(1)?.map(WorkspaceId::from_uuid))))
+}
+
 /// Where mail for an address goes, and the limits that hold there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {

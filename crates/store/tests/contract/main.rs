@@ -24,6 +24,7 @@ mod policies;
 mod provisioning;
 mod queue;
 mod removal;
+mod routes;
 mod rules;
 mod sign_in;
 mod submit;

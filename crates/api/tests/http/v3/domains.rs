@@ -3,7 +3,7 @@
 use crate::support::{Answer, Harness, NOBODY, assert_shape};
 use axum::body::Body;
 use axum::http::Request;
-use postfleet_net::SystemResolver;
+use postfleet_net::{DnssecTrust, SystemResolver};
 use postfleet_testkit::dns::FakeDns;
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
@@ -60,7 +60,8 @@ async fn with_dns(acme: NewTenant) -> (Harness, FakeDns) {
     let dns = FakeDns::start();
     let trial_domains = vec![postfleet_core::Domain::parse("try.test").expect("domain")];
     let mut world = World::with(WorldOptions { trial_domains, ..WorldOptions::default() }).await;
-    let resolver = SystemResolver::from_nameservers(&[dns.address()], Duration::from_secs(20)).expect("resolver");
+    let resolver = SystemResolver::from_nameservers(&[dns.address()], Duration::from_secs(20), DnssecTrust::Never)
+        .expect("resolver");
     world.platform.resolver = Arc::new(resolver);
     (Harness::in_world(world, acme).await, dns)
 }

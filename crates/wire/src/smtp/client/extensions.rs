@@ -1,5 +1,7 @@
 //! What a server offers in its answer to EHLO (RFC 5321 §4.1.1.1), as far as it is of use here.
 
+use super::login::Mechanisms;
+
 /// The offer. The default is that of a server that only knows HELO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Extensions {
@@ -11,6 +13,8 @@ pub(super) struct Extensions {
     pub(super) eight_bit: bool,
     pub(super) smtputf8: bool,
     pub(super) starttls: bool,
+    /// Ways to sign in (RFC 4954).
+    pub(super) mechanisms: Mechanisms,
 }
 
 impl Extensions {
@@ -26,6 +30,12 @@ impl Extensions {
             "8BITMIME" => self.eight_bit = true,
             "SMTPUTF8" => self.smtputf8 = true,
             "STARTTLS" => self.starttls = true,
+            "AUTH" => words.for_each(|word| self.mechanisms.add(word)),
+            // A spelling older than the standard, which some servers still offer besides.
+            word if word.starts_with("AUTH=") => {
+                let first = word.trim_start_matches("AUTH=").to_owned();
+                std::iter::once(first.as_str()).chain(words).for_each(|word| self.mechanisms.add(word));
+            }
             "SIZE" => {
                 self.size = true;
                 self.size_limit = words.next().and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);

@@ -2,8 +2,10 @@
 
 use super::delivery::{Delivery, Next, PIECE_OCTETS, unacceptable, unsent};
 use super::extensions::Extensions;
+use super::login::{Login, Mechanism};
 use super::transaction::{Transaction, TransactionOutcome};
 use crate::smtp::reply::{InvalidReply, Reply, ReplyReader, Severity};
+use std::sync::Arc;
 
 /// What a client session is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,6 +14,8 @@ pub struct ClientConfig {
     pub helo: String,
     /// Whether to encrypt.
     pub tls: TlsPolicy,
+    /// How to sign in before anything is sent, where the server wants that.
+    pub login: Option<Arc<Login>>,
 }
 
 /// Whether to encrypt.
@@ -56,6 +60,12 @@ pub enum Failure {
     /// Encryption is required and not to be had.
     #[error("STARTTLS: required and not offered")]
     TlsUnavailable,
+    /// We are to sign in, and the server offers no way that can be used: none that we know, or only in the clear.
+    #[error("AUTH: no usable way to sign in is offered")]
+    LoginUnavailable,
+    /// The server does not let us in.
+    #[error("AUTH: server said {0}")]
+    LoginRefused(Reply),
     /// Something came in the clear that would have been taken for encrypted (RFC 3207 §6).
     #[error("STARTTLS: server sent more before the handshake")]
     Injected,
@@ -97,6 +107,7 @@ impl Failure {
             | Self::Unexpected { during, .. }
             | Self::Disconnected { during, .. } => during,
             Self::TlsUnavailable | Self::Injected => "STARTTLS",
+            Self::LoginUnavailable | Self::LoginRefused(_) => "AUTH",
             Self::Quit => "QUIT",
         }
     }
@@ -125,6 +136,7 @@ enum State {
     Helo,
     StartTls,
     Handshake,
+    Login(Mechanism),
     Ready,
     Running(Box<Delivery>),
     Resetting,
@@ -149,6 +161,11 @@ impl Session {
             replies: 0,
             finished: None,
         }
+    }
+
+    /// As [`Session::new`], on a connection that was encrypted from its first octet (RFC 8314 §3.3).
+    pub fn encrypted(config: ClientConfig) -> Self {
+        Self { tls: true, ..Self::new(config) }
     }
 
     /// Takes in what was read.
@@ -248,6 +265,7 @@ impl Session {
             State::Helo => "HELO",
             State::StartTls => "STARTTLS",
             State::Handshake => "TLS handshake",
+            State::Login(_) => "AUTH",
             State::Ready => "idle",
             State::Running(delivery) => delivery.waiting_for(),
             State::Resetting => "RSET",
@@ -313,6 +331,10 @@ impl Session {
             (State::StartTls, Severity::Positive) if self.has_unread() => self.fail(Failure::Injected),
             (State::StartTls, Severity::Positive) => self.state = State::Handshake,
             (State::StartTls, Severity::Transient | Severity::Permanent) => self.without_tls(),
+            (State::Login(mechanism), severity) => {
+                let mechanism = *mechanism;
+                self.on_login_reply(mechanism, severity, reply);
+            }
             (State::Resetting, Severity::Positive) => self.state = State::Ready,
             (State::Quitting, _) => self.fail(Failure::Quit),
             (State::Greeting | State::Ehlo | State::Helo | State::Resetting, _) => self.refused(reply),
@@ -323,8 +345,8 @@ impl Session {
     fn on_offer(&mut self, offer: Extensions) {
         self.extensions = offer;
         match self.config.tls {
-            TlsPolicy::Never => self.state = State::Ready,
-            _ if self.tls => self.state = State::Ready,
+            TlsPolicy::Never => self.sign_in(),
+            _ if self.tls => self.sign_in(),
             _ if offer.starttls => self.say("STARTTLS\r\n", State::StartTls),
             _ => self.without_tls(),
         }
@@ -333,7 +355,27 @@ impl Session {
     fn without_tls(&mut self) {
         match self.config.tls {
             TlsPolicy::Required => self.fail(Failure::TlsUnavailable),
-            TlsPolicy::Opportunistic | TlsPolicy::Never => self.state = State::Ready,
+            TlsPolicy::Opportunistic | TlsPolicy::Never => self.sign_in(),
+        }
+    }
+
+    /// Signs in if we are to; then the first transaction may begin.
+    fn sign_in(&mut self) {
+        let Some(login) = self.config.login.clone() else { return self.state = State::Ready };
+        match login.begin(self.extensions.mechanisms, self.tls) {
+            Some((mechanism, line)) => self.say(&line, State::Login(mechanism)),
+            None => self.fail(Failure::LoginUnavailable),
+        }
+    }
+
+    fn on_login_reply(&mut self, mechanism: Mechanism, severity: Severity, reply: Reply) {
+        match (severity, &self.config.login) {
+            (Severity::Positive, _) => self.state = State::Ready,
+            (Severity::Intermediate, Some(login)) => match login.go_on(mechanism) {
+                Some((mechanism, line)) => self.say(&line, State::Login(mechanism)),
+                None => self.fail(Failure::LoginRefused(reply)),
+            },
+            _ => self.fail(Failure::LoginRefused(reply)),
         }
     }
 

@@ -24,7 +24,7 @@ fn transaction(recipients: &[&str], message: &[&str]) -> Transaction {
 }
 
 fn session(tls: TlsPolicy) -> Session {
-    Session::new(ClientConfig { helo: "c.example".into(), tls })
+    Session::new(ClientConfig { helo: "c.example".into(), tls, login: None })
 }
 
 /// A result in one line: `250`, `lost during DATA`, `lost during end of message, ambiguous`.
@@ -424,7 +424,8 @@ fn many_recipients_go_out_in_groups() {
 
 #[test]
 fn our_name_stays_one_word() {
-    let mut client = Session::new(ClientConfig { helo: "c.example\r\nMAIL FROM:<>".into(), tls: TlsPolicy::Never });
+    let mut client =
+        Session::new(ClientConfig { helo: "c.example\r\nMAIL FROM:<>".into(), tls: TlsPolicy::Never, login: None });
     client.feed(b"220 x\r\n");
     client.step();
     assert_eq!(client.take_output(), b"EHLO c.exampleMAILFROM:<>\r\n");
@@ -468,4 +469,76 @@ proptest! {
         }
         prop_assert_eq!(begun, done);
     }
+}
+
+/// A session that is to sign in, on an encrypted connection or not.
+fn signing_in(is_encrypted: bool, in_clear: bool) -> Session {
+    let password = postfleet_core::Secret::new("open sesame".to_owned());
+    let login = Arc::new(Login { username: "ali".into(), password, in_clear });
+    let config = ClientConfig { helo: "c.example".into(), tls: TlsPolicy::Opportunistic, login: Some(login) };
+    if is_encrypted { Session::encrypted(config) } else { Session::new(config) }
+}
+
+/// What the session says to each line of a server, up to the end.
+fn dialogue(session: &mut Session, lines: &[&str]) -> Vec<String> {
+    let mut said = Vec::new();
+    for line in lines {
+        session.feed(line.as_bytes());
+        session.step();
+        said.push(String::from_utf8(session.take_output()).unwrap().trim_end().to_owned());
+    }
+    said
+}
+
+#[test]
+fn a_relay_is_signed_in_to_before_anything_is_sent() {
+    let plain = "AUTH PLAIN AGFsaQBvcGVuIHNlc2FtZQ==";
+    for offer in ["250-mx\r\n250 AUTH LOGIN PLAIN\r\n", "250-mx\r\n250-AUTH=PLAIN\r\n250 SIZE\r\n"] {
+        let mut session = signing_in(true, false);
+        let said = dialogue(&mut session, &["220 mx\r\n", offer, "235 2.7.0 welcome\r\n"]);
+        assert_eq!(said, ["EHLO c.example", plain, ""], "{offer}");
+        assert_eq!(session.step(), Step::Ready);
+    }
+    let mut session = signing_in(true, false);
+    let lines = ["220 mx\r\n", "250-mx\r\n250 auth login\r\n", "334 VXNlcm5hbWU6\r\n", "334 x\r\n", "235 ok\r\n"];
+    let said = dialogue(&mut session, &lines);
+    assert_eq!(said, ["EHLO c.example", "AUTH LOGIN", "YWxp", "b3BlbiBzZXNhbWU=", ""]);
+    assert_eq!(session.step(), Step::Ready);
+    // Asked for more than there is.
+    let mut session = signing_in(true, false);
+    dialogue(&mut session, &[lines[0], lines[1], lines[2], lines[3], "334 more\r\n"]);
+    assert!(matches!(session.step(), Step::Closed(Failure::LoginRefused(_))));
+}
+
+#[test]
+fn a_password_is_not_said_in_the_clear() {
+    let offer = ["220 mx\r\n", "250-mx\r\n250 AUTH PLAIN LOGIN\r\n"];
+    let mut session = signing_in(false, false);
+    assert_eq!(dialogue(&mut session, &offer), ["EHLO c.example", ""]);
+    assert_eq!(session.step(), Step::Closed(Failure::LoginUnavailable));
+    let mut session = signing_in(false, true);
+    assert_eq!(dialogue(&mut session, &offer)[1], "AUTH PLAIN AGFsaQBvcGVuIHNlc2FtZQ==");
+    // After STARTTLS what was offered before counts for nothing.
+    let mut session = signing_in(false, false);
+    dialogue(&mut session, &["220 mx\r\n", "250-mx\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n", "220 go on\r\n"]);
+    session.tls_started();
+    session.step();
+    session.take_output();
+    assert_eq!(dialogue(&mut session, &["250 mx\r\n"]), [""]);
+    assert_eq!(session.step(), Step::Closed(Failure::LoginUnavailable));
+}
+
+#[test]
+fn a_relay_that_does_not_let_us_in_has_said_nothing_about_recipients() {
+    for refusal in ["535 5.7.8 no\r\n", "454 4.7.0 later\r\n", "421 bye\r\n"] {
+        let mut session = signing_in(true, false);
+        dialogue(&mut session, &["220 mx\r\n", "250-mx\r\n250 AUTH PLAIN\r\n", refusal]);
+        let Step::Closed(failure) = session.step() else { panic!("{refusal}") };
+        assert_eq!(failure.during(), "AUTH", "{refusal}");
+        assert!(!failure.to_string().contains("sesame") && !format!("{session:?}").contains("sesame"));
+        assert!(session.begin(transaction(&["b@mx.example"], &["x"])).is_err());
+    }
+    let mut session = signing_in(true, false);
+    dialogue(&mut session, &["220 mx\r\n", "250-mx\r\n250 AUTH CRAM-MD5 XOAUTH2\r\n"]);
+    assert_eq!(session.step(), Step::Closed(Failure::LoginUnavailable));
 }

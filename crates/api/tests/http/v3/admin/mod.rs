@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod organizations;
 pub(crate) mod service_accounts;
+pub(crate) mod tls_reports;
 
 use crate::support::{Answer, Harness};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     keys::ROUTES,
     organizations::ROUTES,
     service_accounts::ROUTES,
+    tls_reports::ROUTES,
 ];
 
 impl Harness {
