@@ -12,6 +12,9 @@ pub mod deliver;
 pub mod receive;
 pub mod submit;
 
+// what comes back
+pub mod feedback;
+
 // what is told
 pub mod webhooks;
 

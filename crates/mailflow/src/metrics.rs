@@ -12,6 +12,7 @@ pub struct Metrics {
     received: Counter<u64>,
     submitted: Counter<u64>,
     attempts: Counter<u64>,
+    feedback: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
     sign_ins: Counter<u64>,
@@ -27,6 +28,7 @@ impl Metrics {
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
+            feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
             sign_ins: counter("postfleet_sign_ins", "Sign-ins of mail applications attempted, by result"),
@@ -50,6 +52,10 @@ impl Metrics {
     /// A recipient was attempted.
     pub fn attempted(&self, result: &'static str) {
         self.attempts.add(1, &[by("result", result)]);
+    }
+    /// Something came back about a message that was sent.
+    pub fn fed_back(&self, outcome: &'static str) {
+        self.feedback.add(1, &[by("outcome", outcome)]);
     }
     /// A webhook was attempted.
     pub fn webhook(&self, result: &'static str) {

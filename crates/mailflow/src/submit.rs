@@ -1,6 +1,7 @@
 //! Mail out: the one door through which everything that is sent goes. Nothing else puts anything into the queue.
 
 use crate::deliver::{self, Accepted, Delivery};
+use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
@@ -73,6 +74,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
     let copy = new_copy(platform, grant.id, grant.application_id, now);
+    let reverse_path = feedback::return_path(platform, copy.message_id, grant.email.domain(), now)?;
     let raw = compose(platform, &outgoing, from, answered.as_ref(), copy.message_id, grant, now)?;
     check_size(platform, &raw)?;
     let mut summary = Summary::of(&message::view(&raw));
@@ -88,7 +90,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
         message_id: copy.message_id,
         grant_id: grant.id,
         lease: lease.id,
-        reverse_path: grant.email.clone(),
+        reverse_path: reverse_path.clone(),
         queued_at: now,
         recipients: recipients.clone(),
     });
@@ -99,7 +101,8 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
         thread_id: answered.map(|message| message.thread_id),
         outbound_type,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
-        reverse_path: grant.email.clone(),
+        sender: grant.email.clone(),
+        reverse_path,
         sender_domain: grant.email.domain().clone(),
         recipients,
         lease,

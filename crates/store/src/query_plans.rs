@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, jobs, judging, keys,
+    layout, lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in,
+    threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -17,6 +17,9 @@ const LISTS: &[(&str, &str)] = &[
     ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
     ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
+    ("grants::HOLDER", grants::HOLDER),
+    ("feedback::LIST", feedback::LIST),
+    ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),
     ("evaluations::LIST", evaluations::LIST),
@@ -183,6 +186,7 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("rules_by_application", rules::LIST),
         ("rule_evaluations_by_grant", evaluations::LIST),
         ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
+        ("feedback_reports_by_grant", feedback::LIST),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -274,6 +274,8 @@ fn settings(options: &WorldOptions) -> Settings {
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
         evaluation_retention: Duration::from_secs(30 * 86_400),
+        feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
+        feedback_retention: Duration::from_secs(90 * 86_400),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

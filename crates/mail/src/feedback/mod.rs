@@ -89,6 +89,13 @@ pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
     auto_reply::is_auto_reply(&message).then_some(Feedback::AutoReply)
 }
 
+/// Whether a message that came to a mailbox may be a report in a standard form, by a look at its first fields.
+pub fn may_be_report(raw: &[u8]) -> bool {
+    let mut fields = Fields::new(header::split(raw).0);
+    let content_type = fields.find(|field| field.is("Content-Type")).map(|field| field.text().to_ascii_lowercase());
+    content_type.is_some_and(|value| value.trim_start().starts_with("multipart/report"))
+}
+
 /// What a message that is in no standard form is recognised by.
 struct Shape<'a> {
     block: &'a [u8],
