@@ -19,6 +19,7 @@ const LISTS: &[(&str, &str)] = &[
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
     ("feedback::LIST", feedback::LIST),
+    ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),

@@ -235,10 +235,14 @@ impl World {
         }
     }
 
-    /// Offers a message to a mailbox, as the SMTP listener would. `Ok` is our reference for it.
+    /// Offers a message to a mailbox, as the SMTP listener would; from nobody if `from` is empty. `Ok` is our reference
+    /// for it.
     pub async fn receive(&self, from: &str, to: &str, message: impl Into<Vec<u8>>) -> Result<String, Problem> {
         let arrival = Arrival {
-            reverse_path: ReversePath::Mailbox(EmailAddress::parse(from).expect("address")),
+            reverse_path: match from {
+                "" => ReversePath::Null,
+                from => ReversePath::Mailbox(EmailAddress::parse(from).expect("address")),
+            },
             recipients: vec![EmailAddress::parse(to).expect("address")],
             helo: "mx.sender.test".to_owned(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -59,18 +59,32 @@ pub struct Record {
     pub reported_at: UnixMicros,
 }
 
-pub(crate) const LIST: &str = "SELECT id, message_id, report_id, kind, outcome, reason, recipient, bounce_type, status, \
-    diagnostic, reporter, reported_at FROM feedback_reports WHERE grant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+macro_rules! list {
+    ($of:literal) => {
+        concat!(
+            "SELECT id, message_id, report_id, kind, outcome, reason, recipient, bounce_type, status, diagnostic, \
+             reporter, reported_at FROM feedback_reports WHERE id < $1 AND ",
+            $of,
+            " ORDER BY id DESC LIMIT $2"
+        )
+    };
+}
 
-/// Records of a mailbox, newest first, those before `before`.
+pub(crate) const LIST: &str = list!("grant_id = $3");
+pub(crate) const LIST_OF_NOBODY: &str = list!("grant_id IS NULL");
+
+/// Records of a mailbox, or of none; newest first, those before `before`.
 pub async fn list(
     reader: &mut Reader<'_>,
-    grant: GrantId,
+    grant: Option<GrantId>,
     before: Option<FeedbackId>,
     limit: usize,
 ) -> Result<Vec<Record>, StoreError> {
     let before = before.map_or(Uuid::max(), FeedbackId::uuid);
-    let rows = reader.query(LIST, params![grant.uuid(), before, limit as i64]).await?;
+    let rows = match grant {
+        Some(grant) => reader.query(LIST, params![before, limit as i64, grant.uuid()]).await?,
+        None => reader.query(LIST_OF_NOBODY, params![before, limit as i64]).await?,
+    };
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
