@@ -67,9 +67,10 @@ def inbox(server, grant):
     return server.key.call("GET", f"/v3/grants/{grant}/messages?in=inbox&limit=200")[2]["data"]
 
 
-def return_path(sink, recipient):
-    """What a recipient of the message sees as its return path."""
-    taken = wait_until(f"mail for {recipient}", lambda: [one for one in sink.taken if recipient in one.recipients])[-1]
+def return_path(sink, sent):
+    """What the recipients of a message see as its return path."""
+    mark = f"<{sent['id']}@agents.test>".encode()
+    taken = wait_until("the mail", lambda: [one for one in sink.taken if mark in one.raw])[-1]
     assert TOKEN.fullmatch(taken.sender), taken.sender
     return taken.sender
 
@@ -130,7 +131,7 @@ def test_a_server_that_reports_later_is_understood(server, grant, hook, sink):
 
 def test_what_is_made_up_or_comes_again_counts_for_nothing(server, grant, hook, sink):
     sent = send(server, grant, "fine@late.test", "other@late.test")
-    path = return_path(sink, "fine@late.test")
+    path = return_path(sink, sent)
     counted = lambda: [one for one in hook.of_type("message.bounced") if one["data"]["object"]["id"] == sent["id"]]  # noqa: E731
     token, domain = path.split("@")
     for forged in (f"b-{'a' * 48}@{domain}", f"{token[:-1]}{'b' if token.endswith('a') else 'a'}@{domain}", f"b-x@{domain}"):
@@ -152,8 +153,7 @@ def test_what_is_made_up_or_comes_again_counts_for_nothing(server, grant, hook, 
 
 def test_a_complaint_counts_where_it_is_registered(server, grant, hook, sink):
     sent = send(server, grant, "fine@late.test")
-    wait_until("the mail", lambda: sum("fine@late.test" in one.recipients for one in sink.taken) >= 3)
-    path = return_path(sink, "fine@late.test")
+    path = return_path(sink, sent)
     for _ in range(2):
         assert report(server, "complaints@mx.agents.test", complaint_about(path, "fine@late.test"), "fbl@late.test")[0] == 250
     assert report(server, "complaints@mx.agents.test", complaint_about(BOX, "fine@late.test"), "fbl@late.test")[0] == 250
@@ -171,8 +171,7 @@ def test_a_complaint_counts_where_it_is_registered(server, grant, hook, sink):
 
 def test_a_vacation_notice_is_mail(server, grant, hook, sink):
     sent = send(server, grant, "fine@late.test")
-    wait_until("the mail", lambda: sum("fine@late.test" in one.recipients for one in sink.taken) >= 4)
-    path = return_path(sink, "fine@late.test")
+    path = return_path(sink, sent)
     notice = (
         f"From: fine@late.test\r\nTo: {path}\r\nSubject: Automatic reply: Hello\r\nAuto-Submitted: auto-replied\r\n"
         f"In-Reply-To: <{sent['id']}@agents.test>\r\n\r\nI am away.\r\n"
