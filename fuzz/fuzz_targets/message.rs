@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postfleet_mail::{dsn, message, trace};
+use postfleet_mail::{dsn, feedback, message, trace};
 
 fuzz_target!(|raw: &[u8]| {
     let view = message::view(raw);
@@ -19,4 +19,9 @@ fuzz_target!(|raw: &[u8]| {
     message::plain_text(raw);
     trace::count_received(raw);
     dsn::parse(raw);
+    for is_null_sender in [false, true] {
+        if let Some(feedback::Feedback::Delivery(report)) = feedback::read(raw, is_null_sender) {
+            assert!(!report.recipients.is_empty() && report.recipients.len() <= 2 * dsn::RECIPIENTS_MAX);
+        }
+    }
 });

@@ -333,7 +333,10 @@ def test_a_reply_reaches_a_foreign_server_signed(server, client, grant, hook, po
         assert sorted(verify_dkim(raw, server.account)) == ["ed25519-sha256", "rsa-sha256"]
         assert message["In-Reply-To"] == "<k0000@people.test>" and "<k0000@people.test>" in message["References"]
         assert message["To"].addresses[0].display_name == "Grace Höpper" and message["X-Ticket"] == "42 – größer"
-        assert message["From"].addresses[0].addr_spec == BOX and message["Return-Path"] == f"<{BOX}>"
+        assert message["From"].addresses[0].addr_spec == BOX
+        # Failures come back to an address of the message's own, at the sender's domain.
+        assert re.fullmatch(r"<b-[a-z2-7]{48}@agents\.test>", message["Return-Path"])
+        assert message["X-Feedback-Token"] == message["Return-Path"].strip("<>")
         assert lines(message.get_body(("html",)).get_content()) == "<p>Grüße &amp; <b>Dank</b>\n.\n.dot</p>"
         assert "Grüße & Dank" in message.get_body(("plain",)).get_content()
         (file,) = message.iter_attachments()

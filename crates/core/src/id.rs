@@ -100,6 +100,8 @@ ids! {
     ListItemId,
     /// A record of what the rules said about one message.
     EvaluationId,
+    /// A record of what came back about one message.
+    FeedbackId,
 }
 
 /// The text is not a UUID in its hyphenated form.

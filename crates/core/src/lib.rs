@@ -50,6 +50,11 @@ pub mod retry;
 pub mod sts;
 pub mod threading;
 
+// what comes back
+pub mod bounce;
+pub mod feedback;
+pub mod return_path;
+
 pub use address::EmailAddress;
 pub use domain::Domain;
 pub use media_range::MediaRange;

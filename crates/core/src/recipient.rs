@@ -9,6 +9,8 @@ use crate::problem::{Problem, ProblemKind};
 pub enum Known {
     /// A mailbox here, with the limits that hold for it.
     Mailbox(Limits),
+    /// The return path of a message that was sent here, or where complaints are taken.
+    Feedback,
     /// The domain is ours, the mailbox does not exist.
     NoMailbox,
     /// The domain is not ours: we do not relay.
@@ -19,6 +21,8 @@ pub enum Known {
 pub fn admit(known: &Known, declared_octets: Option<u64>) -> Result<(), Problem> {
     match known {
         Known::Mailbox(limits) => fits(limits, declared_octets.unwrap_or(0)),
+        // The listener's own limit holds, as for everybody.
+        Known::Feedback => Ok(()),
         Known::NoMailbox => Err(Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")),
         Known::ForeignDomain => Err(Problem::new(ProblemKind::Forbidden, "relay_denied", "relaying denied")),
     }
@@ -117,6 +121,7 @@ mod tests {
             (&mailbox, None, None),
             (&mailbox, Some(limit), None),
             (&mailbox, Some(limit + 1), Some(ProblemKind::TooLarge)),
+            (&Known::Feedback, Some(limit + 1), None),
             (&Known::NoMailbox, None, Some(ProblemKind::NotFound)),
             (&Known::ForeignDomain, None, Some(ProblemKind::Forbidden)),
         ] {

@@ -5,6 +5,7 @@ pub mod manage;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::id::{ApplicationId, KeyId};
+use postfleet_core::return_path::ReturnPaths;
 use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
@@ -74,6 +75,11 @@ impl KeyHasher {
     /// A key of its own for a purpose, which says nothing about the secret or about the key of another purpose.
     pub(crate) fn derive(&self, purpose: &'static str) -> [u8; 32] {
         blake3::derive_key(purpose, self.0.expose())
+    }
+
+    /// The return paths of this installation's messages.
+    pub fn return_paths(&self) -> ReturnPaths {
+        ReturnPaths::new(self.derive("postfleet return path 1"))
     }
 
     /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store

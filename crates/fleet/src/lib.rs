@@ -7,6 +7,7 @@ pub mod audit;
 pub mod connectors;
 pub mod domains;
 pub mod evaluations;
+pub mod feedback;
 pub mod grants;
 mod id_token;
 mod input;

@@ -138,8 +138,14 @@ fn is_status(text: &str) -> bool {
     numbers.len() == 3 && numbers.iter().all(is_number) && matches!(numbers[0], "4" | "5")
 }
 
+/// The first enhanced code in a text.
+pub(crate) fn status_in(text: &str) -> Option<String> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '-' | '#' | '(' | ')' | ';' | ',' | ':'));
+    words.map(|word| word.trim_end_matches('.')).find(|word| is_status(word)).map(str::to_owned)
+}
+
 /// Printable ASCII in one line; other characters become question marks.
-fn one_line(text: &str, max: usize) -> String {
+pub(crate) fn one_line(text: &str, max: usize) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let joined = words.collect::<Vec<_>>().join(" ");
     joined

@@ -17,6 +17,7 @@ pub mod trace;
 // what comes back
 pub mod bounce_class;
 pub mod dsn;
+pub mod feedback;
 
 mod syntax;
 mod write;

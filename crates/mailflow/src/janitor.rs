@@ -6,6 +6,7 @@ use postfleet_core::Problem;
 use postfleet_core::throttle::WINDOW;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
+use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
@@ -40,6 +41,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_lists(platform).await?;
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
+    prune_feedback(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
@@ -95,6 +97,16 @@ async fn prune_evaluations(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.evaluation_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvaluations { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.feedback_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneFeedback { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

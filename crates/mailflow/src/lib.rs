@@ -13,6 +13,9 @@ pub mod receive;
 pub mod routing;
 pub mod submit;
 
+// what comes back
+pub mod feedback;
+
 // what is told
 pub mod webhooks;
 

@@ -13,6 +13,7 @@ pub struct Metrics {
     submitted: Counter<u64>,
     attempts: Counter<u64>,
     relay_refusals: Counter<u64>,
+    feedback: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
     sign_ins: Counter<u64>,
@@ -29,6 +30,7 @@ impl Metrics {
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
             relay_refusals: counter("postfleet_relay_refusals", "Connections to the relay on which signing in failed"),
+            feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
             sign_ins: counter(
@@ -59,6 +61,10 @@ impl Metrics {
     /// The relay did not let us in.
     pub fn relay_refused(&self) {
         self.relay_refusals.add(1, &[]);
+    }
+    /// Something came back about a message that was sent.
+    pub fn fed_back(&self, outcome: &'static str) {
+        self.feedback.add(1, &[by("outcome", outcome)]);
     }
     /// A webhook was attempted.
     pub fn webhook(&self, result: &'static str) {

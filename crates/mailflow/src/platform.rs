@@ -4,7 +4,7 @@ use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
 use postfleet_core::domain_records::DomainSettings;
-use postfleet_core::{Domain, UnixMicros};
+use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_net::mx_transport::MxTransport;
@@ -76,6 +76,10 @@ pub struct Settings {
     pub event_retention: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
+    /// Where complaints are taken beside the return paths: the addresses that are registered with mailbox providers.
+    pub feedback_addresses: Vec<EmailAddress>,
+    /// How long records of what came back are kept.
+    pub feedback_retention: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

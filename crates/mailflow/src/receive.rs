@@ -1,6 +1,7 @@
 //! Mail in: who may receive, and filing what was received. The same steps serve SMTP and mail that one mailbox here
 //! sends to another.
 
+use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
 use postfleet_core::recipient::{InboundFacts, Known, accepts, admit};
@@ -33,6 +34,20 @@ pub struct Arrival {
     pub message: Vec<u8>,
 }
 
+impl Arrival {
+    /// The same message for other recipients.
+    pub(crate) fn to(&self, recipients: Vec<EmailAddress>) -> Self {
+        Self {
+            reverse_path: self.reverse_path.clone(),
+            recipients,
+            helo: self.helo.clone(),
+            ip: self.ip,
+            protocol: self.protocol,
+            message: self.message.clone(),
+        }
+    }
+}
+
 /// Judges a recipient, before the message is transferred.
 pub async fn recipient(
     platform: &Platform,
@@ -45,18 +60,28 @@ pub async fn recipient(
 
 async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Problem> {
     let mut reader = platform.store.reader().await?;
+    let door = feedback::door(platform, address);
+    if door == Some(Door::Complaints) {
+        return Ok(Known::Feedback);
+    }
     // First: a domain whose ownership was lost receives nothing, whatever mailboxes are left on it.
     if !domains::is_ours(&mut reader, address.domain()).await? {
         return Ok(Known::ForeignDomain);
     }
+    if door.is_some() {
+        return Ok(Known::Feedback);
+    }
     let mailbox = grants::receiving(&mut reader, address).await?;
+    if mailbox.is_none() {
+        feedback::note_refused(platform, address);
+    }
     Ok(mailbox.map_or(Known::NoMailbox, |mailbox| Known::Mailbox(mailbox.limits)))
 }
 
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
 /// is our reference for it.
 pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
-    let filed = file(platform, arrival).await;
+    let filed = take(platform, arrival).await;
     platform.metrics.received(match &filed {
         Ok(_) => "accepted",
         Err(problem) => problem.code,
@@ -64,13 +89,49 @@ pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Pr
     filed
 }
 
-async fn file(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
-    let now = platform.clock.now();
+/// Parts what is for mailboxes from what is for return paths. The mailboxes come first: if they do not take it, the
+/// sender keeps all of it; a report that then comes again counts once.
+async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Problem> {
     refuse_loops(&arrival.message)?;
-    let mut mailboxes = mailboxes(platform, &arrival).await?;
+    let mut doors = Vec::new();
+    let mut mailboxes = Vec::with_capacity(arrival.recipients.len());
+    for recipient in std::mem::take(&mut arrival.recipients) {
+        let door = feedback::door(platform, &recipient);
+        let is_mailbox_too = door == Some(Door::Complaints)
+            && grants::receiving(&mut platform.store.reader().await?, &recipient).await?.is_some();
+        match door {
+            Some(door) if !is_mailbox_too => doors.push((recipient, door)),
+            door => {
+                doors.extend(door.map(|door| (recipient.clone(), door)));
+                mailboxes.push(recipient);
+            }
+        }
+    }
+    let mut reference = None;
+    if !mailboxes.is_empty() || doors.is_empty() {
+        arrival.recipients = mailboxes.clone();
+        reference = Some(file(platform, &arrival).await?);
+    }
+    for (recipient, door) in doors {
+        let is_filed = mailboxes.contains(&recipient);
+        arrival.recipients = vec![recipient];
+        match feedback::take(platform, &arrival, door).await {
+            Ok(taken) => reference = reference.or(Some(taken)),
+            // It was mail for the mailbox of that address.
+            Err(_) if is_filed => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(reference.unwrap_or_default())
+}
+
+/// Files a message into its recipients' mailboxes.
+pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<String, Problem> {
+    let now = platform.clock.now();
+    let mut mailboxes = mailboxes(platform, arrival).await?;
     let blob_id = BlobId::new(now, platform.entropy.ten());
     let reference = blob_id.to_string();
-    let raw = with_trace(platform, &arrival, &reference, now);
+    let raw = with_trace(platform, arrival, &reference, now);
     let view = message::view(&raw);
     keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view)?;
     // One order for all: two messages to the same mailboxes never wait for each other's locks.
@@ -83,6 +144,8 @@ async fn file(platform: &Platform, arrival: Arrival) -> Result<String, Problem> 
     if filed.is_empty() {
         return Err(no_mailbox());
     }
+    let is_null_sender = arrival.reverse_path == ReversePath::Null;
+    feedback::note_unsigned(platform, &arrival.message, is_null_sender, &mailboxes).await?;
     Ok(reference)
 }
 
@@ -99,7 +162,10 @@ async fn mailboxes(platform: &Platform, arrival: &Arrival) -> Result<Vec<Mailbox
     let mut reader = platform.store.reader().await?;
     let mut mailboxes: Vec<Mailbox> = Vec::with_capacity(arrival.recipients.len());
     for recipient in &arrival.recipients {
-        let Some(mailbox) = grants::receiving(&mut reader, recipient).await? else { continue };
+        let Some(mailbox) = grants::receiving(&mut reader, recipient).await? else {
+            feedback::note_refused(platform, recipient);
+            continue;
+        };
         if mailboxes.iter().all(|known| known.grant_id != mailbox.grant_id) {
             mailboxes.push(mailbox);
         }
@@ -135,11 +201,11 @@ fn keep_accepting(
     Ok(())
 }
 
-fn no_mailbox() -> Problem {
+pub(crate) fn no_mailbox() -> Problem {
     Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")
 }
 
-fn with_trace(platform: &Platform, arrival: &Arrival, reference: &str, now: UnixMicros) -> Vec<u8> {
+pub(crate) fn with_trace(platform: &Platform, arrival: &Arrival, reference: &str, now: UnixMicros) -> Vec<u8> {
     let single_recipient = match arrival.recipients.as_slice() {
         [recipient] => Some(recipient),
         _ => None,

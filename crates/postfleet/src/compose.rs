@@ -160,6 +160,8 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
+        feedback_addresses: config.feedback_addresses()?,
+        feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,

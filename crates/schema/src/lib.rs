@@ -9,6 +9,7 @@ pub mod connector;
 pub mod domain;
 pub mod error;
 pub mod evaluation;
+pub mod feedback;
 pub mod finding;
 pub mod folder;
 pub mod grant;

@@ -237,6 +237,7 @@ impl Task {
             thread_id: None,
             outbound_type: OutboundType::Compose,
             evaluation_id: EvaluationId::new(at, self.source.random()),
+            sender: self.mailbox(step).email.clone(),
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,

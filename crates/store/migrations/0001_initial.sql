@@ -298,6 +298,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
 CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
+CREATE UNIQUE INDEX grants_by_id ON grants (id);
 
 -- Signing in: codes to exchange, access and refresh tokens, stored as keyed hashes only. All that one sign-in gave has
 -- its id. What may be used once is kept for a while after it was, so that a second use is noticed.
@@ -521,6 +522,29 @@ CREATE TABLE tls_sessions (
     sessions {int} NOT NULL
 ) {strict};
 CREATE INDEX tls_sessions_by_day ON tls_sessions (day, policy_domain, key);
+
+-- What comes back ------------------------------------------------------------------------------------------------
+
+-- Every report about a message that was sent, believed or not: kind is bounce, complaint, auto_reply and so on, outcome
+-- counted, noted, replayed, unmatched, unsigned, forged or expired. Mailbox and message are null where none could be
+-- found. What is reported once more of the same message and recipient is recorded once more, and then no more.
+CREATE TABLE feedback_reports (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id},
+    message_id {id},
+    report_id {id},
+    kind TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    bounce_type TEXT,
+    status TEXT NOT NULL,
+    diagnostic TEXT NOT NULL,
+    reporter TEXT NOT NULL,
+    reported_at {int} NOT NULL
+) {strict};
+CREATE INDEX feedback_reports_by_grant ON feedback_reports (grant_id, id);
+CREATE UNIQUE INDEX feedback_reports_once ON feedback_reports (message_id, recipient, kind, outcome);
 
 -- Being told -------------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ pub mod workspaces;
 
 // what moves and is kept, one module per concept
 pub mod events;
+pub mod feedback;
 pub mod folders;
 pub mod grants;
 pub mod judging;

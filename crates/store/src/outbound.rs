@@ -26,7 +26,9 @@ pub struct Submit {
     pub copy: MailboxCopy,
     /// The thread of the message that it answers, if it was named.
     pub thread_id: Option<ThreadId>,
-    /// Where failures are reported: the mailbox's address.
+    /// The mailbox's address: the sender, as rules see it.
+    pub sender: EmailAddress,
+    /// Where failures are reported: an address of the message's own.
     pub reverse_path: EmailAddress,
     /// The domain of the From address.
     pub sender_domain: Domain,
@@ -163,7 +165,7 @@ impl Submit {
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
     async fn judge(&self, tx: &mut Tx, scope: Scope) -> Result<Option<Judged>, DbError> {
         let recipients = self.recipients.iter().map(|(_, address)| address);
-        let input = Input::outbound(&self.reverse_path, recipients, self.outbound_type);
+        let input = Input::outbound(&self.sender, recipients, self.outbound_type);
         let judgement = judging::judge(tx, &scope, Direction::Outbound, &input).await?;
         Ok(judgement.map(|judgement| Judged { scope, input, judgement }))
     }

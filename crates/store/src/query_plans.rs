@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules, service_accounts,
-    sign_in, sts, threads, tls_sessions, tokens, webhooks, workspaces,
+    applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, jobs, judging, keys,
+    layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules,
+    service_accounts, sign_in, sts, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -17,6 +17,10 @@ const LISTS: &[(&str, &str)] = &[
     ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
     ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
+    ("grants::HOLDER", grants::HOLDER),
+    ("feedback::LIST", feedback::LIST),
+    ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
+    ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
     ("rules::LIST", rules::LIST),
     ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
@@ -195,6 +199,7 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
         ("messages_sent", past::SENT),
         ("rule_evaluations_refused", past::REFUSED),
+        ("feedback_reports_by_grant", feedback::LIST),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -12,6 +12,7 @@ use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
 use crate::outbound::Lease;
 use crate::params;
+use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, QueueId};
@@ -112,6 +113,8 @@ pub struct Report {
     pub ambiguous: bool,
     /// The last reply, for people.
     pub reply: String,
+    /// What a failure says about the address.
+    pub bounce: BounceType,
     /// The id of the event, should there be one.
     pub event_id: EventId,
 }
@@ -272,7 +275,8 @@ fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, S
             let expired = matches!(report.after, AfterAttempt::Expired(_));
             let code = format!("smtp; {} {} {}", reason.code, reason.status, reason.text);
             let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "status": reason.status,
-                "diagnostic_code": code.trim(), "expired": expired, "ambiguous": ambiguous});
+                "diagnostic_code": code.trim(), "bounce_type": report.bounce.name(),
+                "bounce_class": report.bounce.class().name(), "expired": expired, "ambiguous": ambiguous});
             (Trigger::MessageBounced, data)
         }
         _ => {

@@ -251,10 +251,14 @@ impl World {
         }
     }
 
-    /// Offers a message to a mailbox, as the SMTP listener would. `Ok` is our reference for it.
+    /// Offers a message to a mailbox, as the SMTP listener would; from nobody if `from` is empty. `Ok` is our reference
+    /// for it.
     pub async fn receive(&self, from: &str, to: &str, message: impl Into<Vec<u8>>) -> Result<String, Problem> {
         let arrival = Arrival {
-            reverse_path: ReversePath::Mailbox(EmailAddress::parse(from).expect("address")),
+            reverse_path: match from {
+                "" => ReversePath::Null,
+                from => ReversePath::Mailbox(EmailAddress::parse(from).expect("address")),
+            },
             recipients: vec![EmailAddress::parse(to).expect("address")],
             helo: "mx.sender.test".to_owned(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -295,6 +299,8 @@ fn settings(options: &WorldOptions) -> Settings {
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
         evaluation_retention: Duration::from_secs(30 * 86_400),
+        feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
+        feedback_retention: Duration::from_secs(90 * 86_400),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -15,6 +15,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Files in messages.",
         &["/v3/grants/{grant}/attachments", "/v3/grants/{grant}/messages/{message}/attachments"],
     ),
+    (
+        "feedback",
+        "What came back about messages that were sent.",
+        &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
+    ),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod domains;
 pub(crate) mod evaluations;
+pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod keys;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         messages::routes(),
         send::routes(),
+        feedback::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

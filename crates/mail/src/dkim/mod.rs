@@ -21,7 +21,7 @@ use postfleet_core::{Domain, Secret, UnixMicros};
 
 /// Fields that are signed, whether or not they are there. All that a reader sees or acts on, and what tells how the
 /// body is to be read; not the fields that servers on the way change.
-const SIGNED: [&str; 14] = [
+const SIGNED: [&str; 15] = [
     "From",
     "To",
     "Cc",
@@ -36,6 +36,7 @@ const SIGNED: [&str; 14] = [
     "Content-Transfer-Encoding",
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
+    crate::feedback::TOKEN_FIELD,
 ];
 
 /// Occurrences of one field that are signed; a message with more is refused rather than half signed.

@@ -168,4 +168,28 @@ proptest! {
         // Names are compared without case; t= holds digits only; all else has to matter.
         prop_assert!(!verify(&changed, &key), "{}", String::from_utf8_lossy(&changed));
     }
+
+    /// What a reader sees cannot be said a second time, wherever it stands and whether or not it stood there before.
+    #[test]
+    fn a_second_field_that_readers_see_breaks_the_signature(
+        there in prop::sample::subsequence(vec!["Subject", "To", "Date", "Reply-To", "X-Other"], 0..=5),
+        added in prop::sample::select(vec!["From", "Subject", "To", "Date", "Reply-To"]),
+        value in "[a-zA-Z0-9@.]{1,30}",
+        lower in any::<bool>(),
+        at: prop::sample::Index,
+    ) {
+        let key = generate(Algorithm::Ed25519Sha256).unwrap();
+        let fields: String = there.iter().map(|name| format!("{name}: as sent\r\n")).collect();
+        let raw = String::from_utf8(signed(&key, &format!("From: a@b.example\r\n{fields}\r\nbody\r\n"))).unwrap();
+        prop_assert!(verify(raw.as_bytes(), &key));
+        // Before any field of the header, or at its end.
+        let header_end = raw.find("\r\n\r\n").unwrap() + 2;
+        let is_field = |at: &usize| raw[..*at].ends_with("\r\n") && !raw[*at..].starts_with([' ', '\t']);
+        let places: Vec<usize> =
+            (0..=header_end).filter(|at| *at == 0 || raw.is_char_boundary(*at) && is_field(at)).collect();
+        let at = places[at.index(places.len())];
+        let name = if lower { added.to_lowercase() } else { added.to_owned() };
+        let changed = format!("{}{name}: {value}\r\n{}", &raw[..at], &raw[at..]);
+        prop_assert!(!verify(changed.as_bytes(), &key), "{changed}");
+    }
 }

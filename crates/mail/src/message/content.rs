@@ -30,6 +30,14 @@ pub fn plain_text(raw: &[u8]) -> String {
     }))
 }
 
+/// The beginning of the body as plain text: as [`plain_text`], of about so many octets.
+pub(crate) fn text_prefix(parts: &[Part<'_>], octets: usize) -> String {
+    join(choose(parts, "text/plain").iter().map(|part| match part.is_html() {
+        true => html::to_text(&part.prefix(4 * octets), Links::Keep, octets),
+        false => part.prefix(octets),
+    }))
+}
+
 /// An attachment, decoded, by the number in [`AttachmentMeta::index`].
 pub fn attachment(raw: &[u8], index: u32) -> Option<(AttachmentMeta, Vec<u8>)> {
     let parts = structure::parse(raw).parts;

@@ -2,7 +2,7 @@
 //! attachments and the header fields. All come from one reading of the structure, so that what is checked is what
 //! is shown. Nothing here fails or panics: what cannot be read is left out, and noted as a [`Defect`].
 
-mod content;
+pub(crate) mod content;
 pub(crate) mod structure;
 #[cfg(test)]
 mod tests;

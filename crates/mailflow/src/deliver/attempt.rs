@@ -4,9 +4,11 @@ use super::route::Server;
 use super::{Message, label, notice, protection};
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, shard};
+use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
 use postfleet_core::id::{EventId, LeaseId, MessageId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
+use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
 use postfleet_store::StoreError;
 use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, Report};
@@ -180,7 +182,18 @@ fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: Aft
         AttemptResult::Permanent { reason, reached } => (*reached, false, said(reason)),
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
-    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, event_id }
+    let bounce = bounce(result);
+    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, bounce, event_id }
+}
+
+/// What a failure says about the address, should it be the last word.
+fn bounce(result: &AttemptResult) -> BounceType {
+    match result {
+        AttemptResult::Accepted => BounceType::Undetermined,
+        AttemptResult::Transient { reason, .. } | AttemptResult::Permanent { reason, .. } => {
+            bounce_class::classify(reason.code, &reason.status, &reason.text)
+        }
+    }
 }
 
 fn said(reason: &Reason) -> String {

@@ -163,7 +163,7 @@ async fn signed(platform: &Platform, message: Message) -> Result<Message, Proble
     if message.signature.is_some() {
         return Ok(message);
     }
-    let signature = sign::sign(platform, message.reverse_path.domain(), &message.raw).await?;
+    let signature = sign::sign(platform, &message.reverse_path, &message.raw).await?;
     Ok(Message { signature: Some(Arc::new(signature)), is_newly_signed: true, ..message })
 }
 

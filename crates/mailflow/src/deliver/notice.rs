@@ -10,7 +10,7 @@ use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::dsn::{self, Dsn, FailedRecipient};
 use postfleet_mail::message;
 use postfleet_mailbox::filing;
-use postfleet_store::grants;
+use postfleet_store::grants::{self, Holder};
 use postfleet_store::messages::Deliver;
 use postfleet_store::queue::Report;
 
@@ -25,18 +25,15 @@ pub(super) async fn build(
     if failed.is_empty() {
         return Ok(None);
     }
-    let sender = &message.reverse_path;
-    let mailbox = grants::receiving(&mut platform.store.reader().await?, sender).await?;
-    let Some(mailbox) = mailbox.filter(|mailbox| mailbox.grant_id == message.grant_id) else {
-        return Ok(None);
-    };
+    let holder = grants::holder(&mut platform.store.reader().await?, message.grant_id).await?;
+    let Some(Holder { email: sender, mailbox }) = holder else { return Ok(None) };
     let copy = new_copy(platform, mailbox.grant_id, mailbox.application_id, now);
     let host = &platform.settings.hostname;
     let from = EmailAddress::parse(&format!("mailer-daemon@{host}")).map_err(Problem::internal)?;
     let raw = dsn::build(&Dsn {
         reporting_mta: host,
         from: &from,
-        to: sender,
+        to: &sender,
         original_raw: message.raw.as_slice(),
         original_message_id: message::view(&message.raw).message_id.as_deref(),
         failed: &failed,

@@ -1,8 +1,9 @@
 //! DKIM: the sender's domain signs once per message, with every key that it has.
 
 use crate::platform::Platform;
-use postfleet_core::{Domain, Problem};
+use postfleet_core::{Domain, EmailAddress, Problem};
 use postfleet_mail::dkim::{Algorithm, PrivateKey, Signer};
+use postfleet_mail::feedback::TOKEN_FIELD;
 use postfleet_store::domains::{self, DkimKey};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +12,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub struct Signers(Mutex<HashMap<(Domain, String), Arc<Signer>>>);
 
-/// The signature fields to put before a message, complete with line ends. A domain without keys signs nothing.
-pub(super) async fn sign(platform: &Platform, domain: &Domain, raw: &[u8]) -> Result<Vec<u8>, Problem> {
+/// The fields to put before a message, complete with line ends: its return path once more, for reporters of complaints
+/// who take the envelope's away, and a signature over it all for each key. A domain without keys signs nothing.
+pub(super) async fn sign(platform: &Platform, reverse_path: &EmailAddress, raw: &[u8]) -> Result<Vec<u8>, Problem> {
+    let domain = reverse_path.domain();
     let keys = domains::dkim_keys(&mut platform.store.reader().await?, domain).await?;
     let now = platform.clock.now();
+    let token = format!("{TOKEN_FIELD}: {reverse_path}\r\n");
+    let with_token = [token.as_bytes(), raw].concat();
     let mut fields = Vec::new();
     for key in keys {
         let signer = platform.signers.load(domain, key)?;
-        fields.extend(signer.sign(raw, now).map_err(Problem::internal)?);
+        fields.extend(signer.sign(&with_token, now).map_err(Problem::internal)?);
     }
+    fields.extend_from_slice(token.as_bytes());
     Ok(fields)
 }
 

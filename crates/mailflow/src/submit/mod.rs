@@ -10,6 +10,7 @@ pub mod raw;
 pub use compose::Outgoing;
 
 use crate::deliver::{self, Accepted, Delivery};
+use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
@@ -80,6 +81,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
+    let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
@@ -90,7 +92,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         message_id,
         grant_id: grant.id,
         lease: lease.id,
-        reverse_path: grant.email.clone(),
+        reverse_path: reverse_path.clone(),
         queued_at: now,
         recipients: recipients.clone(),
     });
@@ -101,7 +103,8 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         thread_id,
         outbound_type,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
-        reverse_path: grant.email.clone(),
+        sender: grant.email.clone(),
+        reverse_path,
         sender_domain: grant.email.domain().clone(),
         recipients,
         lease,

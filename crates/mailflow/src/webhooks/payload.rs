@@ -110,8 +110,19 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
         }
         Trigger::MessageBounced => {
             let failed = json!({"email": recipient, "diagnostic_code": facts["diagnostic_code"]});
-            object["bounce"] = json!({"bounced_at": facts["at"], "type": facts["status"],
-                "expired": facts["expired"], "ambiguous": facts["ambiguous"], "recipients": [failed]});
+            object["bounce"] = json!({"bounced_at": facts["at"], "type": facts["bounce_type"],
+                "bounce_class": facts["bounce_class"], "status": facts["status"], "expired": facts["expired"],
+                "ambiguous": facts["ambiguous"], "recipients": [failed]});
+        }
+        Trigger::MessageComplaint => {
+            // Reporters often do not say who complains.
+            let complained: Vec<_> = recipient.as_str().into_iter().collect();
+            object["complaint"] =
+                json!({"reported_at": facts["at"], "type": facts["type"], "complained_recipients": complained});
+        }
+        Trigger::MessageRejected => {
+            object["rejected_at"] = facts["at"].clone();
+            object["rejected"] = json!({"reason": facts["reason"], "recipients": [recipient]});
         }
         _ => {}
     }

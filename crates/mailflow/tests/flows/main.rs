@@ -4,6 +4,7 @@ mod support;
 
 mod deliver;
 mod domains;
+mod feedback;
 mod janitor;
 mod jobs;
 mod protection;

@@ -120,7 +120,7 @@ impl Setting {
     }
 
     /// Today's report about `other.test`, if anything was counted.
-    async fn report(&self) -> Option<TlsReport> {
+    async fn tls_report(&self) -> Option<TlsReport> {
         let platform = &self.world.platform;
         reports::flush_once(platform).await.expect("flushed");
         reports::find(platform, platform.clock.now().day(), "other.test").await.expect("read")
@@ -128,7 +128,7 @@ impl Setting {
 
     /// That report in short: type of policy, successes, failures by kind.
     async fn counted(&self) -> Vec<String> {
-        let policies = self.report().await.map(|report| report.policies).unwrap_or_default();
+        let policies = self.tls_report().await.map(|report| report.policies).unwrap_or_default();
         let failures = |policy: &postfleet_schema::tls_report::TlsReportPolicy| {
             let one = |details: &postfleet_schema::tls_report::TlsFailureDetails| {
                 format!(" {} {}", details.failed_session_count, details.result_type)
@@ -186,7 +186,7 @@ async fn a_policy_on_trial_holds_nothing_up_and_is_counted() {
     let other = Other::new(Tls::Good, policy("testing", "mx2.other.test")).await;
     let setting = other.setting(announcing("1")).await;
     assert_eq!(setting.outcome(&other.peer).await, "encrypted");
-    let report = setting.report().await.expect("report");
+    let report = setting.tls_report().await.expect("report");
     let found = &report.policies[0];
     assert_eq!(found.policy.policy_string[1..3], ["mode: testing", "mx: mx2.other.test"]);
     assert_eq!((found.policy.mx_host.as_slice(), found.failure_details.len()), (&["mx2.other.test".to_owned()][..], 1));

@@ -246,6 +246,10 @@ async fn a_subscription_gets_what_it_named_in_the_spelling_that_it_used() {
     let object = &bodies[0]["data"]["object"];
     assert_eq!((&object["from"], &object["to"]), (&"agent@acme.test".into(), &serde_json::json!(["a@nowhere.test"])));
     assert_eq!(object["bounce"]["recipients"][0]["email"], "a@nowhere.test");
+    assert_eq!(
+        (&object["bounce"]["type"], &object["bounce"]["bounce_class"]),
+        (&"UnknownDomain".into(), &"hard".into())
+    );
     assert_eq!(bodies[0]["source"], "/nylas/send");
 }
 

@@ -7,8 +7,8 @@ mod plans;
 mod routes;
 
 use anyhow::{Context, Result};
-use postfleet_core::Domain;
 use postfleet_core::plan::Plans;
+use postfleet_core::{Domain, EmailAddress, return_path};
 use routes::{DnssecWord, EgressTable, RelaySection};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +31,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub rules: Rules,
+    pub feedback: Feedback,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -122,6 +123,12 @@ pub struct Rules {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Feedback {
+    pub addresses: Vec<String>,
+    pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Log {
     pub format: LogFormat,
     pub level: String,
@@ -207,9 +214,22 @@ impl Config {
         }
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
+        let days = self.feedback.report_days;
+        // A return path that is still good must not be forgotten: what came by it would count again.
+        let least = return_path::DAYS_MAX.unsigned_abs() + 1;
+        anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
+        self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;
         self.domain_settings()?;
         Ok(())
+    }
+
+    /// Where complaints are taken.
+    pub fn feedback_addresses(&self) -> Result<Vec<EmailAddress>> {
+        let parse = |text: &String| {
+            EmailAddress::parse(text).map_err(|error| anyhow::anyhow!("feedback.addresses: {text:?}: {error}"))
+        };
+        self.feedback.addresses.iter().map(parse).collect()
     }
 }

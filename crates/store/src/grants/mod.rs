@@ -169,6 +169,14 @@ pub(crate) const MAILBOX: &str = concat!(
      WHERE g.email_key = $1"
 );
 
+pub(crate) const HOLDER: &str = concat!(
+    "SELECT g.application_id, g.email, o.plan, ",
+    limits::policy_limit_columns!(),
+    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+     LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+     WHERE g.id = $1"
+);
+
 /// Finds a mailbox of an application by id.
 pub async fn find(
     reader: &mut Reader<'_>,
@@ -235,6 +243,27 @@ pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Resul
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
     }))
+}
+
+/// A mailbox and its address, whosever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its address.
+    pub email: EmailAddress,
+    /// The mailbox.
+    pub mailbox: Mailbox,
+}
+
+/// Finds a mailbox by its id alone.
+pub async fn holder(reader: &mut Reader<'_>, id: GrantId) -> Result<Option<Holder>, StoreError> {
+    let Some(row) = reader.query_one(HOLDER, params![id.uuid()]).await? else { return Ok(None) };
+    let mailbox = Mailbox {
+        grant_id: id,
+        application_id: ApplicationId::from_uuid(row.uuid(0)?),
+        limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
+    };
+    let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
+    Ok(Some(Holder { email, mailbox }))
 }
 
 fn read(row: &Row) -> Result<Grant, DbError> {

@@ -129,6 +129,8 @@ impl PruneRemoved {
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM rule_evaluations WHERE id IN \
              (SELECT id FROM rule_evaluations WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM feedback_reports WHERE id IN \
+             (SELECT id FROM feedback_reports WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
         ];

@@ -135,7 +135,7 @@ impl<'a> Case<'a> {
     async fn submission(&self, to: &str) -> Submit {
         let submission = self.tenant.submission(self.store, self.grant, 0, NOON).await;
         let recipient = (QueueId::from_uuid(fresh()), EmailAddress::parse(to).expect("address"));
-        Submit { recipients: vec![recipient], reverse_path: self.tenant.address("a"), ..submission }
+        Submit { recipients: vec![recipient], sender: self.tenant.address("a"), ..submission }
     }
 
     /// Sends; "" if that is accepted, otherwise the code of the refusal.

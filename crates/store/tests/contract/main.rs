@@ -36,6 +36,7 @@ mod workspaces;
 // what the engines promise
 mod blobs;
 mod failing;
+mod feedback;
 mod full;
 mod schema;
 

@@ -3,6 +3,7 @@
 //! Nothing here depends on the time or on chance: ids grow with a counter, dates are given.
 
 use postfleet_core::audit::{Act, Actor, ActorKind};
+use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{
     ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, LeaseId, MessageId, OrganizationId,
@@ -226,7 +227,8 @@ impl Tenant {
             thread_id: None,
             outbound_type: OutboundType::Compose,
             evaluation_id: EvaluationId::from_uuid(fresh()),
-            reverse_path: self.address("sender"),
+            sender: self.address("sender"),
+            reverse_path: self.address("b-sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
             lease: None,
@@ -279,6 +281,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         reached,
         ambiguous: false,
         reply: "250 ok".into(),
+        bounce: BounceType::UnknownUser,
         event_id: EventId::from_uuid(fresh()),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod feedback;
 pub(crate) mod keys;
 pub(crate) mod organizations;
 pub(crate) mod service_accounts;
@@ -15,6 +16,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     api_keys::ROUTES,
     applications::ROUTES,
     audit::ROUTES,
+    feedback::ROUTES,
     keys::ROUTES,
     organizations::ROUTES,
     service_accounts::ROUTES,

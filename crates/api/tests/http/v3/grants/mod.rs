@@ -1,5 +1,6 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
 pub(crate) mod limits;
@@ -14,6 +15,7 @@ pub(crate) mod threads;
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
+    feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
     limits::ROUTES,

@@ -1,0 +1,168 @@
+//! What comes back after a message was sent, told apart: reports of delivery in the standard form (RFC 3464) and in
+//! those that servers have of their own, complaints (RFC 5965), replies of machines, and requests to prove that a
+//! human wrote. All of it is hearsay: who may be believed is decided elsewhere, by the way on which it came.
+
+mod arf;
+mod auto_reply;
+mod shapes;
+mod text_bounce;
+
+pub use arf::{Complaint, ComplaintKind};
+
+use crate::bounce_class::classify_reported;
+use crate::dsn::{self, Action};
+use crate::message::{content, structure};
+use crate::syntax::header::{self, Field, Fields};
+use crate::syntax::transfer;
+use postfleet_core::EmailAddress;
+use postfleet_core::bounce::BounceType;
+use structure::Part;
+
+/// The header field in which every message that is sent carries its return path: reporters of complaints often take the
+/// envelope's away.
+pub const TOKEN_FIELD: &str = "X-Feedback-Token";
+
+/// Octets of text that are looked at.
+const TEXT_MAX: usize = 64 << 10;
+
+/// Addresses that are taken from the message that a report quotes.
+const QUOTED_MAX: usize = 20;
+
+/// What came back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Feedback {
+    /// A report of what became of a message for its recipients.
+    Delivery(DeliveryReport),
+    /// A complaint about a message.
+    Complaint(Complaint),
+    /// A machine answers for a recipient.
+    AutoReply,
+    /// A machine wants a human to confirm the message.
+    Challenge,
+}
+
+/// What a report says of some recipients.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeliveryReport {
+    /// Who reports, as far as it says so.
+    pub reporter: String,
+    /// Whether it is in the standard form.
+    pub is_standard: bool,
+    /// The recipients, at least one.
+    pub recipients: Vec<ReportedFate>,
+    /// Return paths that the quoted message carries.
+    pub quoted_paths: Vec<EmailAddress>,
+}
+
+/// What a report says of one recipient.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReportedFate {
+    /// The addresses by which it is named; the one that was written to first. None in a report that names nobody.
+    pub addresses: Vec<EmailAddress>,
+    /// What was done.
+    pub action: Action,
+    /// Enhanced code, as `5.1.1`; empty if there is none.
+    pub status: String,
+    /// What was said, in one line.
+    pub diagnostic: String,
+    /// What that means.
+    pub kind: BounceType,
+}
+
+/// Tells what a message that came back is; `None` for one that a human may have written. `is_null_sender`: it came with
+/// the null reverse path, as reports do (RFC 5321 §4.5.5).
+pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
+    let parts = structure::parse(raw).parts;
+    if let Some(complaint) = arf::read(&parts) {
+        return Some(Feedback::Complaint(complaint));
+    }
+    if let Some(report) = standard(raw, &parts) {
+        return Some(Feedback::Delivery(report));
+    }
+    let message = Shape::of(raw, &parts, is_null_sender);
+    if let Some(report) = text_bounce::read(&message, &parts) {
+        return Some(Feedback::Delivery(report));
+    }
+    if auto_reply::is_challenge(&message) {
+        return Some(Feedback::Challenge);
+    }
+    auto_reply::is_auto_reply(&message).then_some(Feedback::AutoReply)
+}
+
+/// Whether a message that came to a mailbox may be a report in a standard form, by a look at its first fields.
+pub fn may_be_report(raw: &[u8]) -> bool {
+    let mut fields = Fields::new(header::split(raw).0);
+    let content_type = fields.find(|field| field.is("Content-Type")).map(|field| field.text().to_ascii_lowercase());
+    content_type.is_some_and(|value| value.trim_start().starts_with("multipart/report"))
+}
+
+/// What a message that is in no standard form is recognised by.
+struct Shape<'a> {
+    block: &'a [u8],
+    /// In lower case.
+    subject: String,
+    /// The author's address and name, in lower case.
+    from: String,
+    /// The readable text.
+    text: String,
+    is_null_sender: bool,
+}
+
+impl<'a> Shape<'a> {
+    fn of(raw: &'a [u8], parts: &[Part<'_>], is_null_sender: bool) -> Self {
+        let block = header::split(raw).0;
+        let text_of = |name: &str| {
+            let value = Fields::new(block).find(|field| field.is(name)).map(|field| field.text());
+            crate::syntax::word::decode(&value.unwrap_or_default()).to_lowercase()
+        };
+        let text = content::text_prefix(parts, TEXT_MAX);
+        Self { block, subject: text_of("Subject"), from: text_of("From"), text, is_null_sender }
+    }
+
+    fn field(&self, name: &str) -> Option<String> {
+        Fields::new(self.block).find(|field| field.is(name)).map(|field| field.text().to_lowercase())
+    }
+}
+
+/// A report in the standard form; `None` if there is none in it, or it names nobody.
+fn standard(raw: &[u8], parts: &[Part<'_>]) -> Option<DeliveryReport> {
+    let report = dsn::parse(raw).filter(|report| !report.recipients.is_empty())?;
+    let recipients = report.recipients.into_iter().map(|recipient| {
+        let kind = match recipient.action {
+            Action::Failed => classify_reported(&recipient.status, &recipient.diagnostic),
+            _ => BounceType::Undetermined,
+        };
+        ReportedFate {
+            addresses: recipient.original.into_iter().chain([recipient.address]).collect(),
+            action: recipient.action,
+            status: recipient.status,
+            diagnostic: recipient.diagnostic,
+            kind,
+        }
+    });
+    Some(DeliveryReport {
+        recipients: recipients.collect(),
+        reporter: report.reporting_mta.unwrap_or_default(),
+        is_standard: true,
+        quoted_paths: quoted_paths(parts),
+    })
+}
+
+/// The return paths that a quoted message carries, as a part of its own.
+fn quoted_paths(parts: &[Part<'_>]) -> Vec<EmailAddress> {
+    const QUOTES: [&str; 4] = ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"];
+    let quoted = parts.iter().filter(|part| QUOTES.contains(&part.content_type.value.as_str()));
+    let quoted = quoted.map(|part| transfer::decode(part.encoding, part.content));
+    quoted.flat_map(|quoted| paths_in(header::split(&quoted).0)).take(QUOTED_MAX).collect()
+}
+
+/// The return paths in a header block.
+fn paths_in(block: &[u8]) -> Vec<EmailAddress> {
+    let fields = Fields::new(block).filter(|field| field.is("Return-Path") || field.is(TOKEN_FIELD));
+    fields.filter_map(|field| bare_address(&field)).take(QUOTED_MAX).collect()
+}
+
+fn bare_address(field: &Field<'_>) -> Option<EmailAddress> {
+    let text = field.text();
+    EmailAddress::parse(text.trim().trim_start_matches('<').trim_end_matches('>')).ok()
+}

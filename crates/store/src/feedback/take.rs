@@ -1,0 +1,262 @@
+//! Taking a report: what it says is written down, what of it counts is announced, and the report itself is filed for the
+//! sender to read, in one transaction.
+
+use crate::blobs::{self, PreparedBlob};
+use crate::db::DbError;
+use crate::engine::{Command, Tx};
+use crate::events::{self, NewEvent};
+use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::params;
+use postfleet_core::bounce::BounceType;
+use postfleet_core::event::Trigger;
+use postfleet_core::feedback::{Kind, Outcome};
+use postfleet_core::id::{ApplicationId, EventId, FeedbackId, GrantId, MessageId, ThreadId};
+use postfleet_core::{Domain, EmailAddress, UnixMicros};
+use serde_json::json;
+
+/// Takes what one report says about one message. Reports about the same recipient of the same message count once,
+/// whoever sends them again.
+#[derive(Clone, Debug)]
+pub struct TakeFeedback {
+    /// The mailbox that sent the message, and its application; none if it could not be found.
+    pub sender: Option<(GrantId, ApplicationId)>,
+    /// The message.
+    pub message_id: Option<MessageId>,
+    /// What is said, of each recipient.
+    pub reports: Vec<NewReport>,
+    /// The report itself, for the sender's mailbox. One that says nothing new is not filed.
+    pub filing: Option<Filing>,
+    /// When.
+    pub at: UnixMicros,
+}
+
+/// A report about to be filed.
+#[derive(Clone, Debug)]
+pub struct Filing {
+    /// The message.
+    pub blob: PreparedBlob,
+    /// What it is.
+    pub facts: MessageFacts,
+    /// The copy.
+    pub copy: MailboxCopy,
+    /// The conversation of the message that it is about.
+    pub thread_id: Option<ThreadId>,
+}
+
+/// What is said of one recipient.
+#[derive(Clone, Debug)]
+pub struct NewReport {
+    /// The id of its record.
+    pub id: FeedbackId,
+    /// What it is.
+    pub kind: Kind,
+    /// What becomes of it, unless it was here before.
+    pub outcome: Outcome,
+    /// Why, for people.
+    pub reason: &'static str,
+    /// Who it is about, if anybody is named or there is only one.
+    pub recipient: Option<EmailAddress>,
+    /// What a bounce says about the address.
+    pub bounce: Option<BounceType>,
+    /// Enhanced code, or the type of a complaint.
+    pub status: String,
+    /// What was said.
+    pub diagnostic: String,
+    /// Who says it.
+    pub reporter: String,
+    /// The id of the event, should there be one.
+    pub event_id: EventId,
+}
+
+/// What became of [`TakeFeedback`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Taken {
+    /// Of each report.
+    pub outcomes: Vec<Outcome>,
+    /// Whether the report was filed.
+    pub filed: bool,
+}
+
+impl Command for TakeFeedback {
+    type Outcome = Taken;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Taken, DbError> {
+        let mut taken = Taken::default();
+        // Two copies of a report that come at once wait for each other here.
+        let has_mailbox = match self.sender {
+            Some((grant, _)) => lock_mailbox(tx, grant).await?,
+            None => false,
+        };
+        for report in &self.reports {
+            taken.outcomes.push(self.take(tx, report, has_mailbox).await?);
+        }
+        let says_nothing_new = taken.outcomes.iter().all(|outcome| *outcome == Outcome::Replayed);
+        if let Some(filing) = self.filing.as_ref().filter(|_| has_mailbox && !says_nothing_new) {
+            let Filing { blob, facts, copy, thread_id } = filing;
+            let filed = messages::file(tx, blob.id(), facts, &facts.placement(), copy, *thread_id).await?;
+            if filed.is_some() {
+                blobs::insert(tx, blob, 1).await?;
+                taken.filed = true;
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl TakeFeedback {
+    async fn take(&self, tx: &mut Tx, report: &NewReport, has_mailbox: bool) -> Result<Outcome, DbError> {
+        let is_believed = matches!(report.outcome, Outcome::Counted | Outcome::Noted);
+        let outcome = match is_believed {
+            true if !has_mailbox => Outcome::Unmatched,
+            true if self.was_here(tx, report).await? => Outcome::Replayed,
+            _ => report.outcome,
+        };
+        let reason = match outcome {
+            Outcome::Replayed => "the same was reported before",
+            Outcome::Unmatched if is_believed => "the mailbox is gone",
+            _ => report.reason,
+        };
+        self.record(tx, report, outcome, reason).await?;
+        if outcome == Outcome::Counted {
+            self.count(tx, report).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn was_here(&self, tx: &mut Tx, report: &NewReport) -> Result<bool, DbError> {
+        const FIND: &str = "SELECT id FROM feedback_reports \
+            WHERE message_id = $1 AND recipient = $2 AND kind = $3 AND outcome = $4";
+        let Some(message) = self.message_id else { return Ok(false) };
+        let recipient = key(report);
+        let values = params![message.uuid(), &recipient, report.kind.name(), report.outcome.name()];
+        Ok(tx.query_one(FIND, values).await?.is_some())
+    }
+
+    async fn record(
+        &self,
+        tx: &mut Tx,
+        report: &NewReport,
+        outcome: Outcome,
+        reason: &'static str,
+    ) -> Result<(), DbError> {
+        const INSERT: &str = "INSERT INTO feedback_reports (id, grant_id, message_id, report_id, kind, outcome, reason, \
+            recipient, bounce_type, status, diagnostic, reporter, reported_at) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+            ON CONFLICT (message_id, recipient, kind, outcome) DO NOTHING";
+        let recipient = key(report);
+        let values = params![
+            report.id.uuid(),
+            self.sender.map(|(grant, _)| grant.uuid()),
+            self.message_id.map(|id| id.uuid()),
+            self.filing.as_ref().filter(|_| outcome != Outcome::Replayed).map(|filing| filing.copy.message_id.uuid()),
+            report.kind.name(),
+            outcome.name(),
+            reason,
+            &recipient,
+            report.bounce.map(BounceType::name),
+            &report.status,
+            &report.diagnostic,
+            &report.reporter,
+            self.at.as_micros()
+        ];
+        tx.execute(INSERT, values).await?;
+        Ok(())
+    }
+
+    /// What follows from a bounce or a complaint that counts. All of it: whatever else is to follow, such as not writing
+    /// to the address again, belongs here.
+    async fn count(&self, tx: &mut Tx, report: &NewReport) -> Result<(), DbError> {
+        let (Some((grant_id, application_id)), Some(message_id)) = (self.sender, self.message_id) else {
+            return Ok(());
+        };
+        let Some((trigger, data)) = announcement(report, self.at) else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, grant_id, 0).await? else { return Ok(()) };
+        tx.announce(NewEvent {
+            id: report.event_id,
+            application_id,
+            grant_id,
+            grant_sequence,
+            trigger,
+            message_id: Some(message_id),
+            data,
+            at: self.at,
+        });
+        Ok(())
+    }
+}
+
+/// How a recipient is told from others in records.
+fn key(report: &NewReport) -> String {
+    report.recipient.as_ref().map(EmailAddress::key).unwrap_or_default()
+}
+
+/// The event of a report that counts, with the facts that it tells.
+fn announcement(report: &NewReport, at: UnixMicros) -> Option<(Trigger, String)> {
+    let recipient = report.recipient.as_ref().map(ToString::to_string);
+    match report.kind {
+        Kind::Bounce => {
+            let kind = report.bounce.unwrap_or(BounceType::Undetermined);
+            let data = json!({"recipient": recipient, "at": at.as_seconds(), "status": report.status,
+                "diagnostic_code": report.diagnostic, "bounce_type": kind.name(), "bounce_class": kind.class().name(),
+                "expired": false, "ambiguous": false});
+            Some((Trigger::MessageBounced, data.to_string()))
+        }
+        Kind::Complaint => {
+            let data = json!({"recipient": recipient, "at": at.as_seconds(), "type": report.status});
+            Some((Trigger::MessageComplaint, data.to_string()))
+        }
+        _ => None,
+    }
+}
+
+async fn lock_mailbox(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
+    const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
+    Ok(tx.query_one(LOCK, params![grant.uuid()]).await?.is_some())
+}
+
+/// Records that somebody wrote to a return path that was made up or is too old, and was refused. Only where the message
+/// that it names is one of that domain, and once for each message: strangers cannot fill the store.
+#[derive(Clone, Debug)]
+pub struct RecordRefused {
+    /// The id of the record.
+    pub id: FeedbackId,
+    /// The message that the address names.
+    pub message_id: MessageId,
+    /// The domain of the address.
+    pub domain: Domain,
+    /// Forged or expired.
+    pub outcome: Outcome,
+    /// Why, for people.
+    pub reason: &'static str,
+    /// When.
+    pub at: UnixMicros,
+}
+
+impl Command for RecordRefused {
+    /// Whether there is such a message.
+    type Outcome = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
+        const FIND: &str = "SELECT m.grant_id, g.email FROM messages m JOIN grants g ON g.id = m.grant_id \
+            WHERE m.id = $1 AND m.outgoing = 1";
+        const INSERT: &str = "INSERT INTO feedback_reports (id, grant_id, message_id, kind, outcome, reason, recipient, \
+            status, diagnostic, reporter, reported_at) VALUES ($1, $2, $3, $4, $5, $6, '', '', '', '', $7) \
+            ON CONFLICT (message_id, recipient, kind, outcome) DO NOTHING";
+        let Some(row) = tx.query_one(FIND, params![self.message_id.uuid()]).await? else { return Ok(false) };
+        let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
+        if *email.domain() != self.domain {
+            return Ok(false);
+        }
+        let values = params![
+            self.id.uuid(),
+            row.uuid(0)?,
+            self.message_id.uuid(),
+            Kind::Other.name(),
+            self.outcome.name(),
+            self.reason,
+            self.at.as_micros()
+        ];
+        tx.execute(INSERT, values).await?;
+        Ok(true)
+    }
+}
