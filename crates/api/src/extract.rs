@@ -11,8 +11,7 @@ use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
 
-/// Octets of a JSON body that carries a message: the largest message in base64, and room for the rest.
-pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
+pub(crate) mod multipart;
 
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
@@ -61,7 +60,8 @@ fn is_json(parts: &Parts) -> Result<(), Problem> {
     Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
 }
 
-fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+/// Reads an object.
+pub(crate) fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
@@ -150,7 +150,7 @@ fn broken_off() -> Problem {
 }
 
 /// The media type of the body without its parameters; empty if it has none.
-fn media_type(parts: &Parts) -> &str {
+pub(crate) fn media_type(parts: &Parts) -> &str {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }

@@ -7,6 +7,7 @@ use postfleet_core::id::MessageId;
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::submission::{self, Completed};
 use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_mailbox::view::Fields;
 use postfleet_store::grants::Grant;
 
 /// Who gets a message that is written already.
@@ -39,7 +40,16 @@ pub fn prepare(
     let mut summary = Summary::of(&view);
     summary.bcc = unseen(&view, &recipients);
     let outbound_type = outbound_type(false, &summary);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id: None, outbound_type, date: now })
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        summary,
+        thread_id: None,
+        outbound_type,
+        date: now,
+        shown: Fields::Standard,
+    })
 }
 
 /// The author is the mailbox, and nobody else is named as the one who sent it.
