@@ -84,7 +84,8 @@ fn body(takes: Takes) -> RequestBody {
 fn message_form(shape: Shape) -> ObjectBuilder {
     let octets =
         || ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
-    let message = Ref { description: "The message as JSON.".to_owned(), ..reference(shape) };
+    let mut message = reference(shape);
+    message.description = "The message as JSON.".to_owned();
     ObjectBuilder::new()
         .property("message", message)
         .property("mime", octets().description(Some("The message in RFC 5322 form, with `type=mime`.")))
