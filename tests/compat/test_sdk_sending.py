@@ -125,6 +125,16 @@ def test_python_answers_by_either_id(fleet, sdk, agent, sink):
         assert read.subject == "Re: Hours"
 
 
+def test_metadata_is_in_notifications(fleet, sdk, agent, receiver):
+    # The SDK knows no trigger for what became of a message.
+    fleet.api.post("/v3/webhooks", {"trigger_types": ["message.created", "message.delivered"], "webhook_url": receiver.url + "/told"})
+    metadata = {"key1": "told", "camelCaseKey": "ü"}
+    sent = sdk.messages.send(agent[0], {"to": [{"email": "grace@people.test"}], "subject": "Told", "metadata": metadata}).data
+    for trigger in ("message.created", "message.delivered"):
+        told = receiver.wait_for(trigger, lambda one: one["id"] == sent.id)
+        assert told["data"]["object"]["metadata"] == metadata, trigger
+
+
 def test_python_sends_raw_mime(fleet, sdk, agent, sink):
     mime = f"From: {agent[1]}\r\nTo: grace@people.test\r\nBcc: hidden@people.test\r\nSubject: Raw\r\nX-Priority: 1\r\n\r\nAs it is.\r\n"
     if not hasattr(sdk.messages._resource, "send_raw_mime"):
