@@ -4,6 +4,7 @@ mod auth;
 mod call;
 pub mod error;
 mod extract;
+mod letter;
 mod openapi;
 mod pages;
 mod respond;

@@ -32,6 +32,8 @@ pub(crate) struct Route {
 #[derive(Clone, Copy)]
 pub(crate) enum Takes {
     Json(Shape),
+    /// A message: JSON, or a form whose part `message` has the same JSON and whose other parts are files.
+    Message(Shape),
     /// The fields of a form, `application/x-www-form-urlencoded`.
     Form(Shape),
     /// A text with one value in each line, `text/plain` or `text/csv`.
@@ -194,6 +196,11 @@ impl Route {
     /// Says which JSON it takes.
     pub(crate) fn takes<T: ToSchema>(self) -> Self {
         Self { body: Some(Takes::Json(Shape::of::<T>())), ..self }
+    }
+
+    /// Says which message it takes, as JSON or as a form with files.
+    pub(crate) fn takes_message<T: ToSchema>(self) -> Self {
+        Self { body: Some(Takes::Message(Shape::of::<T>())), ..self }
     }
 
     /// Says which form it takes.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod domain;
 pub mod id;
 pub mod media_range;
+pub mod metadata;
 pub mod patch;
 pub mod reverse_path;
 pub mod secret;

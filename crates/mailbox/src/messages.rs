@@ -10,7 +10,7 @@ use postfleet_mail::message as mail;
 use postfleet_schema::message::{Attachment, Message, RawMessage};
 use postfleet_store::blobs::{self, StoredBlob};
 use postfleet_store::messages::{After, Page, StoredMessage};
-use postfleet_store::{Reader, Store, messages};
+use postfleet_store::{Reader, Store, messages, threads};
 use std::time::Duration;
 
 /// Rows that one request looks at. A filter that few messages pass gives short pages and a cursor instead of a long
@@ -259,6 +259,33 @@ pub async fn find(store: &Store, grant: GrantId, id: MessageId, fields: Fields) 
         Fields::RawMime => Shown::Raw(vec![view::raw_message(&stored, &raw)]),
         _ => Shown::Messages(vec![view::message(&stored, Some(&raw), fields)]),
     })
+}
+
+/// The message of a mailbox that has this Message-ID, without brackets; of several the newest.
+pub async fn with_message_id(
+    store: &Store,
+    grant: GrantId,
+    message_id: &str,
+) -> Result<Option<StoredMessage>, Problem> {
+    let mut reader = store.reader().await?;
+    let mut looked_at = 0;
+    for thread in threads::with_message_id(&mut reader, grant, message_id).await? {
+        let mut after = After::START;
+        while looked_at < SCANNED_MAX {
+            let page =
+                Page { grant_id: grant, folder: "", after, newer_than: UnixMicros::from_micros(i64::MIN), limit: 200 };
+            let messages = messages::list_thread(&mut reader, thread, &page).await?;
+            let Some(last) = messages.last() else { break };
+            after = After { date: last.date, id: last.id };
+            looked_at += messages.len();
+            let has_it =
+                |stored: &StoredMessage| Summary::from_json(&stored.summary).message_id.as_deref() == Some(message_id);
+            if let Some(found) = messages.into_iter().find(has_it) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// An attachment's description and bytes. `message` must be its message, if it is given.

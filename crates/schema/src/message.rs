@@ -1,6 +1,7 @@
 //! Messages and what is in them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A name and an address.
@@ -41,6 +42,28 @@ pub struct Header {
     pub name: String,
     /// Its value, unfolded.
     pub value: String,
+}
+
+/// What an application wants to be told of a message. It is kept with the message, and nothing is tracked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingOptions {
+    /// That it was opened; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub opens: bool,
+    /// That a link in it was followed; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub links: bool,
+    /// That it was answered; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub thread_replies: bool,
+    /// A word of the application's own, at most 2,048 characters; null if there is none.
+    #[serde(default)]
+    #[schema(max_length = 2048)]
+    pub label: Option<String>,
+    /// Where links would lead: a domain name of 1 to 253 characters; null if there is none.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 253)]
+    pub domain_name: Option<String>,
 }
 
 /// A message.
@@ -93,9 +116,12 @@ pub struct Message {
     pub in_reply_to: Option<String>,
     /// Its own Message-ID; null if it has none.
     pub message_id_header: Option<String>,
-    /// Key and value pairs of the application.
-    #[schema(value_type = Object)]
-    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Key and value pairs of the application, as it gave them when it sent the message.
+    pub metadata: BTreeMap<String, String>,
+    /// What the application wanted to be told of; absent unless it was asked for with `fields`. Nothing is tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub tracking_options: Option<TrackingOptions>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
     /// When it was stored, in unix seconds.
@@ -113,4 +139,8 @@ pub struct RawMessage {
     pub grant_id: String,
     /// The RFC 5322 source in base64url.
     pub raw_mime: String,
+}
+
+fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or_default())
 }

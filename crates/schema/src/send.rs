@@ -1,7 +1,8 @@
 //! `POST /v3/grants/{grant_id}/messages/send`.
 
-use crate::message::{Message, Participant};
+use crate::message::{Message, Participant, TrackingOptions};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What is to be sent. Fields that are not known are ignored; null means absent.
@@ -35,19 +36,36 @@ pub struct SendRequest {
     /// Whether the body is plain text; `false` if absent.
     #[serde(default)]
     pub is_plaintext: Option<bool>,
-    /// Files, inline in base64.
+    /// Files, inline in base64: together at most 3 MiB before the encoding. Larger ones are sent as multipart.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub attachments: Vec<SendAttachment>,
-    /// The id of the message of this mailbox that is answered; its thread is joined.
+    /// The message of this mailbox that is answered: its id, or its Message-ID. Its thread is joined.
     #[serde(default)]
     pub reply_to_message_id: Option<String>,
     /// Further header fields, from an allow-list: `X-…` and a few others.
     #[serde(default, deserialize_with = "null_is_empty")]
     #[schema(max_items = 50)]
     pub custom_headers: Vec<CustomHeader>,
+    /// Key and value pairs of the application, which are shown with the message and in notifications: at most 50, keys
+    /// of 1 to 40 characters, values of at most 500.
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// What the application wants to be told of; kept with the message, and nothing is tracked.
+    #[serde(default)]
+    pub tracking_options: Option<TrackingOptions>,
     /// A time to send at, in unix seconds: not available yet, so absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
+    /// Whether it is a draft until then; only with `send_at`.
+    #[serde(default)]
+    pub use_draft: Option<bool>,
+    /// A signature to append: not available yet, so absent or empty.
+    #[serde(default)]
+    pub signature_id: Option<String>,
+    /// A template to fill in: not available yet, so absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub template: Option<serde_json::Value>,
 }
 
 /// A file to attach.
@@ -66,9 +84,13 @@ pub struct SendAttachment {
     #[serde(default)]
     #[schema(max_length = 255)]
     pub content_id: Option<String>,
-    /// Whether the HTML shows it; `false` if absent.
+    /// Whether the HTML shows it. If absent, `content_disposition` tells; without that, whether the HTML refers to
+    /// `cid:` and the `content_id`.
     #[serde(default)]
     pub is_inline: Option<bool>,
+    /// `inline` or `attachment`, with parameters if need be, which are ignored.
+    #[serde(default)]
+    pub content_disposition: Option<String>,
 }
 
 /// A header field to add.

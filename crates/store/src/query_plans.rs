@@ -38,6 +38,7 @@ const LISTS: &[(&str, &str)] = &[
     ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
+    ("threads::WITH_KEY", threads::WITH_KEY),
     ("queue::DUE", queue::DUE),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),

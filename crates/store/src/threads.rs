@@ -191,6 +191,20 @@ pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.
      m.summary FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
      ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
 
+/// Threads that a key leads to.
+pub(crate) const WITH_KEY: &str =
+    "SELECT k.thread_id FROM thread_keys k WHERE k.grant_id = $1 AND k.key = $2 ORDER BY k.thread_id DESC LIMIT 10";
+
+/// The threads of a mailbox in which a message with this Message-ID (without brackets) is or was, latest first.
+pub async fn with_message_id(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    message_id: &str,
+) -> Result<Vec<ThreadId>, StoreError> {
+    let rows = reader.query(WITH_KEY, params![grant.uuid(), message_key(message_id)]).await?;
+    Ok(rows.iter().map(|row| Ok(ThreadId::from_uuid(row.uuid(0)?))).collect::<Result<_, DbError>>()?)
+}
+
 /// Finds a thread of a mailbox.
 pub async fn find_thread(
     reader: &mut Reader<'_>,

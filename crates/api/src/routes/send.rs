@@ -2,37 +2,62 @@
 
 use crate::call::Call;
 use crate::error;
-use crate::extract::{SEND_OCTETS_MAX, json};
+use crate::extract::Query;
+use crate::letter;
 use crate::respond::{self, Answer};
-use crate::route::Route;
+use crate::route::{Kind, Parameter, Route};
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
 use postfleet_mail::Participant;
-use postfleet_mail::compose::Attachment;
-use postfleet_mailflow::submit::{self, Outgoing};
+use postfleet_mailbox::summary::Tracking;
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::submit::raw::{self, Envelope};
+use postfleet_mailflow::submit::{self, Outgoing, Prepared};
 use postfleet_schema::message as schema;
-use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse};
+use postfleet_schema::send::{SendRequest, SendResponse};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
-            .about("Send a message", "The answer comes once the message is on stable storage.")
-            .takes::<SendRequest>()
+            .about("Send a message", DETAILS)
+            .query(&[TYPE, FIELDS])
+            .takes_message::<SendRequest>()
             .answers_bare::<SendResponse>(),
     ]
 }
+
+const DETAILS: &str = "The answer comes once the message is on stable storage. In a form, the part `message` (or `draft`) \
+    has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
+    `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
+    `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
+    Bcc; Bcc is taken out.";
+
+const TYPE: Parameter =
+    Parameter::new("type", Kind::OneOf(&["mime"]), "`mime`: the form has the message in RFC 5322 form.");
+
+const FIELDS: Parameter =
+    Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown of the sent copy; `standard` if absent.");
+
+const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_headers", "include_tracking_options"];
 
 /// Sends a message now.
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
     let Call { platform, id, parts, body, .. } = call;
-    let request: SendRequest = json(&parts, body, SEND_OCTETS_MAX).await?;
-    let sent = submit::send(&platform, &grant, outgoing(request)?).await?;
+    let query = Query::of(&parts)?;
+    let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
+    let limit = platform.store.plans().outbound_octets_ceiling();
+    let sent = if is_mime {
+        let mime = letter::mime(&parts, body, limit).await?;
+        let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
+        submit::submit(&platform, &grant, prepared.map(|prepared| Prepared { shown, ..prepared })).await?
+    } else {
+        let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
+        submit::send(&platform, &grant, Outgoing { attachments, shown, ..outgoing(request)? }).await?
+    };
     let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
     let mut response = respond::json(StatusCode::OK, &id, &body);
     quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
@@ -46,11 +71,43 @@ fn quota_headers(headers: &mut axum::http::HeaderMap, daily: &Allowance, now: Un
     }
 }
 
-fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
-    if request.send_at.is_some_and(|at| at > 0) {
+fn shown(query: &Query) -> Result<Fields, Problem> {
+    let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
+    Fields::named(name).filter(|fields| *fields != Fields::RawMime).ok_or_else(|| {
+        let text = "fields must be standard, include_headers, include_basic_headers or include_tracking_options";
+        Problem::invalid("fields", text)
+    })
+}
+
+fn is_mime(query: &Query) -> Result<bool, Problem> {
+    match query.get("type").unwrap_or_default() {
+        "" => Ok(false),
+        "mime" => Ok(true),
+        _ => Err(Problem::invalid("type", "type must be mime, or absent")),
+    }
+}
+
+/// Refuses what is documented and not there yet, rather than send something else than was meant.
+fn check_available(request: &SendRequest) -> Result<(), Problem> {
+    let is_scheduled = request.send_at.is_some_and(|at| at > 0);
+    if request.use_draft == Some(true) && !is_scheduled {
+        return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
+    }
+    if is_scheduled {
         return Err(Problem::invalid("send_at", "send_at: scheduled sending is not available yet"));
     }
-    let attachments = request.attachments.into_iter().enumerate().map(|(index, file)| attachment(index, file));
+    if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
+        return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
+    }
+    if request.template.as_ref().is_some_and(|template| !template.is_null()) {
+        return Err(Problem::invalid("template", "template: templates are not available yet"));
+    }
+    Ok(())
+}
+
+/// The message without its files.
+fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
+    check_available(&request)?;
     Ok(Outgoing {
         to: people(request.to),
         from: people(request.from),
@@ -60,9 +117,11 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
         subject: request.subject.unwrap_or_default(),
         body: request.body.unwrap_or_default(),
         is_plaintext: request.is_plaintext.unwrap_or(false),
-        attachments: attachments.collect::<Result<_, _>>()?,
         reply_to_message_id: request.reply_to_message_id,
         custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
+        metadata: request.metadata.unwrap_or_default(),
+        tracking: request.tracking_options.map(tracking),
+        ..Outgoing::default()
     })
 }
 
@@ -70,17 +129,7 @@ fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
     people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
 }
 
-fn attachment(index: usize, file: SendAttachment) -> Result<Attachment, Problem> {
-    let field = format!("attachments[{index}].content");
-    let packed: Vec<u8> = file.content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let content = STANDARD.decode(&packed).or_else(|_| URL_SAFE.decode(&packed));
-    let content = content.map_err(|error| Problem::invalid(&field, format!("{field} is not base64: {error}")))?;
-    let content_id = file.content_id.filter(|id| !id.is_empty());
-    Ok(Attachment {
-        filename: file.filename.unwrap_or_default(),
-        content_type: file.content_type.unwrap_or_default(),
-        content,
-        is_inline: file.is_inline.unwrap_or(false),
-        content_id,
-    })
+fn tracking(options: schema::TrackingOptions) -> Tracking {
+    let schema::TrackingOptions { opens, links, thread_replies, label, domain_name } = options;
+    Tracking { opens, links, thread_replies, label, domain_name }
 }

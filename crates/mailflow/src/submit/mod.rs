@@ -45,6 +45,8 @@ pub struct Prepared {
     pub outbound_type: OutboundType,
     /// When it was prepared.
     pub date: UnixMicros,
+    /// What the answer shows of the sent copy.
+    pub shown: Fields,
 }
 
 /// A message that was accepted for sending.
@@ -77,7 +79,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown } = prepared;
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
@@ -113,7 +115,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         SubmitOutcome::Accepted { thread_id, daily, placement } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
-            let message = view::message(&stored, Some(&raw), Fields::Standard);
+            let message = view::message(&stored, Some(&raw), shown);
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
             }

@@ -100,7 +100,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
         "cc": emails(&summary.cc),
         "bcc": emails(&summary.bcc),
         "sent_at": stored.date.as_seconds(),
-        "metadata": {},
+        "metadata": summary.metadata,
     });
     match trigger {
         Trigger::MessageDelivered => {

@@ -8,6 +8,8 @@ pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
 pub(crate) mod send;
+mod send_form;
+mod send_mime;
 mod send_rules;
 mod submission;
 pub(crate) mod threads;
