@@ -46,6 +46,7 @@ pub mod folder;
 pub mod outbound;
 pub mod recipient;
 pub mod retry;
+pub mod suppression;
 pub mod threading;
 
 pub use address::EmailAddress;

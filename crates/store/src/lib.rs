@@ -41,6 +41,7 @@ pub mod judging;
 pub mod messages;
 pub mod outbound;
 pub mod queue;
+pub mod suppressions;
 pub mod threads;
 pub mod webhooks;
 
