@@ -45,6 +45,7 @@ pub mod delivery;
 pub mod folder;
 pub mod outbound;
 pub mod recipient;
+pub mod recipient_check;
 pub mod retry;
 pub mod suppression;
 pub mod threading;

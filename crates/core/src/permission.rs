@@ -25,6 +25,9 @@ pub const ALL: &[(&str, &str)] = &[
     ("audit.read", "see who changed what"),
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.send", "send messages"),
+    ("suppressions.read", "see suppressed addresses"),
+    ("suppressions.write", "suppress addresses, and stop suppressing them"),
+    ("addresses.validate", "look at addresses before anything is sent to them"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

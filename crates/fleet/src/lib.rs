@@ -1,5 +1,6 @@
 //! Who exists and who may do what: organizations, keys, mailboxes, and who signs in to them. Decides nothing about single messages.
 
+pub mod addresses;
 pub mod app_password;
 pub mod applications;
 pub mod audit;
@@ -22,5 +23,7 @@ pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
 pub mod sign_in;
+pub mod suppressions;
 pub mod tokens;
+pub mod unsubscribe;
 pub mod workspaces;

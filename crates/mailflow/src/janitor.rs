@@ -11,6 +11,7 @@ use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
+use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
+    prune_suppressions(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -99,6 +101,16 @@ async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneNonces { now, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSuppressions { now, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -45,6 +45,10 @@ pub struct SendRequest {
     #[serde(default, deserialize_with = "null_is_empty")]
     #[schema(max_items = 50)]
     pub custom_headers: Vec<CustomHeader>,
+    /// Whether the message gets a link by which its recipient wants no more mail, with one click (RFC 8058); `false` if
+    /// absent. It must have exactly one recipient then.
+    #[serde(default)]
+    pub list_unsubscribe: Option<bool>,
     /// A time to send at, in unix seconds: not available yet, so absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
@@ -88,8 +92,27 @@ pub struct SendResponse {
     pub request_id: String,
     /// The id of the mailbox.
     pub grant_id: String,
+    /// The sent copy, and who does not get it.
+    pub data: SentMessage,
+}
+
+/// A message that was accepted for sending.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SentMessage {
     /// The sent copy.
-    pub data: Message,
+    #[serde(flatten)]
+    pub message: Message,
+    /// Recipients that are not written to, because their addresses are suppressed; all others get the message.
+    pub suppressed_recipients: Vec<SuppressedRecipient>,
+}
+
+/// A recipient that is not written to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SuppressedRecipient {
+    /// The address, as the message names it.
+    pub email: String,
+    /// Why: `hard_bounce`, `complaint`, `unsubscribe`, `manual` or `invalid`.
+    pub reason: &'static str,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

@@ -34,6 +34,7 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod addresses;
 pub mod events;
 pub mod folders;
 pub mod grants;

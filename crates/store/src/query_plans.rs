@@ -4,7 +4,7 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
+    addresses, applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
     lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, suppressions,
     threads, tokens, webhooks, workspaces,
 };
@@ -159,6 +159,10 @@ async fn suppressions_are_looked_up_by_their_keys() {
     let folder = tempfile::tempdir().expect("folder");
     let mut db = migrated(&folder).await;
     let steps = plan(&mut db, suppressions::CHECK_MANY).await;
+    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES] {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).iter().all(|step| step.contains(" e ")), "{steps:#?}");
+    }
     let by_key = "SEARCH suppressions USING PRIMARY KEY (application_id=? AND address_key=?)";
     assert!(steps.contains(&by_key.to_owned()), "{steps:#?}");
     for (index, list) in [

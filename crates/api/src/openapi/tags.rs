@@ -15,6 +15,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Files in messages.",
         &["/v3/grants/{grant}/attachments", "/v3/grants/{grant}/messages/{message}/attachments"],
     ),
+    (
+        "suppressions",
+        "Addresses that are not written to, and looking at addresses before anything is.",
+        &["/v3/suppressions", "/v3/addresses", "/v3/unsubscribe"],
+    ),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

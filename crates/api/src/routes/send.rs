@@ -11,11 +11,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
+use postfleet_core::suppression::Suppressed;
 use postfleet_mail::Participant;
 use postfleet_mail::compose::Attachment;
 use postfleet_mailflow::submit::{self, Outgoing};
 use postfleet_schema::message as schema;
-use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse};
+use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse, SentMessage, SuppressedRecipient};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -33,7 +34,9 @@ pub(crate) async fn send(call: Call) -> Answer {
     let Call { platform, id, parts, body, .. } = call;
     let request: SendRequest = json(&parts, body, SEND_OCTETS_MAX).await?;
     let sent = submit::send(&platform, &grant, outgoing(request)?).await?;
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
+    let suppressed_recipients = sent.suppressed.iter().map(suppressed).collect();
+    let shown = SentMessage { message: sent.message, suppressed_recipients };
+    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: shown };
     let mut response = respond::json(StatusCode::OK, &id, &body);
     quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
     Ok(response)
@@ -52,6 +55,7 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     }
     let attachments = request.attachments.into_iter().enumerate().map(|(index, file)| attachment(index, file));
     Ok(Outgoing {
+        has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),
         to: people(request.to),
         from: people(request.from),
         cc: people(request.cc),
@@ -64,6 +68,10 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
         reply_to_message_id: request.reply_to_message_id,
         custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
     })
+}
+
+fn suppressed(one: &Suppressed) -> SuppressedRecipient {
+    SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() }
 }
 
 fn people(people: Vec<schema::Participant>) -> Vec<Participant> {

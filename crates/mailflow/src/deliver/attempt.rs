@@ -7,6 +7,7 @@ use crate::receive::{self, Arrival, shard};
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
 use postfleet_core::id::{EventId, LeaseId, MessageId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
+use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
 use postfleet_net::mx_transport::Target;
 use postfleet_store::StoreError;
@@ -174,7 +175,16 @@ fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: Aft
         AttemptResult::Permanent { reason, reached } => (*reached, false, said(reason)),
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
-    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, event_id }
+    let is_dead = says_nobody_is_there(result);
+    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, is_dead, event_id }
+}
+
+/// Whether a failure is about the address, and not about this message or its sender.
+fn says_nobody_is_there(result: &AttemptResult) -> bool {
+    use bounce_class::{BounceClass::Hard, HardKind};
+    let AttemptResult::Permanent { reason, .. } = result else { return false };
+    let class = bounce_class::classify(reason.code, &reason.status, &reason.text);
+    matches!(class, Hard(HardKind::UnknownAddress | HardKind::UnknownDomain | HardKind::Disabled))
 }
 
 fn said(reason: &Reason) -> String {

@@ -1,6 +1,6 @@
 //! From the fields of a request to a message that can be sent.
 
-use super::{Prepared, outbound_type};
+use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
@@ -35,15 +35,18 @@ pub struct Outgoing {
     pub reply_to_message_id: Option<String>,
     /// Further header fields.
     pub custom_headers: Vec<(String, String)>,
+    /// Whether it has a link by which its one recipient wants no more mail.
+    pub has_unsubscribe_link: bool,
 }
 
 /// Writes the message.
-pub async fn prepare(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Result<Prepared, Problem> {
+pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing) -> Result<Prepared, Problem> {
     let now = platform.clock.now();
     let recipients = recipients(&outgoing)?;
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
     let message_id = MessageId::new(now, platform.entropy.ten());
+    unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));

@@ -5,17 +5,19 @@
 
 pub mod compose;
 pub mod raw;
+mod unsubscribe;
 
 pub use compose::Outgoing;
 
 use crate::deliver::{self, Accepted, Delivery};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
-use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{BlobId, EvaluationId, EventId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{OutboundType, Placement};
+use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
@@ -52,6 +54,8 @@ pub struct Sent {
     pub message: Message,
     /// The daily allowance with this send counted.
     pub daily: Allowance,
+    /// Recipients that get nothing, because they are suppressed.
+    pub suppressed: Vec<Suppressed>,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -85,7 +89,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
-    let delivery = lease.as_ref().map(|lease| Accepted {
+    let mut delivery = lease.as_ref().map(|lease| Accepted {
         message_id,
         grant_id: grant.id,
         lease: lease.id,
@@ -103,21 +107,40 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         reverse_path: grant.email.clone(),
         sender_domain: grant.email.domain().clone(),
         recipients,
+        undeliverable: None,
+        rejected_event_id: EventId::new(now, platform.entropy.ten()),
         lease,
     };
-    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
-        SubmitOutcome::Accepted { thread_id, daily, placement } => {
+    match decided(platform, grant, command).await? {
+        SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let message = view::message(&stored, Some(&raw), Fields::Standard);
+            if let Some(accepted) = &mut delivery {
+                accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
+            }
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
             }
-            Ok(Sent { message, daily })
+            Ok(Sent { message, daily, suppressed })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
+        SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
     }
+}
+
+/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at. Nothing
+/// is locked while the DNS is asked.
+async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<SubmitOutcome, Problem> {
+    let shard = shard(grant.id.uuid());
+    let outcome = platform.store.run_near(shard, command.clone()).await?;
+    if outcome != SubmitOutcome::Unvalidated {
+        return Ok(outcome);
+    }
+    let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
+    let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
+    Ok(platform.store.run_near(shard, Submit { undeliverable: Some(undeliverable), ..command }).await?)
 }
 
 /// The envelope: every recipient once, each with the id of its queue row.

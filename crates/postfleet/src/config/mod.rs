@@ -4,6 +4,7 @@
 mod domains;
 mod layers;
 mod plans;
+mod recipients;
 
 use anyhow::{Context, Result};
 use postfleet_core::Domain;
@@ -28,6 +29,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub rules: Rules,
+    pub recipients: Recipients,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -40,6 +42,7 @@ pub struct Server {
     pub node: String,
     pub roles: Vec<Role>,
     pub drain_seconds: u64,
+    pub public_url: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +107,11 @@ pub struct Domains {
 #[derive(Debug, Deserialize)]
 pub struct Rules {
     pub evaluation_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Recipients {
+    pub disposable_domains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,6 +183,8 @@ impl Config {
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         self.relay()?;
         self.domain_settings()?;
+        self.public_url()?;
+        self.disposable_domains()?;
         Ok(())
     }
 

@@ -25,6 +25,7 @@ mod removal;
 mod rules;
 mod sign_in;
 mod submit;
+mod suppressions;
 mod tenancy;
 mod threading;
 mod webhooks;

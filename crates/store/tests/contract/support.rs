@@ -229,6 +229,8 @@ impl Tenant {
             reverse_path: self.address("sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
+            undeliverable: None,
+            rejected_event_id: EventId::from_uuid(fresh()),
             lease: None,
         }
     }
@@ -279,6 +281,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         reached,
         ambiguous: false,
         reply: "250 ok".into(),
+        is_dead: false,
         event_id: EventId::from_uuid(fresh()),
     }
 }
