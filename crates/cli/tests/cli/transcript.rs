@@ -93,6 +93,11 @@ async fn rule() {
 }
 
 #[tokio::test]
+async fn suppression() {
+    play("suppression").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

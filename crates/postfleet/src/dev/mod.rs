@@ -94,8 +94,10 @@ fn world(arguments: &Arguments) -> World {
 }
 
 async fn config(arguments: &Arguments, mx_port: u16) -> Result<Config> {
+    let http = free(arguments.http).await;
     let overrides = [
-        ("http.listen", Value::String(free(arguments.http).await.to_string())),
+        ("http.listen", Value::String(http.to_string())),
+        ("server.public_url", Value::String(format!("http://{http}"))),
         ("smtp.listen", Value::String(free(arguments.smtp).await.to_string())),
         ("server.hostname", Value::String(format!("mx.{DOMAIN}"))),
         ("delivery.mx_port", Value::Integer(mx_port.into())),

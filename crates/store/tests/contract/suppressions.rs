@@ -6,13 +6,14 @@ use crate::support::{
     report, tenant,
 };
 use postfleet_core::delivery::{AfterAttempt, Reason as Said};
-use postfleet_core::id::{AuditId, GrantId, MessageId, PolicyId, QueueId};
+use postfleet_core::id::{ApplicationId, AuditId, GrantId, MessageId, PolicyId, QueueId};
 use postfleet_core::plan::PolicyLimits;
 use postfleet_core::suppression::{Reason, Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
 use postfleet_store::applications::{RemoveApplication, RemoveOutcome};
 use postfleet_store::db::DbError;
 use postfleet_store::events::{self, Event};
+use postfleet_store::organizations::Scope;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::policies::{Policy, PolicyChange, UpdatePolicy};
 use postfleet_store::queue::Report;
@@ -59,7 +60,7 @@ async fn reason(store: &Store, tenant: &Tenant, text: &str, now: UnixMicros) -> 
 /// What a command of another part of the product finds out.
 #[derive(Clone, Debug)]
 struct FoundOut {
-    tenant: Tenant,
+    application: ApplicationId,
     address: EmailAddress,
     reason: Reason,
     at: UnixMicros,
@@ -70,12 +71,12 @@ impl Command for FoundOut {
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         let cause = Cause { reason: self.reason, source: "test", grant_id: None, message_id: None };
-        suppress(tx, self.tenant.application, &self.address, &cause, self.at).await
+        suppress(tx, self.application, &self.address, &cause, self.at).await
     }
 }
 
 async fn found_out(store: &Store, tenant: &Tenant, text: &str, reason: Reason, at: UnixMicros) -> bool {
-    let command = FoundOut { tenant: tenant.clone(), address: address(text), reason, at };
+    let command = FoundOut { application: tenant.application, address: address(text), reason, at };
     store.run(command).await.expect("suppress")
 }
 
@@ -205,7 +206,7 @@ async fn what_has_ended_says_nothing_and_is_removed_in_time() {
         added(store, ending("a@example.com", 15)).await;
         assert_eq!(added(store, add(&tenant, &["a@example.com"], at(16))).await.added, 1);
         added(store, AddSuppressions { expires_at: Some(at(18)), ..add(&tenant, &["a@example.com"], at(17)) }).await;
-        let mut prune = async |seconds| store.run(PruneSuppressions { now: at(seconds), limit: 1 }).await.expect("prune");
+        let prune = async |seconds| store.run(PruneSuppressions { now: at(seconds), limit: 1 }).await.expect("prune");
         assert_eq!((prune(17).await, prune(20).await, prune(20).await, prune(20).await), (0, 1, 1, 0));
         assert_eq!(number(store, "SELECT count(*) FROM suppressions", &[]).await, 1);
     })
@@ -434,7 +435,8 @@ async fn whoever_unsubscribes_gets_nothing_more() {
 
         let another = crate::support::tenant(store, "self_hosted", None).await;
         let gone = Unsubscribe { application_id: another.application, ..unsubscribe(5) };
-        let removal = RemoveApplication { act: another.act(at(5)), id: another.application };
+        let scope = Scope::Of(another.organization);
+        let removal = RemoveApplication { act: another.act(at(5)), id: another.application, scope };
         found_out(store, &another, "x@x.example", Reason::Complaint, at(5)).await;
         assert_eq!(store.run(removal).await.expect("remove"), RemoveOutcome::Removed);
         assert_eq!(store.run(gone).await.expect("run"), UnsubscribeOutcome::ApplicationGone);
