@@ -64,6 +64,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         metadata: serde_json::Map::new(),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at: stored.date.as_seconds(),
+        suppressed_recipients: None,
     }
 }
 

@@ -93,26 +93,7 @@ pub struct SendResponse {
     /// The id of the mailbox.
     pub grant_id: String,
     /// The sent copy, and who does not get it.
-    pub data: SentMessage,
-}
-
-/// A message that was accepted for sending.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SentMessage {
-    /// The sent copy.
-    #[serde(flatten)]
-    pub message: Message,
-    /// Recipients that are not written to, because their addresses are suppressed; all others get the message.
-    pub suppressed_recipients: Vec<SuppressedRecipient>,
-}
-
-/// A recipient that is not written to.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SuppressedRecipient {
-    /// The address, as the message names it.
-    pub email: String,
-    /// Why: `hard_bounce`, `complaint`, `unsubscribe`, `manual` or `invalid`.
-    pub reason: &'static str,
+    pub data: Message,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

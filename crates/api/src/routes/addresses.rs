@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Vec<Route> {
                  the DNS does not tell within ten seconds is `unknown`.",
             )
             .takes::<ValidateAddresses>()
-            .answers::<Vec<ValidatedAddress>>(),
+            .lists::<ValidatedAddress>(),
     ]
 }
 
@@ -26,5 +26,5 @@ pub(crate) async fn validate(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: ValidateAddresses = json(&parts, body, BULK_OCTETS_MAX).await?;
     let validated = platform.addresses().validate(application, &request.addresses).await?;
-    Ok(respond::single(&id, validated))
+    Ok(respond::page(&id, validated, None))
 }

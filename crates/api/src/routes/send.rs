@@ -11,12 +11,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
-use postfleet_core::suppression::Suppressed;
 use postfleet_mail::Participant;
 use postfleet_mail::compose::Attachment;
 use postfleet_mailflow::submit::{self, Outgoing};
 use postfleet_schema::message as schema;
-use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse, SentMessage, SuppressedRecipient};
+use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse};
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -34,9 +33,7 @@ pub(crate) async fn send(call: Call) -> Answer {
     let Call { platform, id, parts, body, .. } = call;
     let request: SendRequest = json(&parts, body, SEND_OCTETS_MAX).await?;
     let sent = submit::send(&platform, &grant, outgoing(request)?).await?;
-    let suppressed_recipients = sent.suppressed.iter().map(suppressed).collect();
-    let shown = SentMessage { message: sent.message, suppressed_recipients };
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: shown };
+    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
     let mut response = respond::json(StatusCode::OK, &id, &body);
     quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
     Ok(response)
@@ -68,10 +65,6 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
         reply_to_message_id: request.reply_to_message_id,
         custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
     })
-}
-
-fn suppressed(one: &Suppressed) -> SuppressedRecipient {
-    SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() }
 }
 
 fn people(people: Vec<schema::Participant>) -> Vec<Participant> {

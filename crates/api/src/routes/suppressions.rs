@@ -39,7 +39,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/suppressions/check", "suppressions.read", check)
             .about("Ask whether addresses are suppressed", "Up to 1,000 at once, answered in their order.")
             .takes::<CheckSuppressions>()
-            .answers::<Vec<CheckedAddress>>(),
+            .lists::<CheckedAddress>(),
         Route::get("/v3/suppressions/{address}", "suppressions.read", find)
             .about("Find a suppressed address", "Not found if it is not suppressed.")
             .answers::<Suppression>(),
@@ -78,7 +78,7 @@ pub(crate) async fn check(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CheckSuppressions = json(&parts, body, BODY_OCTETS_MAX).await?;
     let checked = suppressions::check(&platform.store, application, request, platform.clock.now()).await?;
-    Ok(respond::single(&id, checked))
+    Ok(respond::page(&id, checked, None))
 }
 
 /// `GET /v3/suppressions/{address}`

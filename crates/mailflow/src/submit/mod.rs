@@ -22,7 +22,7 @@ use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_mailbox::view::{self, Fields};
-use postfleet_schema::message::Message;
+use postfleet_schema::message::{Message, SuppressedRecipient};
 use postfleet_store::grants::Grant;
 use postfleet_store::messages::{self, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
@@ -115,7 +115,8 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
-            let message = view::message(&stored, Some(&raw), Fields::Standard);
+            let mut message = view::message(&stored, Some(&raw), Fields::Standard);
+            message.suppressed_recipients = Some(suppressed.iter().map(shown).collect());
             if let Some(accepted) = &mut delivery {
                 accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
             }
@@ -170,6 +171,10 @@ fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
 fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     let limit = platform.store.plans().outbound_octets_ceiling();
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
+}
+
+fn shown(one: &Suppressed) -> SuppressedRecipient {
+    SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() }
 }
 
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
