@@ -182,8 +182,7 @@ impl Submit {
         let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let recipients = self.recipients.iter().map(|(_, address)| address);
-        let suppressed =
-            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        let suppressed = suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             limits,

@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, suppressions,
-    threads, tokens, webhooks, workspaces,
+    addresses, applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys,
+    layout, lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in,
+    suppressions, threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 

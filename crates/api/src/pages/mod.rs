@@ -88,7 +88,8 @@ pub(crate) fn unsubscribed(nonce: &str, address: &str) -> Response {
 
 /// A link to unsubscribe that nobody has made.
 pub(crate) fn no_subscription(status: StatusCode, nonce: &str) -> Response {
-    let content = "<h1>This link does not work</h1>\n<p role=\"alert\">It is incomplete, or of a sender that is gone.</p>";
+    let content =
+        "<h1>This link does not work</h1>\n<p role=\"alert\">It is incomplete, or of a sender that is gone.</p>";
     page(status, nonce, "This link does not work", content, None)
 }
 

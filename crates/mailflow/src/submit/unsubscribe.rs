@@ -28,16 +28,13 @@ pub(super) fn ask(
     let [recipient] = recipients else {
         return refuse("the message must have exactly one recipient over to, cc and bcc: the link is theirs alone");
     };
-    let is_own = |name: &str| ["list-unsubscribe", "list-unsubscribe-post"].contains(&name.to_ascii_lowercase().as_str());
+    let is_own =
+        |name: &str| ["list-unsubscribe", "list-unsubscribe-post"].contains(&name.to_ascii_lowercase().as_str());
     if outgoing.custom_headers.iter().any(|(name, _)| is_own(name)) {
         return refuse("custom_headers must not have List-Unsubscribe as well");
     }
-    let link = Link {
-        application_id: grant.application_id,
-        grant_id: grant.id,
-        message_id,
-        recipient: recipient.clone(),
-    };
+    let link =
+        Link { application_id: grant.application_id, grant_id: grant.id, message_id, recipient: recipient.clone() };
     let token = unsubscribe::sign(&platform.keys, &link)?;
     let url = format!("<{public_url}/v3/unsubscribe/{token}>");
     outgoing.custom_headers.push(("List-Unsubscribe".to_owned(), url));

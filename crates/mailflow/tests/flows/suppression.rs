@@ -67,7 +67,10 @@ async fn who_hard_bounced_is_not_attempted_until_taken_off_the_list() {
 
     let sent = setting.send(&["ada@sender.test", "gone@sender.test"]).await.expect("accepted");
     assert_eq!(sent.suppressed.len(), 1);
-    assert_eq!((&*sent.suppressed[0].address.to_string(), sent.suppressed[0].reason), ("gone@sender.test", Reason::HardBounce));
+    assert_eq!(
+        (&*sent.suppressed[0].address.to_string(), sent.suppressed[0].reason),
+        ("gone@sender.test", Reason::HardBounce)
+    );
     setting.world.deliver_due().await;
     let reached: Vec<_> = peer.messages().into_iter().flat_map(|message| message.recipients).collect();
     assert!(reached.contains(&"ada@sender.test".to_owned()) && !reached.contains(&"gone@sender.test".to_owned()));

@@ -49,7 +49,8 @@ mod tests {
         assert_eq!(read("").unwrap(), None);
         assert_eq!(read("https://mail.example.com/").unwrap().as_deref(), Some("https://mail.example.com"));
         assert_eq!(read("http://127.0.0.1:8080/api").unwrap().as_deref(), Some("http://127.0.0.1:8080/api"));
-        for bad in ["mail.example.com", "https://", "https:///x", "ftp://a", "https://a b", "https://a?x", "https://a>"] {
+        for bad in ["mail.example.com", "https://", "https:///x", "ftp://a", "https://a b", "https://a?x", "https://a>"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read(&format!("https://{}", "a".repeat(URL_OCTETS_MAX))).is_err());

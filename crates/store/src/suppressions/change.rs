@@ -150,7 +150,8 @@ impl AddSuppressions {
         let mut wanted: Vec<(String, &EmailAddress)> = self.addresses.iter().map(|one| (one.key(), one)).collect();
         wanted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         wanted.dedup_by(|one, other| one.0 == other.0);
-        let row = |(key, address): (String, &EmailAddress)| json!([key, address.to_string(), address.domain().as_str()]);
+        let row =
+            |(key, address): (String, &EmailAddress)| json!([key, address.to_string(), address.domain().as_str()]);
         let wanted = wanted.into_iter().map(row).collect::<Value>().to_string();
         let values = params![
             self.application_id.uuid(),
@@ -195,8 +196,13 @@ impl AddSuppressions {
             _ => self.application_id.to_string(),
         };
         let action = "suppression.added";
-        let change =
-            Change { action, target_kind: "suppression", target_id: &target, before: old.as_deref(), after: Some(&new) };
+        let change = Change {
+            action,
+            target_kind: "suppression",
+            target_id: &target,
+            before: old.as_deref(),
+            after: Some(&new),
+        };
         audit::record(tx, &self.act, change).await
     }
 }

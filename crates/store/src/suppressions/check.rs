@@ -69,9 +69,7 @@ pub(crate) async fn of_recipients<'a>(
     let found = match (few.next(), few.next()) {
         (None, _) => Vec::new(),
         // Most mail has one recipient.
-        (Some(only), None) => {
-            all(&tx.query(ONE, params![application.uuid(), &only.key(), now.as_micros()]).await?)?
-        }
+        (Some(only), None) => all(&tx.query(ONE, params![application.uuid(), &only.key(), now.as_micros()]).await?)?,
         _ => check_in(tx, application, recipients.clone(), now).await?,
     };
     if found.is_empty() {

@@ -16,10 +16,10 @@ use postfleet_core::id::{ApplicationId, GrantId, MessageId};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{EmailAddress, UnixMicros};
 
-pub use change::{AddSuppressions, Added, Cause, RECORDED_ADDRESSES_MAX, RemoveSuppression, suppress};
 pub(crate) use change::forget_bounce;
-pub use check::{check, find};
+pub use change::{AddSuppressions, Added, Cause, RECORDED_ADDRESSES_MAX, RemoveSuppression, suppress};
 pub(crate) use check::of_recipients;
+pub use check::{check, find};
 pub use list::{Filter, Position, list};
 pub use prune::PruneSuppressions;
 pub use unsubscribe::{Unsubscribe, UnsubscribeOutcome};

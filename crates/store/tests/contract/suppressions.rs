@@ -118,7 +118,10 @@ async fn addresses_are_added_changed_and_removed_with_a_record_of_each() {
         let noted = added(store, noted).await;
         assert_eq!((noted.added, noted.changed, noted.unchanged), (1, 1, 0));
         let bob = find(store, &tenant, "bob@example.com", at(3)).await.expect("suppressed");
-        assert_eq!((bob.reason, bob.note.as_deref(), bob.expires_at), (Reason::Complaint, Some("by phone"), Some(at(100))));
+        assert_eq!(
+            (bob.reason, bob.note.as_deref(), bob.expires_at),
+            (Reason::Complaint, Some("by phone"), Some(at(100)))
+        );
 
         assert!(!store.run(remove(&stranger, "bob@example.com", at(4))).await.expect("remove"));
         assert!(store.run(remove(&tenant, "BOB@example.com", at(4))).await.expect("remove"));
@@ -146,7 +149,10 @@ async fn a_thousand_are_added_at_once_and_listed_page_by_page() {
         let many: Vec<String> = (0..1_000).map(|number| format!("r{number}@{}.example", number % 2)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(added(store, add(&tenant, &many, NOON)).await.added, 1_000);
-        assert_eq!(records(store, &tenant).await[0].3["addresses"].as_array().map(Vec::len), Some(RECORDED_ADDRESSES_MAX));
+        assert_eq!(
+            records(store, &tenant).await[0].3["addresses"].as_array().map(Vec::len),
+            Some(RECORDED_ADDRESSES_MAX)
+        );
         added(store, AddSuppressions { reason: Reason::Invalid, ..add(&tenant, &["new@1.example"], at(1)) }).await;
         let mut reader = store.reader().await.expect("reader");
         let mut page = async |filter: &Filter, after: Position| {
@@ -334,13 +340,16 @@ async fn sends_and_removals_at_once_agree() {
             }
         };
         let (outcomes, ()) = futures::join!(at_once(store, commands), changing);
-        let told = outcomes.iter().filter(|outcome| {
-            matches!(outcome, SubmitOutcome::Accepted { suppressed, .. } if !suppressed.is_empty())
-        });
+        let told = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, SubmitOutcome::Accepted { suppressed, .. } if !suppressed.is_empty()));
         let told = told.count();
         // Every message has a row for the one who is never suppressed, and for the other exactly where nobody was told.
         assert_eq!((queue_rows(store).await, rejected(store).await.len()), (32 - told as i64, told));
-        assert_eq!(number(store, "SELECT CAST(sum(recipients_open) AS {int}) FROM outbound", &[]).await, 32 - told as i64);
+        assert_eq!(
+            number(store, "SELECT CAST(sum(recipients_open) AS {int}) FROM outbound", &[]).await,
+            32 - told as i64
+        );
         // Adding is counted exactly, however many add the same.
         let many = (0..8).map(|_| add(&tenant, &["x@x.example", "y@x.example"], at(20))).collect();
         let outcomes = at_once(store, many).await;
@@ -379,7 +388,10 @@ async fn a_hard_bounce_suppresses_and_nothing_else_does() {
             assert_eq!(reason(store, &tenant, &to, at(4)).await, expected, "{to}");
             if expected.is_some() {
                 let entry = find(store, &tenant, &to, at(4)).await.expect("suppressed");
-                assert_eq!((entry.grant_id, entry.message_id, &*entry.source), (Some(grant), Some(message), "delivery"));
+                assert_eq!(
+                    (entry.grant_id, entry.message_id, &*entry.source),
+                    (Some(grant), Some(message), "delivery")
+                );
                 // A worker that has lost its row suppresses nobody.
                 store.run(remove(&tenant, &to, at(5))).await.expect("remove");
                 let late = rows.iter().map(|row| Report { is_dead, ..report(row, after.clone(), true) }).collect();
@@ -478,7 +490,10 @@ async fn a_policy_that_wants_recipients_looked_at_is_asked_once_and_obeyed() {
         let nowhere = Undeliverable { address: address("ada@x.example"), why: "is nowhere" };
         let outcome = send(Some(vec![nowhere])).await;
         let SubmitOutcome::Refused(problem) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((problem.code, &*problem.public), ("recipient_undeliverable", "mail cannot reach: ada@x.example is nowhere"));
+        assert_eq!(
+            (problem.code, &*problem.public),
+            ("recipient_undeliverable", "mail cannot reach: ada@x.example is nowhere")
+        );
         set(json!({"validate_recipients": null})).await;
         assert!(matches!(send(None).await, SubmitOutcome::Accepted { .. }));
     })

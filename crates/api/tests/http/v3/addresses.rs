@@ -19,8 +19,11 @@ async fn harness() -> Harness {
         .with_mx("null.test", 0, ".")
         .without("nowhere.test")
         .failing("silent.test");
-    Harness::in_world(World::with(WorldOptions { resolver, ..WorldOptions::default() }).await, NewTenant::of("acme.test"))
-        .await
+    Harness::in_world(
+        World::with(WorldOptions { resolver, ..WorldOptions::default() }).await,
+        NewTenant::of("acme.test"),
+    )
+    .await
 }
 
 async fn validate(harness: &Harness, addresses: &[&str]) -> Vec<Value> {
@@ -121,7 +124,9 @@ async fn a_policy_makes_sends_look_first() {
     let workspace = format!("/v3/workspaces/{}", harness.acme.workspace_id);
     harness.patch(&workspace, &json!({"policy_id": id})).await.is_ok();
     let refused = send("ada@nowhere.test").await;
-    refused.refuses(400, "recipient_undeliverable", Some("to")).says("ada@nowhere.test is at a domain that does not exist");
+    refused
+        .refuses(400, "recipient_undeliverable", Some("to"))
+        .says("ada@nowhere.test is at a domain that does not exist");
     send("ada@null.test").await.refuses(400, "recipient_undeliverable", Some("to"));
     send("ada@silent.test").await.is_ok();
     send("info@mailinator.com").await.is_ok();

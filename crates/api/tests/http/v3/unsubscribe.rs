@@ -64,7 +64,8 @@ async fn one_click_suppresses_at_once_and_says_so() {
     let records = records.data().as_array().expect("records");
     let of_it: Vec<_> = records.iter().filter(|one| one["action"] == "suppression.added").collect();
     assert_eq!(of_it.len(), 1);
-    assert_eq!(of_it[0]["target_id"], "Ada@sender.test");
+    assert_eq!(of_it[0]["target"], json!({"kind": "suppression", "id": "Ada@sender.test"}));
+    assert_eq!(of_it[0]["actor"]["name"], "unsubscribe link");
 }
 
 #[tokio::test]
