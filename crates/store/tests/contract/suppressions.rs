@@ -181,7 +181,6 @@ async fn a_thousand_are_added_at_once_and_listed_page_by_page() {
         }
         let of_domain = page(&Filter { reason: None, domain }, Position::beginning()).await;
         assert!(of_domain.len() == 300 && of_domain.iter().all(|one| one.address.domain().as_str() == "1.example"));
-        drop(page);
         let wanted: Vec<_> = ["R7@1.example", "x@1.example", "new@1.example"].map(address).into();
         let found = suppressions::check(&mut reader, tenant.application, &wanted, at(2)).await.expect("check");
         let mut found: Vec<_> = found.into_iter().map(|one| one.address.to_string()).collect();
