@@ -48,6 +48,7 @@ pub(crate) struct OpenCall {
     pub(crate) id: RequestId,
     pub(crate) parts: Parts,
     pub(crate) body: SyncWrapper<Body>,
+    pub(crate) path: Vec<String>,
 }
 
 /// What a handler may get.
@@ -110,8 +111,9 @@ impl Opened for OpenCall {
     }
 
     async fn open(platform: Platform, id: RequestId, request: Request, _: &'static str) -> Result<Self, Problem> {
+        let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
-        Ok(Self { platform, id, parts, body: SyncWrapper::new(body) })
+        Ok(Self { platform, id, parts, body: SyncWrapper::new(body), path })
     }
 }
 

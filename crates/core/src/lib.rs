@@ -47,8 +47,10 @@ pub mod folder;
 pub mod mx;
 pub mod outbound;
 pub mod recipient;
+pub mod recipient_check;
 pub mod retry;
 pub mod sts;
+pub mod suppression;
 pub mod threading;
 
 // what comes back

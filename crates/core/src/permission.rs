@@ -26,6 +26,9 @@ pub const ALL: &[(&str, &str)] = &[
     ("tls_reports.read", "see how encryption towards other servers went (the installation's operator)"),
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.send", "send messages"),
+    ("suppressions.read", "see suppressed addresses"),
+    ("suppressions.write", "suppress addresses, and stop suppressing them"),
+    ("addresses.validate", "look at addresses before anything is sent to them"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

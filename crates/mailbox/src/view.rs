@@ -68,6 +68,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         tracking_options: (fields == Fields::IncludeTrackingOptions).then(|| tracking(summary.tracking)),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at: stored.date.as_seconds(),
+        suppressed_recipients: None,
     }
 }
 

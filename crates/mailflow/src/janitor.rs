@@ -13,6 +13,7 @@ use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::sts::PrunePolicies;
+use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
+    prune_suppressions(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -135,6 +137,16 @@ async fn prune_routes(platform: &Platform) -> Result<(), Problem> {
     let before = now.minus(platform.settings.routes.report_retention).day();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneSessions { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSuppressions { now, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -5,6 +5,7 @@ use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
+use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_net::mx_transport::MxTransport;
@@ -45,6 +46,16 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// What looking at addresses needs.
+    pub fn addresses(&self) -> Looker<'_> {
+        Looker {
+            store: &self.store,
+            clock: &*self.clock,
+            resolver: &*self.resolver,
+            disposable: &self.settings.disposable_domains,
+        }
+    }
+
     /// What dealing with domains needs.
     pub fn domains(&self) -> Domains<'_> {
         Domains {
@@ -90,6 +101,10 @@ pub struct Settings {
     pub webhook_sources: Vec<IpAddr>,
     /// What concerns domains.
     pub domains: DomainSettings,
+    /// Where others reach the interface: `https://host` without a slash at the end. Without it no links to it are made.
+    pub public_url: Option<String>,
+    /// Domains that give addresses for a few minutes, besides those that the product knows.
+    pub disposable_domains: Vec<Domain>,
     /// When all this was read.
     pub read_at: UnixMicros,
 }

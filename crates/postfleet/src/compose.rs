@@ -167,6 +167,8 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         notification_octets_max: config.webhooks.notification_bytes,
         webhook_sources: config.webhooks.source_addresses.clone(),
         domains: config.domain_settings()?,
+        public_url: config.public_url()?,
+        disposable_domains: config.disposable_domains()?,
         read_at,
     })
 }

@@ -126,6 +126,20 @@ pub struct Message {
     pub direction: &'static str,
     /// When it was stored, in unix seconds.
     pub created_at: i64,
+    /// In the answer to a send: recipients that are not written to, because their addresses are suppressed; all others
+    /// get the message. Absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub suppressed_recipients: Option<Vec<SuppressedRecipient>>,
+}
+
+/// A recipient that is not written to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SuppressedRecipient {
+    /// The address, as the message names it.
+    pub email: String,
+    /// Why: `hard_bounce`, `complaint`, `unsubscribe`, `manual` or `invalid`.
+    pub reason: &'static str,
 }
 
 /// A message reduced to its source.

@@ -53,6 +53,10 @@ pub struct SendRequest {
     /// What the application wants to be told of; kept with the message, and nothing is tracked.
     #[serde(default)]
     pub tracking_options: Option<TrackingOptions>,
+    /// Whether the message gets a link by which its recipient wants no more mail, with one click (RFC 8058); `false` if
+    /// absent. It must have exactly one recipient then.
+    #[serde(default)]
+    pub list_unsubscribe: Option<bool>,
     /// A time to send at, in unix seconds: not available yet, so absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
@@ -110,7 +114,7 @@ pub struct SendResponse {
     pub request_id: String,
     /// The id of the mailbox.
     pub grant_id: String,
-    /// The sent copy.
+    /// The sent copy, and who does not get it.
     pub data: Message,
 }
 

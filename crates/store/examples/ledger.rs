@@ -241,6 +241,8 @@ impl Task {
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,
+            undeliverable: None,
+            rejected_event_id: EventId::new(at, self.source.random()),
             lease: None,
         };
         match self.store.run(submit).await? {

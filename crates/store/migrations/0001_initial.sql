@@ -133,7 +133,8 @@ CREATE TABLE dkim_keys (
     PRIMARY KEY (domain_id, selector)
 ) {clustered};
 
--- Limits that are null leave the plan's. Lists and objects (attachment types, options, rules) are JSON.
+-- Limits that are null leave the plan's. Lists and objects (attachment types, options, rules) are JSON. Whether sends
+-- look at their recipients first stands in the options; the column is for those who decide by it.
 CREATE TABLE policies (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -151,6 +152,7 @@ CREATE TABLE policies (
     use_header_anomaly_detection {int} NOT NULL,
     spam_sensitivity_permille {int} NOT NULL,
     options TEXT NOT NULL,
+    validate_recipients {int} NOT NULL,
     rules TEXT NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
@@ -545,6 +547,31 @@ CREATE TABLE feedback_reports (
 ) {strict};
 CREATE INDEX feedback_reports_by_grant ON feedback_reports (grant_id, id);
 CREATE UNIQUE INDEX feedback_reports_once ON feedback_reports (message_id, recipient, kind, outcome);
+
+-- Who is not written to --------------------------------------------------------------------------------------------
+
+-- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,
+-- source who said so. The grant and the message are those that it came from. One that has expired says nothing.
+CREATE TABLE suppressions (
+    application_id {id} NOT NULL REFERENCES applications (id),
+    address_key TEXT NOT NULL,
+    address TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    source TEXT NOT NULL,
+    note TEXT,
+    grant_id {id},
+    message_id {id},
+    expires_at {int},
+    created_at {int} NOT NULL,
+    PRIMARY KEY (application_id, address_key)
+) {clustered};
+CREATE INDEX suppressions_by_time ON suppressions (application_id, created_at, address_key);
+CREATE INDEX suppressions_by_reason ON suppressions (application_id, reason, created_at, address_key);
+CREATE INDEX suppressions_by_domain ON suppressions (application_id, domain, created_at, address_key);
+CREATE INDEX suppressions_by_domain_and_reason
+    ON suppressions (application_id, domain, reason, created_at, address_key);
+CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Being told -------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod addresses;
 pub mod events;
 pub mod feedback;
 pub mod folders;
@@ -45,6 +46,7 @@ pub mod outbound;
 pub mod past;
 pub mod queue;
 pub mod sts;
+pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod webhooks;

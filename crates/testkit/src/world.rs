@@ -66,6 +66,8 @@ pub struct WorldOptions {
     pub notification_octets_max: usize,
     /// Domains below which organizations may take names.
     pub trial_domains: Vec<Domain>,
+    /// Where others reach the interface.
+    pub public_url: Option<String>,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -83,6 +85,7 @@ impl Default for WorldOptions {
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
+            public_url: Some("https://mail.world.test".to_owned()),
             seed: 1,
         }
     }
@@ -309,6 +312,8 @@ fn settings(options: &WorldOptions) -> Settings {
             trial: options.trial_domains.clone(),
             ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))
         },
+        public_url: options.public_url.clone(),
+        disposable_domains: vec![Domain::parse("throwaway.test").expect("domain")],
         read_at: BEGINNING,
     }
 }

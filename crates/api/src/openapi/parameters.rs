@@ -8,6 +8,7 @@ use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema
 /// What may stand in a path, by name.
 const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
+    ("address", "The address, percent-encoded where a path needs it; in any case."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("domain", "The domain's id, or its name."),
@@ -27,6 +28,7 @@ const PATH: &[(&str, &str)] = &[
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
     ("thread", "The thread's id."),
+    ("token", "What the link of a message says."),
     ("webhook", "The webhook's id."),
     ("workspace", "The workspace's id."),
 ];

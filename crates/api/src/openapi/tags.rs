@@ -20,6 +20,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "What came back about messages that were sent.",
         &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
     ),
+    (
+        "suppressions",
+        "Addresses that are not written to, and looking at addresses before anything is.",
+        &["/v3/suppressions", "/v3/addresses", "/v3/unsubscribe"],
+    ),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

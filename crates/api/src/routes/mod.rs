@@ -1,6 +1,7 @@
 //! One file per resource: its routes and their handlers. A handler reads the request, calls one function of the layers
 //! below, and shows its answer.
 
+pub(crate) mod addresses;
 pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
@@ -22,8 +23,10 @@ pub(crate) mod rules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
+pub(crate) mod unsubscribe;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -53,6 +56,9 @@ pub(crate) fn all() -> Vec<Route> {
         messages::routes(),
         send::routes(),
         feedback::routes(),
+        suppressions::routes(),
+        addresses::routes(),
+        unsubscribe::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

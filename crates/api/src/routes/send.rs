@@ -109,6 +109,7 @@ fn check_available(request: &SendRequest) -> Result<(), Problem> {
 fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     check_available(&request)?;
     Ok(Outgoing {
+        has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),
         to: people(request.to),
         from: people(request.from),
         cc: people(request.cc),

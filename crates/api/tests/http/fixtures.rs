@@ -45,6 +45,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("policy", |harness, tenant| made(harness, &tenant.api_key, "/v3/policies", json!({"name": "p"})).boxed()),
     ("rule", |harness, tenant| rule(harness, tenant).boxed()),
     ("list", |harness, tenant| list(harness, tenant).boxed()),
+    ("address", |harness, tenant| suppressed(harness, tenant).boxed()),
     ("provider", |harness, tenant| connector(harness, tenant).boxed()),
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
@@ -92,6 +93,13 @@ async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
     let items = json!({"items": [tenant.domain.to_string()]});
     harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
     list
+}
+
+/// A suppressed address.
+async fn suppressed(harness: &Harness, tenant: &Tenant) -> Thing {
+    let address = format!("gone@from.{}", tenant.domain);
+    harness.ask(&tenant.api_key, "POST", "/v3/suppressions", Some(&json!({"address": address}))).await.is_ok();
+    Thing::Owned(vec![address.clone(), address.to_uppercase(), address.replace('@', "%40")])
 }
 
 async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {

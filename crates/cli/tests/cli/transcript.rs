@@ -124,6 +124,11 @@ async fn rule_test() {
 }
 
 #[tokio::test]
+async fn suppression() {
+    play("suppression").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

@@ -1,6 +1,6 @@
 //! From the fields of a request to a message that can be sent.
 
-use super::{Prepared, outbound_type};
+use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, metadata};
@@ -44,6 +44,8 @@ pub struct Outgoing {
     pub tracking: Option<Tracking>,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
+    /// Whether it has a link by which its one recipient wants no more mail.
+    pub has_unsubscribe_link: bool,
 }
 
 /// Characters of the label in the tracking options.
@@ -57,6 +59,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
     let message_id = MessageId::new(now, platform.entropy.ten());
+    unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
     let shown = outgoing.shown;

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod compose;
 pub mod raw;
+mod unsubscribe;
 
 pub use compose::Outgoing;
 
@@ -13,16 +14,17 @@ use crate::deliver::{self, Accepted, Delivery};
 use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
-use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{BlobId, EvaluationId, EventId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{OutboundType, Placement};
+use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_mailbox::view::{self, Fields};
-use postfleet_schema::message::Message;
+use postfleet_schema::message::{Message, SuppressedRecipient};
 use postfleet_store::grants::Grant;
 use postfleet_store::messages::{self, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
@@ -56,6 +58,8 @@ pub struct Sent {
     pub message: Message,
     /// The daily allowance with this send counted.
     pub daily: Allowance,
+    /// Recipients that get nothing, because they are suppressed.
+    pub suppressed: Vec<Suppressed>,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -79,7 +83,8 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown: fields } =
+        prepared;
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
@@ -90,7 +95,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
-    let delivery = lease.as_ref().map(|lease| Accepted {
+    let mut delivery = lease.as_ref().map(|lease| Accepted {
         message_id,
         grant_id: grant.id,
         lease: lease.id,
@@ -109,21 +114,41 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         reverse_path,
         sender_domain: grant.email.domain().clone(),
         recipients,
+        undeliverable: None,
+        rejected_event_id: EventId::new(now, platform.entropy.ten()),
         lease,
     };
-    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
-        SubmitOutcome::Accepted { thread_id, daily, placement } => {
+    match decided(platform, grant, command).await? {
+        SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
-            let message = view::message(&stored, Some(&raw), shown);
+            let mut message = view::message(&stored, Some(&raw), fields);
+            message.suppressed_recipients = Some(suppressed.iter().map(shown).collect());
+            if let Some(accepted) = &mut delivery {
+                accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
+            }
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
             }
-            Ok(Sent { message, daily })
+            Ok(Sent { message, daily, suppressed })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
+        SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
     }
+}
+
+/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at. Nothing
+/// is locked while the DNS is asked.
+async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<SubmitOutcome, Problem> {
+    let shard = shard(grant.id.uuid());
+    let outcome = platform.store.run_near(shard, command.clone()).await?;
+    if outcome != SubmitOutcome::Unvalidated {
+        return Ok(outcome);
+    }
+    let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
+    let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
+    Ok(platform.store.run_near(shard, Submit { undeliverable: Some(undeliverable), ..command }).await?)
 }
 
 /// The envelope: every recipient once, each with the id of its queue row.
@@ -153,6 +178,10 @@ fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
 fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     let limit = platform.store.plans().outbound_octets_ceiling();
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
+}
+
+fn shown(one: &Suppressed) -> SuppressedRecipient {
+    SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() }
 }
 
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.

@@ -60,7 +60,10 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
                 None => None,
             };
-            let Some(stored) = stored else { return Ok(gone(event)) };
+            let Some(stored) = stored else {
+                let is_unsent = event.trigger == Trigger::MessageRejected && facts["summary"].is_object();
+                return Ok(if is_unsent { unsent(event, &facts) } else { gone(event) });
+            };
             match event.trigger {
                 Trigger::MessageCreated => created(platform, &mut reader, &stored).await,
                 trigger => Ok(settled(trigger, &stored, &facts)),
@@ -84,24 +87,44 @@ async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMe
     serde_json::to_value(view::message(stored, Some(&raw), Fields::Standard)).map_err(Problem::internal)
 }
 
-/// What became of a sent message for one recipient.
-fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
-    let summary = Summary::from_json(&stored.summary);
+/// A message of which there is no sent copy, because nobody may be written to.
+fn unsent(event: &NewEvent, facts: &Value) -> Value {
+    let id = event.message_id.map(|id| id.to_string()).unwrap_or_default();
+    let mut object = described(&id, &event.grant_id.to_string(), &Summary::from_json(&facts["summary"].to_string()));
+    object["sent_at"] = facts["at"].clone();
+    rejected(&mut object, facts);
+    object
+}
+
+/// Why recipients get nothing.
+fn rejected(object: &mut Value, facts: &Value) {
+    object["rejected_at"] = facts["at"].clone();
+    object["rejected"] =
+        json!({"rejected_at": facts["at"], "reason": facts["reason"], "recipients": facts["recipients"]});
+}
+
+fn described(id: &str, grant_id: &str, summary: &Summary) -> Value {
     let emails = |people: &[Person]| people.iter().map(|person| person.email.clone()).collect::<Vec<_>>();
-    let recipient = &facts["recipient"];
-    let mut object = json!({
-        "id": stored.id.to_string(),
-        "grant_id": stored.grant_id.to_string(),
+    json!({
+        "id": id,
+        "grant_id": grant_id,
         "object": "message",
-        "thread_id": stored.thread_id.to_string(),
         "subject": summary.subject,
         "from": summary.from.first().map(|person| person.email.clone()).unwrap_or_default(),
         "to": emails(&summary.to),
         "cc": emails(&summary.cc),
         "bcc": emails(&summary.bcc),
-        "sent_at": stored.date.as_seconds(),
         "metadata": summary.metadata,
-    });
+    })
+}
+
+/// What became of a sent message for one recipient.
+fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
+    let summary = Summary::from_json(&stored.summary);
+    let recipient = &facts["recipient"];
+    let mut object = described(&stored.id.to_string(), &stored.grant_id.to_string(), &summary);
+    object["thread_id"] = stored.thread_id.to_string().into();
+    object["sent_at"] = stored.date.as_seconds().into();
     match trigger {
         Trigger::MessageDelivered => {
             let ambiguous = &facts["ambiguous"];
@@ -120,10 +143,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
             object["complaint"] =
                 json!({"reported_at": facts["at"], "type": facts["type"], "complained_recipients": complained});
         }
-        Trigger::MessageRejected => {
-            object["rejected_at"] = facts["at"].clone();
-            object["rejected"] = json!({"reason": facts["reason"], "recipients": [recipient]});
-        }
+        Trigger::MessageRejected => rejected(&mut object, facts),
         _ => {}
     }
     object

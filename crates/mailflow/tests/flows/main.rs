@@ -10,4 +10,5 @@ mod jobs;
 mod protection;
 mod receive;
 mod routes;
+mod suppression;
 mod webhooks;

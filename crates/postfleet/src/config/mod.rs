@@ -4,6 +4,7 @@
 mod domains;
 mod layers;
 mod plans;
+mod recipients;
 mod routes;
 
 use anyhow::{Context, Result};
@@ -32,6 +33,7 @@ pub struct Config {
     pub domains: Domains,
     pub rules: Rules,
     pub feedback: Feedback,
+    pub recipients: Recipients,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -47,6 +49,7 @@ pub struct Server {
     pub node: String,
     pub roles: Vec<Role>,
     pub drain_seconds: u64,
+    pub public_url: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,6 +129,11 @@ pub struct Rules {
 pub struct Feedback {
     pub addresses: Vec<String>,
     pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Recipients {
+    pub disposable_domains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +230,8 @@ impl Config {
         self.relay()?;
         self.route_settings()?;
         self.domain_settings()?;
+        self.public_url()?;
+        self.disposable_domains()?;
         Ok(())
     }
 

@@ -28,6 +28,7 @@ mod routes;
 mod rules;
 mod sign_in;
 mod submit;
+mod suppressions;
 mod tenancy;
 mod threading;
 mod webhooks;

@@ -231,6 +231,8 @@ impl Tenant {
             reverse_path: self.address("b-sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
+            undeliverable: None,
+            rejected_event_id: EventId::from_uuid(fresh()),
             lease: None,
         }
     }
@@ -281,7 +283,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         reached,
         ambiguous: false,
         reply: "250 ok".into(),
-        bounce: BounceType::UnknownUser,
+        bounce: BounceType::General,
         event_id: EventId::from_uuid(fresh()),
     }
 }

@@ -1,3 +1,4 @@
+pub(crate) mod addresses;
 pub(crate) mod admin;
 pub(crate) mod applications;
 pub(crate) mod audit;
@@ -10,5 +11,7 @@ pub(crate) mod lists;
 pub(crate) mod policies;
 pub(crate) mod providers;
 pub(crate) mod rules;
+pub(crate) mod suppressions;
+pub(crate) mod unsubscribe;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

@@ -46,8 +46,10 @@ async fn a_sent_message_is_answered_whole_and_stored_as_answered() {
     let answer = send(&harness, &body).await;
     assert_eq!(answer.status, 200);
     assert_shape(&answer.json, "request_id:string grant_id:string data:object");
-    assert_shape(answer.data(), MESSAGE);
-    let data = answer.data();
+    assert_shape(answer.data(), &format!("{MESSAGE} suppressed_recipients:array"));
+    let mut data = answer.data().clone();
+    assert_eq!(data.as_object_mut().and_then(|data| data.remove("suppressed_recipients")), Some(json!([])));
+    let data = &data;
     assert_eq!(answer.json["grant_id"], harness.agent);
     assert_eq!(data["from"], json!([{"name": "agent agent", "email": "agent@acme.test"}]));
     assert_eq!(data["bcc"], json!([{"name": "", "email": "dee@sender.test"}]));
