@@ -2,6 +2,7 @@
 
 use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
+use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, UnixMicros};
 use postfleet_fleet::domains::Domains;
@@ -37,6 +38,8 @@ pub struct Platform {
     pub signers: Arc<Signers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Requests under an idempotency key that this node is carrying out.
+    pub underway: Arc<Underway>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }
@@ -71,6 +74,8 @@ pub struct Settings {
     pub event_retention: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
+    /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
+    pub repeat_window: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

@@ -18,6 +18,7 @@ use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
 use postfleet_store::keys::{self, NewKey};
+use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
@@ -240,6 +241,7 @@ impl Task {
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,
+            once: Once::default(),
             lease: None,
         };
         match self.store.run(submit).await? {

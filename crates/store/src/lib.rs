@@ -37,6 +37,7 @@ pub mod workspaces;
 pub mod events;
 pub mod folders;
 pub mod grants;
+pub mod idempotency;
 pub mod judging;
 pub mod messages;
 pub mod outbound;

@@ -4,12 +4,13 @@ use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
+use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, LeaseId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{OutboundFacts, decide};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
@@ -36,6 +37,8 @@ pub struct Submit {
     pub evaluation_id: EvaluationId,
     /// Envelope recipients, without repeats, each with the id of its queue row.
     pub recipients: Vec<(QueueId, EmailAddress)>,
+    /// What keeps it from being sent twice.
+    pub once: Once,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them.
     pub lease: Option<Lease>,
@@ -64,6 +67,15 @@ pub enum SubmitOutcome {
         /// Where the sent copy is, and how it is marked.
         placement: Placement,
     },
+    /// The same was sent a moment ago, so that it is not sent again, and takes nothing.
+    Repeated {
+        /// The copy of what was sent.
+        message_id: MessageId,
+        /// Its thread.
+        thread_id: ThreadId,
+        /// The daily allowance.
+        daily: Allowance,
+    },
     /// It may not be sent.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
@@ -74,7 +86,16 @@ impl Command for Submit {
     type Outcome = SubmitOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
-        let Some((mut facts, rules)) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let Some((mut facts, rules, earlier)) = self.load_facts(tx).await? else {
+            return Ok(SubmitOutcome::NoSuchGrant);
+        };
+        match earlier {
+            Earlier::Nothing => {}
+            Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
+            Earlier::Sent(message_id, thread_id) => {
+                return Ok(SubmitOutcome::Repeated { message_id, thread_id, daily: facts.daily });
+            }
+        }
         let judged = match rules {
             Some(scope) => self.judge(tx, scope).await?,
             None => None,
@@ -101,6 +122,8 @@ impl Command for Submit {
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
         self.enqueue(tx).await?;
+        let sent = (self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, self.copy.grant_id, sent, self.facts.date).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
@@ -126,26 +149,33 @@ fn folder_id(name: &str) -> Option<String> {
 impl Submit {
     /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
     /// same counter.
-    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<(OutboundFacts, Option<Scope>)>, DbError> {
+    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<(OutboundFacts, Option<Scope>, Earlier)>, DbError> {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
             "SELECT o.plan, d.verified_at, s.sent, ",
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
+            ", ",
+            idempotency::earlier_columns!(),
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $4 AND g.id = $1"
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
+            idempotency::earlier_joins!(),
+            " WHERE g.application_id = $4 AND g.id = $1"
         );
+        const SCOPE: usize = 3 + limits::POLICY_LIMIT_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
         }
         let day = self.facts.date.day();
         let application = self.copy.application_id.uuid();
-        let values = params![grant, self.sender_domain.as_str(), day.number(), application];
+        let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
+        let domain = self.sender_domain.as_str();
+        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 3)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
@@ -157,7 +187,8 @@ impl Submit {
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
         };
-        Ok(Some((facts, judging::scope(&row, 3 + limits::POLICY_LIMIT_COLUMNS)?)))
+        let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
+        Ok(Some((facts, judging::scope(&row, SCOPE)?, earlier)))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.

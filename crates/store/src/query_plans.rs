@@ -4,7 +4,7 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
+    applications, audit, connectors, domains, evaluations, events, findings, grants, idempotency, jobs, judging, keys, layout,
     lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
     tokens, webhooks, workspaces,
 };
@@ -33,6 +33,8 @@ const LISTS: &[(&str, &str)] = &[
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),
     ("queue::DUE", queue::DUE),
+    ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
+    ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),

@@ -60,6 +60,8 @@ pub struct WorldOptions {
     pub notification_octets_max: usize,
     /// Domains below which organizations may take names.
     pub trial_domains: Vec<Domain>,
+    /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
+    pub repeat_window: Duration,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -74,6 +76,7 @@ impl Default for WorldOptions {
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
+            repeat_window: Duration::ZERO,
             seed: 1,
         }
     }
@@ -145,6 +148,7 @@ impl World {
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            underway: Arc::default(),
             settings: Arc::new(settings(&options)),
             resolver: Arc::new(options.resolver),
         };
@@ -274,6 +278,7 @@ fn settings(options: &WorldOptions) -> Settings {
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
         evaluation_retention: Duration::from_secs(30 * 86_400),
+        repeat_window: options.repeat_window,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -1,5 +1,6 @@
 //! From the fields of a request to a message that can be sent.
 
+use super::once::{self, Terms};
 use super::{Prepared, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
@@ -44,6 +45,8 @@ pub struct Outgoing {
     pub tracking: Option<Tracking>,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
+    /// What the caller says about repeats.
+    pub terms: Terms,
 }
 
 /// Characters of the label in the tracking options.
@@ -59,13 +62,25 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let message_id = MessageId::new(now, platform.entropy.ten());
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
-    let shown = outgoing.shown;
+    let (shown, terms) = (outgoing.shown, std::mem::take(&mut outgoing.terms));
+    let content = Some(once::content(&outgoing));
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown })
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        summary,
+        thread_id,
+        outbound_type,
+        date: now,
+        shown,
+        terms,
+        content,
+    })
 }
 
 /// Everyone whom the fields name.

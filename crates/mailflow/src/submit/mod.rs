@@ -4,9 +4,11 @@
 //! and hands it to [`submit`].
 
 pub mod compose;
+pub mod once;
 pub mod raw;
 
 pub use compose::Outgoing;
+pub use once::Terms;
 
 use crate::deliver::{self, Accepted, Delivery};
 use crate::platform::Platform;
@@ -45,6 +47,11 @@ pub struct Prepared {
     pub date: UnixMicros,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
+    /// What the caller says about repeats.
+    pub terms: Terms,
+    /// The hash of whom it goes to and what it says: the same is not sent twice in a short time. None where a repeat is
+    /// meant, as it is when a mail client submits a message again.
+    pub content: Option<[u8; 32]>,
 }
 
 /// A message that was accepted for sending.
@@ -54,6 +61,8 @@ pub struct Sent {
     pub message: Message,
     /// The daily allowance with this send counted.
     pub daily: Allowance,
+    /// Whether it is a message that was sent a moment ago, and which was not sent again.
+    pub is_duplicate: bool,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -70,6 +79,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
         Err(problem) => Err(problem),
     };
     platform.metrics.submitted(match &sent {
+        Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(_) => "accepted",
         Err(problem) => problem.code,
     });
@@ -77,7 +87,8 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, .. } = prepared;
+    let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
@@ -105,6 +116,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         reverse_path: grant.email.clone(),
         sender_domain: grant.email.domain().clone(),
         recipients,
+        once,
         lease,
     };
     match platform.store.run_near(shard(grant.id.uuid()), command).await? {
@@ -115,7 +127,11 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
             }
-            Ok(Sent { message, daily })
+            Ok(Sent { message, daily, is_duplicate: false })
+        }
+        SubmitOutcome::Repeated { message_id, thread_id, daily } => {
+            let message = once::sent_before(platform, grant.id, (message_id, thread_id, None), shown).await?;
+            Ok(Sent { message, daily, is_duplicate: true })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),

@@ -179,6 +179,7 @@ fn code(outcome: SubmitOutcome) -> &'static str {
         SubmitOutcome::Accepted { .. } => "",
         SubmitOutcome::Refused(problem) => problem.code,
         SubmitOutcome::NoSuchGrant => panic!("no such grant"),
+        SubmitOutcome::Repeated { .. } => panic!("repeated"),
     }
 }
 
