@@ -5,9 +5,11 @@
 use crate::call::Call;
 use crate::error;
 use crate::respond::{self, Answer, RequestId};
+use axum::body::{Body, to_bytes};
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use postfleet_core::{Problem, idempotency};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::view::Fields;
@@ -78,11 +80,15 @@ impl Keyed {
             Some(kept) if kept.request == request.request => replay(platform, &self.grant, kept, shown).await,
             Some(_) => Err(idempotency::other_request()),
             None => {
-                let answer = run(Some(request.clone())).await;
-                if let Err(problem) = &answer {
-                    keep(platform, request, problem).await;
+                match run(Some(request.clone())).await {
+                    // It was written with what was accepted.
+                    Ok(response) if response.status() == StatusCode::OK => Ok(response),
+                    Ok(response) => keep_whole(platform, request, response).await,
+                    Err(problem) => {
+                        keep_refusal(platform, request, &problem).await;
+                        Err(problem)
+                    }
                 }
-                answer
             }
         }
     }
@@ -109,15 +115,27 @@ fn canonical<T: Serialize>(request: &T) -> String {
 }
 
 /// Keeps a refusal, if repeats are to be refused, too. Where that fails, the repeat is carried out, and refused anew.
-async fn keep(platform: &Platform, request: KeyedRequest, problem: &Problem) {
+async fn keep_refusal(platform: &Platform, request: KeyedRequest, problem: &Problem) {
     if !idempotency::is_kept(problem) {
         return;
     }
     let (status, _) = error::status_and_type(problem.kind);
     let Ok(body) = serde_json::to_string(&error::envelope(problem, &request.request_id)) else { return };
+    keep(platform, request, status, body).await;
+}
+
+/// Keeps an answer of another kind than that to an accepted message.
+async fn keep_whole(platform: &Platform, request: KeyedRequest, response: Response) -> Answer {
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.map_err(Problem::internal)?;
+    keep(platform, request, parts.status, String::from_utf8_lossy(&body).into_owned()).await;
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+async fn keep(platform: &Platform, request: KeyedRequest, status: StatusCode, body: String) {
     let command = KeepAnswer { request, status: status.as_u16(), body, at: platform.clock.now() };
     if let Err(error) = platform.store.run(command).await {
-        tracing::warn!(%error, "failed to keep a refusal under its idempotency key");
+        tracing::warn!(%error, "failed to keep an answer under its idempotency key");
     }
 }
 

@@ -124,8 +124,9 @@ impl Once {
     }
 }
 
-/// Writes the answer to a request under its key, unless there is one that still counts.
-async fn keep(
+/// Writes the answer to a request under its key, unless there is one that still counts: status, the message that was
+/// accepted, and the body or what is kept of it. For the transaction that does what is asked for.
+pub(crate) async fn keep(
     tx: &mut Tx,
     request: &KeyedRequest,
     answer: (u16, Option<MessageId>, &str),
@@ -253,11 +254,10 @@ impl Command for PruneOnce {
         // Asked for the time once more: a key may have been used anew meanwhile.
         const FORGET_KEY: &str =
             "DELETE FROM idempotency_keys WHERE scope_id = $1 AND key_hash = $2 AND created_at <= $3";
-        const FORGET_SEND: &str = "DELETE FROM recent_sends WHERE grant_id = $1 AND content_hash = $2 AND sent_at <= $3";
+        const FORGET_SEND: &str =
+            "DELETE FROM recent_sends WHERE grant_id = $1 AND content_hash = $2 AND sent_at <= $3";
         let mut removed = 0;
-        for (list, forget, kept) in
-            [(OLD_KEYS, FORGET_KEY, idempotency::KEPT), (OLD_SENDS, FORGET_SEND, self.window)]
-        {
+        for (list, forget, kept) in [(OLD_KEYS, FORGET_KEY, idempotency::KEPT), (OLD_SENDS, FORGET_SEND, self.window)] {
             let until = over(self.at, kept);
             for row in tx.query(list, params![until, self.limit as i64]).await? {
                 removed += tx.execute(forget, params![row.uuid(0)?, row.bytes(1)?.as_slice(), until]).await?;

@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, findings, grants, idempotency, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    applications, audit, connectors, domains, evaluations, events, findings, grants, idempotency, jobs, judging, keys,
+    layout, lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in,
+    threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 

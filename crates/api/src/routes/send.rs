@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
             .about("Send a message", DETAILS)
             .query(&[TYPE, FIELDS, ALLOW_DUPLICATE])
+            .keyed()
             .takes_message::<SendRequest>()
             .answers_bare::<SendResponse>(),
     ]

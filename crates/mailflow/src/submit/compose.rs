@@ -69,18 +69,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared {
-        message_id,
-        raw,
-        recipients,
-        summary,
-        thread_id,
-        outbound_type,
-        date: now,
-        shown,
-        terms,
-        content,
-    })
+    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, terms, content })
 }
 
 /// Everyone whom the fields name.

@@ -15,7 +15,12 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(120);
 
 fn keyed(grant: GrantId, key: u8, request: u8) -> KeyedRequest {
-    KeyedRequest { scope: grant.uuid(), key: [key; 32], request: [request; 32], request_id: format!("request-{request}") }
+    KeyedRequest {
+        scope: grant.uuid(),
+        key: [key; 32],
+        request: [request; 32],
+        request_id: format!("request-{request}"),
+    }
 }
 
 async fn under_key(store: &Store, tenant: &Tenant, key: KeyedRequest, date: UnixMicros) -> Submit {
@@ -229,7 +234,8 @@ async fn send_over_midnight(engine: &Engine) {
                     if number >= 2 * ASKED_EACH_DAY {
                         return accepted;
                     }
-                    let date = midnight.minus(Duration::from_micros(ASKED_EACH_DAY)).plus(Duration::from_micros(number));
+                    let date =
+                        midnight.minus(Duration::from_micros(ASKED_EACH_DAY)).plus(Duration::from_micros(number));
                     let command = tenant.submission(&store, grant, 1, date).await;
                     match store.run_near(sender, command).await.expect("submit") {
                         SubmitOutcome::Accepted { .. } => accepted[(number / ASKED_EACH_DAY) as usize] += 1,

@@ -180,7 +180,6 @@ async fn a_request_under_way_is_a_conflict_of_a_fixed_kind() {
     assert_eq!(sent(&harness).await, 1);
 }
 
-
 #[tokio::test]
 async fn a_key_that_is_none_is_refused_before_anything_is_sent() {
     let harness = Harness::new().await;
@@ -282,9 +281,16 @@ async fn raw_mime_is_not_sent_again_within_the_window() {
     let harness = guarded().await;
     let mime = async |query: &str, id: &str| {
         let head = "Content-Disposition: form-data; name=\"mime\"";
-        let mime = format!("From: agent@acme.test\r\nTo: ada@sender.test\r\nMessage-ID: <{id}@acme.test>\r\n\r\nHi\r\n");
+        let mime =
+            format!("From: agent@acme.test\r\nTo: ada@sender.test\r\nMessage-ID: <{id}@acme.test>\r\n\r\nHi\r\n");
         let headers = [("content-type", "multipart/form-data; boundary=edge")];
-        post(&harness, &format!("/messages/send?type=mime{query}"), &headers, Form::default().part(head, mime.as_bytes()).end()).await
+        post(
+            &harness,
+            &format!("/messages/send?type=mime{query}"),
+            &headers,
+            Form::default().part(head, mime.as_bytes()).end(),
+        )
+        .await
     };
     let first = mime("", "1").await;
     repeats(&first, &mime("", "2").await);
