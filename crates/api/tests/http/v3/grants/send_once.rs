@@ -4,7 +4,10 @@ use super::send_form::Form;
 use crate::support::{Answer, Harness};
 use axum::body::Body;
 use axum::http::Request;
+use futures::future::join_all;
+use postfleet_core::id::GrantId;
 use postfleet_mailflow::janitor;
+use postfleet_mailflow::submit::once::Fingerprint;
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -163,20 +166,35 @@ async fn another_request_under_the_same_key_is_a_conflict_of_a_fixed_kind() {
 #[tokio::test]
 async fn a_request_under_way_is_a_conflict_of_a_fixed_kind() {
     let harness = Harness::new().await;
-    let one = letter("One");
-    let (first, second) = tokio::join!(send(&harness, "k", &one), send(&harness, "k", &one));
-    let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
-    assert_eq!(won.status, 200, "{won:?}");
-    if lost.status == 409 {
-        lost.refuses(409, "concurrent_idempotent_request", None);
-        assert_eq!(lost.json["error"]["type"], "api.concurrent_idempotent_request");
-        let text = "A request with the same Idempotency-Key is currently in progress. Wait a moment and retry with the \
-                    same key.";
-        assert_eq!((&lost.json["error"]["message"], &lost.json["error"]["retryable"]), (&json!(text), &json!(true)));
-    } else {
-        replays(&won, &lost);
+    let grant: GrantId = harness.agent.parse().expect("id");
+    let mut key = Fingerprint::default();
+    key.add("k");
+    // As while another request under the key is carried out.
+    let turn = harness.world.platform.underway.begin(grant.uuid(), key.finish()).expect("free");
+    let refused = send(&harness, "k", &letter("One")).await;
+    refused.refuses(409, "concurrent_idempotent_request", None);
+    assert_eq!(refused.json["error"]["type"], "api.concurrent_idempotent_request");
+    let text = "A request with the same Idempotency-Key is currently in progress. Wait a moment and retry with the same \
+                key.";
+    assert_eq!((&refused.json["error"]["message"], &refused.json["error"]["retryable"]), (&json!(text), &json!(true)));
+    assert_eq!(send(&harness, "other", &letter("Two")).await.status, 200);
+    drop(turn);
+    let first = send(&harness, "k", &letter("One")).await;
+    assert_eq!((first.status, first.header("idempotent-response")), (200, None), "the refusal is not kept");
+    assert_eq!(sent(&harness).await, 2);
+}
+
+#[tokio::test]
+async fn of_many_requests_at_once_under_one_key_one_sends() {
+    let harness = Harness::new().await;
+    let letter = letter("One");
+    let answers = join_all((0..16).map(|_| send(&harness, "k", &letter))).await;
+    let accepted: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(accepted.iter().filter(|answer| answer.header("idempotent-response").is_none()).count(), 1);
+    assert!(accepted.iter().all(|answer| answer.octets == accepted[0].octets));
+    for refused in answers.iter().filter(|answer| answer.status != 200) {
+        refused.refuses(409, "concurrent_idempotent_request", None);
     }
-    replays(&won, &send(&harness, "k", &letter("One")).await);
     assert_eq!(sent(&harness).await, 1);
 }
 
