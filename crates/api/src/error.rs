@@ -28,6 +28,16 @@ pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
     }
 }
 
+/// The word that a problem is called on the wire: that of its kind, but for a few that clients look for.
+fn type_of(problem: &Problem) -> &'static str {
+    match problem.code {
+        "invalid_idempotency_key" => "api.invalid_idempotency_key",
+        "invalid_idempotent_request" => "api.invalid_idempotent_request",
+        "concurrent_idempotent_request" => "api.concurrent_idempotent_request",
+        _ => status_and_type(problem.kind).1,
+    }
+}
+
 /// Seconds after which a request that may succeed later is worth repeating, when nothing better is known.
 const RETRY_SECONDS: i64 = 5;
 
@@ -72,15 +82,14 @@ const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// The body of a refusal.
 pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
-    let (_, kind) = status_and_type(problem.kind);
     let exhausted = problem.exhausted.as_ref();
     ErrorEnvelope {
         request_id: request_id.to_owned(),
         error: ErrorBody {
-            kind,
+            kind: type_of(problem),
             message: problem.public.chars().take(MESSAGE_CHARS_MAX).collect(),
             code: problem.code,
-            retryable: problem.kind.is_retryable(),
+            retryable: problem.is_retryable(),
             field: problem.field.clone(),
             scope: exhausted.map(|exhausted| exhausted.scope),
             limit: exhausted.map(|exhausted| exhausted.limit),

@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) also: Vec<Answers>,
     /// The shape of refusals that is not the error envelope, which they may be all the same.
     pub(crate) refusal: Option<Shape>,
+    /// Whether it takes an `Idempotency-Key`.
+    pub(crate) is_keyed: bool,
 }
 
 /// What a body is.
@@ -135,7 +137,8 @@ impl Route {
     pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
         let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
-        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal }
+        let is_keyed = false;
+        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal, is_keyed }
     }
 
     pub(crate) fn get<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
@@ -191,6 +194,11 @@ impl Route {
     /// Says which query parameters it reads.
     pub(crate) fn query(self, query: &'static [Parameter]) -> Self {
         Self { query, ..self }
+    }
+
+    /// Says that it takes an `Idempotency-Key`: see `crate::idempotency`.
+    pub(crate) fn keyed(self) -> Self {
+        Self { is_keyed: true, ..self }
     }
 
     /// Says which JSON it takes.

@@ -44,6 +44,7 @@ pub mod trial_domain;
 // how mail moves
 pub mod delivery;
 pub mod folder;
+pub mod idempotency;
 pub mod mx;
 pub mod outbound;
 pub mod recipient;

@@ -1,5 +1,6 @@
 //! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
-//! tokens, failed sign-ins and nonces, what is over of the ways to other servers, bodies that nothing names.
+//! tokens, failed sign-ins and nonces, answers under keys that are over, what is over of the ways to other servers,
+//! suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
@@ -8,6 +9,7 @@ use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::service_accounts::PruneNonces;
@@ -48,6 +50,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
     prune_suppressions(platform).await?;
+    prune_once(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -147,6 +150,17 @@ async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneSuppressions { now, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Answers under idempotency keys, and what was sent a moment ago.
+async fn prune_once(platform: &Platform) -> Result<(), Problem> {
+    let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

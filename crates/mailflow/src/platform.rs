@@ -3,6 +3,7 @@
 use crate::deliver::{Delivery, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
+use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::addresses::Looker;
@@ -41,6 +42,8 @@ pub struct Platform {
     pub signers: Arc<Signers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Requests under an idempotency key that this node is carrying out.
+    pub underway: Arc<Underway>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }
@@ -91,6 +94,8 @@ pub struct Settings {
     pub feedback_addresses: Vec<EmailAddress>,
     /// How long records of what came back are kept.
     pub feedback_retention: Duration,
+    /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
+    pub repeat_window: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

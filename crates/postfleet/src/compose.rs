@@ -124,6 +124,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         http: Arc::new(WebhookHttp::with_options(options)),
         handoff: None,
         signers: Arc::new(Signers::default()),
+        underway: Arc::default(),
         metrics,
         settings: Arc::new(settings),
     })
@@ -162,6 +163,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
+        repeat_window: Duration::from_secs(config.sending.repeat_window_seconds),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What is to be sent. Fields that are not known are ignored; null means absent.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct SendRequest {
     /// To whom; 1 to 50 over to, cc and bcc.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -57,6 +57,10 @@ pub struct SendRequest {
     /// absent. It must have exactly one recipient then.
     #[serde(default)]
     pub list_unsubscribe: Option<bool>,
+    /// Whether it is sent although the mailbox sent the same to the same recipients a moment ago (120 seconds, if the
+    /// operator has not set another time); `false` if absent: the answer is the first one's then.
+    #[serde(default)]
+    pub allow_duplicate: Option<bool>,
     /// A time to send at, in unix seconds: not available yet, so absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
@@ -73,7 +77,7 @@ pub struct SendRequest {
 }
 
 /// A file to attach.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct SendAttachment {
     /// Its bytes in base64, standard or URL alphabet.
     pub content: String,
@@ -98,7 +102,7 @@ pub struct SendAttachment {
 }
 
 /// A header field to add.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct CustomHeader {
     /// Its name.
     #[schema(min_length = 1, max_length = 76)]
@@ -114,6 +118,8 @@ pub struct SendResponse {
     pub request_id: String,
     /// The id of the mailbox.
     pub grant_id: String,
+    /// Whether the message is one that was sent a moment ago, so that nothing was sent now: see `allow_duplicate`.
+    pub duplicate: bool,
     /// The sent copy, and who does not get it.
     pub data: Message,
 }

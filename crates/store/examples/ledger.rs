@@ -17,6 +17,7 @@ use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
+use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
@@ -243,6 +244,7 @@ impl Task {
             recipients,
             undeliverable: None,
             rejected_event_id: EventId::new(at, self.source.random()),
+            once: Once::default(),
             lease: None,
         };
         match self.store.run(submit).await? {

@@ -460,6 +460,33 @@ CREATE TABLE daily_sends (
     PRIMARY KEY (grant_id, day)
 ) {clustered};
 
+-- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
+-- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
+CREATE TABLE idempotency_keys (
+    scope_id {id} NOT NULL,
+    key_hash {bytes} NOT NULL,
+    request_hash {bytes} NOT NULL,
+    request_id TEXT NOT NULL,
+    status {int} NOT NULL,
+    message_id {id},
+    answer TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    PRIMARY KEY (scope_id, key_hash)
+) {clustered};
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- What each mailbox has just sent, so that the same is not sent twice by mistake.
+CREATE TABLE recent_sends (
+    grant_id {id} NOT NULL,
+    content_hash {bytes} NOT NULL,
+    message_id {id} NOT NULL,
+    thread_id {id} NOT NULL,
+    suppressed TEXT NOT NULL,
+    sent_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, content_hash)
+) {clustered};
+CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
+
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
 -- longer be given back: a recipient's server has answered for it.
 CREATE TABLE outbound (

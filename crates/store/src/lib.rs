@@ -40,6 +40,7 @@ pub mod events;
 pub mod feedback;
 pub mod folders;
 pub mod grants;
+pub mod idempotency;
 pub mod judging;
 pub mod messages;
 pub mod outbound;

@@ -5,6 +5,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
+use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
@@ -12,7 +13,7 @@ use crate::params;
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, LeaseId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{ALL_SUPPRESSED, OutboundFacts, decide};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
@@ -47,6 +48,8 @@ pub struct Submit {
     pub undeliverable: Option<Vec<Undeliverable>>,
     /// The id of the event about those that are suppressed, should there be any.
     pub rejected_event_id: EventId,
+    /// What keeps it from being sent twice.
+    pub once: Once,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them.
     pub lease: Option<Lease>,
@@ -79,6 +82,17 @@ pub enum SubmitOutcome {
     },
     /// The policy wants that recipients are looked at first: run it again with what was found. Nothing was done.
     Unvalidated,
+    /// The same was sent a moment ago, so that it is not sent again, and takes nothing.
+    Repeated {
+        /// The copy of what was sent.
+        message_id: MessageId,
+        /// Its thread.
+        thread_id: ThreadId,
+        /// The daily allowance.
+        daily: Allowance,
+        /// Recipients that got nothing, because they were suppressed.
+        suppressed: Vec<Suppressed>,
+    },
     /// It may not be sent.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
@@ -90,10 +104,21 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates } = loaded;
+        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        match earlier {
+            Earlier::Nothing => {}
+            Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
+            Earlier::Sent(message_id, thread_id, suppressed) => {
+                return Ok(SubmitOutcome::Repeated { message_id, thread_id, daily: facts.daily, suppressed });
+            }
+        }
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
+        let recipients = self.recipients.iter().map(|(_, address)| address);
+        facts.suppressed =
+            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        // All who were asked for are judged, whoever of them is written to.
         let judged = match rules {
             Some(scope) => self.judge(tx, scope).await?,
             None => None,
@@ -126,6 +151,8 @@ impl Command for Submit {
         if !facts.suppressed.is_empty() {
             self.announce_rejected(tx, &facts.suppressed).await?;
         }
+        let sent = (self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, self.copy.grant_id, sent, &facts.suppressed, self.facts.date).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
@@ -143,6 +170,8 @@ struct Loaded {
     scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
     validates: bool,
+    /// What was sent before under the same key, or with the same content.
+    earlier: Earlier,
 }
 
 /// What the rules say about a message that is to be sent.
@@ -167,36 +196,42 @@ impl Submit {
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
+            ", ",
+            idempotency::earlier_columns!(),
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $4 AND g.id = $1"
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
+            idempotency::earlier_joins!(),
+            " WHERE g.application_id = $4 AND g.id = $1"
         );
+        const SCOPE: usize = 4 + limits::POLICY_LIMIT_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
         }
         let day = self.facts.date.day();
         let application = self.copy.application_id.uuid();
-        let values = params![grant, self.sender_domain.as_str(), day.number(), application];
+        let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
+        let domain = self.sender_domain.as_str();
+        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
-        let recipients = self.recipients.iter().map(|(_, address)| address);
-        let suppressed = suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             limits,
             domain_verified: row.opt_int(1)?.is_some(),
             recipients: self.recipients.len(),
-            suppressed,
+            suppressed: Vec::new(),
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
         };
-        let scope = judging::scope(&row, 4 + limits::POLICY_LIMIT_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1) }))
+        let scope = judging::scope(&row, SCOPE)?;
+        let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
+        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.

@@ -4,9 +4,9 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, jobs,
-    judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules,
-    service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
+    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
+    rules, service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -40,6 +40,8 @@ const LISTS: &[(&str, &str)] = &[
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),
     ("queue::DUE", queue::DUE),
+    ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
+    ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),

@@ -68,6 +68,8 @@ pub struct WorldOptions {
     pub trial_domains: Vec<Domain>,
     /// Where others reach the interface.
     pub public_url: Option<String>,
+    /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
+    pub repeat_window: Duration,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -86,6 +88,7 @@ impl Default for WorldOptions {
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
             public_url: Some("https://mail.world.test".to_owned()),
+            repeat_window: Duration::ZERO,
             seed: 1,
         }
     }
@@ -164,6 +167,7 @@ impl World {
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            underway: Arc::default(),
             settings: Arc::new(settings(&options)),
             resolver,
         };
@@ -304,6 +308,7 @@ fn settings(options: &WorldOptions) -> Settings {
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
+        repeat_window: options.repeat_window,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -55,7 +55,8 @@ fn all_parameters(route: &Route) -> Vec<Parameter> {
     let open = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let select = is_selectable(route).then_some(&parameters::SELECT);
     let named = route.query.iter().filter(|parameter| parameter.name != parameters::SELECT.name);
-    open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).collect()
+    let key = route.is_keyed.then(parameters::idempotency_key);
+    open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).chain(key).collect()
 }
 
 /// Whether `select` means something: an answer to GET with objects in `data`.

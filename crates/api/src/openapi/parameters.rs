@@ -1,6 +1,7 @@
 //! Parameters of paths and queries. A name in a path means the same everywhere, so it is described once, here.
 
 use crate::route::{Kind, Parameter as Described};
+use postfleet_core::idempotency::KEY_CHARS_MAX;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema};
@@ -66,6 +67,20 @@ pub(super) fn of_query(parameter: &Described) -> Parameter {
         Kind::List => builder.style(Some(ParameterStyle::Form)).explode(Some(true)).build(),
         _ => builder.build(),
     }
+}
+
+/// The header field under which a request is carried out once.
+pub(super) fn idempotency_key() -> Parameter {
+    let text = "Any text, new for each thing that is to happen: for 24 hours, the same request under the same key is \
+        answered as the first was, and nothing happens again.";
+    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(text))
+        .schema(Some(schema.max_length(Some(KEY_CHARS_MAX))))
+        .build()
 }
 
 fn schema(kind: Kind) -> Schema {

@@ -3,27 +3,33 @@
 use crate::call::Call;
 use crate::error;
 use crate::extract::Query;
+use crate::idempotency::Keyed;
 use crate::letter;
-use crate::respond::{self, Answer};
+use crate::respond::{self, Answer, RequestId};
 use crate::route::{Kind, Parameter, Route};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
 use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::Platform;
+use postfleet_mailflow::submit::once::content_of_mime;
 use postfleet_mailflow::submit::raw::{self, Envelope};
-use postfleet_mailflow::submit::{self, Outgoing, Prepared};
+use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent, Terms};
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendRequest, SendResponse};
+use postfleet_store::grants::Grant;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
             .about("Send a message", DETAILS)
-            .query(&[TYPE, FIELDS])
+            .query(&[TYPE, FIELDS, ALLOW_DUPLICATE])
+            .keyed()
             .takes_message::<SendRequest>()
             .answers_bare::<SendResponse>(),
     ]
@@ -33,7 +39,10 @@ const DETAILS: &str = "The answer comes once the message is on stable storage. I
     has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
     `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
     `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
-    Bcc; Bcc is taken out.";
+    Bcc; Bcc is taken out. A request with an `Idempotency-Key` is carried out once: for 24 hours, another with the same \
+    key and content is answered as the first was, with `Idempotent-Response: true`. Without a key, the same message to \
+    the same recipients within two minutes is not sent again: the answer is the first one's, `duplicate` is true, and \
+    `Duplicate-Of` names the message.";
 
 const TYPE: Parameter =
     Parameter::new("type", Kind::OneOf(&["mime"]), "`mime`: the form has the message in RFC 5322 form.");
@@ -41,27 +50,57 @@ const TYPE: Parameter =
 const FIELDS: Parameter =
     Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown of the sent copy; `standard` if absent.");
 
+const ALLOW_DUPLICATE: Parameter = Parameter::new(
+    "allow_duplicate",
+    Kind::Flag,
+    "Whether the message is sent although the mailbox sent the same a moment ago; as the field of the same name.",
+);
+
 const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_headers", "include_tracking_options"];
 
 /// Sends a message now.
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
+    let mut keyed = Keyed::of(&call, &grant)?;
     let Call { platform, id, parts, body, .. } = call;
     let query = Query::of(&parts)?;
     let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
     let limit = platform.store.plans().outbound_octets_ceiling();
-    let sent = if is_mime {
+    keyed.add(query.get("fields").unwrap_or_default());
+    let repeat = query.flag("allow_duplicate")?.unwrap_or(false);
+    if is_mime {
         let mime = letter::mime(&parts, body, limit).await?;
-        let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
-        submit::submit(&platform, &grant, prepared.map(|prepared| Prepared { shown, ..prepared })).await?
-    } else {
-        let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
-        submit::send(&platform, &grant, Outgoing { attachments, shown, ..outgoing(request)? }).await?
+        keyed.add(&mime);
+        let content = Some(content_of_mime(&mime));
+        let send = async |key| {
+            let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
+            let terms = Terms { key, allow_duplicate: repeat };
+            let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
+            Ok(answer(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
+        };
+        return keyed.once(&platform, &id, shown, send).await;
+    }
+    let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
+    keyed.add_request(&request, &attachments);
+    let send = async |key| {
+        let terms = Terms { key, allow_duplicate: repeat || request.allow_duplicate == Some(true) };
+        let outgoing = Outgoing { attachments, shown, terms, ..outgoing(request)? };
+        Ok(answer(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?))
     };
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
-    let mut response = respond::json(StatusCode::OK, &id, &body);
-    quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
-    Ok(response)
+    keyed.once(&platform, &id, shown, send).await
+}
+
+/// The answer to an accepted send. One that is a repeat also says so in its header.
+fn answer(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
+    let Sent { message, daily, suppressed: _, is_duplicate: duplicate } = sent;
+    let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| duplicate);
+    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), duplicate, data: message };
+    let mut response = respond::json(StatusCode::OK, id, &body);
+    quota_headers(response.headers_mut(), &daily, platform.clock.now());
+    if let Some(of) = of {
+        response.headers_mut().insert("duplicate-of", of);
+    }
+    response
 }
 
 /// What is left of the daily quota. Nothing is said of an allowance without limit.

@@ -1,5 +1,6 @@
 //! From the fields of a request to a message that can be sent.
 
+use super::once::{self, Terms};
 use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
@@ -46,6 +47,8 @@ pub struct Outgoing {
     pub shown: Fields,
     /// Whether it has a link by which its one recipient wants no more mail.
     pub has_unsubscribe_link: bool,
+    /// What the caller says about repeats.
+    pub terms: Terms,
 }
 
 /// Characters of the label in the tracking options.
@@ -59,16 +62,18 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
     let message_id = MessageId::new(now, platform.entropy.ten());
+    // Before the link is in it, which is another one each time.
+    let content = Some(once::content(&outgoing));
     unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
-    let shown = outgoing.shown;
+    let (shown, terms) = (outgoing.shown, std::mem::take(&mut outgoing.terms));
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown })
+    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, terms, content })
 }
 
 /// Everyone whom the fields name.

@@ -5,10 +5,12 @@
 
 pub mod client;
 pub mod compose;
+pub mod once;
 pub mod raw;
 mod unsubscribe;
 
 pub use compose::Outgoing;
+pub use once::Terms;
 
 use crate::deliver::{self, Accepted, Delivery};
 use crate::feedback;
@@ -49,6 +51,11 @@ pub struct Prepared {
     pub date: UnixMicros,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
+    /// What the caller says about repeats.
+    pub terms: Terms,
+    /// The hash of whom it goes to and what it says: the same is not sent twice in a short time. None where a repeat is
+    /// meant, as it is when a mail client submits a message again.
+    pub content: Option<[u8; 32]>,
 }
 
 /// A message that was accepted for sending.
@@ -60,6 +67,8 @@ pub struct Sent {
     pub daily: Allowance,
     /// Recipients that get nothing, because they are suppressed.
     pub suppressed: Vec<Suppressed>,
+    /// Whether it is a message that was sent a moment ago, and which was not sent again.
+    pub is_duplicate: bool,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -76,6 +85,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
         Err(problem) => Err(problem),
     };
     platform.metrics.submitted(match &sent {
+        Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(_) => "accepted",
         Err(problem) => problem.code,
     });
@@ -83,8 +93,8 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown: fields } =
-        prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, .. } = prepared;
+    let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
@@ -116,21 +126,27 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         recipients,
         undeliverable: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
+        once,
         lease,
     };
     match decided(platform, grant, command).await? {
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
-            let mut message = view::message(&stored, Some(&raw), fields);
-            message.suppressed_recipients = Some(suppressed.iter().map(shown).collect());
+            let mut message = view::message(&stored, Some(&raw), shown);
+            message.suppressed_recipients = Some(left_out(&suppressed));
             if let Some(accepted) = &mut delivery {
                 accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
             }
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.send(Delivery::of_accepted(accepted, raw));
             }
-            Ok(Sent { message, daily, suppressed })
+            Ok(Sent { message, daily, suppressed, is_duplicate: false })
+        }
+        SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed } => {
+            let sent = (message_id, thread_id, None);
+            let message = once::sent_before(platform, grant.id, sent, &suppressed, shown).await?;
+            Ok(Sent { message, daily, suppressed, is_duplicate: true })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
         SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
@@ -180,8 +196,10 @@ fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
 }
 
-fn shown(one: &Suppressed) -> SuppressedRecipient {
-    SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() }
+/// Who does not get it, as the answer says it.
+fn left_out(suppressed: &[Suppressed]) -> Vec<SuppressedRecipient> {
+    let shown = |one: &Suppressed| SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() };
+    suppressed.iter().map(shown).collect()
 }
 
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.

@@ -1,7 +1,7 @@
 //! From a message that somebody has written already to one that can be sent: what a mail client submits, and what the
 //! interface takes as raw MIME.
 
-use super::{Prepared, outbound_type};
+use super::{Prepared, Terms, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
 use postfleet_core::{EmailAddress, Problem};
@@ -49,6 +49,8 @@ pub fn prepare(
         outbound_type,
         date: now,
         shown: Fields::Standard,
+        terms: Terms::default(),
+        content: None,
     })
 }
 

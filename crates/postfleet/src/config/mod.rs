@@ -27,6 +27,7 @@ pub struct Config {
     pub smtp: Smtp,
     pub submission: Submission,
     pub tls: Tls,
+    pub sending: Sending,
     pub delivery: Delivery,
     pub relay: RelaySection,
     pub webhooks: Webhooks,
@@ -88,6 +89,11 @@ pub struct Submission {
 pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Sending {
+    pub repeat_window_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -220,6 +226,8 @@ impl Config {
         for (key, value) in positive {
             anyhow::ensure!(value > 0, "{key} must be at least 1");
         }
+        let window = self.sending.repeat_window_seconds;
+        anyhow::ensure!(window <= 3_600, "sending.repeat_window_seconds must be from 0 to 3600");
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         let days = self.feedback.report_days;

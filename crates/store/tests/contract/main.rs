@@ -18,6 +18,7 @@ mod judging;
 mod listing;
 mod lists;
 mod moves;
+mod once;
 mod past;
 mod peaks;
 mod policies;

@@ -16,6 +16,7 @@ use postfleet_store::db::{DbError, Param};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
+use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
@@ -233,6 +234,7 @@ impl Tenant {
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
             undeliverable: None,
             rejected_event_id: EventId::from_uuid(fresh()),
+            once: Once::default(),
             lease: None,
         }
     }

@@ -10,6 +10,7 @@ pub(crate) mod rule_evaluations;
 pub(crate) mod send;
 mod send_form;
 mod send_mime;
+mod send_once;
 mod send_rules;
 mod submission;
 pub(crate) mod threads;

@@ -45,7 +45,7 @@ async fn a_sent_message_is_answered_whole_and_stored_as_answered() {
         "body": "<p>Hi</p>", "unknown": {"x": 1}, "template": null});
     let answer = send(&harness, &body).await;
     assert_eq!(answer.status, 200);
-    assert_shape(&answer.json, "request_id:string grant_id:string data:object");
+    assert_shape(&answer.json, "request_id:string grant_id:string duplicate:boolean data:object");
     assert_shape(answer.data(), &format!("{MESSAGE} suppressed_recipients:array"));
     let mut data = answer.data().clone();
     assert_eq!(data.as_object_mut().and_then(|data| data.remove("suppressed_recipients")), Some(json!([])));

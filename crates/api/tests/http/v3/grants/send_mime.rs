@@ -28,7 +28,7 @@ async fn raw_mime_leaves_as_it_is_but_for_blind_recipients() {
         <p>Grüße</p>\r\n--b\r\nContent-Type: text/plain; name=\"note.txt\"\r\n\
         Content-Disposition: attachment; filename=\"note.txt\"\r\n\r\nnote\r\n--b--\r\n";
     let answer = send(&harness, mime.as_bytes()).await;
-    assert_shape(&answer.is_ok().json, "request_id:string grant_id:string data:object");
+    assert_shape(&answer.is_ok().json, "request_id:string grant_id:string duplicate:boolean data:object");
     assert_shape(answer.data(), MESSAGE);
     let data = answer.data();
     assert_eq!((&data["subject"], &data["message_id_header"]), (&json!("Grüße"), &json!("<own@acme.test>")));
