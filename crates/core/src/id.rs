@@ -100,6 +100,8 @@ ids! {
     ListItemId,
     /// A record of what the rules said about one message.
     EvaluationId,
+    /// A send that waits for its time.
+    ScheduleId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -47,6 +47,7 @@ pub mod folder;
 pub mod outbound;
 pub mod recipient;
 pub mod retry;
+pub mod schedule;
 pub mod threading;
 
 pub use address::EmailAddress;

@@ -24,7 +24,9 @@ pub const ALL: &[(&str, &str)] = &[
     ("lists.write", "make, change and remove lists and their items"),
     ("audit.read", "see who changed what"),
     ("messages.read", "read messages, threads, folders and attachments"),
-    ("messages.send", "send messages"),
+    ("messages.send", "send messages and drafts, now or later, and cancel what is to be sent later"),
+    ("drafts.read", "see drafts"),
+    ("drafts.write", "make, change and remove drafts"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

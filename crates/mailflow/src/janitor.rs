@@ -1,14 +1,16 @@
 //! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
-//! tokens, failed sign-ins and nonces, bodies that nothing names.
+//! sends at a later time that are over, tokens, failed sign-ins and nonces, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
+use postfleet_core::schedule;
 use postfleet_core::throttle::WINDOW;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
+use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::tokens::PruneTokens;
@@ -36,6 +38,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_jobs(platform).await?;
+    prune_schedules(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
     let mut reader = platform.store.reader().await?;
@@ -109,6 +112,16 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_schedules(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(schedule::KEPT);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSchedules { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -10,6 +10,8 @@ mod platform;
 // mail in, mail out
 pub mod deliver;
 pub mod receive;
+pub mod drafts;
+pub mod schedules;
 pub mod submit;
 
 // what is told

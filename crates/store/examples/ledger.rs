@@ -236,6 +236,7 @@ impl Task {
             copy,
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::new(at, self.source.random()),
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,

@@ -40,6 +40,8 @@ pub mod grants;
 pub mod judging;
 pub mod messages;
 pub mod outbound;
+pub mod schedules;
+pub mod drafts;
 pub mod queue;
 pub mod threads;
 pub mod webhooks;

@@ -2,6 +2,7 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
+use crate::drafts::{self, FromDraft};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::judging::{self, Scope};
@@ -34,6 +35,8 @@ pub struct Submit {
     pub outbound_type: OutboundType,
     /// The id of the record of what the rules say, if there are any.
     pub evaluation_id: EvaluationId,
+    /// The draft that this sends, if it is one: it has the id of the sent copy, which takes its place.
+    pub from_draft: Option<FromDraft>,
     /// Envelope recipients, without repeats, each with the id of its queue row.
     pub recipients: Vec<(QueueId, EmailAddress)>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
@@ -68,6 +71,8 @@ pub enum SubmitOutcome {
     Refused(Problem),
     /// The mailbox was removed meanwhile.
     NoSuchGrant,
+    /// The draft is no longer as it was read (changed, sent or removed), or its schedule is over or not due.
+    Superseded,
 }
 
 impl Command for Submit {
@@ -75,6 +80,13 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some((mut facts, rules)) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let draft = match &self.from_draft {
+            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
+                Some(draft) => Some(draft),
+                None => return Ok(SubmitOutcome::Superseded),
+            },
+            None => None,
+        };
         let judged = match rules {
             Some(scope) => self.judge(tx, scope).await?,
             None => None,
@@ -96,11 +108,17 @@ impl Command for Submit {
             None => self.facts.placement(),
         };
         count_send(tx, self, self.facts.date.day()).await?;
+        if let Some(draft) = &draft {
+            drafts::remove(tx, self.copy.grant_id, self.copy.message_id, draft).await?;
+        }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
         self.enqueue(tx).await?;
+        if let Some(from) = &self.from_draft {
+            from.close(tx, &self.copy, self.facts.date).await?;
+        }
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }

@@ -5,7 +5,7 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, service_accounts, sign_in, threads,
+    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, schedules, service_accounts, sign_in, threads,
     tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -33,6 +33,9 @@ const LISTS: &[(&str, &str)] = &[
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),
     ("queue::DUE", queue::DUE),
+    ("schedules::DUE", schedules::DUE),
+    ("schedules::LIST", schedules::LIST),
+    ("schedules::CLOSED", schedules::CLOSED),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
@@ -156,6 +159,7 @@ async fn a_list_without_its_index_is_noticed() {
         ("threads_by_grant", threads::LIST),
         ("threads_by_grant", threads::LIST_MESSAGES),
         ("queue_due", queue::DUE),
+        ("schedules_due", schedules::DUE),
         ("webhooks_by_application", webhooks::LIST),
         ("webhook_parked_due", webhooks::DUE),
         ("redirect_uris_by_application", redirect_uris::LIST),

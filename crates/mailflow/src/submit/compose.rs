@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub metadata: BTreeMap<String, String>,
     /// What the application wants to be told of; kept, and nothing is tracked.
     pub tracking: Option<Tracking>,
+    /// The id that the message has already, if it is a draft.
+    pub message_id: Option<MessageId>,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
 }
@@ -56,7 +58,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     check_unsent(&outgoing)?;
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
-    let message_id = MessageId::new(now, platform.entropy.ten());
+    let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(now, platform.entropy.ten()));
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
     let shown = outgoing.shown;
@@ -65,7 +67,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown })
+    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, from_draft: None })
 }
 
 /// Everyone whom the fields name.
@@ -130,7 +132,7 @@ async fn answered(platform: &Platform, grant: &Grant, outgoing: &Outgoing) -> Re
         }
         Err(_) => None,
     };
-    found.map(Some).ok_or_else(unknown)
+    found.filter(|message| !message.draft).map(Some).ok_or_else(unknown)
 }
 
 fn write(

@@ -49,6 +49,7 @@ pub fn prepare(
         outbound_type,
         date: now,
         shown: Fields::Standard,
+        from_draft: None,
     })
 }
 

@@ -178,7 +178,7 @@ fn code(outcome: SubmitOutcome) -> &'static str {
     match outcome {
         SubmitOutcome::Accepted { .. } => "",
         SubmitOutcome::Refused(problem) => problem.code,
-        SubmitOutcome::NoSuchGrant => panic!("no such grant"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -225,6 +225,7 @@ impl Tenant {
             copy: self.copy(grant),
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::from_uuid(fresh()),
             reverse_path: self.address("sender"),
             sender_domain: self.domain.clone(),
