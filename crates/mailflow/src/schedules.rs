@@ -123,16 +123,19 @@ pub async fn cancel(platform: &Platform, grant: &Grant, id: ScheduleId) -> Resul
     }
 }
 
-/// Releases what is due, and tells when the next is.
+/// Releases what is due, and tells when the next is. One that cannot be worked on keeps no other from being released;
+/// the round fails after the rest.
 pub async fn release_once(platform: &Platform) -> Result<Option<UnixMicros>, Problem> {
     let due = schedules::due(&mut platform.store.reader().await?, platform.clock.now(), ROUND).await?;
+    let mut failed = None;
     for some in due.chunks(AT_ONCE) {
         let released = join_all(some.iter().map(|schedule| release(platform, schedule))).await;
-        for (schedule, problem) in some.iter().zip(released).filter_map(|(one, result)| Some((one, result.err()?))) {
-            tracing::error!(schedule = %schedule.id, cause = ?problem.cause, "release failed: {problem}");
-        }
+        failed = released.into_iter().filter_map(Result::err).last().or(failed);
     }
-    Ok(schedules::next_due(&mut platform.store.reader().await?).await?)
+    match failed {
+        Some(problem) => Err(problem),
+        None => Ok(schedules::next_due(&mut platform.store.reader().await?).await?),
+    }
 }
 
 /// Releases one, or tells why not.

@@ -53,10 +53,10 @@ pub struct SendRequest {
     /// What the application wants to be told of; kept with the message, and nothing is tracked.
     #[serde(default)]
     pub tracking_options: Option<TrackingOptions>,
-    /// A time to send at, in unix seconds: not available yet, so absent or 0.
+    /// When to send, in unix seconds: at least 60 seconds and at most 30 days ahead; now if absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
-    /// Whether it is a draft until then; only with `send_at`.
+    /// Whether it is a draft of the mailbox until then, which may be changed and removed; only with `send_at`.
     #[serde(default)]
     pub use_draft: Option<bool>,
     /// A signature to append: not available yet, so absent or empty.
@@ -110,8 +110,20 @@ pub struct SendResponse {
     pub request_id: String,
     /// The id of the mailbox.
     pub grant_id: String,
-    /// The sent copy.
+    /// The sent copy, or the message that waits.
     pub data: Message,
+    /// The id of the schedule; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub schedule_id: Option<String>,
+    /// When it is sent, in unix seconds; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub send_at: Option<i64>,
+    /// Whether it is a draft of the mailbox until then; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub use_draft: Option<bool>,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

@@ -6,6 +6,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod domains;
+pub(crate) mod drafts;
 pub(crate) mod evaluations;
 pub(crate) mod folders;
 pub(crate) mod grants;
@@ -18,6 +19,7 @@ pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod rules;
+pub(crate) mod schedules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
@@ -49,6 +51,8 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         messages::routes(),
         send::routes(),
+        schedules::routes(),
+        drafts::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

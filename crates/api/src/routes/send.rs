@@ -4,9 +4,10 @@ use crate::call::Call;
 use crate::error;
 use crate::extract::Query;
 use crate::letter;
-use crate::respond::{self, Answer};
-use crate::route::{Kind, Parameter, Route};
+use crate::respond::{self, Answer, RequestId};
+use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use axum::http::StatusCode;
+use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
@@ -14,9 +15,11 @@ use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::submit::raw::{self, Envelope};
-use postfleet_mailflow::submit::{self, Outgoing, Prepared};
+use postfleet_mailflow::schedules::{self, Scheduled};
+use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent};
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendRequest, SendResponse};
+use postfleet_store::grants::Grant;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -25,11 +28,13 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Send a message", DETAILS)
             .query(&[TYPE, FIELDS])
             .takes_message::<SendRequest>()
-            .answers_bare::<SendResponse>(),
+            .answers_bare::<SendResponse>()
+            .answers_also(Answers::Bare(202, Shape::of::<SendResponse>())),
     ]
 }
 
-const DETAILS: &str = "The answer comes once the message is on stable storage. In a form, the part `message` (or `draft`) \
+const DETAILS: &str = "The answer comes once the message is on stable storage. With `send_at` it is 202, and the message \
+    is sent at that time; whether it may be sent is judged then, and its quota is that of the day. In a form, the part `message` (or `draft`) \
     has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
     `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
     `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
@@ -56,12 +61,39 @@ pub(crate) async fn send(call: Call) -> Answer {
         submit::submit(&platform, &grant, prepared.map(|prepared| Prepared { shown, ..prepared })).await?
     } else {
         let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
-        submit::send(&platform, &grant, Outgoing { attachments, shown, ..outgoing(request)? }).await?
+        let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
+        let outgoing = Outgoing { attachments, shown, ..outgoing(request)? };
+        if let Some(send_at) = send_at {
+            let waits = schedules::send_later(&platform, &grant, outgoing, send_at, use_draft).await?;
+            return Ok(scheduled(&id, &grant, waits));
+        }
+        submit::send(&platform, &grant, outgoing).await?
     };
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
-    let mut response = respond::json(StatusCode::OK, &id, &body);
-    quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
-    Ok(response)
+    Ok(self::sent(&id, &grant, sent, platform.clock.now()))
+}
+
+/// The answer to a message that is on its way.
+pub(crate) fn sent(id: &RequestId, grant: &Grant, sent: Sent, now: UnixMicros) -> Response {
+    let mut response = respond::json(StatusCode::OK, id, &answer(id, grant, sent.message));
+    quota_headers(response.headers_mut(), &sent.daily, now);
+    response
+}
+
+/// The answer to a message that waits for its time.
+pub(crate) fn scheduled(id: &RequestId, grant: &Grant, scheduled: Scheduled) -> Response {
+    let body = SendResponse {
+        schedule_id: Some(scheduled.schedule_id.to_string()),
+        send_at: Some(scheduled.send_at),
+        use_draft: Some(scheduled.use_draft),
+        ..answer(id, grant, scheduled.message)
+    };
+    respond::json(StatusCode::ACCEPTED, id, &body)
+}
+
+fn answer(id: &RequestId, grant: &Grant, data: schema::Message) -> SendResponse {
+    let (schedule_id, send_at, use_draft) = (None, None, None);
+    let (request_id, grant_id) = (id.0.clone(), grant.id.to_string());
+    SendResponse { request_id, grant_id, data, schedule_id, send_at, use_draft }
 }
 
 /// What is left of the daily quota. Nothing is said of an allowance without limit.
@@ -89,12 +121,9 @@ fn is_mime(query: &Query) -> Result<bool, Problem> {
 
 /// Refuses what is documented and not there yet, rather than send something else than was meant.
 fn check_available(request: &SendRequest) -> Result<(), Problem> {
-    let is_scheduled = request.send_at.is_some_and(|at| at > 0);
+    let is_scheduled = request.send_at.is_some_and(|at| at != 0);
     if request.use_draft == Some(true) && !is_scheduled {
         return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
-    }
-    if is_scheduled {
-        return Err(Problem::invalid("send_at", "send_at: scheduled sending is not available yet"));
     }
     if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
         return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
@@ -125,11 +154,11 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     })
 }
 
-fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
+pub(crate) fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
     people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
 }
 
-fn tracking(options: schema::TrackingOptions) -> Tracking {
+pub(crate) fn tracking(options: schema::TrackingOptions) -> Tracking {
     let schema::TrackingOptions { opens, links, thread_replies, label, domain_name } = options;
     Tracking { opens, links, thread_replies, label, domain_name }
 }

@@ -7,4 +7,5 @@ mod domains;
 mod janitor;
 mod jobs;
 mod receive;
+mod schedules;
 mod webhooks;

@@ -1,11 +1,13 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod drafts;
 pub(crate) mod folders;
 pub(crate) mod grant;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
+pub(crate) mod schedules;
 pub(crate) mod send;
 mod send_form;
 mod send_mime;
@@ -15,12 +17,14 @@ pub(crate) mod threads;
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
+    drafts::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
     rule_evaluations::ROUTES,
+    schedules::ROUTES,
     send::ROUTES,
     threads::ROUTES,
 ];
