@@ -94,7 +94,7 @@ async fn a_message_leaves_at_its_time_under_that_date_and_not_before() {
     assert_eq!((sent.len(), sent[0].date), (1, accepted_at + 3_600));
     let headers = sent[0].headers.as_ref().expect("headers");
     let dates: Vec<_> = headers.iter().filter(|header| header.name == "Date").map(|header| &header.value).collect();
-    assert_eq!(dates, ["Mon, 02 Mar 2026 11:00:00 +0000"]);
+    assert_eq!(dates, ["Mon, 2 Mar 2026 11:00:00 +0000"]);
     assert_eq!(setting.world.deliver_due().await, 1);
 }
 

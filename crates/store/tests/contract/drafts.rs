@@ -382,11 +382,16 @@ async fn so_many_may_wait_and_what_is_over_is_forgotten() {
     on_each_engine(async |engine| {
         let case = Case::new(engine, None).await;
         let (first, id) = case.waiting(true, at(100)).await;
+        let mut others = Vec::new();
         for _ in 1..PENDING_MAX {
-            case.waiting(true, at(100)).await;
+            let draft = case.draft("drafts", NOON).await;
+            others.push(CreateDraft { schedule: Some(new_schedule(true, at(100))), ..draft });
         }
+        let outcomes = at_once(case.store, others).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, CreateOutcome::Created(_))));
         let one_more = CreateDraft { schedule: Some(new_schedule(true, at(100))), ..case.draft("drafts", NOON).await };
-        assert_eq!(case.store.run(one_more.clone()).await.expect("create"), CreateOutcome::TooManySchedules);
+        let refused = at_once(case.store, vec![one_more.clone(), one_more.clone()]).await;
+        assert_eq!(refused, [CreateOutcome::TooManySchedules, CreateOutcome::TooManySchedules]);
         assert!(case.find(one_more.copy.message_id).await.is_none());
         assert_eq!(case.count("drafts").await, PENDING_MAX as i64);
         case.store.run(DeleteDraft { grant_id: case.grant, id: first.id, at: at(1) }).await.expect("delete");
