@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_message_gets_another_date_and_nothing_else() {
-        let message = "From: a@b.example\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nSubject: folded\r\n subject\r\n\r\nhi\r\n";
+        let message =
+            "From: a@b.example\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nSubject: folded\r\n subject\r\n\r\nhi\r\n";
         let redated = String::from_utf8(redated(message.as_bytes(), UnixMicros::from_seconds(1_700_000_001))).unwrap();
         assert_eq!(
             redated,

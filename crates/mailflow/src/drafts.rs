@@ -159,7 +159,8 @@ fn check_author(grant: &Grant, summary: &Summary) -> Result<(), Problem> {
 
 fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
     let headers = [("to", &summary.to), ("cc", &summary.cc), ("bcc", &summary.bcc)];
-    let named = headers.into_iter().flat_map(|(header, people)| people.iter().enumerate().map(move |one| (header, one)));
+    let named =
+        headers.into_iter().flat_map(|(header, people)| people.iter().enumerate().map(move |one| (header, one)));
     let parse = |(header, (index, person)): (&str, (usize, &Person))| {
         let field = format!("{header}[{index}].email");
         EmailAddress::parse(&person.email)

@@ -9,8 +9,8 @@ mod platform;
 
 // mail in, mail out
 pub mod deliver;
-pub mod receive;
 pub mod drafts;
+pub mod receive;
 pub mod schedules;
 pub mod submit;
 

@@ -66,8 +66,7 @@ pub(crate) async fn draft(
 ) -> Result<Scheduled, Problem> {
     let at = platform.clock.now();
     let schedule = new_schedule(platform, send_at, true)?;
-    let copy =
-        MailboxCopy { message_id: stored.id, ..new_copy(platform, grant.id, grant.application_id, at) };
+    let copy = MailboxCopy { message_id: stored.id, ..new_copy(platform, grant.id, grant.application_id, at) };
     let command = ScheduleDraft { copy, seen: stored.blob_id, schedule, at };
     match platform.store.run_near(shard(grant.id.uuid()), command).await? {
         ScheduleOutcome::Scheduled => Ok(shown_with(view::message(stored, Some(raw), Fields::Standard), &schedule)),

@@ -224,12 +224,7 @@ pub struct FromDraft {
 
 impl FromDraft {
     /// Whether the draft is as it was read, and the schedule due. Nobody changes that before the commit.
-    pub(crate) async fn claim(
-        &self,
-        tx: &mut Tx,
-        copy: &MailboxCopy,
-        at: UnixMicros,
-    ) -> Result<Option<Held>, DbError> {
+    pub(crate) async fn claim(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros) -> Result<Option<Held>, DbError> {
         if let Some(release) = &self.release
             && !schedules::is_due(tx, release.id, at).await?
         {

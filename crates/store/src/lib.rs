@@ -34,15 +34,15 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod drafts;
 pub mod events;
 pub mod folders;
 pub mod grants;
 pub mod judging;
 pub mod messages;
 pub mod outbound;
-pub mod schedules;
-pub mod drafts;
 pub mod queue;
+pub mod schedules;
 pub mod threads;
 pub mod webhooks;
 

@@ -5,8 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     applications, audit, connectors, domains, evaluations, events, findings, grants, jobs, judging, keys, layout,
-    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, schedules, service_accounts, sign_in, threads,
-    tokens, webhooks, workspaces,
+    lists, messages, migrate, organizations, policies, queue, redirect_uris, rules, schedules, service_accounts,
+    sign_in, threads, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 

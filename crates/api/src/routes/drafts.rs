@@ -43,8 +43,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Change a draft", CHANGE)
             .takes_message::<DraftRequest>()
             .answers::<Message>(),
-        Route::delete(PATH, "drafts.write", delete)
-            .about("Remove a draft", "What was to send it later is cancelled."),
+        Route::delete(PATH, "drafts.write", delete).about("Remove a draft", "What was to send it later is cancelled."),
         Route::post(PATH, "messages.send", send_draft)
             .about("Send a draft", SEND_DETAILS)
             .takes::<SendDraftRequest>()
@@ -112,7 +111,19 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
         None => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
     };
     let metadata = query.list("metadata_pair").into_iter().map(pair).collect::<Result<_, _>>()?;
-    let filter = Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, metadata, ..Filter::default() };
+    let filter = Filter {
+        thread_id,
+        unread,
+        starred,
+        has_attachment,
+        subject,
+        to,
+        cc,
+        bcc,
+        any_email,
+        metadata,
+        ..Filter::default()
+    };
     Ok(filter)
 }
 

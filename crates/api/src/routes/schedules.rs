@@ -27,9 +27,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get(PATH, "messages.read", find)
             .about("Find a scheduled send", "What is over is kept for 72 hours.")
             .answers::<ScheduledMessage>(),
-        Route::delete(PATH, "messages.send", cancel).about("Cancel a scheduled send", CANCEL).answers_with(
-            Answers::Single(StatusCode::ACCEPTED.as_u16(), Shape::of::<ScheduleCancelled>()),
-        ),
+        Route::delete(PATH, "messages.send", cancel)
+            .about("Cancel a scheduled send", CANCEL)
+            .answers_with(Answers::Single(StatusCode::ACCEPTED.as_u16(), Shape::of::<ScheduleCancelled>())),
     ]
 }
 

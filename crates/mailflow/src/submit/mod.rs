@@ -22,8 +22,8 @@ use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::Message;
-use postfleet_store::grants::Grant;
 use postfleet_store::drafts::FromDraft;
+use postfleet_store::grants::Grant;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use std::collections::HashSet;
@@ -81,7 +81,8 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, from_draft } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, from_draft } =
+        prepared;
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
     let fresh = new_copy(platform, grant.id, grant.application_id, now);

@@ -8,14 +8,12 @@ use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{BlobId, EventId, GrantId, MessageId, ScheduleId, ThreadId};
 use postfleet_core::schedule::PENDING_MAX;
-use postfleet_store::drafts::{
-    CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft,
-};
+use postfleet_store::drafts::{CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft};
 use postfleet_store::messages::{MailboxCopy, MessageFacts, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::schedules::{
-    self, CancelOutcome, CancelSchedule, FailSchedule, NewSchedule, PostponeSchedule, PruneSchedules, Release, Schedule,
-    ScheduleDraft, ScheduleOutcome, Status,
+    self, CancelOutcome, CancelSchedule, FailSchedule, NewSchedule, PostponeSchedule, PruneSchedules, Release,
+    Schedule, ScheduleDraft, ScheduleOutcome, Status,
 };
 use postfleet_store::{Store, messages, params};
 

@@ -47,17 +47,29 @@ async fn a_scheduled_send_is_answered_in_full_and_waits_unseen() {
     let harness = Harness::new().await;
     let answer = later(&harness, 3_600, false).await;
     assert_eq!(answer.status, 202);
-    assert_shape(&answer.json, "request_id:string grant_id:string data:object schedule_id:string send_at:integer use_draft:boolean");
+    assert_shape(
+        &answer.json,
+        "request_id:string grant_id:string data:object schedule_id:string send_at:integer use_draft:boolean",
+    );
     let data = answer.data();
     assert_shape(data, &format!("{MESSAGE} schedule_id:string send_at:integer use_draft:boolean"));
     for field in ["grant_id", "schedule_id", "send_at", "use_draft"] {
         assert_eq!(data[field], answer.json[field], "{field}");
     }
     assert_eq!((&answer.json["send_at"], &answer.json["use_draft"]), (&json!(now(&harness) + 3_600), &json!(false)));
-    assert_eq!((&data["object"], &data["folders"], &data["metadata"]), (&json!("message"), &json!([]), &json!({"key1": "v"})));
+    assert_eq!(
+        (&data["object"], &data["folders"], &data["metadata"]),
+        (&json!("message"), &json!([]), &json!({"key1": "v"}))
+    );
     assert_eq!(answer.header("ratelimit-limit"), None, "nothing is taken yet");
     let id = data["id"].as_str().expect("id");
-    for path in ["/messages", "/drafts", "/threads", "/messages?in=scheduled", &format!("/drafts?thread_id={}", data["thread_id"].as_str().expect("id"))] {
+    for path in [
+        "/messages",
+        "/drafts",
+        "/threads",
+        "/messages?in=scheduled",
+        &format!("/drafts?thread_id={}", data["thread_id"].as_str().expect("id")),
+    ] {
         assert_eq!(harness.ids(&harness.at(path)).await, [""; 0], "{path}");
     }
     for path in [format!("/messages/{id}"), format!("/drafts/{id}")] {
@@ -65,7 +77,16 @@ async fn a_scheduled_send_is_answered_in_full_and_waits_unseen() {
     }
     let send = harness.ask(&harness.acme.api_key, "POST", &harness.at(&format!("/drafts/{id}")), None).await;
     send.refuses(404, "not_found", None);
-    assert!(harness.get(&harness.at("/folders")).await.data().as_array().expect("list").iter().all(|one| one["total_count"] == 0));
+    assert!(
+        harness
+            .get(&harness.at("/folders"))
+            .await
+            .data()
+            .as_array()
+            .expect("list")
+            .iter()
+            .all(|one| one["total_count"] == 0)
+    );
 
     let pending = json!({"code": "pending", "description": "schedule send awaiting send at time"});
     assert_eq!(status(&harness, &at(&harness, &answer)).await, (pending, Value::Null));
@@ -175,7 +196,9 @@ async fn the_list_shows_the_newest_first_and_goes_on() {
         made.insert(0, later(&harness, 600, false).await.json["schedule_id"].clone());
         harness.world.advance(1);
     }
-    let ids = |answer: &Answer| answer.data().as_array().expect("list").iter().map(|one| one["schedule_id"].clone()).collect::<Vec<_>>();
+    let ids = |answer: &Answer| {
+        answer.data().as_array().expect("list").iter().map(|one| one["schedule_id"].clone()).collect::<Vec<_>>()
+    };
     let all = harness.get(&harness.at("/messages/schedules")).await;
     assert_shape(&all.data()[0], SCHEDULE);
     assert_eq!(ids(&all), made);
