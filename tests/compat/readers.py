@@ -2,7 +2,9 @@
 
 import base64
 import email
+import email.header
 import email.policy
+import email.utils
 import json
 import subprocess
 from dataclasses import dataclass
@@ -44,16 +46,53 @@ def lines(text):
     return None if text is None else text.replace("\r\n", "\n")
 
 
+def decoded(phrase):
+    try:
+        return str(email.header.make_header(email.header.decode_header(phrase)))
+    except (LookupError, UnicodeError):
+        return phrase
+
+
+def leaves(part):
+    """The parts that hold something. A message in a message is a file."""
+    if part.get_content_maintype() == "multipart":
+        for inner in part.iter_parts():
+            yield from leaves(inner)
+    else:
+        yield part
+
+
+def octets_of(part):
+    if part.get_content_maintype() == "message":
+        return b"".join(inner.as_bytes().lstrip(b"\n") for inner in part.get_payload())
+    return part.get_payload(decode=True)
+
+
 def by_python(raw):
     mail = email.message_from_bytes(raw, policy=email.policy.default)
+    # The strict parser gives up with errors of all kinds where a field is strange enough; then the older one is left.
+    fields = []
+    for name in mail.keys():
+        try:
+            fields.append((name.lower(), str(mail[name])))
+        except Exception:
+            fields.append((name.lower(), ""))
+
+    older = email.message_from_bytes(raw, policy=email.policy.compat32)
 
     def people(name):
-        return [(one.display_name, one.addr_spec) for field in mail.get_all(name, []) for one in field.addresses]
+        """Addresses by the strict parser; names by the older one, since the strict one puts spaces between encoded words."""
+        loose = email.utils.getaddresses([str(value) for value in older.get_all(name, [])])
+        try:
+            strict = [(one.display_name, one.addr_spec) for field in mail.get_all(name, []) for one in field.addresses]
+        except Exception:
+            return loose
+        if [address for _, address in strict] != [address for _, address in loose]:
+            return strict
+        return [(decoded(phrase), address) for phrase, address in loose]
 
     bodies, files = {"html": None, "plain": None}, []
-    for part in mail.walk():
-        if part.is_multipart():
-            continue
+    for part in leaves(mail):
         kind, name = part.get_content_type(), part.get_filename()
         disposition = part.get_content_disposition()
         if disposition is None and name is None and kind.startswith("text/"):
@@ -61,11 +100,11 @@ def by_python(raw):
             continue
         content_id = part.get("Content-ID")
         files.append({
-            "filename": name or "", "kind": kind, "disposition": disposition, "octets": part.get_payload(decode=True),
+            "filename": name or "", "kind": kind, "disposition": disposition, "octets": octets_of(part),
             "content_id": None if content_id is None else str(content_id).strip().strip("<>"),
         })  # fmt: skip
     return Letter(
-        fields=[(name.lower(), str(value)) for name, value in mail.items()],
+        fields=fields,
         author=people("From"), to=people("To"), cc=people("Cc"), bcc=people("Bcc"), reply_to=people("Reply-To"),
         subject=str(mail.get("Subject", "")), html=lines(bodies["html"]), text=lines(bodies["plain"]), files=files,
     )  # fmt: skip

@@ -58,13 +58,13 @@ _AFTER = [_FIELD, f"To: {VICTIM}"]
 # What ends a phrase, an address, a parameter, a part or a message.
 _OTHERS = [
     f"x>, <{VICTIM}", f"\" <{VICTIM}>, \"", f"x\" <{VICTIM}>, \"y", f"\\\" <{VICTIM}>, \"", f"(c) <{VICTIM}>, (", f"x, {VICTIM}",
-    f"x; {VICTIM}", f"group: {VICTIM};", f"<{VICTIM}>", VICTIM, f"x <{VICTIM}>", f"x@agents.test, {VICTIM}",
-    f"x@agents.test>, <{VICTIM}", f"x@agents.test\", <{VICTIM}>", f"=?utf-8?Q?x=0D=0ABcc:_{VICTIM}?=",
+    f"x; {VICTIM}", f"group: {VICTIM};", f"<{VICTIM}>", VICTIM, f"x <{VICTIM}>", f"x@people.test, {VICTIM}",
+    f"x@people.test>, <{VICTIM}", f"x@people.test\", <{VICTIM}>", f"=?utf-8?Q?x=0D=0ABcc:_{VICTIM}?=",
     "=?utf-8?B?eA0KQmNjOiB2aWN0aW1AZXZpbC50ZXN0?=", f"=?utf-8?Q?x=22_=3C{VICTIM}=3E,?=", f"=?utf-8?Q?=3E,_<{VICTIM}>?=",
     f"x=?utf-8?Q?=00?= {VICTIM}", f"x\"; filename=\"{VICTIM}", f"x\"; filename*=utf-8''evil.exe; x=\"", "x\"\r\nContent-Type: text/html",
     "../../etc/passwd", "C:\\windows\\evil.exe", "x.exe\u202efdp.x", "name\x00.exe", "..", "/", "x; charset=utf-7", "text/html; boundary=x",
     "multipart/mixed; boundary=x", "message/rfc822", "message/partial; id=x; number=1", "text/html\"; x=\"", "--x--", "\r\n.\r\nMAIL FROM:<>",
-    "\r\n--=_x\r\n", "\n.\n", ".", "", " ", "\t", "x" * 70_000, "\u00e4" * 5_000, "@", "a@", "@b", "a@b@c", "\"a\r\n b\"@agents.test", "a b@agents.test",
+    "\r\n--=_x\r\n", "\n.\n", ".", "", " ", "\t", "x" * 70_000, "\u00e4" * 5_000, "@", "a@", "@b", "a@b@c", "\"a\r\n b\"@people.test", "a b@people.test",
     "<script>alert(1)</script>", "${jndi:ldap://x}", "{{7*7}}", "' OR 1=1 --", "\x01\x02\x03", "\u0000\u0001", "x\\", "\\", "\"", "(", ")", "<", ">", ";", ",", ":",
 ]  # fmt: skip
 

@@ -131,6 +131,11 @@ pub(crate) fn prepared(
     let own_id = format!("{}@{}", stored.id, grant.email.domain());
     let completed = submission::complete(&submission::redated(raw, now), now, &own_id)
         .map_err(|error| Problem::invalid("draft", format!("draft: {error}")))?;
+    // What we wrote ourselves every reader reads as we do.
+    if let (Some(header), None) = (completed.unclear, &summary.draft) {
+        let text = format!("draft: {header} must be addresses, or names with addresses in angle brackets, and commas");
+        return Err(Problem::invalid("draft", text));
+    }
     let summary = Summary { message_id: completed.view.message_id, draft: None, ..summary };
     Ok(Prepared {
         message_id: stored.id,

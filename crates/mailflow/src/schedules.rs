@@ -129,7 +129,7 @@ pub async fn release_once(platform: &Platform) -> Result<Option<UnixMicros>, Pro
     let mut failed = None;
     for some in due.chunks(AT_ONCE) {
         let released = join_all(some.iter().map(|schedule| release(platform, schedule))).await;
-        failed = released.into_iter().filter_map(Result::err).last().or(failed);
+        failed = failed.or(released.into_iter().find_map(Result::err));
     }
     match failed {
         Some(problem) => Err(problem),
