@@ -4,6 +4,7 @@ mod support;
 
 mod deliver;
 mod domains;
+mod drafts;
 mod janitor;
 mod jobs;
 mod receive;
