@@ -1,31 +1,13 @@
-//! The one table from problems to HTTP: status, `error.type`, headers.
+//! Problems over HTTP: status and `error.type` by the table of the schema, and headers.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
-use postfleet_schema::error::{ErrorBody, ErrorEnvelope};
+use postfleet_schema::error::{self as schema, ErrorBody, ErrorEnvelope};
 
 /// What a kind of problem is on the wire.
 pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
-    match kind {
-        ProblemKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request_error"),
-        ProblemKind::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
-        ProblemKind::Conflict => (StatusCode::CONFLICT, "conflict"),
-        ProblemKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
-        ProblemKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::InsufficientScopes => (StatusCode::FORBIDDEN, "insufficient_scopes"),
-        ProblemKind::Restricted => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::BlockedByRule => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::Undecidable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::OverQuota => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
-        ProblemKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-        ProblemKind::SendingPaused => (StatusCode::BAD_REQUEST, "bad_request"),
-        ProblemKind::DomainUnverified => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
-        ProblemKind::StorageFull => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::OutOfSpace => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
-    }
+    let (status, name) = schema::status_and_type(kind);
+    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), name)
 }
 
 /// The word that a problem is called on the wire: that of its kind, but for a few that clients look for.

@@ -5,17 +5,15 @@
 use crate::call::Call;
 use crate::error;
 use crate::respond::{self, Answer, RequestId};
-use axum::body::{Body, to_bytes};
+use crate::routes::send::answer;
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
 use postfleet_core::{Problem, idempotency};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::submit::once::{Fingerprint, sent_before};
-use postfleet_schema::send::SendResponse;
 use postfleet_store::grants::Grant;
 use postfleet_store::idempotency::{KeepAnswer, Kept, KeptAnswer, KeyedRequest, find};
 use serde::Serialize;
@@ -79,17 +77,14 @@ impl Keyed {
         match kept {
             Some(kept) if kept.request == request.request => replay(platform, &self.grant, kept, shown).await,
             Some(_) => Err(idempotency::other_request()),
-            None => {
-                match run(Some(request.clone())).await {
-                    // It was written with what was accepted.
-                    Ok(response) if response.status() == StatusCode::OK => Ok(response),
-                    Ok(response) => keep_whole(platform, request, response).await,
-                    Err(problem) => {
-                        keep_refusal(platform, request, &problem).await;
-                        Err(problem)
-                    }
+            None => match run(Some(request.clone())).await {
+                // It was written with what was accepted.
+                Ok(response) => Ok(response),
+                Err(problem) => {
+                    keep_refusal(platform, request, &problem).await;
+                    Err(problem)
                 }
-            }
+            },
         }
     }
 }
@@ -124,14 +119,6 @@ async fn keep_refusal(platform: &Platform, request: KeyedRequest, problem: &Prob
     keep(platform, request, status, body).await;
 }
 
-/// Keeps an answer of another kind than that to an accepted message.
-async fn keep_whole(platform: &Platform, request: KeyedRequest, response: Response) -> Answer {
-    let (parts, body) = response.into_parts();
-    let body = to_bytes(body, usize::MAX).await.map_err(Problem::internal)?;
-    keep(platform, request, parts.status, String::from_utf8_lossy(&body).into_owned()).await;
-    Ok(Response::from_parts(parts, Body::from(body)))
-}
-
 async fn keep(platform: &Platform, request: KeyedRequest, status: StatusCode, body: String) {
     let command = KeepAnswer { request, status: status.as_u16(), body, at: platform.clock.now() };
     if let Err(error) = platform.store.run(command).await {
@@ -149,10 +136,8 @@ async fn replay(platform: &Platform, grant: &Grant, kept: Kept, shown: Fields) -
         KeptAnswer::Sent(message, thread, placement, suppressed) => {
             let sent = (message, thread, Some(placement));
             let data = sent_before(platform, grant.id, sent, &suppressed, shown).await?;
-            let grant_id = grant.id.to_string();
-            let id = RequestId(kept.request_id.clone());
-            let body = SendResponse { request_id: kept.request_id, grant_id, duplicate: false, data };
-            respond::json(StatusCode::OK, &id, &body)
+            let id = RequestId(kept.request_id);
+            respond::json(StatusCode::OK, &id, &answer(&id.0, grant, data))
         }
     };
     response.headers_mut().insert("idempotent-response", HeaderValue::from_static("true"));

@@ -266,6 +266,11 @@ impl Route {
         Self { refusal: Some(Shape::of::<T>()), ..self }
     }
 
+    /// Answers in another way than with 200 or 201.
+    pub(crate) fn answers_with(self, answer: Answers) -> Self {
+        Self { answer, ..self }
+    }
+
     /// May also answer this. It may be called several times.
     pub(crate) fn answers_also(mut self, answer: Answers) -> Self {
         self.also.push(answer);

@@ -102,6 +102,8 @@ ids! {
     EvaluationId,
     /// A record of what came back about one message.
     FeedbackId,
+    /// A send that waits for its time.
+    ScheduleId,
 }
 
 /// The text is not a UUID in its hyphenated form.

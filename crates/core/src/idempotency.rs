@@ -47,7 +47,7 @@ pub fn concurrent() -> Problem {
 /// Whether a refusal is the answer to every repeat under its key, too: whatever may succeed later without anybody
 /// changing the request is tried again instead.
 pub fn is_kept(problem: &Problem) -> bool {
-    !problem.is_retryable() && !CODES.contains(&problem.code)
+    !problem.is_retryable() && problem.kind != ProblemKind::Conflict && !CODES.contains(&problem.code)
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
     fn what_may_succeed_later_is_not_kept() {
         let of = |kind| is_kept(&Problem::new(kind, "x", "x"));
         for kind in ProblemKind::ALL {
-            assert_eq!(of(*kind), !kind.is_retryable(), "{kind:?}");
+            assert_eq!(of(*kind), !kind.is_retryable() && *kind != ProblemKind::Conflict, "{kind:?}");
         }
         assert!(!is_kept(&concurrent()) && !is_kept(&other_request()) && !is_kept(&invalid_key()));
         assert!(concurrent().is_retryable() && !other_request().is_retryable());

@@ -50,6 +50,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod retry;
+pub mod schedule;
 pub mod sts;
 pub mod suppression;
 pub mod threading;

@@ -106,6 +106,21 @@ pub fn complete(message: &[u8], date: UnixMicros, message_id: &str) -> Result<Co
     Ok(Completed { raw, view: MessageView { message_id: Some(message_id), ..view }, unclear })
 }
 
+/// The message under another date, in place of the one that it had.
+pub fn redated(message: &[u8], date: UnixMicros) -> Vec<u8> {
+    let (block, _) = header::split(message);
+    let mut raw = Vec::with_capacity(message.len() + 64);
+    raw.extend_from_slice(format!("Date: {}\r\n", date::format(date)).as_bytes());
+    for field in Fields::new(block).filter(|field| !field.is("Date")) {
+        raw.extend_from_slice(field.name.as_bytes());
+        raw.push(b':');
+        raw.extend_from_slice(field.value);
+        raw.extend_from_slice(b"\r\n");
+    }
+    raw.extend_from_slice(&message[block.len()..]);
+    raw
+}
+
 /// The same text with CRLF at every line end, the last included.
 fn with_crlf(message: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(message.len() + 2);
@@ -299,6 +314,17 @@ mod tests {
         assert_eq!(refused(&long), SubmissionError::LineTooLong { line: 3, octets: LINE_OCTETS_MAX + 1 });
         let at = format!("From: a@b\r\n\r\n{}", "x".repeat(LINE_OCTETS_MAX));
         assert!(text(&at).ends_with(&format!("{}\r\n", "x".repeat(LINE_OCTETS_MAX))));
+    }
+
+    #[test]
+    fn a_message_gets_another_date_and_nothing_else() {
+        let message =
+            "From: a@b.example\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nSubject: folded\r\n subject\r\n\r\nhi\r\n";
+        let redated = String::from_utf8(redated(message.as_bytes(), UnixMicros::from_seconds(1_700_000_001))).unwrap();
+        assert_eq!(
+            redated,
+            "Date: Tue, 14 Nov 2023 22:13:21 +0000\r\nFrom: a@b.example\r\nSubject: folded\r\n subject\r\n\r\nhi\r\n"
+        );
     }
 
     #[test]

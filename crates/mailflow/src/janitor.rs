@@ -1,9 +1,10 @@
 //! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
-//! tokens, failed sign-ins and nonces, answers under keys that are over, what is over of the ways to other servers,
-//! suppressions that have ended, bodies that nothing names.
+//! sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
+//! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
+use postfleet_core::schedule;
 use postfleet_core::throttle::WINDOW;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
@@ -12,6 +13,7 @@ use postfleet_store::grants::PruneRemoved;
 use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
+use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::sts::PrunePolicies;
@@ -46,6 +48,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_evaluations(platform).await?;
     prune_feedback(platform).await?;
     prune_jobs(platform).await?;
+    prune_schedules(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
@@ -171,6 +174,16 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_schedules(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(schedule::KEPT);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSchedules { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

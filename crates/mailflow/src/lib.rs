@@ -9,8 +9,10 @@ mod platform;
 
 // mail in, mail out
 pub mod deliver;
+pub mod drafts;
 pub mod receive;
 pub mod routing;
+pub mod schedules;
 pub mod submit;
 
 // what comes back

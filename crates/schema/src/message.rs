@@ -71,7 +71,7 @@ pub struct TrackingOptions {
 pub struct Message {
     /// Its id.
     pub id: String,
-    /// Always `message`.
+    /// `message`, or `draft` for a draft.
     pub object: &'static str,
     /// The id of the mailbox.
     pub grant_id: String,
@@ -89,7 +89,7 @@ pub struct Message {
     pub bcc: Vec<Participant>,
     /// Where answers go.
     pub reply_to: Vec<Participant>,
-    /// When the server took it, in unix seconds.
+    /// When the server took it, in unix seconds; when a draft was last changed.
     pub date: i64,
     /// Whether it is not read yet.
     pub unread: bool,
@@ -124,13 +124,29 @@ pub struct Message {
     pub tracking_options: Option<TrackingOptions>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
-    /// When it was stored, in unix seconds.
+    /// When it was stored, in unix seconds; when a draft was made.
     pub created_at: i64,
     /// In the answer to a send: recipients that are not written to, because their addresses are suppressed; all others
     /// get the message. Absent elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub suppressed_recipients: Option<Vec<SuppressedRecipient>>,
+    /// When it is to be sent, in unix seconds; absent unless that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub send_at: Option<i64>,
+    /// The id of its schedule; absent but in the answer to a send at a later time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub schedule_id: Option<String>,
+    /// Whether it is a draft until it is sent; absent but in the answer to a send at a later time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub use_draft: Option<bool>,
+    /// What a draft answers, as it was given; absent if it answers nothing, and for messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reply_to_message_id: Option<String>,
 }
 
 /// A recipient that is not written to.

@@ -61,10 +61,10 @@ pub struct SendRequest {
     /// operator has not set another time); `false` if absent: the answer is the first one's then.
     #[serde(default)]
     pub allow_duplicate: Option<bool>,
-    /// A time to send at, in unix seconds: not available yet, so absent or 0.
+    /// When to send, in unix seconds: at least 60 seconds and at most 30 days ahead; now if absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
-    /// Whether it is a draft until then; only with `send_at`.
+    /// Whether it is a draft of the mailbox until then, which may be changed and removed; only with `send_at`.
     #[serde(default)]
     pub use_draft: Option<bool>,
     /// A signature to append: not available yet, so absent or empty.
@@ -120,8 +120,20 @@ pub struct SendResponse {
     pub grant_id: String,
     /// Whether the message is one that was sent a moment ago, so that nothing was sent now: see `allow_duplicate`.
     pub duplicate: bool,
-    /// The sent copy, and who does not get it.
+    /// The sent copy and who does not get it, or the message that waits.
     pub data: Message,
+    /// The id of the schedule; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub schedule_id: Option<String>,
+    /// When it is sent, in unix seconds; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub send_at: Option<i64>,
+    /// Whether it is a draft of the mailbox until then; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub use_draft: Option<bool>,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

@@ -237,6 +237,7 @@ impl Task {
             copy,
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::new(at, self.source.random()),
             sender: self.mailbox(step).email.clone(),
             reverse_path: self.mailbox(step).email.clone(),

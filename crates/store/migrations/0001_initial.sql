@@ -395,7 +395,8 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_external ON blobs (hash) WHERE data IS NULL;
 
 -- New rows go to the end of this table and of its index: ids grow with time. The application is named only where its
--- mailbox sent the message: the mail that it sent is read in the order of time.
+-- mailbox sent the message: the mail that it sent is read in the order of time. A draft is a message that is not sent yet:
+-- it is in the listing of its folder, and not in that of the whole mailbox.
 CREATE TABLE messages (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -408,6 +409,7 @@ CREATE TABLE messages (
     octets {int} NOT NULL,
     folders TEXT NOT NULL,
     summary TEXT NOT NULL,
+    draft {int} NOT NULL DEFAULT 0,
     sent_by {id}
 ) {strict};
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id);
@@ -516,6 +518,28 @@ CREATE TABLE queue (
 ) {strict};
 CREATE INDEX queue_due ON queue (due_at, id);
 CREATE INDEX queue_by_message ON queue (message_id);
+
+-- Sends that wait for their time, and for a while what became of them. The message is a draft until then; what is no
+-- draft of the mailbox waits in the folder 'scheduled', which nobody sees. The status is pending, success, failed or
+-- cancelled; due_at is send_at, or later if releasing is to be tried again.
+CREATE TABLE schedules (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    use_draft {int} NOT NULL,
+    send_at {int} NOT NULL,
+    due_at {int} NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    created_at {int} NOT NULL,
+    closed_at {int}
+) {strict};
+CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
+CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_of_message ON schedules (message_id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_due ON schedules (due_at, id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_closed ON schedules (closed_at) WHERE closed_at IS NOT NULL;
 
 -- Routes of outgoing mail --------------------------------------------------------------------------------------------
 

@@ -26,6 +26,14 @@ pub struct KeyedRequest {
     pub request_id: String,
 }
 
+impl KeyedRequest {
+    /// The refusal of a request whose key was used for the request of that hash. Its answer was not there when this one
+    /// began, so both were under way.
+    fn refusal(&self, used: &[u8]) -> Problem {
+        if used == self.request { idempotency::concurrent() } else { idempotency::other_request() }
+    }
+}
+
 /// What is sent, for telling whether it was sent a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -89,9 +97,7 @@ impl Once {
     /// Reads the columns of `earlier_columns!`, of which the first is at `first`.
     pub(crate) fn earlier(&self, row: &Row, first: usize) -> Result<Earlier, DbError> {
         if let (Some(key), Some(used)) = (&self.key, row.opt_bytes(first)?) {
-            // Its answer was not there when this request began, so both were under way.
-            let same = used == key.request;
-            return Ok(Earlier::Key(if same { idempotency::concurrent() } else { idempotency::other_request() }));
+            return Ok(Earlier::Key(key.refusal(&used)));
         }
         Ok(match row.opt_uuid(first + 1)? {
             Some(message) => {
@@ -165,7 +171,8 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Keeps an answer that is known whole, such as a refusal.
+/// Keeps an answer that is known whole, such as a refusal: as a command, or in the transaction that does what is asked
+/// for.
 #[derive(Clone, Debug)]
 pub struct KeepAnswer {
     /// To what.
@@ -183,6 +190,18 @@ impl Command for KeepAnswer {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
         keep(tx, &self.request, (self.status, None, &self.body), self.at).await
+    }
+}
+
+impl KeepAnswer {
+    /// Why the request is not carried out, if its key was used meanwhile.
+    pub(crate) async fn refusal(&self, tx: &mut Tx) -> Result<Option<Problem>, DbError> {
+        const USED: &str = "SELECT request_hash FROM idempotency_keys \
+            WHERE scope_id = $1 AND key_hash = $2 AND created_at > $3";
+        let request = &self.request;
+        let values = params![request.scope, request.key.as_slice(), over(self.at, idempotency::KEPT)];
+        let Some(row) = tx.query_one(USED, values).await? else { return Ok(None) };
+        Ok(Some(request.refusal(&row.bytes(0)?)))
     }
 }
 

@@ -36,6 +36,7 @@ pub mod workspaces;
 
 // what moves and is kept, one module per concept
 pub mod addresses;
+pub mod drafts;
 pub mod events;
 pub mod feedback;
 pub mod folders;
@@ -46,6 +47,7 @@ pub mod messages;
 pub mod outbound;
 pub mod past;
 pub mod queue;
+pub mod schedules;
 pub mod sts;
 pub mod suppressions;
 pub mod threads;

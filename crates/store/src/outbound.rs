@@ -2,6 +2,7 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
+use crate::drafts::{self, FromDraft};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
@@ -42,6 +43,8 @@ pub struct Submit {
     pub outbound_type: OutboundType,
     /// The id of the record of what the rules say, if there are any.
     pub evaluation_id: EvaluationId,
+    /// The draft that this sends, if it is one: it has the id of the sent copy, which takes its place.
+    pub from_draft: Option<FromDraft>,
     /// Envelope recipients, without repeats, each with the id of its queue row. Those that are suppressed get none.
     pub recipients: Vec<(QueueId, EmailAddress)>,
     /// Those of them that mail cannot reach; `None` if nobody has looked, which is asked for if the policy wants it.
@@ -97,6 +100,8 @@ pub enum SubmitOutcome {
     Refused(Problem),
     /// The mailbox was removed meanwhile.
     NoSuchGrant,
+    /// The draft is no longer as it was read (changed, sent or removed), or its schedule is over or not due.
+    Superseded,
 }
 
 impl Command for Submit {
@@ -112,6 +117,13 @@ impl Command for Submit {
                 return Ok(SubmitOutcome::Repeated { message_id, thread_id, daily: facts.daily, suppressed });
             }
         }
+        let draft = match &self.from_draft {
+            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
+                Some(draft) => Some(draft),
+                None => return Ok(SubmitOutcome::Superseded),
+            },
+            None => None,
+        };
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
@@ -143,6 +155,9 @@ impl Command for Submit {
             None => self.facts.placement(),
         };
         count_send(tx, self, self.facts.date.day()).await?;
+        if let Some(draft) = &draft {
+            drafts::remove(tx, self.copy.grant_id, self.copy.message_id, draft).await?;
+        }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
@@ -150,6 +165,9 @@ impl Command for Submit {
         self.enqueue(tx, &facts.suppressed).await?;
         if !facts.suppressed.is_empty() {
             self.announce_rejected(tx, &facts.suppressed).await?;
+        }
+        if let Some(from) = &self.from_draft {
+            from.close(tx, &self.copy, self.facts.date).await?;
         }
         let sent = (self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, self.copy.grant_id, sent, &facts.suppressed, self.facts.date).await?;

@@ -6,7 +6,8 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
     jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
-    rules, service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    rules, schedules, service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -42,6 +43,9 @@ const LISTS: &[(&str, &str)] = &[
     ("queue::DUE", queue::DUE),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("schedules::DUE", schedules::DUE),
+    ("schedules::LIST", schedules::LIST),
+    ("schedules::CLOSED", schedules::CLOSED),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
@@ -201,6 +205,7 @@ async fn a_list_without_its_index_is_noticed() {
         ("threads_by_grant", threads::LIST),
         ("threads_by_grant", threads::LIST_MESSAGES),
         ("queue_due", queue::DUE),
+        ("schedules_due", schedules::DUE),
         ("webhooks_by_application", webhooks::LIST),
         ("webhook_parked_due", webhooks::DUE),
         ("redirect_uris_by_application", redirect_uris::LIST),

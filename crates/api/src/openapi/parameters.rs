@@ -13,6 +13,7 @@ const PATH: &[(&str, &str)] = &[
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("domain", "The domain's id, or its name."),
+    ("draft", "The draft's id."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
     (
         "grant",
@@ -28,6 +29,7 @@ const PATH: &[(&str, &str)] = &[
     ("provider", "The connector's provider."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
+    ("schedule", "The id of the scheduled send."),
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),
     ("webhook", "The webhook's id."),

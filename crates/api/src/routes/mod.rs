@@ -7,6 +7,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod domains;
+pub(crate) mod drafts;
 pub(crate) mod evaluations;
 pub(crate) mod feedback;
 pub(crate) mod folders;
@@ -20,6 +21,7 @@ pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod rules;
+pub(crate) mod schedules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
@@ -55,6 +57,8 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         messages::routes(),
         send::routes(),
+        schedules::routes(),
+        drafts::routes(),
         feedback::routes(),
         suppressions::routes(),
         addresses::routes(),

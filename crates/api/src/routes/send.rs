@@ -6,7 +6,7 @@ use crate::extract::Query;
 use crate::idempotency::Keyed;
 use crate::letter;
 use crate::respond::{self, Answer, RequestId};
-use crate::route::{Kind, Parameter, Route};
+use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use postfleet_core::Problem;
@@ -16,12 +16,14 @@ use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::Platform;
+use postfleet_mailflow::schedules::{self, Keeping, Scheduled};
 use postfleet_mailflow::submit::once::content_of_mime;
 use postfleet_mailflow::submit::raw::{self, Envelope};
 use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent, Terms};
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendRequest, SendResponse};
 use postfleet_store::grants::Grant;
+use postfleet_store::idempotency::KeyedRequest;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -31,11 +33,13 @@ pub(crate) fn routes() -> Vec<Route> {
             .query(&[TYPE, FIELDS, ALLOW_DUPLICATE])
             .keyed()
             .takes_message::<SendRequest>()
-            .answers_bare::<SendResponse>(),
+            .answers_bare::<SendResponse>()
+            .answers_also(Answers::Bare(202, Shape::of::<SendResponse>())),
     ]
 }
 
-const DETAILS: &str = "The answer comes once the message is on stable storage. In a form, the part `message` (or `draft`) \
+const DETAILS: &str = "The answer comes once the message is on stable storage. With `send_at` it is 202, and the message \
+    is sent at that time; whether it may be sent is judged then, and its quota is that of the day. In a form, the part `message` (or `draft`) \
     has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
     `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
     `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
@@ -76,31 +80,71 @@ pub(crate) async fn send(call: Call) -> Answer {
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
             let terms = Terms { key, allow_duplicate: repeat };
             let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
-            Ok(answer(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
+            Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
         };
         return keyed.once(&platform, &id, shown, send).await;
     }
     let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
     keyed.add_request(&request, &attachments);
-    let send = async |key| {
-        let terms = Terms { key, allow_duplicate: repeat || request.allow_duplicate == Some(true) };
-        let outgoing = Outgoing { attachments, shown, terms, ..outgoing(request)? };
-        Ok(answer(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?))
+    let send = async |key: Option<KeyedRequest>| {
+        let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
+        let allow_duplicate = repeat || request.allow_duplicate == Some(true);
+        let outgoing = Outgoing { attachments, shown, ..outgoing(request)? };
+        let Some(send_at) = send_at else {
+            let outgoing = Outgoing { terms: Terms { key, allow_duplicate }, ..outgoing };
+            return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
+        };
+        let written = |waits: &Scheduled| written(&id, &grant, waits);
+        let keeping = key.map(|key| Keeping { key, written: &written });
+        let waits = schedules::send_later(&platform, &grant, outgoing, send_at, use_draft, keeping).await?;
+        Ok(scheduled(&id, &grant, &waits))
     };
     keyed.once(&platform, &id, shown, send).await
 }
 
-/// The answer to an accepted send. One that is a repeat also says so in its header.
-fn answer(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
-    let Sent { message, daily, suppressed: _, is_duplicate: duplicate } = sent;
-    let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| duplicate);
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), duplicate, data: message };
+/// The answer to a message that is on its way. One that is a repeat also says so in its header.
+pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
+    let Sent { message, daily, suppressed: _, is_duplicate } = sent;
+    let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| is_duplicate);
+    let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
     let mut response = respond::json(StatusCode::OK, id, &body);
     quota_headers(response.headers_mut(), &daily, platform.clock.now());
     if let Some(of) = of {
         response.headers_mut().insert("duplicate-of", of);
     }
     response
+}
+
+/// The answer to a message that waits for its time.
+pub(crate) fn scheduled(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> Response {
+    respond::json(StatusCode::ACCEPTED, id, &waits(id, grant, scheduled))
+}
+
+/// The same as it is kept under the key of its request.
+pub(crate) fn written(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> String {
+    serde_json::to_string(&waits(id, grant, scheduled)).unwrap_or_default()
+}
+
+fn waits(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> SendResponse {
+    SendResponse {
+        schedule_id: Some(scheduled.schedule_id.to_string()),
+        send_at: Some(scheduled.send_at),
+        use_draft: Some(scheduled.use_draft),
+        ..answer(&id.0, grant, scheduled.message.clone())
+    }
+}
+
+/// The answer to a send that is no repeat.
+pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> SendResponse {
+    SendResponse {
+        request_id: request_id.to_owned(),
+        grant_id: grant.id.to_string(),
+        duplicate: false,
+        data,
+        schedule_id: None,
+        send_at: None,
+        use_draft: None,
+    }
 }
 
 /// What is left of the daily quota. Nothing is said of an allowance without limit.
@@ -128,12 +172,9 @@ fn is_mime(query: &Query) -> Result<bool, Problem> {
 
 /// Refuses what is documented and not there yet, rather than send something else than was meant.
 fn check_available(request: &SendRequest) -> Result<(), Problem> {
-    let is_scheduled = request.send_at.is_some_and(|at| at > 0);
+    let is_scheduled = request.send_at.is_some_and(|at| at != 0);
     if request.use_draft == Some(true) && !is_scheduled {
         return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
-    }
-    if is_scheduled {
-        return Err(Problem::invalid("send_at", "send_at: scheduled sending is not available yet"));
     }
     if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
         return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
@@ -165,11 +206,11 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     })
 }
 
-fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
+pub(crate) fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
     people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
 }
 
-fn tracking(options: schema::TrackingOptions) -> Tracking {
+pub(crate) fn tracking(options: schema::TrackingOptions) -> Tracking {
     let schema::TrackingOptions { opens, links, thread_replies, label, domain_name } = options;
     Tracking { opens, links, thread_replies, label, domain_name }
 }

@@ -36,6 +36,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("message", |harness, tenant| message(harness, tenant, |message| &message["id"]).boxed()),
     ("thread", |harness, tenant| message(harness, tenant, |message| &message["thread_id"]).boxed()),
     ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
+    ("draft", |harness, tenant| draft(harness, tenant).boxed()),
+    ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
     ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
@@ -162,6 +164,23 @@ async fn message(harness: &Harness, tenant: &Tenant, id: fn(&Value) -> &Value) -
         harness.world.receive("a@sender.test", &address, file).await.expect("accepted");
     }
     one(id(&list().await[0]))
+}
+
+async fn draft(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/drafts", tenant.domain);
+    made(harness, &tenant.api_key, &path, json!({"subject": "Draft"})).await
+}
+
+/// A send that waits for a day.
+async fn schedule(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/messages", tenant.domain);
+    let list = harness.ask(&tenant.api_key, "GET", &format!("{path}/schedules"), None).await;
+    if let Some(id) = list.is_ok().data()[0].get("schedule_id") {
+        return one(id);
+    }
+    let send_at = harness.world.platform.clock.now().as_seconds() + 86_400;
+    let body = json!({"to": [{"email": "a@b.test"}], "send_at": send_at});
+    one(&harness.ask(&tenant.api_key, "POST", &format!("{path}/send"), Some(&body)).await.is_ok().data()["schedule_id"])
 }
 
 async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {

@@ -43,6 +43,8 @@ pub struct Outgoing {
     pub metadata: BTreeMap<String, String>,
     /// What the application wants to be told of; kept, and nothing is tracked.
     pub tracking: Option<Tracking>,
+    /// The id that the message has already, if it is a draft.
+    pub message_id: Option<MessageId>,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
     /// Whether it has a link by which its one recipient wants no more mail.
@@ -61,7 +63,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     check_unsent(&outgoing)?;
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
-    let message_id = MessageId::new(now, platform.entropy.ten());
+    let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(now, platform.entropy.ten()));
     // Before the link is in it, which is another one each time.
     let content = Some(once::content(&outgoing));
     unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
@@ -73,7 +75,20 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, terms, content })
+    let from_draft = None;
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        summary,
+        thread_id,
+        outbound_type,
+        date: now,
+        shown,
+        terms,
+        content,
+        from_draft,
+    })
 }
 
 /// Everyone whom the fields name.
@@ -138,7 +153,7 @@ async fn answered(platform: &Platform, grant: &Grant, outgoing: &Outgoing) -> Re
         }
         Err(_) => None,
     };
-    found.map(Some).ok_or_else(unknown)
+    found.filter(|message| !message.draft).map(Some).ok_or_else(unknown)
 }
 
 fn write(

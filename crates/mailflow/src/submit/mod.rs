@@ -13,6 +13,7 @@ pub use compose::Outgoing;
 pub use once::Terms;
 
 use crate::deliver::{self, Accepted, Delivery};
+use crate::drafts;
 use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
@@ -27,8 +28,9 @@ use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::{Message, SuppressedRecipient};
+use postfleet_store::drafts::FromDraft;
 use postfleet_store::grants::Grant;
-use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use std::collections::HashSet;
 
@@ -56,6 +58,8 @@ pub struct Prepared {
     /// The hash of whom it goes to and what it says: the same is not sent twice in a short time. None where a repeat is
     /// meant, as it is when a mail client submits a message again.
     pub content: Option<[u8; 32]>,
+    /// The draft that it is, if it is one.
+    pub from_draft: Option<FromDraft>,
 }
 
 /// A message that was accepted for sending.
@@ -93,11 +97,14 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, shown, .. } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let (shown, from_draft) = (prepared.shown, prepared.from_draft);
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
-    let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
+    let fresh = new_copy(platform, grant.id, grant.application_id, now);
+    // The thread of a draft ends with it, and begins anew with the sent copy.
+    let copy = MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh };
     let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
@@ -119,6 +126,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         copy,
         thread_id,
         outbound_type,
+        from_draft,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         sender: grant.email.clone(),
         reverse_path,
@@ -151,6 +159,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         SubmitOutcome::Refused(problem) => Err(problem),
         SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
+        SubmitOutcome::Superseded => Err(drafts::superseded()),
     }
 }
 
@@ -168,7 +177,7 @@ async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<
 }
 
 /// The envelope: every recipient once, each with the id of its queue row.
-fn envelope(
+pub(crate) fn envelope(
     platform: &Platform,
     recipients: Vec<EmailAddress>,
     now: UnixMicros,
@@ -185,13 +194,13 @@ fn envelope(
 }
 
 /// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.
-fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
+pub(crate) fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
     let refers = summary.in_reply_to.is_some() || !summary.references.is_empty();
     if answers || refers { OutboundType::Reply } else { OutboundType::Compose }
 }
 
 /// Refuses what no plan allows before it is compressed and stored; the plan's own limit is judged with the rest.
-fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
+pub(crate) fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     let limit = platform.store.plans().outbound_octets_ceiling();
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
 }
@@ -203,7 +212,7 @@ fn left_out(suppressed: &[Suppressed]) -> Vec<SuppressedRecipient> {
 }
 
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
-fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id: BlobId) -> StoredMessage {
+pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id: BlobId) -> StoredMessage {
     StoredMessage {
         id: copy.message_id,
         grant_id: copy.grant_id,
@@ -216,5 +225,6 @@ fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id:
         octets: facts.octets,
         folders: vec![facts.folder.to_owned()],
         summary: facts.summary.clone(),
+        draft: false,
     }
 }

@@ -190,6 +190,7 @@ fn removed(grant_id: GrantId, id: MessageId, thread_id: ThreadId) -> StoredMessa
         octets: 0,
         folders: Vec::new(),
         summary: "{}".to_owned(),
+        draft: false,
     }
 }
 

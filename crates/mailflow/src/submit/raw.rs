@@ -51,6 +51,7 @@ pub fn prepare(
         shown: Fields::Standard,
         terms: Terms::default(),
         content: None,
+        from_draft: None,
     })
 }
 

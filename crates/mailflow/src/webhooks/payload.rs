@@ -18,6 +18,9 @@ pub(super) async fn body(
     name: &'static str,
     attempt: u32,
 ) -> Result<Vec<u8>, Problem> {
+    if event.event.trigger == Trigger::MessageSendFailed {
+        return failed(event, name, attempt);
+    }
     let mut object = object(platform, &event.event).await?;
     let whole = render(event, name.to_owned(), attempt, &object)?;
     if whole.len() <= platform.settings.notification_octets_max {
@@ -29,7 +32,23 @@ pub(super) async fn body(
     render(event, format!("{name}.truncated"), attempt, &object)
 }
 
+/// A send that failed says all itself: its message may be gone.
+fn failed(event: &Event, name: &'static str, attempt: u32) -> Result<Vec<u8>, Problem> {
+    let facts: Value = serde_json::from_str(&event.event.data).unwrap_or_default();
+    render_with(event, name.to_owned(), attempt, &facts["object"], [&facts["reason"], &facts["error"]])
+}
+
 fn render(event: &Event, kind: String, attempt: u32, object: &Value) -> Result<Vec<u8>, Problem> {
+    render_with(event, kind, attempt, object, [&Value::Null, &Value::Null])
+}
+
+fn render_with(
+    event: &Event,
+    kind: String,
+    attempt: u32,
+    object: &Value,
+    [reason, error]: [&Value; 2],
+) -> Result<Vec<u8>, Problem> {
     let new = &event.event;
     let notification = Notification {
         specversion: "1.0",
@@ -42,6 +61,8 @@ fn render(event: &Event, kind: String, attempt: u32, object: &Value) -> Result<V
             application_id: new.application_id.to_string(),
             grant_id: new.grant_id.to_string(),
             grant_sequence: new.grant_sequence,
+            reason,
+            error,
             object,
         },
     };
@@ -56,16 +77,22 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
             grant(&mut reader, event, &facts).await
         }
         _ => {
+            let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let stored = match event.message_id {
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
                 None => None,
             };
             let Some(stored) = stored else {
                 let is_unsent = event.trigger == Trigger::MessageRejected && facts["summary"].is_object();
-                return Ok(if is_unsent { unsent(event, &facts) } else { gone(event) });
+                let kind = if draft { "draft" } else { "message" };
+                return Ok(if is_unsent { unsent(event, &facts) } else { gone(event, kind) });
             };
             match event.trigger {
                 Trigger::MessageCreated => created(platform, &mut reader, &stored).await,
+                // The sent copy has the id of the draft.
+                _ if draft && !stored.draft => Ok(gone(event, "draft")),
+                _ if draft => created(platform, &mut reader, &stored).await,
+                Trigger::MessageSendSuccess => sent_later(&stored, &facts),
                 trigger => Ok(settled(trigger, &stored, &facts)),
             }
         }
@@ -73,9 +100,19 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
 }
 
 /// What is left to say of a message that was removed meanwhile.
-fn gone(event: &NewEvent) -> Value {
+fn gone(event: &NewEvent, object: &str) -> Value {
     let id = event.message_id.map(|id| id.to_string());
-    json!({"id": id, "grant_id": event.grant_id.to_string(), "object": "message"})
+    json!({"id": id, "grant_id": event.grant_id.to_string(), "object": object})
+}
+
+/// A message that was sent at its time, without its body, and what it waited under.
+fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
+    let shown = view::message(stored, None, Fields::Standard);
+    let mut object = serde_json::to_value(shown).map_err(Problem::internal)?;
+    for field in ["schedule_id", "send_at", "use_draft"] {
+        object[field] = facts[field].clone();
+    }
+    Ok(object)
 }
 
 async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMessage) -> Result<Value, Problem> {

@@ -4,11 +4,13 @@ mod support;
 
 mod deliver;
 mod domains;
+mod drafts;
 mod feedback;
 mod janitor;
 mod jobs;
 mod protection;
 mod receive;
 mod routes;
+mod schedules;
 mod suppression;
 mod webhooks;

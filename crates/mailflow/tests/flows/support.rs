@@ -31,6 +31,10 @@ impl Setting {
         let world = World::with(options).await;
         let tenant = world.tenant(NewTenant { daily_sends_max: Some(100), ..NewTenant::of("acme.test") }).await;
         let agent = world.mailbox(&tenant, "agent").await;
+        Self::of(world, tenant, agent)
+    }
+
+    pub fn of(world: World, tenant: Tenant, agent: Grant) -> Self {
         Self { world, tenant, agent, probes: AtomicUsize::new(0) }
     }
 

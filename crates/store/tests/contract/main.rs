@@ -9,6 +9,7 @@ mod support;
 mod connectors;
 mod deliver;
 mod domains;
+mod drafts;
 mod evaluations;
 mod events;
 mod governing;

@@ -40,6 +40,7 @@ fn word(outcome: &SubmitOutcome) -> &'static str {
         SubmitOutcome::Accepted { .. } => "accepted",
         SubmitOutcome::Repeated { .. } => "repeated",
         SubmitOutcome::Unvalidated => "unvalidated",
+        SubmitOutcome::Superseded => "superseded",
         SubmitOutcome::Refused(problem) => problem.code,
         SubmitOutcome::NoSuchGrant => "no such grant",
     }

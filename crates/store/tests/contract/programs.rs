@@ -214,6 +214,7 @@ impl Run<'_> {
             SubmitOutcome::NoSuchGrant => "no such grant".into(),
             SubmitOutcome::Unvalidated => "unvalidated".into(),
             SubmitOutcome::Repeated { .. } => "repeated".into(),
+            SubmitOutcome::Superseded => "superseded".into(),
         };
         self.threads.push(command.copy.new_thread_id);
         same("submit", &outcome, &self.model.submit(&command))

@@ -227,6 +227,7 @@ impl Tenant {
             copy: self.copy(grant),
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::from_uuid(fresh()),
             sender: self.address("sender"),
             reverse_path: self.address("b-sender"),

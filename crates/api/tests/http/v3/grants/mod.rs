@@ -1,5 +1,6 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod drafts;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
@@ -7,6 +8,7 @@ pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
+pub(crate) mod schedules;
 pub(crate) mod send;
 mod send_form;
 mod send_mime;
@@ -18,6 +20,7 @@ pub(crate) mod threads;
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
+    drafts::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
@@ -25,6 +28,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     list::ROUTES,
     messages::ROUTES,
     rule_evaluations::ROUTES,
+    schedules::ROUTES,
     send::ROUTES,
     threads::ROUTES,
 ];

@@ -125,7 +125,9 @@ async fn every_refusal_names_its_field() {
         (with("to", json!([{"name": "Ada"}])), "to[0]", "missing field `email`"),
         (with("subject", json!(7)), "subject", "invalid type"),
         (with("subject", json!("s".repeat(999))), "subject", "at most 998"),
-        (with("send_at", json!(4_000_000_000_i64)), "send_at", "not available yet"),
+        (with("send_at", json!(4_000_000_000_i64)), "send_at", "at most 2592000 seconds (30 days) ahead"),
+        (with("send_at", json!(-1)), "send_at", "at least 60 seconds"),
+        (with("use_draft", json!(true)), "use_draft", "it needs send_at"),
         (with("reply_to_message_id", json!("x")), "reply_to_message_id", "not a message of this account"),
         (with("reply_to_message_id", json!(NOBODY)), "reply_to_message_id", "not a message of this account"),
         (with("attachments", json!([{"content": "***"}])), "attachments[0].content", "not base64"),
@@ -398,12 +400,7 @@ async fn tracking_options_are_kept_and_shown_when_asked_for() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_refused_and_not_passed_over() {
     let harness = Harness::new().await;
-    for (field, value) in [
-        ("signature_id", json!(NOBODY)),
-        ("template", json!({"id": NOBODY})),
-        ("use_draft", json!(true)),
-        ("send_at", json!(4_000_000_000_i64)),
-    ] {
+    for (field, value) in [("signature_id", json!(NOBODY)), ("template", json!({"id": NOBODY}))] {
         send(&harness, &with(field, value)).await.refuses(400, "invalid_request", Some(field));
     }
     for (field, value) in [("signature_id", json!("")), ("template", Value::Null), ("use_draft", json!(false))] {

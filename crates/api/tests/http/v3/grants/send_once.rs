@@ -7,6 +7,7 @@ use axum::http::Request;
 use futures::future::join_all;
 use postfleet_core::id::GrantId;
 use postfleet_mailflow::janitor;
+use postfleet_mailflow::schedules::release_once;
 use postfleet_mailflow::submit::once::Fingerprint;
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
@@ -101,6 +102,62 @@ async fn a_replay_shows_the_message_as_it_was_sent() {
     replays(&first, &post(&harness, fields, &headers, letter("One").to_string()).await);
     // Another answer is asked for, so it is another request.
     send(&harness, "k", &letter("One")).await.refuses(409, "invalid_idempotent_request", None);
+}
+
+#[tokio::test]
+async fn a_send_that_waits_waits_once_under_its_key() {
+    let harness = Harness::new().await;
+    let mut letter = letter("Later");
+    letter["send_at"] = json!(harness.world.platform.clock.now().as_seconds() + 3_600);
+    let first = send(&harness, "k", &letter).await;
+    assert_eq!((first.status, &first.json["duplicate"]), (202, &json!(false)), "{first:?}");
+    replays(&first, &send(&harness, "k", &letter).await);
+    let harness = harness.restarted().await;
+    replays(&first, &send(&harness, "k", &letter).await);
+    let schedules = harness.get(&harness.at("/messages/schedules")).await;
+    assert_eq!(schedules.is_ok().data().as_array().map(Vec::len), Some(1));
+    harness.world.advance(3_600);
+    release_once(&harness.world.platform).await.expect("round");
+    replays(&first, &send(&harness, "k", &letter).await);
+    assert_eq!(sent(&harness).await, 1);
+    letter["use_draft"] = json!(true);
+    send(&harness, "k", &letter).await.refuses(409, "invalid_idempotent_request", None);
+}
+
+#[tokio::test]
+async fn a_draft_is_sent_once_under_its_key_and_says_who_does_not_get_it() {
+    let harness = Harness::new().await;
+    let letter = to_one_of_two(&harness).await;
+    let draft = harness.post(&harness.at("/drafts"), &letter).await;
+    let path = format!("/drafts/{}", draft.is_ok().data()["id"].as_str().expect("id"));
+    let first = post(&harness, &path, &[("idempotency-key", "k")], "").await;
+    let left_out = json!([{"email": "gone@sender.test", "reason": "hard_bounce"}]);
+    assert_eq!(first.is_ok().data()["suppressed_recipients"], left_out);
+    assert_eq!(first.data()["id"], draft.data()["id"]);
+    replays(&first, &post(&harness, &path, &[("idempotency-key", "k")], "").await);
+    post(&harness, &path, &[], "").await.refuses(409, "draft_already_sent", None);
+    // One that is to leave later waits once.
+    let mut letter = letter;
+    letter["send_at"] = json!(harness.world.platform.clock.now().as_seconds() + 3_600);
+    let draft = harness.post(&harness.at("/drafts"), &letter).await;
+    let path = format!("/drafts/{}", draft.is_ok().data()["id"].as_str().expect("id"));
+    let first = post(&harness, &path, &[("idempotency-key", "later")], "").await;
+    assert_eq!(first.status, 202, "{first:?}");
+    replays(&first, &post(&harness, &path, &[("idempotency-key", "later")], "").await);
+    post(&harness, &path, &[], "").await.refuses(409, "draft_scheduled", None);
+}
+
+#[tokio::test]
+async fn a_draft_that_nobody_would_get_stays_a_draft() {
+    let harness = Harness::new().await;
+    harness.post("/v3/suppressions", &json!({"address": "ada@sender.test"})).await.is_ok();
+    let draft = harness.post(&harness.at("/drafts"), &letter("One")).await;
+    let path = format!("/drafts/{}", draft.is_ok().data()["id"].as_str().expect("id"));
+    post(&harness, &path, &[], "").await.refuses(400, "all_recipients_suppressed", Some("to"));
+    assert_eq!(harness.get(&harness.at(&path)).await.data(), draft.data());
+    harness.delete("/v3/suppressions/ada@sender.test").await.is_ok();
+    post(&harness, &path, &[], "").await.is_ok();
+    assert_eq!(sent(&harness).await, 1);
 }
 
 /// A letter to somebody who gets it and somebody who is suppressed.
