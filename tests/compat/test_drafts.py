@@ -12,7 +12,6 @@ import pytest
 
 from harness import wait_until
 from sdk import client, failure
-from test_sdk_node import modules  # noqa: F401
 
 HERE = Path(__file__).resolve().parent
 PENDING = ("pending", "schedule send awaiting send at time")
@@ -127,7 +126,7 @@ def test_scheduled_messages(sdk, grant, sink):
     assert len(sdk.messages.list(grant).data) == 2
 
 
-def test_drafts_and_schedules_with_the_node_sdk(fleet, grant, modules):  # noqa: F811
+def test_drafts_and_schedules_with_the_node_sdk(fleet, grant, modules):
     command = ["node", HERE / "node_drafts.mjs", modules, fleet.server.api, fleet.account["api_key"], grant]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -189,8 +189,11 @@ pub(crate) fn envelope(
         return Err(too_many_recipients(recipients.len()));
     }
     let mut seen = HashSet::new();
-    let once = recipients.into_iter().filter(|address| seen.insert(address.key()));
-    Ok(once.map(|address| (QueueId::new(now, platform.entropy.ten()), address)).collect())
+    let once: Vec<_> = recipients.into_iter().filter(|address| seen.insert(address.key())).collect();
+    // Ids of one moment are in no order of their own, and recipients are attempted in that of their ids.
+    let mut ids: Vec<_> = once.iter().map(|_| QueueId::new(now, platform.entropy.ten())).collect();
+    ids.sort_unstable();
+    Ok(ids.into_iter().zip(once).collect())
 }
 
 /// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.
