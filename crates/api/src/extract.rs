@@ -1,5 +1,6 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
+use crate::call::throw_away;
 use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -124,11 +125,18 @@ pub(crate) struct Pieces {
 impl Pieces {
     /// The pieces of a body. One that says itself that it is larger than `limit` is refused before.
     pub(crate) fn of(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Self, Problem> {
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|octets: u64| octets > limit as u64) {
+        let stream = body.into_inner().into_data_stream();
+        if declared_octets(parts).is_some_and(|octets| octets > limit as u64) {
+            throw_away(parts, stream);
             return Err(too_large(limit));
         }
-        Ok(Self { stream: body.into_inner().into_data_stream(), octets: 0, limit })
+        Ok(Self { stream, octets: 0, limit })
+    }
+
+    /// Ends reading, for a reason that the client should learn.
+    pub(crate) fn refuse(self, parts: &Parts, problem: Problem) -> Problem {
+        throw_away(parts, self.stream);
+        problem
     }
 
     /// The next one, `None` at the end.
@@ -138,6 +146,11 @@ impl Pieces {
         self.octets += piece.len();
         if self.octets > self.limit { Err(too_large(self.limit)) } else { Ok(Some(piece)) }
     }
+}
+
+/// How large a body says it is.
+pub(crate) fn declared_octets(parts: &Parts) -> Option<u64> {
+    parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 fn too_large(limit: usize) -> Problem {

@@ -2,12 +2,12 @@
 //! in a form. Whatever takes a message to send takes it through here.
 
 use crate::extract::multipart::{Part, is_multipart, multipart};
-use crate::extract::{self, media_type};
+use crate::extract::{self, Pieces, declared_octets, media_type};
 use axum::body::Body;
-use axum::http::header;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bytes::{Bytes, BytesMut};
 use postfleet_core::{Problem, ProblemKind};
 use postfleet_mail::compose::Attachment;
 use postfleet_mail::content_id;
@@ -63,12 +63,12 @@ pub(crate) async fn read<T: Letter>(
     let files = letter.take_files();
     let packed: usize = files.iter().map(|file| file.content.len()).sum();
     if octets.len().saturating_sub(packed) > JSON_OCTETS_MAX {
-        return Err(json_too_large(octets.len()));
+        return Err(json_too_large(octets.len() as u64));
     }
     drop(octets);
     let attachments = attachments(&letter, files, Vec::new())?;
     let unpacked: usize = attachments.iter().map(|file| file.content.len()).sum();
-    if unpacked > JSON_OCTETS_MAX { Err(json_too_large(unpacked)) } else { Ok((letter, attachments)) }
+    if unpacked > JSON_OCTETS_MAX { Err(json_too_large(unpacked as u64)) } else { Ok((letter, attachments)) }
 }
 
 /// Reads raw MIME from a form.
@@ -88,19 +88,31 @@ pub(crate) async fn mime(parts: &Parts, body: SyncWrapper<Body>, limit: u64) -> 
     mime.ok_or_else(|| Problem::invalid(MIME_PART, "the form must have a part mime with the message"))
 }
 
-async fn json_octets(parts: &Parts, body: SyncWrapper<Body>) -> Result<axum::body::Bytes, Problem> {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if let Some(declared) = declared.filter(|octets| *octets > JSON_READ_OCTETS_MAX) {
-        return Err(json_too_large(declared));
-    }
-    extract::octets(body.into_inner(), JSON_READ_OCTETS_MAX).await.map_err(|problem| match problem.kind {
-        ProblemKind::TooLarge => json_too_large(JSON_READ_OCTETS_MAX + 1),
+/// The whole of a JSON body, copied only if it came in several pieces.
+async fn json_octets(parts: &Parts, body: SyncWrapper<Body>) -> Result<Bytes, Problem> {
+    let too_large = |problem: Problem| match problem.kind {
+        ProblemKind::TooLarge => json_too_large(declared_octets(parts).unwrap_or(JSON_READ_OCTETS_MAX as u64 + 1)),
         _ => problem,
-    })
+    };
+    let mut pieces = Pieces::of(parts, body, JSON_READ_OCTETS_MAX).map_err(too_large)?;
+    let mut whole = BytesMut::new();
+    let mut first = Bytes::new();
+    loop {
+        match pieces.next().await {
+            Ok(None) if whole.is_empty() => return Ok(first),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(piece)) if first.is_empty() && whole.is_empty() => first = piece,
+            Ok(Some(piece)) => {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+                whole.extend_from_slice(&piece);
+            }
+            Err(problem) => return Err(pieces.refuse(parts, too_large(problem))),
+        }
+    }
 }
 
 /// The text is that of the hosted service, which clients may look for.
-fn json_too_large(octets: usize) -> Problem {
+fn json_too_large(octets: u64) -> Problem {
     let text = format!(
         "max size of attachments for json is 3MB, received '{octets}'; the same holds for everything else in the request: \
          send larger messages as multipart/form-data"

@@ -14,6 +14,9 @@ pub const LINE_OCTETS_MAX: usize = 998;
 const ONCE: [&str; 11] =
     ["Date", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject"];
 
+/// Fields that say who gets a message, where nothing else does.
+const RECIPIENTS: [&str; 3] = ["To", "Cc", "Bcc"];
+
 /// Fields that must not leave: blind recipients, and what only servers write.
 const TAKEN_OUT: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
 
@@ -24,6 +27,8 @@ pub struct Completed {
     pub raw: Vec<u8>,
     /// What it says; with the Bcc that it had, which is no longer in `raw`.
     pub view: MessageView,
+    /// A field of recipients that is not written so that every reader finds the same ones.
+    pub unclear: Option<&'static str>,
 }
 
 /// Why a message cannot be submitted.
@@ -72,8 +77,10 @@ pub fn complete(message: &[u8], date: UnixMicros, message_id: &str) -> Result<Co
     let (block, _) = header::split(&message);
     check_header(block)?;
     let view = message::view(&message);
+    let is_unclear = |name: &&str| Fields::new(block).any(|field| field.is(name) && !is_clear_list(&field.text()));
+    let unclear = RECIPIENTS.into_iter().find(is_unclear);
     let author = Fields::new(block).find(|field| field.is("From"));
-    if view.from.len() == 1 && !author.is_some_and(|field| is_clear_author(&field.text())) {
+    if view.from.len() == 1 && !author.is_some_and(|field| is_clear_mailbox(&field.text())) {
         return Err(SubmissionError::UnclearAuthor);
     }
     let mut raw = Vec::with_capacity(message.len() + 256);
@@ -96,7 +103,7 @@ pub fn complete(message: &[u8], date: UnixMicros, message_id: &str) -> Result<Co
     }
     raw.extend_from_slice(&message[block.len()..]);
     let message_id = view.message_id.clone().unwrap_or_else(|| message_id.to_owned());
-    Ok(Completed { raw, view: MessageView { message_id: Some(message_id), ..view } })
+    Ok(Completed { raw, view: MessageView { message_id: Some(message_id), ..view }, unclear })
 }
 
 /// The same text with CRLF at every line end, the last included.
@@ -162,9 +169,36 @@ fn check_header(block: &[u8]) -> Result<(), SubmissionError> {
     }
 }
 
-/// Whether every reader finds the same author: an address, with a name before it (RFC 5322 §3.4 without what is obsolete
-/// but for dots in names) or, as in the oldest mail, behind it.
-fn is_clear_author(text: &str) -> bool {
+/// Whether every reader finds the same people: mailboxes with commas between them, or a group of nobody, as a message has
+/// that goes to blind recipients only.
+fn is_clear_list(text: &str) -> bool {
+    let nobody = text.strip_suffix(';').and_then(|text| text.trim_end().strip_suffix(':'));
+    nobody.is_some_and(|name| is_clear_name(name.trim())) || pieces(text).iter().all(|one| is_clear_mailbox(one))
+}
+
+/// What stands between commas outside of quoted strings, but for nothing.
+fn pieces(text: &str) -> Vec<&str> {
+    let (mut begin, mut is_quoted, mut is_escaped) = (0, false, false);
+    let mut pieces = Vec::new();
+    for (at, c) in text.char_indices() {
+        match c {
+            ',' if !is_quoted => {
+                pieces.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            '"' if !is_escaped => is_quoted = !is_quoted,
+            _ => {}
+        }
+        is_escaped = is_quoted && c == '\\' && !is_escaped;
+    }
+    pieces.push(&text[begin..]);
+    pieces.retain(|piece| !piece.trim().is_empty());
+    pieces
+}
+
+/// Whether every reader finds the same: an address, with a name before it (RFC 5322 §3.4 without what is obsolete but for
+/// dots in names) or, as in the oldest mail, behind it.
+fn is_clear_mailbox(text: &str) -> bool {
     let text = text.trim();
     let is_address =
         |text: &str| !text.is_empty() && !text.contains([' ', '\t', '<', '>', ',', ';', ':', '(', ')', '"', '\\']);
@@ -287,12 +321,34 @@ mod tests {
             (false, "=?utf-8?Q?x=0D=0ABcc:_c@d.example?= <a@b.example>"),
             (false, "a@b.example (c@d.example)"),
         ] {
-            assert_eq!(is_clear_author(text), clear, "{text}");
+            assert_eq!(is_clear_mailbox(text), clear, "{text}");
             let message = format!("From: {text}\r\n\r\nx\r\n");
             let done = complete(message.as_bytes(), UnixMicros::from_seconds(0), "id@here");
             assert_eq!(done.is_ok(), clear, "{text}: {done:?}");
         }
         assert_eq!(refused("From: a@b\r\nSubject: a\x0bb\r\n\r\n"), SubmissionError::Control("Subject".into()));
+    }
+
+    #[test]
+    fn recipients_are_read_in_one_way() {
+        for (clear, text) in [
+            (true, ""),
+            (true, "a@b.example"),
+            (true, "a@b.example, \"C, D\" <c@d.example>,\r\n E <e@f.example>"),
+            (true, "undisclosed-recipients:;"),
+            (true, "Undisclosed recipients: ;"),
+            (false, "a b@c.example"),
+            (false, "a@b.example; c@d.example"),
+            (false, "friends: a@b.example;"),
+            (false, "x To: a@b.example"),
+            (false, "\"a b\"@c.example"),
+            (false, "a@b.example, x\\, <c@d.example>"),
+        ] {
+            for name in ["To", "cc", "Bcc"] {
+                let found = done(&format!("From: a@b\r\n{name}: {text}\r\n\r\n")).unclear;
+                assert_eq!(found.is_none(), clear, "{name}: {text}");
+            }
+        }
     }
 
     #[test]

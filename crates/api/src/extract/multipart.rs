@@ -32,15 +32,22 @@ pub(crate) async fn multipart(parts: &Parts, body: SyncWrapper<Body>, limit: u64
         return Err(Problem::invalid("Content-Type", "request must be of content-type multipart/form-data"));
     }
     let whole = usize::try_from(limit + FRAMING_OCTETS_MAX).unwrap_or(usize::MAX);
-    let mut pieces = Pieces::of(parts, body, whole)?;
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let mut reader = FormReader::new(kind).map_err(|error| malformed(&error))?;
+    let mut pieces = Pieces::of(parts, body, whole)?;
     let mut kept = Kept { parts: Vec::new(), octets: 0, limit };
-    while let Some(piece) = pieces.next().await? {
-        reader.push(&piece, &mut kept).map_err(|stop| match stop {
-            Stop::Malformed(error) => malformed(&error),
-            Stop::Refused(problem) => problem,
-        })?;
+    loop {
+        let read = match pieces.next().await {
+            Ok(None) => break,
+            Ok(Some(piece)) => reader.push(&piece, &mut kept).map_err(|stop| match stop {
+                Stop::Malformed(error) => malformed(&error),
+                Stop::Refused(problem) => problem,
+            }),
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = read {
+            return Err(pieces.refuse(parts, problem));
+        }
     }
     reader.finish().map_err(|error| malformed(&error))?;
     Ok(kept.parts.into_iter().map(Part::decoded).collect())

@@ -36,7 +36,7 @@ pub fn prepare(
         Envelope::Given(recipients) => recipients,
         Envelope::OfHeader => of_header(&completed, field)?,
     };
-    let Completed { raw, view } = completed;
+    let Completed { raw, view, unclear: _ } = completed;
     let mut summary = Summary::of(&view);
     summary.bcc = unseen(&view, &recipients);
     let outbound_type = outbound_type(false, &summary);
@@ -67,6 +67,11 @@ fn check_author(grant: &Grant, completed: &Completed, field: &str) -> Result<(),
 }
 
 fn of_header(completed: &Completed, field: &str) -> Result<Vec<EmailAddress>, Problem> {
+    if let Some(header) = completed.unclear {
+        let text =
+            format!("{field}: {header} must be addresses, or names with addresses in angle brackets, and commas");
+        return Err(Problem::invalid(field, text));
+    }
     let people = [("To", &completed.view.to), ("Cc", &completed.view.cc), ("Bcc", &completed.view.bcc)];
     let named = people.into_iter().flat_map(|(header, people)| people.iter().map(move |person| (header, person)));
     let parse = |(header, person): (&str, &postfleet_mail::Participant)| {

@@ -212,7 +212,9 @@ async fn what_is_too_large_is_not_read_to_its_end() {
     let body = Body::from_stream(futures::StreamExt::chain(first, endless));
     let answer = post(&harness, "/messages/send", body).await;
     answer.refuses(413, "message_too_large", None).says(&format!("the limit is {LIMIT} bytes"));
-    assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), LIMIT / 65_536 + 1);
+    // What a client still sends is thrown away for a while, so that it gets to read the answer.
+    let most = (LIMIT + (64 << 20)) / 65_536 + 2;
+    assert!(read.load(std::sync::atomic::Ordering::Relaxed) <= most, "it is read on and on");
     // A length that says so is enough.
     let request =
         Request::post(harness.at("/messages/send")).header("content-type", "multipart/form-data; boundary=edge");

@@ -82,6 +82,10 @@ async fn raw_mime_that_cannot_be_sent_is_refused() {
         (with(&format!("{to}\r\nSubject: Gr\u{fc}\u{df}e")), "must be ASCII"),
         (with(&format!("{to}\r\nno field")), "not a field"),
         (with("To: ada"), "no \"@\""),
+        (with("To: ada <ada@sender.test> bob@sender.test"), "To must be addresses"),
+        (with(&format!("{to}\r\nBcc: a b@sender.test")), "Bcc must be addresses"),
+        (format!("From: x Bcc: a@b.test <agent@acme.test>\r\n{to}\r\n\r\nHi").into_bytes(), "From must be an address"),
+        (with(&format!("{to}\r\nX-A: a\u{b}b")), "control characters"),
         (with(&format!("{to}\r\n\r\na\0b")), "NUL"),
         (with(&format!("{to}\r\n\r\n{}", "x".repeat(999))), "998"),
     ] {
