@@ -1,4 +1,4 @@
-//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
+//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, attempts and records of rules,
 //! tokens, failed sign-ins and nonces, bodies that nothing names.
 
 use crate::platform::Platform;
@@ -9,6 +9,7 @@ use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
+use postfleet_store::queue::PruneAttempts;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::tokens::PruneTokens;
@@ -35,6 +36,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_lists(platform).await?;
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
+    prune_attempts(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
@@ -89,6 +91,16 @@ async fn prune_evaluations(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.evaluation_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneEvaluations { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_attempts(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.attempt_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneAttempts { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

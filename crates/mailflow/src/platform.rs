@@ -1,6 +1,6 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
-use crate::deliver::{Delivery, Signers};
+use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, UnixMicros};
@@ -33,6 +33,8 @@ pub struct Platform {
     pub keys: KeyHasher,
     /// The way to the delivery role of this node, if it has one.
     pub handoff: Option<mpsc::Sender<Delivery>>,
+    /// How much this node gives each destination at once.
+    pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
     /// What is counted.
@@ -71,6 +73,8 @@ pub struct Settings {
     pub event_retention: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
+    /// How long what was tried with a message is kept.
+    pub attempt_retention: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

@@ -1,6 +1,6 @@
 //! Mail out: the one door through which everything that is sent goes. Nothing else puts anything into the queue.
 
-use crate::deliver::{self, Accepted, Delivery};
+use crate::deliver::{self, Accepted, Room};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
@@ -82,7 +82,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
     // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
+    let room = Room::take(platform, &recipients, now);
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
     let delivery = lease.as_ref().map(|lease| Accepted {
         message_id: copy.message_id,
@@ -110,7 +110,7 @@ async fn accept(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Resul
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let message = view::message(&stored, Some(&raw), Fields::Standard);
             if let (Some(room), Some(accepted)) = (room, delivery) {
-                room.send(Delivery::of_accepted(accepted, raw));
+                room.hand_over(accepted, raw);
             }
             Ok(Sent { message, daily })
         }

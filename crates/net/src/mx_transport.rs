@@ -74,6 +74,15 @@ pub struct Target {
     pub tls: TlsPolicy,
 }
 
+/// What came of an attempt at one server.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// What became of the message for each recipient, in the order of the transaction.
+    pub recipients: Vec<RecipientOutcome>,
+    /// Version and cipher suite, if the connection was encrypted.
+    pub tls: Option<String>,
+}
+
 /// Hands messages to other servers. Share one.
 pub struct MxTransport {
     config: MxTransportConfig,
@@ -97,18 +106,22 @@ impl MxTransport {
     ///
     /// A server that does not want to talk to us at all gives [`RecipientResult::Lost`] with its words as the cause:
     /// it said nothing about the recipients, and another server of the same domain may take them.
-    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> Vec<RecipientOutcome> {
+    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> Handover {
         self.close_idle();
         if let Some(connection) = self.take_idle(target) {
+            let tls = connection.stream.encryption();
             let outcome = self.transact(target, connection, transaction.clone()).await;
             if !outcome.untouched {
-                return outcome.recipients;
+                return Handover { recipients: outcome.recipients, tls };
             }
             tracing::debug!(address = %target.address, "kept connection was dead, connecting again");
         }
         match self.connect(target).await {
-            Ok(connection) => self.transact(target, connection, transaction).await.recipients,
-            Err(failure) => lost(transaction, &failure).recipients,
+            Ok(connection) => {
+                let tls = connection.stream.encryption();
+                Handover { recipients: self.transact(target, connection, transaction).await.recipients, tls }
+            }
+            Err(failure) => Handover { recipients: lost(transaction, &failure).recipients, tls: None },
         }
     }
 
@@ -271,7 +284,12 @@ fn unexpected(step: &Step) -> Failure {
 
 /// The outcome when the transaction did not even begin.
 fn lost(transaction: Transaction, failure: &Failure) -> TransactionOutcome {
-    let result = RecipientResult::Lost { during: failure.during(), ambiguous: false, cause: failure.to_string() };
+    let result = RecipientResult::Lost {
+        during: failure.during(),
+        ambiguous: false,
+        cause: failure.to_string(),
+        reply: failure.reply().cloned().map(Box::new),
+    };
     let outcome = |address| RecipientOutcome { address, result: result.clone() };
     TransactionOutcome { recipients: transaction.recipients.into_iter().map(outcome).collect(), untouched: true }
 }
@@ -431,6 +449,16 @@ enum Stream {
 }
 
 impl Stream {
+    /// Version and cipher suite, for people.
+    fn encryption(&self) -> Option<String> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, session) = stream.get_ref();
+        let version =
+            session.protocol_version().and_then(|version| version.as_str().map(|name| name.replace('_', ".")));
+        let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        Some([version.as_deref(), suite].into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+
     async fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(octets).await,

@@ -5,7 +5,7 @@ use crate::config::Config;
 use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::keys::KeyHasher;
-use postfleet_mailflow::deliver::Signers;
+use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::{Metrics, Platform, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::WebhookHttpOptions;
@@ -122,6 +122,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         transport: Arc::new(transport(config)),
         http: Arc::new(WebhookHttp::with_options(options)),
         handoff: None,
+        pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
         metrics,
         settings: Arc::new(settings),
@@ -157,6 +158,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         mx_port: config.delivery.mx_port,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,

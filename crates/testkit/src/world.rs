@@ -12,7 +12,7 @@ use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
 use postfleet_mail::trace::Protocol;
-use postfleet_mailflow::deliver::{self, Signers};
+use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
 use postfleet_mailflow::{Metrics, Platform, Relay, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
@@ -142,6 +142,7 @@ impl World {
             http: Arc::new(WebhookHttp::with_options(http)),
             keys: KeyHasher::new([7; 32]),
             handoff: None,
+            pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
@@ -274,6 +275,7 @@ fn settings(options: &WorldOptions) -> Settings {
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
         evaluation_retention: Duration::from_secs(30 * 86_400),
+        attempt_retention: Duration::from_secs(30 * 86_400),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -2,9 +2,10 @@
 
 use crate::platform::{Platform, Relay};
 use postfleet_core::delivery::{AttemptResult, Reason};
+use postfleet_core::id::MessageId;
 use postfleet_core::{Domain, Problem};
 use postfleet_net::{DnsError, MxAnswer};
-use postfleet_store::domains;
+use postfleet_store::queue;
 use std::net::SocketAddr;
 
 /// Servers of one destination that one attempt tries.
@@ -27,9 +28,13 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
 }
 
-pub(super) async fn find(platform: &Platform, domain: &Domain) -> Result<Route, Problem> {
-    let ours = domains::is_ours(&mut platform.store.reader().await?, domain).await?;
-    if ours {
+pub(super) async fn find(platform: &Platform, message: MessageId, domain: &Domain) -> Result<Route, Problem> {
+    let bearing = queue::bearing(&mut platform.store.reader().await?, message, domain).await?;
+    // What an operator says goes before everything else.
+    if let Some(route) = bearing.route.as_deref().and_then(|route| route.parse::<Relay>().ok()) {
+        return Ok(to_relay(platform, &route).await);
+    }
+    if bearing.is_ours {
         return Ok(Route::Here);
     }
     Ok(match &platform.settings.relay {
