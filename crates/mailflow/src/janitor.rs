@@ -9,7 +9,7 @@ use postfleet_store::events::PruneEvents;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
-use postfleet_store::queue::PruneAttempts;
+use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::tokens::PruneTokens;
@@ -27,6 +27,9 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
+/// How long a destination is remembered that did not answer and for which nothing waits.
+const DESTINATION_MEMORY: Duration = Duration::from_secs(86_400);
+
 /// How long a list remembers what was removed from it: who has not looked for longer reads all of it anew.
 const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
 
@@ -37,6 +40,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_attempts(platform).await?;
+    forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
@@ -105,6 +109,11 @@ async fn prune_attempts(platform: &Platform) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+async fn forget_destinations(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(DESTINATION_MEMORY);
+    platform.store.run(PruneDestinations { before }).await.map(|_| ()).map_err(Problem::from)
 }
 
 async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {

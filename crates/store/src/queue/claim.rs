@@ -223,7 +223,7 @@ impl Gathering<'_> {
             (true, _) => set_turn(tx, destination, self.claim.lease.until).await,
             // Behind those that wait now.
             (false, true) => set_turn(tx, destination, now).await,
-            (false, false) => set_turn_when_due(tx, destination).await,
+            (false, false) => set_turn_when_due(tx, destination, now).await,
         }
     }
 
@@ -283,9 +283,9 @@ async fn set_turn(tx: &mut Tx, destination: &str, at: UnixMicros) -> Result<(), 
     Ok(())
 }
 
-/// Nothing more is due: the next turn is when something is. A destination of which there is nothing to remember is
-/// forgotten.
-async fn set_turn_when_due(tx: &mut Tx, destination: &str) -> Result<(), DbError> {
+/// Nothing more is due: the next turn is when something is, and not before that time. A destination of which there is
+/// nothing to remember is forgotten.
+pub(super) async fn set_turn_when_due(tx: &mut Tx, destination: &str, not_before: UnixMicros) -> Result<(), DbError> {
     const NEXT: &str = "SELECT due_at FROM queue WHERE destination = $1 AND parked = 1 AND priority = $2 \
         AND due_at IS NOT NULL ORDER BY due_at, id LIMIT 1";
     const NONE: &str = "UPDATE destinations SET turn_at = NULL WHERE name = $1";
@@ -298,7 +298,7 @@ async fn set_turn_when_due(tx: &mut Tx, destination: &str) -> Result<(), DbError
         }
     }
     if let Some(due) = next {
-        return set_turn(tx, destination, due).await;
+        return set_turn(tx, destination, due.max(not_before)).await;
     }
     if tx.execute(FORGET, params![destination]).await? == 0 {
         tx.execute(NONE, params![destination]).await?;

@@ -1,5 +1,6 @@
 //! Destinations as a whole: which do not answer, which somebody has paused or rerouted, and when it is their turn.
 
+use super::claim::set_turn_when_due;
 use crate::audit;
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
@@ -40,12 +41,21 @@ impl News {
         Ok(Some(Episode::after(previous, *began, now, *jitter)))
     }
 
-    pub(super) async fn write(&self, tx: &mut Tx, episode: Option<Episode>, now: UnixMicros) -> Result<(), DbError> {
+    /// `has_parked` tells that rows have just been parked behind it.
+    pub(super) async fn write(
+        &self,
+        tx: &mut Tx,
+        episode: Option<Episode>,
+        has_parked: bool,
+        now: UnixMicros,
+    ) -> Result<(), DbError> {
         match self {
-            Self::Down { destination, reply, .. } => match episode {
-                Some(episode) => fail(tx, destination, episode, reply, now).await,
-                None => Ok(()),
-            },
+            Self::Down { destination, reply, .. } => {
+                let Some(episode) = episode else { return Ok(()) };
+                fail(tx, destination, episode, reply, now).await?;
+                // Perhaps the last one has just been given up.
+                if has_parked { Ok(()) } else { set_turn_when_due(tx, destination, episode.until).await }
+            }
             Self::Up { destination } => {
                 const UP: &str = "UPDATE destinations SET failures = 0, failing_since = NULL, failed_at = NULL, \
                     until = NULL, turn_at = CASE WHEN paused = 1 THEN NULL ELSE CAST($2 AS {int}) END, updated_at = $2 \
@@ -249,7 +259,7 @@ impl Command for UpdateDestination {
         const LOCK: &str = "SELECT paused, route FROM destinations WHERE name = $1 {lock}";
         // What was parked is looked at again at once; a claim forgets what there is nothing to say of.
         const SET: &str = "UPDATE destinations SET paused = $2, route = $3, \
-            turn_at = CASE WHEN $2 = 1 THEN NULL ELSE CAST($4 AS {int}) END, updated_at = $4 WHERE name = $1";
+            turn_at = CASE WHEN $2 = CAST(1 AS {int}) THEN NULL ELSE CAST($4 AS {int}) END, updated_at = $4 WHERE name = $1";
         let (name, now) = (self.name.as_str(), self.act.at.as_micros());
         tx.execute(MAKE, params![name, now]).await?;
         let row = tx.query_one(LOCK, params![name]).await?.ok_or(DbError::Malformed("destination"))?;
@@ -276,6 +286,24 @@ impl Command for UpdateDestination {
         }
         tx.wake_queue();
         Ok(DestinationOutcome { is_changed })
+    }
+}
+
+/// Forgets destinations that failed, behind which nothing has waited for a long time.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneDestinations {
+    /// Those of which nothing was heard since.
+    pub before: UnixMicros,
+}
+
+impl Command for PruneDestinations {
+    /// How many are forgotten.
+    type Outcome = u64;
+
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        const FORGET: &str = "DELETE FROM destinations WHERE turn_at IS NULL AND paused = 0 AND route IS NULL \
+            AND updated_at < $1";
+        tx.execute(FORGET, params![self.before.as_micros()]).await
     }
 }
 

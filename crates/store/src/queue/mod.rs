@@ -18,7 +18,7 @@ pub use claim::{Claim, ClaimExpired, ClaimMessage, Claimed, Claims, MessageClaim
 pub(crate) use claim::{DUE, EXPIRED, PARKED, TURNS};
 pub use depth::{Depth, depth, state_depths};
 pub use destinations::{Bearing, Destination, DestinationChange, News, UpdateDestination, bearing, destination};
-pub use destinations::{DestinationOutcome, RetryDestination, destinations};
+pub use destinations::{DestinationOutcome, PruneDestinations, RetryDestination, destinations};
 #[cfg(test)]
 pub(crate) use destinations::{LIST as LIST_OF_DESTINATIONS, LIST_FAILING};
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Command for RecordAttempt {
             attempt.write(tx, self.message_id, outbound.grant_id, outbound.application_id).await?;
         }
         if let Some(news) = &self.news {
-            news.write(tx, episode, self.at).await?;
+            news.write(tx, episode, self.parks(&recorded), self.at).await?;
         }
         let told = |report: &&Report| {
             matches!(report.after, AfterAttempt::Bounced(_) | AfterAttempt::Expired(_))
@@ -130,6 +130,12 @@ impl RecordAttempt {
             recipients_open: row.int(3)?,
             quota_day: row.opt_int(4)?,
         }))
+    }
+
+    /// Whether one of the rows is to be tried again.
+    fn parks(&self, recorded: &Recorded) -> bool {
+        let is_retried = |report: &Report| matches!(report.after, AfterAttempt::RetryAt(_));
+        self.reports.iter().any(|report| is_retried(report) && !recorded.lost.contains(&report.id))
     }
 
     /// Carries out one report; false when the row is not under our lease any more.
