@@ -25,6 +25,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("audit.read", "see who changed what"),
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.send", "send messages"),
+    ("queue.read", "see what is on its way out, and what was tried"),
+    ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

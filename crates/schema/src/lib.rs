@@ -22,6 +22,7 @@ pub mod notification;
 pub mod organization;
 pub mod page;
 pub mod policy;
+pub mod queue;
 pub mod redirect_uri;
 pub mod rule;
 pub mod send;

@@ -15,6 +15,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Files in messages.",
         &["/v3/grants/{grant}/attachments", "/v3/grants/{grant}/messages/{message}/attachments"],
     ),
+    ("queue", "What is on its way out: where it stands, what was tried, what destinations said.", &[]),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

@@ -5,6 +5,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
+pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod evaluations;
 pub(crate) mod folders;
@@ -17,6 +18,7 @@ pub(crate) mod node;
 pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
+pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
@@ -49,6 +51,8 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         messages::routes(),
         send::routes(),
+        queue::routes(),
+        destinations::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -4,9 +4,10 @@ use super::route::Server;
 use super::{Message, label, notice};
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, shard};
+use postfleet_core::audit::Act;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
 use postfleet_core::destination::Sign;
-use postfleet_core::id::{AttemptId, EventId, LeaseId, MessageId};
+use postfleet_core::id::{AttemptId, EventId, LeaseId};
 use postfleet_core::retry::class_of;
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::trace::Protocol;
@@ -235,18 +236,17 @@ pub(super) async fn record(
         })
         .collect();
     let attempts = shown(platform, &tried, &reports);
-    write(platform, message, lease, reports, attempts, news).await
+    write(platform, message, lease, reports, Told { attempts, news, by: None }).await
 }
 
 /// Writes down what somebody has decided about recipients, without having asked a server.
 pub(super) async fn record_decision(
     platform: &Platform,
     message: &Message,
-    message_id: MessageId,
     lease: LeaseId,
     rows: Vec<(Claimed, AfterAttempt)>,
+    by: Option<Act>,
 ) -> Result<(), Problem> {
-    debug_assert_eq!(message.id, message_id);
     let now = platform.clock.now();
     let mut answers = Vec::with_capacity(rows.len());
     let mut reports = Vec::with_capacity(rows.len());
@@ -260,7 +260,14 @@ pub(super) async fn record_decision(
         answers.push(Said::of(result));
     }
     let attempts = shown(platform, &Tried::at_nowhere(platform, now, "", answers), &reports);
-    write(platform, message, lease, reports, attempts, None).await
+    write(platform, message, lease, reports, Told { attempts, news: None, by }).await
+}
+
+/// What is written down beside the reports.
+struct Told {
+    attempts: Vec<Attempted>,
+    news: Option<News>,
+    by: Option<Act>,
 }
 
 async fn write(
@@ -268,14 +275,14 @@ async fn write(
     message: &Message,
     lease: LeaseId,
     reports: Vec<Report>,
-    attempts: Vec<Attempted>,
-    news: Option<News>,
+    told: Told,
 ) -> Result<(), Problem> {
+    let Told { attempts, news, by } = told;
     let (message_id, now) = (message.id, platform.clock.now());
     let notice = notice::build(platform, message, &reports, now).await?;
     let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
     let signature = kept.map(|signature| signature.to_vec());
-    let command = RecordAttempt { message_id, lease, signature, reports, attempts, news, notice, at: now };
+    let command = RecordAttempt { message_id, lease, signature, reports, attempts, news, by, notice, at: now };
     let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");

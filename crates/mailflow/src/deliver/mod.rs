@@ -12,6 +12,7 @@ pub use sign::Signers;
 use crate::platform::Platform;
 use futures::future::join_all;
 use pacing::Permit;
+use postfleet_core::audit::Act;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason};
 use postfleet_core::destination::sign;
 use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
@@ -149,7 +150,7 @@ pub async fn expire_once(platform: &Platform, limit: usize) -> Result<usize, Pro
         messages.entry(row.message_id).or_default().push((row, after));
     }
     for (message, rows) in messages {
-        settle(platform, message, id, rows).await?;
+        settle(platform, message, id, rows, None).await?;
     }
     Ok(count)
 }
@@ -172,9 +173,10 @@ pub(crate) async fn settle(
     message_id: MessageId,
     lease: LeaseId,
     rows: Vec<(Claimed, AfterAttempt)>,
+    by: Option<Act>,
 ) -> Result<(), Problem> {
     let Some(message) = load(platform, message_id).await? else { return Ok(()) };
-    attempt::record_decision(platform, &message, message_id, lease, rows).await
+    attempt::record_decision(platform, &message, lease, rows, by).await
 }
 
 /// A lease for this node that begins now.

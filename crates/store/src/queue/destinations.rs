@@ -5,6 +5,7 @@ use crate::audit;
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
+use crate::organizations::Scope;
 use crate::params;
 use postfleet_core::audit::Act;
 use postfleet_core::destination::Episode;
@@ -142,68 +143,115 @@ pub struct Destination {
     pub oldest: Option<UnixMicros>,
 }
 
-macro_rules! columns {
-    () => {
-        "name, failures, failing_since, until, turn_at, paused, route, last_reply, \
-         (SELECT count(*) FROM queue q WHERE q.destination = destinations.name), \
-         (SELECT count(*) FROM queue q WHERE q.destination = destinations.name AND q.parked = 1), \
-         (SELECT min(o.queued_at) FROM queue q JOIN outbound o ON o.message_id = q.message_id \
-         WHERE q.destination = destinations.name)"
+/// Rows of a destination: of everybody, or of an organization's applications alone.
+macro_rules! rows {
+    ($what:literal, everybody) => {
+        concat!(
+            "(SELECT ",
+            $what,
+            " FROM queue q JOIN outbound o ON o.message_id = q.message_id \
+             WHERE q.destination = destinations.name"
+        )
+    };
+    ($what:literal, organization) => {
+        concat!(
+            "(SELECT ",
+            $what,
+            " FROM queue q JOIN outbound o ON o.message_id = q.message_id \
+             JOIN applications a ON a.id = o.application_id \
+             WHERE q.destination = destinations.name AND a.organization_id = $2"
+        )
     };
 }
 
-pub(crate) const LIST: &str =
-    concat!("SELECT ", columns!(), " FROM destinations WHERE name > $1 ORDER BY name LIMIT $2");
-pub(crate) const LIST_FAILING: &str = concat!(
+macro_rules! columns {
+    ($whose:ident) => {
+        concat!(
+            "name, failures, failing_since, until, turn_at, paused, route, last_reply, ",
+            rows!("count(*)", $whose),
+            "), ",
+            rows!("count(*)", $whose),
+            " AND q.parked = 1), ",
+            rows!("min(o.queued_at)", $whose),
+            ")"
+        )
+    };
+}
+
+// Whether only what is closed is wanted is a condition that every statement has.
+pub(crate) const LIST: &str = concat!(
     "SELECT ",
-    columns!(),
-    " FROM destinations WHERE name > $1 AND (failures > 0 OR paused = 1) ORDER BY name LIMIT $2"
+    columns!(everybody),
+    " FROM destinations WHERE name > $1 AND ($3 = CAST(0 AS {int}) OR failures > 0 OR paused = 1) \
+     ORDER BY name LIMIT $2"
+);
+pub(crate) const LIST_OF_ORGANIZATION: &str = concat!(
+    "SELECT ",
+    columns!(organization),
+    " FROM destinations WHERE name > $1 AND ($4 = CAST(0 AS {int}) OR failures > 0 OR paused = 1) AND EXISTS ",
+    rows!("q.id", organization),
+    ") ORDER BY name LIMIT $3"
 );
 
-/// Destinations that fail, have rows parked behind them, or that somebody has paused or rerouted, by name.
+/// Destinations that fail, have rows parked behind them, or that somebody has paused or rerouted, by name: all, or those
+/// to which an organization has mail in the queue.
 pub async fn destinations(
     reader: &mut Reader<'_>,
+    scope: Scope,
     after: &str,
     only_closed: bool,
     limit: usize,
 ) -> Result<Vec<Destination>, StoreError> {
-    let values = params![after, limit as i64];
-    let rows = match only_closed {
-        true => reader.query(LIST_FAILING, values).await?,
-        false => reader.query(LIST, values).await?,
+    let limit = limit as i64;
+    let rows = match scope {
+        Scope::All => reader.query(LIST, params![after, limit, only_closed]).await?,
+        Scope::Of(organization) => {
+            reader.query(LIST_OF_ORGANIZATION, params![after, organization.uuid(), limit, only_closed]).await?
+        }
     };
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// One destination. Of one that is simply open only the depth is known.
-pub async fn destination(reader: &mut Reader<'_>, name: &str) -> Result<Destination, StoreError> {
-    const FIND: &str = concat!("SELECT ", columns!(), " FROM destinations WHERE name = $1");
-    const DEPTH: &str = "SELECT count(*), (SELECT min(o.queued_at) FROM queue q JOIN outbound o \
-        ON o.message_id = q.message_id WHERE q.destination = $1) FROM queue WHERE destination = $1";
-    if let Some(row) = reader.query_one(FIND, params![name]).await? {
-        return Ok(read(&row)?);
-    }
-    let row = reader.query_one(DEPTH, params![name]).await?;
-    let (depth, oldest) = match row {
-        Some(row) => (row.count(0)?, row.opt_int(1)?.map(UnixMicros::from_micros)),
-        None => (0, None),
+/// One destination, if there is anything to say of it. Of one that is simply open only the depth is known.
+pub async fn destination(reader: &mut Reader<'_>, scope: Scope, name: &str) -> Result<Option<Destination>, StoreError> {
+    const FIND: &str = concat!("SELECT ", columns!(everybody), " FROM destinations WHERE name = $1");
+    const FIND_OF_ORGANIZATION: &str = concat!("SELECT ", columns!(organization), " FROM destinations WHERE name = $1");
+    const DEPTH: &str = "SELECT count(*), min(o.queued_at) FROM queue q JOIN outbound o \
+        ON o.message_id = q.message_id JOIN applications a ON a.id = o.application_id WHERE q.destination = $1 \
+        AND ($2 = CAST(1 AS {int}) OR a.organization_id = $3)";
+    let (is_all, organization) = match scope {
+        Scope::All => (true, uuid::Uuid::nil()),
+        Scope::Of(organization) => (false, organization.uuid()),
     };
-    Ok(Destination { depth, oldest, ..unknown(name) })
+    let row = match is_all {
+        true => reader.query_one(FIND, params![name]).await?,
+        false => reader.query_one(FIND_OF_ORGANIZATION, params![name, organization]).await?,
+    };
+    let known = row.map(|row| read(&row)).transpose()?.filter(|known| is_all || known.depth > 0);
+    if known.is_some() {
+        return Ok(known);
+    }
+    let Some(row) = reader.query_one(DEPTH, params![name, is_all, organization]).await? else { return Ok(None) };
+    let (depth, oldest) = (row.count(0)?, row.opt_int(1)?.map(UnixMicros::from_micros));
+    Ok((depth > 0).then(|| Destination { depth, oldest, ..Destination::open(name) }))
 }
 
-fn unknown(name: &str) -> Destination {
-    Destination {
-        name: name.to_owned(),
-        failures: 0,
-        failing_since: None,
-        until: None,
-        turn_at: None,
-        is_paused: false,
-        route: None,
-        last_reply: None,
-        depth: 0,
-        parked: 0,
-        oldest: None,
+impl Destination {
+    /// One of which there is nothing to say.
+    pub fn open(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            failures: 0,
+            failing_since: None,
+            until: None,
+            turn_at: None,
+            is_paused: false,
+            route: None,
+            last_reply: None,
+            depth: 0,
+            parked: 0,
+            oldest: None,
+        }
     }
 }
 

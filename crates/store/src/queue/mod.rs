@@ -20,7 +20,7 @@ pub use depth::{Depth, depth, state_depths};
 pub use destinations::{Bearing, Destination, DestinationChange, News, UpdateDestination, bearing, destination};
 pub use destinations::{DestinationOutcome, PruneDestinations, RetryDestination, destinations};
 #[cfg(test)]
-pub(crate) use destinations::{LIST as LIST_OF_DESTINATIONS, LIST_FAILING};
+pub(crate) use destinations::{LIST as DESTINATIONS, LIST_OF_ORGANIZATION as DESTINATIONS_OF_ORGANIZATION};
 #[cfg(test)]
 pub(crate) use life::ATTEMPTS;
 pub use life::{Answer, AttemptRecord, Attempted, PruneAttempts, attempts};

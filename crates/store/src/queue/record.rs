@@ -2,12 +2,14 @@
 
 use super::destinations::News;
 use super::life::Attempted;
+use crate::audit;
 use crate::blobs;
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
 use crate::params;
+use postfleet_core::audit::Act;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::destination::Episode;
 use postfleet_core::event::Trigger;
@@ -48,6 +50,8 @@ pub struct RecordAttempt {
     pub attempts: Vec<Attempted>,
     /// What it says about the destination as a whole, if that is to be remembered.
     pub news: Option<News>,
+    /// Who decided it, if somebody did.
+    pub by: Option<Act>,
     /// The notice to the sender, filed if the attempt counts and so a failure is told exactly once.
     pub notice: Option<Deliver>,
     /// When.
@@ -104,6 +108,9 @@ impl Command for RecordAttempt {
         for attempt in &self.attempts {
             attempt.write(tx, self.message_id, outbound.grant_id, outbound.application_id).await?;
         }
+        if let Some(act) = &self.by {
+            self.audit(tx, act, &recorded).await?;
+        }
         if let Some(news) = &self.news {
             news.write(tx, episode, self.parks(&recorded), self.at).await?;
         }
@@ -130,6 +137,20 @@ impl RecordAttempt {
             recipients_open: row.int(3)?,
             quota_day: row.opt_int(4)?,
         }))
+    }
+
+    async fn audit(&self, tx: &mut Tx, act: &Act, recorded: &Recorded) -> Result<(), DbError> {
+        let settled = self.reports.iter().filter(|report| !recorded.lost.contains(&report.id));
+        let recipients: Vec<String> = settled.map(|report| report.recipient.to_string()).collect();
+        let after = serde_json::json!({"recipients": recipients}).to_string();
+        let change = audit::Change {
+            action: "queue.bounced",
+            target_kind: "message",
+            target_id: &self.message_id.to_string(),
+            before: None,
+            after: Some(&after),
+        };
+        audit::record(tx, act, change).await
     }
 
     /// Whether one of the rows is to be tried again.

@@ -9,6 +9,7 @@ use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::id::{AttemptId, AuditId, GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
+use postfleet_store::organizations::Scope;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::queue::{
     Answer, Attempted, Claim, ClaimExpired, ClaimMessage, Claimed, Claims, DestinationChange, Filter, News, Operate,
@@ -350,9 +351,17 @@ async fn a_paused_destination_rests_and_a_rerouted_one_is_known() {
         operate(store, &tenant, id, Operation::Retry, at(100_001)).await;
         assert!(claimed(store, at(100_001), 10, Rooms::unlimited()).await.1.rows.is_empty());
         let mut reader = store.reader().await.expect("reader");
-        let found = queue::destination(&mut reader, "x.test").await.expect("destination");
+        let found = queue::destination(&mut reader, Scope::All, "x.test").await.expect("read").expect("destination");
         assert!(found.is_paused && found.depth == 1 && found.parked == 1 && found.turn_at.is_none(), "{found:?}");
         assert_eq!(found.oldest, Some(NOON));
+        let stranger = crate::support::tenant(store, "self_hosted", None).await.organization;
+        let mut listed = Vec::new();
+        for scope in [Scope::All, Scope::Of(tenant.organization), Scope::Of(stranger)] {
+            let closed = queue::destinations(&mut reader, scope, "", true, 10).await.expect("list");
+            let one = queue::destination(&mut reader, scope, "x.test").await.expect("read");
+            listed.push((closed.len(), closed.first() == one.as_ref()));
+        }
+        assert_eq!(listed, [(1, true), (1, true), (0, true)], "nobody sees whom others write to");
         store.run(change(Some(false), Patch::Set("relay.test:25".into()), 100_002)).await.expect("resume");
         assert_eq!(claimed(store, at(100_002), 10, Rooms::unlimited()).await.1.rows.len(), 1);
         let bearing = queue::bearing(&mut reader, id, &name).await.expect("bearing");

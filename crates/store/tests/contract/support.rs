@@ -286,8 +286,8 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
 
 /// The outcome of an attempt at some claimed rows of one message.
 pub fn record(lease: LeaseId, reports: Vec<Report>, message_id: MessageId, at: UnixMicros) -> RecordAttempt {
-    let (attempts, news, notice) = (Vec::new(), None, None);
-    RecordAttempt { message_id, lease, signature: None, reports, attempts, news, notice, at }
+    let (attempts, news, by, notice) = (Vec::new(), None, None, None);
+    RecordAttempt { message_id, lease, signature: None, reports, attempts, news, by, notice, at }
 }
 
 pub fn bounced() -> AfterAttempt {

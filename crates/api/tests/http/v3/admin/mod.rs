@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod destinations;
 pub(crate) mod keys;
 pub(crate) mod organizations;
 pub(crate) mod service_accounts;
@@ -14,6 +15,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     api_keys::ROUTES,
     applications::ROUTES,
     audit::ROUTES,
+    destinations::ROUTES,
     keys::ROUTES,
     organizations::ROUTES,
     service_accounts::ROUTES,
