@@ -88,6 +88,11 @@ async fn policy() {
 }
 
 #[tokio::test]
+async fn queue() {
+    play("queue").await;
+}
+
+#[tokio::test]
 async fn rule() {
     play("rule").await;
 }
