@@ -179,7 +179,7 @@ impl Episode {
     /// one failed say nothing new.
     pub fn after(previous: Option<Self>, began: UnixMicros, now: UnixMicros, jitter: u8) -> Self {
         match previous {
-            Some(episode) if began < episode.failed_at => episode,
+            Some(episode) if began <= episode.failed_at => episode,
             previous => {
                 let failures = previous.map_or(0, |episode| episode.failures).saturating_add(1);
                 let since = previous.map_or(now, |episode| episode.since);
@@ -294,7 +294,7 @@ mod tests {
     fn failures_at_the_same_time_count_once() {
         let first = Episode::after(None, at(0), at(30), 0);
         assert_eq!((first.failures, first.since, first.until), (1, at(30), at(90)));
-        assert_eq!(Episode::after(Some(first), at(29), at(60), 0), first, "was under way already");
+        assert_eq!(Episode::after(Some(first), at(30), at(60), 0), first, "was under way already");
         let second = Episode::after(Some(first), at(90), at(100), 0);
         assert_eq!((second.failures, second.since, second.until), (2, at(30), at(220)));
         let worst = Episode { failures: u32::MAX, ..second };
