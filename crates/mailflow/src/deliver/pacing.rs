@@ -50,13 +50,16 @@ impl Pacing {
             lanes.of.retain(|_, lane| lane.under_way > 0);
         }
         let free = self.slots.saturating_sub(lanes.under_way);
+        let each = (Pace::at_first(self.most).concurrency() as usize).min(fair_room(self.slots, free, 0));
         let mut of = BTreeMap::new();
         for (domain, lane) in &mut lanes.of {
             let room = lane.room(self.slots, free, now);
             lane.is_awaited |= room == 0;
-            of.insert(domain.as_str().to_owned(), room);
+            // Most are at rest, and like those that are not remembered.
+            if room != each {
+                of.insert(domain.as_str().to_owned(), room);
+            }
         }
-        let each = (Pace::at_first(self.most).concurrency() as usize).min(fair_room(self.slots, free, 0));
         Rooms { each, of }
     }
 
@@ -191,7 +194,7 @@ mod tests {
         assert_eq!(left, Left { was_failing: false, is_awaited: true });
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 1);
         drop(held);
-        assert_eq!(pacing.rooms(NOW).of["slow.test"], 5);
+        assert_eq!(pacing.rooms(NOW).of.get("slow.test"), None, "as any other");
     }
 
     #[test]
