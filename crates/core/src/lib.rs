@@ -42,6 +42,7 @@ pub mod trial_domain;
 
 // how mail moves
 pub mod delivery;
+pub mod destination;
 pub mod folder;
 pub mod mx;
 pub mod outbound;

@@ -26,6 +26,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("tls_reports.read", "see how encryption towards other servers went (the installation's operator)"),
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.send", "send messages"),
+    ("queue.read", "see what is on its way out, and what was tried"),
+    ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

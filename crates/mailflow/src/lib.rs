@@ -9,6 +9,7 @@ mod platform;
 
 // mail in, mail out
 pub mod deliver;
+pub mod queue;
 pub mod receive;
 pub mod routing;
 pub mod submit;

@@ -1,6 +1,6 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
-use crate::deliver::{Delivery, Signers};
+use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
 use postfleet_core::domain_records::DomainSettings;
@@ -36,6 +36,8 @@ pub struct Platform {
     pub keys: KeyHasher,
     /// The way to the delivery role of this node, if it has one.
     pub handoff: Option<mpsc::Sender<Delivery>>,
+    /// How much this node gives each destination at once.
+    pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
     /// What is counted.
@@ -80,6 +82,8 @@ pub struct Settings {
     pub feedback_addresses: Vec<EmailAddress>,
     /// How long records of what came back are kept.
     pub feedback_retention: Duration,
+    /// How long what was tried with a message is kept.
+    pub attempt_retention: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

@@ -10,7 +10,7 @@ use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, LeaseId, QueueId, ThreadId};
-use postfleet_core::outbound::{OutboundFacts, decide};
+use postfleet_core::outbound::{OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
@@ -102,7 +102,7 @@ impl Command for Submit {
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
-        self.enqueue(tx).await?;
+        self.enqueue(tx, priority(self.outbound_type, self.recipients.len(), facts.daily.used)).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
@@ -188,11 +188,11 @@ impl Submit {
         evaluations::record(tx, &evaluation).await
     }
 
-    async fn enqueue(&self, tx: &mut Tx) -> Result<(), DbError> {
+    async fn enqueue(&self, tx: &mut Tx, priority: Priority) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
             queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner) \
-            VALUES ($1, $2, $3, $4, 0, $5, $6)";
+        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
+            priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
         let reverse_path = self.reverse_path.to_string();
         let values = params![
@@ -210,7 +210,9 @@ impl Submit {
         let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
         let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
         for (id, recipient) in &self.recipients {
-            tx.execute(QUEUE, params![id.uuid(), message, &recipient.to_string(), due, lease, owner]).await?;
+            let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
+            let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
+            tx.execute(QUEUE, values).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
+    ("destination", "The domain of recipients."),
     ("domain", "The domain's id, or its name."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
     (

@@ -20,6 +20,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "What came back about messages that were sent.",
         &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
     ),
+    ("queue", "What is on its way out: where it stands, what was tried, what destinations said.", &[]),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

@@ -5,6 +5,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
+pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod evaluations;
 pub(crate) mod feedback;
@@ -18,6 +19,7 @@ pub(crate) mod node;
 pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
+pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
@@ -53,6 +55,8 @@ pub(crate) fn all() -> Vec<Route> {
         messages::routes(),
         send::routes(),
         feedback::routes(),
+        queue::routes(),
+        destinations::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

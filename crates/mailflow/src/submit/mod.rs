@@ -9,7 +9,7 @@ pub mod raw;
 
 pub use compose::Outgoing;
 
-use crate::deliver::{self, Accepted, Delivery};
+use crate::deliver::{self, Accepted, Room};
 use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
@@ -86,7 +86,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
     // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
+    let room = Room::take(platform, &recipients, now);
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
     let delivery = lease.as_ref().map(|lease| Accepted {
         message_id,
@@ -115,7 +115,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let message = view::message(&stored, Some(&raw), Fields::Standard);
             if let (Some(room), Some(accepted)) = (room, delivery) {
-                room.send(Delivery::of_accepted(accepted, raw));
+                room.hand_over(accepted, raw);
             }
             Ok(Sent { message, daily })
         }

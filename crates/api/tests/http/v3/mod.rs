@@ -9,6 +9,7 @@ pub(crate) mod jobs;
 pub(crate) mod lists;
 pub(crate) mod policies;
 pub(crate) mod providers;
+pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
