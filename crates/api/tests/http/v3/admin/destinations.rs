@@ -40,6 +40,7 @@ async fn a_destination_that_does_not_answer_is_shown_and_tried_again() {
     assert_eq!((&data["state"], &data["failures"], &data["waiting"]), (&json!("failing"), &json!(1), &json!(2)));
     assert!(data["last_reply"].as_str().expect("reply").contains("closed"), "{data}");
     assert_eq!(harness.world.deliver_due().await, 0);
+    harness.world.advance(1);
     harness.administer("POST", &format!("{PATH}/retry"), None).await.is_ok();
     assert_eq!(harness.world.deliver_due().await, 1);
     assert_eq!(harness.administer("GET", PATH, None).await.is_ok().data()["failures"], 2);
