@@ -69,6 +69,7 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}",
         "GET /v3/grants/{grant}/attachments/{attachment}",
         "GET /v3/grants/{grant}/attachments/{attachment}/download",
+        "GET /v3/grants/{grant}/feedback",
         "GET /v3/grants/{grant}/folders",
         "GET /v3/grants/{grant}/folders/{folder}",
         "GET /v3/grants/{grant}/limits",
