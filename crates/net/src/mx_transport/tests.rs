@@ -373,7 +373,7 @@ async fn each_rule_takes_the_certificates_that_it_should() {
 #[tokio::test]
 async fn a_rule_is_not_given_up_where_tls_is_missing_or_broken() {
     let certified = certified("mx.example", false);
-    let transport = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    let transport = MxTransport::new(MxTransportConfig::new("c.example"), std::slice::from_ref(&certified.authority));
     let rules = [TlsRule::Encrypted, TlsRule::Verified, dane(3, &certified.server_key)];
     let missing = peer_with(Manner::NoTls, TlsRule::Opportunistic, &certified.identity).await;
     let broken = peer_with(Manner::HangsUpOnTls, TlsRule::Opportunistic, &certified.identity).await;
@@ -399,7 +399,7 @@ async fn a_rule_is_not_given_up_where_tls_is_missing_or_broken() {
 async fn encryption_from_the_first_octet() {
     let certified = certified("mx.example", false);
     let peer = peer_with(Manner::Implicit, TlsRule::Implicit, &certified.identity).await;
-    let trusting = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    let trusting = MxTransport::new(MxTransportConfig::new("c.example"), std::slice::from_ref(&certified.authority));
     assert_eq!(outcome(&trusting, &peer.target).await, ("accepted 250".to_owned(), "well".to_owned()));
     let distrusting = transport(|_| {});
     let (taken, seen) = outcome(&distrusting, &peer.target).await;
