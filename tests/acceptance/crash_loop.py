@@ -5,8 +5,10 @@ Mail comes in by SMTP and sends come in by HTTP, all the time and from several c
 SMTP server. The ledger of what was acknowledged is kept here, outside of the server. Afterwards
 
 - every message acknowledged with 250 is listed exactly once, and no other message more than once,
+- a send whose answer was lost is tried again under its key until it is answered; so
 - every send acknowledged with 200 was delivered, and its sent copy is listed exactly once; a second delivery is
   possible only where the kill came between the receiver's answer and the note of it, and each is held against that,
+- of one mailbox that may send so many messages a day, exactly as many were accepted, however many clients tried,
 - every acknowledged message was announced to the webhook,
 - the queue is empty, the event log has no gaps, and every counter equals a recount in SQL.
 """
@@ -27,6 +29,7 @@ import sqlite3  # noqa: E402
 import tempfile  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
+import zlib  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from harness import Api, Missing, Postfleet, Postgres, Sink, WebhookReceiver, listens, required, wait_until  # noqa: E402
@@ -35,6 +38,8 @@ SKIPPED = 77
 MAILBOXES = 4
 INBOUND_CLIENTS = 4
 SENDING_CLIENTS = 3
+# Clients that use up the day's messages of one mailbox, and how many those are for each kill.
+SPENDING_CLIENTS, SPENT_PER_CYCLE = 8, 12
 # Every so many inbound messages one is so large that its body is a file and not in its row.
 LARGE_EVERY, LARGE_OCTETS = 40, 150_000
 # Seconds from the moment at which the server listens until it is killed; every fifth time counted from its start, so
@@ -51,6 +56,8 @@ class Ledger:
         self.lock = threading.Lock()
         self.tried = {}
         self.acknowledged = collections.defaultdict(dict)
+        # Sends that were answered again as before, and those that the quota refused.
+        self.replayed, self.refused = 0, set()
 
     def note_tried(self, token, kind):
         with self.lock:
@@ -61,14 +68,31 @@ class Ledger:
             self.acknowledged[kind][token] = value
 
 
+class Tokens:
+    """Names for what a client tries, each of its own; one that is put back comes again."""
+
+    def __init__(self, client):
+        self.client, self.numbers, self.back = client, itertools.count(), None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        token, self.back = self.back or f"{self.client}-{next(self.numbers)}", None
+        return token
+
+    def put_back(self, token):
+        self.back = token
+
+
 class Load:
     """Clients that work until they are told to stop; a server that is away is waited for."""
 
-    def __init__(self, server, key, grants, ledger, seed):
-        self.server, self.key, self.grants, self.ledger = server, key, grants, ledger
+    def __init__(self, server, key, grants, thrifty, ledger, seed):
+        self.server, self.key, self.grants, self.thrifty, self.ledger = server, key, grants, thrifty, ledger
         self.stopping = threading.Event()
         self.failures = []
-        work = [(self.receive, INBOUND_CLIENTS), (self.send, SENDING_CLIENTS)]
+        work = [(self.receive, INBOUND_CLIENTS), (self.send, SENDING_CLIENTS), (self.spend, SPENDING_CLIENTS)]
         self.threads = [
             threading.Thread(target=self.until_stopped, args=(one, f"{one.__name__}{n}", random.Random(f"{seed}{n}")), daemon=True)
             for one, count in work
@@ -86,8 +110,8 @@ class Load:
             assert not thread.is_alive(), "a client does not end"
 
     def until_stopped(self, session, name, chance):
-        # A token is tried once: what became of it must stay clear.
-        tokens = (f"{name}-{number}" for number in itertools.count())
+        # A token is tried once, unless its client puts it back: what became of it must stay clear.
+        tokens = Tokens(name)
         while not self.stopping.is_set():
             try:
                 for _ in session(chance, tokens):
@@ -140,25 +164,44 @@ class Load:
 
     def send(self, chance, tokens):
         """One HTTP connection with as many sends as it lives for."""
+        for token in self.sends(tokens, lambda token: self.grants[zlib.crc32(token.encode()) % MAILBOXES]):
+            # A pace that the receiver keeps up with.
+            time.sleep(0.002)
+            yield token
+
+    def spend(self, chance, tokens):
+        """As `send`, from the one mailbox that may send only so much."""
+        for token in self.sends(tokens, lambda token: self.thrifty):
+            time.sleep(0.05)
+            yield token
+
+    def sends(self, tokens, mailbox):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=30)
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         with contextlib.closing(connection):
             connection.connect()
             for token in tokens:
-                box = chance.randrange(MAILBOXES)
                 to = [{"email": f"{token}@sink.test"}]
                 body = json.dumps({"to": to, "subject": token, "body": "text", "is_plaintext": True})
                 self.ledger.note_tried(token, "outbound")
-                connection.request("POST", f"/v3/grants/{self.grants[box]}/messages/send", body, headers)
+                # The answer may be lost with the server: the next one is asked for it under the same key.
+                tokens.put_back(token)
+                path = f"/v3/grants/{mailbox(token)}/messages/send"
+                connection.request("POST", path, body, headers | {"Idempotency-Key": token})
                 answer = connection.getresponse()
                 data = answer.read()
                 if answer.status == 503:
                     raise ConnectionError("not now")
-                if answer.status != 200:
+                tokens.back = None
+                if answer.status == 429:
+                    with self.ledger.lock:
+                        self.ledger.refused.add(token)
+                elif answer.status == 200:
+                    self.ledger.note_acknowledged(token, "outbound", json.loads(data)["data"]["id"])
+                    with self.ledger.lock:
+                        self.ledger.replayed += answer.getheader("Idempotent-Response") == "true"
+                else:
                     raise AssertionError(f"{answer.status} {data!r}")
-                self.ledger.note_acknowledged(token, "outbound", json.loads(data)["data"]["id"])
-                # A pace that the receiver keeps up with.
-                time.sleep(0.002)
                 yield token
 
 
@@ -303,7 +346,7 @@ def compare(ledger, listed, sink, kills, announced):
         "repeated": sum(len(times) - 1 for times in duplicates.values()),
         # How long before its kill a delivery was that had to be repeated.
         "gap": max((min(abs(first - kill) for kill in kills) for first, *_ in duplicates.values()), default=0),
-        "unacknowledged": len(ledger.tried) - len(inbound) - len(outbound),
+        "unacknowledged": len(ledger.tried) - len(inbound) - len(outbound) - len(ledger.refused),
         "kept": sum(token not in inbound and token not in outbound for token in copies),
     }
     return wrong, figures
@@ -363,13 +406,20 @@ def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance)
     hook = {"trigger_types": ["message.created"], "webhook_url": receiver.url}
     status, _, answer = api.call("POST", "/v3/webhooks", hook)
     assert status in (200, 201), answer
+    allowed = SPENT_PER_CYCLE * cycles
+    thrifty = thrifty_mailbox(api, allowed)
+    grants.append(thrifty)
 
+    began_on = time.time() // 86_400
     ledger = Ledger()
-    load = Load(server, account["api_key"], grants, ledger, chance.random())
+    load = Load(server, account["api_key"], grants, thrifty, ledger, chance.random())
     load.start()
     kills, starts = crash(server, cycles, chance, load.failures)
     wait_until("the server to listen", lambda: is_up(server))
     time.sleep(0.3)
+    day = time.time() // 86_400
+    with contextlib.suppress(AssertionError):
+        wait_until("the day's messages to be used up", lambda: ledger.refused or load.failures, 120, 0.1)
     load.stop()
     if load.failures:
         raise AssertionError(load.failures[0])
@@ -388,6 +438,10 @@ def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance)
         rows = query("SELECT attempts, last_reply, owner, due_at, count(*) FROM queue GROUP BY 1, 2, 3, 4 LIMIT 5")
         findings.append(f"{error}: {rows}")
     drained = time.monotonic() - drained_from
+    spent = sum(token.startswith("spend") for token in ledger.acknowledged["outbound"])
+    # Midnight gives a whole new allowance.
+    if not ledger.refused or (spent != allowed and day == began_on):
+        findings.append(f"{spent} messages were accepted from a mailbox that may send {allowed} a day")
     listed = [message for grant in grants for message in api.messages(grant, "&select=id,subject,direction")]
 
     def announced():
@@ -398,6 +452,7 @@ def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance)
         wait_until("the notifications", lambda: expected <= announced(), 120, 0.5)
     differing, figures = compare(ledger, listed, sink, kills, announced())
     figures |= {"drained": drained, "slowest": max(starts, default=0), "events": int(query("SELECT count(*) FROM events")[0][0])}
+    figures |= {"replayed": ledger.replayed, "spent": spent}
     figures |= {"notifications": len(receiver.received), "announced": len(announced())}
     # Whether every kept body can be read, and not only its row.
     for grant in grants:
@@ -410,10 +465,25 @@ def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance)
     return findings + differing + recount(query), figures
 
 
+def thrifty_mailbox(api, daily):
+    """A mailbox that may send so many messages a day."""
+    limits = {"limit_count_daily_email_sent": daily}
+    status, _, policy = api.call("POST", "/v3/policies", {"name": "Thrifty", "limits": limits})
+    assert status == 200, policy
+    status, _, workspace = api.call("POST", "/v3/workspaces", {"name": "Thrifty", "policy_id": policy["data"]["id"]})
+    assert status == 200, workspace
+    grant = api.mailbox("thrifty@agents.test")
+    move = {"workspace_id": workspace["data"]["workspace_id"]}
+    status, _, moved = api.call("PATCH", f"/v3/grants/{grant}", move)
+    assert status == 200, moved
+    return grant
+
+
 def summary(arguments, figures, findings, seconds):
     return (
         f"crash loop on {arguments.engine}: {arguments.cycles} kills; acknowledged {figures['inbound']:,} inbound and "
         f"{figures['sends']:,} sends, {figures['deliveries']:,} deliveries of which {figures['repeated']} repeated (at most {figures['gap']:.2f} s from a kill); "
+        f"{figures['replayed']} answered again under their key, {figures['spent']:,} of one mailbox with so many a day; "
         f"unacknowledged {figures['unacknowledged']:,} of which {figures['kept']} were kept; {figures['events']:,} events, "
         f"{figures['notifications']:,} notifications of {figures['announced']:,} messages; drained in {figures['drained']:.1f} s, "
         f"slowest start {figures['slowest']:.2f} s; {len(findings)} findings; {seconds:.0f} s"

@@ -97,6 +97,8 @@ class Postfleet:
             "POSTFLEET_SERVER__HOSTNAME": "mx.agents.test",
             "POSTFLEET_WEBHOOKS__ALLOW": '["127.0.0.0/8"]',
             "POSTFLEET_SMTP__TRANSACTIONS": "100000",
+            # Tests send the same again and again; those about repeats set a time.
+            "POSTFLEET_SENDING__REPEAT_WINDOW_SECONDS": "0",
             **({"POSTFLEET_STORAGE__URL": storage} if storage else {}),
             **(settings or {}),
         }

@@ -8,10 +8,35 @@ from pathlib import Path  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "acceptance"))
 
+import os  # noqa: E402
+import subprocess  # noqa: E402
+
 import pytest  # noqa: E402
 
 from fixtures import *  # noqa: E402, F403
 from fleet import Fleet  # noqa: E402
+from harness import Missing, program, required  # noqa: E402
+
+# The SDK, and a reader of mail that has nothing to do with it or us.
+NODE_PACKAGES = {"nylas": "nylas@8", "postal-mime": "postal-mime@2"}
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory):
+    """A folder with the Node packages in it: the one that was prepared, or a new one."""
+    program("node", "nodejs")
+    prepared = os.environ.get("POSTFLEET_TEST_NODE_FOLDER")
+    if prepared:
+        for name in NODE_PACKAGES:
+            assert (Path(prepared) / "node_modules" / name).is_dir(), f"{prepared} has no node_modules/{name}"
+        return Path(prepared)
+    npm, target = program("npm", "npm"), tmp_path_factory.mktemp("node")
+    command = [npm, "install", "--prefix", target, "--no-audit", "--no-fund", *NODE_PACKAGES.values()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        assert not required(), done.stderr
+        raise Missing("the Node packages cannot be installed (npm packages nylas and postal-mime)")
+    return target
 
 
 @pytest.fixture

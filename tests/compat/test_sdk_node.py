@@ -1,14 +1,12 @@
 """Every method that the official Node SDK has for the control plane; node_control.mjs calls them, one part per test."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from harness import Missing, program, required
 from test_sign_in import CALLBACK, Browser
 
 HERE = Path(__file__).resolve().parent
@@ -18,23 +16,6 @@ NO_CALLS = {"auth.urlAuthBuilder", "auth.hashPKCESecret", "auth.getTokenInfo", "
 NO_CALLS |= {"domains.assertServiceAccountSigningHeaders", "domains.buildSignedRequest"}
 NO_CALLS |= {f"connectors.credentials.{name}" for name in ("list", "find", "create", "update", "destroy")}
 CALLED, ALL = set(), set()
-
-
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory):
-    """A folder with the SDK in it: the one that was prepared, or a new one."""
-    program("node", "nodejs")
-    prepared = os.environ.get("POSTFLEET_TEST_NODE_FOLDER")
-    if prepared:
-        assert (Path(prepared) / "node_modules" / "nylas").is_dir(), f"{prepared} has no node_modules/nylas"
-        return Path(prepared)
-    npm, target = program("npm", "npm"), tmp_path_factory.mktemp("node")
-    command = [npm, "install", "--prefix", target, "--no-audit", "--no-fund", "nylas@8"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        assert not required(), done.stderr
-        raise Missing("the Node SDK cannot be installed (npm package nylas)")
-    return target
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ use crate::respond::{self, Answer, RequestId};
 use crate::route::Needs;
 use crate::router::Interface;
 use crate::select;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, AuditId};
@@ -46,6 +48,7 @@ pub(crate) struct OpenCall {
     pub(crate) id: RequestId,
     pub(crate) parts: Parts,
     pub(crate) body: SyncWrapper<Body>,
+    pub(crate) path: Vec<String>,
 }
 
 /// What a handler may get.
@@ -108,8 +111,9 @@ impl Opened for OpenCall {
     }
 
     async fn open(platform: Platform, id: RequestId, request: Request, _: &'static str) -> Result<Self, Problem> {
+        let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
-        Ok(Self { platform, id, parts, body: SyncWrapper::new(body) })
+        Ok(Self { platform, id, parts, body: SyncWrapper::new(body), path })
     }
 }
 
@@ -188,6 +192,26 @@ where
 /// panics answers 500 and harms nobody else.
 async fn to_its_end(answer: impl Future<Output = Answer> + Send + 'static) -> Answer {
     tokio::spawn(answer).await.unwrap_or_else(|error| Err(Problem::internal(error)))
+}
+
+/// Octets that are read and thrown away after a refusal.
+const THROWN_AWAY_OCTETS_MAX: usize = 64 << 20;
+
+/// Takes what a client still sends after its request was refused, since most clients read the answer only then: a
+/// connection that is closed under them tells them nothing. One that waits to be told to go on is not told so.
+pub(crate) fn throw_away(parts: &Parts, mut rest: BodyDataStream) {
+    if parts.headers.contains_key(header::EXPECT) {
+        return;
+    }
+    tokio::spawn(async move {
+        let mut octets = 0;
+        while let Some(Ok(piece)) = rest.next().await {
+            octets += piece.len();
+            if octets > THROWN_AWAY_OCTETS_MAX {
+                break;
+            }
+        }
+    });
 }
 
 /// The id that was given to the request when it came in.

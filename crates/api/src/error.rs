@@ -1,30 +1,22 @@
-//! The one table from problems to HTTP: status, `error.type`, headers.
+//! Problems over HTTP: status and `error.type` by the table of the schema, and headers.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
-use postfleet_schema::error::{ErrorBody, ErrorEnvelope};
+use postfleet_schema::error::{self as schema, ErrorBody, ErrorEnvelope};
 
 /// What a kind of problem is on the wire.
 pub fn status_and_type(kind: ProblemKind) -> (StatusCode, &'static str) {
-    match kind {
-        ProblemKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request_error"),
-        ProblemKind::NotFound => (StatusCode::NOT_FOUND, "not_found_error"),
-        ProblemKind::Conflict => (StatusCode::CONFLICT, "conflict"),
-        ProblemKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
-        ProblemKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::InsufficientScopes => (StatusCode::FORBIDDEN, "insufficient_scopes"),
-        ProblemKind::Restricted => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::BlockedByRule => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::Undecidable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::OverQuota => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
-        ProblemKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-        ProblemKind::SendingPaused => (StatusCode::BAD_REQUEST, "bad_request"),
-        ProblemKind::DomainUnverified => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
-        ProblemKind::StorageFull => (StatusCode::FORBIDDEN, "forbidden_access"),
-        ProblemKind::OutOfSpace => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
-        ProblemKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+    let (status, name) = schema::status_and_type(kind);
+    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), name)
+}
+
+/// The word that a problem is called on the wire: that of its kind, but for a few that clients look for.
+fn type_of(problem: &Problem) -> &'static str {
+    match problem.code {
+        "invalid_idempotency_key" => "api.invalid_idempotency_key",
+        "invalid_idempotent_request" => "api.invalid_idempotent_request",
+        "concurrent_idempotent_request" => "api.concurrent_idempotent_request",
+        _ => status_and_type(problem.kind).1,
     }
 }
 
@@ -72,15 +64,14 @@ const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// The body of a refusal.
 pub fn envelope(problem: &Problem, request_id: &str) -> ErrorEnvelope {
-    let (_, kind) = status_and_type(problem.kind);
     let exhausted = problem.exhausted.as_ref();
     ErrorEnvelope {
         request_id: request_id.to_owned(),
         error: ErrorBody {
-            kind,
+            kind: type_of(problem),
             message: problem.public.chars().take(MESSAGE_CHARS_MAX).collect(),
             code: problem.code,
-            retryable: problem.kind.is_retryable(),
+            retryable: problem.is_retryable(),
             field: problem.field.clone(),
             scope: exhausted.map(|exhausted| exhausted.scope),
             limit: exhausted.map(|exhausted| exhausted.limit),

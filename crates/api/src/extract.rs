@@ -1,5 +1,6 @@
 //! Reading requests: JSON bodies and query parameters, with errors that name the field and the limit.
 
+use crate::call::throw_away;
 use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -11,8 +12,7 @@ use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
 
-/// Octets of a JSON body that carries a message: the largest message in base64, and room for the rest.
-pub(crate) const SEND_OCTETS_MAX: usize = 40 << 20;
+pub(crate) mod multipart;
 
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
@@ -61,7 +61,8 @@ fn is_json(parts: &Parts) -> Result<(), Problem> {
     Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
 }
 
-fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+/// Reads an object.
+pub(crate) fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     // A list would be read as the values of the fields in their order.
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
@@ -124,11 +125,18 @@ pub(crate) struct Pieces {
 impl Pieces {
     /// The pieces of a body. One that says itself that it is larger than `limit` is refused before.
     pub(crate) fn of(parts: &Parts, body: SyncWrapper<Body>, limit: usize) -> Result<Self, Problem> {
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|octets: u64| octets > limit as u64) {
+        let stream = body.into_inner().into_data_stream();
+        if declared_octets(parts).is_some_and(|octets| octets > limit as u64) {
+            throw_away(parts, stream);
             return Err(too_large(limit));
         }
-        Ok(Self { stream: body.into_inner().into_data_stream(), octets: 0, limit })
+        Ok(Self { stream, octets: 0, limit })
+    }
+
+    /// Ends reading, for a reason that the client should learn.
+    pub(crate) fn refuse(self, parts: &Parts, problem: Problem) -> Problem {
+        throw_away(parts, self.stream);
+        problem
     }
 
     /// The next one, `None` at the end.
@@ -138,6 +146,11 @@ impl Pieces {
         self.octets += piece.len();
         if self.octets > self.limit { Err(too_large(self.limit)) } else { Ok(Some(piece)) }
     }
+}
+
+/// How large a body says it is.
+pub(crate) fn declared_octets(parts: &Parts) -> Option<u64> {
+    parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -150,7 +163,7 @@ fn broken_off() -> Problem {
 }
 
 /// The media type of the body without its parameters; empty if it has none.
-fn media_type(parts: &Parts) -> &str {
+pub(crate) fn media_type(parts: &Parts) -> &str {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
 }

@@ -4,6 +4,8 @@ mod auth;
 mod call;
 pub mod error;
 mod extract;
+mod idempotency;
+mod letter;
 mod openapi;
 mod pages;
 mod respond;

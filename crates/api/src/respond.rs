@@ -59,6 +59,11 @@ pub(crate) fn problem(id: &RequestId, problem: &Problem, now: UnixMicros) -> Res
     with_headers(status, error::headers(problem, now), body)
 }
 
+/// An answer whose body is JSON already.
+pub(crate) fn written(status: StatusCode, body: Vec<u8>) -> Response {
+    with_headers(status, HeaderMap::new(), body)
+}
+
 fn with_headers(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

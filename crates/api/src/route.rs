@@ -26,12 +26,16 @@ pub(crate) struct Route {
     pub(crate) also: Vec<Answers>,
     /// The shape of refusals that is not the error envelope, which they may be all the same.
     pub(crate) refusal: Option<Shape>,
+    /// Whether it takes an `Idempotency-Key`.
+    pub(crate) is_keyed: bool,
 }
 
 /// What a body is.
 #[derive(Clone, Copy)]
 pub(crate) enum Takes {
     Json(Shape),
+    /// A message: JSON, or a form whose part `message` has the same JSON and whose other parts are files.
+    Message(Shape),
     /// The fields of a form, `application/x-www-form-urlencoded`.
     Form(Shape),
     /// A text with one value in each line, `text/plain` or `text/csv`.
@@ -133,7 +137,8 @@ impl Route {
     pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
         let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
-        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal }
+        let is_keyed = false;
+        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal, is_keyed }
     }
 
     pub(crate) fn get<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
@@ -191,9 +196,19 @@ impl Route {
         Self { query, ..self }
     }
 
+    /// Says that it takes an `Idempotency-Key`: see `crate::idempotency`.
+    pub(crate) fn keyed(self) -> Self {
+        Self { is_keyed: true, ..self }
+    }
+
     /// Says which JSON it takes.
     pub(crate) fn takes<T: ToSchema>(self) -> Self {
         Self { body: Some(Takes::Json(Shape::of::<T>())), ..self }
+    }
+
+    /// Says which message it takes, as JSON or as a form with files.
+    pub(crate) fn takes_message<T: ToSchema>(self) -> Self {
+        Self { body: Some(Takes::Message(Shape::of::<T>())), ..self }
     }
 
     /// Says which form it takes.
@@ -249,6 +264,11 @@ impl Route {
     /// Refuses in a shape of its own, as another standard has it.
     pub(crate) fn refuses_as<T: ToSchema>(self) -> Self {
         Self { refusal: Some(Shape::of::<T>()), ..self }
+    }
+
+    /// Answers in another way than with 200 or 201.
+    pub(crate) fn answers_with(self, answer: Answers) -> Self {
+        Self { answer, ..self }
     }
 
     /// May also answer this. It may be called several times.

@@ -11,6 +11,14 @@ pub enum Trigger {
     GrantDeleted,
     /// A message arrived or was sent.
     MessageCreated,
+    /// A message was sent at its time.
+    MessageSendSuccess,
+    /// A message could not be sent at its time.
+    MessageSendFailed,
+    /// A draft was made.
+    DraftCreated,
+    /// A draft was changed.
+    DraftUpdated,
     /// A remote server (or a mailbox here) accepted the message for a recipient.
     MessageDelivered,
     /// Delivery to a recipient failed for good.
@@ -28,6 +36,10 @@ impl Trigger {
         Self::GrantUpdated,
         Self::GrantDeleted,
         Self::MessageCreated,
+        Self::MessageSendSuccess,
+        Self::MessageSendFailed,
+        Self::DraftCreated,
+        Self::DraftUpdated,
         Self::MessageDelivered,
         Self::MessageBounced,
         Self::MessageComplaint,
@@ -41,6 +53,10 @@ impl Trigger {
             Self::GrantUpdated => "grant.updated",
             Self::GrantDeleted => "grant.deleted",
             Self::MessageCreated => "message.created",
+            Self::MessageSendSuccess => "message.send_success",
+            Self::MessageSendFailed => "message.send_failed",
+            Self::DraftCreated => "draft.created",
+            Self::DraftUpdated => "draft.updated",
             Self::MessageDelivered => "message.delivered",
             Self::MessageBounced => "message.bounced",
             Self::MessageComplaint => "message.complaint",
@@ -82,10 +98,13 @@ impl Trigger {
     pub const fn source(self) -> &'static str {
         match self {
             Self::GrantCreated | Self::GrantUpdated | Self::GrantDeleted => "/nylas/system",
-            Self::MessageCreated => "/nylas/emails/realtime",
-            Self::MessageDelivered | Self::MessageBounced | Self::MessageComplaint | Self::MessageRejected => {
-                "/nylas/send"
-            }
+            Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
+            Self::MessageSendSuccess
+            | Self::MessageSendFailed
+            | Self::MessageDelivered
+            | Self::MessageBounced
+            | Self::MessageComplaint
+            | Self::MessageRejected => "/nylas/send",
         }
     }
 }
@@ -98,8 +117,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "message.created.cleaned",
     "message.updated",
     "message.deleted",
-    "message.send_success",
-    "message.send_failed",
     "message.bounce_detected",
     "message.opened",
     "message.link_clicked",
@@ -116,8 +133,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "contact.created",
     "contact.updated",
     "contact.deleted",
-    "draft.created",
-    "draft.updated",
     "draft.deleted",
 ];
 

@@ -1,5 +1,9 @@
 //! The system folders that every mailbox has.
 
+/// Where messages wait that are sent later and are no drafts. It is no folder that anybody sees, and no folder that is
+/// made can have this id.
+pub const SCHEDULED: &str = "scheduled";
+
 /// A folder that exists without being made. Its lower-case word is its id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum SystemFolder {

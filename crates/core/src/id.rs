@@ -111,6 +111,8 @@ ids! {
     FeedbackId,
     /// An attempt to hand a message to a server.
     AttemptId,
+    /// A send that waits for its time.
+    ScheduleId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod domain;
 pub mod id;
 pub mod media_range;
+pub mod metadata;
 pub mod patch;
 pub mod reverse_path;
 pub mod secret;
@@ -44,11 +45,15 @@ pub mod trial_domain;
 pub mod delivery;
 pub mod destination;
 pub mod folder;
+pub mod idempotency;
 pub mod mx;
 pub mod outbound;
 pub mod recipient;
+pub mod recipient_check;
 pub mod retry;
+pub mod schedule;
 pub mod sts;
+pub mod suppression;
 pub mod threading;
 
 // what comes back

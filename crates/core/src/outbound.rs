@@ -4,6 +4,7 @@ use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
 use crate::rule::{OutboundType, Verdict};
+use crate::suppression::{Suppressed, Undeliverable};
 
 /// What is known about a send, read in the transaction that would accept it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,11 +17,18 @@ pub struct OutboundFacts {
     pub domain_verified: bool,
     /// Recipients over to, cc and bcc.
     pub recipients: usize,
+    /// Those of them that are not written to.
+    pub suppressed: Vec<Suppressed>,
+    /// Those that were looked at before, because the policy says so, and that mail cannot reach.
+    pub undeliverable: Vec<Undeliverable>,
     /// Octets of the raw message.
     pub message_octets: u64,
     /// What the rules of the workspace say.
     pub rules: Verdict,
 }
+
+/// The code of the refusal of a message whose recipients are all suppressed.
+pub const ALL_SUPPRESSED: &str = "all_recipients_suppressed";
 
 /// Leave to send. Only [`decide`] makes it, so nothing reaches the queue without having been judged.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,14 +44,20 @@ impl ClearedToSend {
     }
 }
 
-/// Judges a send. The first refusal in this order is the answer: sender domain, recipients and size, rules, daily
-/// quota.
+/// Judges a send. The first refusal in this order is the answer: sender domain, recipients (how many, whether mail
+/// reaches them, whether anybody is left who may be written to) and size, rules, daily quota.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     if !facts.domain_verified {
         return Err(domain_unverified());
     }
     if facts.recipients > RECIPIENTS_MAX {
         return Err(too_many_recipients(facts.recipients));
+    }
+    if !facts.undeliverable.is_empty() {
+        return Err(undeliverable(&facts.undeliverable));
+    }
+    if facts.recipients > 0 && facts.suppressed.len() >= facts.recipients {
+        return Err(all_suppressed(&facts.suppressed));
     }
     if facts.message_octets > facts.limits.outbound_message_octets_max {
         return Err(too_large(facts.message_octets, facts.limits.outbound_message_octets_max));
@@ -123,6 +137,18 @@ pub fn too_many_recipients(recipients: usize) -> Problem {
     Problem { field: Some("to".into()), ..Problem::new(ProblemKind::Invalid, "too_many_recipients", text) }
 }
 
+fn undeliverable(recipients: &[Undeliverable]) -> Problem {
+    let named = recipients.iter().map(|recipient| format!("{} {}", recipient.address, recipient.why));
+    let text = format!("mail cannot reach: {}", named.collect::<Vec<_>>().join("; "));
+    Problem { field: Some("to".into()), ..Problem::new(ProblemKind::Invalid, "recipient_undeliverable", text) }
+}
+
+fn all_suppressed(recipients: &[Suppressed]) -> Problem {
+    let named = recipients.iter().map(|recipient| format!("{} ({})", recipient.address, recipient.reason.name()));
+    let text = format!("every recipient is suppressed, so nothing is sent: {}", named.collect::<Vec<_>>().join(", "));
+    Problem { field: Some("to".into()), ..Problem::new(ProblemKind::Invalid, ALL_SUPPRESSED, text) }
+}
+
 /// The refusal of a message over the outbound limit.
 pub fn too_large(octets: u64, limit: u64) -> Problem {
     let text = format!("the message is {octets} bytes of raw MIME; the limit is {limit} bytes");
@@ -152,7 +178,9 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::EmailAddress;
     use crate::plan::Plans;
+    use crate::suppression::Reason;
     use crate::time::UtcDay;
 
     fn facts() -> OutboundFacts {
@@ -162,6 +190,8 @@ mod tests {
             limits,
             domain_verified: true,
             recipients: 1,
+            suppressed: Vec::new(),
+            undeliverable: Vec::new(),
             message_octets: 1_000,
             rules: Verdict::Pass,
         }
@@ -190,6 +220,24 @@ mod tests {
         assert_eq!(refusal(OutboundFacts { rules: Verdict::Undecidable, ..facts() }), "rules_undecidable");
     }
 
+    fn suppressed(count: usize) -> Vec<Suppressed> {
+        let address = |number| EmailAddress::parse(&format!("r{number}@example.com")).unwrap();
+        (0..count).map(|number| Suppressed { address: address(number), reason: Reason::HardBounce }).collect()
+    }
+
+    #[test]
+    fn somebody_must_be_left_who_may_be_written_to() {
+        let two = OutboundFacts { recipients: 2, ..facts() };
+        assert!(decide(&OutboundFacts { suppressed: suppressed(1), ..two.clone() }).is_ok());
+        let refused = decide(&OutboundFacts { suppressed: suppressed(2), ..two.clone() }).unwrap_err();
+        assert_eq!((refused.code, refused.kind), ("all_recipients_suppressed", ProblemKind::Invalid));
+        assert!(refused.public.ends_with("r0@example.com (hard_bounce), r1@example.com (hard_bounce)"));
+        let nowhere = Undeliverable { address: suppressed(1)[0].address.clone(), why: "has no mail server" };
+        let refused = decide(&OutboundFacts { undeliverable: vec![nowhere], ..two }).unwrap_err();
+        assert_eq!((refused.code, refused.field.as_deref()), ("recipient_undeliverable", Some("to")));
+        assert_eq!(refused.public, "mail cannot reach: r0@example.com has no mail server");
+    }
+
     #[test]
     fn answers_go_before_what_goes_to_many() {
         let compose = |recipients, sent| priority(OutboundType::Compose, recipients, sent);
@@ -206,6 +254,7 @@ mod tests {
         let everything = OutboundFacts {
             domain_verified: false,
             recipients: 51,
+            suppressed: suppressed(51),
             message_octets: u64::MAX,
             rules: Verdict::Block,
             daily,
@@ -215,6 +264,8 @@ mod tests {
         let everything = OutboundFacts { domain_verified: true, ..everything };
         assert_eq!(refusal(everything.clone()), "too_many_recipients");
         let everything = OutboundFacts { recipients: 50, ..everything };
+        assert_eq!(refusal(everything.clone()), "all_recipients_suppressed");
+        let everything = OutboundFacts { suppressed: suppressed(49), ..everything };
         assert_eq!(refusal(everything.clone()), "message_too_large");
         let everything = OutboundFacts { message_octets: 1_000, ..everything };
         assert_eq!(refusal(everything.clone()), "blocked_by_rule");

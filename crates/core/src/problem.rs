@@ -118,6 +118,11 @@ impl Problem {
         Self { kind, code, public: public.into(), field: None, exhausted: None, cause: None }
     }
 
+    /// Whether the same request may succeed later without anybody changing it.
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable() || self.code == crate::idempotency::CONCURRENT
+    }
+
     /// The request is wrong in `field`; `public` says how, and what the limit is.
     pub fn invalid(field: &str, public: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(ProblemKind::Invalid, "invalid_request", public) }

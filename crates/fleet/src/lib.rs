@@ -1,5 +1,6 @@
 //! Who exists and who may do what: organizations, keys, mailboxes, and who signs in to them. Decides nothing about single messages.
 
+pub mod addresses;
 pub mod advisor;
 pub mod app_password;
 pub mod applications;
@@ -27,5 +28,7 @@ pub mod rule_test;
 pub mod rules;
 pub mod service_accounts;
 pub mod sign_in;
+pub mod suppressions;
 pub mod tokens;
+pub mod unsubscribe;
 pub mod workspaces;

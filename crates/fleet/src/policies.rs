@@ -11,7 +11,7 @@ use postfleet_net::Entropy;
 use postfleet_schema::policy as schema;
 use postfleet_store::Store;
 use postfleet_store::policies::{
-    self, CreatePolicy, PolicyChange, PolicyOutcome, PolicyView, RemovePolicy, UpdatePolicy,
+    self, CreatePolicy, PolicyChange, PolicyOutcome, PolicyView, RemovePolicy, UpdatePolicy, VALIDATE_RECIPIENTS,
 };
 use serde_json::{Map, Value};
 
@@ -209,7 +209,7 @@ fn spam(request: Patch<schema::SpamDetectionChange>) -> Result<policy::SpamDetec
     })
 }
 
-/// The two options that clients read with types must have those.
+/// The options that clients read with types, or that the product acts by, must have those.
 fn options(request: Patch<Map<String, Value>>) -> Result<Patch<Map<String, Value>>, Problem> {
     if let Patch::Set(options) = &request {
         let is =
@@ -222,6 +222,10 @@ fn options(request: Patch<Map<String, Value>>) -> Result<Patch<Map<String, Value
                 "options.use_cidr_aliasing",
                 "options.use_cidr_aliasing must be true or false",
             ));
+        }
+        if !is(VALIDATE_RECIPIENTS, Value::is_boolean) {
+            let field = format!("options.{VALIDATE_RECIPIENTS}");
+            return Err(Problem::invalid(&field, format!("{field} must be true or false")));
         }
     }
     Ok(request)

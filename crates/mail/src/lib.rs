@@ -10,7 +10,9 @@ pub mod participant;
 
 // what leaves
 pub mod compose;
+pub mod content_id;
 pub mod dkim;
+pub mod form;
 pub mod submission;
 pub mod trace;
 

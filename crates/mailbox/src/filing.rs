@@ -19,6 +19,12 @@ pub fn sent(summary: Summary, octets: u64, date: UnixMicros) -> MessageFacts {
     facts(summary, octets, date, SystemFolder::Sent, correspondents)
 }
 
+/// What is filed of a draft, or of a message that waits to be sent: `folder` tells which.
+pub fn draft(summary: Summary, octets: u64, date: UnixMicros, unread: bool, folder: &'static str) -> MessageFacts {
+    let filed = facts(summary, octets, date, SystemFolder::Drafts, Vec::new());
+    MessageFacts { outgoing: true, unread, folder, ..filed }
+}
+
 fn facts(
     summary: Summary,
     octets: u64,

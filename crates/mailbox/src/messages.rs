@@ -10,7 +10,7 @@ use postfleet_mail::message as mail;
 use postfleet_schema::message::{Attachment, Message, RawMessage};
 use postfleet_store::blobs::{self, StoredBlob};
 use postfleet_store::messages::{After, Page, StoredMessage};
-use postfleet_store::{Reader, Store, messages};
+use postfleet_store::{Reader, Store, messages, threads};
 use std::time::Duration;
 
 /// Rows that one request looks at. A filter that few messages pass gives short pages and a cursor instead of a long
@@ -22,6 +22,8 @@ pub const SCANNED_MAX: usize = 2_000;
 pub struct Filter {
     /// Folder ids or names; any of them.
     pub folders: Vec<String>,
+    /// Drafts, and nothing else; otherwise everything but drafts.
+    pub drafts: bool,
     /// One conversation.
     pub thread_id: Option<ThreadId>,
     /// Only later ones.
@@ -46,6 +48,8 @@ pub struct Filter {
     pub bcc: Vec<String>,
     /// Addresses, any of which must be in from, to, cc or bcc.
     pub any_email: Vec<String>,
+    /// Pairs of the metadata, all of which it must have.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// How a page is asked for.
@@ -205,11 +209,12 @@ fn is_indexed(filter: &Filter) -> bool {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        let Self { unread, starred, has_attachment, subject, from, to, cc, bcc, any_email, .. } = self;
+        let Self { unread, starred, has_attachment, subject, from, to, cc, bcc, any_email, metadata, .. } = self;
         unread.is_none()
             && starred.is_none()
             && has_attachment.is_none()
             && subject.is_none()
+            && metadata.is_empty()
             && [from, to, cc, bcc, any_email].iter().all(|list| list.is_empty())
     }
 }
@@ -222,6 +227,8 @@ fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
             .filter_map(|name| SystemFolder::named(name))
             .any(|folder| stored.folders.iter().any(|id| id == folder.id()));
     in_folders
+        && filter.drafts == view::is_seen_draft(stored)
+        && filter.drafts == stored.draft
         && filter.unread.is_none_or(|unread| unread == stored.unread)
         && filter.starred.is_none_or(|starred| starred == stored.starred)
         && (is_indexed(filter) || passes_summary(filter, &Summary::from_json(&stored.summary)))
@@ -232,6 +239,7 @@ fn passes_summary(filter: &Filter, summary: &Summary) -> bool {
     let subject = || summary.subject.to_lowercase();
     filter.has_attachment.is_none_or(|wanted| wanted == has_attachment)
         && filter.subject.as_ref().is_none_or(|part| subject().contains(&part.to_lowercase()))
+        && filter.metadata.iter().all(|(key, value)| summary.metadata.get(key) == Some(value))
         && among(&filter.from, &[&summary.from])
         && among(&filter.to, &[&summary.to])
         && among(&filter.cc, &[&summary.cc])
@@ -253,12 +261,41 @@ fn write_cursor(after: After) -> String {
 /// One message of a mailbox.
 pub async fn find(store: &Store, grant: GrantId, id: MessageId, fields: Fields) -> Result<Shown, Problem> {
     let mut reader = store.reader().await?;
-    let stored = messages::find(&mut reader, grant, id).await?.ok_or_else(Problem::not_found)?;
+    let found = messages::find(&mut reader, grant, id).await?.filter(|stored| !stored.draft);
+    let stored = found.ok_or_else(Problem::not_found)?;
     let raw = load(store, &mut reader, &stored).await?;
     Ok(match fields {
         Fields::RawMime => Shown::Raw(vec![view::raw_message(&stored, &raw)]),
         _ => Shown::Messages(vec![view::message(&stored, Some(&raw), fields)]),
     })
+}
+
+/// The message of a mailbox that has this Message-ID, without brackets; of several the newest.
+pub async fn with_message_id(
+    store: &Store,
+    grant: GrantId,
+    message_id: &str,
+) -> Result<Option<StoredMessage>, Problem> {
+    let mut reader = store.reader().await?;
+    let mut looked_at = 0;
+    for thread in threads::with_message_id(&mut reader, grant, message_id).await? {
+        let mut after = After::START;
+        while looked_at < SCANNED_MAX {
+            let page =
+                Page { grant_id: grant, folder: "", after, newer_than: UnixMicros::from_micros(i64::MIN), limit: 200 };
+            let messages = messages::list_thread(&mut reader, thread, &page).await?;
+            let Some(last) = messages.last() else { break };
+            after = After { date: last.date, id: last.id };
+            looked_at += messages.len();
+            let has_it =
+                |stored: &StoredMessage| Summary::from_json(&stored.summary).message_id.as_deref() == Some(message_id);
+            let has_it = |stored: &StoredMessage| !stored.draft && has_it(stored);
+            if let Some(found) = messages.into_iter().find(has_it) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// An attachment's description and bytes. `message` must be its message, if it is given.

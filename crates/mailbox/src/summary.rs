@@ -4,6 +4,7 @@
 use postfleet_mail::Participant;
 use postfleet_mail::message::{AttachmentMeta, MessageView};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A message in short.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,57 @@ pub struct Summary {
     /// What is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<File>,
+    /// Key and value pairs of the application.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// What the application wants to be told of opens and links; nothing is tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<Tracking>,
+    /// What a draft has beside its message; nothing once it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<DraftFacts>,
+}
+
+/// What a draft has that its message cannot hold, or not as it was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftFacts {
+    /// When it was made, in unix seconds.
+    pub created_at: i64,
+    /// Whether its body is plain text.
+    #[serde(default)]
+    pub is_plaintext: bool,
+    /// Further header fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_headers: Vec<(String, String)>,
+    /// What it answers, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to_message_id: Option<String>,
+    /// When it is to be sent, in unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<i64>,
+    /// Whether it has a link by which its one recipient wants no more mail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list_unsubscribe: bool,
+}
+
+/// What an application wants to be told of a message that it sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracking {
+    /// That it was opened.
+    #[serde(default)]
+    pub opens: bool,
+    /// That a link in it was followed.
+    #[serde(default)]
+    pub links: bool,
+    /// That it was answered.
+    #[serde(default)]
+    pub thread_replies: bool,
+    /// A word of the application's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Where links would lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
 }
 
 /// A name and an address.
@@ -92,6 +144,9 @@ impl Summary {
             in_reply_to: view.in_reply_to.first().cloned(),
             references: view.references.clone(),
             attachments: view.attachments.iter().map(File::from).collect(),
+            metadata: BTreeMap::new(),
+            tracking: None,
+            draft: None,
         }
     }
 

@@ -73,10 +73,16 @@ async fn show(
     mut messages: Vec<StoredMessage>,
     with_body: bool,
 ) -> Result<Option<Thread>, Problem> {
+    // What only waits to be sent is not in the mailbox yet.
+    messages.retain(|message| !message.draft || view::is_seen_draft(message));
     messages.sort_by_key(|message| (message.date, message.id));
     let Some(latest) = messages.last() else { return Ok(None) };
     let raw = if with_body { Some(messages::load(store, reader, latest).await?) } else { None };
     let latest = view::message(latest, raw.as_deref(), Fields::Standard);
+    let ids = |draft: bool| {
+        let wanted = messages.iter().filter(|message| message.draft == draft);
+        wanted.map(|message| message.id.to_string()).collect()
+    };
     let summaries: Vec<Summary> = messages.iter().map(|message| Summary::from_json(&message.summary)).collect();
     Ok(Some(Thread {
         id: thread.id.to_string(),
@@ -85,11 +91,11 @@ async fn show(
         subject: thread.subject.clone(),
         snippet: latest.snippet.clone(),
         participants: participants(&summaries),
-        message_ids: messages.iter().map(|message| message.id.to_string()).collect(),
-        draft_ids: Vec::new(),
+        message_ids: ids(false),
+        draft_ids: ids(true),
         latest_draft_or_message: latest,
         has_attachments: summaries.iter().any(|summary| !summary.attachments.is_empty()),
-        has_drafts: false,
+        has_drafts: messages.iter().any(|message| message.draft),
         starred: messages.iter().any(|message| message.starred),
         unread: messages.iter().any(|message| message.unread),
         earliest_message_date: thread.earliest_date.as_seconds(),

@@ -1,11 +1,12 @@
 //! From a stored message to the shape that the interface shows.
 
-use crate::summary::{File, Person, Summary};
+use crate::summary::{File, Person, Summary, Tracking};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
+use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::MessageId;
 use postfleet_mail::message as mail;
-use postfleet_schema::message::{Attachment, Header, Message, Participant, RawMessage};
+use postfleet_schema::message::{Attachment, Header, Message, Participant, RawMessage, TrackingOptions};
 use postfleet_store::messages::StoredMessage;
 
 /// Which parts of a message are shown beside its standard fields.
@@ -18,6 +19,8 @@ pub enum Fields {
     IncludeHeaders,
     /// And Message-ID, In-Reply-To and References.
     IncludeBasicHeaders,
+    /// And what the application wanted to be told of it.
+    IncludeTrackingOptions,
     /// Only the source.
     RawMime,
 }
@@ -26,9 +29,10 @@ impl Fields {
     /// Reads the `fields` parameter.
     pub fn named(name: &str) -> Option<Self> {
         match name {
-            "standard" | "include_tracking_options" => Some(Self::Standard),
+            "standard" => Some(Self::Standard),
             "include_headers" => Some(Self::IncludeHeaders),
             "include_basic_headers" => Some(Self::IncludeBasicHeaders),
+            "include_tracking_options" => Some(Self::IncludeTrackingOptions),
             "raw_mime" => Some(Self::RawMime),
             _ => None,
         }
@@ -38,10 +42,12 @@ impl Fields {
 /// Shows a message. Without its raw form there is no body and there are no headers.
 pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Message {
     let summary = Summary::from_json(&stored.summary);
+    let draft = summary.draft.filter(|_| stored.draft);
+    let created_at = draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at);
     let bracketed = |id: String| format!("<{id}>");
     Message {
         id: stored.id.to_string(),
-        object: "message",
+        object: if is_seen_draft(stored) { "draft" } else { "message" },
         grant_id: stored.grant_id.to_string(),
         thread_id: stored.thread_id.to_string(),
         attachments: summary.attachments.iter().map(|file| attachment(stored, file)).collect(),
@@ -55,16 +61,27 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         unread: stored.unread,
         starred: stored.starred,
         answered: false,
-        folders: stored.folders.clone(),
+        folders: stored.folders.iter().filter(|folder| *folder != SCHEDULED).cloned().collect(),
         snippet: summary.snippet,
         body: raw.map(mail::body),
         headers: raw.and_then(|raw| headers(raw, fields)),
         in_reply_to: summary.in_reply_to.map(bracketed),
         message_id_header: summary.message_id.map(bracketed),
-        metadata: serde_json::Map::new(),
+        metadata: summary.metadata,
+        tracking_options: (fields == Fields::IncludeTrackingOptions).then(|| tracking(summary.tracking)),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
-        created_at: stored.date.as_seconds(),
+        created_at,
+        send_at: draft.as_ref().and_then(|draft| draft.send_at),
+        reply_to_message_id: draft.and_then(|draft| draft.reply_to_message_id),
+        schedule_id: None,
+        use_draft: None,
+        suppressed_recipients: None,
     }
+}
+
+/// Whether it is a draft of the mailbox, in place of a message that only waits to be sent.
+pub fn is_seen_draft(stored: &StoredMessage) -> bool {
+    stored.draft && stored.folders.iter().all(|folder| folder != SCHEDULED)
 }
 
 /// Shows only a message's source.
@@ -113,6 +130,12 @@ fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
     }
     let all = mail::headers(raw).into_iter().filter(|(name, _)| wanted(name));
     Some(all.map(|(name, value)| Header { name, value }).collect())
+}
+
+/// What was wanted; of a message of which nothing is known, nothing.
+fn tracking(tracking: Option<Tracking>) -> TrackingOptions {
+    let Tracking { opens, links, thread_replies, label, domain_name } = tracking.unwrap_or_default();
+    TrackingOptions { opens, links, thread_replies, label, domain_name }
 }
 
 fn participants(people: Vec<Person>) -> Vec<Participant> {

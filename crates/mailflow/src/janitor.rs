@@ -1,19 +1,24 @@
 //! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, attempts and records of what rules
-//! said, tokens, failed sign-ins and nonces, what is over of the ways to other servers, bodies that nothing names.
+//! said, sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
+//! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
+use postfleet_core::schedule;
 use postfleet_core::throttle::WINDOW;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
+use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::sts::PrunePolicies;
+use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use std::time::Duration;
@@ -49,9 +54,12 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_attempts(platform).await?;
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
+    prune_schedules(platform).await?;
     prune_sign_ins(platform).await?;
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
+    prune_suppressions(platform).await?;
+    prune_once(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -162,10 +170,41 @@ async fn prune_routes(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
+async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSuppressions { now, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Answers under idempotency keys, and what was sent a moment ago.
+async fn prune_once(platform: &Platform) -> Result<(), Problem> {
+    let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_schedules(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(schedule::KEPT);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSchedules { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

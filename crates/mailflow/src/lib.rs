@@ -9,9 +9,11 @@ mod platform;
 
 // mail in, mail out
 pub mod deliver;
+pub mod drafts;
 pub mod queue;
 pub mod receive;
 pub mod routing;
+pub mod schedules;
 pub mod submit;
 
 // what comes back

@@ -3,8 +3,10 @@
 use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
+use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
+use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_net::mx_transport::MxTransport;
@@ -42,11 +44,23 @@ pub struct Platform {
     pub signers: Arc<Signers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Requests under an idempotency key that this node is carrying out.
+    pub underway: Arc<Underway>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }
 
 impl Platform {
+    /// What looking at addresses needs.
+    pub fn addresses(&self) -> Looker<'_> {
+        Looker {
+            store: &self.store,
+            clock: &*self.clock,
+            resolver: &*self.resolver,
+            disposable: &self.settings.disposable_domains,
+        }
+    }
+
     /// What dealing with domains needs.
     pub fn domains(&self) -> Domains<'_> {
         Domains {
@@ -84,6 +98,8 @@ pub struct Settings {
     pub feedback_retention: Duration,
     /// How long what was tried with a message is kept.
     pub attempt_retention: Duration,
+    /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
+    pub repeat_window: Duration,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.
@@ -94,6 +110,10 @@ pub struct Settings {
     pub webhook_sources: Vec<IpAddr>,
     /// What concerns domains.
     pub domains: DomainSettings,
+    /// Where others reach the interface: `https://host` without a slash at the end. Without it no links to it are made.
+    pub public_url: Option<String>,
+    /// Domains that give addresses for a few minutes, besides those that the product knows.
+    pub disposable_domains: Vec<Domain>,
     /// When all this was read.
     pub read_at: UnixMicros,
 }

@@ -125,6 +125,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         handoff: None,
         pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
+        underway: Arc::default(),
         metrics,
         settings: Arc::new(settings),
     })
@@ -164,11 +165,14 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
+        repeat_window: Duration::from_secs(config.sending.repeat_window_seconds),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
         webhook_sources: config.webhooks.source_addresses.clone(),
         domains: config.domain_settings()?,
+        public_url: config.public_url()?,
+        disposable_domains: config.disposable_domains()?,
         read_at,
     })
 }

@@ -11,7 +11,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, janitor, jobs, webhooks};
+use postfleet_mailflow::{Platform, deliver, janitor, jobs, schedules, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -95,6 +95,7 @@ pub async fn start(
         platform.handoff = Some(handoff);
         running.spawn(deliver_until(platform.clone(), accepted, concurrency, stop.clone()));
         running.spawn(count_until(platform.clone(), stop.clone()));
+        running.spawn(release_until(platform.clone(), stop.clone()));
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
@@ -306,6 +307,18 @@ async fn deliver_until(
 async fn attempt(platform: Platform, delivery: Delivery) {
     if let Err(problem) = deliver::attempt(&platform, delivery).await {
         tracing::error!(cause = ?problem.cause, "delivery attempt failed: {problem}");
+    }
+}
+
+/// Releases sends whose time has come. The time may be stepped while it waits, so it looks again all the while.
+async fn release_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let due = or_wait(&platform, "schedules", schedules::release_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().schedules.notified() => {}
+            () = until(&platform, due) => {}
+        }
     }
 }
 

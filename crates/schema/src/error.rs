@@ -1,5 +1,6 @@
 //! The error envelope.
 
+use postfleet_core::ProblemKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -47,4 +48,28 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub resets_at: Option<i64>,
+}
+
+/// The one table from problems to HTTP: the status, and the `type` of the error. Notifications show them, too.
+pub const fn status_and_type(kind: ProblemKind) -> (u16, &'static str) {
+    match kind {
+        ProblemKind::Invalid => (400, "invalid_request_error"),
+        ProblemKind::NotFound => (404, "not_found_error"),
+        ProblemKind::Conflict => (409, "conflict"),
+        ProblemKind::Unauthenticated => (401, "unauthorized"),
+        ProblemKind::Forbidden => (403, "forbidden_access"),
+        ProblemKind::InsufficientScopes => (403, "insufficient_scopes"),
+        ProblemKind::Restricted => (403, "forbidden_access"),
+        ProblemKind::BlockedByRule => (403, "forbidden_access"),
+        ProblemKind::Undecidable => (503, "service_unavailable"),
+        ProblemKind::OverQuota => (429, "too_many_requests"),
+        ProblemKind::RateLimited => (429, "rate_limit_error"),
+        ProblemKind::SendingPaused => (400, "bad_request"),
+        ProblemKind::DomainUnverified => (403, "forbidden_access"),
+        ProblemKind::TooLarge => (413, "invalid_request_error"),
+        ProblemKind::StorageFull => (403, "forbidden_access"),
+        ProblemKind::OutOfSpace => (503, "service_unavailable"),
+        ProblemKind::Unavailable => (503, "service_unavailable"),
+        ProblemKind::Internal => (500, "internal_error"),
+    }
 }

@@ -1,6 +1,7 @@
 //! Messages and what is in them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A name and an address.
@@ -43,12 +44,34 @@ pub struct Header {
     pub value: String,
 }
 
+/// What an application wants to be told of a message. It is kept with the message, and nothing is tracked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingOptions {
+    /// That it was opened; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub opens: bool,
+    /// That a link in it was followed; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub links: bool,
+    /// That it was answered; `false` if absent.
+    #[serde(default, deserialize_with = "null_is_false")]
+    pub thread_replies: bool,
+    /// A word of the application's own, at most 2,048 characters; null if there is none.
+    #[serde(default)]
+    #[schema(max_length = 2048)]
+    pub label: Option<String>,
+    /// Where links would lead: a domain name of 1 to 253 characters; null if there is none.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 253)]
+    pub domain_name: Option<String>,
+}
+
 /// A message.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Message {
     /// Its id.
     pub id: String,
-    /// Always `message`.
+    /// `message`, or `draft` for a draft.
     pub object: &'static str,
     /// The id of the mailbox.
     pub grant_id: String,
@@ -66,7 +89,7 @@ pub struct Message {
     pub bcc: Vec<Participant>,
     /// Where answers go.
     pub reply_to: Vec<Participant>,
-    /// When the server took it, in unix seconds.
+    /// When the server took it, in unix seconds; when a draft was last changed.
     pub date: i64,
     /// Whether it is not read yet.
     pub unread: bool,
@@ -93,13 +116,46 @@ pub struct Message {
     pub in_reply_to: Option<String>,
     /// Its own Message-ID; null if it has none.
     pub message_id_header: Option<String>,
-    /// Key and value pairs of the application.
-    #[schema(value_type = Object)]
-    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Key and value pairs of the application, as it gave them when it sent the message.
+    pub metadata: BTreeMap<String, String>,
+    /// What the application wanted to be told of; absent unless it was asked for with `fields`. Nothing is tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub tracking_options: Option<TrackingOptions>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
-    /// When it was stored, in unix seconds.
+    /// When it was stored, in unix seconds; when a draft was made.
     pub created_at: i64,
+    /// In the answer to a send: recipients that are not written to, because their addresses are suppressed; all others
+    /// get the message. Absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub suppressed_recipients: Option<Vec<SuppressedRecipient>>,
+    /// When it is to be sent, in unix seconds; absent unless that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub send_at: Option<i64>,
+    /// The id of its schedule; absent but in the answer to a send at a later time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub schedule_id: Option<String>,
+    /// Whether it is a draft until it is sent; absent but in the answer to a send at a later time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub use_draft: Option<bool>,
+    /// What a draft answers, as it was given; absent if it answers nothing, and for messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reply_to_message_id: Option<String>,
+}
+
+/// A recipient that is not written to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SuppressedRecipient {
+    /// The address, as the message names it.
+    pub email: String,
+    /// Why: `hard_bounce`, `complaint`, `unsubscribe`, `manual` or `invalid`.
+    pub reason: &'static str,
 }
 
 /// A message reduced to its source.
@@ -113,4 +169,8 @@ pub struct RawMessage {
     pub grant_id: String,
     /// The RFC 5322 source in base64url.
     pub raw_mime: String,
+}
+
+fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -32,6 +32,12 @@ pub struct NotificationData<'a> {
     pub grant_id: String,
     /// Its number among the events of the mailbox, from 1 without gaps.
     pub grant_sequence: u64,
+    /// Why a send at a later time failed; only then.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub reason: &'a Value,
+    /// The same for programs; only then.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub error: &'a Value,
     /// The object.
     pub object: &'a Value,
 }

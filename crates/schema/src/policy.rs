@@ -133,7 +133,8 @@ pub struct Policy {
     pub limits: PolicyLimits,
     /// How junk is recognised.
     pub spam_detection: SpamDetection,
-    /// Further options, as they were given. `additional_folders` and `use_cidr_aliasing` are always there.
+    /// Further options, as they were given. `additional_folders` and `use_cidr_aliasing` are always there. With
+    /// `validate_recipients` true, sends look at their recipients' domains first and refuse those that mail cannot reach.
     #[schema(value_type = Object)]
     pub options: Value,
     /// Ids of rules, as they were given.

@@ -1,11 +1,12 @@
 //! `POST /v3/grants/{grant_id}/messages/send`.
 
-use crate::message::{Message, Participant};
+use crate::message::{Message, Participant, TrackingOptions};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What is to be sent. Fields that are not known are ignored; null means absent.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct SendRequest {
     /// To whom; 1 to 50 over to, cc and bcc.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -35,23 +36,48 @@ pub struct SendRequest {
     /// Whether the body is plain text; `false` if absent.
     #[serde(default)]
     pub is_plaintext: Option<bool>,
-    /// Files, inline in base64.
+    /// Files, inline in base64: together at most 3 MiB before the encoding. Larger ones are sent as multipart.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub attachments: Vec<SendAttachment>,
-    /// The id of the message of this mailbox that is answered; its thread is joined.
+    /// The message of this mailbox that is answered: its id, or its Message-ID. Its thread is joined.
     #[serde(default)]
     pub reply_to_message_id: Option<String>,
     /// Further header fields, from an allow-list: `X-…` and a few others.
     #[serde(default, deserialize_with = "null_is_empty")]
     #[schema(max_items = 50)]
     pub custom_headers: Vec<CustomHeader>,
-    /// A time to send at, in unix seconds: not available yet, so absent or 0.
+    /// Key and value pairs of the application, which are shown with the message and in notifications: at most 50, keys
+    /// of 1 to 40 characters, values of at most 500.
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// What the application wants to be told of; kept with the message, and nothing is tracked.
+    #[serde(default)]
+    pub tracking_options: Option<TrackingOptions>,
+    /// Whether the message gets a link by which its recipient wants no more mail, with one click (RFC 8058); `false` if
+    /// absent. It must have exactly one recipient then.
+    #[serde(default)]
+    pub list_unsubscribe: Option<bool>,
+    /// Whether it is sent although the mailbox sent the same to the same recipients a moment ago (120 seconds, if the
+    /// operator has not set another time); `false` if absent: the answer is the first one's then.
+    #[serde(default)]
+    pub allow_duplicate: Option<bool>,
+    /// When to send, in unix seconds: at least 60 seconds and at most 30 days ahead; now if absent or 0.
     #[serde(default)]
     pub send_at: Option<i64>,
+    /// Whether it is a draft of the mailbox until then, which may be changed and removed; only with `send_at`.
+    #[serde(default)]
+    pub use_draft: Option<bool>,
+    /// A signature to append: not available yet, so absent or empty.
+    #[serde(default)]
+    pub signature_id: Option<String>,
+    /// A template to fill in: not available yet, so absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub template: Option<serde_json::Value>,
 }
 
 /// A file to attach.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct SendAttachment {
     /// Its bytes in base64, standard or URL alphabet.
     pub content: String,
@@ -66,13 +92,17 @@ pub struct SendAttachment {
     #[serde(default)]
     #[schema(max_length = 255)]
     pub content_id: Option<String>,
-    /// Whether the HTML shows it; `false` if absent.
+    /// Whether the HTML shows it. If absent, `content_disposition` tells; without that, whether the HTML refers to
+    /// `cid:` and the `content_id`.
     #[serde(default)]
     pub is_inline: Option<bool>,
+    /// `inline` or `attachment`, with parameters if need be, which are ignored.
+    #[serde(default)]
+    pub content_disposition: Option<String>,
 }
 
 /// A header field to add.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct CustomHeader {
     /// Its name.
     #[schema(min_length = 1, max_length = 76)]
@@ -88,8 +118,22 @@ pub struct SendResponse {
     pub request_id: String,
     /// The id of the mailbox.
     pub grant_id: String,
-    /// The sent copy.
+    /// Whether the message is one that was sent a moment ago, so that nothing was sent now: see `allow_duplicate`.
+    pub duplicate: bool,
+    /// The sent copy and who does not get it, or the message that waits.
     pub data: Message,
+    /// The id of the schedule; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub schedule_id: Option<String>,
+    /// When it is sent, in unix seconds; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub send_at: Option<i64>,
+    /// Whether it is a draft of the mailbox until then; absent unless the message waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub use_draft: Option<bool>,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

@@ -23,7 +23,7 @@ pub struct Thread {
     pub message_ids: Vec<String>,
     /// The ids of its drafts.
     pub draft_ids: Vec<String>,
-    /// Its latest message.
+    /// Its latest message or draft.
     pub latest_draft_or_message: Message,
     /// Whether a message has attachments.
     pub has_attachments: bool,

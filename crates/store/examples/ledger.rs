@@ -17,6 +17,7 @@ use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
+use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
@@ -236,11 +237,15 @@ impl Task {
             copy,
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::new(at, self.source.random()),
             sender: self.mailbox(step).email.clone(),
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,
+            undeliverable: None,
+            rejected_event_id: EventId::new(at, self.source.random()),
+            once: Once::default(),
             lease: None,
         };
         match self.store.run(submit).await? {

@@ -133,7 +133,8 @@ CREATE TABLE dkim_keys (
     PRIMARY KEY (domain_id, selector)
 ) {clustered};
 
--- Limits that are null leave the plan's. Lists and objects (attachment types, options, rules) are JSON.
+-- Limits that are null leave the plan's. Lists and objects (attachment types, options, rules) are JSON. Whether sends
+-- look at their recipients first stands in the options; the column is for those who decide by it.
 CREATE TABLE policies (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -151,6 +152,7 @@ CREATE TABLE policies (
     use_header_anomaly_detection {int} NOT NULL,
     spam_sensitivity_permille {int} NOT NULL,
     options TEXT NOT NULL,
+    validate_recipients {int} NOT NULL,
     rules TEXT NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
@@ -393,7 +395,8 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_external ON blobs (hash) WHERE data IS NULL;
 
 -- New rows go to the end of this table and of its index: ids grow with time. The application is named only where its
--- mailbox sent the message: the mail that it sent is read in the order of time.
+-- mailbox sent the message: the mail that it sent is read in the order of time. A draft is a message that is not sent yet:
+-- it is in the listing of its folder, and not in that of the whole mailbox.
 CREATE TABLE messages (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -406,6 +409,7 @@ CREATE TABLE messages (
     octets {int} NOT NULL,
     folders TEXT NOT NULL,
     summary TEXT NOT NULL,
+    draft {int} NOT NULL DEFAULT 0,
     sent_by {id}
 ) {strict};
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id);
@@ -457,6 +461,33 @@ CREATE TABLE daily_sends (
     sent {int} NOT NULL,
     PRIMARY KEY (grant_id, day)
 ) {clustered};
+
+-- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
+-- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
+CREATE TABLE idempotency_keys (
+    scope_id {id} NOT NULL,
+    key_hash {bytes} NOT NULL,
+    request_hash {bytes} NOT NULL,
+    request_id TEXT NOT NULL,
+    status {int} NOT NULL,
+    message_id {id},
+    answer TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    PRIMARY KEY (scope_id, key_hash)
+) {clustered};
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- What each mailbox has just sent, so that the same is not sent twice by mistake.
+CREATE TABLE recent_sends (
+    grant_id {id} NOT NULL,
+    content_hash {bytes} NOT NULL,
+    message_id {id} NOT NULL,
+    thread_id {id} NOT NULL,
+    suppressed TEXT NOT NULL,
+    sent_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, content_hash)
+) {clustered};
+CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
 
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
 -- longer be given back: a recipient's server has answered for it. With a route (HOST:PORT) it goes there, wherever its
@@ -532,6 +563,28 @@ CREATE TABLE attempts (
 ) {strict};
 CREATE INDEX attempts_by_message ON attempts (message_id, id);
 
+-- Sends that wait for their time, and for a while what became of them. The message is a draft until then; what is no
+-- draft of the mailbox waits in the folder 'scheduled', which nobody sees. The status is pending, success, failed or
+-- cancelled; due_at is send_at, or later if releasing is to be tried again.
+CREATE TABLE schedules (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    use_draft {int} NOT NULL,
+    send_at {int} NOT NULL,
+    due_at {int} NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    created_at {int} NOT NULL,
+    closed_at {int}
+) {strict};
+CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
+CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_of_message ON schedules (message_id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_due ON schedules (due_at, id) WHERE closed_at IS NULL;
+CREATE INDEX schedules_closed ON schedules (closed_at) WHERE closed_at IS NOT NULL;
+
 -- Routes of outgoing mail --------------------------------------------------------------------------------------------
 
 -- MTA-STS policies of other domains (RFC 8461), as they were served. A policy holds until expires_at; without one, the
@@ -589,6 +642,31 @@ CREATE TABLE feedback_reports (
 ) {strict};
 CREATE INDEX feedback_reports_by_grant ON feedback_reports (grant_id, id);
 CREATE UNIQUE INDEX feedback_reports_once ON feedback_reports (message_id, recipient, kind, outcome);
+
+-- Who is not written to --------------------------------------------------------------------------------------------
+
+-- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,
+-- source who said so. The grant and the message are those that it came from. One that has expired says nothing.
+CREATE TABLE suppressions (
+    application_id {id} NOT NULL REFERENCES applications (id),
+    address_key TEXT NOT NULL,
+    address TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    source TEXT NOT NULL,
+    note TEXT,
+    grant_id {id},
+    message_id {id},
+    expires_at {int},
+    created_at {int} NOT NULL,
+    PRIMARY KEY (application_id, address_key)
+) {clustered};
+CREATE INDEX suppressions_by_time ON suppressions (application_id, created_at, address_key);
+CREATE INDEX suppressions_by_reason ON suppressions (application_id, reason, created_at, address_key);
+CREATE INDEX suppressions_by_domain ON suppressions (application_id, domain, created_at, address_key);
+CREATE INDEX suppressions_by_domain_and_reason
+    ON suppressions (application_id, domain, reason, created_at, address_key);
+CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Being told -------------------------------------------------------------------------------------------------------
 

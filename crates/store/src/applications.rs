@@ -207,6 +207,7 @@ const BELONGINGS: &[&str] = &[
     "INSERT INTO removed_lists (list_id, removed_at) SELECT id, updated_at FROM lists WHERE application_id = $1",
     "DELETE FROM lists WHERE application_id = $1",
     "DELETE FROM policies WHERE application_id = $1",
+    "DELETE FROM suppressions WHERE application_id = $1",
     "DELETE FROM redirect_uris WHERE application_id = $1",
     "DELETE FROM api_keys WHERE application_id = $1",
 ];

@@ -35,16 +35,21 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod addresses;
+pub mod drafts;
 pub mod events;
 pub mod feedback;
 pub mod folders;
 pub mod grants;
+pub mod idempotency;
 pub mod judging;
 pub mod messages;
 pub mod outbound;
 pub mod past;
 pub mod queue;
+pub mod schedules;
 pub mod sts;
+pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod webhooks;

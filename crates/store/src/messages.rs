@@ -157,6 +157,19 @@ async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, fold
     Ok(())
 }
 
+/// Puts a draft into the listing of its folder, and no other.
+pub(crate) async fn list_draft(
+    tx: &mut Tx,
+    grant: GrantId,
+    id: MessageId,
+    date: UnixMicros,
+    folder: &str,
+) -> Result<(), DbError> {
+    const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
+    tx.execute(INSERT, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
+    Ok(())
+}
+
 /// Takes a message out of every listing.
 pub(crate) async fn unlist(
     tx: &mut Tx,
@@ -202,6 +215,8 @@ pub struct StoredMessage {
     pub folders: Vec<String>,
     /// What lists show of it, as JSON.
     pub summary: String,
+    /// Not sent yet.
+    pub draft: bool,
 }
 
 /// Where a page of messages starts: after this one. Newest first.
@@ -237,12 +252,12 @@ pub struct Page<'a> {
 macro_rules! message_columns {
     () => {
         "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-         m.summary"
+         m.summary, m.draft"
     };
 }
 
 /// Columns before those of a joined blob.
-const COLUMNS: usize = 11;
+const COLUMNS: usize = 12;
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
 pub(crate) const LIST: &str = concat!(
@@ -352,5 +367,6 @@ pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {
         octets: row.count(8)?,
         folders: folders(&row.text(9)?)?,
         summary: row.text(10)?,
+        draft: row.flag(11)?,
     })
 }

@@ -2,18 +2,25 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
+use crate::drafts::{self, FromDraft};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
+use crate::events::{self, NewEvent};
+use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::suppressions;
+use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, LeaseId, QueueId, ThreadId};
-use postfleet_core::outbound::{OutboundFacts, Priority, decide, priority};
+use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::outbound::{ALL_SUPPRESSED, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
+use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
+use serde_json::{Value, json};
 
 /// Accepts a message for sending, or refuses it. The only command that inserts into the queue.
 #[derive(Clone, Debug)]
@@ -36,8 +43,16 @@ pub struct Submit {
     pub outbound_type: OutboundType,
     /// The id of the record of what the rules say, if there are any.
     pub evaluation_id: EvaluationId,
-    /// Envelope recipients, without repeats, each with the id of its queue row.
+    /// The draft that this sends, if it is one: it has the id of the sent copy, which takes its place.
+    pub from_draft: Option<FromDraft>,
+    /// Envelope recipients, without repeats, each with the id of its queue row. Those that are suppressed get none.
     pub recipients: Vec<(QueueId, EmailAddress)>,
+    /// Those of them that mail cannot reach; `None` if nobody has looked, which is asked for if the policy wants it.
+    pub undeliverable: Option<Vec<Undeliverable>>,
+    /// The id of the event about those that are suppressed, should there be any.
+    pub rejected_event_id: EventId,
+    /// What keeps it from being sent twice.
+    pub once: Once,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them.
     pub lease: Option<Lease>,
@@ -65,18 +80,57 @@ pub enum SubmitOutcome {
         daily: Allowance,
         /// Where the sent copy is, and how it is marked.
         placement: Placement,
+        /// Recipients that get nothing, because they are suppressed.
+        suppressed: Vec<Suppressed>,
+    },
+    /// The policy wants that recipients are looked at first: run it again with what was found. Nothing was done.
+    Unvalidated,
+    /// The same was sent a moment ago, so that it is not sent again, and takes nothing.
+    Repeated {
+        /// The copy of what was sent.
+        message_id: MessageId,
+        /// Its thread.
+        thread_id: ThreadId,
+        /// The daily allowance.
+        daily: Allowance,
+        /// Recipients that got nothing, because they were suppressed.
+        suppressed: Vec<Suppressed>,
     },
     /// It may not be sent.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
     NoSuchGrant,
+    /// The draft is no longer as it was read (changed, sent or removed), or its schedule is over or not due.
+    Superseded,
 }
 
 impl Command for Submit {
     type Outcome = SubmitOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
-        let Some((mut facts, rules)) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
+        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        match earlier {
+            Earlier::Nothing => {}
+            Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
+            Earlier::Sent(message_id, thread_id, suppressed) => {
+                return Ok(SubmitOutcome::Repeated { message_id, thread_id, daily: facts.daily, suppressed });
+            }
+        }
+        let draft = match &self.from_draft {
+            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
+                Some(draft) => Some(draft),
+                None => return Ok(SubmitOutcome::Superseded),
+            },
+            None => None,
+        };
+        if validates && self.undeliverable.is_none() {
+            return Ok(SubmitOutcome::Unvalidated);
+        }
+        let recipients = self.recipients.iter().map(|(_, address)| address);
+        facts.suppressed =
+            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        // All who were asked for are judged, whoever of them is written to.
         let judged = match rules {
             Some(scope) => self.judge(tx, scope).await?,
             None => None,
@@ -90,6 +144,9 @@ impl Command for Submit {
                 if let Some(judged) = judged.filter(|_| by_rules) {
                     self.record(tx, &judged, false).await?;
                 }
+                if problem.code == ALL_SUPPRESSED {
+                    self.announce_rejected(tx, &facts.suppressed).await?;
+                }
                 return Ok(SubmitOutcome::Refused(problem));
             }
         };
@@ -98,19 +155,42 @@ impl Command for Submit {
             None => self.facts.placement(),
         };
         count_send(tx, self, self.facts.date.day()).await?;
+        if let Some(draft) = &draft {
+            drafts::remove(tx, self.copy.grant_id, self.copy.message_id, draft).await?;
+        }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
-        self.enqueue(tx, priority(self.outbound_type, self.recipients.len(), facts.daily.used)).await?;
+        let priority = priority(self.outbound_type, self.recipients.len(), facts.daily.used);
+        self.enqueue(tx, &facts.suppressed, priority).await?;
+        if !facts.suppressed.is_empty() {
+            self.announce_rejected(tx, &facts.suppressed).await?;
+        }
+        if let Some(from) = &self.from_draft {
+            from.close(tx, &self.copy, self.facts.date).await?;
+        }
+        let sent = (self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, self.copy.grant_id, sent, &facts.suppressed, self.facts.date).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
         if self.lease.is_none() {
             tx.wake_queue();
         }
-        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement })
+        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed: facts.suppressed })
     }
+}
+
+/// What a send is decided by.
+struct Loaded {
+    facts: OutboundFacts,
+    /// The rules, if the workspace has any.
+    scope: Option<Scope>,
+    /// Whether the policy wants recipients looked at first.
+    validates: bool,
+    /// What was sent before under the same key, or with the same content.
+    earlier: Earlier,
 }
 
 /// What the rules say about a message that is to be sent.
@@ -128,38 +208,49 @@ fn folder_id(name: &str) -> Option<String> {
 impl Submit {
     /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
     /// same counter.
-    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<(OutboundFacts, Option<Scope>)>, DbError> {
+    async fn load_facts(&self, tx: &mut Tx) -> Result<Option<Loaded>, DbError> {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
-            "SELECT o.plan, d.verified_at, s.sent, ",
+            "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, ",
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
+            ", ",
+            idempotency::earlier_columns!(),
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $4 AND g.id = $1"
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
+            idempotency::earlier_joins!(),
+            " WHERE g.application_id = $4 AND g.id = $1"
         );
+        const SCOPE: usize = 4 + limits::POLICY_LIMIT_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
         }
         let day = self.facts.date.day();
         let application = self.copy.application_id.uuid();
-        let values = params![grant, self.sender_domain.as_str(), day.number(), application];
+        let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
+        let domain = self.sender_domain.as_str();
+        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 3)?;
+        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             limits,
             domain_verified: row.opt_int(1)?.is_some(),
             recipients: self.recipients.len(),
+            suppressed: Vec::new(),
+            undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
         };
-        Ok(Some((facts, judging::scope(&row, 3 + limits::POLICY_LIMIT_COLUMNS)?)))
+        let scope = judging::scope(&row, SCOPE)?;
+        let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
+        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -188,7 +279,33 @@ impl Submit {
         evaluations::record(tx, &evaluation).await
     }
 
-    async fn enqueue(&self, tx: &mut Tx, priority: Priority) -> Result<(), DbError> {
+    /// Tells that recipients get nothing. If that is all of them there is no sent copy, so the event says what it was.
+    async fn announce_rejected(&self, tx: &mut Tx, suppressed: &[Suppressed]) -> Result<(), DbError> {
+        let grant_id = self.copy.grant_id;
+        let Some(grant_sequence) = events::next_sequence(tx, grant_id, 0).await? else { return Ok(()) };
+        let one = |one: &Suppressed| json!({"email": one.address.to_string(), "reason": one.reason.name()});
+        let mut data = json!({
+            "at": self.facts.date.as_seconds(),
+            "reason": "suppressed",
+            "recipients": suppressed.iter().map(one).collect::<Value>(),
+        });
+        if suppressed.len() >= self.recipients.len() {
+            data["summary"] = serde_json::from_str(&self.facts.summary).unwrap_or_default();
+        }
+        tx.announce(NewEvent {
+            id: self.rejected_event_id,
+            application_id: self.copy.application_id,
+            grant_id,
+            grant_sequence,
+            trigger: Trigger::MessageRejected,
+            message_id: Some(self.copy.message_id),
+            data: data.to_string(),
+            at: self.facts.date,
+        });
+        Ok(())
+    }
+
+    async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed], priority: Priority) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
             queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
@@ -202,14 +319,15 @@ impl Submit {
             self.blob.id().uuid(),
             &reverse_path,
             now.as_micros(),
-            self.recipients.len() as i64,
+            self.recipients.len().saturating_sub(suppressed.len()) as i64,
             now.day().number()
         ];
         tx.execute(OUTBOUND, values).await?;
         let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
         let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
         let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
-        for (id, recipient) in &self.recipients {
+        let is_suppressed = |address: &EmailAddress| suppressed.iter().any(|one| one.address == *address);
+        for (id, recipient) in self.recipients.iter().filter(|(_, address)| !is_suppressed(address)) {
             let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
             let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
             tx.execute(QUEUE, values).await?;

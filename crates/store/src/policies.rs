@@ -24,6 +24,9 @@ pub const OPTIONS_OCTETS_MAX: usize = 16 << 10;
 /// The options of a policy that sets none, which the official clients expect to find.
 pub const DEFAULT_OPTIONS: &str = r#"{"additional_folders":[],"use_cidr_aliasing":false}"#;
 
+/// The option by which sends look at their recipients first: true or false, and false if absent.
+pub const VALIDATE_RECIPIENTS: &str = "validate_recipients";
+
 /// A policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -279,8 +282,8 @@ pub(crate) async fn insert(tx: &mut Tx, policy: &Policy) -> Result<(), DbError> 
     const INSERT: &str = "INSERT INTO policies (id, application_id, name, attachment_octets_max, attachments_max, \
         attachment_types, inbound_message_octets_max, storage_octets_max, daily_received_max, daily_sends_max, \
         inbox_retention_days, spam_retention_days, use_list_dnsbl, use_header_anomaly_detection, \
-        spam_sensitivity_permille, options, rules, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+        spam_sensitivity_permille, options, rules, created_at, updated_at, validate_recipients) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     write(tx, INSERT, policy).await
 }
 
@@ -290,7 +293,7 @@ async fn update(tx: &mut Tx, policy: &Policy) -> Result<(), DbError> {
         attachment_types = $6, inbound_message_octets_max = $7, storage_octets_max = $8, daily_received_max = $9, \
         daily_sends_max = $10, inbox_retention_days = $11, spam_retention_days = $12, use_list_dnsbl = $13, \
         use_header_anomaly_detection = $14, spam_sensitivity_permille = $15, options = $16, rules = $17, \
-        created_at = $18, updated_at = $19 WHERE id = $1 AND application_id = $2";
+        created_at = $18, updated_at = $19, validate_recipients = $20 WHERE id = $1 AND application_id = $2";
     write(tx, UPDATE, policy).await
 }
 
@@ -317,7 +320,8 @@ async fn write(tx: &mut Tx, statement: &'static str, policy: &Policy) -> Result<
         &policy.options,
         &policy.rules,
         policy.created_at.as_micros(),
-        policy.updated_at.as_micros()
+        policy.updated_at.as_micros(),
+        object(&policy.options).get(VALIDATE_RECIPIENTS).and_then(Value::as_bool).unwrap_or(false)
     ];
     tx.execute(statement, values).await?;
     Ok(())

@@ -4,9 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, jobs, judging, keys,
-    layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, rules,
-    service_accounts, sign_in, sts, threads, tls_sessions, tokens, webhooks, workspaces,
+    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
+    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
+    rules, schedules, service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -38,6 +39,7 @@ const LISTS: &[(&str, &str)] = &[
     ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
+    ("threads::WITH_KEY", threads::WITH_KEY),
     ("queue::DUE", queue::DUE),
     ("queue::TURNS", queue::TURNS),
     ("queue::PARKED", queue::PARKED),
@@ -46,6 +48,11 @@ const LISTS: &[(&str, &str)] = &[
     ("queue::DESTINATIONS", queue::DESTINATIONS),
     ("queue::DESTINATIONS_OF_ORGANIZATION", queue::DESTINATIONS_OF_ORGANIZATION),
     ("queue::ATTEMPTS", queue::ATTEMPTS),
+    ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
+    ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("schedules::DUE", schedules::DUE),
+    ("schedules::LIST", schedules::LIST),
+    ("schedules::CLOSED", schedules::CLOSED),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
@@ -82,6 +89,12 @@ const LISTS: &[(&str, &str)] = &[
     ("sts::DUE", sts::DUE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
+    ("suppressions::LIST", suppressions::LIST),
+    ("suppressions::OF_REASON", suppressions::OF_REASON),
+    ("suppressions::OF_DOMAIN", suppressions::OF_DOMAIN),
+    ("suppressions::OF_DOMAIN_AND_REASON", suppressions::OF_DOMAIN_AND_REASON),
+    ("suppressions::EXPIRED", suppressions::EXPIRED),
+    ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {
@@ -168,6 +181,29 @@ async fn a_list_is_never_read_whole() {
     assert!(steps.contains(&"SEARCH list_items USING PRIMARY KEY (list_id=? AND value=?)".to_owned()), "{steps:#?}");
 }
 
+/// Asking about many addresses reads theirs, however many others there are.
+#[tokio::test]
+async fn suppressions_are_looked_up_by_their_keys() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    let steps = plan(&mut db, suppressions::CHECK_MANY).await;
+    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES] {
+        let steps = plan(&mut db, sql).await;
+        assert!(wasteful(&steps).iter().all(|step| step.contains(" e ")), "{steps:#?}");
+    }
+    let by_key = "SEARCH suppressions USING PRIMARY KEY (application_id=? AND address_key=?)";
+    assert!(steps.contains(&by_key.to_owned()), "{steps:#?}");
+    for (index, list) in [
+        ("suppressions_by_time", suppressions::LIST),
+        ("suppressions_by_reason", suppressions::OF_REASON),
+        ("suppressions_by_domain", suppressions::OF_DOMAIN),
+        ("suppressions_by_domain_and_reason", suppressions::OF_DOMAIN_AND_REASON),
+    ] {
+        let steps = plan(&mut db, list).await;
+        assert!(steps.iter().any(|step| step.contains(&format!("{index} ("))), "{list}: {steps:#?}");
+    }
+}
+
 /// The control: without its index each of these lists is noticed.
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {
@@ -178,6 +214,7 @@ async fn a_list_without_its_index_is_noticed() {
         ("queue_due", queue::DUE),
         ("destinations_by_turn", queue::TURNS),
         ("queue_by_destination", queue::PARKED),
+        ("schedules_due", schedules::DUE),
         ("webhooks_by_application", webhooks::LIST),
         ("webhook_parked_due", webhooks::DUE),
         ("redirect_uris_by_application", redirect_uris::LIST),

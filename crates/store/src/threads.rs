@@ -95,6 +95,31 @@ async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<
     Ok(id)
 }
 
+/// Makes sure that the thread of a draft exists. One that has nothing but drafts stands where the latest of them put it,
+/// under its subject; the others are as their messages have it.
+pub(crate) async fn hold(
+    tx: &mut Tx,
+    grant: GrantId,
+    thread: ThreadId,
+    subject: &str,
+    date: UnixMicros,
+) -> Result<(), DbError> {
+    const HOLD: &str = "INSERT INTO threads (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date) \
+        VALUES ($1, $2, $3, $4, NULL, NULL, $4) ON CONFLICT (id) DO UPDATE \
+        SET subject = excluded.subject, sort_date = excluded.sort_date \
+        WHERE threads.grant_id = excluded.grant_id AND threads.received_date IS NULL AND threads.sent_date IS NULL";
+    tx.execute(HOLD, params![thread.uuid(), grant.uuid(), subject, date.as_micros()]).await?;
+    Ok(())
+}
+
+/// Removes a thread that has lost its last message.
+pub(crate) async fn drop_empty(tx: &mut Tx, grant: GrantId, thread: ThreadId) -> Result<(), DbError> {
+    const DROP: &str = "DELETE FROM threads WHERE id = $1 AND grant_id = $2 \
+        AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread_id = $1)";
+    tx.execute(DROP, params![thread.uuid(), grant.uuid()]).await?;
+    Ok(())
+}
+
 /// Adds a message to a thread; false when there is no such thread in this mailbox. Nodes may file messages in another
 /// order than that of their dates, so no date goes back.
 async fn extend(tx: &mut Tx, grant: GrantId, thread: ThreadId, facts: &MessageFacts) -> Result<bool, DbError> {
@@ -188,8 +213,22 @@ pub(crate) const LIST: &str = concat!(
 );
 /// The messages of a page of threads in one go.
 pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-     m.summary FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
+     m.summary, m.draft FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
      ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
+
+/// Threads that a key leads to.
+pub(crate) const WITH_KEY: &str =
+    "SELECT k.thread_id FROM thread_keys k WHERE k.grant_id = $1 AND k.key = $2 ORDER BY k.thread_id DESC LIMIT 10";
+
+/// The threads of a mailbox in which a message with this Message-ID (without brackets) is or was, latest first.
+pub async fn with_message_id(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    message_id: &str,
+) -> Result<Vec<ThreadId>, StoreError> {
+    let rows = reader.query(WITH_KEY, params![grant.uuid(), message_key(message_id)]).await?;
+    Ok(rows.iter().map(|row| Ok(ThreadId::from_uuid(row.uuid(0)?))).collect::<Result<_, DbError>>()?)
+}
 
 /// Finds a thread of a mailbox.
 pub async fn find_thread(

@@ -15,6 +15,8 @@ pub struct Wake {
     pub jobs: Notify,
     /// Rules were needed that are not in memory.
     pub rules: Notify,
+    /// Sends at a later time were made or moved.
+    pub schedules: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.
@@ -30,6 +32,8 @@ pub struct Hints {
     pub jobs: bool,
     /// See [`Wake::rules`].
     pub rules: bool,
+    /// See [`Wake::schedules`].
+    pub schedules: bool,
 }
 
 impl Wake {
@@ -48,6 +52,9 @@ impl Wake {
         }
         if hints.rules {
             self.rules.notify_one();
+        }
+        if hints.schedules {
+            self.schedules.notify_one();
         }
     }
 }

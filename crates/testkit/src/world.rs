@@ -66,6 +66,10 @@ pub struct WorldOptions {
     pub notification_octets_max: usize,
     /// Domains below which organizations may take names.
     pub trial_domains: Vec<Domain>,
+    /// Where others reach the interface.
+    pub public_url: Option<String>,
+    /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
+    pub repeat_window: Duration,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -83,6 +87,8 @@ impl Default for WorldOptions {
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
+            public_url: Some("https://mail.world.test".to_owned()),
+            repeat_window: Duration::ZERO,
             seed: 1,
         }
     }
@@ -162,6 +168,7 @@ impl World {
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            underway: Arc::default(),
             settings: Arc::new(settings(&options)),
             resolver,
         };
@@ -303,6 +310,7 @@ fn settings(options: &WorldOptions) -> Settings {
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
         attempt_retention: Duration::from_secs(30 * 86_400),
+        repeat_window: options.repeat_window,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
@@ -311,6 +319,8 @@ fn settings(options: &WorldOptions) -> Settings {
             trial: options.trial_domains.clone(),
             ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))
         },
+        public_url: options.public_url.clone(),
+        disposable_domains: vec![Domain::parse("throwaway.test").expect("domain")],
         read_at: BEGINNING,
     }
 }

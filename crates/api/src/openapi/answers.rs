@@ -30,6 +30,8 @@ const HEADERS: &[(&str, &str, bool)] = &[
     ("RateLimit-Limit", "The allowance, if the mailbox has one.", true),
     ("RateLimit-Remaining", "What is left of it.", true),
     ("RateLimit-Reset", "Seconds until it is whole again.", true),
+    ("Idempotent-Response", "`true`: the answer that was given to the first request under the key.", false),
+    ("Duplicate-Of", "The id of the message that was sent a moment ago, so that it was not sent again.", false),
     ("Content-Disposition", "That it is a file to be saved, and its name.", false),
     ("Location", "Where to go.", false),
 ];
@@ -79,7 +81,9 @@ fn success(route: &Route, status: u16, answers: &[Answers]) -> Response {
     let mut headers = vec!["X-Request-Id"];
     if route.path.ends_with("/messages/send") {
         headers.extend(RATE_LIMIT);
+        headers.push("Duplicate-Of");
     }
+    headers.extend(route.is_keyed.then_some("Idempotent-Response"));
     let schemas: Vec<_> = answers.iter().filter_map(|answer| json(*answer)).collect();
     let mut response = ResponseBuilder::new().description(meaning(status, answers));
     for answer in answers {

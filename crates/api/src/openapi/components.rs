@@ -96,7 +96,7 @@ pub(super) fn answered(routes: &[Route]) -> Shapes {
 /// What routes take, with repeats.
 pub(super) fn taken(routes: &[Route]) -> Shapes {
     with_parts(routes.iter().filter_map(|route| match route.body? {
-        Takes::Json(shape) | Takes::Form(shape) => Some(shape),
+        Takes::Json(shape) | Takes::Message(shape) | Takes::Form(shape) => Some(shape),
         Takes::Text => None,
     }))
 }

@@ -5,7 +5,7 @@ use crate::route::{Answers, Needs, Route, Shape, Takes};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, Ref, Required, SecurityRequirement};
 
 /// The operation of a route.
@@ -55,7 +55,8 @@ fn all_parameters(route: &Route) -> Vec<Parameter> {
     let open = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let select = is_selectable(route).then_some(&parameters::SELECT);
     let named = route.query.iter().filter(|parameter| parameter.name != parameters::SELECT.name);
-    open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).collect()
+    let key = route.is_keyed.then(parameters::idempotency_key);
+    open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).chain(key).collect()
 }
 
 /// Whether `select` means something: an answer to GET with objects in `data`.
@@ -70,10 +71,26 @@ fn body(takes: Takes) -> RequestBody {
     let body = RequestBodyBuilder::new().required(Some(Required::True));
     match takes {
         Takes::Json(shape) => body.content("application/json", shaped(shape)),
+        Takes::Message(shape) => {
+            let form = ContentBuilder::new().schema(Some(message_form(shape))).build();
+            body.content("application/json", shaped(shape)).content("multipart/form-data", form)
+        }
         Takes::Form(shape) => body.content("application/x-www-form-urlencoded", shaped(shape)),
         Takes::Text => body.content("text/plain", text()).content("text/csv", text()),
     }
     .build()
+}
+
+/// A form with a message and files, or with raw MIME.
+fn message_form(shape: Shape) -> ObjectBuilder {
+    let octets =
+        || ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+    let mut message = reference(shape);
+    message.description = "The message as JSON.".to_owned();
+    ObjectBuilder::new()
+        .property("message", message)
+        .property("mime", octets().description(Some("The message in RFC 5322 form, with `type=mime`.")))
+        .additional_properties(Some(octets().description(Some("A file."))))
 }
 
 pub(super) fn reference(shape: Shape) -> Ref {

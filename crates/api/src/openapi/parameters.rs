@@ -1,6 +1,7 @@
 //! Parameters of paths and queries. A name in a path means the same everywhere, so it is described once, here.
 
 use crate::route::{Kind, Parameter as Described};
+use postfleet_core::idempotency::KEY_CHARS_MAX;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema};
@@ -8,10 +9,12 @@ use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema
 /// What may stand in a path, by name.
 const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
+    ("address", "The address, percent-encoded where a path needs it; in any case."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("destination", "The domain of recipients."),
     ("domain", "The domain's id, or its name."),
+    ("draft", "The draft's id."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
     (
         "grant",
@@ -27,7 +30,9 @@ const PATH: &[(&str, &str)] = &[
     ("provider", "The connector's provider."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
+    ("schedule", "The id of the scheduled send."),
     ("thread", "The thread's id."),
+    ("token", "What the link of a message says."),
     ("webhook", "The webhook's id."),
     ("workspace", "The workspace's id."),
 ];
@@ -65,6 +70,20 @@ pub(super) fn of_query(parameter: &Described) -> Parameter {
         Kind::List => builder.style(Some(ParameterStyle::Form)).explode(Some(true)).build(),
         _ => builder.build(),
     }
+}
+
+/// The header field under which a request is carried out once.
+pub(super) fn idempotency_key() -> Parameter {
+    let text = "Any text, new for each thing that is to happen: for 24 hours, the same request under the same key is \
+        answered as the first was, and nothing happens again.";
+    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(text))
+        .schema(Some(schema.max_length(Some(KEY_CHARS_MAX))))
+        .build()
 }
 
 fn schema(kind: Kind) -> Schema {

@@ -21,6 +21,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
     ),
     ("queue", "What is on its way out: where it stands, what was tried, what destinations said.", &[]),
+    (
+        "suppressions",
+        "Addresses that are not written to, and looking at addresses before anything is.",
+        &["/v3/suppressions", "/v3/addresses", "/v3/unsubscribe"],
+    ),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

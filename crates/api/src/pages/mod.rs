@@ -1,4 +1,4 @@
-//! Pages for people: signing in, and what went wrong before that. They are whole in themselves: no scripts, nothing from
+//! Pages for people: signing in, what went wrong before that, and unsubscribing. They are whole in themselves: no scripts, nothing from
 //! elsewhere, never inside another page, never kept. Everything that a request said is escaped.
 
 use axum::body::Body;
@@ -66,6 +66,31 @@ impl SignInForm<'_> {
 pub(crate) fn dead_end(status: StatusCode, nonce: &str, text: &str) -> Response {
     let content = format!("<h1>Sign-in is not possible</h1>\n<p role=\"alert\">{}</p>", escaped(text));
     page(status, nonce, "Sign-in is not possible", &content, None)
+}
+
+/// The page with the button by which somebody wants no more mail. It posts to where it stands, what mail programs post.
+pub(crate) fn unsubscribe(nonce: &str, address: &str) -> Response {
+    let content = format!(
+        "<h1>Unsubscribe</h1>\n<p>No more mail of this sender to {}?</p>\n<form method=\"post\">\n\
+         <input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">\n\
+         <button type=\"submit\" autofocus>Unsubscribe</button>\n</form>",
+        escaped(address)
+    );
+    page(StatusCode::OK, nonce, "Unsubscribe", &content, Some("https"))
+}
+
+/// What somebody sees who has unsubscribed.
+pub(crate) fn unsubscribed(nonce: &str, address: &str) -> Response {
+    let content =
+        format!("<h1>You are unsubscribed</h1>\n<p role=\"status\">Nothing more is sent to {}.</p>", escaped(address));
+    page(StatusCode::OK, nonce, "You are unsubscribed", &content, None)
+}
+
+/// A link to unsubscribe that nobody has made.
+pub(crate) fn no_subscription(status: StatusCode, nonce: &str) -> Response {
+    let content =
+        "<h1>This link does not work</h1>\n<p role=\"alert\">It is incomplete, or of a sender that is gone.</p>";
+    page(status, nonce, "This link does not work", content, None)
 }
 
 /// `leads_to` is the scheme of the place to which the form leads in the end: browsers hold redirects against the policy.

@@ -103,7 +103,7 @@ fn fields(query: &Query) -> Result<Fields, Problem> {
     })
 }
 
-fn filter(query: &Query) -> Result<Filter, Problem> {
+pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     let any_email = query.list("any_email");
     if any_email.len() > ANY_EMAIL_MAX {
         return Err(Problem::invalid("any_email", format!("any_email may name at most {ANY_EMAIL_MAX} addresses")));
@@ -111,6 +111,8 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
     let thread = query.get("thread_id").filter(|id| !id.is_empty());
     let thread_id = thread.map(|id| id.parse().map_err(|_| Problem::invalid("thread_id", "thread_id must be a UUID")));
     Ok(Filter {
+        drafts: false,
+        metadata: Vec::new(),
         folders: query.list("in"),
         thread_id: thread_id.transpose()?,
         received_after: query.number("received_after")?,

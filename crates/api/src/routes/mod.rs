@@ -1,12 +1,14 @@
 //! One file per resource: its routes and their handlers. A handler reads the request, calls one function of the layers
 //! below, and shows its answer.
 
+pub(crate) mod addresses;
 pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
 pub(crate) mod domains;
+pub(crate) mod drafts;
 pub(crate) mod evaluations;
 pub(crate) mod feedback;
 pub(crate) mod folders;
@@ -21,11 +23,14 @@ pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod rules;
+pub(crate) mod schedules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
+pub(crate) mod unsubscribe;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -54,9 +59,14 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         messages::routes(),
         send::routes(),
+        schedules::routes(),
+        drafts::routes(),
         feedback::routes(),
         queue::routes(),
         destinations::routes(),
+        suppressions::routes(),
+        addresses::routes(),
+        unsubscribe::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -2,41 +2,149 @@
 
 use crate::call::Call;
 use crate::error;
-use crate::extract::{SEND_OCTETS_MAX, json};
-use crate::respond::{self, Answer};
-use crate::route::Route;
-use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use crate::extract::Query;
+use crate::idempotency::Keyed;
+use crate::letter;
+use crate::respond::{self, Answer, RequestId};
+use crate::route::{Answers, Kind, Parameter, Route, Shape};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
 use postfleet_mail::Participant;
-use postfleet_mail::compose::Attachment;
-use postfleet_mailflow::submit::{self, Outgoing};
+use postfleet_mailbox::summary::Tracking;
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::Platform;
+use postfleet_mailflow::schedules::{self, Keeping, Scheduled};
+use postfleet_mailflow::submit::once::content_of_mime;
+use postfleet_mailflow::submit::raw::{self, Envelope};
+use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent, Terms};
 use postfleet_schema::message as schema;
-use postfleet_schema::send::{SendAttachment, SendRequest, SendResponse};
+use postfleet_schema::send::{SendRequest, SendResponse};
+use postfleet_store::grants::Grant;
+use postfleet_store::idempotency::KeyedRequest;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
-            .about("Send a message", "The answer comes once the message is on stable storage.")
-            .takes::<SendRequest>()
-            .answers_bare::<SendResponse>(),
+            .about("Send a message", DETAILS)
+            .query(&[TYPE, FIELDS, ALLOW_DUPLICATE])
+            .keyed()
+            .takes_message::<SendRequest>()
+            .answers_bare::<SendResponse>()
+            .answers_also(Answers::Bare(202, Shape::of::<SendResponse>())),
     ]
 }
+
+const DETAILS: &str = "The answer comes once the message is on stable storage. With `send_at` it is 202, and the message \
+    is sent at that time; whether it may be sent is judged then, and its quota is that of the day. In a form, the part `message` (or `draft`) \
+    has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
+    `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
+    `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
+    Bcc; Bcc is taken out. A request with an `Idempotency-Key` is carried out once: for 24 hours, another with the same \
+    key and content is answered as the first was, with `Idempotent-Response: true`. Without a key, the same message to \
+    the same recipients within two minutes is not sent again: the answer is the first one's, `duplicate` is true, and \
+    `Duplicate-Of` names the message.";
+
+const TYPE: Parameter =
+    Parameter::new("type", Kind::OneOf(&["mime"]), "`mime`: the form has the message in RFC 5322 form.");
+
+const FIELDS: Parameter =
+    Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown of the sent copy; `standard` if absent.");
+
+const ALLOW_DUPLICATE: Parameter = Parameter::new(
+    "allow_duplicate",
+    Kind::Flag,
+    "Whether the message is sent although the mailbox sent the same a moment ago; as the field of the same name.",
+);
+
+const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_headers", "include_tracking_options"];
 
 /// Sends a message now.
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
+    let mut keyed = Keyed::of(&call, &grant)?;
     let Call { platform, id, parts, body, .. } = call;
-    let request: SendRequest = json(&parts, body, SEND_OCTETS_MAX).await?;
-    let sent = submit::send(&platform, &grant, outgoing(request)?).await?;
-    let body = SendResponse { request_id: id.0.clone(), grant_id: grant.id.to_string(), data: sent.message };
-    let mut response = respond::json(StatusCode::OK, &id, &body);
-    quota_headers(response.headers_mut(), &sent.daily, platform.clock.now());
-    Ok(response)
+    let query = Query::of(&parts)?;
+    let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
+    let limit = platform.store.plans().outbound_octets_ceiling();
+    keyed.add(query.get("fields").unwrap_or_default());
+    let repeat = query.flag("allow_duplicate")?.unwrap_or(false);
+    if is_mime {
+        let mime = letter::mime(&parts, body, limit).await?;
+        keyed.add(&mime);
+        let content = Some(content_of_mime(&mime));
+        let send = async |key| {
+            let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
+            let terms = Terms { key, allow_duplicate: repeat };
+            let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
+            Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
+        };
+        return keyed.once(&platform, &id, shown, send).await;
+    }
+    let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
+    keyed.add_request(&request, &attachments);
+    let send = async |key: Option<KeyedRequest>| {
+        let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
+        let allow_duplicate = repeat || request.allow_duplicate == Some(true);
+        let outgoing = Outgoing { attachments, shown, ..outgoing(request)? };
+        let Some(send_at) = send_at else {
+            let outgoing = Outgoing { terms: Terms { key, allow_duplicate }, ..outgoing };
+            return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
+        };
+        let written = |waits: &Scheduled| written(&id, &grant, waits);
+        let keeping = key.map(|key| Keeping { key, written: &written });
+        let waits = schedules::send_later(&platform, &grant, outgoing, send_at, use_draft, keeping).await?;
+        Ok(scheduled(&id, &grant, &waits))
+    };
+    keyed.once(&platform, &id, shown, send).await
+}
+
+/// The answer to a message that is on its way. One that is a repeat also says so in its header.
+pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
+    let Sent { message, daily, suppressed: _, is_duplicate } = sent;
+    let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| is_duplicate);
+    let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
+    let mut response = respond::json(StatusCode::OK, id, &body);
+    quota_headers(response.headers_mut(), &daily, platform.clock.now());
+    if let Some(of) = of {
+        response.headers_mut().insert("duplicate-of", of);
+    }
+    response
+}
+
+/// The answer to a message that waits for its time.
+pub(crate) fn scheduled(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> Response {
+    respond::json(StatusCode::ACCEPTED, id, &waits(id, grant, scheduled))
+}
+
+/// The same as it is kept under the key of its request.
+pub(crate) fn written(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> String {
+    serde_json::to_string(&waits(id, grant, scheduled)).unwrap_or_default()
+}
+
+fn waits(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> SendResponse {
+    SendResponse {
+        schedule_id: Some(scheduled.schedule_id.to_string()),
+        send_at: Some(scheduled.send_at),
+        use_draft: Some(scheduled.use_draft),
+        ..answer(&id.0, grant, scheduled.message.clone())
+    }
+}
+
+/// The answer to a send that is no repeat.
+pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> SendResponse {
+    SendResponse {
+        request_id: request_id.to_owned(),
+        grant_id: grant.id.to_string(),
+        duplicate: false,
+        data,
+        schedule_id: None,
+        send_at: None,
+        use_draft: None,
+    }
 }
 
 /// What is left of the daily quota. Nothing is said of an allowance without limit.
@@ -46,12 +154,42 @@ fn quota_headers(headers: &mut axum::http::HeaderMap, daily: &Allowance, now: Un
     }
 }
 
-fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
-    if request.send_at.is_some_and(|at| at > 0) {
-        return Err(Problem::invalid("send_at", "send_at: scheduled sending is not available yet"));
+fn shown(query: &Query) -> Result<Fields, Problem> {
+    let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
+    Fields::named(name).filter(|fields| *fields != Fields::RawMime).ok_or_else(|| {
+        let text = "fields must be standard, include_headers, include_basic_headers or include_tracking_options";
+        Problem::invalid("fields", text)
+    })
+}
+
+fn is_mime(query: &Query) -> Result<bool, Problem> {
+    match query.get("type").unwrap_or_default() {
+        "" => Ok(false),
+        "mime" => Ok(true),
+        _ => Err(Problem::invalid("type", "type must be mime, or absent")),
     }
-    let attachments = request.attachments.into_iter().enumerate().map(|(index, file)| attachment(index, file));
+}
+
+/// Refuses what is documented and not there yet, rather than send something else than was meant.
+fn check_available(request: &SendRequest) -> Result<(), Problem> {
+    let is_scheduled = request.send_at.is_some_and(|at| at != 0);
+    if request.use_draft == Some(true) && !is_scheduled {
+        return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
+    }
+    if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
+        return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
+    }
+    if request.template.as_ref().is_some_and(|template| !template.is_null()) {
+        return Err(Problem::invalid("template", "template: templates are not available yet"));
+    }
+    Ok(())
+}
+
+/// The message without its files.
+fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
+    check_available(&request)?;
     Ok(Outgoing {
+        has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),
         to: people(request.to),
         from: people(request.from),
         cc: people(request.cc),
@@ -60,27 +198,19 @@ fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
         subject: request.subject.unwrap_or_default(),
         body: request.body.unwrap_or_default(),
         is_plaintext: request.is_plaintext.unwrap_or(false),
-        attachments: attachments.collect::<Result<_, _>>()?,
         reply_to_message_id: request.reply_to_message_id,
         custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
+        metadata: request.metadata.unwrap_or_default(),
+        tracking: request.tracking_options.map(tracking),
+        ..Outgoing::default()
     })
 }
 
-fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
+pub(crate) fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
     people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
 }
 
-fn attachment(index: usize, file: SendAttachment) -> Result<Attachment, Problem> {
-    let field = format!("attachments[{index}].content");
-    let packed: Vec<u8> = file.content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let content = STANDARD.decode(&packed).or_else(|_| URL_SAFE.decode(&packed));
-    let content = content.map_err(|error| Problem::invalid(&field, format!("{field} is not base64: {error}")))?;
-    let content_id = file.content_id.filter(|id| !id.is_empty());
-    Ok(Attachment {
-        filename: file.filename.unwrap_or_default(),
-        content_type: file.content_type.unwrap_or_default(),
-        content,
-        is_inline: file.is_inline.unwrap_or(false),
-        content_id,
-    })
+pub(crate) fn tracking(options: schema::TrackingOptions) -> Tracking {
+    let schema::TrackingOptions { opens, links, thread_replies, label, domain_name } = options;
+    Tracking { opens, links, thread_replies, label, domain_name }
 }

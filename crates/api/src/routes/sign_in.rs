@@ -94,7 +94,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// `POST /v3/connect/login/nylas`
 pub(crate) async fn log_in(call: OpenCall) -> Answer {
-    let OpenCall { platform, id, parts, body } = call;
+    let OpenCall { platform, id, parts, body, .. } = call;
     let login: Login = json(&parts, body, FORM_OCTETS_MAX).await?;
     let wish = Wish {
         access_type: login.access_type.as_deref(),
@@ -155,7 +155,7 @@ fn base_url(parts: &Parts) -> String {
 
 /// `POST /v3/connect/token`
 pub(crate) async fn exchange(call: OpenCall) -> Answer {
-    let OpenCall { platform, id, parts, body } = call;
+    let OpenCall { platform, id, parts, body, .. } = call;
     let request = if is_form(&parts) {
         form(&parts, body, FORM_OCTETS_MAX).await.map(|form| token_request(&form))
     } else {

@@ -42,7 +42,7 @@ pub(crate) async fn show_page(call: OpenCall) -> Answer {
 
 /// `POST /v3/connect/auth`
 pub(crate) async fn sign_in_on_page(call: OpenCall) -> Answer {
-    let OpenCall { platform, id, parts, body } = call;
+    let OpenCall { platform, id, parts, body, .. } = call;
     if !is_from_here(&parts) {
         let text = "The form was sent from another site.";
         return Ok(pages::dead_end(StatusCode::FORBIDDEN, &nonce(&platform), text));

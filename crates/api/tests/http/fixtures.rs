@@ -36,6 +36,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("message", |harness, tenant| message(harness, tenant, |message| &message["id"]).boxed()),
     ("thread", |harness, tenant| message(harness, tenant, |message| &message["thread_id"]).boxed()),
     ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
+    ("draft", |harness, tenant| draft(harness, tenant).boxed()),
+    ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
     ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
@@ -45,6 +47,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("policy", |harness, tenant| made(harness, &tenant.api_key, "/v3/policies", json!({"name": "p"})).boxed()),
     ("rule", |harness, tenant| rule(harness, tenant).boxed()),
     ("list", |harness, tenant| list(harness, tenant).boxed()),
+    ("address", |harness, tenant| suppressed(harness, tenant).boxed()),
     ("provider", |harness, tenant| connector(harness, tenant).boxed()),
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
@@ -94,6 +97,13 @@ async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
     let items = json!({"items": [tenant.domain.to_string()]});
     harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
     list
+}
+
+/// A suppressed address.
+async fn suppressed(harness: &Harness, tenant: &Tenant) -> Thing {
+    let address = format!("gone@from.{}", tenant.domain);
+    harness.ask(&tenant.api_key, "POST", "/v3/suppressions", Some(&json!({"address": address}))).await.is_ok();
+    Thing::Owned(vec![address.clone(), address.to_uppercase(), address.replace('@', "%40")])
 }
 
 async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {
@@ -173,6 +183,23 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
 async fn destination(harness: &Harness, tenant: &Tenant) -> Thing {
     queued(harness, tenant).await;
     Thing::Shared("sender.test".to_owned())
+}
+
+async fn draft(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/drafts", tenant.domain);
+    made(harness, &tenant.api_key, &path, json!({"subject": "Draft"})).await
+}
+
+/// A send that waits for a day.
+async fn schedule(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/messages", tenant.domain);
+    let list = harness.ask(&tenant.api_key, "GET", &format!("{path}/schedules"), None).await;
+    if let Some(id) = list.is_ok().data()[0].get("schedule_id") {
+        return one(id);
+    }
+    let send_at = harness.world.platform.clock.now().as_seconds() + 86_400;
+    let body = json!({"to": [{"email": "a@b.test"}], "send_at": send_at});
+    one(&harness.ask(&tenant.api_key, "POST", &format!("{path}/send"), Some(&body)).await.is_ok().data()["schedule_id"])
 }
 
 async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {

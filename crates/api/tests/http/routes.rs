@@ -26,6 +26,9 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::queue::ROUTES,
         v3::rules::ROUTES,
         v3::rules::replay::ROUTES,
+        v3::suppressions::ROUTES,
+        v3::unsubscribe::ROUTES,
+        v3::addresses::ROUTES,
         v3::webhooks::ROUTES,
     ]
     .concat();

@@ -231,7 +231,11 @@ async fn change(
 }
 
 /// Items that were typed and those of a file. Empty lines and those that begin with `#` say nothing.
-fn items(mut typed: Vec<String>, file: Option<&str>, session: &mut Session<'_, '_>) -> Result<Vec<String>, Failure> {
+pub(super) fn items(
+    mut typed: Vec<String>,
+    file: Option<&str>,
+    session: &mut Session<'_, '_>,
+) -> Result<Vec<String>, Failure> {
     if let Some(path) = file {
         let text = session.read(path)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));

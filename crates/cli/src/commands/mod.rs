@@ -17,6 +17,7 @@ mod policy;
 mod queue;
 mod rule;
 mod shell;
+mod suppression;
 mod workspace;
 
 use crate::connection::Globals;
@@ -38,6 +39,8 @@ pub enum Command {
     Rule(Noun<rule::Verb>),
     /// Lists in which rules look things up
     List(Noun<list::Verb>),
+    /// Addresses that are not written to, and looking at addresses
+    Suppression(Noun<suppression::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -107,6 +110,7 @@ impl Command {
             Self::Queue(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
+            Self::Suppression(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Plan(alone) => &alone.globals,
@@ -131,6 +135,7 @@ impl Command {
             Self::Queue(noun) => queue::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
+            Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,

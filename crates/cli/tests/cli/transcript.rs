@@ -129,6 +129,11 @@ async fn rule_test() {
 }
 
 #[tokio::test]
+async fn suppression() {
+    play("suppression").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

@@ -3,6 +3,7 @@
 use super::{Attachment, Checked, Compose, ComposeError};
 use crate::Participant;
 use crate::syntax::parameter::Parameterized;
+use crate::syntax::word;
 use postfleet_core::EmailAddress;
 
 /// Addresses in one field.
@@ -111,6 +112,10 @@ fn message_id(id: &str) -> Result<(), ComposeError> {
 fn attachment(field: &str, attachment: &Attachment) -> Result<(), ComposeError> {
     let name = format!("{field}.filename");
     no_controls(&name, &attachment.filename)?;
+    if word::hides_controls(&attachment.filename) {
+        // Many readers decode these in names of files, wherever they stand.
+        return refuse(&name, "must not contain control characters in encoded words");
+    }
     within(&name, attachment.filename.chars().count(), FILENAME_CHARS_MAX, "characters")?;
     content_type(&format!("{field}.content_type"), &attachment.content_type)?;
     let Some(id) = &attachment.content_id else { return Ok(()) };
@@ -129,6 +134,10 @@ fn content_type(field: &str, content_type: &str) -> Result<(), ComposeError> {
     let parsed = Parameterized::parse(content_type);
     if parsed.value.starts_with("multipart/") {
         return refuse(field, "must not be a multipart");
+    }
+    // Readers put the one together and fetch the other, behind the back of whoever looked at the message on its way.
+    if matches!(parsed.value.as_str(), "message/partial" | "message/external-body") {
+        return refuse(field, "must not be a message that is elsewhere");
     }
     let is_type = parsed.value.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
     if !content_type.is_empty() && !is_type {

@@ -219,12 +219,12 @@ fn write_text(out: &mut Vec<u8>, subtype: &str, text: &str) {
 
 fn write_attachment(out: &mut Vec<u8>, attachment: &Attachment) {
     let declared = Parameterized::parse(&attachment.content_type);
-    // A message must not be encoded (RFC 2046 §5.2.1); one that cannot travel as it is goes as a file.
-    let is_message = declared.value == "message/rfc822";
+    // A message must not be encoded (RFC 2046 §5.2); one that cannot travel as it is goes as a file.
+    let is_message = declared.value.starts_with("message/");
     let is_verbatim = is_message && body::is_seven_bit(&attachment.content);
     let (kind, parameters) = match declared.value.as_str() {
         "" => ("application/octet-stream", None),
-        "message/rfc822" if !is_verbatim => ("application/octet-stream", None),
+        _ if is_message && !is_verbatim => ("application/octet-stream", None),
         kind => (kind, Some(&declared)),
     };
     let parameters = parameters.into_iter().flat_map(Parameterized::all);

@@ -5,8 +5,10 @@
 
 pub(super) use super::structure::Part;
 use super::{AttachmentMeta, SNIPPET_CHARS_MAX, structure};
+use crate::compose::Attachment;
 use crate::syntax::html::{self, Links};
 use crate::syntax::{charset, transfer};
+use crate::write::header;
 
 /// Characters of a file name that are kept.
 const FILENAME_CHARS_MAX: usize = 255;
@@ -44,6 +46,25 @@ pub fn attachment(raw: &[u8], index: u32) -> Option<(AttachmentMeta, Vec<u8>)> {
     let index = usize::try_from(index).ok()?;
     let part = parts.get(index).filter(|part| part.is_attachment())?;
     Some((part.meta(index, &parts), part.bytes()))
+}
+
+/// Whether the body has no HTML.
+pub fn is_plain(raw: &[u8]) -> bool {
+    !structure::parse(raw).parts.iter().any(|part| part.is_body() && part.is_html())
+}
+
+/// Every attachment, as it would be given to be written again.
+pub fn files(raw: &[u8]) -> Vec<Attachment> {
+    let parts = structure::parse(raw).parts;
+    let files = parts.iter().enumerate().filter(|(_, part)| part.is_attachment());
+    let file = |(index, part): (usize, &Part<'_>)| {
+        let meta = part.meta(index, &parts);
+        let parameters = part.content_type.all().flat_map(|(name, value)| header::parameter(name, value));
+        let content_type = parameters.fold(meta.content_type, |before, parameter| format!("{before}; {parameter}"));
+        let AttachmentMeta { filename, content_id, is_inline, .. } = meta;
+        Attachment { filename, content_type, content: part.bytes(), content_id, is_inline }
+    };
+    files.map(file).collect()
 }
 
 /// The first characters of the text, without markup, with single spaces. Only as much is decoded as may be needed.

@@ -30,6 +30,13 @@ pub(crate) fn decode(text: &str) -> String {
     decoded
 }
 
+/// Whether any encoded word stands for control characters.
+pub(crate) fn hides_controls(text: &str) -> bool {
+    text.match_indices("=?").filter_map(|(at, _)| read(&text[at..])).any(|(word, _)| {
+        charset::decode(word.charset, &word.bytes).chars().any(char::is_control) || word.bytes.contains(&0)
+    })
+}
+
 /// Length of the encoded word at the beginning of `text`, if there is one without spaces.
 pub(crate) fn len_at(text: &str) -> Option<usize> {
     let (_, len) = read(text)?;
@@ -110,6 +117,21 @@ mod tests {
             ("1=?=2", "1=?=2"),
         ] {
             assert_eq!(decode(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn controls_in_words() {
+        for (text, expected) in [
+            ("a =?utf-8?Q?b=0D=0A?=", true),
+            ("=?x?B?eA0K?=", true),
+            ("=?utf-8?Q?=00?=", true),
+            ("=?utf-8?Q?=C2=85?=", true),
+            ("=? =?utf-8?Q?=7F?=", true),
+            ("=?utf-8?Q?b?= =0D", false),
+            ("", false),
+        ] {
+            assert_eq!(hides_controls(text), expected, "{text}");
         }
     }
 

@@ -1,14 +1,18 @@
 //! From the fields of a request to a message that can be sent.
 
-use super::{Prepared, outbound_type};
+use super::once::{self, Terms};
+use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
-use postfleet_core::{EmailAddress, Problem, UnixMicros};
+use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, metadata};
 use postfleet_mail::compose::{self, Attachment, Compose};
 use postfleet_mail::{Participant, message};
-use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_mailbox::messages::with_message_id;
+use postfleet_mailbox::summary::{Person, Summary, Tracking};
+use postfleet_mailbox::view::Fields;
 use postfleet_store::grants::Grant;
 use postfleet_store::messages::{self, StoredMessage};
+use std::collections::BTreeMap;
 
 /// A message that a mailbox wants to send.
 #[derive(Debug, Default)]
@@ -31,26 +35,60 @@ pub struct Outgoing {
     pub is_plaintext: bool,
     /// Files.
     pub attachments: Vec<Attachment>,
-    /// The message that is answered: an id of this mailbox.
+    /// The message of this mailbox that is answered: its id, or its Message-ID.
     pub reply_to_message_id: Option<String>,
     /// Further header fields.
     pub custom_headers: Vec<(String, String)>,
+    /// Key and value pairs of the application.
+    pub metadata: BTreeMap<String, String>,
+    /// What the application wants to be told of; kept, and nothing is tracked.
+    pub tracking: Option<Tracking>,
+    /// The id that the message has already, if it is a draft.
+    pub message_id: Option<MessageId>,
+    /// What the answer shows of the sent copy.
+    pub shown: Fields,
+    /// Whether it has a link by which its one recipient wants no more mail.
+    pub has_unsubscribe_link: bool,
+    /// What the caller says about repeats.
+    pub terms: Terms,
 }
 
+/// Characters of the label in the tracking options.
+pub const TRACKING_LABEL_CHARS_MAX: usize = 2_048;
+
 /// Writes the message.
-pub async fn prepare(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Result<Prepared, Problem> {
+pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing) -> Result<Prepared, Problem> {
     let now = platform.clock.now();
     let recipients = recipients(&outgoing)?;
+    check_unsent(&outgoing)?;
     let from = author(grant, &outgoing)?;
     let answered = answered(platform, grant, &outgoing).await?;
-    let message_id = MessageId::new(now, platform.entropy.ten());
+    let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(now, platform.entropy.ten()));
+    // Before the link is in it, which is another one each time.
+    let content = Some(once::content(&outgoing));
+    unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
+    let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
+    let (shown, terms) = (outgoing.shown, std::mem::take(&mut outgoing.terms));
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
-    summary.bcc = bcc;
+    summary = Summary { bcc, metadata, tracking, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now })
+    let from_draft = None;
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        summary,
+        thread_id,
+        outbound_type,
+        date: now,
+        shown,
+        terms,
+        content,
+        from_draft,
+    })
 }
 
 /// Everyone whom the fields name.
@@ -66,6 +104,24 @@ fn recipients(outgoing: &Outgoing) -> Result<Vec<EmailAddress>, Problem> {
         }
     }
     Ok(recipients)
+}
+
+/// What is kept beside the message and does not travel with it.
+fn check_unsent(outgoing: &Outgoing) -> Result<(), Problem> {
+    metadata::check(outgoing.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
+    let Some(tracking) = &outgoing.tracking else { return Ok(()) };
+    if tracking.label.as_ref().is_some_and(|label| label.chars().count() > TRACKING_LABEL_CHARS_MAX) {
+        let field = "tracking_options.label";
+        return Err(Problem::invalid(
+            field,
+            format!("{field} must have at most {TRACKING_LABEL_CHARS_MAX} characters"),
+        ));
+    }
+    if let Some(Err(error)) = tracking.domain_name.as_deref().map(Domain::parse) {
+        let field = "tracking_options.domain_name";
+        return Err(Problem::invalid(field, format!("{field} is not a domain name of 1 to 253 characters: {error}")));
+    }
+    Ok(())
 }
 
 /// The From: the mailbox's own address, with its name unless another one is given.
@@ -89,9 +145,15 @@ fn author(grant: &Grant, outgoing: &Outgoing) -> Result<Participant, Problem> {
 async fn answered(platform: &Platform, grant: &Grant, outgoing: &Outgoing) -> Result<Option<StoredMessage>, Problem> {
     let Some(id) = outgoing.reply_to_message_id.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
     let unknown = || Problem::invalid("reply_to_message_id", "reply_to_message_id is not a message of this account");
-    let id: MessageId = id.parse().map_err(|_| unknown())?;
-    let found = messages::find(&mut platform.store.reader().await?, grant.id, id).await?;
-    found.map(Some).ok_or_else(unknown)
+    let found = match id.parse::<MessageId>() {
+        Ok(id) => messages::find(&mut platform.store.reader().await?, grant.id, id).await?,
+        Err(_) if id.contains('@') => {
+            let bare = id.trim().trim_start_matches('<').trim_end_matches('>');
+            with_message_id(&platform.store, grant.id, bare).await?
+        }
+        Err(_) => None,
+    };
+    found.filter(|message| !message.draft).map(Some).ok_or_else(unknown)
 }
 
 fn write(

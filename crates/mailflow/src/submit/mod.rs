@@ -5,26 +5,32 @@
 
 pub mod client;
 pub mod compose;
+pub mod once;
 pub mod raw;
+mod unsubscribe;
 
 pub use compose::Outgoing;
+pub use once::Terms;
 
 use crate::deliver::{self, Accepted, Room};
+use crate::drafts;
 use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
-use postfleet_core::id::{BlobId, EvaluationId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{BlobId, EvaluationId, EventId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{OutboundType, Placement};
+use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_mailbox::view::{self, Fields};
-use postfleet_schema::message::Message;
+use postfleet_schema::message::{Message, SuppressedRecipient};
+use postfleet_store::drafts::FromDraft;
 use postfleet_store::grants::Grant;
-use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use std::collections::HashSet;
 
@@ -45,6 +51,15 @@ pub struct Prepared {
     pub outbound_type: OutboundType,
     /// When it was prepared.
     pub date: UnixMicros,
+    /// What the answer shows of the sent copy.
+    pub shown: Fields,
+    /// What the caller says about repeats.
+    pub terms: Terms,
+    /// The hash of whom it goes to and what it says: the same is not sent twice in a short time. None where a repeat is
+    /// meant, as it is when a mail client submits a message again.
+    pub content: Option<[u8; 32]>,
+    /// The draft that it is, if it is one.
+    pub from_draft: Option<FromDraft>,
 }
 
 /// A message that was accepted for sending.
@@ -54,6 +69,10 @@ pub struct Sent {
     pub message: Message,
     /// The daily allowance with this send counted.
     pub daily: Allowance,
+    /// Recipients that get nothing, because they are suppressed.
+    pub suppressed: Vec<Suppressed>,
+    /// Whether it is a message that was sent a moment ago, and which was not sent again.
+    pub is_duplicate: bool,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -70,6 +89,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
         Err(problem) => Err(problem),
     };
     platform.metrics.submitted(match &sent {
+        Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(_) => "accepted",
         Err(problem) => problem.code,
     });
@@ -77,10 +97,14 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let (shown, from_draft) = (prepared.shown, prepared.from_draft);
+    let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
-    let copy = messages::MailboxCopy { message_id, ..new_copy(platform, grant.id, grant.application_id, now) };
+    let fresh = new_copy(platform, grant.id, grant.application_id, now);
+    // The thread of a draft ends with it, and begins anew with the sent copy.
+    let copy = MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh };
     let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
@@ -88,7 +112,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = Room::take(platform, &recipients, now);
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
-    let delivery = lease.as_ref().map(|lease| Accepted {
+    let mut delivery = lease.as_ref().map(|lease| Accepted {
         message_id,
         grant_id: grant.id,
         lease: lease.id,
@@ -102,30 +126,58 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         copy,
         thread_id,
         outbound_type,
+        from_draft,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         sender: grant.email.clone(),
         reverse_path,
         sender_domain: grant.email.domain().clone(),
         recipients,
+        undeliverable: None,
+        rejected_event_id: EventId::new(now, platform.entropy.ten()),
+        once,
         lease,
     };
-    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
-        SubmitOutcome::Accepted { thread_id, daily, placement } => {
+    match decided(platform, grant, command).await? {
+        SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
-            let message = view::message(&stored, Some(&raw), Fields::Standard);
+            let mut message = view::message(&stored, Some(&raw), shown);
+            message.suppressed_recipients = Some(left_out(&suppressed));
+            if let Some(accepted) = &mut delivery {
+                accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
+            }
             if let (Some(room), Some(accepted)) = (room, delivery) {
                 room.hand_over(accepted, raw);
             }
-            Ok(Sent { message, daily })
+            Ok(Sent { message, daily, suppressed, is_duplicate: false })
+        }
+        SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed } => {
+            let sent = (message_id, thread_id, None);
+            let message = once::sent_before(platform, grant.id, sent, &suppressed, shown).await?;
+            Ok(Sent { message, daily, suppressed, is_duplicate: true })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
+        SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
+        SubmitOutcome::Superseded => Err(drafts::superseded()),
     }
 }
 
+/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at. Nothing
+/// is locked while the DNS is asked.
+async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<SubmitOutcome, Problem> {
+    let shard = shard(grant.id.uuid());
+    let outcome = platform.store.run_near(shard, command.clone()).await?;
+    if outcome != SubmitOutcome::Unvalidated {
+        return Ok(outcome);
+    }
+    let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
+    let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
+    Ok(platform.store.run_near(shard, Submit { undeliverable: Some(undeliverable), ..command }).await?)
+}
+
 /// The envelope: every recipient once, each with the id of its queue row.
-fn envelope(
+pub(crate) fn envelope(
     platform: &Platform,
     recipients: Vec<EmailAddress>,
     now: UnixMicros,
@@ -137,24 +189,33 @@ fn envelope(
         return Err(too_many_recipients(recipients.len()));
     }
     let mut seen = HashSet::new();
-    let once = recipients.into_iter().filter(|address| seen.insert(address.key()));
-    Ok(once.map(|address| (QueueId::new(now, platform.entropy.ten()), address)).collect())
+    let once: Vec<_> = recipients.into_iter().filter(|address| seen.insert(address.key())).collect();
+    // Ids of one moment are in no order of their own, and recipients are attempted in that of their ids.
+    let mut ids: Vec<_> = once.iter().map(|_| QueueId::new(now, platform.entropy.ten())).collect();
+    ids.sort_unstable();
+    Ok(ids.into_iter().zip(once).collect())
 }
 
 /// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.
-fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
+pub(crate) fn outbound_type(answers: bool, summary: &Summary) -> OutboundType {
     let refers = summary.in_reply_to.is_some() || !summary.references.is_empty();
     if answers || refers { OutboundType::Reply } else { OutboundType::Compose }
 }
 
 /// Refuses what no plan allows before it is compressed and stored; the plan's own limit is judged with the rest.
-fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
+pub(crate) fn check_size(platform: &Platform, raw: &[u8]) -> Result<(), Problem> {
     let limit = platform.store.plans().outbound_octets_ceiling();
     if raw.len() as u64 > limit { Err(too_large(raw.len() as u64, limit)) } else { Ok(()) }
 }
 
+/// Who does not get it, as the answer says it.
+fn left_out(suppressed: &[Suppressed]) -> Vec<SuppressedRecipient> {
+    let shown = |one: &Suppressed| SuppressedRecipient { email: one.address.to_string(), reason: one.reason.name() };
+    suppressed.iter().map(shown).collect()
+}
+
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
-fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id: BlobId) -> StoredMessage {
+pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id: BlobId) -> StoredMessage {
     StoredMessage {
         id: copy.message_id,
         grant_id: copy.grant_id,
@@ -167,5 +228,6 @@ fn stored(facts: &messages::MessageFacts, copy: &messages::MailboxCopy, blob_id:
         octets: facts.octets,
         folders: vec![facts.folder.to_owned()],
         summary: facts.summary.clone(),
+        draft: false,
     }
 }

@@ -1,12 +1,13 @@
 //! From a message that somebody has written already to one that can be sent: what a mail client submits, and what the
 //! interface takes as raw MIME.
 
-use super::{Prepared, outbound_type};
+use super::{Prepared, Terms, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::submission::{self, Completed};
 use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_mailbox::view::Fields;
 use postfleet_store::grants::Grant;
 
 /// Who gets a message that is written already.
@@ -35,11 +36,23 @@ pub fn prepare(
         Envelope::Given(recipients) => recipients,
         Envelope::OfHeader => of_header(&completed, field)?,
     };
-    let Completed { raw, view } = completed;
+    let Completed { raw, view, unclear: _ } = completed;
     let mut summary = Summary::of(&view);
     summary.bcc = unseen(&view, &recipients);
     let outbound_type = outbound_type(false, &summary);
-    Ok(Prepared { message_id, raw, recipients, summary, thread_id: None, outbound_type, date: now })
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        summary,
+        thread_id: None,
+        outbound_type,
+        date: now,
+        shown: Fields::Standard,
+        terms: Terms::default(),
+        content: None,
+        from_draft: None,
+    })
 }
 
 /// The author is the mailbox, and nobody else is named as the one who sent it.
@@ -55,6 +68,11 @@ fn check_author(grant: &Grant, completed: &Completed, field: &str) -> Result<(),
 }
 
 fn of_header(completed: &Completed, field: &str) -> Result<Vec<EmailAddress>, Problem> {
+    if let Some(header) = completed.unclear {
+        let text =
+            format!("{field}: {header} must be addresses, or names with addresses in angle brackets, and commas");
+        return Err(Problem::invalid(field, text));
+    }
     let people = [("To", &completed.view.to), ("Cc", &completed.view.cc), ("Bcc", &completed.view.bcc)];
     let named = people.into_iter().flat_map(|(header, people)| people.iter().map(move |person| (header, person)));
     let parse = |(header, person): (&str, &postfleet_mail::Participant)| {

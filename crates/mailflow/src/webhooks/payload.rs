@@ -18,6 +18,9 @@ pub(super) async fn body(
     name: &'static str,
     attempt: u32,
 ) -> Result<Vec<u8>, Problem> {
+    if event.event.trigger == Trigger::MessageSendFailed {
+        return failed(event, name, attempt);
+    }
     let mut object = object(platform, &event.event).await?;
     let whole = render(event, name.to_owned(), attempt, &object)?;
     if whole.len() <= platform.settings.notification_octets_max {
@@ -29,7 +32,23 @@ pub(super) async fn body(
     render(event, format!("{name}.truncated"), attempt, &object)
 }
 
+/// A send that failed says all itself: its message may be gone.
+fn failed(event: &Event, name: &'static str, attempt: u32) -> Result<Vec<u8>, Problem> {
+    let facts: Value = serde_json::from_str(&event.event.data).unwrap_or_default();
+    render_with(event, name.to_owned(), attempt, &facts["object"], [&facts["reason"], &facts["error"]])
+}
+
 fn render(event: &Event, kind: String, attempt: u32, object: &Value) -> Result<Vec<u8>, Problem> {
+    render_with(event, kind, attempt, object, [&Value::Null, &Value::Null])
+}
+
+fn render_with(
+    event: &Event,
+    kind: String,
+    attempt: u32,
+    object: &Value,
+    [reason, error]: [&Value; 2],
+) -> Result<Vec<u8>, Problem> {
     let new = &event.event;
     let notification = Notification {
         specversion: "1.0",
@@ -42,6 +61,8 @@ fn render(event: &Event, kind: String, attempt: u32, object: &Value) -> Result<V
             application_id: new.application_id.to_string(),
             grant_id: new.grant_id.to_string(),
             grant_sequence: new.grant_sequence,
+            reason,
+            error,
             object,
         },
     };
@@ -56,13 +77,22 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
             grant(&mut reader, event, &facts).await
         }
         _ => {
+            let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let stored = match event.message_id {
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
                 None => None,
             };
-            let Some(stored) = stored else { return Ok(gone(event)) };
+            let Some(stored) = stored else {
+                let is_unsent = event.trigger == Trigger::MessageRejected && facts["summary"].is_object();
+                let kind = if draft { "draft" } else { "message" };
+                return Ok(if is_unsent { unsent(event, &facts) } else { gone(event, kind) });
+            };
             match event.trigger {
                 Trigger::MessageCreated => created(platform, &mut reader, &stored).await,
+                // The sent copy has the id of the draft.
+                _ if draft && !stored.draft => Ok(gone(event, "draft")),
+                _ if draft => created(platform, &mut reader, &stored).await,
+                Trigger::MessageSendSuccess => sent_later(&stored, &facts),
                 trigger => Ok(settled(trigger, &stored, &facts)),
             }
         }
@@ -70,9 +100,19 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
 }
 
 /// What is left to say of a message that was removed meanwhile.
-fn gone(event: &NewEvent) -> Value {
+fn gone(event: &NewEvent, object: &str) -> Value {
     let id = event.message_id.map(|id| id.to_string());
-    json!({"id": id, "grant_id": event.grant_id.to_string(), "object": "message"})
+    json!({"id": id, "grant_id": event.grant_id.to_string(), "object": object})
+}
+
+/// A message that was sent at its time, without its body, and what it waited under.
+fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
+    let shown = view::message(stored, None, Fields::Standard);
+    let mut object = serde_json::to_value(shown).map_err(Problem::internal)?;
+    for field in ["schedule_id", "send_at", "use_draft"] {
+        object[field] = facts[field].clone();
+    }
+    Ok(object)
 }
 
 async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMessage) -> Result<Value, Problem> {
@@ -84,24 +124,44 @@ async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMe
     serde_json::to_value(view::message(stored, Some(&raw), Fields::Standard)).map_err(Problem::internal)
 }
 
-/// What became of a sent message for one recipient.
-fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
-    let summary = Summary::from_json(&stored.summary);
+/// A message of which there is no sent copy, because nobody may be written to.
+fn unsent(event: &NewEvent, facts: &Value) -> Value {
+    let id = event.message_id.map(|id| id.to_string()).unwrap_or_default();
+    let mut object = described(&id, &event.grant_id.to_string(), &Summary::from_json(&facts["summary"].to_string()));
+    object["sent_at"] = facts["at"].clone();
+    rejected(&mut object, facts);
+    object
+}
+
+/// Why recipients get nothing.
+fn rejected(object: &mut Value, facts: &Value) {
+    object["rejected_at"] = facts["at"].clone();
+    object["rejected"] =
+        json!({"rejected_at": facts["at"], "reason": facts["reason"], "recipients": facts["recipients"]});
+}
+
+fn described(id: &str, grant_id: &str, summary: &Summary) -> Value {
     let emails = |people: &[Person]| people.iter().map(|person| person.email.clone()).collect::<Vec<_>>();
-    let recipient = &facts["recipient"];
-    let mut object = json!({
-        "id": stored.id.to_string(),
-        "grant_id": stored.grant_id.to_string(),
+    json!({
+        "id": id,
+        "grant_id": grant_id,
         "object": "message",
-        "thread_id": stored.thread_id.to_string(),
         "subject": summary.subject,
         "from": summary.from.first().map(|person| person.email.clone()).unwrap_or_default(),
         "to": emails(&summary.to),
         "cc": emails(&summary.cc),
         "bcc": emails(&summary.bcc),
-        "sent_at": stored.date.as_seconds(),
-        "metadata": {},
-    });
+        "metadata": summary.metadata,
+    })
+}
+
+/// What became of a sent message for one recipient.
+fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
+    let summary = Summary::from_json(&stored.summary);
+    let recipient = &facts["recipient"];
+    let mut object = described(&stored.id.to_string(), &stored.grant_id.to_string(), &summary);
+    object["thread_id"] = stored.thread_id.to_string().into();
+    object["sent_at"] = stored.date.as_seconds().into();
     match trigger {
         Trigger::MessageDelivered => {
             let ambiguous = &facts["ambiguous"];
@@ -120,10 +180,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
             object["complaint"] =
                 json!({"reported_at": facts["at"], "type": facts["type"], "complained_recipients": complained});
         }
-        Trigger::MessageRejected => {
-            object["rejected_at"] = facts["at"].clone();
-            object["rejected"] = json!({"reason": facts["reason"], "recipients": [recipient]});
-        }
+        Trigger::MessageRejected => rejected(&mut object, facts),
         _ => {}
     }
     object

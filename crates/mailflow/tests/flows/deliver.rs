@@ -48,7 +48,7 @@ async fn a_message_is_delivered_signed_and_announced() {
         assert_eq!(text.matches(algorithm).count(), 1, "{text}");
     }
     let delivered = setting.events("message.delivered").await;
-    let mut recipients: Vec<_> = delivered.iter().map(|facts| facts["recipient"].as_str().expect("address")).collect();
+    let mut recipients: Vec<_> = delivered.iter().filter_map(|facts| facts["recipient"].as_str()).collect();
     recipients.sort_unstable();
     assert_eq!(recipients, ["ada@sender.test", "bob@sender.test"]);
     assert_eq!(delivered[0]["at"], BEGINNING.as_seconds());

@@ -1,14 +1,16 @@
 //! What comes back by the return path of a message: what counts, and above all what does not.
 
 use crate::support::Setting;
-use postfleet_core::ProblemKind;
 use postfleet_core::id::MessageId;
 use postfleet_core::return_path::DAYS_MAX;
+use postfleet_core::suppression::Reason;
+use postfleet_core::{EmailAddress, ProblemKind};
 use postfleet_fleet::feedback;
 use postfleet_mailflow::submit::Sent;
 use postfleet_mailflow::{janitor, receive};
 use postfleet_schema::feedback::FeedbackReport;
 use postfleet_store::feedback::PruneFeedback;
+use postfleet_store::suppressions::{self, Suppression};
 use postfleet_testkit::smtp::{FakeSmtp, SmtpMessage};
 use postfleet_testkit::world::WorldOptions;
 use serde_json::json;
@@ -34,6 +36,15 @@ impl Setting {
 
     async fn outcomes(&self) -> Vec<(String, String)> {
         self.feedback().await.into_iter().map(|report| (report.kind, report.outcome)).collect()
+    }
+
+    /// The entry of an address that is not written to.
+    async fn suppression(&self, address: &str) -> Option<Suppression> {
+        let platform = &self.world.platform;
+        let mut reader = platform.store.reader().await.expect("reader");
+        let address = EmailAddress::parse(address).expect("address");
+        let application = self.tenant.application_id;
+        suppressions::find(&mut reader, application, &address, platform.clock.now()).await.expect("find")
     }
 
     /// Mail with the null reverse path.
@@ -118,6 +129,38 @@ async fn a_bounce_by_the_return_path_is_filed_and_announced_once() {
     setting.report(&taken.reverse_path, &dsn("bob@sender.test", "failed", "5.2.2", "mailbox full")).await.expect("ok");
     let bounced = setting.events("message.bounced").await;
     assert_eq!((&bounced[1]["bounce_type"], &bounced[1]["bounce_class"]), (&"MailboxFull".into(), &"soft".into()));
+}
+
+#[tokio::test]
+async fn who_a_late_hard_bounce_is_about_is_not_written_to_again_and_nobody_else() {
+    let (setting, sent, taken) = sent_to(&["ada@sender.test", "bob@sender.test", "cy@sender.test"]).await;
+    let full = dsn("bob@sender.test", "failed", "5.2.2", "mailbox full");
+    for report in [unknown("ada@sender.test"), full, unknown("eve@sender.test")] {
+        setting.report(&taken.reverse_path, &report).await.expect("accepted");
+    }
+    // What nobody signed suppresses nobody.
+    setting.report("agent@acme.test", &unknown("cy@sender.test")).await.expect("accepted");
+    let all = ["ada@sender.test", "bob@sender.test", "cy@sender.test", "eve@sender.test"];
+    let suppressed = setting.send(&all).await.expect("accepted").suppressed;
+    assert_eq!(suppressed.len(), 1);
+    assert_eq!((suppressed[0].address.to_string(), suppressed[0].reason), (all[0].to_owned(), Reason::HardBounce));
+    let entry = setting.suppression("ada@sender.test").await.expect("suppressed");
+    assert_eq!((&*entry.source, entry.grant_id), ("dsn", Some(setting.agent.id)));
+    assert_eq!(entry.message_id.map(|id| id.to_string()), Some(sent.message.id));
+}
+
+#[tokio::test]
+async fn who_complained_is_not_written_to_again() {
+    let (setting, _, taken) = sent_to(&["ada@sender.test", "bob@sender.test"]).await;
+    let to = &taken.reverse_path;
+    setting.world.receive("fbl@isp.test", to, complaint("x@y.test", "ada@sender.test")).await.expect("accepted");
+    let not_spam = complaint("x@y.test", "bob@sender.test").replace("abuse", "not-spam");
+    setting.world.receive("fbl@isp.test", to, not_spam).await.expect("accepted");
+    let refused = setting.send(&["ada@sender.test"]).await.expect_err("nobody is left");
+    assert_eq!(refused.code, "all_recipients_suppressed");
+    assert!(setting.send(&["bob@sender.test"]).await.expect("accepted").suppressed.is_empty());
+    let entry = setting.suppression("ada@sender.test").await.expect("suppressed");
+    assert_eq!((entry.reason, &*entry.source), (Reason::Complaint, "feedback_loop"));
 }
 
 #[tokio::test]

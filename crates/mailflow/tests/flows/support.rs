@@ -12,12 +12,14 @@ use postfleet_store::grants::Grant;
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, Tenant, World, WorldOptions};
 use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A world whose mail to other domains goes to `peer`, with an organization and a mailbox.
 pub struct Setting {
     pub world: World,
     pub tenant: Tenant,
     pub agent: Grant,
+    probes: AtomicUsize,
 }
 
 impl Setting {
@@ -29,7 +31,11 @@ impl Setting {
         let world = World::with(options).await;
         let tenant = world.tenant(NewTenant { daily_sends_max: Some(100), ..NewTenant::of("acme.test") }).await;
         let agent = world.mailbox(&tenant, "agent").await;
-        Self { world, tenant, agent }
+        Self::of(world, tenant, agent)
+    }
+
+    pub fn of(world: World, tenant: Tenant, agent: Grant) -> Self {
+        Self { world, tenant, agent, probes: AtomicUsize::new(0) }
     }
 
     /// Submits a message to some recipients.
@@ -46,7 +52,9 @@ impl Setting {
 
     /// Sends of the day that are counted, found out by one more.
     pub async fn sends_counted(&self) -> u64 {
-        self.send(&["probe@null.test"]).await.expect("accepted").daily.used - 1
+        // Each time to somebody else: who is not there is not written to twice.
+        let number = self.probes.fetch_add(1, Ordering::Relaxed);
+        self.send(&[&format!("probe{number}@null.test")]).await.expect("accepted").daily.used - 1
     }
 
     /// Messages in a folder, newest first.

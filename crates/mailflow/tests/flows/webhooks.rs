@@ -2,15 +2,20 @@
 
 use crate::support::Setting;
 use hmac::{Hmac, KeyInit, Mac};
+use postfleet_core::Patch;
+use postfleet_mail::Participant;
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::drafts::{self, DraftChange};
+use postfleet_mailflow::submit::Outgoing;
 use postfleet_mailflow::webhooks::{self, Round};
-use postfleet_mailflow::{Platform, Settings};
+use postfleet_mailflow::{Platform, Settings, schedules};
 use postfleet_net::WebhookHttp;
 use postfleet_schema::webhook::{CreateWebhook, UpdateWebhook};
 use postfleet_store::grants::Grant;
 use postfleet_store::webhooks::Webhook;
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use postfleet_testkit::world::WorldOptions;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use std::sync::{Arc, Mutex};
 
@@ -315,4 +320,64 @@ async fn a_node_that_lost_its_lease_moves_nothing() {
     // The node that has it now tells it again: at least once.
     round(&second).await;
     assert_eq!(receiver.told(&setting.agent), ["one 1", "one 1"]);
+}
+
+/// Everything that came, by its type.
+fn told_by_type(receiver: &Receiver) -> Vec<(String, Value)> {
+    let bodies = receiver.notifications().iter().map(body).collect::<Vec<_>>();
+    bodies.into_iter().map(|body| (body["type"].as_str().expect("type").to_owned(), body["data"].clone())).collect()
+}
+
+#[tokio::test]
+async fn drafts_and_what_became_of_scheduled_sends_are_told() {
+    let receiver = Receiver::start().await;
+    let setting = Setting::with(WorldOptions::default()).await;
+    let triggers = ["draft.created", "draft.updated", "message.send_success", "message.send_failed"];
+    subscribe(&setting, &receiver, &triggers).await;
+    let platform = &setting.world.platform;
+    let to = |email: &str| Patch::Set(vec![Participant { name: String::new(), email: email.to_owned() }]);
+    let new = DraftChange { to: to("ada@null.test"), subject: Patch::Set("Offer".into()), ..DraftChange::default() };
+    let draft = drafts::create(platform, &setting.agent, new).await.expect("draft");
+    settle(&setting).await;
+    let id = draft.id.parse().expect("id");
+    let change = DraftChange { body: Patch::Set("<p>More</p>".into()), ..DraftChange::default() };
+    drafts::update(platform, &setting.agent, id, change).await.expect("update");
+    drafts::send(platform, &setting.agent, id, Fields::Standard, None).await.expect("sent");
+    settle(&setting).await;
+    let told = told_by_type(&receiver);
+    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["draft.created", "draft.updated"]);
+    let created = &told[0].1["object"];
+    assert_eq!((&created["object"], &created["subject"]), (&"draft".into(), &"Offer".into()));
+    assert_eq!(created["id"], draft.id);
+    assert_eq!(
+        told[1].1["object"],
+        json!({"id": draft.id, "object": "draft", "grant_id": setting.agent.id.to_string()})
+    );
+
+    // Tomorrow two leave, of which the second is too much.
+    let send_at = platform.clock.now().as_seconds() + 86_400;
+    for subject in ["First", "Second"] {
+        let to = vec![Participant { name: String::new(), email: "ada@null.test".into() }];
+        let outgoing = Outgoing { to, subject: subject.into(), body: "x".into(), ..Outgoing::default() };
+        schedules::send_later(platform, &setting.agent, outgoing, send_at, false, None).await.expect("scheduled");
+    }
+    setting.world.advance(86_400);
+    for _ in 0..99 {
+        setting.send(&["probe@null.test"]).await.expect("accepted");
+    }
+    schedules::release_once(platform).await.expect("round");
+    settle(&setting).await;
+    let told = told_by_type(&receiver);
+    let [(success, of_first), (failed, of_second)] = &told[2..] else { panic!("{told:?}") };
+    assert_eq!((success.as_str(), failed.as_str()), ("message.send_success", "message.send_failed"));
+    let sent = &of_first["object"];
+    assert_eq!((&sent["send_at"], &sent["use_draft"], sent.get("body")), (&send_at.into(), &false.into(), None));
+    assert!(sent["schedule_id"].as_str().is_some_and(|id| id.len() == 36) && sent["object"] == "message");
+    assert!(of_second["reason"].as_str().is_some_and(|reason| reason.contains("daily send quota of 100")));
+    let error = &of_second["error"];
+    assert_eq!((&error["type"], &error["status_code"]), (&"too_many_requests".into(), &429.into()));
+    assert_eq!((&error["message"], error.get("provider_error")), (&of_second["reason"], Some(&Value::Null)));
+    let kept = &of_second["object"];
+    assert!(kept["schedule_id"].is_string() && kept["subject"] != sent["subject"], "{kept}");
 }

@@ -4,6 +4,7 @@
 mod domains;
 mod layers;
 mod plans;
+mod recipients;
 mod routes;
 
 use anyhow::{Context, Result};
@@ -26,12 +27,14 @@ pub struct Config {
     pub smtp: Smtp,
     pub submission: Submission,
     pub tls: Tls,
+    pub sending: Sending,
     pub delivery: Delivery,
     pub relay: RelaySection,
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub rules: Rules,
     pub feedback: Feedback,
+    pub recipients: Recipients,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -47,6 +50,7 @@ pub struct Server {
     pub node: String,
     pub roles: Vec<Role>,
     pub drain_seconds: u64,
+    pub public_url: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +89,11 @@ pub struct Submission {
 pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Sending {
+    pub repeat_window_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +137,11 @@ pub struct Rules {
 pub struct Feedback {
     pub addresses: Vec<String>,
     pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Recipients {
+    pub disposable_domains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -220,6 +234,8 @@ impl Config {
         );
         let days = self.delivery.attempt_days;
         anyhow::ensure!((1..=3_650).contains(&days), "delivery.attempt_days must be from 1 to 3650");
+        let window = self.sending.repeat_window_seconds;
+        anyhow::ensure!(window <= 3_600, "sending.repeat_window_seconds must be from 0 to 3600");
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         let days = self.feedback.report_days;
@@ -230,6 +246,8 @@ impl Config {
         self.relay()?;
         self.route_settings()?;
         self.domain_settings()?;
+        self.public_url()?;
+        self.disposable_domains()?;
         Ok(())
     }
 

@@ -108,8 +108,10 @@ fn world(arguments: &Arguments) -> World {
 }
 
 async fn config(arguments: &Arguments, mx_port: u16) -> Result<Config> {
+    let http = free(arguments.http).await;
     let overrides = [
-        ("http.listen", Value::String(free(arguments.http).await.to_string())),
+        ("http.listen", Value::String(http.to_string())),
+        ("server.public_url", Value::String(format!("http://{http}"))),
         ("smtp.listen", Value::String(free(arguments.smtp).await.to_string())),
         ("submission.listen", Value::String(free(arguments.submission).await.to_string())),
         ("submission.tls_listen", Value::String(free(arguments.submissions).await.to_string())),

@@ -101,6 +101,10 @@ impl Tx {
     pub(crate) fn wake_rules(&mut self) {
         self.hints.rules = true;
     }
+    /// Asks that those who release scheduled sends look which there are after the commit.
+    pub fn wake_schedules(&mut self) {
+        self.hints.schedules = true;
+    }
     /// Asks that those who work for webhooks look which there are after the commit.
     pub fn wake_webhooks(&mut self) {
         self.hints.webhooks = true;

@@ -7,10 +7,12 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
-use postfleet_core::bounce::BounceType;
+use crate::suppressions::{self, Cause};
+use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::event::Trigger;
 use postfleet_core::feedback::{Kind, Outcome};
 use postfleet_core::id::{ApplicationId, EventId, FeedbackId, GrantId, MessageId, ThreadId};
+use postfleet_core::suppression::Reason;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use serde_json::json;
 
@@ -163,12 +165,15 @@ impl TakeFeedback {
         Ok(())
     }
 
-    /// What follows from a bounce or a complaint that counts. All of it: whatever else is to follow, such as not writing
-    /// to the address again, belongs here.
+    /// What follows from a bounce or a complaint that counts. All of it: whatever else is to follow belongs here.
     async fn count(&self, tx: &mut Tx, report: &NewReport) -> Result<(), DbError> {
         let (Some((grant_id, application_id)), Some(message_id)) = (self.sender, self.message_id) else {
             return Ok(());
         };
+        if let (Some(recipient), Some((reason, source))) = (&report.recipient, suppresses(report)) {
+            let cause = Cause { reason, source, grant_id: Some(grant_id), message_id: Some(message_id) };
+            suppressions::suppress(tx, application_id, recipient, &cause, self.at).await?;
+        }
         let Some((trigger, data)) = announcement(report, self.at) else { return Ok(()) };
         let Some(grant_sequence) = events::next_sequence(tx, grant_id, 0).await? else { return Ok(()) };
         tx.announce(NewEvent {
@@ -188,6 +193,17 @@ impl TakeFeedback {
 /// How a recipient is told from others in records.
 fn key(report: &NewReport) -> String {
     report.recipient.as_ref().map(EmailAddress::key).unwrap_or_default()
+}
+
+/// Why nothing more is written to whom a report that counts is about, and who said so.
+fn suppresses(report: &NewReport) -> Option<(Reason, &'static str)> {
+    match report.kind {
+        Kind::Bounce if report.bounce.is_some_and(|bounce| bounce.class() == BounceClass::Hard) => {
+            Some((Reason::HardBounce, "dsn"))
+        }
+        Kind::Complaint => Some((Reason::Complaint, "feedback_loop")),
+        _ => None,
+    }
 }
 
 /// The event of a report that counts, with the facts that it tells.

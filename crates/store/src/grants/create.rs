@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::NewEvent;
 use crate::params;
+use crate::suppressions;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, WorkspaceId};
@@ -262,6 +263,7 @@ impl<'a> Provisioning<'a> {
             return Ok(None);
         }
         tx.execute(MAILBOX, params![new.id.uuid()]).await?;
+        suppressions::forget_bounce(tx, self.application_id, &new.email).await?;
         tx.announce(NewEvent {
             id: new.event_id,
             application_id: self.application_id,

@@ -11,6 +11,7 @@ use crate::params;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
+use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
 
 /// Removes a mailbox with its tokens: at once for everybody, its content a little at a time by [`PruneRemoved`].
@@ -108,9 +109,16 @@ impl Command for PruneRemoved {
 impl PruneRemoved {
     async fn remove_messages(&self, tx: &mut Tx, grant: GrantId) -> Result<usize, DbError> {
         const HELD: &str = "SELECT m.id, m.blob_id, m.date, m.folders FROM listings l \
-            JOIN messages m ON m.id = l.message_id WHERE l.grant_id = $1 AND l.folder = '' LIMIT $2";
+            JOIN messages m ON m.id = l.message_id WHERE l.grant_id = $1 AND l.folder = $3 LIMIT $2";
         const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
-        let held = tx.query(HELD, params![grant.uuid(), self.limit as i64]).await?;
+        let mut held = Vec::new();
+        // Drafts are not in the listing of the whole mailbox.
+        for listing in ["", SystemFolder::Drafts.id(), SCHEDULED] {
+            held = tx.query(HELD, params![grant.uuid(), self.limit as i64, listing]).await?;
+            if !held.is_empty() {
+                break;
+            }
+        }
         for row in &held {
             let id = MessageId::from_uuid(row.uuid(0)?);
             messages::unlist(tx, grant, id, row.int(2)?, &messages::folders(&row.text(3)?)?).await?;
@@ -127,12 +135,17 @@ impl PruneRemoved {
              (SELECT key FROM thread_keys WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM folder_counts WHERE grant_id = $1 AND folder IN \
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM schedules WHERE id IN (SELECT id FROM schedules WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM rule_evaluations WHERE id IN \
              (SELECT id FROM rule_evaluations WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM feedback_reports WHERE id IN \
              (SELECT id FROM feedback_reports WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM idempotency_keys WHERE scope_id = $1 AND key_hash IN \
+             (SELECT key_hash FROM idempotency_keys WHERE scope_id = $1 LIMIT $2)",
+            "DELETE FROM recent_sends WHERE grant_id = $1 AND content_hash IN \
+             (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
         for statement in REMAINS {

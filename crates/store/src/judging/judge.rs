@@ -20,6 +20,9 @@ macro_rules! scope_columns {
 }
 pub(crate) use scope_columns;
 
+/// How many columns `scope_columns!` names.
+pub(crate) const SCOPE_COLUMNS: usize = 4;
+
 /// Which rules are in force, as the transaction sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope {

@@ -9,13 +9,14 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
 use crate::params;
+use crate::suppressions::{self, Cause};
 use postfleet_core::audit::Act;
-use postfleet_core::bounce::BounceType;
+use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::destination::Episode;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, QueueId};
-use postfleet_core::{EmailAddress, UnixMicros};
+use postfleet_core::{EmailAddress, UnixMicros, suppression};
 
 /// What a worker found out about one recipient.
 #[derive(Clone, Debug)]
@@ -32,7 +33,8 @@ pub struct Report {
     pub ambiguous: bool,
     /// The last reply, for people.
     pub reply: String,
-    /// What a failure says about the address.
+    /// What a failure says about the address: if it is the last word and says that nobody is there, the recipient is
+    /// suppressed.
     pub bounce: BounceType,
     /// The id of the event, should there be one.
     pub event_id: EventId,
@@ -189,7 +191,22 @@ impl RecordAttempt {
         outbound.keep_quota(report.reached);
         outbound.recipients_open -= 1;
         self.announce(tx, outbound, report, row.flag(0)? || report.ambiguous).await?;
+        if report.bounce.class() == BounceClass::Hard && matches!(report.after, AfterAttempt::Bounced(_)) {
+            self.suppress(tx, outbound, report).await?;
+        }
         Ok(true)
+    }
+
+    /// Nothing more is sent to whom there is not.
+    async fn suppress(&self, tx: &mut Tx, outbound: &Outbound, report: &Report) -> Result<(), DbError> {
+        let cause = Cause {
+            reason: suppression::Reason::HardBounce,
+            source: "delivery",
+            grant_id: Some(outbound.grant_id),
+            message_id: Some(self.message_id),
+        };
+        suppressions::suppress(tx, outbound.application_id, &report.recipient, &cause, self.at).await?;
+        Ok(())
     }
 
     async fn announce(

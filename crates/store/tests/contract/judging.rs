@@ -180,7 +180,7 @@ fn code(outcome: SubmitOutcome) -> &'static str {
     match outcome {
         SubmitOutcome::Accepted { .. } => "",
         SubmitOutcome::Refused(problem) => problem.code,
-        SubmitOutcome::NoSuchGrant => panic!("no such grant"),
+        other => panic!("not judged: {other:?}"),
     }
 }
 

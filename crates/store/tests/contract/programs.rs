@@ -212,6 +212,9 @@ impl Run<'_> {
             }
             SubmitOutcome::Refused(problem) => problem.code.to_owned(),
             SubmitOutcome::NoSuchGrant => "no such grant".into(),
+            SubmitOutcome::Unvalidated => "unvalidated".into(),
+            SubmitOutcome::Repeated { .. } => "repeated".into(),
+            SubmitOutcome::Superseded => "superseded".into(),
         };
         self.threads.push(command.copy.new_thread_id);
         same("submit", &outcome, &self.model.submit(&command))

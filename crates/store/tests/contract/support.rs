@@ -16,6 +16,7 @@ use postfleet_store::db::{DbError, Param};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
+use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
@@ -226,11 +227,15 @@ impl Tenant {
             copy: self.copy(grant),
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            from_draft: None,
             evaluation_id: EvaluationId::from_uuid(fresh()),
             sender: self.address("sender"),
             reverse_path: self.address("b-sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
+            undeliverable: None,
+            rejected_event_id: EventId::from_uuid(fresh()),
+            once: Once::default(),
             lease: None,
         }
     }
@@ -282,7 +287,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         reached,
         ambiguous: false,
         reply: "250 ok".into(),
-        bounce: BounceType::UnknownUser,
+        bounce: BounceType::General,
         event_id: EventId::from_uuid(fresh()),
     }
 }

@@ -63,6 +63,30 @@ async fn references_join_whatever_the_subject() {
 }
 
 #[tokio::test]
+async fn threads_are_found_by_a_message_id_in_their_own_mailbox_only() {
+    on_each_engine(async |engine| {
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
+        let grant = tenant.mailbox(&engine.store, "a").await;
+        let other = tenant.mailbox(&engine.store, "b").await;
+        let mailbox = Mailbox { store: &engine.store, tenant: &tenant, grant };
+        let first = mailbox.receive(at(1), message("one@x", "Invoice", BOB)).await;
+        let second = mailbox.receive(at(2), message("two@x", "Holidays", BOB)).await;
+        assert_eq!(mailbox.receive(at(3), answer("three@x", &["one@x"], &[])).await, first);
+        // The same message once more, elsewhere.
+        assert_eq!(mailbox.receive(at(4), answer("three@x", &["two@x"], &[])).await, second);
+        let mut reader = engine.store.reader().await.expect("reader");
+        let mut found =
+            async |grant, id: &str| threads::with_message_id(&mut reader, grant, id).await.expect("threads");
+        assert_eq!(found(grant, "one@x").await, [first]);
+        let both = found(grant, "three@x").await;
+        assert!(both.len() == 2 && both.contains(&first) && both.contains(&second), "{both:?}");
+        assert_eq!(found(grant, "nobody@x").await, []);
+        assert_eq!(found(other, "one@x").await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_marked_subject_joins_only_with_the_same_correspondent_and_in_time() {
     on_each_engine(async |engine| {
         let tenant = tenant(&engine.store, "self_hosted", None).await;

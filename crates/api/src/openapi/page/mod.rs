@@ -134,7 +134,7 @@ fn operation(shapes: &Shapes<'_>, method: &str, path: &str, operation: &Value) -
 
 fn parameters(shapes: &Shapes<'_>, operation: &Value) -> String {
     let row = |parameter: &Value| {
-        let place = if parameter["in"] == "path" { "path" } else { "query" };
+        let place = parameter["in"].as_str().unwrap_or("query");
         format!(
             "<tr><td><code>{}</code><br><small>{place}</small></td><td>{}</td><td>{}</td></tr>\n",
             escape(string(&parameter["name"])),

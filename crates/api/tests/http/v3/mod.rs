@@ -1,3 +1,4 @@
+pub(crate) mod addresses;
 pub(crate) mod admin;
 pub(crate) mod applications;
 pub(crate) mod audit;
@@ -11,5 +12,7 @@ pub(crate) mod policies;
 pub(crate) mod providers;
 pub(crate) mod queue;
 pub(crate) mod rules;
+pub(crate) mod suppressions;
+pub(crate) mod unsubscribe;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

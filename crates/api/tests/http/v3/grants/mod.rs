@@ -1,5 +1,6 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod drafts;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
@@ -7,7 +8,11 @@ pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 pub(crate) mod rule_evaluations;
+pub(crate) mod schedules;
 pub(crate) mod send;
+mod send_form;
+mod send_mime;
+mod send_once;
 mod send_rules;
 mod submission;
 pub(crate) mod threads;
@@ -15,6 +20,7 @@ pub(crate) mod threads;
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
+    drafts::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
@@ -22,6 +28,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     list::ROUTES,
     messages::ROUTES,
     rule_evaluations::ROUTES,
+    schedules::ROUTES,
     send::ROUTES,
     threads::ROUTES,
 ];

@@ -45,9 +45,11 @@ async fn a_sent_message_is_answered_whole_and_stored_as_answered() {
         "body": "<p>Hi</p>", "unknown": {"x": 1}, "template": null});
     let answer = send(&harness, &body).await;
     assert_eq!(answer.status, 200);
-    assert_shape(&answer.json, "request_id:string grant_id:string data:object");
-    assert_shape(answer.data(), MESSAGE);
-    let data = answer.data();
+    assert_shape(&answer.json, "request_id:string grant_id:string duplicate:boolean data:object");
+    assert_shape(answer.data(), &format!("{MESSAGE} suppressed_recipients:array"));
+    let mut data = answer.data().clone();
+    assert_eq!(data.as_object_mut().and_then(|data| data.remove("suppressed_recipients")), Some(json!([])));
+    let data = &data;
     assert_eq!(answer.json["grant_id"], harness.agent);
     assert_eq!(data["from"], json!([{"name": "agent agent", "email": "agent@acme.test"}]));
     assert_eq!(data["bcc"], json!([{"name": "", "email": "dee@sender.test"}]));
@@ -123,7 +125,9 @@ async fn every_refusal_names_its_field() {
         (with("to", json!([{"name": "Ada"}])), "to[0]", "missing field `email`"),
         (with("subject", json!(7)), "subject", "invalid type"),
         (with("subject", json!("s".repeat(999))), "subject", "at most 998"),
-        (with("send_at", json!(4_000_000_000_i64)), "send_at", "not available yet"),
+        (with("send_at", json!(4_000_000_000_i64)), "send_at", "at most 2592000 seconds (30 days) ahead"),
+        (with("send_at", json!(-1)), "send_at", "at least 60 seconds"),
+        (with("use_draft", json!(true)), "use_draft", "it needs send_at"),
         (with("reply_to_message_id", json!("x")), "reply_to_message_id", "not a message of this account"),
         (with("reply_to_message_id", json!(NOBODY)), "reply_to_message_id", "not a message of this account"),
         (with("attachments", json!([{"content": "***"}])), "attachments[0].content", "not base64"),
@@ -160,8 +164,10 @@ async fn a_body_that_is_no_json_is_refused() {
     {
         assert_eq!(post(kind, good).await.status, 200, "{kind:?}");
     }
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
-        post(Some(kind), good).await.refuses(400, "invalid_request", Some("Content-Type"));
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/mixed; boundary=x"] {
+        let refused = post(Some(kind), good).await;
+        refused.refuses(400, "invalid_request", Some("Content-Type"));
+        refused.says("request must be of content-type multipart/form-data or application/json");
     }
     for body in [
         &b""[..],
@@ -313,19 +319,174 @@ async fn an_unverified_domain_receives_and_does_not_send() {
     assert_eq!(harness.get(&harness.at("/messages?in=sent")).await.data(), &json!([]));
 }
 
+/// What the hosted service says of a JSON body that should have been a form.
+const JSON_TOO_LARGE: &str = "max size of attachments for json is 3MB, received '";
+
 #[tokio::test]
-async fn the_largest_message_and_one_that_is_larger() {
+async fn files_in_json_are_limited_and_so_is_the_rest_of_it() {
     let harness = Harness::new().await;
-    let limit = 25 << 20;
-    // Base64 in lines of 76 characters takes 78 octets for 57.
-    let file =
-        |octets: usize| with("attachments", json!([{"content": STANDARD.encode(vec![7; octets]), "filename": "f"}]));
-    let fits = (limit - 10_000) / 78 * 57;
-    send(&harness, &file(fits)).await.is_ok();
-    let refused = send(&harness, &file(fits + 20_000)).await;
-    refused.refuses(413, "message_too_large", None).says(&format!("the limit is {limit} bytes"));
-    let body = send(&harness, &with("body", json!("x".repeat(41 << 20)))).await;
-    body.refuses(413, "body_too_large", None).says("limit of 41943040 bytes");
+    let limit = 3 << 20;
+    let file = |octets: usize| json!({"content": STANDARD.encode(vec![7; octets]), "filename": "f"});
+    let files = |octets: &[usize]| with("attachments", octets.iter().map(|octets| file(*octets)).collect());
+    send(&harness, &files(&[limit])).await.is_ok();
+    let refused = send(&harness, &files(&[limit - 5, 6])).await;
+    refused.refuses(400, "json_too_large", None).says(&format!("{JSON_TOO_LARGE}{}'", limit + 1));
+    send(&harness, &with("body", json!("x".repeat(limit - 200)))).await.is_ok();
+    let refused = send(&harness, &with("body", json!("x".repeat(limit)))).await;
+    refused.refuses(400, "json_too_large", None).says(JSON_TOO_LARGE);
+    // What is far beyond is not read to its end, said beforehand or not.
+    let pieces = futures::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>("x".repeat(1 << 20))));
+    let request = || {
+        let request = Request::post(harness.at("/messages/send")).header("content-type", "application/json");
+        request.header("authorization", format!("Bearer {}", harness.acme.api_key))
+    };
+    let answer = harness.request(request().body(Body::from_stream(pieces)).expect("request")).await;
+    answer.refuses(400, "json_too_large", None).says(&format!("{JSON_TOO_LARGE}{}'", (8 << 20) + 1));
+    let declared = request().header("content-length", 30 << 20).body(Body::empty()).expect("request");
+    harness.request(declared).await.refuses(400, "json_too_large", None).says(&format!("{JSON_TOO_LARGE}31457280'"));
+}
+
+#[tokio::test]
+async fn metadata_stays_with_the_message_and_does_not_travel() {
+    let harness = Harness::new().await;
+    let metadata = json!({"key1": "on-boarding", "Ünï": "\u{1f680} \"quoted\"\nline", "empty": ""});
+    let answer = send(&harness, &with("metadata", metadata.clone())).await;
+    assert_eq!(answer.is_ok().data()["metadata"], metadata);
+    let id = answer.data()["id"].as_str().expect("id");
+    assert_eq!(harness.get(&harness.at(&format!("/messages/{id}"))).await.data()["metadata"], metadata);
+    assert_eq!(harness.get(&harness.at("/messages?select=metadata")).await.data()[0]["metadata"], metadata);
+    assert!(!source(&harness).await.contains("boarding"), "metadata in the message");
+    let pairs = |count: usize| (0..count).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>();
+    send(&harness, &with("metadata", Value::Object(pairs(50)))).await.is_ok();
+    for (metadata, field, says) in [
+        (Value::Object(pairs(51)), "metadata", "at most 50 pairs"),
+        (json!({"k".repeat(41): "v"}), "metadata", "1 to 40 characters"),
+        (json!({"": "v"}), "metadata", "1 to 40 characters"),
+        (json!({"k": "v".repeat(501)}), "metadata.k", "at most 500 characters"),
+        (json!({"k": {"nested": "v"}}), "metadata.k", "expected a string"),
+        (json!({"k": 1}), "metadata.k", "expected a string"),
+        (json!(["k"]), "metadata", "expected a map"),
+    ] {
+        send(&harness, &with("metadata", metadata)).await.refuses(400, "invalid_request", Some(field)).says(says);
+    }
+}
+
+#[tokio::test]
+async fn tracking_options_are_kept_and_shown_when_asked_for() {
+    let harness = Harness::new().await;
+    let options = json!({"opens": true, "links": null, "thread_replies": true, "label": "spring",
+        "domain_name": "click.acme.test"});
+    let answer = send(&harness, &with("tracking_options", options)).await;
+    assert_eq!(answer.is_ok().data().get("tracking_options"), None);
+    let at = harness
+        .at(&format!("/messages/{}?fields=include_tracking_options", answer.data()["id"].as_str().unwrap_or("")));
+    let expected = json!({"opens": true, "links": false, "thread_replies": true, "label": "spring",
+        "domain_name": "click.acme.test"});
+    assert_eq!(harness.get(&at).await.data()["tracking_options"], expected);
+    let nothing = json!({"opens": false, "links": false, "thread_replies": false, "label": null, "domain_name": null});
+    let path = harness.at("/messages/send?fields=include_tracking_options");
+    assert_eq!(harness.post(&path, &to("a@b.test")).await.is_ok().data()["tracking_options"], nothing);
+    for (options, field) in [
+        (json!({"label": "l".repeat(2_049)}), "tracking_options.label"),
+        (json!({"domain_name": ""}), "tracking_options.domain_name"),
+        (json!({"domain_name": "a b"}), "tracking_options.domain_name"),
+        (json!({"domain_name": "a.".repeat(150)}), "tracking_options.domain_name"),
+        (json!({"opens": "yes"}), "tracking_options.opens"),
+    ] {
+        send(&harness, &with("tracking_options", options)).await.refuses(400, "invalid_request", Some(field));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_is_refused_and_not_passed_over() {
+    let harness = Harness::new().await;
+    for (field, value) in [("signature_id", json!(NOBODY)), ("template", json!({"id": NOBODY}))] {
+        send(&harness, &with(field, value)).await.refuses(400, "invalid_request", Some(field));
+    }
+    for (field, value) in [("signature_id", json!("")), ("template", Value::Null), ("use_draft", json!(false))] {
+        send(&harness, &with(field, value)).await.is_ok();
+    }
+}
+
+#[tokio::test]
+async fn the_answer_shows_header_fields_when_asked_for() {
+    let harness = Harness::new().await;
+    let names = async |fields: &str| {
+        let answer = harness.post(&harness.at(&format!("/messages/send?fields={fields}")), &to("a@b.test")).await;
+        let headers = answer.is_ok().data()["headers"].as_array().cloned().unwrap_or_default();
+        headers.iter().map(|header| header["name"].as_str().expect("name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("include_basic_headers").await, ["Message-ID"]);
+    let all = ["Date", "From", "To", "Subject", "Message-ID", "MIME-Version", "Content-Type"];
+    assert_eq!(names("include_headers").await, all);
+    assert!(names("standard").await.is_empty() && names("").await.is_empty());
+    for wrong in ["raw_mime", "everything"] {
+        let path = harness.at(&format!("/messages/send?fields={wrong}"));
+        harness.post(&path, &to("a@b.test")).await.refuses(400, "invalid_request", Some("fields"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_inline_if_it_says_so_or_the_text_shows_it() {
+    let harness = Harness::new().await;
+    let file = |name: &str, more: Value| {
+        let mut file = json!({"content": "eA==", "filename": name, "content_type": "image/png", "content_id": name});
+        file.as_object_mut().expect("object").extend(more.as_object().expect("object").clone());
+        file
+    };
+    let mut body = to("a@b.test");
+    body["body"] = json!("<img src=\"cid:shown\"><img src='CID:told%2dnot'><img src=cid:both>");
+    body["attachments"] = json!([
+        file("shown", json!({})),
+        file("unseen", json!({})),
+        file("told-not", json!({"content_disposition": "attachment; filename=x"})),
+        file("told", json!({"content_disposition": "Inline"})),
+        file("both", json!({"is_inline": false, "content_disposition": "inline"})),
+    ]);
+    let answer = send(&harness, &body).await;
+    let mut inline: Vec<_> = answer.is_ok().data()["attachments"]
+        .as_array()
+        .expect("list")
+        .iter()
+        .filter(|file| file["is_inline"] == true)
+        .map(|file| file["content_id"].as_str().expect("id").to_owned())
+        .collect();
+    inline.sort();
+    assert_eq!(inline, ["shown", "told"]);
+    // Plain text shows nothing.
+    body["is_plaintext"] = json!(true);
+    body["attachments"] = json!([file("shown", json!({}))]);
+    assert_eq!(send(&harness, &body).await.is_ok().data()["attachments"][0]["is_inline"], false);
+    body["attachments"] = json!([file("shown", json!({"content_disposition": "x"}))]);
+    send(&harness, &body).await.refuses(400, "invalid_request", Some("attachments[0].content_disposition"));
+}
+
+#[tokio::test]
+async fn a_message_is_also_answered_by_its_message_id() {
+    let harness = Harness::new().await;
+    let first = send(&harness, &to("ada@sender.test")).await;
+    let own = first.is_ok().data()["message_id_header"].as_str().expect("id").to_owned();
+    let question = format!(
+        "From: Ada <ada@sender.test>\r\nSubject: Re: Hello\r\nMessage-ID: <q@sender.test>\r\n\
+        In-Reply-To: {own}\r\n\r\nWhen?\r\n"
+    );
+    harness.receive(&question).await;
+    for (id, answered) in
+        [("<q@sender.test>", "<q@sender.test>"), (" q@sender.test ", "<q@sender.test>"), (&*own, &*own)]
+    {
+        let reply = send(&harness, &with("reply_to_message_id", json!(id))).await;
+        assert_eq!(reply.is_ok().data()["in_reply_to"], answered);
+        assert_eq!(reply.data()["thread_id"], first.data()["thread_id"]);
+    }
+    for unknown in ["<nobody@sender.test>", "@", "<>@", "q@sender.test\r\nBcc: x@y.test", "Q@sender.test"] {
+        let refused = send(&harness, &with("reply_to_message_id", json!(unknown))).await;
+        refused.refuses(400, "invalid_request", Some("reply_to_message_id"));
+    }
+    // Another mailbox knows nothing of it.
+    harness.world.mailbox(&harness.acme, "second").await;
+    let elsewhere = "/v3/grants/second@acme.test/messages/send";
+    let refused = harness.post(elsewhere, &with("reply_to_message_id", json!("<q@sender.test>"))).await;
+    refused.refuses(400, "invalid_request", Some("reply_to_message_id"));
 }
 
 #[tokio::test]

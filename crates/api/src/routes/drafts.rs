@@ -1,0 +1,244 @@
+//! `/v3/grants/{grant}/drafts`.
+
+use super::send::{self, people, tracking};
+use crate::call::Call;
+use crate::extract::{self, Query};
+use crate::idempotency::Keyed;
+use crate::letter::{self, Letter};
+use crate::respond::{self, Answer};
+use crate::route::{Answers, Kind, Parameter, Route, Shape};
+use postfleet_core::id::MessageId;
+use postfleet_core::{Patch, Problem};
+use postfleet_mail::compose::Attachment;
+use postfleet_mailbox::drafts as mailbox;
+use postfleet_mailbox::messages::{Filter, PageRequest};
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
+use postfleet_mailflow::schedules::{Keeping, Scheduled};
+use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
+use postfleet_schema::message::Message;
+use postfleet_schema::send::{CustomHeader, SendAttachment, SendResponse};
+use postfleet_store::grants::Grant;
+use postfleet_store::idempotency::KeyedRequest;
+use std::convert::Infallible;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    const PATH: &str = "/v3/grants/{grant}/drafts/{draft}";
+    const CHANGE: &str = "What is not mentioned stays as it is; what is mentioned is replaced as a whole, the list of files \
+        too. A draft that is to be sent later is sent as it is at that time; with another `send_at` it moves there, and \
+        with `send_at` null that is cancelled.";
+    vec![
+        Route::get("/v3/grants/{grant}/drafts", "drafts.read", list)
+            .about("List drafts", LIST_DETAILS)
+            .query(LIST)
+            .lists::<Message>(),
+        Route::post("/v3/grants/{grant}/drafts", "drafts.write", create)
+            .about("Make a draft", "Nothing is required. Files may be parts of a form, as in a send.")
+            .takes_message::<DraftRequest>()
+            .answers::<Message>(),
+        Route::get(PATH, "drafts.read", find).about("Find a draft", "").answers::<Message>(),
+        Route::put(PATH, "drafts.write", update)
+            .about("Change a draft", CHANGE)
+            .takes_message::<DraftRequest>()
+            .answers::<Message>(),
+        Route::patch(PATH, "drafts.write", update)
+            .about("Change a draft", CHANGE)
+            .takes_message::<DraftRequest>()
+            .answers::<Message>(),
+        Route::delete(PATH, "drafts.write", delete).about("Remove a draft", "What was to send it later is cancelled."),
+        Route::post(PATH, "messages.send", send_draft)
+            .about("Send a draft", SEND_DETAILS)
+            .keyed()
+            .takes::<SendDraftRequest>()
+            .answers_bare::<SendResponse>()
+            .answers_also(Answers::Bare(202, Shape::of::<SendResponse>())),
+    ]
+}
+
+const LIST_DETAILS: &str = "The last changed first. As with messages, a filter that few drafts pass may give a short page \
+    with a `next_cursor`.";
+
+const SEND_DETAILS: &str = "The draft disappears, and a message in `sent` takes its place and its id. What is refused leaves \
+    the draft as it was; of two requests that send one draft, one does, and the other is refused with 409. A draft with \
+    `send_at` is sent at that time, and stays a draft until then: the answer is 202 and names the schedule.";
+
+/// What the list may be narrowed to.
+const LIST: &[Parameter] = &[
+    Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
+    Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
+    Parameter::new("thread_id", Kind::Text, "A thread's id: drafts of this conversation."),
+    Parameter::new("subject", Kind::Text, "Part of the subject, in any case."),
+    Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in from, to, cc or bcc."),
+    Parameter::new("to", Kind::List, "Addresses, any of which the draft is to."),
+    Parameter::new("cc", Kind::List, "Addresses, any of which gets a copy."),
+    Parameter::new("bcc", Kind::List, "Addresses, any of which gets a copy unseen."),
+    Parameter::new("unread", Kind::Flag, "Only unread drafts, or only read ones."),
+    Parameter::new("starred", Kind::Flag, "Only drafts with a star, or only those without."),
+    Parameter::new("has_attachment", Kind::Flag, "Only drafts with attachments, or only those without."),
+    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have."),
+];
+
+impl Letter for DraftRequest {
+    fn take_files(&mut self) -> Vec<SendAttachment> {
+        match &mut self.attachments {
+            Patch::Set(files) => std::mem::take(files),
+            Patch::Keep | Patch::Clear => Vec::new(),
+        }
+    }
+
+    fn html(&self) -> Option<&str> {
+        self.body.value().map(String::as_str).filter(|_| self.is_plaintext != Patch::Set(true))
+    }
+}
+
+/// `GET /v3/grants/{grant}/drafts`
+pub(crate) async fn list(call: Call) -> Answer {
+    let query = Query::of(&call.parts)?;
+    let grant = call.grant().await?;
+    let select = query.list("select");
+    let request = PageRequest {
+        limit: query.limit(50, 200)?,
+        cursor: query.get("page_token").filter(|token| !token.is_empty()).map(str::to_owned),
+        fields: Fields::Standard,
+        with_body: select.is_empty() || select.iter().any(|field| field == "body"),
+    };
+    let (drafts, next) = mailbox::list(&call.platform.store, grant.id, filter(&query)?, &request).await?;
+    Ok(respond::page(&call.id, drafts, next))
+}
+
+fn filter(query: &Query) -> Result<Filter, Problem> {
+    let of_messages = super::messages::filter(query)?;
+    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, .. } = of_messages;
+    let pair = |text: String| match text.split_once(':') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
+    };
+    let metadata = query.list("metadata_pair").into_iter().map(pair).collect::<Result<_, _>>()?;
+    let filter = Filter {
+        thread_id,
+        unread,
+        starred,
+        has_attachment,
+        subject,
+        to,
+        cc,
+        bcc,
+        any_email,
+        metadata,
+        ..Filter::default()
+    };
+    Ok(filter)
+}
+
+/// `POST /v3/grants/{grant}/drafts`
+pub(crate) async fn create(call: Call) -> Answer {
+    let grant = call.grant().await?;
+    let (call, change) = read(call).await?;
+    let draft = drafts::create(&call.platform, &grant, change).await?;
+    Ok(respond::single(&call.id, draft))
+}
+
+/// `GET /v3/grants/{grant}/drafts/{draft}`
+pub(crate) async fn find(call: Call) -> Answer {
+    let grant = call.grant().await?;
+    let draft = mailbox::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    Ok(respond::single(&call.id, draft))
+}
+
+/// `PUT` and `PATCH /v3/grants/{grant}/drafts/{draft}`
+pub(crate) async fn update(call: Call) -> Answer {
+    let (grant, id) = named(&call).await?;
+    let (call, change) = read(call).await?;
+    let draft = drafts::update(&call.platform, &grant, id, change).await?;
+    Ok(respond::single(&call.id, draft))
+}
+
+/// `DELETE /v3/grants/{grant}/drafts/{draft}`
+pub(crate) async fn delete(call: Call) -> Answer {
+    let (grant, id) = named(&call).await?;
+    drafts::delete(&call.platform, &grant, id).await?;
+    Ok(respond::done(&call.id))
+}
+
+/// `POST /v3/grants/{grant}/drafts/{draft}`
+pub(crate) async fn send_draft(call: Call) -> Answer {
+    let (grant, draft) = named(&call).await?;
+    let keyed = Keyed::of(&call, &grant)?;
+    let Call { platform, id, parts, body, .. } = call;
+    let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
+    if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
+        return Err(no_signatures());
+    }
+    let shown = Fields::Standard;
+    let send = async |key: Option<KeyedRequest>| {
+        let written = |waits: &Scheduled| send::written(&id, &grant, waits);
+        let keeping = key.map(|key| Keeping { key, written: &written });
+        match drafts::send(&platform, &grant, draft, shown, keeping).await? {
+            Dispatched::Sent(sent) => Ok(send::sent(&platform, &id, &grant, sent)),
+            Dispatched::Scheduled(scheduled) => Ok(send::scheduled(&id, &grant, &scheduled)),
+        }
+    };
+    keyed.once(&platform, &id, shown, send).await
+}
+
+/// The mailbox and the draft that the path names.
+async fn named(call: &Call) -> Result<(Grant, MessageId), Problem> {
+    let grant = call.grant().await?;
+    Ok((grant, call.id_at(1)?))
+}
+
+/// Reads what the body says of a draft.
+async fn read(call: Call) -> Result<(CallWithoutBody, DraftChange), Problem> {
+    let Call { platform, id, parts, body, .. } = call;
+    let limit = platform.store.plans().outbound_octets_ceiling();
+    let (request, files) = letter::read::<DraftRequest>(&parts, body, limit).await?;
+    Ok((CallWithoutBody { platform, id }, change(request, files)?))
+}
+
+/// What is left of a call whose body was read.
+struct CallWithoutBody {
+    platform: postfleet_mailflow::Platform,
+    id: respond::RequestId,
+}
+
+fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, Problem> {
+    if request.signature_id.value().is_some_and(|id| !id.is_empty()) {
+        return Err(no_signatures());
+    }
+    // The parts of a form are files even if the JSON does not mention any.
+    let keeps_files = request.attachments.is_keep() && files.is_empty();
+    Ok(DraftChange {
+        to: map(request.to, people),
+        from: map(request.from, people),
+        cc: map(request.cc, people),
+        bcc: map(request.bcc, people),
+        reply_to: map(request.reply_to, people),
+        subject: request.subject,
+        body: request.body,
+        is_plaintext: request.is_plaintext,
+        attachments: if keeps_files { Patch::Keep } else { Patch::Set(files) },
+        reply_to_message_id: request.reply_to_message_id,
+        custom_headers: map(request.custom_headers, headers),
+        metadata: request.metadata,
+        tracking: map(request.tracking_options, tracking),
+        starred: request.starred,
+        unread: request.unread,
+        send_at: request.send_at,
+    })
+}
+
+fn no_signatures() -> Problem {
+    Problem::invalid("signature_id", "signature_id: signatures are not available yet")
+}
+
+fn headers(headers: Vec<CustomHeader>) -> Vec<(String, String)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
+}
+
+fn map<T, U>(patch: Patch<T>, read: impl FnOnce(T) -> U) -> Patch<U> {
+    match patch.try_map(|value| Ok::<_, Infallible>(read(value))) {
+        Ok(patch) => patch,
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,278 @@
+//! Drafts: making, changing, removing and sending them. A draft is written as a message at once, so that a mail client
+//! can go on with it, and what a client wrote is sent as it stands.
+
+pub(crate) mod letter;
+
+pub use letter::DraftChange;
+
+use crate::platform::Platform;
+use crate::receive::{new_copy, shard};
+use crate::schedules::{self, Keeping, Scheduled};
+use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type};
+use letter::Letter;
+use postfleet_core::folder::SystemFolder;
+use postfleet_core::id::{BlobId, MessageId, ThreadId};
+use postfleet_core::schedule;
+use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
+use postfleet_mail::submission;
+use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_mailbox::view::{self, Fields};
+use postfleet_mailbox::{drafts, filing};
+use postfleet_schema::message::Message;
+use postfleet_store::blobs::PreparedBlob;
+use postfleet_store::drafts::{CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft};
+use postfleet_store::grants::Grant;
+use postfleet_store::idempotency::KeepAnswer;
+use postfleet_store::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
+use postfleet_store::schedules::{NewSchedule, Release};
+
+/// How often a draft is read again that somebody else changes at the same time.
+const ATTEMPTS_MAX: usize = 5;
+
+/// What became of a draft that was to be sent.
+#[derive(Debug)]
+pub enum Dispatched {
+    /// It is on its way.
+    Sent(Sent),
+    /// It waits for its time.
+    Scheduled(Scheduled),
+}
+
+/// Makes a draft.
+pub async fn create(platform: &Platform, grant: &Grant, change: DraftChange) -> Result<Message, Problem> {
+    let letter = Letter::default().changed(change, platform.clock.now())?;
+    let filed = file(platform, grant, letter, SystemFolder::Drafts.id(), None, |_| None).await?;
+    Ok(view::message(&filed.stored, Some(&filed.raw), Fields::Standard))
+}
+
+/// Changes a draft: what is not mentioned stays.
+pub async fn update(
+    platform: &Platform,
+    grant: &Grant,
+    id: MessageId,
+    change: DraftChange,
+) -> Result<Message, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (before, raw) = drafts::load(&platform.store, grant.id, id).await?;
+        let letter = Letter::of(&before, &raw).changed(change.clone(), platform.clock.now())?;
+        if let Some(filed) = replace(platform, grant, &before, letter).await? {
+            return Ok(view::message(&filed.stored, Some(&filed.raw), Fields::Standard));
+        }
+    }
+    Err(superseded())
+}
+
+/// Removes a draft. If it was to be sent later, that is cancelled.
+pub async fn delete(platform: &Platform, grant: &Grant, id: MessageId) -> Result<(), Problem> {
+    let command = DeleteDraft { grant_id: grant.id, id, at: platform.clock.now() };
+    let found = platform.store.run_near(shard(grant.id.uuid()), command).await?;
+    if found { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Sends a draft now, or at the time that it names. What is refused leaves it as it was; of two who send it at once, one
+/// does. With a key its answer is kept: by the one door, or as it is written if the draft waits.
+pub async fn send(
+    platform: &Platform,
+    grant: &Grant,
+    id: MessageId,
+    shown: Fields,
+    keeping: Option<Keeping<'_>>,
+) -> Result<Dispatched, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (stored, raw) = match drafts::load(&platform.store, grant.id, id).await {
+            Ok(draft) => draft,
+            Err(problem) if problem.kind == ProblemKind::NotFound => return Err(gone(platform, grant, id).await?),
+            Err(problem) => return Err(problem),
+        };
+        let terms = Terms { key: keeping.as_ref().map(|keeping| keeping.key.clone()), allow_duplicate: false };
+        let prepared = prepared(platform, grant, &stored, &raw, None);
+        let prepared = prepared.map(|prepared| Prepared { shown, terms, ..prepared });
+        let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);
+        let dispatched = match wish {
+            Some(send_at) => {
+                submit::envelope(platform, prepared?.recipients, platform.clock.now())?;
+                let draft = (&stored, raw.as_slice());
+                schedules::draft(platform, grant, draft, send_at, keeping.clone()).await.map(Dispatched::Scheduled)
+            }
+            None => submit::submit(platform, grant, prepared).await.map(Dispatched::Sent),
+        };
+        match dispatched {
+            Err(problem) if problem.code == CHANGED => {}
+            settled => return settled,
+        }
+    }
+    Err(superseded())
+}
+
+const CHANGED: &str = "draft_changed";
+
+/// The refusal of what was asked of a draft that is no longer as it was.
+pub(crate) fn superseded() -> Problem {
+    Problem::new(ProblemKind::Conflict, CHANGED, "the draft is being changed, sent or removed by somebody else")
+}
+
+/// Whether a refusal means that the draft has to be read again.
+pub(crate) fn is_superseded(problem: &Problem) -> bool {
+    problem.code == CHANGED
+}
+
+/// What to say of a draft that is not there: the sent copy has its id.
+async fn gone(platform: &Platform, grant: &Grant, id: MessageId) -> Result<Problem, Problem> {
+    let found = messages::find(&mut platform.store.reader().await?, grant.id, id).await?;
+    if found.is_none_or(|message| message.draft) {
+        return Ok(Problem::not_found());
+    }
+    let text = "the draft was sent already; the message has the same id";
+    Ok(Problem::new(ProblemKind::Conflict, "draft_already_sent", text))
+}
+
+/// The message of a draft as it leaves: under the present date, to everyone whom it names.
+pub(crate) fn prepared(
+    platform: &Platform,
+    grant: &Grant,
+    stored: &StoredMessage,
+    raw: &[u8],
+    release: Option<Release>,
+) -> Result<Prepared, Problem> {
+    let now = platform.clock.now();
+    let summary = Summary::from_json(&stored.summary);
+    check_author(grant, &summary)?;
+    let recipients = recipients(&summary)?;
+    let own_id = format!("{}@{}", stored.id, grant.email.domain());
+    let completed = submission::complete(&submission::redated(raw, now), now, &own_id)
+        .map_err(|error| Problem::invalid("draft", format!("draft: {error}")))?;
+    // What we wrote ourselves every reader reads as we do.
+    if let (Some(header), None) = (completed.unclear, &summary.draft) {
+        let text = format!("draft: {header} must be addresses, or names with addresses in angle brackets, and commas");
+        return Err(Problem::invalid("draft", text));
+    }
+    let summary = Summary { message_id: completed.view.message_id, draft: None, ..summary };
+    Ok(Prepared {
+        message_id: stored.id,
+        raw: completed.raw,
+        recipients,
+        outbound_type: outbound_type(false, &summary),
+        summary,
+        thread_id: Some(stored.thread_id),
+        date: now,
+        shown: Fields::Standard,
+        terms: Terms::default(),
+        // A draft is sent once as it is, and two that say the same are meant.
+        content: None,
+        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+    })
+}
+
+/// The author is the mailbox, whoever wrote the draft.
+fn check_author(grant: &Grant, summary: &Summary) -> Result<(), Problem> {
+    let own = grant.email.key();
+    match summary.from.as_slice() {
+        [from] if EmailAddress::parse(&from.email).is_ok_and(|email| email.key() == own) => Ok(()),
+        _ => {
+            let text = format!("from must be the account's own address {} and nothing else", grant.email);
+            Err(Problem::invalid("from", text))
+        }
+    }
+}
+
+fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
+    let headers = [("to", &summary.to), ("cc", &summary.cc), ("bcc", &summary.bcc)];
+    let named =
+        headers.into_iter().flat_map(|(header, people)| people.iter().enumerate().map(move |one| (header, one)));
+    let parse = |(header, (index, person)): (&str, (usize, &Person))| {
+        let field = format!("{header}[{index}].email");
+        EmailAddress::parse(&person.email)
+            .map_err(|error| Problem::invalid(&field, format!("{field} is not an address: {error}")))
+    };
+    named.map(parse).collect()
+}
+
+/// A draft that was filed.
+pub(crate) struct Filed {
+    pub(crate) stored: StoredMessage,
+    pub(crate) raw: Vec<u8>,
+}
+
+/// What is filed of a draft.
+struct Parts {
+    message_id: MessageId,
+    raw: Vec<u8>,
+    facts: MessageFacts,
+    blob: PreparedBlob,
+    /// The thread of what it answers.
+    thread_id: Option<ThreadId>,
+    recipients: Vec<EmailAddress>,
+}
+
+/// Files a new draft in a folder, and perhaps schedules it. What is answered is kept with it, if it is under a key.
+pub(crate) async fn file(
+    platform: &Platform,
+    grant: &Grant,
+    letter: Letter,
+    folder: &'static str,
+    schedule: Option<NewSchedule>,
+    answer: impl FnOnce(&Filed) -> Option<KeepAnswer>,
+) -> Result<Filed, Problem> {
+    let (starred, now) = (letter.starred, platform.clock.now());
+    let parts = write(platform, grant, letter, folder).await?;
+    if schedule.is_some() {
+        submit::envelope(platform, parts.recipients, now)?;
+    }
+    let fresh = new_copy(platform, grant.id, grant.application_id, now);
+    let copy = MailboxCopy { message_id: parts.message_id, ..fresh };
+    let stored = submit::stored(&parts.facts, &copy, parts.blob.id());
+    let (facts, blob, thread_id) = (parts.facts, parts.blob, parts.thread_id);
+    let begun = thread_id.unwrap_or(copy.new_thread_id);
+    let stored = StoredMessage { thread_id: begun, starred, unread: facts.unread, draft: true, ..stored };
+    let filed = Filed { stored, raw: parts.raw };
+    let answer = answer(&filed);
+    let command = CreateDraft { blob, facts, copy, thread_id, starred, schedule, answer };
+    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
+        CreateOutcome::Created(_) => Ok(filed),
+        CreateOutcome::Refused(problem) => Err(problem),
+        CreateOutcome::TooManySchedules => Err(schedules::too_many()),
+        CreateOutcome::NoSuchGrant => Err(Problem::not_found()),
+    }
+}
+
+/// Puts a draft in the place of another; `None` if that is not as it was read.
+async fn replace(
+    platform: &Platform,
+    grant: &Grant,
+    before: &StoredMessage,
+    letter: Letter,
+) -> Result<Option<Filed>, Problem> {
+    let (starred, now) = (letter.starred, platform.clock.now());
+    let send_at = letter.facts.send_at.map(UnixMicros::from_seconds);
+    let parts = write(platform, grant, letter, SystemFolder::Drafts.id()).await?;
+    let thread_id = parts.thread_id.unwrap_or(before.thread_id);
+    let fresh = new_copy(platform, grant.id, grant.application_id, now);
+    let copy = MailboxCopy { message_id: before.id, ..fresh };
+    let stored = submit::stored(&parts.facts, &copy, parts.blob.id());
+    let stored = StoredMessage { thread_id, starred, unread: parts.facts.unread, draft: true, ..stored };
+    let (facts, blob, seen) = (parts.facts, parts.blob, before.blob_id);
+    let command = UpdateDraft { copy, seen, blob, facts, thread_id, starred, send_at };
+    match platform.store.run_near(shard(grant.id.uuid()), command).await? {
+        DraftOutcome::Done => Ok(Some(Filed { stored, raw: parts.raw })),
+        DraftOutcome::Changed => Ok(None),
+        DraftOutcome::Gone => Err(Problem::not_found()),
+    }
+}
+
+async fn write(platform: &Platform, grant: &Grant, letter: Letter, folder: &'static str) -> Result<Parts, Problem> {
+    let Letter { outgoing, facts, unread, .. } = letter;
+    let prepared = compose::prepare(platform, grant, outgoing).await?;
+    check_size(platform, &prepared.raw)?;
+    let summary = Summary { draft: Some(facts), ..prepared.summary };
+    let (raw, now) = (prepared.raw, prepared.date);
+    let facts = filing::draft(summary, raw.len() as u64, now, unread, folder);
+    let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
+    let (message_id, thread_id, recipients) = (prepared.message_id, prepared.thread_id, prepared.recipients);
+    Ok(Parts { message_id, raw, facts, blob, thread_id, recipients })
+}
+
+/// A time to send at, checked.
+fn send_time(seconds: i64, now: UnixMicros) -> Result<Option<i64>, Problem> {
+    // Some clients say nothing by naming the beginning of all time.
+    if seconds == 0 { Ok(None) } else { schedule::check(seconds, now).map(|_| Some(seconds)) }
+}

@@ -1,0 +1,224 @@
+//! Sends at a later time, with a clock that is moved by hand: never early, never twice, and nothing is lost.
+
+use crate::support::Setting;
+use postfleet_core::id::ScheduleId;
+use postfleet_core::{Patch, UnixMicros};
+use postfleet_mail::Participant;
+use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
+use postfleet_mailflow::schedules::{cancel, release_once, send_later};
+use postfleet_mailflow::submit::Outgoing;
+use postfleet_mailflow::{Platform, janitor};
+use postfleet_schema::message::Message;
+use postfleet_store::schedules::{self, Schedule, Status};
+use postfleet_testkit::world::{NewTenant, World, WorldOptions};
+use std::time::Duration;
+
+fn people(email: &str) -> Vec<Participant> {
+    vec![Participant { name: String::new(), email: email.to_owned() }]
+}
+
+fn letter(subject: &str) -> Outgoing {
+    let (subject, body) = (subject.to_owned(), "<p>Later</p>".to_owned());
+    Outgoing { to: people("ada@null.test"), subject, body, ..Outgoing::default() }
+}
+
+async fn setting(daily_sends_max: u64) -> Setting {
+    let world = World::with(WorldOptions::default()).await;
+    let new = NewTenant { daily_sends_max: Some(daily_sends_max), ..NewTenant::of("acme.test") };
+    let tenant = world.tenant(new).await;
+    let agent = world.mailbox(&tenant, "agent").await;
+    Setting::of(world, tenant, agent)
+}
+
+/// What a test does over and over.
+impl Setting {
+    fn platform(&self) -> &Platform {
+        &self.world.platform
+    }
+
+    fn seconds(&self) -> i64 {
+        self.platform().clock.now().as_seconds()
+    }
+
+    /// Schedules a message for so many seconds from now.
+    async fn later(&self, seconds: i64, use_draft: bool) -> ScheduleId {
+        let send_at = self.seconds() + seconds;
+        let scheduled = send_later(self.platform(), &self.agent, letter("Later"), send_at, use_draft, None).await;
+        scheduled.expect("scheduled").schedule_id
+    }
+
+    async fn release(&self) -> Option<UnixMicros> {
+        release_once(self.platform()).await.expect("round")
+    }
+
+    async fn schedule(&self, id: ScheduleId) -> Schedule {
+        let mut reader = self.platform().store.reader().await.expect("reader");
+        schedules::find(&mut reader, self.agent.id, id).await.expect("find").expect("schedule")
+    }
+
+    async fn status(&self, id: ScheduleId) -> Status {
+        self.schedule(id).await.status
+    }
+
+    async fn folder_count(&self, folder: &str) -> u64 {
+        let found = postfleet_mailbox::folders::find(&self.platform().store, self.agent.id, folder).await;
+        found.expect("folder").total_count
+    }
+
+    async fn sent(&self) -> Vec<Message> {
+        self.folder(&self.agent, "sent").await
+    }
+
+    /// Sets the clock to so many seconds from the present.
+    fn step(&self, seconds: i64) {
+        let now = self.platform().clock.now().as_micros();
+        self.world.clock.set(UnixMicros::from_micros(now + seconds * 1_000_000));
+    }
+}
+
+#[tokio::test]
+async fn a_message_leaves_at_its_time_under_that_date_and_not_before() {
+    let setting = setting(100).await;
+    let (accepted_at, id) = (setting.seconds(), setting.later(3_600, false).await);
+    for _ in 0..3 {
+        let next = setting.release().await.expect("it waits");
+        assert_eq!(next, UnixMicros::from_seconds(accepted_at + 3_600));
+        assert!(setting.sent().await.is_empty() && setting.status(id).await == Status::Pending);
+        setting.world.advance(1_199);
+    }
+    setting.world.advance(3);
+    assert_eq!(setting.release().await, None);
+    assert_eq!(setting.status(id).await, Status::Success);
+    let sent = setting.sent().await;
+    assert_eq!((sent.len(), sent[0].date), (1, accepted_at + 3_600));
+    let headers = sent[0].headers.as_ref().expect("headers");
+    let dates: Vec<_> = headers.iter().filter(|header| header.name == "Date").map(|header| &header.value).collect();
+    assert_eq!(dates, ["Mon, 2 Mar 2026 11:00:00 +0000"]);
+    assert_eq!(setting.world.deliver_due().await, 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_sends_nothing_twice_and_one_that_is_set_forward_passes_nothing_over() {
+    let setting = setting(100).await;
+    let (first, second) = (setting.later(3_600, false).await, setting.later(7_200, true).await);
+    setting.world.advance(3_600);
+    setting.release().await;
+    assert_eq!((setting.status(first).await, setting.status(second).await), (Status::Success, Status::Pending));
+    for back in [-1, -3_600, -86_400] {
+        setting.step(back);
+        setting.release().await;
+    }
+    assert_eq!(setting.sent().await.len(), 1);
+    assert_eq!(setting.status(second).await, Status::Pending, "its time has not come again either");
+    // Days pass at once: what was due in between is sent, and once.
+    setting.step(3 * 86_400);
+    setting.release().await;
+    setting.release().await;
+    assert_eq!(setting.sent().await.len(), 2);
+    assert_eq!(setting.status(second).await, Status::Success);
+}
+
+#[tokio::test]
+async fn nodes_that_release_at_once_send_once() {
+    let setting = setting(1_000).await;
+    for _ in 0..20 {
+        setting.later(60, false).await;
+    }
+    setting.world.advance(60);
+    let (one, two) = (setting.platform().clone(), setting.platform().clone());
+    let rounds = tokio::join!(release_once(&one), release_once(&two), release_once(&one));
+    for round in [rounds.0, rounds.1, rounds.2] {
+        round.expect("round");
+    }
+    assert_eq!(setting.sent().await.len(), 20);
+    assert_eq!(setting.events("message.send_success").await.len(), 20);
+    assert_eq!(setting.sends_counted().await, 20);
+}
+
+#[tokio::test]
+async fn the_quota_is_that_of_the_day_of_the_release_and_a_refusal_is_told() {
+    let setting = setting(2).await;
+    setting.send(&["a@null.test"]).await.expect("accepted");
+    setting.send(&["b@null.test"]).await.expect("accepted");
+    // Today nothing more may be sent; that is no matter for what is sent tomorrow.
+    let (today, tomorrow) = (setting.later(60, false).await, setting.later(86_400, false).await);
+    let draft = setting.later(60, true).await;
+    setting.world.advance(60);
+    setting.release().await;
+    let failed = setting.schedule(today).await;
+    assert_eq!(failed.status, Status::Failed);
+    assert!(failed.reason.is_some_and(|reason| reason.contains("daily send quota of 2")));
+    assert_eq!(setting.status(draft).await, Status::Failed);
+    assert_eq!(setting.folder_count("drafts").await, 1, "a draft stays a draft");
+    setting.world.advance(86_400);
+    setting.release().await;
+    assert_eq!(setting.status(tomorrow).await, Status::Success);
+    let events = setting.events("message.send_failed").await;
+    assert_eq!(events.len(), 2);
+    let event = &events[0];
+    assert_eq!(event["error"]["code"], "daily_quota_exceeded");
+    assert_eq!((&event["error"]["status_code"], &event["error"]["type"]), (&429.into(), &"too_many_requests".into()));
+    assert_eq!(event["object"]["subject"], "Later");
+    assert_eq!(event["object"]["schedule_id"], today.to_string());
+}
+
+#[tokio::test]
+async fn a_draft_is_sent_as_it_is_at_its_time() {
+    let setting = setting(100).await;
+    let at = setting.seconds() + 600;
+    let change = DraftChange {
+        to: Patch::Set(people("ada@null.test")),
+        subject: Patch::Set("First".into()),
+        send_at: Patch::Set(at),
+        ..DraftChange::default()
+    };
+    let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
+    let id = draft.id.parse().expect("id");
+    let sent = drafts::send(setting.platform(), &setting.agent, id, Fields::Standard, None).await.expect("scheduled");
+    let Dispatched::Scheduled(scheduled) = sent else { panic!("sent at once") };
+    assert_eq!((scheduled.send_at, scheduled.use_draft, scheduled.message.object), (at, true, "draft"));
+    let change = DraftChange { subject: Patch::Set("Second".into()), ..DraftChange::default() };
+    drafts::update(setting.platform(), &setting.agent, id, change).await.expect("update");
+    let again = drafts::send(setting.platform(), &setting.agent, id, Fields::Standard, None).await;
+    assert_eq!(again.expect_err("it waits already").code, "draft_scheduled");
+    setting.world.advance(600);
+    setting.release().await;
+    let sent = setting.sent().await;
+    assert_eq!((sent[0].subject.as_str(), sent[0].id.as_str()), ("Second", draft.id.as_str()));
+    assert_eq!(setting.status(scheduled.schedule_id).await, Status::Success);
+}
+
+#[tokio::test]
+async fn what_is_over_can_be_asked_for_for_three_days() {
+    let setting = setting(100).await;
+    let id = setting.later(3_600, false).await;
+    cancel(setting.platform(), &setting.agent, id).await.expect("cancelled");
+    let waiting = setting.later(20 * 86_400, false).await;
+    setting.world.clock.advance(Duration::from_secs(72 * 3_600));
+    janitor::clean_once(setting.platform()).await.expect("clean");
+    assert_eq!(setting.status(id).await, Status::Cancelled);
+    setting.world.advance(1);
+    janitor::clean_once(setting.platform()).await.expect("clean");
+    let mut reader = setting.platform().store.reader().await.expect("reader");
+    assert_eq!(schedules::find(&mut reader, setting.agent.id, id).await.expect("find"), None);
+    drop(reader);
+    assert_eq!(setting.status(waiting).await, Status::Pending);
+}
+
+#[tokio::test]
+async fn what_waits_survives_a_restart() {
+    let setting = setting(100).await;
+    let id = setting.later(3_600, false).await;
+    let database = postfleet_store::Location::Sqlite(setting.world.folder().join("postfleet.db"));
+    let Setting { world, agent, .. } = setting;
+    let (folder, plans) = (world.folder().join("blobs"), world.platform.store.plans().clone());
+    world.advance(7_200);
+    // The node was down when the time came; another one opens what it left.
+    let store = postfleet_store::Store::open(database, folder, plans).await.expect("open");
+    let platform = Platform { store, ..world.platform.clone() };
+    release_once(&platform).await.expect("round");
+    let mut reader = platform.store.reader().await.expect("reader");
+    let schedule = schedules::find(&mut reader, agent.id, id).await.expect("find").expect("schedule");
+    assert_eq!(schedule.status, Status::Success);
+}

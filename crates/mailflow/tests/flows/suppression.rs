@@ -1,0 +1,252 @@
+//! Nobody is written to twice who is not there or does not want it: from the refusal of a server, or a reader's click,
+//! to the next message.
+
+use crate::support::Setting;
+use postfleet_core::id::PolicyId;
+use postfleet_core::suppression::Reason;
+use postfleet_core::{EmailAddress, Patch};
+use postfleet_mail::Participant;
+use postfleet_mailflow::submit::{Outgoing, send};
+use postfleet_mailflow::{Platform, janitor};
+use postfleet_net::StaticResolver;
+use postfleet_store::policies::{CreatePolicy, PolicyChange};
+use postfleet_store::suppressions::{self, AddSuppressions, RemoveSuppression};
+use postfleet_store::workspaces::UpdateWorkspace;
+use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer, SmtpMoment};
+use postfleet_testkit::world::WorldOptions;
+use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).expect("address")
+}
+
+async fn reason(setting: &Setting, text: &str) -> Option<Reason> {
+    let platform = &setting.world.platform;
+    let mut reader = platform.store.reader().await.expect("reader");
+    let application = setting.tenant.application_id;
+    let found = suppressions::find(&mut reader, application, &address(text), platform.clock.now()).await;
+    found.expect("find").map(|one| one.reason)
+}
+
+async fn remove(setting: &Setting, text: &str) {
+    let act = setting.world.act(&setting.tenant);
+    let command = RemoveSuppression { act, application_id: setting.tenant.application_id, address: address(text) };
+    assert!(setting.world.platform.store.run(command).await.expect("remove"), "{text} was not suppressed");
+}
+
+/// A server where nobody is whose name begins with `gone`, and where others are not welcome for other reasons.
+async fn picky() -> FakeSmtp {
+    FakeSmtp::start(|moment| match moment {
+        SmtpMoment::Recipient(to) if to.starts_with("gone") => SmtpAnswer::Say("550 5.1.1 no such user here".into()),
+        SmtpMoment::Recipient(to) if to.starts_with("full") => SmtpAnswer::Say("552 5.2.2 mailbox is full".into()),
+        SmtpMoment::Recipient(to) if to.starts_with("spam") => {
+            SmtpAnswer::Say("550 5.7.1 message looks like spam".into())
+        }
+        _ => SmtpAnswer::Good,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_hard_bounced_is_not_attempted_until_taken_off_the_list() {
+    let peer = picky().await;
+    let setting = Setting::new(&peer).await;
+    setting.send(&["gone@sender.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(setting.events("message.bounced").await.len(), 1);
+    assert_eq!(reason(&setting, "gone@sender.test").await, Some(Reason::HardBounce));
+    let counted = setting.sends_counted().await;
+
+    let refused = setting.send(&["Gone@sender.test"]).await.expect_err("nobody is left");
+    assert_eq!(refused.code, "all_recipients_suppressed");
+    assert_eq!(setting.sends_counted().await, counted + 1, "the probe alone was counted");
+
+    let sent = setting.send(&["ada@sender.test", "gone@sender.test"]).await.expect("accepted");
+    assert_eq!(sent.suppressed.len(), 1);
+    assert_eq!(
+        (&*sent.suppressed[0].address.to_string(), sent.suppressed[0].reason),
+        ("gone@sender.test", Reason::HardBounce)
+    );
+    setting.world.deliver_due().await;
+    let reached: Vec<_> = peer.messages().into_iter().flat_map(|message| message.recipients).collect();
+    assert!(reached.contains(&"ada@sender.test".to_owned()) && !reached.contains(&"gone@sender.test".to_owned()));
+    let rejected = setting.events("message.rejected").await;
+    assert_eq!(rejected.len(), 2);
+    assert_eq!(rejected[1]["recipients"], json!([{"email": "gone@sender.test", "reason": "hard_bounce"}]));
+    assert_eq!(setting.events("message.bounced").await.len(), 1, "not attempted, not bounced");
+
+    remove(&setting, "gone@sender.test").await;
+    assert!(setting.send(&["gone@sender.test"]).await.expect("accepted").suppressed.is_empty());
+    setting.world.deliver_due().await;
+    assert_eq!(setting.events("message.bounced").await.len(), 2, "attempted again");
+    assert_eq!(reason(&setting, "gone@sender.test").await, Some(Reason::HardBounce), "and found gone again");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_message_or_its_sender_suppresses_nobody() {
+    let peer = picky().await;
+    let setting = Setting::new(&peer).await;
+    setting.send(&["full@sender.test", "spam@sender.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(setting.events("message.bounced").await.len(), 2);
+    assert_eq!(reason(&setting, "full@sender.test").await, None);
+    assert_eq!(reason(&setting, "spam@sender.test").await, None);
+    assert!(setting.send(&["full@sender.test", "spam@sender.test"]).await.expect("accepted").suppressed.is_empty());
+}
+
+#[tokio::test]
+async fn a_domain_that_is_not_there_suppresses_and_one_that_does_not_answer_does_not() {
+    let resolver = StaticResolver::everything_at(LOOPBACK).without("nowhere.test").failing("silent.test");
+    let setting = Setting::with(WorldOptions { resolver, ..WorldOptions::default() }).await;
+    setting.send(&["ada@nowhere.test", "bob@silent.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(reason(&setting, "ada@nowhere.test").await, Some(Reason::HardBounce));
+    assert_eq!(reason(&setting, "bob@silent.test").await, None);
+    // A mailbox here that does not exist is no different, until it is made.
+    setting.send(&["new@acme.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(reason(&setting, "new@acme.test").await, Some(Reason::HardBounce));
+    let new = setting.world.mailbox(&setting.tenant, "new").await;
+    assert!(setting.send(&["new@acme.test"]).await.expect("accepted").suppressed.is_empty());
+    setting.world.deliver_due().await;
+    assert_eq!(setting.folder(&new, "inbox").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_handed_to_the_delivery_role_at_once_leaves_the_suppressed_out() {
+    let peer = FakeSmtp::accepting().await;
+    let mut setting = Setting::new(&peer).await;
+    let (handoff, mut handed_over) = tokio::sync::mpsc::channel(1);
+    setting.world.platform = Platform { handoff: Some(handoff), ..setting.world.platform.clone() };
+    suppress(&setting, "gone@sender.test", None).await;
+    setting.send(&["gone@sender.test", "ada@sender.test"]).await.expect("accepted");
+    let delivery = handed_over.recv().await.expect("handed over");
+    postfleet_mailflow::deliver::attempt(&setting.world.platform, delivery).await.expect("attempt");
+    assert_eq!(peer.messages()[0].recipients, ["ada@sender.test"]);
+    assert_eq!(setting.due_in().await, None, "nothing is left");
+    // Whoever has nobody left to write to hands nothing over and leaves the room to the next.
+    setting.send(&["gone@sender.test"]).await.expect_err("nobody is left");
+    setting.send(&["ada@sender.test"]).await.expect("accepted");
+    assert!(handed_over.try_recv().is_ok());
+}
+
+async fn suppress(setting: &Setting, text: &str, seconds: Option<u64>) {
+    let act = setting.world.act(&setting.tenant);
+    let expires_at = seconds.map(|seconds| act.at.plus(Duration::from_secs(seconds)));
+    let command = AddSuppressions {
+        act,
+        application_id: setting.tenant.application_id,
+        addresses: vec![address(text)],
+        reason: Reason::Manual,
+        source: "api".into(),
+        note: None,
+        expires_at,
+    };
+    setting.world.platform.store.run(command).await.expect("add").expect("application");
+}
+
+#[tokio::test]
+async fn the_janitor_removes_what_has_ended() {
+    let setting = Setting::new(&FakeSmtp::accepting().await).await;
+    for number in 0..3 {
+        suppress(&setting, &format!("r{number}@sender.test"), Some(60)).await;
+    }
+    suppress(&setting, "for-ever@sender.test", None).await;
+    setting.world.advance(60);
+    janitor::clean_once(&setting.world.platform).await.expect("clean");
+    let mut reader = setting.world.platform.store.reader().await.expect("reader");
+    let rows = reader.query("SELECT address FROM suppressions", &[]).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| row.text(0).expect("text")).collect::<Vec<_>>(), ["for-ever@sender.test"]);
+}
+
+/// Gives the mailbox's workspace a policy that wants recipients looked at.
+async fn want_recipients_looked_at(setting: &Setting) {
+    let (world, tenant) = (&setting.world, &setting.tenant);
+    let id = PolicyId::new(world.platform.clock.now(), world.platform.entropy.ten());
+    let options = json!({"validate_recipients": true}).as_object().cloned().expect("object");
+    let change = PolicyChange { name: Some("P".into()), options: Patch::Set(options), ..PolicyChange::default() };
+    let command = CreatePolicy { act: world.act(tenant), id, application_id: tenant.application_id, change };
+    world.platform.store.run(command).await.expect("policy");
+    let command = UpdateWorkspace {
+        act: world.act(tenant),
+        application_id: tenant.application_id,
+        id: tenant.workspace_id,
+        name: None,
+        auto_group: None,
+        domain: None,
+        policy_id: Patch::Set(id),
+        rule_ids: Patch::Keep,
+    };
+    world.platform.store.run(command).await.expect("workspace");
+}
+
+#[tokio::test]
+async fn a_policy_has_recipients_looked_at_before_anything_is_accepted() {
+    let resolver = StaticResolver::everything_at(LOOPBACK)
+        .without("nowhere.test")
+        .with_mx("null.test", 0, ".")
+        .failing("silent.test");
+    let setting = Setting::with(WorldOptions { resolver, ..WorldOptions::default() }).await;
+    setting.send(&["ada@nowhere.test"]).await.expect("nobody looks");
+    want_recipients_looked_at(&setting).await;
+    let refused = setting
+        .send(&["ada@sender.test", "bob@null.test", "new@acme.test", "cy@sub.nowhere.test", "dee@nowhere.test"])
+        .await
+        .expect_err("mail cannot reach them");
+    assert_eq!((refused.code, refused.field.as_deref()), ("recipient_undeliverable", Some("to")));
+    assert_eq!(
+        refused.public,
+        "mail cannot reach: bob@null.test is at a domain that takes no mail; new@acme.test is no mailbox of its domain; \
+         dee@nowhere.test is at a domain that does not exist or has no mail server"
+    );
+    assert!(setting.folder(&setting.agent, "sent").await.len() == 1, "nothing was filed");
+    // What cannot be found out is passed, and so are mailboxes that are there.
+    setting.send(&["ada@sender.test", "bob@silent.test", "agent@acme.test"]).await.expect("accepted");
+}
+
+#[tokio::test]
+async fn a_link_to_unsubscribe_is_the_recipients_own_and_signed() {
+    let peer = FakeSmtp::accepting().await;
+    let setting = Setting::new(&peer).await;
+    let person = |email: &str| Participant { name: String::new(), email: email.to_owned() };
+    let outgoing = |to: &[&str]| Outgoing {
+        to: to.iter().map(|to| person(to)).collect(),
+        subject: "News".to_owned(),
+        has_unsubscribe_link: true,
+        ..Outgoing::default()
+    };
+    let platform = &setting.world.platform;
+    send(platform, &setting.agent, outgoing(&["ada@sender.test"])).await.expect("accepted");
+    setting.world.deliver_due().await;
+    let text = peer.messages()[0].text();
+    let text = text.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
+    let link = field("List-Unsubscribe: ").trim();
+    let token = link.strip_prefix("<https://mail.world.test/v3/unsubscribe/").and_then(|rest| rest.strip_suffix('>'));
+    let link = postfleet_fleet::unsubscribe::read(&platform.keys, token.expect("a link")).expect("ours");
+    assert_eq!((link.recipient, link.grant_id), (address("ada@sender.test"), setting.agent.id));
+    assert_eq!(field("List-Unsubscribe-Post: ").trim(), "List-Unsubscribe=One-Click");
+    // Both are signed, and once more than they occur.
+    let signed: Vec<_> = text.lines().filter(|line| line.starts_with("DKIM-Signature:")).collect();
+    assert_eq!(signed.len(), 2);
+    for signature in signed {
+        let names = signature.split("h=").nth(1).and_then(|rest| rest.split(';').next()).expect("h=");
+        let names: Vec<_> = names.split(':').map(|name| name.trim().to_ascii_lowercase()).collect();
+        for name in ["list-unsubscribe", "list-unsubscribe-post"] {
+            assert_eq!(names.iter().filter(|signed| *signed == name).count(), 2, "{signature}");
+        }
+    }
+    let refused = send(platform, &setting.agent, outgoing(&["ada@sender.test", "bob@sender.test"])).await;
+    assert_eq!(refused.expect_err("whose link?").field.as_deref(), Some("list_unsubscribe"));
+    let own = ("list-unsubscribe".to_owned(), "<https://x.test>".to_owned());
+    let twice = Outgoing { custom_headers: vec![own], ..outgoing(&["ada@sender.test"]) };
+    assert_eq!(send(platform, &setting.agent, twice).await.expect_err("two links").code, "invalid_request");
+
+    let setting = Setting::with(WorldOptions { public_url: None, ..WorldOptions::default() }).await;
+    let refused = send(&setting.world.platform, &setting.agent, outgoing(&["ada@sender.test"])).await;
+    assert_eq!(refused.expect_err("leads nowhere").code, "public_url_not_configured");
+}
