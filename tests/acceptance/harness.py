@@ -5,6 +5,7 @@ started by process id, never by name.
 """
 
 import asyncio
+import base64
 import ctypes
 import hashlib
 import hmac
@@ -307,8 +308,10 @@ class Taken:
 
 @dataclass
 class Sink:
-    """An SMTP server that takes what it is given, and refuses recipients as it is told to."""
+    """An SMTP server that takes what it is given, and refuses recipients as it is told to. With a login, it takes nothing
+    from those who have not signed in with it (AUTH PLAIN)."""
 
+    login: tuple = None
     refusals: dict = field(default_factory=dict)
     taken: list = field(default_factory=list)
 
@@ -348,12 +351,18 @@ class Sink:
             writer.write(text.encode() + b"\r\n")
 
         say("220 sink.test ESMTP")
-        sender, recipients = None, []
+        sender, recipients, is_known = None, [], self.login is None
         while True:
             line = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
             verb = line.upper()
             if verb.startswith("EHLO"):
-                say("250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000")
+                offer = "250-AUTH PLAIN\r\n" if self.login else ""
+                say(f"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n{offer}250 SIZE 50000000")
+            elif verb.startswith("AUTH PLAIN ") and self.login:
+                is_known = base64.b64decode(line[11:]).decode() == "\0{}\0{}".format(*self.login)
+                say("235 2.7.0 welcome" if is_known else "535 5.7.8 wrong name or password")
+            elif verb.startswith("MAIL FROM:") and not is_known:
+                say("530 5.7.0 sign in first")
             elif verb.startswith("MAIL FROM:"):
                 sender, recipients = line[10:].split(">")[0].strip(" <"), []
                 say("250 2.1.0 ok")

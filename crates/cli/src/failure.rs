@@ -109,6 +109,7 @@ impl Refusal {
             "domain_not_verified" => {
                 "publish its records and look again: postfleet domain records <domain>, postfleet domain verify <domain>"
             }
+            "message_under_way" => "try again when its attempts are over: postfleet queue inspect <id>",
             "domain_in_use" => "remove or move its mailboxes first: postfleet agent list --all",
             "email_taken" => "choose another address; another application has this one",
             "default_workspace" => "the default workspace stays; change its policy instead: postfleet workspace update",

@@ -1,6 +1,6 @@
 //! What follows from an attempt to deliver to one recipient.
 
-use crate::retry::{DELIVERY_HORIZON, delivery_due};
+use crate::retry::{DELIVERY_HORIZON, class_of, delivery_due};
 use crate::time::UnixMicros;
 
 /// What an attempt brought for one recipient.
@@ -63,7 +63,7 @@ pub fn after_attempt(
         AttemptResult::Accepted => AfterAttempt::Delivered,
         AttemptResult::Permanent { reason, .. } => AfterAttempt::Bounced(reason.clone()),
         AttemptResult::Transient { reason, .. } => {
-            let due = delivery_due(now, attempts, jitter);
+            let due = delivery_due(now, class_of(reason), attempts, jitter);
             if due > queued_at.plus(DELIVERY_HORIZON) {
                 AfterAttempt::Expired(reason.clone())
             } else {

@@ -16,6 +16,11 @@ pub fn uuid_v7(now: UnixMicros, random: [u8; 10]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &bytes).into_uuid()
 }
 
+/// The milliseconds since 1970 that lead a UUID version 7.
+fn millis_of(uuid: Uuid) -> i64 {
+    (uuid.as_u128() >> 80) as i64
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
@@ -29,6 +34,8 @@ macro_rules! ids {
             pub const fn from_uuid(uuid: Uuid) -> Self { Self(uuid) }
             /// The smallest id that can have been made at `time`: where a range of times begins.
             pub fn first_at(time: UnixMicros) -> Self { Self::new(time, [0; 10]) }
+            /// When it was made, to the millisecond.
+            pub fn made_at(self) -> UnixMicros { UnixMicros::from_micros(millis_of(self.0).saturating_mul(1_000)) }
             /// The bare UUID, for the store.
             pub const fn uuid(self) -> Uuid { self.0 }
         }
@@ -102,6 +109,8 @@ ids! {
     EvaluationId,
     /// A record of what came back about one message.
     FeedbackId,
+    /// An attempt to hand a message to a server.
+    AttemptId,
     /// A send that waits for its time.
     ScheduleId,
 }

@@ -43,6 +43,7 @@ pub mod trial_domain;
 
 // how mail moves
 pub mod delivery;
+pub mod destination;
 pub mod folder;
 pub mod idempotency;
 pub mod mx;

@@ -3,7 +3,7 @@
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
-use crate::rule::Verdict;
+use crate::rule::{OutboundType, Verdict};
 use crate::suppression::{Suppressed, Undeliverable};
 
 /// What is known about a send, read in the transaction that would accept it.
@@ -71,6 +71,59 @@ pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
         return Err(over_daily_quota(&facts.daily));
     }
     Ok(ClearedToSend { daily: facts.daily.taken() })
+}
+
+/// Which of several messages that could be sent now goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Priority {
+    /// The answer to somebody, who may be waiting for it.
+    Reply,
+    /// Anything else that one writes.
+    Normal,
+    /// One of many: to many at once, or by a mailbox that has sent much today.
+    Bulk,
+}
+
+impl Priority {
+    /// All, first ones first.
+    pub const ALL: [Self; 3] = [Self::Reply, Self::Normal, Self::Bulk];
+
+    /// The number in the store: lower goes first.
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+
+    /// The priority of that number; the middle one for any other.
+    pub const fn of_number(number: i64) -> Self {
+        match number {
+            0 => Self::Reply,
+            2 => Self::Bulk,
+            _ => Self::Normal,
+        }
+    }
+
+    /// The word for it on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// Recipients from which on a message that begins a conversation is bulk.
+pub const BULK_RECIPIENTS: usize = 20;
+/// Sends of a mailbox on one day after which those that begin a conversation are bulk.
+pub const BULK_DAILY_SENDS: u64 = 200;
+
+/// The priority of a send: an answer first, what goes to many last.
+pub fn priority(kind: OutboundType, recipients: usize, sent_today: u64) -> Priority {
+    match kind {
+        OutboundType::Reply => Priority::Reply,
+        _ if recipients >= BULK_RECIPIENTS || sent_today > BULK_DAILY_SENDS => Priority::Bulk,
+        _ => Priority::Normal,
+    }
 }
 
 fn domain_unverified() -> Problem {
@@ -183,6 +236,16 @@ mod tests {
         let refused = decide(&OutboundFacts { undeliverable: vec![nowhere], ..two }).unwrap_err();
         assert_eq!((refused.code, refused.field.as_deref()), ("recipient_undeliverable", Some("to")));
         assert_eq!(refused.public, "mail cannot reach: r0@example.com has no mail server");
+    }
+
+    #[test]
+    fn answers_go_before_what_goes_to_many() {
+        let compose = |recipients, sent| priority(OutboundType::Compose, recipients, sent);
+        assert_eq!(priority(OutboundType::Reply, 50, 10_000), Priority::Reply);
+        assert_eq!(compose(BULK_RECIPIENTS - 1, BULK_DAILY_SENDS), Priority::Normal);
+        assert_eq!(compose(BULK_RECIPIENTS, 0), Priority::Bulk);
+        assert_eq!(compose(1, BULK_DAILY_SENDS + 1), Priority::Bulk);
+        assert_eq!(Priority::ALL.map(|one| Priority::of_number(one.number())), Priority::ALL);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("suppressions.read", "see suppressed addresses"),
     ("suppressions.write", "suppress addresses, and stop suppressing them"),
     ("addresses.validate", "look at addresses before anything is sent to them"),
+    ("queue.read", "see what is on its way out, and what was tried"),
+    ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

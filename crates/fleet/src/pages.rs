@@ -24,7 +24,7 @@ impl<T> Page<T> {
 }
 
 /// The id after which a page goes on, from the `page_token` of a request.
-pub(crate) fn after<I: FromStr>(page_token: Option<&str>) -> Result<Option<I>, Problem> {
+pub fn after<I: FromStr>(page_token: Option<&str>) -> Result<Option<I>, Problem> {
     let invalid = || Problem::invalid("page_token", "page_token is not a cursor of this list");
     let Some(token) = page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
@@ -33,7 +33,7 @@ pub(crate) fn after<I: FromStr>(page_token: Option<&str>) -> Result<Option<I>, P
 }
 
 /// Cuts what was read with one more than `limit`.
-pub(crate) fn cut<T, I: Display>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> I) -> Page<T> {
+pub fn cut<T, I: Display>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> I) -> Page<T> {
     let has_more = items.len() > limit;
     items.truncate(limit);
     let last = items.last().filter(|_| has_more);

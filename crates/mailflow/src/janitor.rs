@@ -1,5 +1,5 @@
-//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events and records of what rules said,
-//! sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
+//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, attempts and records of what rules
+//! said, sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
 //! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
@@ -13,6 +13,7 @@ use postfleet_store::grants::PruneRemoved;
 use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
+use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sign_in::PruneGuesses;
@@ -34,6 +35,9 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
+/// How long a destination is remembered that did not answer and for which nothing waits.
+const DESTINATION_MEMORY: Duration = Duration::from_secs(86_400);
+
 /// How long a list remembers what was removed from it: who has not looked for longer reads all of it anew.
 const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
 
@@ -47,6 +51,8 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_feedback(platform).await?;
+    prune_attempts(platform).await?;
+    forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_schedules(platform).await?;
     prune_sign_ins(platform).await?;
@@ -119,6 +125,21 @@ async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+async fn prune_attempts(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.attempt_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneAttempts { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn forget_destinations(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(DESTINATION_MEMORY);
+    platform.store.run(PruneDestinations { before }).await.map(|_| ()).map_err(Problem::from)
 }
 
 async fn prune_nonces(platform: &Platform) -> Result<(), Problem> {

@@ -1,6 +1,6 @@
 //! What is counted, under stable names. Descriptors only; the binary decides where they are read.
 
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
 /// Upper bounds of the classes into which the durations of requests fall.
@@ -19,13 +19,23 @@ pub struct Metrics {
     sign_ins: Counter<u64>,
     requests: Counter<u64>,
     request_seconds: Histogram<f64>,
+    queue_recipients: Gauge<u64>,
+    queue_oldest_seconds: Gauge<u64>,
+    destinations_closed: Gauge<u64>,
 }
 
 impl Metrics {
     /// Makes the instruments.
     pub fn new(meter: &Meter) -> Self {
         let counter = |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
+        let gauge = |name: &'static str, text: &'static str| meter.u64_gauge(name).with_description(text).build();
         Self {
+            queue_recipients: gauge("postfleet_queue_recipients", "Recipients in the queue, by state"),
+            queue_oldest_seconds: gauge("postfleet_queue_oldest_seconds", "Age of the oldest of them, by state"),
+            destinations_closed: gauge(
+                "postfleet_destinations_closed",
+                "Destinations that do not answer or that somebody has paused",
+            ),
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
@@ -77,6 +87,15 @@ impl Metrics {
     /// Somebody tried to sign in.
     pub fn signed_in(&self, result: &'static str) {
         self.sign_ins.add(1, &[by("result", result)]);
+    }
+    /// So many recipients are in the queue in that state, and the oldest is that old.
+    pub fn queued(&self, state: &'static str, recipients: u64, oldest_seconds: u64) {
+        self.queue_recipients.record(recipients, &[by("state", state)]);
+        self.queue_oldest_seconds.record(oldest_seconds, &[by("state", state)]);
+    }
+    /// So many destinations are closed.
+    pub fn destinations_closed(&self, destinations: u64) {
+        self.destinations_closed.record(destinations, &[]);
     }
     /// An HTTP request was answered.
     pub fn request(&self, route: String, status: u16, seconds: f64) {

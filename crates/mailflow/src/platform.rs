@@ -1,6 +1,6 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
-use crate::deliver::{Delivery, Signers};
+use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
 use crate::submit::once::Underway;
@@ -38,6 +38,8 @@ pub struct Platform {
     pub keys: KeyHasher,
     /// The way to the delivery role of this node, if it has one.
     pub handoff: Option<mpsc::Sender<Delivery>>,
+    /// How much this node gives each destination at once.
+    pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
     /// What is counted.
@@ -94,6 +96,8 @@ pub struct Settings {
     pub feedback_addresses: Vec<EmailAddress>,
     /// How long records of what came back are kept.
     pub feedback_retention: Duration,
+    /// How long what was tried with a message is kept.
+    pub attempt_retention: Duration,
     /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
     pub repeat_window: Duration,
     /// How long a webhook has to answer.

@@ -145,7 +145,7 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
         return Err(no_mailbox());
     }
     let is_null_sender = arrival.reverse_path == ReversePath::Null;
-    feedback::note_unsigned(platform, &arrival.message, is_null_sender, &mailboxes).await?;
+    feedback::note_unsigned(platform, &arrival.message, is_null_sender, &mailboxes).await;
     Ok(reference)
 }
 

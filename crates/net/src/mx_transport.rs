@@ -97,6 +97,8 @@ pub struct Source {
 pub struct HandedOver {
     /// One for each recipient, in the order of the transaction.
     pub recipients: Vec<RecipientOutcome>,
+    /// Version and cipher suite, if the connection was encrypted.
+    pub encryption: Option<String>,
     /// How encryption went, if a connection was opened for this and came so far.
     pub tls: Option<TlsSession>,
     /// Why there is no connection to hand anything over on.
@@ -116,32 +118,30 @@ impl MxTransport {
         Self { config, encryption: Encryption::new(extra_roots), idle: Mutex::default() }
     }
 
-    /// Makes one attempt, and says for each recipient what became of it: see [`hand_over`](Self::hand_over).
-    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> Vec<RecipientOutcome> {
-        self.hand_over(target, transaction).await.recipients
-    }
-
     /// Makes one attempt, and says for each recipient, in the order of the transaction, what became of it.
     ///
     /// A server that does not want to talk to us at all gives [`RecipientResult::Lost`] with its words as the cause:
     /// it said nothing about the recipients, and another server of the same domain may take them.
-    pub async fn hand_over(&self, target: &Target, transaction: Transaction) -> HandedOver {
+    pub async fn deliver(&self, target: &Target, transaction: Transaction) -> HandedOver {
         self.close_idle();
         if let Some(connection) = self.take_idle(target) {
+            let encryption = connection.encryption();
             let outcome = self.transact(target, connection, transaction.clone()).await;
             if !outcome.untouched {
-                return HandedOver { recipients: outcome.recipients, tls: None, failure: None };
+                return HandedOver { recipients: outcome.recipients, encryption, tls: None, failure: None };
             }
             tracing::debug!(address = %target.address, "kept connection was dead, connecting again");
         }
         let mut tls = None;
         match self.connect(target, &mut tls).await {
             Ok(connection) => {
+                let encryption = connection.encryption();
                 let recipients = self.transact(target, connection, transaction).await.recipients;
-                HandedOver { recipients, tls, failure: None }
+                HandedOver { recipients, encryption, tls, failure: None }
             }
             Err(failure) => {
-                HandedOver { recipients: lost(transaction, &failure).recipients, tls, failure: Some(failure) }
+                let recipients = lost(transaction, &failure).recipients;
+                HandedOver { recipients, encryption: None, tls, failure: Some(failure) }
             }
         }
     }
@@ -349,7 +349,12 @@ fn unexpected(step: &Step) -> Failure {
 
 /// The outcome when the transaction did not even begin.
 fn lost(transaction: Transaction, failure: &Failure) -> TransactionOutcome {
-    let result = RecipientResult::Lost { during: failure.during(), ambiguous: false, cause: failure.to_string() };
+    let result = RecipientResult::Lost {
+        during: failure.during(),
+        ambiguous: false,
+        cause: failure.to_string(),
+        reply: failure.reply().cloned().map(Box::new),
+    };
     let outcome = |address| RecipientOutcome { address, result: result.clone() };
     TransactionOutcome { recipients: transaction.recipients.into_iter().map(outcome).collect(), untouched: true }
 }

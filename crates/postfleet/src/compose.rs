@@ -5,7 +5,7 @@ use crate::config::Config;
 use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::keys::KeyHasher;
-use postfleet_mailflow::deliver::Signers;
+use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::WebhookHttpOptions;
@@ -123,6 +123,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
         http: Arc::new(WebhookHttp::with_options(options)),
         handoff: None,
+        pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
         underway: Arc::default(),
         metrics,
@@ -160,6 +161,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         routes: config.route_settings()?,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),

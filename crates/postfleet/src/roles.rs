@@ -46,6 +46,12 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// How often jobs are looked for that another node was told of, or left when it ended.
 const JOBS_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked for what has waited behind a destination for too long, and how much waits is counted.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// Rows that are given up at once.
+const EXPIRE_MAX: usize = 100;
+
 /// How long a role that failed waits before it goes on.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -255,8 +261,17 @@ async fn deliver_until(
     let started = platform.clock.now();
     let mut resume_at = Some(started.plus(RESUME_AGAIN));
     let mut due = Some(started);
+    let mut expire_at = started;
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
+        if expire_at <= platform.clock.now() {
+            let expired = or_wait(&platform, "deliver", deliver::expire_once(&platform, EXPIRE_MAX).await).await;
+            // More at once than that are given up without waiting, but what is due goes on in between.
+            if expired < EXPIRE_MAX {
+                or_wait(&platform, "deliver", deliver::measure_once(&platform).await).await;
+                expire_at = platform.clock.now().plus(EXPIRE_EVERY);
+            }
+        }
         if resume_at.is_some_and(|at| at <= platform.clock.now()) {
             resume_at = None;
             or_wait(&platform, "deliver", deliver::resume(&platform, started).await).await;

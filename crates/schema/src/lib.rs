@@ -24,6 +24,7 @@ pub mod notification;
 pub mod organization;
 pub mod page;
 pub mod policy;
+pub mod queue;
 pub mod quota_advice;
 pub mod recipient;
 pub mod redirect_uri;

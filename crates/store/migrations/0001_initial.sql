@@ -490,7 +490,8 @@ CREATE TABLE recent_sends (
 CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
 
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
--- longer be given back: a recipient's server has answered for it.
+-- longer be given back: a recipient's server has answered for it. With a route (HOST:PORT) it goes there, wherever its
+-- recipients are.
 CREATE TABLE outbound (
     message_id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -500,24 +501,67 @@ CREATE TABLE outbound (
     signature {bytes},
     queued_at {int} NOT NULL,
     recipients_open {int} NOT NULL,
-    quota_day {int}
+    quota_day {int},
+    route TEXT
 ) {strict};
+CREATE INDEX outbound_by_application ON outbound (application_id, message_id);
 
--- One recipient of one message. A leased row is due again when its lease ends; a held row is never due. A row is
--- ambiguous once a server may have taken the message without saying so (RFC 1047).
+-- One recipient of one message. A leased row is due again when its lease ends; a paused row is never due. A parked row
+-- waits behind its destination: it is claimed at the destination's turn, and until then nobody passes over it. A forced
+-- row goes although its destination is left alone. A row is ambiguous once a server may have taken the message without
+-- saying so (RFC 1047).
 CREATE TABLE queue (
     id {id} NOT NULL PRIMARY KEY,
     message_id {id} NOT NULL,
     recipient TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    priority {int} NOT NULL,
     due_at {int},
     attempts {int} NOT NULL,
     ambiguous {int} NOT NULL DEFAULT 0,
+    parked {int} NOT NULL DEFAULT 0,
+    paused {int} NOT NULL DEFAULT 0,
+    forced {int} NOT NULL DEFAULT 0,
     lease {id},
     owner TEXT,
     last_reply TEXT
 ) {strict};
-CREATE INDEX queue_due ON queue (due_at, id);
+CREATE INDEX queue_due ON queue (priority, due_at, id) WHERE parked = 0;
+CREATE INDEX queue_by_destination ON queue (destination, parked, priority, due_at, id);
 CREATE INDEX queue_by_message ON queue (message_id);
+
+-- A destination that is not simply open: it fails, has rows parked behind it, or somebody has paused or rerouted it.
+-- At its turn some of its parked rows are claimed: one message while it fails. Without a turn there is nothing to claim.
+CREATE TABLE destinations (
+    name TEXT NOT NULL PRIMARY KEY,
+    failures {int} NOT NULL DEFAULT 0,
+    failing_since {int},
+    failed_at {int},
+    until {int},
+    turn_at {int},
+    paused {int} NOT NULL DEFAULT 0,
+    route TEXT,
+    last_reply TEXT,
+    updated_at {int} NOT NULL
+) {strict};
+CREATE INDEX destinations_by_turn ON destinations (turn_at, name);
+
+-- What was tried with a message at one server, and what was said to each recipient. Kept when the message has left the
+-- queue, until it is pruned. Ids are in the order of time.
+CREATE TABLE attempts (
+    id {id} NOT NULL PRIMARY KEY,
+    message_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    destination TEXT NOT NULL,
+    node TEXT NOT NULL,
+    server TEXT NOT NULL,
+    address TEXT NOT NULL,
+    tls TEXT NOT NULL,
+    duration {int} NOT NULL,
+    answers TEXT NOT NULL
+) {strict};
+CREATE INDEX attempts_by_message ON attempts (message_id, id);
 
 -- Sends that wait for their time, and for a while what became of them. The message is a draft until then; what is no
 -- draft of the mailbox waits in the folder 'scheduled', which nobody sees. The status is pending, success, failed or

@@ -15,7 +15,7 @@ use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
-use postfleet_core::outbound::{ALL_SUPPRESSED, OutboundFacts, decide};
+use postfleet_core::outbound::{ALL_SUPPRESSED, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
@@ -162,7 +162,8 @@ impl Command for Submit {
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
-        self.enqueue(tx, &facts.suppressed).await?;
+        let priority = priority(self.outbound_type, self.recipients.len(), facts.daily.used);
+        self.enqueue(tx, &facts.suppressed, priority).await?;
         if !facts.suppressed.is_empty() {
             self.announce_rejected(tx, &facts.suppressed).await?;
         }
@@ -304,11 +305,11 @@ impl Submit {
         Ok(())
     }
 
-    async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed]) -> Result<(), DbError> {
+    async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed], priority: Priority) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
             queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner) \
-            VALUES ($1, $2, $3, $4, 0, $5, $6)";
+        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
+            priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
         let reverse_path = self.reverse_path.to_string();
         let values = params![
@@ -327,7 +328,9 @@ impl Submit {
         let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
         let is_suppressed = |address: &EmailAddress| suppressed.iter().any(|one| one.address == *address);
         for (id, recipient) in self.recipients.iter().filter(|(_, address)| !is_suppressed(address)) {
-            tx.execute(QUEUE, params![id.uuid(), message, &recipient.to_string(), due, lease, owner]).await?;
+            let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
+            let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
+            tx.execute(QUEUE, values).await?;
         }
         Ok(())
     }

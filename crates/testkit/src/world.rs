@@ -12,7 +12,7 @@ use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
 use postfleet_mail::trace::Protocol;
-use postfleet_mailflow::deliver::{self, Signers};
+use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
 use postfleet_mailflow::{Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
@@ -164,6 +164,7 @@ impl World {
             http: Arc::new(WebhookHttp::with_options(http)),
             keys: KeyHasher::new([7; 32]),
             handoff: None,
+            pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
@@ -308,6 +309,7 @@ fn settings(options: &WorldOptions) -> Settings {
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
+        attempt_retention: Duration::from_secs(30 * 86_400),
         repeat_window: options.repeat_window,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,

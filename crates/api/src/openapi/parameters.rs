@@ -12,6 +12,7 @@ const PATH: &[(&str, &str)] = &[
     ("address", "The address, percent-encoded where a path needs it; in any case."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
+    ("destination", "The domain of recipients."),
     ("domain", "The domain's id, or its name."),
     ("draft", "The draft's id."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),

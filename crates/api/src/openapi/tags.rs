@@ -20,6 +20,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "What came back about messages that were sent.",
         &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
     ),
+    ("queue", "What is on its way out: where it stands, what was tried, what destinations said.", &[]),
     (
         "suppressions",
         "Addresses that are not written to, and looking at addresses before anything is.",

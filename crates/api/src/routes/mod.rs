@@ -6,6 +6,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
+pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
@@ -20,6 +21,7 @@ pub(crate) mod node;
 pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
+pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -60,6 +62,8 @@ pub(crate) fn all() -> Vec<Route> {
         schedules::routes(),
         drafts::routes(),
         feedback::routes(),
+        queue::routes(),
+        destinations::routes(),
         suppressions::routes(),
         addresses::routes(),
         unsubscribe::routes(),

@@ -51,6 +51,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("provider", |harness, tenant| connector(harness, tenant).boxed()),
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
+    ("queue/message", |harness, tenant| queued(harness, tenant).boxed()),
+    ("destination", |harness, tenant| destination(harness, tenant).boxed()),
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
@@ -164,6 +166,23 @@ async fn message(harness: &Harness, tenant: &Tenant, id: fn(&Value) -> &Value) -
         harness.world.receive("a@sender.test", &address, file).await.expect("accepted");
     }
     one(id(&list().await[0]))
+}
+
+/// A message on its way out.
+async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/queue", None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let path = format!("/v3/grants/agent@{}/messages/send", tenant.domain);
+    let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "b"});
+    one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// Where that goes; everybody who writes there sees their own part of it.
+async fn destination(harness: &Harness, tenant: &Tenant) -> Thing {
+    queued(harness, tenant).await;
+    Thing::Shared("sender.test".to_owned())
 }
 
 async fn draft(harness: &Harness, tenant: &Tenant) -> Thing {

@@ -14,6 +14,7 @@ mod names;
 mod org;
 mod overview;
 mod policy;
+mod queue;
 mod rule;
 mod shell;
 mod suppression;
@@ -48,6 +49,8 @@ pub enum Command {
     App(Noun<app::Verb>),
     /// Organizations and their plans (operator)
     Org(Noun<org::Verb>),
+    /// What is on its way out: where it stands, why, and what to do about it
+    Queue(Noun<queue::Verb>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
     /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
@@ -104,6 +107,7 @@ impl Command {
             Self::App(noun) => &noun.globals,
             Self::Org(noun) => &noun.globals,
             Self::Audit(noun) => &noun.globals,
+            Self::Queue(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
@@ -128,6 +132,7 @@ impl Command {
             Self::App(noun) => app::run(noun.verb, session).await,
             Self::Org(noun) => org::run(noun.verb, session).await,
             Self::Audit(noun) => audit::run(noun.verb, session).await,
+            Self::Queue(noun) => queue::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,

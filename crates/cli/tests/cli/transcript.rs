@@ -90,6 +90,11 @@ async fn policy() {
 }
 
 #[tokio::test]
+async fn queue() {
+    play("queue").await;
+}
+
+#[tokio::test]
 async fn rule() {
     play("rule").await;
 }

@@ -53,8 +53,7 @@ fn a_hostile_report_costs_linear_time() {
     }
     let groups: String =
         (0..200_000).map(|n| format!("Final-Recipient: rfc822;a{n}@x.test\r\nAction: failed\r\n\r\n")).collect();
-    let status = format!(
-        "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
-    );
+    let status =
+        "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n";
     feedback::read(format!("{status}{groups}").as_bytes(), true);
 }

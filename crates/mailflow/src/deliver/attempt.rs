@@ -4,14 +4,17 @@ use super::route::Server;
 use super::{Message, label, notice, protection};
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, shard};
+use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
-use postfleet_core::id::{EventId, LeaseId, MessageId};
-use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
+use postfleet_core::destination::Sign;
+use postfleet_core::id::{AttemptId, EventId, LeaseId};
+use postfleet_core::retry::class_of;
+use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
 use postfleet_store::StoreError;
-use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, Report};
+use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Recorded, Report};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
 use postfleet_wire::smtp::reply::Reply;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,8 +27,90 @@ const REPLY_CHARS_MAX: usize = 500;
 const RECORD_TRIES: u32 = 60;
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
+/// What an attempt brought: at each server that was asked, and for each recipient.
+pub(super) struct Tried {
+    /// The servers asked, in order; the last one's answers are the results.
+    visits: Vec<Visit>,
+}
+
+/// What one server said.
+struct Visit {
+    id: AttemptId,
+    server: String,
+    address: String,
+    tls: String,
+    duration: i64,
+    answers: Vec<Said>,
+}
+
+/// What was said to one recipient, and what it means.
+#[derive(Clone)]
+struct Said {
+    result: AttemptResult,
+    code: u16,
+    status: String,
+    lines: Vec<String>,
+}
+
+impl Said {
+    fn of(result: AttemptResult) -> Self {
+        match &result {
+            AttemptResult::Accepted => Self { result, code: 250, status: String::new(), lines: Vec::new() },
+            AttemptResult::Transient { reason, .. } | AttemptResult::Permanent { reason, .. } => {
+                let Reason { code, status, text } = reason.clone();
+                Self { result, code, status, lines: vec![text] }
+            }
+        }
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        (self.code, &self.status, &self.lines) == (other.code, &other.status, &other.lines)
+            && label(&self.result) == label(&other.result)
+    }
+}
+
+impl Tried {
+    fn at_nowhere(platform: &Platform, began: UnixMicros, server: &str, answers: Vec<Said>) -> Self {
+        let (server, address, tls) = (server.to_owned(), String::new(), String::new());
+        Self { visits: vec![Visit { id: attempt_id(platform, began), server, address, tls, duration: 0, answers }] }
+    }
+
+    /// One for each recipient.
+    pub(super) fn results(&self) -> Vec<AttemptResult> {
+        self.visits.last().into_iter().flat_map(|visit| &visit.answers).map(|said| said.result.clone()).collect()
+    }
+}
+
+fn attempt_id(platform: &Platform, began: UnixMicros) -> AttemptId {
+    AttemptId::new(began, platform.entropy.ten())
+}
+
+/// There is no way to the destination.
+pub(super) fn nowhere(platform: &Platform, rows: &[&Claimed], result: &AttemptResult) -> Tried {
+    Tried::at_nowhere(platform, platform.clock.now(), "", vec![Said::of(result.clone()); rows.len()])
+}
+
+/// What the attempt says about the destination as a whole, if that is to be remembered.
+pub(super) fn news(
+    platform: &Platform,
+    domain: &Domain,
+    sign: Sign,
+    is_probe: bool,
+    began: UnixMicros,
+    tried: &Tried,
+) -> Option<News> {
+    let destination = domain.as_str().to_owned();
+    if sign != Sign::Down {
+        return is_probe.then_some(News::Up { destination });
+    }
+    let said = tried.visits.last().and_then(|visit| visit.answers.first());
+    let reply = said.map(|said| said.lines.join(" ")).unwrap_or_default();
+    Some(News::Down { destination, began, reply, jitter: platform.entropy.ten()[0] })
+}
+
 /// Hands the message to mailboxes here, by the way that all received mail goes.
-pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claimed]) -> Vec<AttemptResult> {
+pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claimed]) -> Tried {
+    let began = platform.clock.now();
     let mut results = Vec::with_capacity(rows.len());
     for row in rows {
         let arrival = Arrival {
@@ -36,12 +121,12 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
             protocol: Protocol { is_extended: true, is_authenticated: true, ..Protocol::default() },
             message: whole(message),
         };
-        results.push(match receive::receive(platform, arrival).await {
+        results.push(Said::of(match receive::receive(platform, arrival).await {
             Ok(_) => AttemptResult::Accepted,
             Err(problem) => refused_here(&problem),
-        });
+        }));
     }
-    results
+    Tried::at_nowhere(platform, began, platform.settings.hostname.as_str(), results)
 }
 
 fn whole(message: &Message) -> Vec<u8> {
@@ -62,29 +147,33 @@ fn refused_here(problem: &Problem) -> AttemptResult {
 }
 
 /// Tries the servers of a destination in turn, until one has answered.
-pub(super) async fn servers(
-    platform: &Platform,
-    message: &Message,
-    rows: &[&Claimed],
-    servers: &[Server],
-) -> Vec<AttemptResult> {
+pub(super) async fn servers(platform: &Platform, message: &Message, rows: &[&Claimed], servers: &[Server]) -> Tried {
     // An attempt must end before its lease does, so late in the lease no further server is begun with.
     let last_begin = platform.clock.now().plus(platform.settings.lease / 2);
-    let mut results = Vec::new();
+    let mut tried = Tried { visits: Vec::new() };
     for server in servers {
+        let began = platform.clock.now();
         let Server { target, protection } = server;
-        let handed_over = platform.transport.hand_over(target, transaction(message, rows)).await;
+        let handed_over = platform.transport.deliver(target, transaction(message, rows)).await;
         let name = (target.host_name.as_str(), target.address.ip());
         let unprotected = protection::observe(platform, name, protection, &handed_over, platform.clock.now());
-        let outcomes = handed_over.recipients;
-        let nobody_answered =
-            outcomes.iter().all(|outcome| matches!(outcome.result, RecipientResult::Lost { ambiguous: false, .. }));
-        results = outcomes.into_iter().map(|outcome| result(outcome, unprotected.as_ref())).collect();
+        let nobody_answered = handed_over
+            .recipients
+            .iter()
+            .all(|outcome| matches!(outcome.result, RecipientResult::Lost { ambiguous: false, .. }));
+        tried.visits.push(Visit {
+            id: attempt_id(platform, began),
+            server: target.host_name.clone(),
+            address: target.address.to_string(),
+            tls: handed_over.encryption.unwrap_or_default(),
+            duration: platform.clock.now().since(began).as_micros() as i64,
+            answers: handed_over.recipients.into_iter().map(|outcome| said(outcome, unprotected.as_ref())).collect(),
+        });
         if !nobody_answered || platform.clock.now() >= last_begin {
             break;
         }
     }
-    results
+    tried
 }
 
 fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {
@@ -98,25 +187,28 @@ fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {
     }
 }
 
-/// What an outcome means. `unprotected` says why there was no connection, if the protection of the message is the reason.
-fn result(outcome: RecipientOutcome, unprotected: Option<&Reason>) -> AttemptResult {
-    match outcome.result {
-        RecipientResult::Accepted(_) => AttemptResult::Accepted,
+/// What was said. `unprotected` says why there was no connection, if the protection of the message is the reason.
+fn said(outcome: RecipientOutcome, unprotected: Option<&Reason>) -> Said {
+    let (result, reply) = match outcome.result {
+        RecipientResult::Accepted(reply) => (AttemptResult::Accepted, reply),
         RecipientResult::Transient(reply) => {
-            AttemptResult::Transient { reason: reason(&reply, "4.0.0"), reached: true, ambiguous: false }
+            let reason = reason(&reply, "4.0.0");
+            (AttemptResult::Transient { reason, reached: true, ambiguous: false }, reply)
         }
         RecipientResult::Permanent(reply) => {
-            AttemptResult::Permanent { reason: reason(&reply, "5.0.0"), reached: true }
+            (AttemptResult::Permanent { reason: reason(&reply, "5.0.0"), reached: true }, reply)
         }
-        RecipientResult::Lost { during, ambiguous, cause } => {
+        RecipientResult::Lost { during, ambiguous, cause, reply } => {
             let lost = || {
-                let text = bounded(&format!("{during}: {cause}"));
-                Reason { code: 0, status: "4.4.2".into(), text }
+                let code = reply.map_or(0, |reply| reply.code());
+                Reason { code, status: "4.4.2".into(), text: bounded(&format!("{during}: {cause}")) }
             };
             let reason = unprotected.map_or_else(lost, |why| Reason { text: bounded(&why.text), ..why.clone() });
-            AttemptResult::Transient { reason, reached: ambiguous, ambiguous }
+            return Said::of(AttemptResult::Transient { reason, reached: ambiguous, ambiguous });
         }
-    }
+    };
+    let status = reply.enhanced().map(|status| status.to_string()).unwrap_or_default();
+    Said { result, code: reply.code(), status, lines: reply.text().split('\n').map(bounded).collect() }
 }
 
 fn reason(reply: &Reply, status: &str) -> Reason {
@@ -133,31 +225,134 @@ fn bounded(text: &str) -> String {
 pub(super) async fn record(
     platform: &Platform,
     message: &Message,
-    message_id: MessageId,
     lease: LeaseId,
     rows: &[&Claimed],
-    results: Vec<AttemptResult>,
+    tried: Tried,
+    news: Option<News>,
 ) -> Result<(), Problem> {
     let now = platform.clock.now();
+    // One for all, so that those who are put off together come again together.
+    let jitter = platform.entropy.ten()[0];
     let reports: Vec<Report> = rows
         .iter()
-        .zip(&results)
+        .zip(tried.results())
         .map(|(row, result)| {
-            platform.metrics.attempted(label(result));
-            let jitter = platform.entropy.ten()[0];
-            let after = after_attempt(result, row.attempts + 1, message.queued_at, now, jitter);
-            report(platform, row, result, after)
+            platform.metrics.attempted(label(&result));
+            let after = after_attempt(&result, row.attempts + 1, message.queued_at, now, jitter);
+            report(platform, row, &result, after)
         })
         .collect();
+    let attempts = shown(platform, &tried, &reports);
+    write(platform, message, lease, reports, Told { attempts, news, by: None }).await
+}
+
+/// Writes down what somebody has decided about recipients, without having asked a server.
+pub(super) async fn record_decision(
+    platform: &Platform,
+    message: &Message,
+    lease: LeaseId,
+    rows: Vec<(Claimed, AfterAttempt)>,
+    by: Option<Act>,
+) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    let mut answers = Vec::with_capacity(rows.len());
+    let mut reports = Vec::with_capacity(rows.len());
+    for (row, after) in rows {
+        let reason = match &after {
+            AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => reason.clone(),
+            _ => Reason { code: 0, status: String::new(), text: String::new() },
+        };
+        let result = AttemptResult::Permanent { reason, reached: false };
+        reports.push(report(platform, &row, &result, after));
+        answers.push(Said::of(result));
+    }
+    let attempts = shown(platform, &Tried::at_nowhere(platform, now, "", answers), &reports);
+    write(platform, message, lease, reports, Told { attempts, news: None, by }).await
+}
+
+/// What is written down beside the reports.
+struct Told {
+    attempts: Vec<Attempted>,
+    news: Option<News>,
+    by: Option<Act>,
+}
+
+async fn write(
+    platform: &Platform,
+    message: &Message,
+    lease: LeaseId,
+    reports: Vec<Report>,
+    told: Told,
+) -> Result<(), Problem> {
+    let Told { attempts, news, by } = told;
+    let (message_id, now) = (message.id, platform.clock.now());
     let notice = notice::build(platform, message, &reports, now).await?;
     let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
     let signature = kept.map(|signature| signature.to_vec());
-    let command = RecordAttempt { message_id, lease, signature, reports, notice, at: now };
+    let command = RecordAttempt { message_id, lease, signature, reports, attempts, news, by, notice, at: now };
     let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");
     }
     Ok(())
+}
+
+/// What was tried, for people who ask: one entry for each server and destination, recipients with the same answer
+/// together.
+fn shown(platform: &Platform, tried: &Tried, reports: &[Report]) -> Vec<Attempted> {
+    let destination = reports.first().map(|report| report.recipient.domain().as_str().to_owned()).unwrap_or_default();
+    let last = tried.visits.len().saturating_sub(1);
+    let visits = tried.visits.iter().enumerate();
+    let attempted = |(index, visit): (usize, &Visit)| Attempted {
+        id: visit.id,
+        destination: destination.clone(),
+        node: platform.settings.node.clone(),
+        server: visit.server.clone(),
+        address: visit.address.clone(),
+        tls: visit.tls.clone(),
+        duration: visit.duration,
+        answers: answers(visit, reports, index == last),
+    };
+    visits.map(attempted).collect()
+}
+
+fn answers(visit: &Visit, reports: &[Report], is_last: bool) -> Vec<Answer> {
+    let mut answers: Vec<(&Said, Answer)> = Vec::new();
+    for (said, report) in visit.answers.iter().zip(reports) {
+        let recipient = report.recipient.to_string();
+        let (next, next_at) = if is_last { next(&report.after) } else { ("", None) };
+        match answers.iter_mut().find(|(other, answer)| other.is_alike(said) && answer.next == next) {
+            Some((_, answer)) => answer.recipients.push(recipient),
+            None => answers.push((said, answer(said, recipient, is_last, next, next_at))),
+        }
+    }
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn answer(said: &Said, recipient: String, is_last: bool, next: &str, next_at: Option<i64>) -> Answer {
+    let class = match &said.result {
+        AttemptResult::Transient { reason, .. } => class_of(reason).name(),
+        _ => "",
+    };
+    Answer {
+        recipients: vec![recipient],
+        result: if is_last { label(&said.result) } else { "passed_over" }.to_owned(),
+        class: class.to_owned(),
+        code: said.code,
+        status: said.status.clone(),
+        lines: said.lines.clone(),
+        next: next.to_owned(),
+        next_at,
+    }
+}
+
+fn next(after: &AfterAttempt) -> (&'static str, Option<i64>) {
+    match after {
+        AfterAttempt::Delivered => ("delivered", None),
+        AfterAttempt::RetryAt(at) => ("retry", Some(at.as_micros())),
+        AfterAttempt::Bounced(_) => ("bounced", None),
+        AfterAttempt::Expired(_) => ("expired", None),
+    }
 }
 
 /// Writes a record, also if the database is away for a moment: what was found out on the wire is known to nobody else,
@@ -178,8 +373,8 @@ async fn write_down(platform: &Platform, shard: u64, command: RecordAttempt) -> 
 fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: AfterAttempt) -> Report {
     let (reached, ambiguous, reply) = match result {
         AttemptResult::Accepted => (true, false, String::new()),
-        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, said(reason)),
-        AttemptResult::Permanent { reason, reached } => (*reached, false, said(reason)),
+        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, quoted(reason)),
+        AttemptResult::Permanent { reason, reached } => (*reached, false, quoted(reason)),
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
     let bounce = bounce(result);
@@ -196,6 +391,6 @@ fn bounce(result: &AttemptResult) -> BounceType {
     }
 }
 
-fn said(reason: &Reason) -> String {
+fn quoted(reason: &Reason) -> String {
     format!("{} {} {}", reason.code, reason.status, reason.text)
 }

@@ -2,21 +2,28 @@
 
 mod attempt;
 mod notice;
+mod pacing;
 mod protection;
 mod route;
 mod sign;
 
+pub use pacing::Pacing;
 pub use sign::Signers;
 
 use crate::platform::Platform;
 use futures::future::join_all;
-use postfleet_core::delivery::AttemptResult;
+use pacing::Permit;
+use postfleet_core::audit::Act;
+use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason};
+use postfleet_core::destination::sign;
 use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
+use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros};
 use postfleet_store::outbound::Lease;
-use postfleet_store::queue::{self, Claim, Claimed, ReleaseLeases};
-use std::collections::BTreeMap;
+use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, ReleaseLeases};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// One message with those of its recipients that are due, under a lease.
 #[derive(Debug)]
@@ -24,6 +31,8 @@ pub struct Delivery {
     message_id: MessageId,
     lease: LeaseId,
     recipients: Vec<Claimed>,
+    /// Its place at each of its destinations.
+    permits: BTreeMap<Domain, Permit>,
     /// The message itself, when it was handed over by the one who accepted it.
     fresh: Option<Fresh>,
 }
@@ -37,19 +46,46 @@ struct Fresh {
     raw: Vec<u8>,
 }
 
+/// Room for a message that is about to be accepted: at the delivery role of this node, and at its destinations.
+pub(crate) struct Room<'a> {
+    slot: mpsc::Permit<'a, Delivery>,
+    permits: BTreeMap<Domain, Permit>,
+}
+
+impl Room<'_> {
+    /// Takes room, if there is some everywhere. What finds none is accepted all the same, and waits to be claimed.
+    pub(crate) fn take<'a>(
+        platform: &'a Platform,
+        recipients: &[(QueueId, EmailAddress)],
+        now: UnixMicros,
+    ) -> Option<Room<'a>> {
+        let slot = platform.handoff.as_ref()?.try_reserve().ok()?;
+        let domains: BTreeSet<&Domain> = recipients.iter().map(|(_, recipient)| recipient.domain()).collect();
+        let permits = platform.pacing.try_enter(&domains, now)?;
+        Some(Room { slot, permits })
+    }
+
+    /// Hands over a message whose command was just committed. Spares a claim and a read.
+    pub(crate) fn hand_over(self, accepted: Accepted, raw: Vec<u8>) {
+        self.slot.send(Delivery::of_accepted(accepted, self.permits, raw));
+    }
+}
+
 impl Delivery {
-    /// The delivery of a message whose command was just committed under that lease. Spares a claim and a read.
-    pub(crate) fn of_accepted(command: Accepted, raw: Vec<u8>) -> Self {
+    /// The delivery of a message that was accepted under that lease.
+    fn of_accepted(command: Accepted, permits: BTreeMap<Domain, Permit>, raw: Vec<u8>) -> Self {
         let recipients = command.recipients.into_iter().map(|(id, recipient)| Claimed {
             id,
             message_id: command.message_id,
             recipient,
             attempts: 0,
+            is_probe: false,
         });
         Self {
             message_id: command.message_id,
             lease: command.lease,
             recipients: recipients.collect(),
+            permits,
             fresh: Some(Fresh {
                 grant_id: command.grant_id,
                 reverse_path: command.reverse_path,
@@ -77,20 +113,71 @@ pub async fn resume(platform: &Platform, started: UnixMicros) -> Result<u64, Pro
     Ok(platform.store.run(command).await?)
 }
 
-/// Leases up to `limit` due recipients, and groups them by message.
+/// Leases up to `limit` recipients that are due or whose destination's turn it is, and groups them by message.
 pub async fn claim(platform: &Platform, limit: usize) -> Result<Vec<Delivery>, Problem> {
     let now = platform.clock.now();
     let lease = new_lease(platform, now);
     let id = lease.id;
-    let claimed = platform.store.run(Claim { lease, now, limit }).await?;
+    let claims = platform.store.run(Claim { lease, now, limit, rooms: platform.pacing.rooms(now) }).await?;
     let mut deliveries: BTreeMap<MessageId, Delivery> = BTreeMap::new();
-    for row in claimed {
+    for row in claims.rows {
         let message_id = row.message_id;
-        let delivery = deliveries.entry(message_id);
-        let empty = || Delivery { message_id, lease: id, recipients: Vec::new(), fresh: None };
-        delivery.or_insert_with(empty).recipients.push(row);
+        let empty =
+            || Delivery { message_id, lease: id, recipients: Vec::new(), permits: BTreeMap::new(), fresh: None };
+        let delivery = deliveries.entry(message_id).or_insert_with(empty);
+        let domain = row.recipient.domain();
+        if !delivery.permits.contains_key(domain) {
+            delivery.permits.insert(domain.clone(), platform.pacing.enter(domain, now));
+        }
+        delivery.recipients.push(row);
     }
+    platform.pacing.await_room(&claims.waiting);
     Ok(deliveries.into_values().collect())
+}
+
+/// Gives up up to `limit` recipients that have waited behind a destination for too long, and tells their senders. The
+/// answer is how many there were.
+pub async fn expire_once(platform: &Platform, limit: usize) -> Result<usize, Problem> {
+    let now = platform.clock.now();
+    let lease = new_lease(platform, now);
+    let id = lease.id;
+    let queued_before = now.minus(DELIVERY_HORIZON);
+    let expired = platform.store.run(ClaimExpired { lease, now, queued_before, limit }).await?;
+    let count = expired.len();
+    let mut messages: BTreeMap<MessageId, Vec<(Claimed, AfterAttempt)>> = BTreeMap::new();
+    for (row, said) in expired {
+        let text = if said.is_empty() { "not delivered in time".to_owned() } else { said };
+        let after = AfterAttempt::Expired(Reason { code: 0, status: "4.4.7".to_owned(), text });
+        messages.entry(row.message_id).or_default().push((row, after));
+    }
+    for (message, rows) in messages {
+        settle(platform, message, id, rows, None).await?;
+    }
+    Ok(count)
+}
+
+/// Counts what waits, for whoever reads the metrics.
+pub async fn measure_once(platform: &Platform) -> Result<(), Problem> {
+    let (depths, closed) = queue::state_depths(&mut platform.store.reader().await?).await?;
+    let now = platform.clock.now();
+    for depth in depths {
+        let age = depth.oldest.map_or(0, |oldest| now.since(oldest).as_secs());
+        platform.metrics.queued(depth.state.name(), depth.recipients, age);
+    }
+    platform.metrics.destinations_closed(closed);
+    Ok(())
+}
+
+/// Writes down what somebody has decided about recipients that are leased, without an attempt.
+pub(crate) async fn settle(
+    platform: &Platform,
+    message_id: MessageId,
+    lease: LeaseId,
+    rows: Vec<(Claimed, AfterAttempt)>,
+    by: Option<Act>,
+) -> Result<(), Problem> {
+    let Some(message) = load(platform, message_id).await? else { return Ok(()) };
+    attempt::record_decision(platform, &message, lease, rows, by).await
 }
 
 /// A lease for this node that begins now.
@@ -101,14 +188,15 @@ pub(crate) fn new_lease(platform: &Platform, now: UnixMicros) -> Lease {
 
 /// When something is due next.
 pub async fn next_due(platform: &Platform) -> Result<Option<UnixMicros>, Problem> {
-    Ok(queue::next_due(&mut platform.store.reader().await?).await?)
+    let rooms = platform.pacing.rooms(platform.clock.now());
+    Ok(queue::next_due(&mut platform.store.reader().await?, &rooms).await?)
 }
 
 /// Attempts one message: signs it if it is not signed yet, and tries every destination beside the others.
 pub async fn attempt(platform: &Platform, delivery: Delivery) -> Result<(), Problem> {
-    let Delivery { message_id, lease, recipients, fresh } = delivery;
+    let Delivery { message_id, lease, recipients, mut permits, fresh } = delivery;
     let message = match fresh {
-        Some(fresh) => Message::of(fresh),
+        Some(fresh) => Message::of(message_id, fresh),
         None => match load(platform, message_id).await? {
             Some(message) => message,
             // Settled meanwhile, by a worker whose lease had ended.
@@ -116,14 +204,16 @@ pub async fn attempt(platform: &Platform, delivery: Delivery) -> Result<(), Prob
         },
     };
     let message = signed(platform, message).await?;
-    let attempts = by_domain(&recipients)
-        .into_iter()
-        .map(|(domain, recipients)| attempt_destination(platform, &message, message_id, lease, domain, recipients));
-    join_all(attempts).await.into_iter().collect()
+    let attempts = by_domain(&recipients).into_iter().map(|(domain, recipients)| {
+        let permit = permits.remove(domain).unwrap_or_else(|| platform.pacing.enter(domain, platform.clock.now()));
+        attempt_destination(platform, &message, lease, permit, domain, recipients)
+    });
+    join_all(attempts.collect::<Vec<_>>()).await.into_iter().collect()
 }
 
 /// A message on its way, in memory.
 struct Message {
+    id: MessageId,
     grant_id: GrantId,
     reverse_path: EmailAddress,
     queued_at: UnixMicros,
@@ -134,8 +224,9 @@ struct Message {
 }
 
 impl Message {
-    fn of(fresh: Fresh) -> Self {
+    fn of(id: MessageId, fresh: Fresh) -> Self {
         Self {
+            id,
             grant_id: fresh.grant_id,
             reverse_path: fresh.reverse_path,
             queued_at: fresh.queued_at,
@@ -150,6 +241,7 @@ async fn load(platform: &Platform, id: MessageId) -> Result<Option<Message>, Pro
     let found = queue::outbound_message(&mut platform.store.reader().await?, id).await?;
     let Some(outbound) = found else { return Ok(None) };
     Ok(Some(Message {
+        id,
         grant_id: outbound.grant_id,
         reverse_path: outbound.reverse_path,
         queued_at: outbound.queued_at,
@@ -178,17 +270,26 @@ fn by_domain(recipients: &[Claimed]) -> BTreeMap<&Domain, Vec<&Claimed>> {
 async fn attempt_destination(
     platform: &Platform,
     message: &Message,
-    message_id: MessageId,
     lease: LeaseId,
+    permit: Permit,
     domain: &Domain,
     recipients: Vec<&Claimed>,
 ) -> Result<(), Problem> {
-    let results = match route::find(platform, message, domain).await? {
+    let began = platform.clock.now();
+    let tried = match route::find(platform, message, domain).await? {
         route::Route::Here => attempt::here(platform, message, &recipients).await,
         route::Route::Servers(servers) => attempt::servers(platform, message, &recipients, &servers).await,
-        route::Route::Nowhere(result) => vec![result; recipients.len()],
+        route::Route::Nowhere(result) => attempt::nowhere(platform, &recipients, &result),
     };
-    attempt::record(platform, message, message_id, lease, &recipients, results).await
+    let sign = sign(&tried.results());
+    let is_probe = permit.is_failing() || recipients.iter().any(|row| row.is_probe);
+    let news = attempt::news(platform, domain, sign, is_probe, began, &tried);
+    // Written down before the place is free: whoever comes next knows what was learnt.
+    let recorded = attempt::record(platform, message, lease, &recipients, tried, news).await;
+    if permit.leave(sign).is_awaited {
+        platform.store.wake().queue.notify_one();
+    }
+    recorded
 }
 
 /// What a result is counted as.

@@ -10,7 +10,7 @@ use postfleet_core::mx::{self, MxOrder};
 use postfleet_core::{Domain, Problem};
 use postfleet_net::mx_transport::{Source, Target, TlsRule};
 use postfleet_net::{DnsError, MxAnswer, MxHost};
-use postfleet_store::{domains, grants};
+use postfleet_store::{grants, queue};
 use std::net::{IpAddr, SocketAddr};
 
 /// Servers of one destination that one attempt tries, and addresses of one of them.
@@ -38,8 +38,13 @@ pub(super) struct Server {
 }
 
 pub(super) async fn find(platform: &Platform, message: &Message, domain: &Domain) -> Result<Route, Problem> {
-    let ours = domains::is_ours(&mut platform.store.reader().await?, domain).await?;
-    if ours {
+    let bearing = queue::bearing(&mut platform.store.reader().await?, message.id, domain).await?;
+    // What an operator says goes before everything else.
+    if let Some(relay) = bearing.route.as_deref().and_then(|route| route.parse::<Relay>().ok()) {
+        let egress = egress_of(platform, message).await?;
+        return Ok(to_relay(platform, &relay, egress).await);
+    }
+    if bearing.is_ours {
         return Ok(Route::Here);
     }
     let egress = egress_of(platform, message).await?;

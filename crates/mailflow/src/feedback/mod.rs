@@ -147,7 +147,7 @@ async fn about(
             let to_mailbox = arrival.to(vec![found.holder.email.clone()]);
             let reference = receive::file(platform, &to_mailbox).await?;
             let said = said::of_reply(read.as_ref(), author, &found.recipients);
-            write_down(platform, Some(&found.holder.mailbox), Some(found.id), said, None).await?;
+            note(write_down(platform, Some(&found.holder.mailbox), Some(found.id), said, None).await);
             return Ok(reference);
         }
     };
@@ -172,23 +172,25 @@ async fn of_nobody(
     }
 }
 
-/// Writes down that a report came to a mailbox and not to a return path: it is mail like any other.
-pub(crate) async fn note_unsigned(
-    platform: &Platform,
-    raw: &[u8],
-    is_null_sender: bool,
-    mailboxes: &[Mailbox],
-) -> Result<(), Problem> {
+/// Writes down that a report came to a mailbox and not to a return path: it is mail like any other, and filed already.
+pub(crate) async fn note_unsigned(platform: &Platform, raw: &[u8], is_null_sender: bool, mailboxes: &[Mailbox]) {
     if !content::may_be_report(raw) {
-        return Ok(());
+        return;
     }
     let Some(report @ (Feedback::Delivery(_) | Feedback::Complaint(_))) = content::read(raw, is_null_sender) else {
-        return Ok(());
+        return;
     };
     for mailbox in mailboxes {
-        write_down(platform, Some(mailbox), None, said::disbelieved(&report, Outcome::Unsigned), None).await?;
+        let said = said::disbelieved(&report, Outcome::Unsigned);
+        note(write_down(platform, Some(mailbox), None, said, None).await);
     }
-    Ok(())
+}
+
+/// A record of what counts for nothing may be missed: the message is filed, and a failure now would bring it again.
+fn note(written: Result<String, Problem>) {
+    if let Err(problem) = written {
+        tracing::warn!(code = problem.code, cause = ?problem.cause, "failed to record what came back");
+    }
 }
 
 /// The report itself, for the sender to read in the conversation that it is about. What the mailbox's limits do not let

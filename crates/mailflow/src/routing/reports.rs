@@ -89,7 +89,7 @@ fn of_one_policy(domain: &str, counts: &[Count]) -> TlsReportPolicy {
     let list = |json: &str| serde_json::from_str(json).unwrap_or_default();
     let (policy_type, policy, mx_hosts) = counts.first().map(policy_of).unwrap_or_default();
     let total = |is_failure: bool| {
-        counts.iter().filter(|count| !count.sessions.result.is_empty() == is_failure).map(|count| count.count).sum()
+        counts.iter().filter(|count| count.sessions.result.is_empty() != is_failure).map(|count| count.count).sum()
     };
     TlsReportPolicy {
         policy: TlsPolicyDescription {

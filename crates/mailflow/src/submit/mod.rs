@@ -12,7 +12,7 @@ mod unsubscribe;
 pub use compose::Outgoing;
 pub use once::Terms;
 
-use crate::deliver::{self, Accepted, Delivery};
+use crate::deliver::{self, Accepted, Room};
 use crate::drafts;
 use crate::feedback;
 use crate::platform::Platform;
@@ -110,7 +110,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
     // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = platform.handoff.as_ref().and_then(|handoff| handoff.try_reserve().ok());
+    let room = Room::take(platform, &recipients, now);
     let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
     let mut delivery = lease.as_ref().map(|lease| Accepted {
         message_id,
@@ -147,7 +147,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
                 accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
             }
             if let (Some(room), Some(accepted)) = (room, delivery) {
-                room.send(Delivery::of_accepted(accepted, raw));
+                room.hand_over(accepted, raw);
             }
             Ok(Sent { message, daily, suppressed, is_duplicate: false })
         }

@@ -3,6 +3,7 @@
 mod support;
 
 mod deliver;
+mod destinations;
 mod domains;
 mod drafts;
 mod feedback;

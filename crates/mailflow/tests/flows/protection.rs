@@ -5,6 +5,8 @@ use postfleet_mailflow::janitor;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_net::{StaticResolver, Tlsa};
 use postfleet_schema::tls_report::TlsReport;
+use postfleet_store::db::DbError;
+use postfleet_store::{Command, Tx};
 use postfleet_testkit::http::{HttpResponse, Responder};
 use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer, SmtpMoment, SmtpOffer};
 use postfleet_testkit::tls::{Authority, Certified, FakeHttps};
@@ -108,6 +110,7 @@ impl Other {
 impl Setting {
     /// Sends a message and says what became of it: `encrypted`, `clear`, or why it waits.
     async fn outcome(&self, peer: &FakeSmtp) -> String {
+        self.world.platform.store.run(ForgetFailures).await.expect("forgotten");
         let before = peer.messages().len();
         self.send(&[RECIPIENT]).await.expect("accepted");
         self.world.deliver_due().await;
@@ -140,6 +143,21 @@ impl Setting {
             format!("{}: {well} well{}", policy.policy.policy_type, failures(policy))
         };
         policies.iter().map(short).collect()
+    }
+}
+
+/// A destination that failed is left alone for a while; here each message is to be tried as if it were the first.
+#[derive(Clone, Debug)]
+struct ForgetFailures;
+
+impl Command for ForgetFailures {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        for statement in ["DELETE FROM queue", "DELETE FROM outbound", "DELETE FROM destinations"] {
+            tx.execute(statement, postfleet_store::params![]).await?;
+        }
+        Ok(())
     }
 }
 

@@ -167,6 +167,7 @@ async fn a_relay_is_signed_in_to_over_tls() {
         assert_eq!(reply, "0 4.7.0 relay relay.test: AUTH: server said 535 5.7.8 who are you?");
         closed.store(false, Ordering::Relaxed);
         setting.attempt_next().await;
+        assert_eq!(setting.world.deliver_due().await, 0, "its turn, at which nothing waits");
         assert_eq!((peer.messages().len(), setting.due_in().await), (1, None));
         assert!(peer.messages()[0].is_encrypted);
     }

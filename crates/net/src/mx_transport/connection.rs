@@ -139,6 +139,11 @@ impl Connection {
         Deadline { at: self.transaction_ends, limit: config.transaction_timeout, whose: "transaction" }
     }
 
+    /// Version and cipher suite, if it is encrypted.
+    pub(super) fn encryption(&self) -> Option<String> {
+        self.stream.encryption()
+    }
+
     /// Whether it can take a transaction, as far as this can be told without waiting.
     pub(super) fn is_alive(&mut self) -> bool {
         let mut octets = [0; READ_OCTETS];
@@ -168,6 +173,16 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Version and cipher suite, for people.
+    fn encryption(&self) -> Option<String> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, session) = stream.get_ref();
+        let version =
+            session.protocol_version().and_then(|version| version.as_str().map(|name| name.replace('_', ".")));
+        let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        Some([version.as_deref(), suite].into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+
     async fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(octets).await,

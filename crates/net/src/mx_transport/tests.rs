@@ -152,7 +152,7 @@ fn transaction(recipient: &str) -> Transaction {
 }
 
 async fn deliver(transport: &MxTransport, target: &Target) -> String {
-    short(transport.deliver(target, transaction("b@mx.example")).await)
+    short(transport.deliver(target, transaction("b@mx.example")).await.recipients)
 }
 
 fn short(outcomes: Vec<RecipientOutcome>) -> String {
@@ -192,7 +192,7 @@ async fn one_connection_for_several_messages() {
 async fn a_refused_recipient_leaves_the_connection_usable_or_closed() {
     let peer = peer(Manner::Good, TlsRule::Opportunistic).await;
     let transport = transport(|_| {});
-    let refused = transport.deliver(&peer.target, transaction("unknown@mx.example")).await;
+    let refused = transport.deliver(&peer.target, transaction("unknown@mx.example")).await.recipients;
     assert_eq!(short(refused), "permanent 550");
     assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
 }
@@ -270,10 +270,10 @@ async fn deadlines_say_whose_they_are() {
     let peer = peer(Manner::Silent, TlsRule::Never).await;
     let short = Duration::from_millis(20);
     let by_command = transport(|config| config.command_timeout = short);
-    let outcomes = by_command.deliver(&peer.target, transaction("b@mx.example")).await;
+    let outcomes = by_command.deliver(&peer.target, transaction("b@mx.example")).await.recipients;
     assert_eq!(cause(&outcomes), "greeting: no answer within 20ms (command deadline)");
     let by_transaction = transport(|config| config.transaction_timeout = short);
-    let outcomes = by_transaction.deliver(&peer.target, transaction("b@mx.example")).await;
+    let outcomes = by_transaction.deliver(&peer.target, transaction("b@mx.example")).await.recipients;
     assert_eq!(cause(&outcomes), "greeting: no answer within 20ms (transaction deadline)");
 }
 
@@ -325,7 +325,7 @@ fn dane(usage: u8, key: &[u8]) -> TlsRule {
 
 /// What becomes of a message, and what was seen of encryption.
 async fn outcome(transport: &MxTransport, target: &Target) -> (String, String) {
-    let handed_over = transport.hand_over(target, transaction("b@mx.example")).await;
+    let handed_over = transport.deliver(target, transaction("b@mx.example")).await;
     let seen = match handed_over.tls.map(|tls| tls.result) {
         None => "nothing".to_owned(),
         Some(Ok(())) => "well".to_owned(),
@@ -373,7 +373,7 @@ async fn each_rule_takes_the_certificates_that_it_should() {
 #[tokio::test]
 async fn a_rule_is_not_given_up_where_tls_is_missing_or_broken() {
     let certified = certified("mx.example", false);
-    let transport = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    let transport = MxTransport::new(MxTransportConfig::new("c.example"), std::slice::from_ref(&certified.authority));
     let rules = [TlsRule::Encrypted, TlsRule::Verified, dane(3, &certified.server_key)];
     let missing = peer_with(Manner::NoTls, TlsRule::Opportunistic, &certified.identity).await;
     let broken = peer_with(Manner::HangsUpOnTls, TlsRule::Opportunistic, &certified.identity).await;
@@ -399,7 +399,7 @@ async fn a_rule_is_not_given_up_where_tls_is_missing_or_broken() {
 async fn encryption_from_the_first_octet() {
     let certified = certified("mx.example", false);
     let peer = peer_with(Manner::Implicit, TlsRule::Implicit, &certified.identity).await;
-    let trusting = MxTransport::new(MxTransportConfig::new("c.example"), &[certified.authority.clone()]);
+    let trusting = MxTransport::new(MxTransportConfig::new("c.example"), std::slice::from_ref(&certified.authority));
     assert_eq!(outcome(&trusting, &peer.target).await, ("accepted 250".to_owned(), "well".to_owned()));
     let distrusting = transport(|_| {});
     let (taken, seen) = outcome(&distrusting, &peer.target).await;

@@ -104,7 +104,9 @@ pub struct Delivery {
     pub tls_report_days: u64,
     pub mx_port: u16,
     pub concurrency: usize,
+    pub destination_concurrency: u32,
     pub lease_seconds: u64,
+    pub attempt_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,6 +228,12 @@ impl Config {
         for (key, value) in positive {
             anyhow::ensure!(value > 0, "{key} must be at least 1");
         }
+        anyhow::ensure!(
+            self.delivery.destination_concurrency > 0,
+            "delivery.destination_concurrency must be at least 1"
+        );
+        let days = self.delivery.attempt_days;
+        anyhow::ensure!((1..=3_650).contains(&days), "delivery.attempt_days must be from 1 to 3650");
         let window = self.sending.repeat_window_seconds;
         anyhow::ensure!(window <= 3_600, "sending.repeat_window_seconds must be from 0 to 3600");
         let days = self.rules.evaluation_days;

@@ -143,7 +143,7 @@ pub(super) fn read_egress(section: Value) -> Result<Vec<EgressTable>> {
 }
 
 fn read_table(name: &str, table: &Table) -> Result<EgressTable> {
-    for key in table.keys().filter(|key| !EGRESS_KEYS.contains(&key.as_str())) {
+    if let Some(key) = table.keys().find(|key| !EGRESS_KEYS.contains(&key.as_str())) {
         let known: Vec<String> = EGRESS_KEYS.iter().map(|known| (*known).to_owned()).collect();
         bail!("unknown key egress.{name}.{key}; did you mean egress.{name}.{}?", nearest(key, &known));
     }

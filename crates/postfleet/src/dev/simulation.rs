@@ -151,7 +151,7 @@ pub async fn send(platform: SocketAddr, from: &str, to: &EmailAddress, message: 
         eight_bit: false,
     };
     let target = Target::new(platform, "localhost", TlsRule::Opportunistic);
-    let outcome = transport.deliver(&target, transaction).await.pop();
+    let outcome = transport.deliver(&target, transaction).await.recipients.pop();
     match outcome.map(|outcome| outcome.result) {
         Some(RecipientResult::Accepted(reply)) => Ok(reply.to_string()),
         other => anyhow::bail!("the message was not accepted: {other:?}"),

@@ -8,6 +8,7 @@ mod support;
 // what the commands promise
 mod connectors;
 mod deliver;
+mod destinations;
 mod domains;
 mod drafts;
 mod evaluations;

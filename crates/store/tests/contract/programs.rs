@@ -222,7 +222,7 @@ impl Run<'_> {
 
     async fn claim(&mut self, node: usize, limit: usize) -> Compared {
         let command = claim(&format!("node{node}"), self.now, limit);
-        let rows = self.store.run(command.clone()).await.map_err(failed)?;
+        let rows = self.store.run(command.clone()).await.map_err(failed)?.rows;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         self.claims.push((command.lease.id, rows));
         same("claim", &format!("{ids:?}"), &format!("{:?}", self.model.claim(&command)))
@@ -368,6 +368,8 @@ impl Command for Wipe {
             "DELETE FROM daily_sends",
             "DELETE FROM outbound",
             "DELETE FROM queue",
+            "DELETE FROM destinations",
+            "DELETE FROM attempts",
             "DELETE FROM events",
             "DELETE FROM audit",
             "UPDATE event_head SET position = 0",

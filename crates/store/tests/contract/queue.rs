@@ -7,7 +7,7 @@ use crate::support::{
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
-use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, ReleaseLeases};
+use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, ReleaseLeases, Rooms};
 use postfleet_store::{Store, params, queue};
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn sending(store: &Store, recipients: usize) -> (Tenant, GrantId, MessageI
 
 async fn claimed(store: &Store, worker: &str, now: postfleet_core::UnixMicros) -> (LeaseId, Vec<Claimed>) {
     let command = claim(worker, now, 100);
-    (command.lease.id, store.run(command).await.expect("claim"))
+    (command.lease.id, store.run(command).await.expect("claim").rows)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +39,7 @@ async fn workers_that_claim_at_once_never_get_the_same_row() {
                     let mut mine: Vec<QueueId> = Vec::new();
                     loop {
                         let command = claim(&format!("worker{worker}"), NOON, 3);
-                        let rows = store.run_near(worker, command).await.expect("claim");
+                        let rows = store.run_near(worker, command).await.expect("claim").rows;
                         if rows.is_empty() {
                             return mine;
                         }
@@ -67,13 +67,14 @@ async fn rows_are_claimed_when_due_and_longest_due_first() {
             tenant.submit(store, grant, 1, at(seconds)).await;
         }
         let mut due = Vec::new();
-        for row in store.run(claim("worker", at(20), 100)).await.expect("claim") {
+        for row in store.run(claim("worker", at(20), 100)).await.expect("claim").rows {
             const QUEUED: &str = "SELECT queued_at FROM outbound WHERE message_id = $1";
             due.push(number(store, QUEUED, params![row.message_id.uuid()]).await);
         }
         assert_eq!(due, [NOON, at(10), at(20)].map(|time| time.as_micros()));
-        assert_eq!(store.run(claim("worker", at(30), 100)).await.expect("claim").len(), 1);
-        assert!(store.run(claim("worker", at(31), 0)).await.expect("claim").is_empty(), "no more than asked for");
+        assert_eq!(store.run(claim("worker", at(30), 100)).await.expect("claim").rows.len(), 1);
+        let none = store.run(claim("worker", at(31), 0)).await.expect("claim").rows;
+        assert!(none.is_empty(), "no more than asked for");
     })
     .await;
 }
@@ -169,7 +170,7 @@ async fn what_came_of_each_recipient_is_written_and_told() {
         assert!(told[1].event.data.contains("5.1.1") && told[1].event.data.contains("\"expired\":false"));
 
         let mut reader = store.reader().await.expect("reader");
-        assert_eq!(queue::next_due(&mut reader).await.expect("due"), Some(at(300)));
+        assert_eq!(queue::next_due(&mut reader, &Rooms::unlimited()).await.expect("due"), Some(at(300)));
         let (lease, again) = claimed(store, "worker", at(300)).await;
         assert_eq!((again.len(), again[0].id, again[0].attempts), (1, rows[1].id, 1));
         let outbound = queue::outbound_message(&mut reader, id).await.expect("find").expect("message");

@@ -123,7 +123,7 @@ async fn pruning_removes_every_row_and_lets_go_of_bodies() {
         // What was accepted is delivered all the same; its mailbox is told nothing.
         let events = all_events(store).await.len();
         let taken = claim("worker", NOON, 10);
-        let rows = store.run(taken.clone()).await.expect("claim");
+        let rows = store.run(taken.clone()).await.expect("claim").rows;
         let mut reader = store.reader().await.expect("reader");
         assert!(queue::outbound_message(&mut reader, sent).await.expect("find").is_some());
         let done = record(taken.lease.id, vec![report(&rows[0], AfterAttempt::Delivered, true)], sent, at(101));

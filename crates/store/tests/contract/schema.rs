@@ -46,7 +46,7 @@ async fn both_engines_have_the_same_tables_columns_and_indexes() {
     assert_eq!(columns, theirs.iter().map(|line| in_sqlite(line)).collect());
 
     let indexes = lines(&sqlite.store, SQLITE_INDEXES).await;
-    assert!(indexes.contains("queue 00 due_at,id"), "{indexes:?}");
+    assert!(indexes.contains("queue 01 priority,due_at,id"), "{indexes:?}");
     let mut theirs = lines(&postgres.store, POSTGRES_INDEXES).await;
     // The key of this table is SQLite's row number, for which it keeps no index.
     for row_number in ["events 10 position", "event_head 10 one", "schema_migrations 10 version"] {

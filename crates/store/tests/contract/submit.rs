@@ -6,6 +6,7 @@ use crate::support::{
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::outbound::SubmitOutcome;
+use postfleet_store::queue::Rooms;
 use postfleet_store::{folders, params, queue};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ async fn an_accepted_message_is_filed_and_queued_for_each_recipient() {
         let mut reader = store.reader().await.expect("reader");
         assert_eq!(folders::counts(&mut reader, grant).await.expect("counts")[0].total, 1);
         assert_eq!(queue::depth(&mut reader).await.expect("depth"), 50);
-        assert_eq!(queue::next_due(&mut reader).await.expect("due"), Some(NOON));
+        assert_eq!(queue::next_due(&mut reader, &Rooms::unlimited()).await.expect("due"), Some(NOON));
         let outbound = queue::outbound_message(&mut reader, id).await.expect("find").expect("message");
         assert_eq!((outbound.grant_id, outbound.queued_at, outbound.signature), (grant, NOON, None));
         let body = store.blobs().load(&outbound.blob).await.expect("body");
@@ -122,7 +123,7 @@ async fn quota_after(engine: &crate::support::Engine, reports: [(AfterAttempt, b
     let grant = tenant.mailbox(store, "a").await;
     let id = tenant.submit(store, grant, 2, NOON).await;
     let taken = claim("worker", now, 10);
-    let rows = store.run(taken.clone()).await.expect("claim");
+    let rows = store.run(taken.clone()).await.expect("claim").rows;
     for (row, (after, reached)) in rows.iter().zip(reports) {
         let command = record(taken.lease.id, vec![report(row, after, reached)], id, now);
         assert!(store.run(command).await.expect("record").lost.is_empty());
@@ -161,7 +162,7 @@ async fn a_server_that_only_put_us_off_has_been_reached() {
         let id = tenant.submit(store, grant, 1, NOON).await;
         for after in [AfterAttempt::RetryAt(NOON), bounced()] {
             let taken = claim("worker", NOON, 1);
-            let rows = store.run(taken.clone()).await.expect("claim");
+            let rows = store.run(taken.clone()).await.expect("claim").rows;
             let reached = matches!(after, AfterAttempt::RetryAt(_));
             let command = record(taken.lease.id, vec![report(&rows[0], after, reached)], id, NOON);
             store.run(command).await.expect("record");

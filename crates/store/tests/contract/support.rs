@@ -21,7 +21,7 @@ use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page,
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
 use postfleet_store::policies::Policy;
-use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report};
+use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report, Rooms};
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Command, Location, Store, Tx, events, messages, params};
 use postfleet_testkit::postgres::PostgresServer;
@@ -274,6 +274,7 @@ pub fn claim(worker: &str, now: UnixMicros, limit: usize) -> Claim {
         },
         now,
         limit,
+        rooms: Rooms::unlimited(),
     }
 }
 
@@ -293,7 +294,8 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
 
 /// The outcome of an attempt at some claimed rows of one message.
 pub fn record(lease: LeaseId, reports: Vec<Report>, message_id: MessageId, at: UnixMicros) -> RecordAttempt {
-    RecordAttempt { message_id, lease, signature: None, reports, notice: None, at }
+    let (attempts, news, by, notice) = (Vec::new(), None, None, None);
+    RecordAttempt { message_id, lease, signature: None, reports, attempts, news, by, notice, at }
 }
 
 pub fn bounced() -> AfterAttempt {

@@ -275,7 +275,7 @@ async fn a_suppressed_recipient_gets_no_row_and_the_others_do() {
         let outcome = store.run(command).await.expect("submit");
         let SubmitOutcome::Accepted { suppressed: told, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(told, [suppressed("GONE@x.example", Reason::Manual), suppressed("Old@x.example", Reason::Manual)]);
-        let claimed = store.run(claim("w", at(6), 10)).await.expect("claim");
+        let claimed = store.run(claim("w", at(6), 10)).await.expect("claim").rows;
         let mut queued: Vec<_> = claimed.iter().map(|row| row.recipient.to_string()).collect();
         queued.sort();
         assert_eq!(queued, ["ok@x.example", "soon@x.example"]);
@@ -382,7 +382,7 @@ async fn a_hard_bounce_suppresses_and_nothing_else_does() {
             let message = command.copy.message_id;
             assert!(matches!(store.run(command).await, Ok(SubmitOutcome::Accepted { .. })));
             let taken = claim("w", at(2), 10);
-            let rows = store.run(taken.clone()).await.expect("claim");
+            let rows = store.run(taken.clone()).await.expect("claim").rows;
             let reports = rows.iter().map(|row| Report { bounce, ..report(row, after.clone(), true) }).collect();
             store.run(record(taken.lease.id, reports, message, at(3))).await.expect("record");
             assert_eq!(reason(store, &tenant, &to, at(4)).await, expected, "{to}");

@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod lists;
 pub(crate) mod policies;
 pub(crate) mod providers;
+pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;

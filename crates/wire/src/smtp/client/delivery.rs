@@ -169,6 +169,7 @@ impl Delivery {
             during: self.waiting_for(),
             ambiguous: matches!(self.stage, Stage::FinalReply),
             cause: failure.map(ToString::to_string).unwrap_or_default(),
+            reply: failure.and_then(Failure::reply).cloned().map(Box::new),
         };
         let untouched = failure.is_some() && !self.touched;
         let results = self.results.into_iter().map(|result| result.unwrap_or_else(|| lost.clone()));

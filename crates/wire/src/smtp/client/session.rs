@@ -111,6 +111,14 @@ impl Failure {
             Self::Quit => "QUIT",
         }
     }
+
+    /// What the server said, if that is why.
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Refused { reply, .. } | Self::Unexpected { reply, .. } => Some(reply),
+            _ => None,
+        }
+    }
 }
 
 /// One connection.

@@ -69,6 +69,8 @@ pub enum RecipientResult {
         ambiguous: bool,
         /// What happened; for people, and it may quote the server.
         cause: String,
+        /// What the server said instead of an answer for this recipient, if it said anything.
+        reply: Option<Box<Reply>>,
     },
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod applications;
 pub(crate) mod audit;
+pub(crate) mod destinations;
 pub(crate) mod feedback;
 pub(crate) mod keys;
 pub(crate) mod organizations;
@@ -17,6 +18,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     applications::ROUTES,
     audit::ROUTES,
     feedback::ROUTES,
+    destinations::ROUTES,
     keys::ROUTES,
     organizations::ROUTES,
     service_accounts::ROUTES,

@@ -1,103 +1,22 @@
-//! The delivery queue: one row per recipient, worked on under a lease.
-//!
-//! A claim moves a row's due time to the end of the lease, so a row whose worker died becomes due again by itself.
-//! What a worker reports is written only while the row still carries its lease: a worker that comes back after its
-//! lease ended changes nothing.
+//! What came of an attempt: rows, quota, events, signature and the record for people, in one transaction.
 
-use crate::blobs::{self, StoredBlob};
-use crate::db::{DbError, Row};
-use crate::engine::{Command, Reader, Tx};
-use crate::error::StoreError;
+use super::destinations::News;
+use super::life::Attempted;
+use crate::audit;
+use crate::blobs;
+use crate::db::DbError;
+use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
-use crate::outbound::Lease;
 use crate::params;
 use crate::suppressions::{self, Cause};
+use postfleet_core::audit::Act;
 use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::delivery::AfterAttempt;
+use postfleet_core::destination::Episode;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::{EmailAddress, UnixMicros, suppression};
-
-/// Takes up to `limit` due rows for one worker.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The lease they are taken under.
-    pub lease: Lease,
-    /// Now.
-    pub now: UnixMicros,
-    /// Rows at most.
-    pub limit: usize,
-}
-
-/// One recipient to be attempted.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// The row.
-    pub id: QueueId,
-    /// Its message.
-    pub message_id: MessageId,
-    /// The recipient.
-    pub recipient: EmailAddress,
-    /// Attempts so far.
-    pub attempts: u32,
-}
-
-pub(crate) const DUE: &str = "SELECT id FROM queue WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 {skip_locked}";
-
-impl Command for Claim {
-    type Outcome = Vec<Claimed>;
-
-    async fn run(&self, tx: &mut Tx) -> Result<Vec<Claimed>, DbError> {
-        // A row that still has a lease lost its worker, perhaps after the message had been handed over.
-        const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, \
-            ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
-            RETURNING id, message_id, recipient, attempts";
-        let due = tx.query(DUE, params![self.now.as_micros(), self.limit as i64]).await?;
-        let mut claimed = Vec::with_capacity(due.len());
-        for row in due {
-            let lease = &self.lease;
-            let values = params![row.uuid(0)?, lease.until.as_micros(), lease.id.uuid(), &lease.owner];
-            if let Some(row) = tx.query_one(TAKE, values).await? {
-                claimed.push(read_claimed(&row)?);
-            }
-        }
-        Ok(claimed)
-    }
-}
-
-fn read_claimed(row: &Row) -> Result<Claimed, DbError> {
-    Ok(Claimed {
-        id: QueueId::from_uuid(row.uuid(0)?),
-        message_id: MessageId::from_uuid(row.uuid(1)?),
-        recipient: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("recipient"))?,
-        attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
-    })
-}
-
-/// Makes the rows that an earlier run of a node had leased due at once: nobody works on them. Whether they had been
-/// handed over is not known, so they are ambiguous.
-#[derive(Clone, Debug)]
-pub struct ReleaseLeases {
-    /// The node.
-    pub owner: String,
-    /// The first lease that this run of the node can have made; earlier ones are those of earlier runs.
-    pub before: LeaseId,
-    /// Now.
-    pub now: UnixMicros,
-}
-
-impl Command for ReleaseLeases {
-    /// How many rows.
-    type Outcome = u64;
-
-    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
-        const RELEASE: &str = "UPDATE queue SET due_at = $1, lease = NULL, owner = NULL, ambiguous = 1 \
-            WHERE owner = $2 AND lease < $3";
-        tx.wake_queue();
-        tx.execute(RELEASE, params![self.now.as_micros(), &self.owner, self.before.uuid()]).await
-    }
-}
 
 /// What a worker found out about one recipient.
 #[derive(Clone, Debug)]
@@ -132,6 +51,12 @@ pub struct RecordAttempt {
     pub signature: Option<Vec<u8>>,
     /// One for each recipient attempted.
     pub reports: Vec<Report>,
+    /// What was tried, for people who ask.
+    pub attempts: Vec<Attempted>,
+    /// What it says about the destination as a whole, if that is to be remembered.
+    pub news: Option<News>,
+    /// Who decided it, if somebody did.
+    pub by: Option<Act>,
     /// The notice to the sender, filed if the attempt counts and so a failure is told exactly once.
     pub notice: Option<Deliver>,
     /// When.
@@ -170,9 +95,13 @@ impl Command for RecordAttempt {
         let Some(mut outbound) = self.lock_outbound(tx).await? else {
             return Ok(Recorded { lost: self.reports.iter().map(|report| report.id).collect() });
         };
+        let episode = match &self.news {
+            Some(news) => news.judge(tx, self.at).await?,
+            None => None,
+        };
         let mut recorded = Recorded::default();
         for report in &self.reports {
-            if !self.settle(tx, &mut outbound, report).await? {
+            if !self.settle(tx, &mut outbound, report, episode).await? {
                 recorded.lost.push(report.id);
             }
         }
@@ -181,6 +110,15 @@ impl Command for RecordAttempt {
             return Ok(recorded);
         }
         self.finish(tx, &outbound).await?;
+        for attempt in &self.attempts {
+            attempt.write(tx, self.message_id, outbound.grant_id, outbound.application_id).await?;
+        }
+        if let Some(act) = &self.by {
+            self.audit(tx, act, &recorded).await?;
+        }
+        if let Some(news) = &self.news {
+            news.write(tx, episode, self.parks(&recorded), self.at).await?;
+        }
         let told = |report: &&Report| {
             matches!(report.after, AfterAttempt::Bounced(_) | AfterAttempt::Expired(_))
                 && !recorded.lost.contains(&report.id)
@@ -206,14 +144,45 @@ impl RecordAttempt {
         }))
     }
 
+    async fn audit(&self, tx: &mut Tx, act: &Act, recorded: &Recorded) -> Result<(), DbError> {
+        let settled = self.reports.iter().filter(|report| !recorded.lost.contains(&report.id));
+        let recipients: Vec<String> = settled.map(|report| report.recipient.to_string()).collect();
+        let after = serde_json::json!({"recipients": recipients}).to_string();
+        let change = audit::Change {
+            action: "queue.bounced",
+            target_kind: "message",
+            target_id: &self.message_id.to_string(),
+            before: None,
+            after: Some(&after),
+        };
+        audit::record(tx, act, change).await
+    }
+
+    /// Whether one of the rows is to be tried again.
+    fn parks(&self, recorded: &Recorded) -> bool {
+        let is_retried = |report: &Report| matches!(report.after, AfterAttempt::RetryAt(_));
+        self.reports.iter().any(|report| is_retried(report) && !recorded.lost.contains(&report.id))
+    }
+
     /// Carries out one report; false when the row is not under our lease any more.
-    async fn settle(&self, tx: &mut Tx, outbound: &mut Outbound, report: &Report) -> Result<bool, DbError> {
-        const RETRY: &str = "UPDATE queue SET due_at = $3, attempts = attempts + 1, lease = NULL, owner = NULL, \
-            last_reply = $4, ambiguous = CASE WHEN $5 = 1 THEN 1 ELSE ambiguous END WHERE id = $1 AND lease = $2";
+    async fn settle(
+        &self,
+        tx: &mut Tx,
+        outbound: &mut Outbound,
+        report: &Report,
+        episode: Option<Episode>,
+    ) -> Result<bool, DbError> {
+        // What was paused meanwhile stays so.
+        const RETRY: &str = "UPDATE queue SET due_at = CASE WHEN paused = 1 THEN NULL ELSE CAST($3 AS {int}) END, \
+            attempts = attempts + 1, lease = NULL, owner = NULL, last_reply = $4, parked = $6, forced = 0, \
+            ambiguous = CASE WHEN $5 = 1 THEN 1 ELSE ambiguous END WHERE id = $1 AND lease = $2";
         const DONE: &str = "DELETE FROM queue WHERE id = $1 AND lease = $2 RETURNING ambiguous";
         let (id, lease) = (report.id.uuid(), self.lease.uuid());
         if let AfterAttempt::RetryAt(due) = &report.after {
-            let values = params![id, lease, due.as_micros(), &report.reply, i64::from(report.ambiguous)];
+            // Behind a destination that does not answer, its turn is what counts.
+            let due = episode.map_or(*due, |episode| episode.until.min(*due));
+            let (is_ambiguous, is_parked) = (report.ambiguous, episode.is_some());
+            let values = params![id, lease, due.as_micros(), &report.reply, is_ambiguous, is_parked];
             let is_ours = tx.execute(RETRY, values).await? > 0;
             outbound.keep_quota(is_ours && report.reached);
             return Ok(is_ours);
@@ -302,46 +271,4 @@ fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, S
         }
     };
     (trigger, data.to_string())
-}
-
-/// A message on its way out, with its body.
-#[derive(Clone, Debug)]
-pub struct OutboundMessage {
-    /// The mailbox that sent it.
-    pub grant_id: GrantId,
-    /// Where failures are reported.
-    pub reverse_path: EmailAddress,
-    /// When it was accepted.
-    pub queued_at: UnixMicros,
-    /// The signature header, once there is one.
-    pub signature: Option<Vec<u8>>,
-    /// The stored message.
-    pub blob: StoredBlob,
-}
-
-/// Finds a message on its way out.
-pub async fn outbound_message(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<OutboundMessage>, StoreError> {
-    const FIND: &str = "SELECT o.grant_id, o.reverse_path, o.queued_at, o.signature, b.hash, b.octets, b.data \
-        FROM outbound o JOIN blobs b ON b.id = o.blob_id WHERE o.message_id = $1";
-    let Some(row) = reader.query_one(FIND, params![id.uuid()]).await? else { return Ok(None) };
-    Ok(Some(OutboundMessage {
-        grant_id: GrantId::from_uuid(row.uuid(0)?),
-        reverse_path: EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("reverse path"))?,
-        queued_at: UnixMicros::from_micros(row.int(2)?),
-        signature: row.opt_bytes(3)?,
-        blob: StoredBlob::from_row(&row, 4)?,
-    }))
-}
-
-/// When the next row is due, if any is.
-pub async fn next_due(reader: &mut Reader<'_>) -> Result<Option<UnixMicros>, StoreError> {
-    const NEXT: &str = "SELECT min(due_at) FROM queue";
-    let row = reader.query_one(NEXT, params![]).await?;
-    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
-}
-
-/// How many recipients wait, and the due time of the one that has waited longest.
-pub async fn depth(reader: &mut Reader<'_>) -> Result<u64, StoreError> {
-    let row = reader.query_one("SELECT count(*) FROM queue", params![]).await?;
-    Ok(row.map(|row| row.count(0)).transpose()?.unwrap_or(0))
 }

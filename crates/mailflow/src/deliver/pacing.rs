@@ -1,0 +1,224 @@
+//! How much this node gives each destination at once. What is decided is in `postfleet_core::destination`; here is what
+//! is remembered for it, in memory only: after a restart every destination is met as if for the first time.
+
+use postfleet_core::destination::{Pace, Sign, fair_room};
+use postfleet_core::{Domain, UnixMicros};
+use postfleet_store::queue::Rooms;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Destinations that are remembered; beyond, those at which nothing is under way are forgotten.
+const LANES_MAX: usize = 10_000;
+
+/// The paces of all destinations.
+#[derive(Debug)]
+pub struct Pacing {
+    /// Messages attempted at once, at all destinations together.
+    slots: usize,
+    /// The same at one destination, at most.
+    most: u32,
+    lanes: Mutex<Lanes>,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    of: HashMap<Domain, Lane>,
+    under_way: usize,
+}
+
+/// One destination.
+#[derive(Debug)]
+struct Lane {
+    pace: Pace,
+    under_way: u32,
+    /// Nobody answered last.
+    is_failing: bool,
+    /// There is more for it in the queue than there was room for.
+    is_awaited: bool,
+}
+
+impl Pacing {
+    /// Paces for a node that attempts `slots` messages at once, `most` of them at one destination.
+    pub fn new(slots: usize, most: u32) -> Arc<Self> {
+        Arc::new(Self { slots, most, lanes: Mutex::default() })
+    }
+
+    /// How many messages may begin at each destination now.
+    pub(super) fn rooms(&self, now: UnixMicros) -> Rooms {
+        let mut lanes = self.lanes();
+        if lanes.of.len() > LANES_MAX {
+            lanes.of.retain(|_, lane| lane.under_way > 0);
+        }
+        let free = self.slots.saturating_sub(lanes.under_way);
+        let each = (Pace::at_first(self.most).concurrency() as usize).min(fair_room(self.slots, free, 0));
+        let mut of = BTreeMap::new();
+        for (domain, lane) in &mut lanes.of {
+            let room = lane.room(self.slots, free, now);
+            lane.is_awaited |= room == 0;
+            // Most are at rest, and like those that are not remembered.
+            if room != each {
+                of.insert(domain.as_str().to_owned(), room);
+            }
+        }
+        Rooms { each, of }
+    }
+
+    /// Remembers that more is due for these than there was room for.
+    pub(super) fn await_room(&self, destinations: &BTreeSet<String>) {
+        let mut lanes = self.lanes();
+        for (domain, lane) in &mut lanes.of {
+            lane.is_awaited |= destinations.contains(domain.as_str());
+        }
+    }
+
+    /// A message that was claimed begins at a destination.
+    pub(super) fn enter(self: &Arc<Self>, domain: &Domain, now: UnixMicros) -> Permit {
+        self.lanes().enter(domain, self.most, now);
+        Permit { pacing: self.clone(), domain: domain.clone(), is_over: false }
+    }
+
+    /// A message that was just accepted begins at its destinations, if there is room at all of them.
+    pub(super) fn try_enter(
+        self: &Arc<Self>,
+        domains: &BTreeSet<&Domain>,
+        now: UnixMicros,
+    ) -> Option<BTreeMap<Domain, Permit>> {
+        let has_room = {
+            let lanes = self.lanes();
+            let free = self.slots.saturating_sub(lanes.under_way);
+            domains.iter().all(|domain| match lanes.of.get(*domain) {
+                Some(lane) => !lane.is_failing && !lane.is_awaited && lane.room(self.slots, free, now) > 0,
+                None => fair_room(self.slots, free, 0) > 0,
+            })
+        };
+        has_room.then(|| domains.iter().map(|domain| ((*domain).clone(), self.enter(domain, now))).collect())
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        // Every change is one statement or its numbers are only hints, so that a panic elsewhere leaves it usable.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    fn enter(&mut self, domain: &Domain, most: u32, now: UnixMicros) {
+        let fresh = || Lane { pace: Pace::at_first(most), under_way: 0, is_failing: false, is_awaited: false };
+        let lane = self.of.entry(domain.clone()).or_insert_with(fresh);
+        lane.pace.begin(now);
+        lane.under_way += 1;
+        self.under_way += 1;
+    }
+
+    fn leave(&mut self, domain: &Domain) -> Option<&mut Lane> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let lane = self.of.get_mut(domain)?;
+        lane.under_way = lane.under_way.saturating_sub(1);
+        Some(lane)
+    }
+}
+
+impl Lane {
+    fn room(&self, slots: usize, free: usize, now: UnixMicros) -> usize {
+        (self.pace.room(self.under_way, now) as usize).min(fair_room(slots, free, self.under_way))
+    }
+}
+
+/// The place of one message at one destination, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    pacing: Arc<Pacing>,
+    domain: Domain,
+    is_over: bool,
+}
+
+/// What was known of the destination when an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Nobody had answered before.
+    pub(super) was_failing: bool,
+    /// More waits for the room.
+    pub(super) is_awaited: bool,
+}
+
+impl Permit {
+    /// Whether nobody answered at this destination last.
+    pub(super) fn is_failing(&self) -> bool {
+        self.pacing.lanes().of.get(&self.domain).is_some_and(|lane| lane.is_failing)
+    }
+
+    /// The attempt is over, and says this about the destination.
+    pub(super) fn leave(mut self, sign: Sign) -> Left {
+        self.is_over = true;
+        let most = self.pacing.most;
+        let mut lanes = self.pacing.lanes();
+        let Some(lane) = lanes.leave(&self.domain) else { return Left { was_failing: false, is_awaited: false } };
+        lane.pace.learn(sign, most);
+        let left = Left { was_failing: lane.is_failing, is_awaited: lane.is_awaited };
+        lane.is_failing = sign == Sign::Down;
+        lane.is_awaited = false;
+        left
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.pacing.lanes().leave(&self.domain);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(name: &str) -> Domain {
+        Domain::parse(name).unwrap()
+    }
+
+    const NOW: UnixMicros = UnixMicros::from_seconds(1_000_000);
+
+    #[test]
+    fn a_destination_takes_its_own_places_and_leaves_others_theirs() {
+        let pacing = Pacing::new(16, 100);
+        let (slow, other) = (domain("slow.test"), domain("other.test"));
+        let mut held: Vec<Permit> = (0..5).map(|_| pacing.enter(&slow, NOW)).collect();
+        let rooms = pacing.rooms(NOW);
+        assert_eq!((rooms.of["slow.test"], rooms.each), (0, 5));
+        assert!(pacing.try_enter(&BTreeSet::from([&slow]), NOW).is_none());
+        assert!(pacing.try_enter(&BTreeSet::from([&slow, &other]), NOW).is_none(), "all or none");
+        let permits = pacing.try_enter(&BTreeSet::from([&other]), NOW).expect("room elsewhere");
+        assert_eq!(permits.len(), 1);
+        // It was awaited since it was found full.
+        let left = held.pop().expect("held").leave(Sign::Well);
+        assert_eq!(left, Left { was_failing: false, is_awaited: true });
+        assert_eq!(pacing.rooms(NOW).of["slow.test"], 1);
+        drop(held);
+        assert_eq!(pacing.rooms(NOW).of.get("slow.test"), None, "as any other");
+    }
+
+    #[test]
+    fn a_destination_that_fails_gets_nothing_that_was_just_accepted() {
+        let pacing = Pacing::new(16, 100);
+        let dead = domain("dead.test");
+        pacing.enter(&dead, NOW).leave(Sign::Down);
+        assert!(pacing.try_enter(&BTreeSet::from([&dead]), NOW).is_none());
+        assert_eq!(pacing.rooms(NOW).of["dead.test"], 1, "one, to see whether it answers");
+        assert!(pacing.enter(&dead, NOW).leave(Sign::Well).was_failing);
+        assert!(pacing.try_enter(&BTreeSet::from([&dead]), NOW).is_some());
+    }
+
+    #[test]
+    fn however_many_are_slow_another_finds_a_place() {
+        let pacing = Pacing::new(16, 100);
+        let mut held = Vec::new();
+        for number in 0..100 {
+            let domain = domain(&format!("slow{number}.test"));
+            while pacing.rooms(NOW).of.get(domain.as_str()).copied().unwrap_or(pacing.rooms(NOW).each) > 1 {
+                held.push(pacing.enter(&domain, NOW));
+            }
+        }
+        assert!(held.len() <= 12, "{} of 16", held.len());
+        assert!(pacing.try_enter(&BTreeSet::from([&domain("new.test")]), NOW).is_some());
+    }
+}
