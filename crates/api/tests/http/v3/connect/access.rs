@@ -67,6 +67,7 @@ async fn what_names_no_mailbox_or_changes_one_is_refused() {
 #[tokio::test]
 async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
     const OPENED: &[&str] = &[
+        "DELETE /v3/grants/{grant}/messages/schedules/{schedule}",
         "GET /v3/grants/{grant}",
         "GET /v3/grants/{grant}/attachments/{attachment}",
         "GET /v3/grants/{grant}/attachments/{attachment}/download",
@@ -75,12 +76,15 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/folders/{folder}",
         "GET /v3/grants/{grant}/limits",
         "GET /v3/grants/{grant}/messages",
+        "GET /v3/grants/{grant}/messages/schedules",
+        "GET /v3/grants/{grant}/messages/schedules/{schedule}",
         "GET /v3/grants/{grant}/messages/{message}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
         "GET /v3/grants/{grant}/rule-evaluations",
         "GET /v3/grants/{grant}/threads",
         "GET /v3/grants/{grant}/threads/{thread}",
+        "POST /v3/grants/{grant}/drafts/{draft}",
         "POST /v3/grants/{grant}/messages/send",
     ];
     let sign_in = SignIn::new().await;

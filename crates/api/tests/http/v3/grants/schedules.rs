@@ -49,7 +49,8 @@ async fn a_scheduled_send_is_answered_in_full_and_waits_unseen() {
     assert_eq!(answer.status, 202);
     assert_shape(
         &answer.json,
-        "request_id:string grant_id:string data:object schedule_id:string send_at:integer use_draft:boolean",
+        "request_id:string grant_id:string duplicate:boolean data:object schedule_id:string send_at:integer \
+            use_draft:boolean",
     );
     let data = answer.data();
     assert_shape(data, &format!("{MESSAGE} schedule_id:string send_at:integer use_draft:boolean"));
