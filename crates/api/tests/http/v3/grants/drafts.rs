@@ -88,7 +88,8 @@ async fn a_draft_holds_everything_and_is_sent_with_it() {
     let sent = send(&harness, &draft).await;
     assert_eq!(sent.status, 200);
     assert_shape(sent.data(), &format!("{MESSAGE} suppressed_recipients:array"));
-    let sent = sent.data().clone();
+    let mut sent = sent.data().clone();
+    assert_eq!(sent.as_object_mut().and_then(|sent| sent.remove("suppressed_recipients")), Some(json!([])));
     assert_eq!(
         (&sent["object"], &sent["folders"], &sent["starred"]),
         (&json!("message"), &json!(["sent"]), &json!(false))
