@@ -238,4 +238,4 @@ def test_002_08_outbound_size_is_the_same_on_every_plan(free):
     content = base64.b64encode(random.Random(1).randbytes(26 * MIB)).decode()
     file = {"filename": "big.bin", "content_type": "application/octet-stream", "content": content}
     body = {"to": [{"email": "a@people.test"}], "subject": "x", "body": "x", "attachments": [file]}
-    free.api.refused("POST", f"/v3/grants/{grant}/messages/send", body, status=413)
+    free.api.refused("POST", f"/v3/grants/{grant}/messages/send", body, status=400, code="json_too_large")

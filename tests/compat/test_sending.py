@@ -15,7 +15,7 @@ TEXTS = SCRIPTS | OTHERS
 # What the server writes itself. DKIM-Signature may stand twice, once for each kind of key.
 OWN_FIELDS = {
     "date", "from", "reply-to", "to", "cc", "subject", "message-id", "in-reply-to", "references", "mime-version", "content-type",
-    "content-transfer-encoding", "dkim-signature",
+    "content-transfer-encoding", "dkim-signature", "x-feedback-token",
 }  # fmt: skip
 
 
