@@ -6,8 +6,8 @@ use postfleet_core::Problem;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{GrantId, MessageId};
 use postfleet_schema::message::Message;
+use postfleet_store::Store;
 use postfleet_store::messages::StoredMessage;
-use postfleet_store::{Store, blobs};
 
 /// A page of a mailbox's drafts, the last changed first, and the cursor of the next page.
 pub async fn list(
@@ -32,18 +32,6 @@ pub async fn find(store: &Store, grant: GrantId, id: MessageId) -> Result<Messag
 
 /// One draft of a mailbox as it is stored, and its source.
 pub async fn load(store: &Store, grant: GrantId, id: MessageId) -> Result<(StoredMessage, Vec<u8>), Problem> {
-    let mut reader = store.reader().await?;
-    let mut missing = None;
-    loop {
-        let found = postfleet_store::messages::find(&mut reader, grant, id).await?;
-        let stored = found.filter(view::is_seen_draft).ok_or_else(Problem::not_found)?;
-        if let Some(blob) = blobs::find(&mut reader, stored.blob_id).await? {
-            return Ok((stored, store.blobs().load(&blob).await?));
-        }
-        // Somebody has changed or sent the draft between the two reads, so there is another body now or no draft.
-        if missing == Some(stored.blob_id) {
-            return Err(Problem::internal(format!("draft {id} has no body")));
-        }
-        missing = Some(stored.blob_id);
-    }
+    let found = messages::load(store, &mut store.reader().await?, grant, id).await?;
+    found.filter(|(stored, _)| view::is_seen_draft(stored)).ok_or_else(Problem::not_found)
 }

@@ -8,7 +8,7 @@ use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::message as mail;
 use postfleet_schema::message::{Attachment, Message, RawMessage};
-use postfleet_store::blobs::{self, StoredBlob};
+use postfleet_store::blobs::StoredBlob;
 use postfleet_store::messages::{After, Page, StoredMessage};
 use postfleet_store::{Reader, Store, messages, threads};
 use std::time::Duration;
@@ -227,8 +227,7 @@ fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
             .filter_map(|name| SystemFolder::named(name))
             .any(|folder| stored.folders.iter().any(|id| id == folder.id()));
     in_folders
-        && filter.drafts == view::is_seen_draft(stored)
-        && filter.drafts == stored.draft
+        && if filter.drafts { view::is_seen_draft(stored) } else { !stored.draft }
         && filter.unread.is_none_or(|unread| unread == stored.unread)
         && filter.starred.is_none_or(|starred| starred == stored.starred)
         && (is_indexed(filter) || passes_summary(filter, &Summary::from_json(&stored.summary)))
@@ -261,9 +260,8 @@ fn write_cursor(after: After) -> String {
 /// One message of a mailbox.
 pub async fn find(store: &Store, grant: GrantId, id: MessageId, fields: Fields) -> Result<Shown, Problem> {
     let mut reader = store.reader().await?;
-    let found = messages::find(&mut reader, grant, id).await?.filter(|stored| !stored.draft);
-    let stored = found.ok_or_else(Problem::not_found)?;
-    let raw = load(store, &mut reader, &stored).await?;
+    let found = load(store, &mut reader, grant, id).await?.filter(|(stored, _)| !stored.draft);
+    let (stored, raw) = found.ok_or_else(Problem::not_found)?;
     Ok(match fields {
         Fields::RawMime => Shown::Raw(vec![view::raw_message(&stored, &raw)]),
         _ => Shown::Messages(vec![view::message(&stored, Some(&raw), fields)]),
@@ -310,17 +308,20 @@ pub async fn attachment(
         return Err(Problem::not_found());
     }
     let mut reader = store.reader().await?;
-    let stored = messages::find(&mut reader, grant, owner).await?.ok_or_else(Problem::not_found)?;
-    let raw = load(store, &mut reader, &stored).await?;
+    let (stored, raw) = load(store, &mut reader, grant, owner).await?.ok_or_else(Problem::not_found)?;
     let summary = Summary::from_json(&stored.summary);
     let file = summary.attachments.iter().find(|file| file.index == index).ok_or_else(Problem::not_found)?;
     let (_, bytes) = mail::attachment(&raw, index).ok_or_else(Problem::not_found)?;
     Ok((view::attachment(&stored, file), bytes))
 }
 
-/// The raw form of a stored message.
-pub async fn load(store: &Store, reader: &mut Reader<'_>, stored: &StoredMessage) -> Result<Vec<u8>, Problem> {
-    let blob = blobs::find(reader, stored.blob_id).await?;
-    let blob = blob.ok_or_else(|| Problem::internal(format!("message {} has no body", stored.id)))?;
-    Ok(store.blobs().load(&blob).await?)
+/// A message of a mailbox, and its raw form.
+pub async fn load(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    id: MessageId,
+) -> Result<Option<(StoredMessage, Vec<u8>)>, Problem> {
+    let Some((stored, blob)) = messages::find_with_body(reader, grant, id).await? else { return Ok(None) };
+    Ok(Some((stored, store.blobs().load(&blob).await?)))
 }

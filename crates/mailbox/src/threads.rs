@@ -77,8 +77,11 @@ async fn show(
     messages.retain(|message| !message.draft || view::is_seen_draft(message));
     messages.sort_by_key(|message| (message.date, message.id));
     let Some(latest) = messages.last() else { return Ok(None) };
-    let raw = if with_body { Some(messages::load(store, reader, latest).await?) } else { None };
-    let latest = view::message(latest, raw.as_deref(), Fields::Standard);
+    let body = if with_body { messages::load(store, reader, thread.grant_id, latest.id).await? } else { None };
+    let latest = match &body {
+        Some((stored, raw)) => view::message(stored, Some(raw), Fields::Standard),
+        None => view::message(latest, None, Fields::Standard),
+    };
     let ids = |draft: bool| {
         let wanted = messages.iter().filter(|message| message.draft == draft);
         wanted.map(|message| message.id.to_string()).collect()

@@ -16,7 +16,7 @@ use postfleet_schema::error::status_and_type;
 use postfleet_schema::message::Message;
 use postfleet_store::grants::{self, Grant};
 use postfleet_store::idempotency::{KeepAnswer, KeyedRequest};
-use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
+use postfleet_store::messages::{MailboxCopy, StoredMessage};
 use postfleet_store::schedules::{
     self, CancelOutcome, CancelSchedule, FailSchedule, NewSchedule, PostponeSchedule, Release, Schedule, ScheduleDraft,
     ScheduleOutcome,
@@ -208,13 +208,12 @@ async fn read(platform: &Platform, schedule: &Schedule) -> Result<(Grant, Stored
     let mut reader = platform.store.reader().await?;
     let gone = || Problem::new(ProblemKind::NotFound, "not_found", "the message is gone");
     let grant = grants::find(&mut reader, schedule.application_id, schedule.grant_id).await?.ok_or_else(gone)?;
-    let found = messages::find(&mut reader, schedule.grant_id, schedule.message_id).await?;
+    let found = load(&platform.store, &mut reader, schedule.grant_id, schedule.message_id).await?;
     // A message that is no draft any more was sent by somebody else just now.
-    let stored = found.ok_or_else(gone)?;
+    let (stored, raw) = found.ok_or_else(gone)?;
     if !stored.draft {
         return Err(drafts::superseded());
     }
-    let raw = load(&platform.store, &mut reader, &stored).await?;
     Ok((grant, stored, raw))
 }
 

@@ -260,6 +260,11 @@ macro_rules! message_columns {
 const COLUMNS: usize = 12;
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
+const FIND_WITH_BODY: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM messages m JOIN blobs b ON b.id = m.blob_id WHERE m.id = $1 AND m.grant_id = $2"
+);
 pub(crate) const LIST: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -294,6 +299,16 @@ pub(crate) const LIST_THREAD_WITH_BODIES: &str = concat!(
 pub async fn find(reader: &mut Reader<'_>, grant: GrantId, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid(), grant.uuid()]).await?;
     Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// Finds a message of a mailbox with its body, as they are at one moment: a draft gets another body with every change.
+pub async fn find_with_body(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    id: MessageId,
+) -> Result<Option<(StoredMessage, StoredBlob)>, StoreError> {
+    let row = reader.query_one(FIND_WITH_BODY, params![id.uuid(), grant.uuid()]).await?;
+    Ok(with_blobs(row.as_slice())?.pop())
 }
 
 /// A page of a listing, with bodies.

@@ -33,6 +33,7 @@ use postfleet_store::grants::Grant;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A message as it will leave, with its envelope.
 #[derive(Debug)]
@@ -167,13 +168,15 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
 /// is locked while the DNS is asked.
 async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<SubmitOutcome, Problem> {
     let shard = shard(grant.id.uuid());
+    let command = Arc::new(command);
     let outcome = platform.store.run_near(shard, command.clone()).await?;
     if outcome != SubmitOutcome::Unvalidated {
         return Ok(outcome);
     }
     let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
     let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
-    Ok(platform.store.run_near(shard, Submit { undeliverable: Some(undeliverable), ..command }).await?)
+    let command = Submit { undeliverable: Some(undeliverable), ..Arc::unwrap_or_clone(command) };
+    Ok(platform.store.run_near(shard, command).await?)
 }
 
 /// The envelope: every recipient once, each with the id of its queue row.

@@ -13,7 +13,7 @@ use postfleet_mailbox::messages::load;
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::Message;
 use postfleet_store::idempotency::{Content, KeyedRequest, Once};
-use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::messages::StoredMessage;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,10 +165,9 @@ async fn copy_as_filed(
 ) -> Result<Message, Problem> {
     let (id, thread_id, placement) = sent;
     let mut reader = platform.store.reader().await?;
-    let Some(stored) = messages::find(&mut reader, grant, id).await? else {
+    let Some((stored, raw)) = load(&platform.store, &mut reader, grant, id).await? else {
         return Ok(view::message(&removed(grant, id, thread_id), Some(&[]), shown));
     };
-    let raw = load(&platform.store, &mut reader, &stored).await?;
     let stored = match placement {
         Some(Placement { folders, unread, starred }) => StoredMessage { thread_id, folders, unread, starred, ..stored },
         None => stored,

@@ -3,12 +3,13 @@
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::event::Trigger;
+use postfleet_mailbox::messages::load;
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::notification::{Notification, NotificationData};
 use postfleet_store::events::{Event, NewEvent};
 use postfleet_store::messages::{self, StoredMessage};
-use postfleet_store::{Reader, blobs, grants};
+use postfleet_store::{Reader, grants};
 use serde_json::{Value, json};
 
 /// The body of a notification. Above the size limit the message's body is left out and the name says so.
@@ -78,20 +79,20 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         }
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
+            let kind = if draft { "draft" } else { "message" };
             let stored = match event.message_id {
                 Some(id) => messages::find(&mut reader, event.grant_id, id).await?,
                 None => None,
             };
             let Some(stored) = stored else {
                 let is_unsent = event.trigger == Trigger::MessageRejected && facts["summary"].is_object();
-                let kind = if draft { "draft" } else { "message" };
                 return Ok(if is_unsent { unsent(event, &facts) } else { gone(event, kind) });
             };
             match event.trigger {
-                Trigger::MessageCreated => created(platform, &mut reader, &stored).await,
+                Trigger::MessageCreated => created(platform, &mut reader, event, kind).await,
                 // The sent copy has the id of the draft.
                 _ if draft && !stored.draft => Ok(gone(event, "draft")),
-                _ if draft => created(platform, &mut reader, &stored).await,
+                _ if draft => created(platform, &mut reader, event, kind).await,
                 Trigger::MessageSendSuccess => sent_later(&stored, &facts),
                 trigger => Ok(settled(trigger, &stored, &facts)),
             }
@@ -115,13 +116,19 @@ fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
     Ok(object)
 }
 
-async fn created(platform: &Platform, reader: &mut Reader<'_>, stored: &StoredMessage) -> Result<Value, Problem> {
-    let blob = blobs::find(reader, stored.blob_id).await?;
-    let raw = match blob {
-        Some(blob) => platform.store.blobs().load(&blob).await?,
-        None => Vec::new(),
+/// A message with its body.
+async fn created(
+    platform: &Platform,
+    reader: &mut Reader<'_>,
+    event: &NewEvent,
+    kind: &'static str,
+) -> Result<Value, Problem> {
+    let found = match event.message_id {
+        Some(id) => load(&platform.store, reader, event.grant_id, id).await?,
+        None => None,
     };
-    serde_json::to_value(view::message(stored, Some(&raw), Fields::Standard)).map_err(Problem::internal)
+    let Some((stored, raw)) = found else { return Ok(gone(event, kind)) };
+    serde_json::to_value(view::message(&stored, Some(&raw), Fields::Standard)).map_err(Problem::internal)
 }
 
 /// A message of which there is no sent copy, because nobody may be written to.

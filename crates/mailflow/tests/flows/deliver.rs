@@ -118,9 +118,8 @@ async fn a_recipient_refused_for_good_is_reported_in_the_inbox_and_announced() {
 async fn raw(setting: &Setting, id: &str) -> Vec<u8> {
     let store = &setting.world.platform.store;
     let mut reader = store.reader().await.expect("reader");
-    let found = postfleet_store::messages::find(&mut reader, setting.agent.id, id.parse().expect("id")).await;
-    let stored = found.expect("read").expect("message");
-    postfleet_mailbox::messages::load(store, &mut reader, &stored).await.expect("body")
+    let found = postfleet_mailbox::messages::load(store, &mut reader, setting.agent.id, id.parse().expect("id")).await;
+    found.expect("read").expect("message").1
 }
 
 #[tokio::test]

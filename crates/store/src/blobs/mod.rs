@@ -140,21 +140,12 @@ fn unpack(packed: &[u8], octets: u64) -> Option<Vec<u8>> {
     zstd::bulk::decompress(packed, usize::try_from(octets).ok()?).ok()
 }
 
-/// Columns of a blob row, in the order in which [`StoredBlob::from_row`] reads them.
-pub(crate) const LOAD: &str = "SELECT hash, octets, data FROM blobs WHERE id = $1";
-
 impl StoredBlob {
     /// Reads three columns from `first` on: hash, octets, data.
     pub(crate) fn from_row(row: &Row, first: usize) -> Result<Self, DbError> {
         let hash = row.bytes(first)?.try_into().map_err(|_| DbError::Malformed("blob hash"))?;
         Ok(Self { hash, octets: row.count(first + 1)?, inline: row.opt_bytes(first + 2)? })
     }
-}
-
-/// Finds a body's row.
-pub async fn find(reader: &mut Reader<'_>, id: BlobId) -> Result<Option<StoredBlob>, StoreError> {
-    let row = reader.query_one(LOAD, params![id.uuid()]).await?;
-    Ok(row.map(|row| StoredBlob::from_row(&row, 0)).transpose()?)
 }
 
 /// Writes the row of a prepared body that `copies` others will refer to.

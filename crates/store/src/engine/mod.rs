@@ -38,6 +38,15 @@ pub trait Command: Send + 'static {
     fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Outcome, DbError>> + Send;
 }
 
+/// A command that its caller keeps, to look at it again afterwards or to run it once more.
+impl<C: Command + Sync> Command for Arc<C> {
+    type Outcome = C::Outcome;
+
+    fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Outcome, DbError>> + Send {
+        (**self).run(tx)
+    }
+}
+
 /// The batch's transaction, as a command sees it.
 pub struct Tx {
     db: Db,

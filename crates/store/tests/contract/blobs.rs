@@ -1,10 +1,10 @@
 //! Bodies: what is read is what was written, or an error; files that no row names are removed, others never.
 
 use crate::support::{Engine, NOON, Tenant, files_below, fresh, on_each_engine, tenant};
-use postfleet_core::id::{BlobId, GrantId};
-use postfleet_store::blobs::{self, INLINE_OCTETS_MAX};
+use postfleet_core::id::{BlobId, GrantId, MessageId};
+use postfleet_store::blobs::INLINE_OCTETS_MAX;
 use postfleet_store::db::DbError;
-use postfleet_store::{Command, Store, StoreError, Tx, params};
+use postfleet_store::{Command, Store, StoreError, Tx, messages, params};
 use std::time::Duration;
 
 /// Octets that do not compress.
@@ -25,7 +25,10 @@ async fn stored(store: &Store, tenant: &Tenant, grant: GrantId, raw: &[u8]) -> B
 
 async fn load(store: &Store, id: BlobId) -> Result<Vec<u8>, StoreError> {
     let mut reader = store.reader().await.expect("reader");
-    let blob = blobs::find(&mut reader, id).await?.expect("row");
+    const OWNER: &str = "SELECT grant_id, id FROM messages WHERE blob_id = $1";
+    let owner = reader.query_one(OWNER, params![id.uuid()]).await?.expect("a message");
+    let (grant, message) = (GrantId::from_uuid(owner.uuid(0)?), MessageId::from_uuid(owner.uuid(1)?));
+    let (_, blob) = messages::find_with_body(&mut reader, grant, message).await?.expect("body");
     store.blobs().load(&blob).await
 }
 

@@ -4,7 +4,7 @@ use crate::support::{all_events, at, fresh, listed, number, on_each_engine, tena
 use postfleet_core::event::Trigger;
 use postfleet_core::id::BlobId;
 use postfleet_store::folders::{self, FolderCount};
-use postfleet_store::{StoreError, blobs, messages, params, threads};
+use postfleet_store::{StoreError, messages, params, threads};
 
 #[tokio::test]
 async fn mailboxes_share_one_body() {
@@ -24,11 +24,11 @@ async fn mailboxes_share_one_body() {
         assert_eq!((shared, number(store, "SELECT count(*) FROM blobs", &[]).await), (1, 1));
         let mut reader = store.reader().await.expect("reader");
         for copy in &command.copies {
-            let stored = messages::find(&mut reader, copy.grant_id, copy.message_id).await.expect("find").expect("it");
+            let found = messages::find_with_body(&mut reader, copy.grant_id, copy.message_id).await.expect("find");
+            let (stored, body) = found.expect("it");
             assert_eq!((stored.thread_id, stored.blob_id), (copy.new_thread_id, command.blob.id()));
             assert_eq!((stored.unread, stored.starred, stored.outgoing), (true, false, false));
             assert_eq!((stored.folders, stored.octets), (vec!["inbox".to_owned()], raw.len() as u64));
-            let body = blobs::find(&mut reader, stored.blob_id).await.expect("find").expect("body");
             assert_eq!(store.blobs().load(&body).await.expect("load"), raw);
             for folder in ["", "inbox"] {
                 let ids: Vec<_> = listed(store, copy.grant_id, folder).await.iter().map(|message| message.id).collect();
