@@ -276,7 +276,8 @@ serve() {
     local name=$1 port=$2 words
     shift 2
     mapfile -t words < <(words_of "$name" "$port")
-    (POSTFLEET_LOG__LEVEL=warn in_group "$name" "${words[@]}" "$@") >>"$WORK/$name.log" 2>&1 &
+    # As many deliveries side by side to one destination as Postfix is allowed.
+    (POSTFLEET_LOG__LEVEL=warn POSTFLEET_DELIVERY__DESTINATION_CONCURRENCY=50 in_group "$name" "${words[@]}" "$@") >>"$WORK/$name.log" 2>&1 &
     echo $! >"$WORK/$name.pid"
     await_port "$port"
 }

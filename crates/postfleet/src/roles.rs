@@ -58,6 +58,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Rows that one claim takes.
 const CLAIM_MAX: usize = 128;
 
+/// The time between two claims that nobody has asked for.
+const CLAIM_PAUSE: Duration = Duration::from_millis(10);
+
 /// What was started, and where it listens.
 pub struct Running {
     tasks: tokio_util::task::TaskTracker,
@@ -282,7 +285,10 @@ async fn deliver_until(
             for delivery in or_wait(&platform, "deliver", claimed).await {
                 attempts.spawn(attempt(platform.clone(), delivery));
             }
-            due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
+            // Who knows of something new says so; what nobody has announced is claimed many at a time.
+            let soon = platform.clock.now().plus(CLAIM_PAUSE);
+            let next = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
+            due = next.map(|next| next.max(soon));
             continue;
         }
         tokio::select! {

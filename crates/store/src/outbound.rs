@@ -54,7 +54,7 @@ pub struct Submit {
     /// What keeps it from being sent twice.
     pub once: Once,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
-    /// due for whoever claims them.
+    /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
 }
 
@@ -174,9 +174,6 @@ impl Command for Submit {
         self.once.remember(tx, self.copy.grant_id, sent, &facts.suppressed, self.facts.date).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
-        }
-        if self.lease.is_none() {
-            tx.wake_queue();
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed: facts.suppressed })
     }

@@ -204,6 +204,14 @@ async fn suppressions_are_looked_up_by_their_keys() {
     }
 }
 
+/// A message has few recipients; a destination may have a million.
+#[tokio::test]
+async fn rows_of_a_message_are_taken_from_the_index_of_messages() {
+    let folder = tempfile::tempdir().expect("folder");
+    let steps = plan(&mut migrated(&folder).await, queue::TAKE_MESSAGE).await;
+    assert!(steps.contains(&"SEARCH q USING INDEX queue_by_message (message_id=?)".to_owned()), "{steps:#?}");
+}
+
 /// The control: without its index each of these lists is noticed.
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {

@@ -44,6 +44,8 @@ struct Fresh {
     reverse_path: EmailAddress,
     queued_at: UnixMicros,
     raw: Vec<u8>,
+    /// Made while it was being accepted.
+    signature: Option<Vec<u8>>,
 }
 
 /// Room for a message that is about to be accepted: at the delivery role of this node, and at its destinations.
@@ -60,20 +62,42 @@ impl Room<'_> {
         now: UnixMicros,
     ) -> Option<Room<'a>> {
         let slot = platform.handoff.as_ref()?.try_reserve().ok()?;
-        let domains: BTreeSet<&Domain> = recipients.iter().map(|(_, recipient)| recipient.domain()).collect();
-        let permits = platform.pacing.try_enter(&domains, now)?;
+        let permits = platform.pacing.try_enter(&domains_of(recipients), now)?;
         Some(Room { slot, permits })
     }
 
     /// Hands over a message whose command was just committed. Spares a claim and a read.
-    pub(crate) fn hand_over(self, accepted: Accepted, raw: Vec<u8>) {
-        self.slot.send(Delivery::of_accepted(accepted, self.permits, raw));
+    pub(crate) fn hand_over(self, accepted: Accepted, raw: Vec<u8>, signature: Option<Vec<u8>>) {
+        self.slot.send(Delivery::of_accepted(accepted, self.permits, raw, signature));
     }
+}
+
+/// Signs a message that will be handed over, while it is being accepted: storing it waits for the disk, signing for the
+/// processor. Where much is under way the processor is what everybody waits for, and whoever asks to send goes first. If
+/// it cannot be signed, the attempt says why.
+pub(crate) async fn sign_ahead(platform: &Platform, reverse_path: &EmailAddress, raw: &[u8]) -> Option<Vec<u8>> {
+    if platform.pacing.is_quiet() { sign::sign(platform, reverse_path, raw).await.ok() } else { None }
+}
+
+/// Tells the delivery role that a message without a worker was accepted, unless it claims soon anyway.
+pub(crate) fn announce(platform: &Platform, recipients: &[(QueueId, EmailAddress)]) {
+    if !platform.pacing.are_awaited(&domains_of(recipients)) {
+        platform.store.wake().queue.notify_one();
+    }
+}
+
+fn domains_of(recipients: &[(QueueId, EmailAddress)]) -> BTreeSet<&Domain> {
+    recipients.iter().map(|(_, recipient)| recipient.domain()).collect()
 }
 
 impl Delivery {
     /// The delivery of a message that was accepted under that lease.
-    fn of_accepted(command: Accepted, permits: BTreeMap<Domain, Permit>, raw: Vec<u8>) -> Self {
+    fn of_accepted(
+        command: Accepted,
+        permits: BTreeMap<Domain, Permit>,
+        raw: Vec<u8>,
+        signature: Option<Vec<u8>>,
+    ) -> Self {
         let recipients = command.recipients.into_iter().map(|(id, recipient)| Claimed {
             id,
             message_id: command.message_id,
@@ -91,6 +115,7 @@ impl Delivery {
                 reverse_path: command.reverse_path,
                 queued_at: command.queued_at,
                 raw,
+                signature,
             }),
         }
     }
@@ -219,7 +244,7 @@ struct Message {
     queued_at: UnixMicros,
     raw: Arc<Vec<u8>>,
     signature: Option<Arc<Vec<u8>>>,
-    /// The signature was made in this attempt and has to be kept for later ones.
+    /// The signature was made for this attempt and has to be kept for later ones.
     is_newly_signed: bool,
 }
 
@@ -231,8 +256,8 @@ impl Message {
             reverse_path: fresh.reverse_path,
             queued_at: fresh.queued_at,
             raw: Arc::new(fresh.raw),
-            signature: None,
-            is_newly_signed: false,
+            is_newly_signed: fresh.signature.is_some(),
+            signature: fresh.signature.map(Arc::new),
         }
     }
 }
@@ -286,7 +311,7 @@ async fn attempt_destination(
     let news = attempt::news(platform, domain, sign, is_probe, began, &tried);
     // Written down before the place is free: whoever comes next knows what was learnt.
     let recorded = attempt::record(platform, message, lease, &recipients, tried, news).await;
-    if permit.leave(sign).is_awaited {
+    if permit.leave(sign, platform.clock.now()).is_awaited {
         platform.store.wake().queue.notify_one();
     }
     recorded

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Destinations that are remembered; beyond, those at which nothing is under way are forgotten.
 const LANES_MAX: usize = 10_000;
 
+/// Messages under way at once while it is quiet.
+const QUIET: usize = 2;
+
 /// The paces of all destinations.
 #[derive(Debug)]
 pub struct Pacing {
@@ -55,6 +58,8 @@ impl Pacing {
         for (domain, lane) in &mut lanes.of {
             let room = lane.room(self.slots, free, now);
             lane.is_awaited |= room == 0;
+            // What is awaited is claimed many at a time.
+            let room = if lane.is_awaited && !lane.is_worth_a_claim(room) { 0 } else { room };
             // Most are at rest, and like those that are not remembered.
             if room != each {
                 of.insert(domain.as_str().to_owned(), room);
@@ -94,6 +99,19 @@ impl Pacing {
         has_room.then(|| domains.iter().map(|domain| ((*domain).clone(), self.enter(domain, now))).collect())
     }
 
+    /// Whether so little is under way that there is a processor to spare.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.lanes().under_way <= QUIET
+    }
+
+    /// Whether each of these has more in the queue than there was room for, so that a claim comes as soon as there is room
+    /// and nobody has to ask for one.
+    pub(super) fn are_awaited(&self, domains: &BTreeSet<&Domain>) -> bool {
+        let lanes = self.lanes();
+        let is_awaited = |lane: &Lane| lane.is_awaited && lane.under_way > 0;
+        domains.iter().all(|domain| lanes.of.get(*domain).is_some_and(is_awaited))
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         // Every change is one statement or its numbers are only hints, so that a panic elsewhere leaves it usable.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,6 +139,13 @@ impl Lane {
     fn room(&self, slots: usize, free: usize, now: UnixMicros) -> usize {
         (self.pace.room(self.under_way, now) as usize).min(fair_room(slots, free, self.under_way))
     }
+
+    /// Whether a claim brings enough with that room: half of what may be under way. A claim costs about as much for one
+    /// message as for many, and what is still under way gives it time.
+    fn is_worth_a_claim(&self, room: usize) -> bool {
+        let is_spread_out = !self.pace.gap().is_zero();
+        is_spread_out || self.under_way == 0 || room >= self.pace.concurrency().div_ceil(2) as usize
+    }
 }
 
 /// The place of one message at one destination, given back when it is dropped.
@@ -132,11 +157,11 @@ pub(super) struct Permit {
 }
 
 /// What was known of the destination when an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
     /// Nobody had answered before.
     pub(super) was_failing: bool,
-    /// More waits for the room.
+    /// More waits for the room, and there is enough of it.
     pub(super) is_awaited: bool,
 }
 
@@ -147,15 +172,17 @@ impl Permit {
     }
 
     /// The attempt is over, and says this about the destination.
-    pub(super) fn leave(mut self, sign: Sign) -> Left {
+    pub(super) fn leave(mut self, sign: Sign, now: UnixMicros) -> Left {
         self.is_over = true;
-        let most = self.pacing.most;
+        let (slots, most) = (self.pacing.slots, self.pacing.most);
         let mut lanes = self.pacing.lanes();
-        let Some(lane) = lanes.leave(&self.domain) else { return Left { was_failing: false, is_awaited: false } };
+        let free = slots.saturating_sub(lanes.under_way.saturating_sub(1));
+        let Some(lane) = lanes.leave(&self.domain) else { return Left::default() };
         lane.pace.learn(sign, most);
-        let left = Left { was_failing: lane.is_failing, is_awaited: lane.is_awaited };
+        let room = lane.room(slots, free, now);
+        let left = Left { was_failing: lane.is_failing, is_awaited: lane.is_awaited && lane.is_worth_a_claim(room) };
         lane.is_failing = sign == Sign::Down;
-        lane.is_awaited = false;
+        lane.is_awaited &= !left.is_awaited;
         left
     }
 }
@@ -189,10 +216,14 @@ mod tests {
         assert!(pacing.try_enter(&BTreeSet::from([&slow, &other]), NOW).is_none(), "all or none");
         let permits = pacing.try_enter(&BTreeSet::from([&other]), NOW).expect("room elsewhere");
         assert_eq!(permits.len(), 1);
-        // It was awaited since it was found full.
-        let left = held.pop().expect("held").leave(Sign::Well);
-        assert_eq!(left, Left { was_failing: false, is_awaited: true });
-        assert_eq!(pacing.rooms(NOW).of["slow.test"], 1);
+        // It was awaited since it was found full, and is claimed for when there is room for many.
+        assert!(pacing.are_awaited(&BTreeSet::from([&slow])));
+        let mut leave = || held.pop().expect("held").leave(Sign::Well, NOW);
+        assert_eq!((leave(), leave()), (Left::default(), Left::default()));
+        assert_eq!(pacing.rooms(NOW).of["slow.test"], 0, "too little for a claim");
+        assert_eq!(leave(), Left { was_failing: false, is_awaited: true });
+        assert_eq!(pacing.rooms(NOW).of["slow.test"], 3);
+        assert!(!pacing.are_awaited(&BTreeSet::from([&slow])));
         drop(held);
         assert_eq!(pacing.rooms(NOW).of.get("slow.test"), None, "as any other");
     }
@@ -201,10 +232,10 @@ mod tests {
     fn a_destination_that_fails_gets_nothing_that_was_just_accepted() {
         let pacing = Pacing::new(16, 100);
         let dead = domain("dead.test");
-        pacing.enter(&dead, NOW).leave(Sign::Down);
+        pacing.enter(&dead, NOW).leave(Sign::Down, NOW);
         assert!(pacing.try_enter(&BTreeSet::from([&dead]), NOW).is_none());
         assert_eq!(pacing.rooms(NOW).of["dead.test"], 1, "one, to see whether it answers");
-        assert!(pacing.enter(&dead, NOW).leave(Sign::Well).was_failing);
+        assert!(pacing.enter(&dead, NOW).leave(Sign::Well, NOW).was_failing);
         assert!(pacing.try_enter(&BTreeSet::from([&dead]), NOW).is_some());
     }
 

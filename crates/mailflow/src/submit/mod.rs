@@ -17,6 +17,7 @@ use crate::drafts;
 use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
+use futures::future::join;
 use postfleet_core::id::{BlobId, EvaluationId, EventId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
@@ -106,7 +107,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
     // The thread of a draft ends with it, and begins anew with the sent copy.
     let copy = MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh };
-    let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
+    let return_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
     let stored = stored(&facts, &copy, blob.id());
@@ -117,7 +118,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         message_id,
         grant_id: grant.id,
         lease: lease.id,
-        reverse_path: reverse_path.clone(),
+        reverse_path: return_path.clone(),
         queued_at: now,
         recipients: recipients.clone(),
     });
@@ -130,15 +131,22 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         from_draft,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         sender: grant.email.clone(),
-        reverse_path,
+        reverse_path: return_path.clone(),
         sender_domain: grant.email.domain().clone(),
-        recipients,
+        recipients: recipients.clone(),
         undeliverable: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
         once,
         lease,
     };
-    match decided(platform, grant, command).await? {
+    let signing = async {
+        match &room {
+            Some(_) => deliver::sign_ahead(platform, &return_path, &raw).await,
+            None => None,
+        }
+    };
+    let (outcome, signature) = join(decided(platform, grant, command), signing).await;
+    match outcome? {
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
@@ -147,8 +155,9 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             if let Some(accepted) = &mut delivery {
                 accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
             }
-            if let (Some(room), Some(accepted)) = (room, delivery) {
-                room.hand_over(accepted, raw);
+            match (room, delivery) {
+                (Some(room), Some(accepted)) => room.hand_over(accepted, raw, signature),
+                _ => deliver::announce(platform, &recipients),
             }
             Ok(Sent { message, daily, suppressed, is_duplicate: false })
         }

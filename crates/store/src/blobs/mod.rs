@@ -27,7 +27,7 @@ const IN_PLACE_OCTETS_MAX: usize = 128 << 10;
 #[derive(Debug)]
 pub struct Blobs {
     files: files::Files,
-    packers: Arc<Packers>,
+    codecs: Arc<Codecs>,
 }
 
 /// A body that is ready to be named by a row: compressed, hashed, and (if large) already on stable storage.
@@ -60,17 +60,17 @@ pub struct StoredBlob {
 
 impl Blobs {
     pub(crate) fn open(folder: PathBuf) -> Result<Self, StoreError> {
-        Ok(Self { files: files::Files::open(folder)?, packers: Arc::default() })
+        Ok(Self { files: files::Files::open(folder)?, codecs: Arc::default() })
     }
 
     /// Compresses and hashes `raw`, and writes it to a file if it is large. Nothing refers to it yet.
     pub async fn prepare(&self, id: BlobId, raw: &[u8]) -> Result<PreparedBlob, StoreError> {
         let octets = raw.len() as u64;
         let (hash, packed) = if raw.len() <= IN_PLACE_OCTETS_MAX {
-            self.packers.pack(raw)?
+            self.codecs.pack(raw)?
         } else {
-            let (packers, raw) = (self.packers.clone(), raw.to_vec());
-            let packing = tokio::task::spawn_blocking(move || packers.pack(&raw));
+            let (codecs, raw) = (self.codecs.clone(), raw.to_vec());
+            let packing = tokio::task::spawn_blocking(move || codecs.pack(&raw));
             packing.await.map_err(|error| StoreError::Fault(format!("failed to compress: {error}")))??
         };
         if packed.len() <= INLINE_OCTETS_MAX {
@@ -84,8 +84,8 @@ impl Blobs {
     pub async fn load(&self, blob: &StoredBlob) -> Result<Vec<u8>, StoreError> {
         let name = || blake3::Hash::from_bytes(blob.hash).to_hex().to_string();
         let raw = match &blob.inline {
-            Some(packed) => unpack(packed, blob.octets),
-            None => unpack(&self.files.get(&blob.hash).await?, blob.octets),
+            Some(packed) => self.codecs.unpack(packed, blob.octets),
+            None => self.codecs.unpack(&self.files.get(&blob.hash).await?, blob.octets),
         };
         match raw {
             Some(raw) if *blake3::hash(&raw).as_bytes() == blob.hash => Ok(raw),
@@ -112,32 +112,42 @@ impl Blobs {
     }
 }
 
-/// Compressors with their working memory, kept for the next body.
+/// Compressors and decompressors with their working memory, kept for the next body: making one costs as much as using it.
 #[derive(Default)]
-struct Packers(Mutex<Vec<zstd::bulk::Compressor<'static>>>);
+struct Codecs {
+    packers: Mutex<Vec<zstd::bulk::Compressor<'static>>>,
+    unpackers: Mutex<Vec<zstd::bulk::Decompressor<'static>>>,
+}
 
-impl Packers {
+impl Codecs {
     fn pack(&self, raw: &[u8]) -> Result<([u8; 32], Vec<u8>), StoreError> {
         let fault = |error: std::io::Error| StoreError::Fault(format!("failed to compress: {error}"));
-        let kept = self.0.lock().pop();
+        let kept = self.packers.lock().pop();
         let mut packer = match kept {
             Some(packer) => packer,
             None => zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(fault)?,
         };
         let packed = packer.compress(raw).map_err(fault)?;
-        self.0.lock().push(packer);
+        self.packers.lock().push(packer);
         Ok((*blake3::hash(raw).as_bytes(), packed))
     }
-}
 
-impl std::fmt::Debug for Packers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Packers({})", self.0.lock().len())
+    fn unpack(&self, packed: &[u8], octets: u64) -> Option<Vec<u8>> {
+        let kept = self.unpackers.lock().pop();
+        let mut unpacker = match kept {
+            Some(unpacker) => unpacker,
+            None => zstd::bulk::Decompressor::new().ok()?,
+        };
+        let raw = unpacker.decompress(packed, usize::try_from(octets).ok()?).ok();
+        self.unpackers.lock().push(unpacker);
+        raw
     }
 }
 
-fn unpack(packed: &[u8], octets: u64) -> Option<Vec<u8>> {
-    zstd::bulk::decompress(packed, usize::try_from(octets).ok()?).ok()
+impl std::fmt::Debug for Codecs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Codecs({}, {})", self.packers.lock().len(), self.unpackers.lock().len())
+    }
 }
 
 impl StoredBlob {

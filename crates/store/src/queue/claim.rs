@@ -11,6 +11,7 @@ use crate::outbound::Lease;
 use crate::params;
 use postfleet_core::id::{ApplicationId, MessageId, QueueId};
 use postfleet_core::outbound::Priority;
+use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{EmailAddress, UnixMicros};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -18,14 +19,18 @@ use uuid::Uuid;
 /// Rows of one destination that one claim parks.
 const PARKED_AT_ONCE: i64 = 1_000;
 
-/// Takes up to `limit` rows for one worker: those that are due, and those of destinations whose turn it is.
+/// Pages of rows, all of destinations without room, that one claim looks behind.
+const PARKED_IN_A_ROW: usize = 4;
+
+/// Takes about `limit` rows for one worker: those that are due, and those of destinations whose turn it is. Recipients of
+/// one message at one destination are taken together, so that they go in one transaction.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The lease they are taken under.
     pub lease: Lease,
     /// Now.
     pub now: UnixMicros,
-    /// Rows at most.
+    /// Rows, after which no further message is begun with.
     pub limit: usize,
     /// What the worker can begin at each destination.
     pub rooms: Rooms,
@@ -112,15 +117,32 @@ struct Gathering<'a> {
     claims: Claims,
 }
 
+/// Whether a row may be taken.
+enum Admission {
+    /// It may, and with it those of its message at the same destination.
+    Begins,
+    /// It was taken with another one of its message.
+    Taken,
+    /// There is no room.
+    Full,
+}
+
 impl Gathering<'_> {
     fn open(&self) -> usize {
-        self.claim.limit - self.claims.rows.len()
+        self.claim.limit.saturating_sub(self.claims.rows.len())
     }
 
-    /// Whether a message may begin there, where `room` messages may.
-    fn admits(&mut self, destination: &str, message: Uuid, room: usize) -> bool {
+    /// Whether a message may begin there, where `room` messages may; or has begun, and its row is taken.
+    fn admits(&mut self, destination: &str, message: Uuid, room: usize) -> Admission {
         let begun = self.begun.entry(destination.to_owned()).or_default();
-        begun.contains(&message) || (begun.len() < room && begun.insert(message))
+        match (begun.contains(&message), begun.len() < room) {
+            (true, _) => Admission::Taken,
+            (false, false) => Admission::Full,
+            (false, true) => {
+                begun.insert(message);
+                Admission::Begins
+            }
+        }
     }
 
     /// Claims rows that are due, the first priorities first; an eighth is kept for each later one.
@@ -142,10 +164,26 @@ impl Gathering<'_> {
         Ok(())
     }
 
+    /// Claims rows of one priority, and parks those of destinations without room, so that those behind them come up.
     async fn take_priority(&mut self, tx: &mut Tx, priority: Priority, quota: usize) -> Result<(), DbError> {
+        let most = self.claims.rows.len() + quota;
+        for _ in 0..PARKED_IN_A_ROW {
+            let quota = most.saturating_sub(self.claims.rows.len());
+            let are_more = self.take_page(tx, priority, quota).await?;
+            if !are_more || self.claims.rows.len() >= most {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One page of the rows that are due; whether some were passed over and there may be others behind them.
+    async fn take_page(&mut self, tx: &mut Tx, priority: Priority, quota: usize) -> Result<bool, DbError> {
         let now = self.claim.now.as_micros();
         let mut crowded = BTreeSet::new();
-        for row in tx.query(DUE, params![priority.number(), now, quota as i64]).await? {
+        let rows = tx.query(DUE, params![priority.number(), now, quota as i64]).await?;
+        let is_full = rows.len() >= quota;
+        for row in rows {
             let (id, destination, message) = (row.uuid(0)?, row.text(1)?, row.uuid(2)?);
             let (is_forced, closed) = (row.flag(3)?, row.opt_int(5)?.unwrap_or(0));
             if row.flag(4)? {
@@ -153,18 +191,25 @@ impl Gathering<'_> {
                 continue;
             }
             let is_open = closed == 0 || (is_forced && closed == 1);
-            let room = if is_forced { usize::MAX } else { self.claim.rooms.at(&destination) };
-            if is_open && self.admits(&destination, message, room) {
-                self.take(tx, id, closed > 0).await?;
-            } else {
-                crowded.insert(destination);
+            let room = match (is_open, is_forced) {
+                (false, _) => 0,
+                (true, true) => usize::MAX,
+                (true, false) => self.claim.rooms.at(&destination),
+            };
+            match self.admits(&destination, message, room) {
+                Admission::Begins => self.take_message(tx, message, &destination, Waits::Due, closed > 0).await?,
+                Admission::Taken => {}
+                Admission::Full => {
+                    crowded.insert(destination);
+                }
             }
         }
+        let are_more = is_full && !crowded.is_empty();
         for destination in crowded {
             park(tx, &destination, self.claim.now).await?;
             self.claims.waiting.insert(destination);
         }
-        Ok(())
+        Ok(are_more)
     }
 
     /// Claims parked rows of destinations whose turn it is, those that have waited longest first.
@@ -204,14 +249,21 @@ impl Gathering<'_> {
             has_more |= rows.len() >= open.max(1);
             for row in rows {
                 let id = row.uuid(0)?;
+                let message = row.uuid(1)?;
                 if row.flag(2)? {
                     hold(tx, id).await?;
-                } else if open > 0 && self.admits(destination, row.uuid(1)?, room) {
-                    self.take(tx, id, is_failing).await?;
-                    took = true;
-                } else {
-                    has_more = true;
-                    break;
+                    continue;
+                }
+                match self.admits(destination, message, if open > 0 { room } else { 0 }) {
+                    Admission::Begins => {
+                        self.take_message(tx, message, destination, Waits::Parked, is_failing).await?;
+                        took = true;
+                    }
+                    Admission::Taken => {}
+                    Admission::Full => {
+                        has_more = true;
+                        break;
+                    }
                 }
             }
         }
@@ -227,16 +279,53 @@ impl Gathering<'_> {
         }
     }
 
-    async fn take(&mut self, tx: &mut Tx, id: Uuid, is_probe: bool) -> Result<(), DbError> {
-        if let Some(row) = take(tx, id, &self.claim.lease).await? {
-            self.claims.rows.push(read_claimed(&row, is_probe)?);
-        }
+    /// Takes what is due of a message at a destination, in the order of the rows.
+    async fn take_message(
+        &mut self,
+        tx: &mut Tx,
+        message: Uuid,
+        destination: &str,
+        waits: Waits,
+        is_probe: bool,
+    ) -> Result<(), DbError> {
+        let Claim { lease, now, .. } = self.claim;
+        let is_parked = matches!(waits, Waits::Parked);
+        let values = params![
+            message,
+            destination,
+            is_parked,
+            now.as_micros(),
+            lease.until.as_micros(),
+            lease.id.uuid(),
+            &lease.owner,
+            RECIPIENTS_MAX as i64
+        ];
+        let rows = tx.query(TAKE_MESSAGE, values).await?;
+        let mut taken = rows.iter().map(|row| read_claimed(row, is_probe)).collect::<Result<Vec<_>, _>>()?;
+        taken.sort_by_key(|row| row.id);
+        self.claims.rows.extend(taken);
         Ok(())
     }
 }
 
+/// What a row waits for.
+#[derive(Clone, Copy)]
+enum Waits {
+    /// Its own time.
+    Due,
+    /// Its destination's turn.
+    Parked,
+}
+
+// A row that still has a lease lost its worker, perhaps after the message had been handed over. The destination is not
+// looked up: a message has few rows, a destination may have many.
+pub(crate) const TAKE_MESSAGE: &str = "UPDATE queue SET due_at = $5, lease = $6, owner = $7, parked = 0, \
+    ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id IN (SELECT q.id FROM queue q \
+    WHERE q.message_id = $1 AND q.destination || '' = $2 AND q.parked + 0 = $3 AND q.paused = 0 AND q.due_at <= $4 \
+    ORDER BY q.id LIMIT $8 {skip_locked}) \
+    RETURNING id, message_id, recipient, attempts";
+
 async fn take(tx: &mut Tx, id: Uuid, lease: &Lease) -> Result<Option<Row>, DbError> {
-    // A row that still has a lease lost its worker, perhaps after the message had been handed over.
     const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, parked = 0, \
         ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
         RETURNING id, message_id, recipient, attempts";

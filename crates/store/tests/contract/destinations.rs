@@ -161,7 +161,8 @@ async fn a_backlog_for_a_dead_destination_delays_nobody_else() {
         // It does: all go on, as many as there is room for.
         delivers(store, lease, &claims.rows[0], at(60), Some(News::Up { destination: "dead.test".into() })).await;
         let (_, claims) = claimed(store, at(60), 128, Rooms::unlimited()).await;
-        assert!(claims.rows.len() >= 60 && claims.rows.iter().all(|row| !row.is_probe), "{}", claims.rows.len());
+        // They are all of one message, which has no more recipients than that.
+        assert!(claims.rows.len() >= 50 && claims.rows.iter().all(|row| !row.is_probe), "{}", claims.rows.len());
     })
     .await;
 }
@@ -209,7 +210,7 @@ async fn recipients_of_one_message_at_one_destination_go_together() {
         let (_, claims) = claimed(store, NOON, 100, rooms(1, &[])).await;
         assert_eq!(to(&claims).len(), 3);
         assert!(claims.rows.iter().all(|row| row.message_id == claims.rows[0].message_id));
-        assert_eq!(claimed(store, NOON, 100, rooms(1, &[])).await.1.rows.len(), 3, "parked, and together");
+        assert_eq!(claimed(store, NOON, 1, rooms(1, &[])).await.1.rows.len(), 3, "parked, and together");
     })
     .await;
 }

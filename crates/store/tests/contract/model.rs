@@ -253,18 +253,21 @@ impl Model {
         found.map(|(thread, date)| (*thread, *date)).max_by_key(|(thread, date)| (*date, *thread))
     }
 
-    /// Takes due rows.
+    /// Takes due rows, and with each what else is due of its message; all are at one destination here.
     pub fn claim(&mut self, command: &Claim) -> Vec<QueueId> {
         let mut due: Vec<_> =
             self.queue.iter().filter(|(_, row)| row.due <= command.now).map(|(id, row)| (row.due, *id)).collect();
         due.sort_unstable();
-        due.truncate(command.limit);
-        for (_, id) in &due {
-            let row = self.queue.get_mut(id).expect("a due row");
-            let lease = &command.lease;
-            (row.due, row.lease, row.owner) = (lease.until, Some(lease.id), Some(lease.owner.clone()));
+        let mut claimed = Vec::new();
+        for (_, first) in due.into_iter().take(command.limit) {
+            let message = self.queue[&first].message;
+            for (id, row) in self.queue.iter_mut().filter(|(_, row)| row.message == message && row.due <= command.now) {
+                let lease = &command.lease;
+                (row.due, row.lease, row.owner) = (lease.until, Some(lease.id), Some(lease.owner.clone()));
+                claimed.push(*id);
+            }
         }
-        due.into_iter().map(|(_, id)| id).collect()
+        claimed
     }
 
     /// Makes a node's rows due.
