@@ -44,15 +44,19 @@ async function accept(sends, request) {
   return sends.accept(applicationId, grantId, readSend(body));
 }
 
-async function read(request) {
-  const pieces = [];
-  let octets = 0;
-  for await (const piece of request) {
-    octets += piece.length;
-    if (octets > BODY_OCTETS_MAX) throw new Refusal(413, 'too_large', 'the request is too large');
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
+// By events: iterating over the request costs twice as much.
+function read(request) {
+  return new Promise((resolve, reject) => {
+    const pieces = [];
+    let octets = 0;
+    request.on('data', (piece) => {
+      octets += piece.length;
+      if (octets > BODY_OCTETS_MAX) reject(new Refusal(413, 'too_large', 'the request is too large'));
+      else pieces.push(piece);
+    });
+    request.on('end', () => resolve(Buffer.concat(pieces)));
+    request.on('error', reject);
+  });
 }
 
 function refuse(response, error) {
