@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures postfleet beside Postfix and PostgreSQL, all on this machine and in turns, and prints what came out. See
+# Measures postfleet beside Postfix, PostgreSQL and a service of Node.js, all on this machine and in turns, and prints what came out. See
 # README.md. Installs nothing, listens on 127.0.0.1 only, ends only what it started. Needs root, as Postfix does.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -22,21 +22,24 @@ FLEET=${FLEET:-100000}              # mailboxes of the large fleet
 FEW=${FEW:-100}                     # and of the small one
 ITEMS=${ITEMS:-1000000}             # of the list that rules look into
 CHANGES=${CHANGES:-500}             # items that are added to it, and taken out again
-PORT=${PORT:-12500}                 # and the twenty after it
+DEAD=${DEAD:-100000}                # recipients in the queue whose server does not answer
+BESIDE=${BESIDE:-1000}              # messages of one paced run to others, meanwhile
+PORT=${PORT:-12500}                 # and the thirty after it
 POSTFLEET=${POSTFLEET:-$ROOT/target/release/postfleet}
+PEER=$HERE/peers/node
 REPORT_FLAGS=()
-PARTS="inbound paced api provision fleet rules"
+PARTS="inbound paced api peer dead provision fleet rules"
 
 usage() {
     cat <<U
-usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api|provision|fleet|rules]
+usage: benches/run.sh [--targets] [--write] [--only inbound|paced|api|peer|dead|provision|fleet|rules]
 
   --targets  ends with PASS or FAIL for each target, and fails if one is missed
   --write    keeps the figures in benches/results/<date>.json
   --only     measures one part
 
 Environment: REPEAT SESSIONS MESSAGES SIZE MAILBOXES SENDS CONNECTIONS PACED GAP_US PROVISIONED BULK BULK_CONNECTIONS
-             FLEET FEW ITEMS CHANGES PORT POSTFLEET BENCH_WORK
+             FLEET FEW ITEMS CHANGES DEAD BESIDE PORT POSTFLEET BENCH_WORK
 U
 }
 
@@ -54,7 +57,7 @@ main() {
         start_postfix
         start_postfleet all
     fi
-    if wants provision; then start_postgres; fi
+    if wants "provision|peer"; then start_postgres; fi
     if wants fleet; then make_fleets; fi
     for ((round = 1; round <= REPEAT; round++)); do
         say "round $round of $REPEAT"
@@ -73,7 +76,7 @@ read_flags() {
         esac
         shift
     done
-    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api|provision|fleet|rules)$ ]] || { usage >&2 && exit 2; }; done
+    for part in $PARTS; do [[ $part =~ ^(inbound|paced|api|peer|dead|provision|fleet|rules)$ ]] || { usage >&2 && exit 2; }; done
 }
 
 check_means() {
@@ -82,8 +85,12 @@ check_means() {
     if wants "inbound|paced|api"; then
         command -v postfix >/dev/null || missing+=("postfix (apt-get install postfix)")
     fi
-    if wants provision; then
+    if wants "provision|peer"; then
         postgres_programs >/dev/null || missing+=("postgresql (apt-get install postgresql)")
+    fi
+    if wants peer; then
+        command -v node >/dev/null || missing+=("node, 20 or later (apt-get install nodejs)")
+        [[ -d $PEER/node_modules ]] || missing+=("$PEER/node_modules (npm ci --prefix benches/peers/node)")
     fi
     command -v python3 >/dev/null || missing+=("python3")
     command -v cargo >/dev/null || missing+=("cargo")
@@ -144,7 +151,7 @@ stop() {
 clean_up() {
     trap - EXIT
     for sink in $(jobs -p); do kill "$sink" 2>/dev/null || true; done
-    for name in postfix all api postgres provision few many rules; do stop "$name"; done
+    for name in postfix all api node postgres provision few many rules clear dead; do stop "$name"; done
     if [[ -n ${KEEP:-} ]]; then say "kept $WORK"; else rm -rf "$WORK"; fi
 }
 
@@ -258,12 +265,15 @@ start_postfleet() {
     make_mailboxes "$name" "$port"
 }
 
-# init NAME: a data directory with an organization in it, and the header with its key in NAME.key.
+# init NAME: a data directory with an organization in it, and the headers with its keys in NAME.key and NAME.operator.
 init() {
     local home=$WORK/$1
     "$WORK/postfleet" init --data-dir "$home" --organization Bench --domain bench.example --trust-domains --json >"$home.json"
-    python3 -c 'import json, sys; print("Authorization: Bearer " + json.load(sys.stdin)["api_key"])' <"$home.json" >"$home.key"
+    header_of api_key <"$home.json" >"$home.key"
+    header_of operator_key <"$home.json" >"$home.operator"
 }
+
+header_of() { python3 -c 'import json, sys; print("Authorization: Bearer " + json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 # words_of NAME PORT: the command of a server, one word a line.
 words_of() {
@@ -297,11 +307,14 @@ listed() {
 }
 
 # send NAME PORT [OPTION...]: API sends.
-send() {
-    local name=$1 port=$2
-    shift 2
+send() { send_body "$HERE/send.json" "$@"; }
+
+# send_body FILE NAME PORT [OPTION...]
+send_body() {
+    local body=$1 name=$2 port=$3
+    shift 3
     "$LOAD" http --address "127.0.0.1:$port" --path '/v3/grants/{line}/messages/send' --lines "$WORK/$name.mailboxes" \
-        --header "$(cat "$WORK/$name.key")" --body-file "$HERE/send.json" "$@"
+        --header "$(cat "$WORK/$name.key")" --body-file "$body" "$@"
 }
 
 # PostgreSQL --------------------------------------------------------------------------------------------------------
@@ -334,7 +347,10 @@ start_postgres() {
     exit 1
 }
 
-sql() { "$(postgres_programs)/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$POSTGRES" -U postgres -c "$1"; }
+# sql TEXT [DATABASE]
+sql() {
+    "$(postgres_programs)/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$POSTGRES" -U postgres -d "${2:-postgres}" -c "$1"
+}
 
 # insert COUNT: one insert and its commit each, over CONNECTIONS connections; prints what the load generator would.
 insert() {
@@ -350,26 +366,65 @@ Q
     python3 "$HERE/report.py" --pgbench "$home"/log.*
 }
 
+# Node.js -----------------------------------------------------------------------------------------------------------
+
+NODE=$((PORT + 21))
+WARM=500
+
+# The service of peers/node, with a key and as many mailboxes, in a database of its own.
+start_node() {
+    local key="bench-$$-$round"
+    sql 'DROP DATABASE IF EXISTS node'
+    sql 'CREATE DATABASE node'
+    sql "$(cat "$PEER/schema.sql")" node
+    sql "INSERT INTO api_keys VALUES (sha256('$key'), gen_random_uuid());
+        INSERT INTO domains SELECT 'bench.example', application_id, now() FROM api_keys;
+        INSERT INTO grants SELECT gen_random_uuid(), application_id, 'u' || n || '@bench.example', '', 'bench.example', 1000000
+        FROM api_keys, generate_series(0, $MAILBOXES - 1) AS n" node
+    sql 'SELECT id FROM grants ORDER BY id' node >"$WORK/node.mailboxes"
+    echo "Authorization: Bearer $key" >"$WORK/node.key"
+    (DATABASE_URL="postgres://postgres@127.0.0.1:$POSTGRES/node" PORT=$NODE NODE_ENV=production \
+        in_group node node "$PEER/server.js") >>"$WORK/node.log" 2>&1 &
+    echo $! >"$WORK/node.pid"
+    await_port "$NODE"
+}
+
+# Messages that are there whole: with their thread, their event, and a row in the queue for each recipient.
+accepted_by_node() {
+    sql 'SELECT count(*) FROM messages m JOIN threads t ON t.id = m.thread_id JOIN events e ON e.message_id = m.id
+        JOIN queue q ON q.message_id = m.id JOIN recent_sends r ON r.message_id = m.id' node
+}
+
 # Measures ----------------------------------------------------------------------------------------------------------
 
-# observe NAME: microseconds of CPU, octets written, and what the machine did, one after the other.
+# observe NAME...: microseconds of CPU, octets written, and what the machine did, one after the other.
 observe() {
-    local group cpu
-    group=$(group "$1")
-    if [[ -f $group/cpuacct.usage ]]; then
-        cpu=$(($(cat "$group/cpuacct.usage") / 1000))
-    elif [[ -f $group/cpu.stat ]]; then
-        cpu=$(awk '/^usage_usec/ { print $2 }' "$group/cpu.stat")
-    else
-        # Ticks of the processes and of the children that they have waited for.
-        cpu=$(for pid in $(processes "$1"); do sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null || true; done |
-            awk -v hz="$(getconf CLK_TCK)" '{ ticks += $12 + $13 + $14 + $15 } END { printf "%.0f", ticks * 1000000 / hz }')
-    fi
-    local written busy
-    written=$(for pid in $(processes "$1"); do cat "/proc/$pid/io" 2>/dev/null || true; done |
-        awk '/^write_bytes/ { sum += $2 } END { printf "%.0f", sum }')
+    local name cpu=0 written=0 busy
+    for name in "$@"; do
+        cpu=$((cpu + $(cpu_of "$name")))
+        written=$((written + $(written_by "$name")))
+    done
     busy=$(awk -v hz="$(getconf CLK_TCK)" '/^cpu / { printf "%.0f", ($2 + $3 + $4 + $7 + $8) * 1000000 / hz }' /proc/stat)
     echo "{\"cpu_us\":$cpu,\"written\":$written,\"busy_us\":$busy,\"at_ns\":$(date +%s%N)}"
+}
+
+cpu_of() {
+    local group
+    group=$(group "$1")
+    if [[ -f $group/cpuacct.usage ]]; then
+        echo $(($(cat "$group/cpuacct.usage") / 1000))
+    elif [[ -f $group/cpu.stat ]]; then
+        awk '/^usage_usec/ { print $2 }' "$group/cpu.stat"
+    else
+        # Ticks of the processes and of the children that they have waited for.
+        for pid in $(processes "$1"); do sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null || true; done |
+            awk -v hz="$(getconf CLK_TCK)" '{ ticks += $12 + $13 + $14 + $15 } END { printf "%.0f", ticks * 1000000 / hz }'
+    fi
+}
+
+written_by() {
+    for pid in $(processes "$1"); do cat "/proc/$pid/io" 2>/dev/null || true; done |
+        awk '/^write_bytes/ { sum += $2 } END { printf "%.0f", sum }'
 }
 
 # row SYSTEM MEASURE BEFORE AFTER COUNTED LOAD...: one line in the rows; COUNTED messages are what was really kept.
@@ -438,7 +493,13 @@ measure_api() {
     after=$(observe all)
     row postfleet "relay" "$before" "$after" sink "$result"
 
-    # Only accepting: nothing is delivered, and nothing is left over for the next round.
+    # Beside the service of Node.js, if that is measured: in turns with it.
+    wants peer || measure_accept
+}
+
+# Only accepting: nothing is delivered, and nothing is left over for the next round.
+measure_accept() {
+    local before after result kept
     start_postfleet api
     kept=$(listed api $((PORT + 5)))
     before=$(observe api)
@@ -448,6 +509,85 @@ measure_api() {
     stop api
     rm -rf "$WORK/api"
 }
+
+# The same sends to the service of Node.js and PostgreSQL, each time into an empty database.
+measure_peer() {
+    local before after result
+    start_node
+    # In its favour: its connections are open, its statements prepared, its code compiled.
+    send node "$NODE" --connections "$CONNECTIONS" --requests "$WARM" >/dev/null
+    before=$(observe postgres node)
+    result=$(send node "$NODE" --connections "$CONNECTIONS" --requests "$SENDS")
+    after=$(observe postgres node)
+    row node "accept" "$before" "$after" $(($(accepted_by_node) - WARM)) "$result"
+    stop node
+    measure_accept
+}
+
+CLEAR_PORT=$((PORT + 22))
+DEAD_PORT=$((PORT + 25))
+MUTE=127.0.0.1:$((PORT + 28))
+PER_MESSAGE=50
+
+# Sends to others while very much waits for a destination that is dead, beside a server where nothing waits. First the
+# dead one takes connections and says nothing, then it takes none, and is tried every two seconds.
+measure_dead() {
+    local mute
+    start_beside clear "$CLEAR_PORT"
+    start_beside dead "$DEAD_PORT"
+    "$LOAD" mute --address "$MUTE" &
+    mute=$!
+    await_port "${MUTE##*:}"
+    say "$DEAD recipients whose server says nothing"
+    dead route --to "$MUTE"
+    python3 "$HERE/dead.py" body --recipients "$PER_MESSAGE" <"$HERE/send.json" >"$WORK/dead.body"
+    send_body "$WORK/dead.body" dead "$DEAD_PORT" --connections "$CONNECTIONS" --requests $((DEAD / PER_MESSAGE)) >/dev/null
+    dead wait --depth "$DEAD"
+    measure_beside silent
+    kill "$mute"
+    wait "$mute" 2>/dev/null || true
+    measure_beside refusing
+    stop clear
+    stop dead
+    rm -rf "$WORK"/{clear,dead}{,.json,.mailboxes}
+}
+
+# dead COMMAND OPTION...: as the operator.
+dead() {
+    local command=$1
+    shift
+    python3 "$HERE/dead.py" "$command" --port "$DEAD_PORT" --key "$WORK/dead.operator" "$@"
+}
+
+# start_beside NAME PORT: a server with mailboxes that have each sent something.
+start_beside() {
+    init "$1"
+    serve "$1" "$2"
+    make_mailboxes "$1" "$2"
+    with_sink "127.0.0.1:$(($2 + 2))" "$MAILBOXES" send "$1" "$2" --connections "$CONNECTIONS" --requests "$MAILBOXES" >/dev/null
+}
+
+# measure_beside silent|refusing: paced sends at both, each while the other one is stopped.
+measure_beside() {
+    local name port=$CLEAR_PORT other=dead waiting=0 retries=
+    for name in clear dead; do
+        if [[ $name == dead ]]; then
+            port=$DEAD_PORT other=clear waiting=$DEAD
+        fi
+        kill -STOP "$(cat "$WORK/$other.pid")"
+        if [[ $name == dead && $1 == refusing ]]; then
+            dead retry --every 2 --times $((BESIDE * GAP_US / 2000000)) &
+            retries=$!
+        fi
+        dead_row "$1" "$waiting" "$(with_sink "127.0.0.1:$((port + 2))" "$BESIDE" send "$name" "$port" --connections 1 \
+            --requests "$BESIDE" --gap-us "$GAP_US")"
+        kill -CONT "$(cat "$WORK/$other.pid")"
+    done
+    [[ -z $retries ]] || wait "$retries"
+}
+
+# dead_row STATE WAITING RESULT: one line in the rows.
+dead_row() { python3 "$HERE/report.py" --dead-row "$@" | tee -a "$ROWS" >&2; }
 
 # Provisioning one by one beside the same number of inserts, then many in a call; each time from nothing.
 measure_provision() {

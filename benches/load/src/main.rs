@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod http;
 mod list;
+mod mute;
 mod provision;
 mod run;
 mod sink;
@@ -30,6 +31,7 @@ usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
   smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
   list      counts the messages that the interface lists: --lines FILE (ids of mailboxes) --header 'Name: value'
             --connections 4 --seconds 120
+  mute      takes connections and says nothing: --seconds 600
   provision makes mailboxes: --connections 16 --mailboxes 1000 --per-call 1 --first 0 --domain bench.example
             --header 'Name: value' --seconds 300
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "http" => http::run(&args),
         "smtpsink" => sink::run(&args),
         "list" => list::run(&args),
+        "mute" => mute::run(&args),
         "provision" => provision::run(&args),
         _ => Err(USAGE.into()),
     });

@@ -97,6 +97,7 @@ pub async fn start(
         let (handoff, accepted) = mpsc::channel(concurrency);
         platform.handoff = Some(handoff);
         running.spawn(deliver_until(platform.clone(), accepted, concurrency, stop.clone()));
+        running.spawn(expire_until(platform.clone(), stop.clone()));
         running.spawn(count_until(platform.clone(), stop.clone()));
         running.spawn(release_until(platform.clone(), stop.clone()));
     }
@@ -264,17 +265,8 @@ async fn deliver_until(
     let started = platform.clock.now();
     let mut resume_at = Some(started.plus(RESUME_AGAIN));
     let mut due = Some(started);
-    let mut expire_at = started;
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
-        if expire_at <= platform.clock.now() {
-            let expired = or_wait(&platform, "deliver", deliver::expire_once(&platform, EXPIRE_MAX).await).await;
-            // More at once than that are given up without waiting, but what is due goes on in between.
-            if expired < EXPIRE_MAX {
-                or_wait(&platform, "deliver", deliver::measure_once(&platform).await).await;
-                expire_at = platform.clock.now().plus(EXPIRE_EVERY);
-            }
-        }
         if resume_at.is_some_and(|at| at <= platform.clock.now()) {
             resume_at = None;
             or_wait(&platform, "deliver", deliver::resume(&platform, started).await).await;
@@ -308,6 +300,21 @@ async fn deliver_until(
     // Those that were handed over and not begun keep their lease, and are due again after the restart.
     // What has begun is finished: a message half sent is neither delivered nor not.
     while attempts.join_next().await.is_some() {}
+}
+
+/// Gives up what has waited for too long, and counts what waits. Beside deliveries, which wait for neither: the one tells
+/// many senders when a destination with much behind it stays dead, the other reads the whole queue.
+async fn expire_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if or_wait(&platform, "deliver", deliver::expire_once(&platform, EXPIRE_MAX).await).await >= EXPIRE_MAX {
+            continue;
+        }
+        or_wait(&platform, "deliver", deliver::measure_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(EXPIRE_EVERY)) => {}
+        }
+    }
 }
 
 async fn attempt(platform: Platform, delivery: Delivery) {

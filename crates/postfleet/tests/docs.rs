@@ -41,7 +41,7 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(folder).expect("read a folder").map(|entry| entry.expect("entry")) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if entry.file_type().expect("kind of an entry").is_dir() {
-            if !name.starts_with('.') && !["target", "bench-results"].contains(&name.as_str()) {
+            if !name.starts_with('.') && !["target", "bench-results", "node_modules"].contains(&name.as_str()) {
                 collect(&path, found);
             }
         } else if name.ends_with(".md") {

@@ -20,10 +20,14 @@ use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros};
 use postfleet_store::outbound::Lease;
-use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, ReleaseLeases};
+use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLeases, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Recipients that are counted in one read.
+const COUNTED_AT_ONCE: u64 = 1_000;
 
 /// One message with those of its recipients that are due, under a lease.
 #[derive(Debug)]
@@ -181,14 +185,27 @@ pub async fn expire_once(platform: &Platform, limit: usize) -> Result<usize, Pro
     Ok(count)
 }
 
-/// Counts what waits, for whoever reads the metrics.
+/// Counts what waits, for whoever reads the metrics: in stretches, between which others go on.
 pub async fn measure_once(platform: &Platform) -> Result<(), Problem> {
-    let (depths, closed) = queue::state_depths(&mut platform.store.reader().await?).await?;
+    let mut depths = State::ALL.map(|state| Depth { state, recipients: 0, oldest: None });
+    let mut after = Some(QueueId::from_uuid(Uuid::nil()));
+    while let Some(begin) = after {
+        let (counted, next) = queue::state_depths(&mut platform.store.reader().await?, begin, COUNTED_AT_ONCE).await?;
+        for one in counted {
+            let Some(depth) = depths.iter_mut().find(|depth| depth.state == one.state) else { continue };
+            depth.recipients += one.recipients;
+            // Those that came first are counted first.
+            depth.oldest = depth.oldest.or(one.oldest);
+        }
+        after = next;
+        tokio::task::yield_now().await;
+    }
     let now = platform.clock.now();
     for depth in depths {
         let age = depth.oldest.map_or(0, |oldest| now.since(oldest).as_secs());
         platform.metrics.queued(depth.state.name(), depth.recipients, age);
     }
+    let closed = queue::closed_destinations(&mut platform.store.reader().await?).await?;
     platform.metrics.destinations_closed(closed);
     Ok(())
 }

@@ -16,7 +16,7 @@ mod record;
 pub use claim::{Claim, ClaimExpired, ClaimMessage, Claimed, Claims, MessageClaims, Rooms, next_due};
 #[cfg(test)]
 pub(crate) use claim::{DUE, EXPIRED, PARKED, TAKE_MESSAGE, TURNS};
-pub use depth::{Depth, depth, state_depths};
+pub use depth::{Depth, closed_destinations, depth, state_depths};
 pub use destinations::{Bearing, Destination, DestinationChange, News, UpdateDestination, bearing, destination};
 pub use destinations::{DestinationOutcome, PruneDestinations, RetryDestination, destinations};
 #[cfg(test)]

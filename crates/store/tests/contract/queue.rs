@@ -7,7 +7,7 @@ use crate::support::{
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
-use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, ReleaseLeases, Rooms};
+use postfleet_store::queue::{Claimed, RecordAttempt, Recorded, ReleaseLeases, Rooms, State};
 use postfleet_store::{Store, params, queue};
 use std::collections::BTreeSet;
 
@@ -248,6 +248,30 @@ async fn a_failure_is_told_to_its_sender_exactly_once() {
         assert_eq!(notices_after(store, [retry(), bounced()], false).await, 1);
         assert_eq!(notices_after(store, [AfterAttempt::Delivered, retry()], false).await, 0);
         assert_eq!(notices_after(store, [bounced(), bounced()], true).await, 0, "another worker will tell");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_queue_is_counted_by_stretches() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        sending(store, 5).await;
+        store.run(claim("worker", NOON, 2)).await.expect("claim");
+        let mut reader = store.reader().await.expect("reader");
+        let (mut counted, mut stretches) = ([0; 2], 0);
+        let mut after = Some(QueueId::first_at(NOON));
+        while let Some(begin) = after {
+            let (depths, next) = queue::state_depths(&mut reader, begin, 2).await.expect("depths");
+            for depth in depths {
+                assert!(depth.recipients > 0 && depth.oldest == Some(NOON), "{depth:?}");
+                counted[usize::from(depth.state == State::Queued)] += depth.recipients;
+                assert!([State::Sending, State::Queued].contains(&depth.state), "{depth:?}");
+            }
+            (after, stretches) = (next, stretches + 1);
+        }
+        assert_eq!((counted, stretches), ([2, 3], 3));
+        assert_eq!(queue::closed_destinations(&mut reader).await.expect("closed"), 0);
     })
     .await;
 }
