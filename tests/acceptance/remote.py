@@ -17,14 +17,14 @@ TRIGGERS = ["message.delivered", "message.bounced", "message.send_failed", "mess
 class Internet:
     """Names, servers and one Postfleet among them. Each remote server has a domain and a loopback address of its own."""
 
-    def __init__(self, folder, storage=None, settings=None):
+    def __init__(self, folder, storage=None, port=None, settings=None):
         self.names = Names()
         self.authority = Authority(folder)
-        self.port = free_port()
+        self.port = port or free_port()
         self.count = itertools.count(1)
         self.servers = []
         # Other tests' servers may run at the same time.
-        self.network = "127.{}.{}".format(*uuid.uuid4().bytes[:2])
+        self.network = 16 + uuid.uuid4().bytes[0] % 224
         self.receiver = WebhookReceiver()
         settings = {
             "POSTFLEET_DELIVERY__NAMESERVERS": f'["{self.names.address}"]',
@@ -48,7 +48,8 @@ class Internet:
             server.close()
 
     def address(self):
-        return f"{self.network}.{next(self.count) % 250 + 1}"
+        number = next(self.count)
+        return f"127.{self.network}.{number // 250}.{number % 250 + 1}"
 
     def domain(self):
         return f"d{next(self.count)}.remote.test"
@@ -57,7 +58,7 @@ class Internet:
         """A server for a domain of its own. `certificate` says what is special about the one that it shows."""
         domain = domain or self.domain()
         host = f"mx.{domain}"
-        context = None if certificate is None else self.authority.context(host, **certificate)
+        context = None if certificate is None else self.authority.context(**{"host": host, **certificate})
         server = Scripted(self.address(), self.port, script or {}, context=context, name=host, **manner).start()
         server.domain = domain
         self.servers.append(server)

@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness import PATIENCE, wait_until
+from harness import PATIENCE
 
 # What can happen at a stage ------------------------------------------------------------------------------------------
 
@@ -266,8 +266,11 @@ class Conversation:
         return "\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
 
     def encrypt(self):
-        for action in self.server.next_at("handshake") or ():
-            self.do(action)
+        if (actions := self.server.next_at("handshake")) is not None:
+            # Once the client has begun with it.
+            self.socket.recv(1, socket.MSG_PEEK)
+            for action in actions:
+                self.do(action)
         self.socket = self.server.context.wrap_socket(self.socket, server_side=True)
         self.is_encrypted, self.buffer = True, b""
 
@@ -303,8 +306,8 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "An authority of tests")])
 
-    def context(self, host, is_over=False, is_self_signed=False):
-        """What a server of that name shows. Its `certificate` is in DER."""
+    def context(self, host, is_over=False, is_self_signed=False, is_old=False, is_mutual=False):
+        """What a server of that name shows, and which clients it wants to talk to. Its `certificate` is in DER, `path` its file."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
         now = datetime.datetime.now(datetime.UTC)
@@ -327,7 +330,12 @@ class Authority:
         path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
-        context.certificate = certificate.public_bytes(serialization.Encoding.DER)
+        if is_old:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+        if is_mutual:
+            context.verify_mode = ssl.CERT_REQUIRED
+        context.path, context.certificate = path, certificate.public_bytes(serialization.Encoding.DER)
         return context
 
 
@@ -383,7 +391,3 @@ class Names:
         if name in self.vouched:
             answer.flags |= dns.flags.AD
         return answer.to_wire()
-
-
-__all__ = ["Authority", "Drip", "Drop", "Flood", "Gone", "Hold", "Names", "Received", "Reset", "Say", "Scripted", "reply"]
-__all__ += ["wait_until"]

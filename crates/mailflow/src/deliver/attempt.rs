@@ -198,10 +198,10 @@ fn said(outcome: RecipientOutcome, unprotected: Option<&Reason>) -> Said {
         RecipientResult::Permanent(reply) => {
             (AttemptResult::Permanent { reason: reason(&reply, "5.0.0"), reached: true }, reply)
         }
-        RecipientResult::Lost { during, ambiguous, cause, reply } => {
+        RecipientResult::Lost { ambiguous, cause, reply, .. } => {
             let lost = || {
                 let code = reply.map_or(0, |reply| reply.code());
-                Reason { code, status: "4.4.2".into(), text: bounded(&format!("{during}: {cause}")) }
+                Reason { code, status: "4.4.2".into(), text: bounded(&cause) }
             };
             let reason = unprotected.map_or_else(lost, |why| Reason { text: bounded(&why.text), ..why.clone() });
             return Said::of(AttemptResult::Transient { reason, reached: ambiguous, ambiguous });
