@@ -216,12 +216,7 @@ impl MxTransport {
 
 /// Getting connected. How encryption went is left in `seen`.
 impl MxTransport {
-    async fn connect(
-        &self,
-        target: &Target,
-        ends: Ends,
-        seen: &mut Option<TlsSession>,
-    ) -> Result<Connection, Failure> {
+    async fn connect(&self, target: &Target, ends: Ends, seen: &mut Option<TlsSession>) -> Result<Connection, Failure> {
         match self.connect_with(target, target.tls.policy(), ends, seen).await {
             // Where encryption is a courtesy, a server whose TLS does not work still gets its mail (RFC 7435 §3).
             Err(NotConnected::Handshake(failure)) if target.tls.policy() == TlsPolicy::Opportunistic => {

@@ -373,8 +373,8 @@ async fn write_down(platform: &Platform, shard: u64, command: RecordAttempt) -> 
 fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: AfterAttempt) -> Report {
     let (reached, ambiguous, reply) = match result {
         AttemptResult::Accepted => (true, false, String::new()),
-        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, quoted(reason)),
-        AttemptResult::Permanent { reason, reached } => (*reached, false, quoted(reason)),
+        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, reason.to_string()),
+        AttemptResult::Permanent { reason, reached } => (*reached, false, reason.to_string()),
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
     let bounce = bounce(result);
@@ -389,8 +389,4 @@ fn bounce(result: &AttemptResult) -> BounceType {
             bounce_class::classify(reason.code, &reason.status, &reason.text)
         }
     }
-}
-
-fn quoted(reason: &Reason) -> String {
-    format!("{} {} {}", reason.code, reason.status, reason.text)
 }
