@@ -442,6 +442,7 @@ discard unix - - n - - discard
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 """
 
@@ -498,6 +499,18 @@ class Postfix:
         (etc / "transport").write_text("".join(lines))
         with open(etc / "main.cf", "a") as main:
             main.write(f"transport_maps = texthash:{etc}/transport\nsmtp_tls_security_level = none\n")
+
+    def configure(self, **settings):
+        """Sets what else it is to do. Before the start."""
+        with open(self.folder / "etc" / "main.cf", "a") as main:
+            main.writelines(f"{name} = {value}\n" for name, value in settings.items())
+
+    def answer(self, replies):
+        """What it says to RCPT for some addresses, from its start on."""
+        access = self.folder / "etc" / "access"
+        if not access.exists():
+            self.configure(smtpd_recipient_restrictions=f"check_recipient_access texthash:{access}")
+        access.write_text("".join(f"{address} {reply}\n" for address, reply in replies.items()))
 
     def mail_of(self, person):
         """The messages of a person, as they were delivered."""

@@ -38,6 +38,19 @@ pub struct Reason {
     pub text: String,
 }
 
+/// As a reply has it; without a code where no server spoke.
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.code > 0 {
+            write!(f, "{} ", self.code)?;
+        }
+        if !self.status.is_empty() {
+            write!(f, "{} ", self.status)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
 /// Where a recipient stands after an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AfterAttempt {
@@ -90,6 +103,13 @@ mod tests {
         let last = queued.plus(DELIVERY_HORIZON).minus(Duration::from_secs(60));
         assert_eq!(at(last), AfterAttempt::RetryAt(queued.plus(DELIVERY_HORIZON)));
         assert_eq!(at(last.plus(Duration::from_micros(1))), AfterAttempt::Expired(reason()));
+    }
+
+    #[test]
+    fn a_code_that_nobody_said_is_not_shown() {
+        assert_eq!(reason().to_string(), "450 4.2.1 later");
+        let silent = Reason { code: 0, status: "4.4.2".into(), text: "greeting: connection closed".into() };
+        assert_eq!(silent.to_string(), "4.4.2 greeting: connection closed");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tests;
 pub use encryption::{TlsFailure, TlsFault, TlsRule, TlsSession};
 
 use crate::tls::CertificateDer;
-use connection::{Connection, Stream};
+use connection::{Connection, Ends, Stream};
 use encryption::Encryption;
 use postfleet_wire::smtp::client::{
     ClientConfig, Failure, Login, RecipientOutcome, RecipientResult, Session, Step, TlsPolicy, Transaction,
@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// What the transport is told at its start.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct MxTransportConfig {
     pub command_timeout: Duration,
     /// For sending the message, and again for the reply to its end (RFC 5321 §4.5.3.2.6).
     pub data_timeout: Duration,
-    /// For a transaction as a whole, however lively the server drips its replies.
+    /// For a delivery as a whole, from the first connection to the last reply, however lively the server drips.
     pub transaction_timeout: Duration,
     /// How long an unused connection is kept.
     pub idle_max: Duration,
@@ -124,19 +124,20 @@ impl MxTransport {
     /// it said nothing about the recipients, and another server of the same domain may take them.
     pub async fn deliver(&self, target: &Target, transaction: Transaction) -> HandedOver {
         self.close_idle();
+        let ends = Ends::of(&self.config);
         if let Some(connection) = self.take_idle(target) {
             let encryption = connection.encryption();
-            let outcome = self.transact(target, connection, transaction.clone()).await;
+            let outcome = self.transact(target, connection, transaction.clone(), ends).await;
             if !outcome.untouched {
                 return HandedOver { recipients: outcome.recipients, encryption, tls: None, failure: None };
             }
             tracing::debug!(address = %target.address, "kept connection was dead, connecting again");
         }
         let mut tls = None;
-        match self.connect(target, &mut tls).await {
+        match self.connect(target, ends, &mut tls).await {
             Ok(connection) => {
                 let encryption = connection.encryption();
-                let recipients = self.transact(target, connection, transaction).await.recipients;
+                let recipients = self.transact(target, connection, transaction, ends).await.recipients;
                 HandedOver { recipients, encryption, tls, failure: None }
             }
             Err(failure) => {
@@ -166,8 +167,9 @@ impl MxTransport {
         target: &Target,
         mut connection: Connection,
         transaction: Transaction,
+        ends: Ends,
     ) -> TransactionOutcome {
-        match connection.begin(transaction.clone(), &self.config).run(&self.config).await {
+        match connection.begin(transaction.clone(), ends).run(&self.config).await {
             Step::Done(outcome) => {
                 self.keep(target, connection);
                 outcome
@@ -214,12 +216,12 @@ impl MxTransport {
 
 /// Getting connected. How encryption went is left in `seen`.
 impl MxTransport {
-    async fn connect(&self, target: &Target, seen: &mut Option<TlsSession>) -> Result<Connection, Failure> {
-        match self.connect_with(target, target.tls.policy(), seen).await {
+    async fn connect(&self, target: &Target, ends: Ends, seen: &mut Option<TlsSession>) -> Result<Connection, Failure> {
+        match self.connect_with(target, target.tls.policy(), ends, seen).await {
             // Where encryption is a courtesy, a server whose TLS does not work still gets its mail (RFC 7435 §3).
             Err(NotConnected::Handshake(failure)) if target.tls.policy() == TlsPolicy::Opportunistic => {
-                tracing::debug!(address = %target.address, cause = %failure, "TLS handshake failed, connecting in the clear");
-                self.connect_with(target, TlsPolicy::Never, seen).await.map_err(NotConnected::into_failure)
+                tracing::debug!(address = %target.address, cause = %failure, "TLS does not work, connecting in the clear");
+                self.connect_with(target, TlsPolicy::Never, ends, seen).await.map_err(NotConnected::into_failure)
             }
             result => result.map_err(NotConnected::into_failure),
         }
@@ -229,20 +231,21 @@ impl MxTransport {
         &self,
         target: &Target,
         tls: TlsPolicy,
+        ends: Ends,
         seen: &mut Option<TlsSession>,
     ) -> Result<Connection, NotConnected> {
-        let stream = self.open(target).await.map_err(|cause| disconnected("connect", &cause))?;
+        let stream = self.open(target, ends).await.map_err(|cause| disconnected("connect", &cause))?;
         let sending = stream.local_addr().ok().map(|address| address.ip());
         let session = |result| TlsSession { sending, result };
         let config = self.session_config(target, tls);
         let mut connection = match target.tls {
             TlsRule::Implicit => {
-                let encrypted = self.encrypt(target, stream).await;
+                let encrypted = self.encrypt(target, stream, ends).await;
                 *seen = Some(session(encrypted.as_ref().map(drop).map_err(Clone::clone)));
                 let stream = encrypted.map_err(NotConnected::handshake)?;
-                Connection::new(stream, Session::encrypted(config), &self.config)
+                Connection::new(stream, Session::encrypted(config), ends)
             }
-            _ => Connection::new(Stream::Plain(stream), Session::new(config), &self.config),
+            _ => Connection::new(Stream::Plain(stream), Session::new(config), ends),
         };
         loop {
             match connection.run(&self.config).await {
@@ -256,19 +259,21 @@ impl MxTransport {
                     let Connection { stream: Stream::Plain(stream), session: mut inner, .. } = connection else {
                         return Err(disconnected("TLS handshake", "connection is encrypted already").into());
                     };
-                    let encrypted = self.encrypt(target, stream).await;
+                    let encrypted = self.encrypt(target, stream, ends).await;
                     let judged = encrypted.as_ref().map_err(Clone::clone);
                     *seen = Some(session(judged.and_then(|stream| self.encryption.watch(target, stream))));
                     inner.tls_started();
-                    connection = Connection::new(encrypted.map_err(NotConnected::handshake)?, inner, &self.config);
+                    connection = Connection::new(encrypted.map_err(NotConnected::handshake)?, inner, ends);
                 }
                 Step::Closed(failure) => {
+                    let is_broken = is_tls_broken(&failure, tls, &connection.session);
                     match &failure {
                         Failure::TlsUnavailable => *seen = Some(session(Err(TlsFailure::not_offered()))),
+                        _ if is_broken => *seen = Some(session(Err(TlsFailure::other(failure.to_string())))),
                         Failure::Injected => *seen = Some(session(Err(TlsFailure::other(failure.to_string())))),
                         _ => {}
                     }
-                    return Err(failure.into());
+                    return Err(if is_broken { NotConnected::Handshake(failure) } else { failure.into() });
                 }
                 step => return Err(unexpected(&step).into()),
             }
@@ -285,23 +290,23 @@ impl MxTransport {
         ClientConfig { helo, tls, login }
     }
 
-    async fn open(&self, target: &Target) -> Result<TcpStream, String> {
-        let limit = self.config.connect_timeout;
-        let stream = timeout(limit, connect_from(target.source.as_ref(), target.address))
+    async fn open(&self, target: &Target, ends: Ends) -> Result<TcpStream, String> {
+        let deadline = ends.deadline(Instant::now(), self.config.connect_timeout, "connect");
+        let stream = timeout_at(deadline.at, connect_from(target.source.as_ref(), target.address))
             .await
-            .map_err(|_| format!("no connection within {limit:?} (connect deadline)"))?
+            .map_err(|_| deadline.to_string())?
             .map_err(|error| error.to_string())?;
         // Each write is a whole group of commands; holding it back for more only costs time.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(stream)
     }
 
-    async fn encrypt(&self, target: &Target, stream: TcpStream) -> Result<Stream, TlsFailure> {
+    async fn encrypt(&self, target: &Target, stream: TcpStream, ends: Ends) -> Result<Stream, TlsFailure> {
         let (connector, name) = self.encryption.connector(target)?;
-        let limit = self.config.connect_timeout;
-        let stream = timeout(limit, connector.connect(name, stream))
+        let deadline = ends.deadline(Instant::now(), self.config.connect_timeout, "connect");
+        let stream = timeout_at(deadline.at, connector.connect(name, stream))
             .await
-            .map_err(|_| TlsFailure::other(format!("not done within {limit:?} (connect deadline)")))?
+            .map_err(|_| TlsFailure::other(deadline.to_string()))?
             .map_err(|error| TlsFailure::of(&error))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
@@ -316,7 +321,7 @@ async fn connect_from(source: Option<&Source>, address: SocketAddr) -> std::io::
 
 /// Why there is no connection.
 enum NotConnected {
-    /// Everything was well up to the TLS handshake.
+    /// Everything was well up to STARTTLS, and TLS does not work.
     Handshake(Failure),
     Other(Failure),
 }
@@ -336,6 +341,17 @@ impl NotConnected {
 impl From<Failure> for NotConnected {
     fn from(failure: Failure) -> Self {
         Self::Other(failure)
+    }
+}
+
+/// Whether a connection ended because of TLS, as far as can be told. With TLS 1.3 a server that does not like the
+/// handshake hangs up after it is done for us (RFC 8446 §4.6.2, §6.2), so that it looks like an unanswered EHLO.
+fn is_tls_broken(failure: &Failure, tls: TlsPolicy, session: &Session) -> bool {
+    let Failure::Disconnected { during, .. } = failure else { return false };
+    match tls {
+        TlsPolicy::Never => false,
+        TlsPolicy::Required => *during == "STARTTLS",
+        TlsPolicy::Opportunistic => *during == "STARTTLS" || (*during == "EHLO" && session.is_encrypted()),
     }
 }
 

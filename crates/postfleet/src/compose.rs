@@ -131,14 +131,15 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
     })
 }
 
-/// How mail is handed to other servers. No transaction may outlast a lease: see `deliver`, which begins none after half
-/// of it is over.
+/// How mail is handed to other servers. No delivery may outlast a lease: see `deliver`, which begins none after half of
+/// it is over. A handshake that hangs leaves time for a connection in the clear.
 fn transport(config: &Config) -> MxTransport {
     let third = Duration::from_secs(config.delivery.lease_seconds) / 3;
     let mut options = MxTransportConfig::new(config.server.hostname.0.to_string());
     options.transaction_timeout = options.transaction_timeout.min(third);
     options.data_timeout = options.data_timeout.min(third);
     options.command_timeout = options.command_timeout.min(third);
+    options.connect_timeout = options.connect_timeout.min(third / 2);
     MxTransport::new(options, &[])
 }
 

@@ -198,10 +198,10 @@ fn said(outcome: RecipientOutcome, unprotected: Option<&Reason>) -> Said {
         RecipientResult::Permanent(reply) => {
             (AttemptResult::Permanent { reason: reason(&reply, "5.0.0"), reached: true }, reply)
         }
-        RecipientResult::Lost { during, ambiguous, cause, reply } => {
+        RecipientResult::Lost { ambiguous, cause, reply, .. } => {
             let lost = || {
                 let code = reply.map_or(0, |reply| reply.code());
-                Reason { code, status: "4.4.2".into(), text: bounded(&format!("{during}: {cause}")) }
+                Reason { code, status: "4.4.2".into(), text: bounded(&cause) }
             };
             let reason = unprotected.map_or_else(lost, |why| Reason { text: bounded(&why.text), ..why.clone() });
             return Said::of(AttemptResult::Transient { reason, reached: ambiguous, ambiguous });
@@ -373,8 +373,8 @@ async fn write_down(platform: &Platform, shard: u64, command: RecordAttempt) -> 
 fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: AfterAttempt) -> Report {
     let (reached, ambiguous, reply) = match result {
         AttemptResult::Accepted => (true, false, String::new()),
-        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, quoted(reason)),
-        AttemptResult::Permanent { reason, reached } => (*reached, false, quoted(reason)),
+        AttemptResult::Transient { reason, reached, ambiguous } => (*reached, *ambiguous, reason.to_string()),
+        AttemptResult::Permanent { reason, reached } => (*reached, false, reason.to_string()),
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
     let bounce = bounce(result);
@@ -389,8 +389,4 @@ fn bounce(result: &AttemptResult) -> BounceType {
             bounce_class::classify(reason.code, &reason.status, &reason.text)
         }
     }
-}
-
-fn quoted(reason: &Reason) -> String {
-    format!("{} {} {}", reason.code, reason.status, reason.text)
 }

@@ -149,8 +149,17 @@ fn settled(attempts: &[AttemptRecord], open: &[QueuedRecipient]) -> Vec<QueueRec
     }
     let is_open = |email: &str| open.iter().any(|recipient| recipient.recipient == email);
     let gone = order.into_iter().filter(|email| !is_open(email));
-    gone.filter_map(|email| last.get(email).map(|(count, record, answer)| outcome(email, *count, record, answer)))
-        .collect()
+    let settled = |email| {
+        let (count, record, answer) = last.get(email)?;
+        Some(QueueRecipient { ambiguous: was_ambiguous(attempts, email), ..outcome(email, *count, record, answer) })
+    };
+    gone.filter_map(settled).collect()
+}
+
+/// Whether a server may have taken the message for a recipient without saying so, in any attempt.
+fn was_ambiguous(attempts: &[AttemptRecord], email: &str) -> bool {
+    let answers = attempts.iter().flat_map(|record| &record.attempt.answers);
+    answers.into_iter().any(|answer| answer.result == "ambiguous" && answer.recipients.iter().any(|one| one == email))
 }
 
 fn outcome(email: &str, attempts: u64, record: &AttemptRecord, answer: &Answer) -> QueueRecipient {

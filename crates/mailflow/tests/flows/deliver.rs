@@ -3,6 +3,7 @@
 use crate::support::Setting;
 use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_mail::dsn;
+use postfleet_mailflow::queue;
 use postfleet_mailflow::{Platform, Relay, Settings, deliver};
 use postfleet_net::StaticResolver;
 use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer, SmtpMoment};
@@ -153,12 +154,24 @@ async fn a_message_that_is_never_taken_expires_after_five_days() {
 async fn a_connection_lost_after_the_last_dot_is_tried_again_and_flagged() {
     let peer = at_first(SmtpAnswer::HangUp).await;
     let setting = Setting::new(&peer).await;
-    setting.send(&["ada@sender.test"]).await.expect("accepted");
+    let sent = setting.send(&["ada@sender.test"]).await.expect("accepted");
+    let life = async || {
+        let id = sent.message.id.parse().expect("id");
+        let life = queue::life(&setting.world.platform, setting.agent.application_id, id).await.expect("known");
+        (life.recipients[0].state.clone(), life.recipients[0].ambiguous, life.recipients[0].last_reply.clone())
+    };
     setting.world.deliver_due().await;
     assert_eq!((peer.messages().len(), setting.events("message.delivered").await.len()), (1, 0));
+    let (state, ambiguous, last_reply) = life().await;
+    assert_eq!((state.as_str(), ambiguous), ("deferred", true));
+    let last_reply = last_reply.expect("why");
+    assert!(last_reply.starts_with("4.4.2 end of message: ") && last_reply.matches("end of message").count() == 1);
     setting.attempt_next().await;
     let messages = peer.messages();
     assert_eq!((messages.len(), &messages[0]), (2, &messages[1]));
+    // Also afterwards: there may be two copies.
+    let (state, ambiguous, _) = life().await;
+    assert_eq!((state.as_str(), ambiguous), ("delivered", true));
     let delivered = setting.events("message.delivered").await;
     assert_eq!((delivered.len(), &delivered[0]["ambiguous"]), (1, &true.into()));
     // The server may have it, so the quota stays spent.

@@ -177,7 +177,7 @@ async fn an_enforced_policy_is_kept_or_the_message_waits() {
         match waits_for {
             None => assert_eq!(outcome, "encrypted"),
             Some(status) => {
-                let begins = format!("0 {status} MTA-STS policy of other.test: mx.other.test: ");
+                let begins = format!("{status} MTA-STS policy of other.test: mx.other.test: ");
                 assert!(outcome.starts_with(&begins), "{tls:?}: {outcome}");
                 assert!(setting.due_in().await.is_some() && other.peer.messages().is_empty(), "{tls:?}");
             }
@@ -226,7 +226,7 @@ async fn servers_that_an_enforced_policy_does_not_name_are_passed_over() {
     let other = Other::new(Tls::Good, policy("enforce", "mx2.other.test")).await;
     let setting = other.setting(announcing("1")).await;
     let outcome = setting.outcome(&other.peer).await;
-    assert_eq!(outcome, "0 4.7.5 MTA-STS policy of other.test does not name the server mx.other.test");
+    assert_eq!(outcome, "4.7.5 MTA-STS policy of other.test does not name the server mx.other.test");
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn a_policy_that_cannot_be_had_holds_nothing_up() {
 async fn a_policy_is_kept_whatever_happens_to_its_host_and_its_record() {
     let other = Other::new(Tls::Missing, policy("enforce", "mx.other.test")).await;
     let mut setting = other.setting(announcing("1")).await;
-    const WAITS: &str = "0 4.7.4 MTA-STS policy of other.test: mx.other.test: STARTTLS is not offered";
+    const WAITS: &str = "4.7.4 MTA-STS policy of other.test: mx.other.test: STARTTLS is not offered";
     let requests = || other.responder.requests().len();
     assert_eq!((setting.outcome(&other.peer).await.as_str(), requests()), (WAITS, 1));
     assert_eq!((setting.outcome(&other.peer).await.as_str(), requests()), (WAITS, 1), "kept");
@@ -311,9 +311,9 @@ async fn a_policy_is_kept_whatever_happens_to_its_host_and_its_record() {
 async fn a_new_policy_takes_the_place_of_the_old_one() {
     let other = Other::new(Tls::Missing, policy("enforce", "mx.other.test")).await;
     let mut setting = other.setting(announcing("1")).await;
-    assert!(setting.outcome(&other.peer).await.starts_with("0 4.7.4"));
+    assert!(setting.outcome(&other.peer).await.starts_with("4.7.4"));
     other.answers(policy("none", "mx.other.test"));
-    assert!(setting.outcome(&other.peer).await.starts_with("0 4.7.4"), "nobody has said that it is another one");
+    assert!(setting.outcome(&other.peer).await.starts_with("4.7.4"), "nobody has said that it is another one");
     setting.world.platform.resolver = Arc::new(announcing("2"));
     assert_eq!(setting.outcome(&other.peer).await, "clear");
 }
@@ -338,7 +338,7 @@ async fn a_policy_in_use_is_fetched_anew_before_it_ends() {
     // A week after the first fetch it still holds, thanks to the later ones.
     setting.world.advance(5 * 86_400);
     other.answers(HttpResponse::status(500));
-    assert!(setting.outcome(&other.peer).await.starts_with("0 4.7.4 MTA-STS policy of other.test"));
+    assert!(setting.outcome(&other.peer).await.starts_with("4.7.4 MTA-STS policy of other.test"));
 }
 
 #[tokio::test]
@@ -348,12 +348,12 @@ async fn dane_takes_the_certificates_of_the_dns_and_no_other() {
         (Tls::Good, 3, true, "encrypted", "tlsa: 1 well"),
         (Tls::Unknown, 3, true, "encrypted", "tlsa: 1 well"),
         (Tls::Past, 3, true, "encrypted", "tlsa: 1 well"),
-        (Tls::Good, 3, false, "0 4.7.5 DANE records of mx.other.test", "tlsa: 0 well 1 certificate-not-trusted"),
-        (Tls::Good, 2, false, "0 4.7.5 DANE records of mx.other.test", "tlsa: 0 well 1 certificate-not-trusted"),
-        (Tls::Missing, 3, false, "0 4.7.4 DANE records of mx.other.test", "tlsa: 0 well 1 starttls-not-supported"),
+        (Tls::Good, 3, false, "4.7.5 DANE records of mx.other.test", "tlsa: 0 well 1 certificate-not-trusted"),
+        (Tls::Good, 2, false, "4.7.5 DANE records of mx.other.test", "tlsa: 0 well 1 certificate-not-trusted"),
+        (Tls::Missing, 3, false, "4.7.4 DANE records of mx.other.test", "tlsa: 0 well 1 starttls-not-supported"),
         // Nothing that can be used: encrypted all the same, by any certificate.
         (Tls::Unknown, 1, true, "encrypted", "tlsa: 0 well 1 tlsa-invalid"),
-        (Tls::Missing, 1, false, "0 4.7.4 DANE records of mx.other.test", "tlsa: 0 well 1 starttls-not-supported"),
+        (Tls::Missing, 1, false, "4.7.4 DANE records of mx.other.test", "tlsa: 0 well 1 starttls-not-supported"),
     ] {
         let other = Other::new(tls, policy("none", "x.test")).await;
         let setting = other.setting(other.with_tlsa(dns(), other.tlsa(usage, is_right))).await;
@@ -373,7 +373,7 @@ async fn records_that_nobody_vouches_for_are_nothing_and_those_that_cannot_be_lo
 
     let setting = other.setting(dns().authenticated().failing(&format!("_{port}._tcp.mx.other.test"))).await;
     let outcome = setting.outcome(&other.peer).await;
-    assert!(outcome.starts_with("0 4.7.5 DANE records of mx.other.test cannot be looked up"), "{outcome}");
+    assert!(outcome.starts_with("4.7.5 DANE records of mx.other.test cannot be looked up"), "{outcome}");
     assert_eq!(setting.counted().await, ["tlsa: 0 well 1 dnssec-invalid"]);
 }
 
@@ -385,7 +385,7 @@ async fn dane_comes_before_a_policy() {
     assert_eq!(setting.outcome(&other.peer).await, "encrypted");
     let other = Other::new(Tls::Good, policy("enforce", "mx.other.test")).await;
     let setting = other.setting(other.with_tlsa(announcing("1"), other.tlsa(3, false))).await;
-    assert!(setting.outcome(&other.peer).await.starts_with("0 4.7.5 DANE records of mx.other.test"));
+    assert!(setting.outcome(&other.peer).await.starts_with("4.7.5 DANE records of mx.other.test"));
     // A server without records is the policy's.
     let setting = other.setting(announcing("1").authenticated()).await;
     assert_eq!(setting.outcome(&other.peer).await, "encrypted");

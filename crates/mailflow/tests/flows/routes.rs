@@ -164,7 +164,7 @@ async fn a_relay_is_signed_in_to_over_tls() {
         // What only the operator can mend is no fault of the message.
         assert_eq!((peer.messages().len(), setting.events("message.bounced").await.len()), (0, 0));
         let reply = setting.last_reply("ada@sender.test").await;
-        assert_eq!(reply, "0 4.7.0 relay relay.test: AUTH: server said 535 5.7.8 who are you?");
+        assert_eq!(reply, "4.7.0 relay relay.test: AUTH: server said 535 5.7.8 who are you?");
         closed.store(false, Ordering::Relaxed);
         setting.attempt_next().await;
         assert_eq!(setting.world.deliver_due().await, 0, "its turn, at which nothing waits");
@@ -185,7 +185,7 @@ async fn a_password_is_kept_from_a_relay_that_cannot_be_verified() {
     setting.world.deliver_due().await;
     assert_eq!(peer.messages().len(), 0);
     let reply = setting.last_reply("ada@sender.test").await;
-    assert!(reply.starts_with("0 4.7.5 relay relay.test: relay.test: ") && reply.contains("UnknownIssuer"), "{reply}");
+    assert!(reply.starts_with("4.7.5 relay relay.test: relay.test: ") && reply.contains("UnknownIssuer"), "{reply}");
     // A login without TLS is not tried either.
     let options = WorldOptions { relay: to(&peer, RelayTls::Opportunistic, "sesame"), ..WorldOptions::default() };
     let clear =

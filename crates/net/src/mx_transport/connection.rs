@@ -26,12 +26,36 @@ pub(super) struct Connection {
     /// What is waited for and how many replies have come; while these stay, the deadline stays.
     waiting: (&'static str, u64),
     waiting_since: Instant,
-    transaction_ends: Instant,
+    ends: Ends,
+}
+
+/// When a delivery is over as a whole, on however many connections, and whatever it is busy with.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Ends {
+    /// For a delivery that begins now.
+    pub(super) fn of(config: &MxTransportConfig) -> Self {
+        let limit = config.transaction_timeout;
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// The deadline of something that is waited for since then, unless the end comes first.
+    pub(super) fn deadline(self, since: Instant, limit: Duration, whose: &'static str) -> Deadline {
+        let at = since + limit;
+        match at <= self.at {
+            true => Deadline { at, limit, whose },
+            false => Deadline { at: self.at, limit: self.limit, whose: "transaction" },
+        }
+    }
 }
 
 /// Until when to wait, and in whose name.
-struct Deadline {
-    at: Instant,
+pub(super) struct Deadline {
+    pub(super) at: Instant,
     limit: Duration,
     whose: &'static str,
 }
@@ -43,7 +67,7 @@ impl std::fmt::Display for Deadline {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, session: Session, config: &MxTransportConfig) -> Self {
+    pub(super) fn new(stream: Stream, session: Session, ends: Ends) -> Self {
         let now = Instant::now();
         Self {
             waiting: (session.waiting_for(), session.replies()),
@@ -54,14 +78,14 @@ impl Connection {
             transactions: 0,
             since: now,
             waiting_since: now,
-            transaction_ends: now + config.transaction_timeout,
+            ends,
         }
     }
 
     /// Hands a transaction to the session. One that is not ready closes, which then comes out of [`Connection::run`].
-    pub(super) fn begin(&mut self, transaction: Transaction, config: &MxTransportConfig) -> &mut Self {
+    pub(super) fn begin(&mut self, transaction: Transaction, ends: Ends) -> &mut Self {
         self.transactions += 1;
-        self.transaction_ends = Instant::now() + config.transaction_timeout;
+        self.ends = ends;
         if self.session.begin(transaction).is_err() {
             self.session.disconnected("connection was not ready");
         }
@@ -132,11 +156,7 @@ impl Connection {
             true => (config.data_timeout, "data"),
             false => (config.command_timeout, "command"),
         };
-        let at = self.waiting_since + limit;
-        if at <= self.transaction_ends {
-            return Deadline { at, limit, whose };
-        }
-        Deadline { at: self.transaction_ends, limit: config.transaction_timeout, whose: "transaction" }
+        self.ends.deadline(self.waiting_since, limit, whose)
     }
 
     /// Version and cipher suite, if it is encrypted.
@@ -149,6 +169,10 @@ impl Connection {
         let mut octets = [0; READ_OCTETS];
         loop {
             let step = self.session.step();
+            // Whatever else the server has to say.
+            if matches!(step, Step::Closed(_)) {
+                return false;
+            }
             match self.stream.read(&mut octets).now_or_never() {
                 None => return step == Step::Ready,
                 Some(Ok(count)) if count > 0 => self.session.feed(&octets[..count]),

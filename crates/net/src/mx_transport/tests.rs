@@ -22,6 +22,12 @@ enum Manner {
     Implicit,
     /// Agrees to TLS and then hangs up.
     HangsUpOnTls,
+    /// Agrees to TLS and then says nothing.
+    SilentInTls,
+    /// Does TLS and hangs up.
+    HangsUpAfterTls,
+    /// Does not answer STARTTLS, and hangs up.
+    HangsUpOnStartTls,
     /// Closes the connection after each message.
     OneMessage,
     /// Takes the message and closes without an answer.
@@ -81,7 +87,13 @@ async fn accept(mut stream: TcpStream, acceptor: TlsAcceptor, manner: Manner, me
         return;
     }
     if talk(&mut stream, &mut session, manner, &messages).await && manner != Manner::HangsUpOnTls {
+        if manner == Manner::SilentInTls {
+            return std::future::pending().await;
+        }
         let Ok(mut stream) = acceptor.accept(stream).await else { return };
+        if manner == Manner::HangsUpAfterTls {
+            return;
+        }
         session.tls_started();
         talk(&mut stream, &mut session, manner, &messages).await;
     }
@@ -97,6 +109,9 @@ async fn talk(
     let mut octets = [0; 65_536];
     loop {
         let step = session.step();
+        if step == server::Step::StartTls && manner == Manner::HangsUpOnStartTls {
+            return false;
+        }
         if stream.write_all(&session.take_output()).await.and(stream.flush().await).is_err() {
             return false;
         }
@@ -257,12 +272,41 @@ async fn required_encryption_verifies_the_certificate() {
 
 #[tokio::test]
 async fn mail_goes_in_the_clear_where_tls_does_not_work_and_is_not_required() {
-    let peer = peer(Manner::HangsUpOnTls, TlsRule::Opportunistic).await;
-    let transport = transport(|_| {});
-    assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
+    for (manner, during) in [(Manner::HangsUpOnTls, "TLS handshake"), (Manner::HangsUpOnStartTls, "STARTTLS")] {
+        let peer = peer(manner, TlsRule::Opportunistic).await;
+        let transport = transport(|_| {});
+        assert_eq!(deliver(&transport, &peer.target).await, "accepted 250");
+        assert_eq!(peer.connections.load(Ordering::Relaxed), 2);
+        let required = Target { tls: TlsRule::Verified, ..peer.target.clone() };
+        let handed_over = transport.deliver(&required, transaction("b@mx.example")).await;
+        assert!(handed_over.tls.is_some_and(|session| session.result.is_err()), "{during}");
+        assert_eq!(short(handed_over.recipients), format!("lost during {during}, false"));
+    }
+}
+
+/// TLS 1.3 is done for the client before the server has looked at all that it was sent.
+#[tokio::test]
+async fn mail_goes_in_the_clear_where_a_server_hangs_up_after_the_handshake() {
+    let certified = certified("mx.example", false);
+    let peer = peer_with(Manner::HangsUpAfterTls, TlsRule::Opportunistic, &certified.identity).await;
+    assert_eq!(deliver(&transport(|_| {}), &peer.target).await, "accepted 250");
     assert_eq!(peer.connections.load(Ordering::Relaxed), 2);
-    let required = Target { tls: TlsRule::Verified, ..peer.target.clone() };
-    assert_eq!(deliver(&transport, &required).await, "lost during TLS handshake, false");
+    let required = Target { tls: TlsRule::Encrypted, ..peer.target.clone() };
+    assert_eq!(deliver(&transport(|_| {}), &required).await, "lost during EHLO, false");
+}
+
+#[tokio::test]
+async fn one_deadline_holds_for_all_connections_of_a_delivery() {
+    let short = Duration::from_millis(200);
+    let transport = transport(|config| config.transaction_timeout = short);
+    for tls in [TlsRule::Encrypted, TlsRule::Opportunistic] {
+        let peer = peer(Manner::SilentInTls, tls).await;
+        let began = Instant::now();
+        let outcomes = transport.deliver(&peer.target, transaction("b@mx.example")).await.recipients;
+        assert!(began.elapsed() < transport.config.connect_timeout, "the shorter one counts");
+        assert!(cause(&outcomes).ends_with(": no answer within 200ms (transaction deadline)"), "{}", cause(&outcomes));
+        assert_eq!(peer.messages.load(Ordering::Relaxed), 0);
+    }
 }
 
 #[tokio::test]

@@ -259,7 +259,7 @@ fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, S
     let (trigger, data) = match &report.after {
         AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => {
             let expired = matches!(report.after, AfterAttempt::Expired(_));
-            let code = format!("smtp; {} {} {}", reason.code, reason.status, reason.text);
+            let code = format!("smtp; {reason}");
             let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "status": reason.status,
                 "diagnostic_code": code.trim(), "bounce_type": report.bounce.name(),
                 "bounce_class": report.bounce.class().name(), "expired": expired, "ambiguous": ambiguous});

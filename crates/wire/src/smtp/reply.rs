@@ -6,10 +6,13 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A reply may not have more lines than this, in either direction.
+/// Lines of a reply: ours have no more, and of another server's no more are kept.
 pub const REPLY_LINES_MAX: usize = 64;
-/// A line of another server's reply may not be longer than this. RFC 5321 §4.5.3.1.5 says 512; real ones exceed it.
+/// Octets of a line of another server's reply that are kept. RFC 5321 §4.5.3.1.5 says 512; real ones exceed it.
 pub const REPLY_LINE_OCTETS_MAX: usize = 2_048;
+/// Another server's reply may not be longer than this as a whole. Below it the answer holds, however long-winded: one that
+/// is not understood after the end of a message would have the message sent again.
+pub const REPLY_OCTETS_MAX: usize = 64 * 1_024;
 /// We keep to 512 octets with code and line end (RFC 5321 §4.5.3.1.5), so this much text fits.
 const TEXT_LINE_OCTETS_MAX: usize = 490;
 
@@ -360,18 +363,18 @@ pub enum InvalidReply {
     /// The lines of one reply have different codes.
     #[error("lines of one reply have different codes")]
     CodeChanged,
-    /// A line over [`REPLY_LINE_OCTETS_MAX`].
-    #[error("reply line is longer than {REPLY_LINE_OCTETS_MAX} octets")]
-    LineTooLong,
-    /// More than [`REPLY_LINES_MAX`] lines.
-    #[error("reply has more than {REPLY_LINES_MAX} lines")]
-    TooManyLines,
+    /// More than [`REPLY_OCTETS_MAX`].
+    #[error("reply is longer than {REPLY_OCTETS_MAX} octets")]
+    TooLong,
 }
 
 /// Reads replies of another server from pieces of any size.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
+    /// The line so far, as far as it is kept.
     line: Vec<u8>,
+    /// Octets of the reply so far, kept or not.
+    octets: usize,
     reply: Option<Partial>,
 }
 
@@ -392,6 +395,7 @@ impl ReplyReader {
             let last = parsed.last;
             self.add(parsed)?;
             if last {
+                self.octets = 0;
                 return Ok(self.reply.take().map(Partial::into_reply));
             }
         }
@@ -407,17 +411,21 @@ impl ReplyReader {
     fn next_line(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, InvalidReply> {
         let end = memchr::memchr(b'\n', input);
         let taken = end.map_or(input.len(), |at| at + 1);
-        if self.line.len() + taken > REPLY_LINE_OCTETS_MAX {
-            return Err(InvalidReply::LineTooLong);
+        self.octets += taken;
+        if self.octets > REPLY_OCTETS_MAX {
+            return Err(InvalidReply::TooLong);
         }
         let (head, rest) = input.split_at(taken);
-        self.line.extend_from_slice(head);
+        let room = REPLY_LINE_OCTETS_MAX - self.line.len();
+        self.line.extend_from_slice(&head[..taken.min(room)]);
         *input = rest;
         if end.is_none() {
             return Ok(None);
         }
         let mut line = std::mem::take(&mut self.line);
-        line.pop();
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
         if line.last() == Some(&b'\r') {
             line.pop();
         }
@@ -433,7 +441,7 @@ impl ReplyReader {
             return Err(InvalidReply::CodeChanged);
         }
         if reply.lines == REPLY_LINES_MAX {
-            return Err(InvalidReply::TooManyLines);
+            return Ok(());
         }
         reply.lines += 1;
         reply.enhanced = reply.enhanced.or(line.enhanced);
@@ -578,13 +586,31 @@ mod tests {
     }
 
     #[test]
-    fn limits() {
-        let line = |octets: usize| format!("250 {}\r\n", "x".repeat(octets - 6));
-        assert!(read(&line(REPLY_LINE_OCTETS_MAX)).unwrap().is_some());
-        assert_eq!(read(&line(REPLY_LINE_OCTETS_MAX + 1)), Err(InvalidReply::LineTooLong));
+    fn what_is_too_much_is_cut_and_the_answer_holds() {
+        let line = |octets: usize| format!("550 5.1.1 {}\r\n", "x".repeat(octets - 12));
+        let text = |octets| read(&line(octets)).unwrap().unwrap().text().len();
+        assert_eq!([text(2_047), text(2_048), text(2_049), text(60_000)], [2_035, 2_036, 2_037, 2_038]);
         let lines = |count: usize| format!("{}250 x\r\n", "250-x\r\n".repeat(count - 1));
-        assert!(read(&lines(REPLY_LINES_MAX)).unwrap().is_some());
-        assert_eq!(read(&lines(REPLY_LINES_MAX + 1)), Err(InvalidReply::TooManyLines));
+        let text = |count| read(&lines(count)).unwrap().unwrap().text().lines().count();
+        assert_eq!([text(63), text(64), text(65), text(9_000)], [63, 64, 64, 64]);
+        let two = format!("{}{}", lines(9_000), line(60_000));
+        let (mut reader, mut rest) = (ReplyReader::default(), two.as_bytes());
+        assert_eq!(reader.read(&mut rest).unwrap().unwrap().code(), 250);
+        assert_eq!(reader.read(&mut rest).unwrap().unwrap().code(), 550, "each has the whole of it");
+        let changed = lines(9_000).replace("250 x", "550 x");
+        assert_eq!(read(&changed), Err(InvalidReply::CodeChanged));
+    }
+
+    #[test]
+    fn a_reply_without_end_is_none() {
+        let exactly = format!("250 {}\r\n", "x".repeat(REPLY_OCTETS_MAX - 6));
+        assert!(read(&exactly).unwrap().is_some());
+        assert_eq!(read(&format!("250 x{}", &exactly[4..])), Err(InvalidReply::TooLong));
+        let mut reader = ReplyReader::default();
+        let piece = b"250-x\r\n".repeat(1_000);
+        let end = (0..100).find_map(|_| reader.read(&mut &piece[..]).err());
+        assert_eq!(end, Some(InvalidReply::TooLong));
+        assert!(reader.line.capacity() <= 2 * REPLY_LINE_OCTETS_MAX);
     }
 
     proptest! {

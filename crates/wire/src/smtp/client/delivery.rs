@@ -185,11 +185,12 @@ impl Delivery {
         if command >= self.sent {
             return self.unexpected(reply);
         }
-        self.answered += 1;
         if command == self.data_command() {
+            self.answered += 1;
             return self.on_data_reply(reply, out);
         }
         let Some(result) = RecipientResult::of_reply(&reply) else { return self.unexpected(reply) };
+        self.answered += 1;
         match command {
             0 if !reply.is_positive() => {
                 self.mail_refused = true;

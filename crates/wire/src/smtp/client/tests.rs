@@ -299,7 +299,7 @@ fn some_replies_end_the_connection() {
         (vec![("250 a\r\n550 b\r\n421 c\r\n", "")], ["permanent 550", "transient 421"]),
         (vec![("250 a\r\n250 b\r\n250 c\r\n421 d\r\n", "")], ["transient 421"; 2]),
         (vec![("250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "m\r\n.\r\n"), ("421 e\r\n", "")], ["transient 421"; 2]),
-        (vec![("354 a\r\n", "")], ["lost during RCPT"; 2]),
+        (vec![("354 a\r\n", "")], ["lost during MAIL"; 2]),
         (vec![("250 a\r\n250 b\r\n250 c\r\n250 d\r\n", "")], ["lost during DATA"; 2]),
         (vec![("250 a\r\n25", ""), ("x\r\n", "")], ["lost during RCPT"; 2]),
         (
