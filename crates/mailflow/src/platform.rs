@@ -8,7 +8,9 @@ use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
+use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_fleet::sign_in::Gate;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
 use postfleet_store::Store;
@@ -36,6 +38,8 @@ pub struct Platform {
     pub http: Arc<WebhookHttp>,
     /// How keys are hashed.
     pub keys: KeyHasher,
+    /// Who remembers those that sign in with passwords.
+    pub doorkeeper: Arc<Doorkeeper>,
     /// The way to the delivery role of this node, if it has one.
     pub handoff: Option<mpsc::Sender<Delivery>>,
     /// How much this node gives each destination at once.
@@ -59,6 +63,11 @@ impl Platform {
             resolver: &*self.resolver,
             disposable: &self.settings.disposable_domains,
         }
+    }
+
+    /// What signing in with a password needs.
+    pub fn gate(&self) -> Gate<'_> {
+        Gate { store: &self.store, doorkeeper: &self.doorkeeper, now: self.clock.now() }
     }
 
     /// What dealing with domains needs.

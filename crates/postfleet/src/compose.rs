@@ -4,6 +4,7 @@
 use crate::config::Config;
 use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
+use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
@@ -116,6 +117,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
     Ok(Platform {
         store: store(config, data).await?,
         keys: secret(data, &*world.entropy)?,
+        doorkeeper: Arc::new(Doorkeeper::new(&*world.entropy)),
         clock: world.clock,
         entropy: world.entropy,
         resolver,

@@ -57,7 +57,6 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
     ("tokens::PRUNE", tokens::PRUNE),
-    ("sign_in::PRUNE", sign_in::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),
