@@ -123,12 +123,7 @@ impl<M: Copy + Eq + Hash + Ord> Default for Guesses<M> {
 
 impl<M: Copy + Eq + Hash + Ord> Guesses<M> {
     fn remembering(most: usize) -> Self {
-        Self {
-            pairs: Dated::new(most),
-            peers: Dated::new(most),
-            mailboxes: Dated::new(most),
-            known: Dated::new(most),
-        }
+        Self { pairs: Dated::new(most), peers: Dated::new(most), mailboxes: Dated::new(most), known: Dated::new(most) }
     }
 
     /// Whether a right password for the mailbox came from that network not long ago.
@@ -211,12 +206,7 @@ mod tests {
     #[test]
     fn each_limit_is_reached_and_not_passed() {
         let of = |pair, peer, mailbox, is_known| {
-            let past = Past {
-                pair: failed(pair, 0),
-                peer: failed(peer, 0),
-                mailbox: failed(mailbox, 0),
-                is_known,
-            };
+            let past = Past { pair: failed(pair, 0), peer: failed(peer, 0), mailbox: failed(mailbox, 0), is_known };
             decide(&past, at(1)).map_err(|refusal| refusal.limit)
         };
         assert_eq!((of(4, 4, 4, false), of(5, 5, 5, false)), (Ok(()), Err(5)));

@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn what_is_looked_at_for_nobody_costs_the_same() {
         let stored = hash_now("Correct1Horse2Battery", &[1; 16]).expect("hash");
-        let (of_somebody, of_nobody) = (PasswordHash::new(&stored).expect("PHC"), PasswordHash::new(NONE).expect("PHC"));
+        let (of_somebody, of_nobody) =
+            (PasswordHash::new(&stored).expect("PHC"), PasswordHash::new(NONE).expect("PHC"));
         assert_eq!((of_nobody.algorithm, of_nobody.version), (of_somebody.algorithm, of_somebody.version));
         assert_eq!(of_nobody.params, of_somebody.params);
         assert_eq!(stored.len(), NONE.len());

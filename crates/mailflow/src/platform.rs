@@ -12,6 +12,7 @@ use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_fleet::sign_in::Gate;
 use postfleet_net::mx_transport::MxTransport;
+use postfleet_net::webhook_http::IpNetwork;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
 use postfleet_store::Store;
 use std::net::IpAddr;
@@ -115,6 +116,8 @@ pub struct Settings {
     pub webhook_concurrency: usize,
     /// The largest notification; above it the body is left out.
     pub notification_octets_max: usize,
+    /// Proxies before the interface that are believed when they say where a request comes from.
+    pub trusted_proxies: Vec<IpNetwork>,
     /// From where webhooks are called, for the firewalls of their receivers.
     pub webhook_sources: Vec<IpAddr>,
     /// What concerns domains.

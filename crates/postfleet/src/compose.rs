@@ -105,12 +105,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         Some(resolver) => resolver,
         None => resolver(config)?,
     };
-    let allow = config
-        .webhooks
-        .allow
-        .iter()
-        .map(|text| text.parse().with_context(|| format!("webhooks.allow: {text:?} is not a network")));
-    let options = WebhookHttpOptions { allow: allow.collect::<Result<_>>()?, ..WebhookHttpOptions::default() };
+    let options = WebhookHttpOptions { allow: config.webhooks_allow()?, ..WebhookHttpOptions::default() };
     // Public addresses alone, whatever webhooks may reach: who serves a policy is chosen by whoever mail goes to.
     let policies = WebhookHttpOptions { resolver: Some(resolver.clone()), ..WebhookHttpOptions::default() };
     let settings = settings(config, world.clock.now())?;
@@ -171,6 +166,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
+        trusted_proxies: config.trusted_proxies()?,
         webhook_sources: config.webhooks.source_addresses.clone(),
         domains: config.domain_settings()?,
         public_url: config.public_url()?,

@@ -4,8 +4,8 @@ use crate::db::DbError;
 use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{ApplicationId, GrantId};
 use postfleet_core::EmailAddress;
+use postfleet_core::id::{ApplicationId, GrantId};
 
 /// A mailbox that somebody wants to sign in to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -316,6 +316,7 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
+        trusted_proxies: vec!["203.0.113.1".parse().expect("network")],
         webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],
         domains: DomainSettings {
             trial: options.trial_domains.clone(),

@@ -134,7 +134,7 @@ pub(super) async fn attempt(
     email: &str,
     password: Secret<String>,
 ) -> Result<Outcome<SignedIn>, Problem> {
-    let guess = Guess { email, password, peer: peer(parts) };
+    let guess = Guess { email, password, peer: peer(parts, platform) };
     let (gate, entropy) = (platform.gate(), &*platform.entropy);
     let outcome = sign_in::sign_in(gate, &platform.keys, entropy, client, terms, guess).await?;
     platform.metrics.signed_in(match &outcome {

@@ -3,8 +3,10 @@
 use super::{PASSWORD, SignIn, with};
 use crate::support::{NOBODY, assert_shape};
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(crate) const ROUTES: &[&str] = &["POST /v3/connect/login/nylas"];
 
@@ -166,6 +168,30 @@ async fn strangers_have_fewer_guesses_at_a_mailbox_at_which_many_have_guessed_an
     sign_in.post(PATH, &guess).await.refuses(401, "sign_in_failed", None);
     sign_in.post(PATH, &sign_in.login()).await.is_ok();
     sign_in.post_from("192.0.2.99:1", PATH, &sign_in.login()).await.is_ok();
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_own_guesses() {
+    let sign_in = SignIn::new().await;
+    let from = async |connected: &str, forwarded: &str, body: &Value| {
+        let peer: SocketAddr = connected.parse().expect("address");
+        let request = Request::post(PATH).header("content-type", "application/json").extension(ConnectInfo(peer));
+        let request = request.header("x-forwarded-for", forwarded).body(Body::from(body.to_string()));
+        sign_in.harness.request(request.expect("request")).await
+    };
+    let guess = wrong(&sign_in, "agent@acme.test");
+    for _ in 0..5 {
+        from("203.0.113.1:1", "192.0.2.1", &guess).await.refuses(401, "sign_in_failed", None);
+    }
+    // What the client has written itself is before what the proxy has.
+    let refused = from("203.0.113.1:1", "192.0.2.9, 192.0.2.1", &sign_in.login()).await;
+    refused.refuses(429, "sign_in_throttled", None);
+    from("203.0.113.1:1", "192.0.2.2", &sign_in.login()).await.is_ok();
+    // From elsewhere it is not believed.
+    for number in 0..5 {
+        from("203.0.113.2:1", &format!("192.0.2.{number}"), &guess).await.refuses(401, "sign_in_failed", None);
+    }
+    from("203.0.113.2:1", "192.0.2.9", &guess).await.refuses(429, "sign_in_throttled", None);
 }
 
 #[tokio::test]
