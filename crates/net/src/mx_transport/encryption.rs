@@ -136,6 +136,9 @@ impl TlsFailure {
 /// Sets of DNS records whose connectors are kept; beyond, all are made anew.
 const VOUCHED_MAX: usize = 512;
 
+/// Records of the DNS, and the names of which a certificate must have one.
+type Vouched = (Arc<[Tlsa]>, Arc<[String]>);
+
 /// What handshakes need. Each connector remembers the sessions of the servers that it has met, by their names, so that the
 /// next handshake with one of them is short. A session that was resumed is not verified again, so each demand has a
 /// connector of its own: what began with any certificate is never resumed where one had to be verified, nor what other
@@ -143,7 +146,7 @@ const VOUCHED_MAX: usize = 512;
 pub(super) struct Encryption {
     any: TlsConnector,
     verified: TlsConnector,
-    vouched: Mutex<HashMap<(Arc<[Tlsa]>, Arc<[String]>), TlsConnector>>,
+    vouched: Mutex<HashMap<Vouched, TlsConnector>>,
     judge: Arc<dyn ServerCertVerifier>,
 }
 
