@@ -2,17 +2,18 @@
 
 use crate::call::throw_away;
 use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
-use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{Uri, header};
 use futures::StreamExt;
 use postfleet_core::{Problem, ProblemKind};
 use postfleet_fleet::lists::Format;
 use serde::de::DeserializeOwned;
-use std::net::{IpAddr, SocketAddr};
 use sync_wrapper::SyncWrapper;
 
+mod forwarded;
 pub(crate) mod multipart;
+
+pub(crate) use forwarded::peer;
 
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
@@ -188,11 +189,6 @@ fn is_length_limit(error: &axum::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Where a request comes from: the other end of its connection. Header fields that claim another address are not believed.
-pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical())
 }
 
 /// The parameters of a query string: in order, decoded, with repeats.

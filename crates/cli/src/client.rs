@@ -15,6 +15,9 @@ pub const PAGE: usize = 200;
 /// How long an answer may take: a look at the DNS for a domain takes up to ten seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long an import may take.
+const IMPORT_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
 /// A server, asked with one key.
 #[derive(Clone)]
 pub struct Api {
@@ -107,6 +110,10 @@ impl Api {
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
         let (url, response) = self.response(method, path, query, body).await?;
+        self.answer(url, response).await
+    }
+
+    async fn answer(&self, url: Url, response: Response) -> Result<Answer, Failure> {
         let status = response.status().as_u16();
         let retry_after = retry_after(&response);
         let octets = response.bytes().await.map_err(|error| self.unreachable(&error))?;
@@ -117,6 +124,15 @@ impl Api {
         }
         let refusal = Refusal::read(status, &body, retry_after).ok_or_else(foreign)?;
         Err(Failure::Refused(Box::new(refusal)))
+    }
+
+    /// POST of a text of that kind, for as long as it takes.
+    pub async fn import(&self, path: &[&str], mode: &str, kind: &'static str, text: &str) -> Result<Answer, Failure> {
+        let url = self.url(path, &[("mode", mode.to_owned())])?;
+        let request = self.http.post(url.clone()).header(AUTHORIZATION, &self.authorization);
+        let request = request.header(CONTENT_TYPE, kind).timeout(IMPORT_DEADLINE).body(text.to_owned());
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.answer(url, response).await
     }
 
     /// GET of something that is text and not JSON.

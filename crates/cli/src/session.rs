@@ -142,6 +142,18 @@ impl<'s, 'w> Session<'s, 'w> {
         self.say(&text);
     }
 
+    /// How far something has come, in the place of what was said before; to people at a terminal only.
+    pub fn progress(&mut self, text: &str) {
+        if self.surroundings.stdout_is_terminal && !self.is_json() {
+            self.say(&format!("\r\u{1b}[K{text}"));
+        }
+    }
+
+    /// Takes away what [`progress`](Self::progress) has said.
+    pub fn end_progress(&mut self) {
+        self.progress("");
+    }
+
     fn say(&mut self, text: &str) {
         // Nobody can be told that the stream for notes is gone.
         let _ = self.surroundings.stderr.write_all(text.as_bytes()).and_then(|()| self.surroundings.stderr.flush());

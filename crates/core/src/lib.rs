@@ -42,6 +42,7 @@ pub mod domain_zone;
 pub mod trial_domain;
 
 // how mail moves
+pub mod dated;
 pub mod delivery;
 pub mod destination;
 pub mod folder;

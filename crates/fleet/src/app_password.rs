@@ -5,7 +5,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use argon2::{Algorithm, Argon2, Params, Version};
 use postfleet_core::{Problem, Secret};
 use postfleet_net::Entropy;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Characters of a password.
 const CHARS: std::ops::RangeInclusive<usize> = 18..=40;
@@ -14,8 +14,11 @@ const CHARS: std::ops::RangeInclusive<usize> = 18..=40;
 const MEMORY_KIB: u32 = 19 * 1_024;
 const ROUNDS: u32 = 2;
 
-/// Hashes under way at once in the process: each takes a processor and its memory, whoever asks for it.
-static AT_ONCE: Semaphore = Semaphore::const_new(4);
+/// Passwords stored at once in the process: each takes a processor and its memory, whoever asks for it.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// What is looked at where no password is stored: of the same cost, and never right.
+const NONE: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Refuses a password that is not 18 to 40 printable ASCII characters with an upper-case letter, a lower-case letter
 /// and a digit.
@@ -50,12 +53,16 @@ fn hash_now(password: &str, salt: &[u8; 16]) -> Result<String, Problem> {
 }
 
 /// Whether `password` is the one stored as `hash`. Without a hash it takes as long and is false, so that the time tells
-/// nothing about whether there is a mailbox.
-pub async fn verify(hash: Option<String>, password: Secret<String>) -> Result<bool, Problem> {
-    let _place = AT_ONCE.acquire().await.map_err(Problem::internal)?;
-    let verified = tokio::task::spawn_blocking(move || match hash {
-        Some(hash) => verify_now(&hash, password.expose()),
-        None => hash_now(password.expose(), &[0; 16]).map(|_| false),
+/// nothing about whether there is a mailbox. The place is taken until it is known, even if nobody waits for it any more.
+pub(crate) async fn verify(
+    hash: Option<String>,
+    password: Secret<String>,
+    place: OwnedSemaphorePermit,
+) -> Result<bool, Problem> {
+    let verified = tokio::task::spawn_blocking(move || {
+        let is_right = verify_now(hash.as_deref().unwrap_or(NONE), password.expose());
+        drop(place);
+        is_right.map(|is_right| is_right && hash.is_some())
     });
     verified.await.map_err(Problem::internal)?
 }
@@ -74,6 +81,7 @@ fn argon2() -> Result<Argon2<'static>, Problem> {
 mod tests {
     use super::*;
     use postfleet_net::SeededEntropy;
+    use std::sync::Arc;
 
     #[test]
     fn the_documented_rules_at_their_edges() {
@@ -95,10 +103,25 @@ mod tests {
     async fn only_the_password_itself_is_verified() {
         let entropy = SeededEntropy::new(1);
         let secret = |text: &str| Secret::new(text.to_owned());
+        let verify = async |hash, password| {
+            let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("open");
+            super::verify(hash, password, place).await
+        };
         let hashed = hash(&entropy, secret("Correct1Horse2Battery")).await.unwrap();
         assert!(hashed.starts_with("$argon2id$") && !hashed.contains("Correct1"));
         assert!(verify(Some(hashed.clone()), secret("Correct1Horse2Battery")).await.unwrap());
         assert!(!verify(Some(hashed), secret("Correct1Horse2batterY")).await.unwrap());
         assert!(!verify(None, secret("Correct1Horse2Battery")).await.unwrap());
+    }
+
+    #[test]
+    fn what_is_looked_at_for_nobody_costs_the_same() {
+        let stored = hash_now("Correct1Horse2Battery", &[1; 16]).expect("hash");
+        let (of_somebody, of_nobody) =
+            (PasswordHash::new(&stored).expect("PHC"), PasswordHash::new(NONE).expect("PHC"));
+        assert_eq!((of_nobody.algorithm, of_nobody.version), (of_somebody.algorithm, of_somebody.version));
+        assert_eq!(of_nobody.params, of_somebody.params);
+        assert_eq!(stored.len(), NONE.len());
+        assert!(!verify_now(NONE, "Correct1Horse2Battery").expect("verified"));
     }
 }

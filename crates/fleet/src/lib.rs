@@ -7,6 +7,7 @@ pub mod applications;
 pub mod audit;
 pub mod connectors;
 pub mod domains;
+pub mod doorkeeper;
 pub mod evaluations;
 pub mod feedback;
 pub mod grants;

@@ -1,10 +1,10 @@
 //! Mail clients: signing in to a mailbox with its password, and whether that still holds. The brakes on guessing are those
 //! of the sign-in by browser, with the same counters.
 
-use crate::sign_in::{self, Guess, Outcome};
+use crate::sign_in::{self, Gate, Guess, Opened, Outcome};
 use postfleet_core::id::{ApplicationId, GrantId};
 use postfleet_core::plan::Limits;
-use postfleet_core::{EmailAddress, Problem, Secret, UnixMicros};
+use postfleet_core::{EmailAddress, Problem, Secret};
 use postfleet_store::Store;
 use postfleet_store::grants::{self, Grant};
 
@@ -13,6 +13,8 @@ use postfleet_store::grants::{self, Grant};
 pub struct MailClient {
     /// The address of the mailbox.
     pub email: EmailAddress,
+    /// Whether the password had been right a moment ago, so that nothing slow was needed.
+    pub is_remembered: bool,
     grant_id: GrantId,
     application_id: ApplicationId,
     /// The stored form of the password that was right.
@@ -20,10 +22,11 @@ pub struct MailClient {
 }
 
 /// Lets a client in, or does not; what was wrong is not to be told apart.
-pub async fn sign_in(store: &Store, now: UnixMicros, guess: Guess<'_>) -> Result<Outcome<MailClient>, Problem> {
-    Ok(match sign_in::verify(store, now, guess, |door| !door.is_blocked).await? {
-        Outcome::Accepted(door) => Outcome::Accepted(MailClient {
+pub async fn sign_in(gate: Gate<'_>, guess: Guess<'_>) -> Result<Outcome<MailClient>, Problem> {
+    Ok(match sign_in::verify(gate, guess, |door| !door.is_blocked).await? {
+        Outcome::Accepted(Opened { door, is_remembered }) => Outcome::Accepted(MailClient {
             email: door.email,
+            is_remembered,
             grant_id: door.grant_id,
             application_id: door.application_id,
             verified: Secret::new(door.app_password.unwrap_or_default()),

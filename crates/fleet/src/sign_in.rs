@@ -1,31 +1,26 @@
 //! Signing in to a mailbox with its password: who may ask for it, how often somebody may guess, and the code that a
 //! right guess gives. Every wrong guess looks like every other: of the password, of the address, of the application.
 
-use crate::app_password;
+use crate::doorkeeper::{Doorkeeper, Verdict};
 use crate::keys::KeyHasher;
 use crate::tokens;
 use postfleet_core::id::{ApplicationId, GrantId, SignInId};
 use postfleet_core::pkce::{Challenge, Method};
 use postfleet_core::problem::Exhausted;
-use postfleet_core::throttle::{MAILBOX_FAILURES_MAX, PEER_FAILURES_MAX, network};
+use postfleet_core::throttle::Refusal;
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
-use postfleet_store::sign_in::{self, Counter, Door, GiveBackGuess, GuessOutcome, ReserveGuess};
+use postfleet_store::sign_in::{self, Door};
 use postfleet_store::tokens::IssueCode;
 use std::net::IpAddr;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Characters of a `state`.
 pub const STATE_CHARS_MAX: usize = 1_024;
 
 /// How long a code may be exchanged (RFC 6749 §4.1.2 recommends no more).
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
-
-/// Guesses looked at at once in the process. Each counts as wrong until it has proved right, so there must be fewer of them
-/// than a mailbox has, or the right ones of one busy client would lock it out; more would only wait for the slow hash.
-static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// An application to which sign-in may lead back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +101,17 @@ fn challenge(wish: &Wish<'_>) -> Result<Option<Challenge>, Problem> {
     })
 }
 
+/// Where signing in is decided, and when.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// Where the mailboxes are.
+    pub store: &'a Store,
+    /// Who remembers.
+    pub doorkeeper: &'a Doorkeeper,
+    /// The time.
+    pub now: UnixMicros,
+}
+
 /// What somebody shows to be let in.
 #[derive(Clone, Debug)]
 pub struct Guess<'a> {
@@ -128,9 +134,19 @@ pub enum Outcome<T> {
     Throttled(Exhausted),
 }
 
+/// A mailbox whose password was shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) door: Door,
+    /// Whether it had been shown a moment ago.
+    pub(crate) is_remembered: bool,
+}
+
 /// What a right guess gives.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
+    /// Whether the password had been right a moment ago, so that nothing slow was needed.
+    pub is_remembered: bool,
     /// The mailbox.
     pub grant_id: GrantId,
     /// Its address.
@@ -142,20 +158,20 @@ pub struct SignedIn {
 /// Signs in to a mailbox of the client's application and gives the client a code. Without a client nobody is let in, and
 /// it takes as long.
 pub async fn sign_in(
-    store: &Store,
+    gate: Gate<'_>,
     hasher: &KeyHasher,
     entropy: &dyn Entropy,
-    now: UnixMicros,
     client: Option<&Client>,
     terms: &Terms,
     guess: Guess<'_>,
 ) -> Result<Outcome<SignedIn>, Problem> {
     let is_theirs = |door: &Door| client.is_some_and(|client| client.application_id == door.application_id);
-    let (door, client) = match (verify(store, now, guess, is_theirs).await?, client) {
-        (Outcome::Accepted(door), Some(client)) => (door, client),
+    let (Opened { door, is_remembered }, client) = match (verify(gate, guess, is_theirs).await?, client) {
+        (Outcome::Accepted(opened), Some(client)) => (opened, client),
         (Outcome::Throttled(exhausted), _) => return Ok(Outcome::Throttled(exhausted)),
         _ => return Ok(Outcome::Refused),
     };
+    let Gate { store, now, .. } = gate;
     let code = tokens::generate(tokens::CODE_PREFIX, entropy);
     let command = IssueCode {
         hash: hasher.hash(code.expose()),
@@ -170,50 +186,41 @@ pub async fn sign_in(
         at: now,
     };
     let is_issued = store.run(command).await?;
-    let signed_in = SignedIn { grant_id: door.grant_id, email: door.email, code };
+    let signed_in = SignedIn { is_remembered, grant_id: door.grant_id, email: door.email, code };
     Ok(if is_issued { Outcome::Accepted(signed_in) } else { Outcome::Refused })
 }
 
 /// Looks at a guess of a mailbox's password, of those mailboxes that `may_open` lets pass. It is counted as wrong before
 /// the password is looked at, and forgiven if it was right.
-pub async fn verify(
-    store: &Store,
-    now: UnixMicros,
+pub(crate) async fn verify(
+    gate: Gate<'_>,
     guess: Guess<'_>,
     may_open: impl Fn(&Door) -> bool,
-) -> Result<Outcome<Door>, Problem> {
-    let _place = AT_ONCE.acquire().await.map_err(Problem::internal)?;
+) -> Result<Outcome<Opened>, Problem> {
+    let Gate { store, doorkeeper, now } = gate;
     let email = EmailAddress::parse(guess.email.trim()).ok();
-    let counters = counters(email.as_ref(), guess.peer);
-    let began = match store.run(ReserveGuess { counters: counters.clone(), at: now }).await? {
-        GuessOutcome::Reserved(began) => began,
-        GuessOutcome::TooMany { limit, until } => {
-            let resets_at = Some(until);
-            return Ok(Outcome::Throttled(Exhausted { scope: "sign_in", limit, used: limit, resets_at }));
-        }
+    let turn = match doorkeeper.admit(doorkeeper.parties(email.as_ref(), guess.peer), now).await? {
+        Ok(turn) => turn,
+        Err(refusal) => return Ok(Outcome::Throttled(exhausted(refusal))),
     };
     let door = match &email {
         Some(email) => sign_in::door(&mut store.reader().await?, email).await?,
         None => None,
     };
     let door = door.filter(may_open);
-    let hash = door.as_ref().and_then(|door| door.app_password.clone());
-    if !app_password::verify(hash, guess.password).await? {
-        return Ok(Outcome::Refused);
-    }
-    let Some(door) = door else { return Ok(Outcome::Refused) };
-    let mut counted = counters.into_iter().map(|counter| counter.who).zip(began);
-    if let Some((cleared, _)) = counted.next() {
-        store.run(GiveBackGuess { cleared, given_back: counted.collect() }).await?;
-    }
-    Ok(Outcome::Accepted(door))
+    let stored = door.as_ref().and_then(|door| door.app_password.clone().map(|hash| (door.grant_id, hash)));
+    let verdict = doorkeeper.look(turn, stored, guess.password, now).await?;
+    Ok(match door {
+        Some(door) if verdict != Verdict::Wrong => {
+            Outcome::Accepted(Opened { door, is_remembered: verdict == Verdict::RightAgain })
+        }
+        _ => Outcome::Refused,
+    })
 }
 
-/// The mailbox first. What is no address is no mailbox's, and counts for its sender alone.
-fn counters(email: Option<&EmailAddress>, peer: Option<IpAddr>) -> Vec<Counter> {
-    let mailbox = email.map(|email| Counter { who: format!("mailbox:{}", email.key()), limit: MAILBOX_FAILURES_MAX });
-    let peer = peer.map_or_else(|| "unknown".to_owned(), network);
-    mailbox.into_iter().chain([Counter { who: format!("peer:{peer}"), limit: PEER_FAILURES_MAX }]).collect()
+fn exhausted(Refusal { limit, until }: Refusal) -> Exhausted {
+    let limit = u64::from(limit);
+    Exhausted { scope: "sign_in", limit, used: limit, resets_at: Some(until) }
 }
 
 /// Whether the organization of an application has a domain.

@@ -5,7 +5,6 @@
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::schedule;
-use postfleet_core::throttle::WINDOW;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
@@ -16,7 +15,6 @@ use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
-use postfleet_store::sign_in::PruneGuesses;
 use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
@@ -55,7 +53,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_schedules(platform).await?;
-    prune_sign_ins(platform).await?;
+    prune_tokens(platform).await?;
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
     prune_suppressions(platform).await?;
@@ -211,16 +209,11 @@ async fn prune_schedules(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Tokens that are over and failed sign-ins that no longer count.
-async fn prune_sign_ins(platform: &Platform) -> Result<(), Problem> {
+/// Codes and tokens that are over.
+async fn prune_tokens(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneTokens { before: now, limit: ROWS_MAX }).await? == 0 {
-            break;
-        }
-    }
-    for _ in 0..ROUNDS_MAX {
-        if platform.store.run(PruneGuesses { before: now.minus(WINDOW), limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

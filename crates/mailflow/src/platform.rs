@@ -8,8 +8,11 @@ use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
+use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_fleet::sign_in::Gate;
 use postfleet_net::mx_transport::MxTransport;
+use postfleet_net::webhook_http::IpNetwork;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
 use postfleet_store::Store;
 use std::net::IpAddr;
@@ -36,6 +39,8 @@ pub struct Platform {
     pub http: Arc<WebhookHttp>,
     /// How keys are hashed.
     pub keys: KeyHasher,
+    /// Who remembers those that sign in with passwords.
+    pub doorkeeper: Arc<Doorkeeper>,
     /// The way to the delivery role of this node, if it has one.
     pub handoff: Option<mpsc::Sender<Delivery>>,
     /// How much this node gives each destination at once.
@@ -59,6 +64,11 @@ impl Platform {
             resolver: &*self.resolver,
             disposable: &self.settings.disposable_domains,
         }
+    }
+
+    /// What signing in with a password needs.
+    pub fn gate(&self) -> Gate<'_> {
+        Gate { store: &self.store, doorkeeper: &self.doorkeeper, now: self.clock.now() }
     }
 
     /// What dealing with domains needs.
@@ -106,6 +116,8 @@ pub struct Settings {
     pub webhook_concurrency: usize,
     /// The largest notification; above it the body is left out.
     pub notification_octets_max: usize,
+    /// Proxies before the interface that are believed when they say where a request comes from.
+    pub trusted_proxies: Vec<IpNetwork>,
     /// From where webhooks are called, for the firewalls of their receivers.
     pub webhook_sources: Vec<IpAddr>,
     /// What concerns domains.

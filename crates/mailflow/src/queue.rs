@@ -44,7 +44,7 @@ fn show(queued: &Queued) -> QueuedMessage {
         id: queued.message_id.to_string(),
         grant_id: queued.grant_id.to_string(),
         state: queued.state.name().to_owned(),
-        from: queued.reverse_path.clone(),
+        from: queued.from.clone(),
         queued_at: queued.queued_at.as_seconds(),
         expires_at: queued.queued_at.plus(DELIVERY_HORIZON).as_seconds(),
         next_attempt_at: queued.due_at.map(|due| due.as_seconds()),

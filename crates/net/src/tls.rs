@@ -8,8 +8,8 @@ mod dane;
 pub use dane::{Tlsa, client_config_dane, usable};
 pub use rustls::pki_types::CertificateDer;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
@@ -23,6 +23,9 @@ use std::sync::Arc;
 pub const CERTIFICATE_FILE: &str = "tls/cert.pem";
 /// Where its private key lies below the data directory.
 pub const KEY_FILE: &str = "tls/key.pem";
+
+/// Servers whose sessions one configuration remembers.
+const SERVERS_MAX: usize = 512;
 
 /// A certificate chain and its private key.
 #[derive(Debug)]
@@ -124,8 +127,8 @@ pub fn server_config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, TlsErr
 pub fn client_config_opportunistic() -> Arc<ClientConfig> {
     let provider = provider();
     let verifier = Arc::new(AnyCertificate(provider.clone()));
-    let config = client_builder(provider).dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    Arc::new(config)
+    let builder = client_builder(provider).dangerous().with_custom_certificate_verifier(verifier);
+    Arc::new(remembering(SERVERS_MAX, builder.with_no_client_auth()))
 }
 
 /// For everything that must reach the right server: verifies the certificate and the name against the public
@@ -136,7 +139,14 @@ pub fn client_config_verified() -> Arc<ClientConfig> {
 
 /// As [`client_config_verified`], and trusts `extra_roots` besides: a private authority, or a test's.
 pub fn client_config_with_roots(extra_roots: &[CertificateDer<'static>]) -> ClientConfig {
-    client_builder(provider()).with_root_certificates(roots(extra_roots)).with_no_client_auth()
+    let builder = client_builder(provider()).with_root_certificates(roots(extra_roots));
+    remembering(SERVERS_MAX, builder.with_no_client_auth())
+}
+
+/// With memory for the sessions of so many servers, eight of each.
+fn remembering(servers: usize, mut config: ClientConfig) -> ClientConfig {
+    config.resumption = Resumption::in_memory_sessions(8 * servers);
+    config
 }
 
 /// Judges certificates as [`client_config_with_roots`] does, outside of a handshake: what a verifying client would have

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
+use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
@@ -104,18 +105,14 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         Some(resolver) => resolver,
         None => resolver(config)?,
     };
-    let allow = config
-        .webhooks
-        .allow
-        .iter()
-        .map(|text| text.parse().with_context(|| format!("webhooks.allow: {text:?} is not a network")));
-    let options = WebhookHttpOptions { allow: allow.collect::<Result<_>>()?, ..WebhookHttpOptions::default() };
+    let options = WebhookHttpOptions { allow: config.webhooks_allow()?, ..WebhookHttpOptions::default() };
     // Public addresses alone, whatever webhooks may reach: who serves a policy is chosen by whoever mail goes to.
     let policies = WebhookHttpOptions { resolver: Some(resolver.clone()), ..WebhookHttpOptions::default() };
     let settings = settings(config, world.clock.now())?;
     Ok(Platform {
         store: store(config, data).await?,
         keys: secret(data, &*world.entropy)?,
+        doorkeeper: Arc::new(Doorkeeper::new(&*world.entropy)),
         clock: world.clock,
         entropy: world.entropy,
         resolver,
@@ -170,6 +167,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,
+        trusted_proxies: config.trusted_proxies()?,
         webhook_sources: config.webhooks.source_addresses.clone(),
         domains: config.domain_settings()?,
         public_url: config.public_url()?,

@@ -29,8 +29,9 @@ impl Handler for ForMailClients {
             let Self(platform) = self;
             let Credentials { identity, password } = credentials;
             let guess = Guess { email: &identity, password, peer: Some(peer.ip) };
-            let outcome = mail_client::sign_in(&platform.store, platform.clock.now(), guess).await;
+            let outcome = mail_client::sign_in(platform.gate(), guess).await;
             let (result, verdict) = match outcome.map_err(|problem| refuse(&problem))? {
+                Outcome::Accepted(client) if client.is_remembered => ("remembered", Ok(client)),
                 Outcome::Accepted(client) => ("accepted", Ok(client)),
                 Outcome::Refused => ("refused", Err(Reply::authentication_failed())),
                 Outcome::Throttled(_) => ("throttled", Err(Reply::authentication_throttled())),

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use postfleet_core::id::GrantId;
 use postfleet_core::plan::RECIPIENTS_MAX;
-use postfleet_core::throttle::{MAILBOX_FAILURES_MAX, PEER_FAILURES_MAX};
+use postfleet_core::throttle::{PAIR_FAILURES_MAX, PEER_FAILURES_MAX};
 use postfleet_core::{Patch, Secret};
 use postfleet_fleet::grants;
 use postfleet_fleet::mail_client;
@@ -266,49 +266,85 @@ async fn wrong_guesses_are_all_alike() {
     assert_eq!(said, ["535 5.7.8 sign-in failed, check the address and the password"]);
 }
 
+/// A guess from elsewhere, by browser or by mail client: whether it was right, if it was looked at.
+async fn guess_from(server: &Server, peer: &str, password: &str) -> Option<bool> {
+    let peer = Some(peer.parse().expect("address"));
+    let guess = Guess { email: "agent@acme.test", password: Secret::new(password.to_owned()), peer };
+    match mail_client::sign_in(server.world.platform.gate(), guess).await.expect("looked at") {
+        Outcome::Accepted(_) => Some(true),
+        Outcome::Refused => Some(false),
+        Outcome::Throttled(_) => None,
+    }
+}
+
+const THROTTLED: &str = "454 4.7.0 too many failed sign-ins, try again later";
+
 #[tokio::test]
 async fn guessing_has_the_brakes_of_the_sign_in_and_they_are_released() {
     let server = Server::start().await;
-    let (store, clock) = (&server.world.platform.store, &server.world.clock);
-    // Some by browser, from elsewhere, the others by mail client.
+    // Some by browser, the others by mail client.
     for _ in 0..2 {
-        let guess = Guess {
-            email: "agent@acme.test",
-            password: Secret::new(OTHER_PASSWORD.to_owned()),
-            peer: Some("192.0.2.1".parse().expect("address")),
-        };
-        let now = postfleet_net::Clock::now(clock);
-        assert!(matches!(mail_client::sign_in(store, now, guess).await.expect("looked at"), Outcome::Refused));
+        assert_eq!(guess_from(&server, "127.0.0.1", OTHER_PASSWORD).await, Some(false));
     }
-    for _ in 2..MAILBOX_FAILURES_MAX {
+    for _ in 2..PAIR_FAILURES_MAX {
         assert!(server.connect().await.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await.starts_with("535"));
     }
     let mut client = server.connect().await;
-    let throttled = "454 4.7.0 too many failed sign-ins, try again later";
-    assert_eq!(client.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await, throttled);
-    assert_eq!(client.ask(&plain("agent@acme.test", PASSWORD)).await, throttled, "not even the right one is looked at");
+    assert_eq!(client.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await, THROTTLED);
+    assert_eq!(client.ask(&plain("agent@acme.test", PASSWORD)).await, THROTTLED, "not even the right one is looked at");
     server.world.advance(15 * 60);
     assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
     // A right one forgets the wrong ones.
-    for _ in 0..MAILBOX_FAILURES_MAX {
+    for _ in 0..PAIR_FAILURES_MAX {
         assert!(server.connect().await.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await.starts_with("535"));
     }
+}
+
+#[tokio::test]
+async fn no_number_of_strangers_locks_a_mailbox() {
+    let server = Server::start().await;
+    assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
+    for number in 1..=40 {
+        let stranger = format!("192.0.2.{number}");
+        assert_eq!(guess_from(&server, &stranger, OTHER_PASSWORD).await, Some(false));
+    }
+    // Who is new has one guess now, who is known has as many as before, and the right password opens from everywhere.
+    assert_eq!(guess_from(&server, "192.0.2.40", OTHER_PASSWORD).await, None);
+    for _ in 1..PAIR_FAILURES_MAX {
+        assert!(server.connect().await.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await.starts_with("535"));
+    }
+    assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
+    assert_eq!(guess_from(&server, "198.51.100.1", PASSWORD).await, Some(true));
 }
 
 #[tokio::test]
 async fn one_address_cannot_guess_at_many_mailboxes() {
     let server = Server::start().await;
+    assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
     for number in 0..PEER_FAILURES_MAX {
         let guess = plain(&format!("nobody{number}@acme.test"), PASSWORD);
         assert!(server.connect().await.ask(&guess).await.starts_with("535"), "{number}");
     }
-    assert!(server.connect().await.ask(&plain("another@acme.test", PASSWORD)).await.starts_with("454 4.7.0"));
+    assert_eq!(server.connect().await.ask(&plain("another@acme.test", PASSWORD)).await, THROTTLED);
+    // Whose password was right from there is not kept out by the neighbours.
+    assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_opens_nothing_although_it_was_right_a_moment_ago() {
+    let server = Server::start().await;
+    for _ in 0..2 {
+        assert_eq!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await, "235 2.7.0 signed in");
+    }
+    server.set_password(&server.agent, Some(OTHER_PASSWORD)).await;
+    assert!(server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await.starts_with("535"));
+    assert_eq!(server.connect().await.ask(&plain("agent@acme.test", OTHER_PASSWORD)).await, "235 2.7.0 signed in");
 }
 
 #[tokio::test]
 async fn many_clients_of_one_mailbox_may_sign_in_at_once() {
     let server = Arc::new(Server::start().await);
-    let clients = (0..3 * MAILBOX_FAILURES_MAX).map(|_| {
+    let clients = (0..3 * PAIR_FAILURES_MAX).map(|_| {
         let server = server.clone();
         tokio::spawn(async move { server.connect().await.ask(&plain("agent@acme.test", PASSWORD)).await })
     });

@@ -322,14 +322,6 @@ CREATE INDEX tokens_by_sign_in ON tokens (sign_in_id);
 CREATE INDEX tokens_by_grant ON tokens (grant_id);
 CREATE INDEX tokens_by_expiry ON tokens (expires_at);
 
--- Failed sign-ins of a mailbox or from an address, in the window that began at started_at.
-CREATE TABLE sign_in_failures (
-    who TEXT NOT NULL PRIMARY KEY,
-    started_at {int} NOT NULL,
-    failures {int} NOT NULL
-) {clustered};
-CREATE INDEX sign_in_failures_by_start ON sign_in_failures (started_at);
-
 -- Work that goes over many mailboxes a little at a time. Parameters and result are JSON; the cursor is the last mailbox
 -- that was looked at.
 CREATE TABLE jobs (

@@ -2,7 +2,7 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
-use crate::drafts::{self, FromDraft};
+use crate::drafts::{self, FromDraft, Held};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
@@ -15,7 +15,7 @@ use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
-use postfleet_core::outbound::{ALL_SUPPRESSED, OutboundFacts, Priority, decide, priority};
+use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
@@ -118,11 +118,11 @@ impl Command for Submit {
             }
         }
         let draft = match &self.from_draft {
-            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
-                Some(draft) => Some(draft),
-                None => return Ok(SubmitOutcome::Superseded),
-            },
             None => None,
+            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
+                None => return Ok(SubmitOutcome::Superseded),
+                draft => draft,
+            },
         };
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
@@ -136,46 +136,10 @@ impl Command for Submit {
             None => None,
         };
         facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
-        let cleared = match decide(&facts) {
-            Ok(cleared) => cleared,
-            Err(problem) => {
-                // What is refused for another reason is not judged.
-                let by_rules = matches!(problem.kind, ProblemKind::BlockedByRule | ProblemKind::Undecidable);
-                if let Some(judged) = judged.filter(|_| by_rules) {
-                    self.record(tx, &judged, false).await?;
-                }
-                if problem.code == ALL_SUPPRESSED {
-                    self.announce_rejected(tx, &facts.suppressed).await?;
-                }
-                return Ok(SubmitOutcome::Refused(problem));
-            }
-        };
-        let placement = match &judged {
-            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
-            None => self.facts.placement(),
-        };
-        count_send(tx, self, self.facts.date.day()).await?;
-        if let Some(draft) = &draft {
-            drafts::remove(tx, self.copy.grant_id, self.copy.message_id, draft).await?;
+        match decide(&facts) {
+            Ok(cleared) => self.accept(tx, cleared, facts, judged, draft).await,
+            Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
         }
-        // The sent copy and the queue each hold the message.
-        blobs::insert(tx, &self.blob, 2).await?;
-        let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
-        let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
-        let priority = priority(self.outbound_type, self.recipients.len(), facts.daily.used);
-        self.enqueue(tx, &facts.suppressed, priority).await?;
-        if !facts.suppressed.is_empty() {
-            self.announce_rejected(tx, &facts.suppressed).await?;
-        }
-        if let Some(from) = &self.from_draft {
-            from.close(tx, &self.copy, self.facts.date).await?;
-        }
-        let sent = (self.copy.message_id, thread_id, &placement);
-        self.once.remember(tx, self.copy.grant_id, sent, &facts.suppressed, self.facts.date).await?;
-        if let Some(judged) = judged {
-            self.record(tx, &judged, true).await?;
-        }
-        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed: facts.suppressed })
     }
 }
 
@@ -256,6 +220,63 @@ impl Submit {
         let input = Input::outbound(&self.sender, recipients, self.outbound_type);
         let judgement = judging::judge(tx, &scope, Direction::Outbound, &input).await?;
         Ok(judgement.map(|judgement| Judged { scope, input, judgement }))
+    }
+
+    /// Counts the send, and writes the sent copy, the queue rows and what is remembered of it.
+    async fn accept(
+        &self,
+        tx: &mut Tx,
+        cleared: ClearedToSend,
+        facts: OutboundFacts,
+        judged: Option<Judged>,
+        draft: Option<Held>,
+    ) -> Result<SubmitOutcome, DbError> {
+        let OutboundFacts { suppressed, daily, .. } = facts;
+        let (grant_id, now) = (self.copy.grant_id, self.facts.date);
+        let placement = match &judged {
+            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
+            None => self.facts.placement(),
+        };
+        count_send(tx, self, now.day()).await?;
+        if let Some(draft) = &draft {
+            drafts::remove(tx, grant_id, self.copy.message_id, draft).await?;
+        }
+        // The sent copy and the queue each hold the message.
+        blobs::insert(tx, &self.blob, 2).await?;
+        let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
+        let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
+        self.enqueue(tx, &suppressed, priority(self.outbound_type, self.recipients.len(), daily.used)).await?;
+        if !suppressed.is_empty() {
+            self.announce_rejected(tx, &suppressed).await?;
+        }
+        if let Some(from) = &self.from_draft {
+            from.close(tx, &self.copy, now).await?;
+        }
+        let sent = (self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
+        if let Some(judged) = judged {
+            self.record(tx, &judged, true).await?;
+        }
+        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+    }
+
+    /// Writes what is told of a send that is refused.
+    async fn refuse(
+        &self,
+        tx: &mut Tx,
+        problem: Problem,
+        suppressed: &[Suppressed],
+        judged: Option<Judged>,
+    ) -> Result<SubmitOutcome, DbError> {
+        // What is refused for another reason is not judged.
+        let by_rules = matches!(problem.kind, ProblemKind::BlockedByRule | ProblemKind::Undecidable);
+        if let Some(judged) = judged.filter(|_| by_rules) {
+            self.record(tx, &judged, false).await?;
+        }
+        if problem.code == ALL_SUPPRESSED {
+            self.announce_rejected(tx, suppressed).await?;
+        }
+        Ok(SubmitOutcome::Refused(problem))
     }
 
     async fn record(&self, tx: &mut Tx, judged: &Judged, sent: bool) -> Result<(), DbError> {

@@ -6,8 +6,7 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
     jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
-    rules, schedules, service_accounts, sign_in, sts, suppressions, threads, tls_sessions, tokens, webhooks,
-    workspaces,
+    rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -57,7 +56,6 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
     ("tokens::PRUNE", tokens::PRUNE),
-    ("sign_in::PRUNE", sign_in::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),

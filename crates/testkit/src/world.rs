@@ -8,6 +8,7 @@ use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
+use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
@@ -163,6 +164,7 @@ impl World {
             routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
             http: Arc::new(WebhookHttp::with_options(http)),
             keys: KeyHasher::new([7; 32]),
+            doorkeeper: Arc::new(Doorkeeper::new(&SeededEntropy::new(options.seed))),
             handoff: None,
             pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
@@ -314,6 +316,7 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,
+        trusted_proxies: vec!["203.0.113.1".parse().expect("network")],
         webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],
         domains: DomainSettings {
             trial: options.trial_domains.clone(),

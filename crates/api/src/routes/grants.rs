@@ -9,6 +9,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use postfleet_core::Problem;
 use postfleet_fleet::grants::{self, Filter, Provided};
+use postfleet_mailflow::Platform;
 use postfleet_schema::bulk::{BulkAnswer, BulkError, BulkResult, CreateGrants};
 use postfleet_schema::grant::{CreateGrant, Grant, UpdateGrant};
 use postfleet_store::grants::{GrantsPage, Origin};
@@ -70,7 +71,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// `POST /v3/connect/custom`
 pub(crate) async fn create(call: Call) -> Answer {
-    let (act, origin) = (call.act(), origin(&call.parts));
+    let (act, origin) = (call.act(), origin(&call.parts, &call.platform));
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CreateGrant = json(&parts, body, BODY_OCTETS_MAX).await?;
     let (store, entropy) = (&platform.store, &*platform.entropy);
@@ -80,7 +81,7 @@ pub(crate) async fn create(call: Call) -> Answer {
 
 /// `POST /v3/grants/bulk`
 pub(crate) async fn create_many(call: Call) -> Answer {
-    let (act, origin) = (call.act(), origin(&call.parts));
+    let (act, origin) = (call.act(), origin(&call.parts, &call.platform));
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CreateGrants = json(&parts, body, BULK_OCTETS_MAX).await?;
     let (store, entropy) = (&platform.store, &*platform.entropy);
@@ -185,11 +186,11 @@ pub(crate) async fn remove(call: Call) -> Answer {
 }
 
 /// Where a request comes from.
-fn origin(parts: &Parts) -> Origin {
+fn origin(parts: &Parts, platform: &Platform) -> Origin {
     let user_agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let printable = user_agent.iter().flat_map(|text| text.chars()).filter(|character| !character.is_control());
     Origin {
-        ip: peer(parts).map(|ip| ip.to_string()).unwrap_or_default(),
+        ip: peer(parts, platform).map(|ip| ip.to_string()).unwrap_or_default(),
         user_agent: printable.take(USER_AGENT_CHARS_MAX).collect(),
     }
 }

@@ -134,10 +134,11 @@ pub(super) async fn attempt(
     email: &str,
     password: Secret<String>,
 ) -> Result<Outcome<SignedIn>, Problem> {
-    let guess = Guess { email, password, peer: peer(parts) };
-    let (store, entropy, now) = (&platform.store, &*platform.entropy, platform.clock.now());
-    let outcome = sign_in::sign_in(store, &platform.keys, entropy, now, client, terms, guess).await?;
+    let guess = Guess { email, password, peer: peer(parts, platform) };
+    let (gate, entropy) = (platform.gate(), &*platform.entropy);
+    let outcome = sign_in::sign_in(gate, &platform.keys, entropy, client, terms, guess).await?;
     platform.metrics.signed_in(match &outcome {
+        Outcome::Accepted(signed_in) if signed_in.is_remembered => "remembered",
         Outcome::Accepted(_) => "accepted",
         Outcome::Refused => "refused",
         Outcome::Throttled(_) => "throttled",

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Lists domains, newest first
-    List(List),
+    List(Pages),
     /// Shows a domain and what is known of it
     #[command(visible_alias = "show")]
     Get(One),
@@ -28,13 +28,6 @@ pub enum Verb {
     Rotate(Rotate),
     /// Removes a domain that no mailbox lives on
     Delete(Delete),
-}
-
-/// Which to list.
-#[derive(clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    pages: Pages,
 }
 
 /// A domain.
@@ -132,7 +125,7 @@ const KEYS: &[Column] = &[
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.operator()?;
     match verb {
-        Verb::List(List { pages }) => {
+        Verb::List(pages) => {
             let things = api.list(&["domains"], &[], pages.most()).await?;
             session.show_list(COLUMNS, things)
         }

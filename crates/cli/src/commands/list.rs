@@ -1,5 +1,7 @@
 //! `postfleet list`: domains, last labels or addresses in which rules look things up.
 
+mod import;
+
 use super::body::{not_empty, put, put_or_clear};
 use super::names::LIST;
 use super::{Consent, Pages};
@@ -17,7 +19,7 @@ const AT_ONCE: usize = 1_000;
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Lists the lists
-    List(All),
+    List(Pages),
     /// Shows a list, without its items
     #[command(visible_alias = "show")]
     Get(One),
@@ -31,15 +33,10 @@ pub enum Verb {
     Delete(Delete),
     /// Puts items into a list; those that are there already stay
     Add(Change),
+    /// Fills a list from a file, however long, and says which of its lines are no items
+    Import(import::Import),
     /// Takes items out of a list; those that are not there are passed over
     Remove(Change),
-}
-
-/// Which to list.
-#[derive(clap::Args)]
-pub struct All {
-    #[command(flatten)]
-    pages: Pages,
 }
 
 /// A list.
@@ -137,7 +134,7 @@ const ITEMS: &[Column] = &[Column("item", "/value", Kind::Text), Column("since",
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
     match verb {
-        Verb::List(All { pages }) => {
+        Verb::List(pages) => {
             let things = api.list(&["lists"], &[], pages.most()).await?;
             session.show_list(COLUMNS, things)
         }
@@ -168,6 +165,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             session.done(&format!("removed {}", one.list), answer)
         }
         Verb::Add(change) => apply(change, Method::POST, &api, session).await,
+        Verb::Import(arguments) => import::run(arguments, &api, session).await,
         Verb::Remove(change) => apply(change, Method::DELETE, &api, session).await,
     }
 }
@@ -221,7 +219,11 @@ async fn change(
             Ok(answer) => last = Some(answer),
             Err(failure) => {
                 if index > 0 {
-                    session.note(&format!("the first {} of {} items were taken", index * AT_ONCE, items.len()));
+                    session.note(&format!(
+                        "the first {} of {} items were taken; the refusal counts from there",
+                        index * AT_ONCE,
+                        items.len()
+                    ));
                 }
                 return Err(failure);
             }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Lists organizations: all for the installation's operator, else the own one
-    List(List),
+    List(Pages),
     /// Shows an organization
     #[command(visible_alias = "show")]
     Get(One),
@@ -22,13 +22,6 @@ pub enum Verb {
     Update(Update),
     /// Lists the plans with what they allow
     Plans,
-}
-
-/// Which to list.
-#[derive(clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    pages: Pages,
 }
 
 /// An organization.
@@ -103,7 +96,7 @@ const ALL: &str = "organizations";
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.operator()?;
     match verb {
-        Verb::List(List { pages }) => {
+        Verb::List(pages) => {
             let things = api.list(&[ADMIN, ALL], &[], pages.most()).await?;
             session.show_list(COLUMNS, things)
         }

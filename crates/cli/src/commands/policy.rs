@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Lists policies, newest first
-    List(List),
+    List(Pages),
     /// Shows a policy with the limits that hold under it
     #[command(visible_aliases = ["show", "read"])]
     Get(One),
@@ -23,13 +23,6 @@ pub enum Verb {
     Update(Box<Update>),
     /// Removes a policy, and takes it from its workspaces
     Delete(Delete),
-}
-
-/// Which to list.
-#[derive(clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    pages: Pages,
 }
 
 /// A policy.
@@ -137,7 +130,7 @@ const FIELDS: &[Column] = &[
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
     match verb {
-        Verb::List(List { pages }) => {
+        Verb::List(pages) => {
             let things = api.list(&["policies"], &[], pages.most()).await?;
             session.show_list(COLUMNS, things)
         }

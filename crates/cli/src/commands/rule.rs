@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Lists rules
-    List(List),
+    List(Pages),
     /// Shows a rule
     #[command(visible_aliases = ["show", "read"])]
     Get(One),
@@ -34,13 +34,6 @@ pub enum Verb {
     Test(Box<test::Test>),
     /// Shows what a changed rule or list would have changed for mail of the past; nothing is sent or kept
     Replay(Box<replay::Replay>),
-}
-
-/// Which to list.
-#[derive(clap::Args)]
-pub struct List {
-    #[command(flatten)]
-    pages: Pages,
 }
 
 /// A rule.
@@ -154,7 +147,7 @@ const FIELDS: &[Column] = &[
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
     match verb {
-        Verb::List(List { pages }) => {
+        Verb::List(pages) => {
             let mut things = api.list(&["rules"], &[], pages.most()).await?;
             if !session.is_json() {
                 things.items.iter_mut().for_each(in_words);

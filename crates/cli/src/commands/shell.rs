@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::surroundings::Surroundings;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 /// Prints a script that completes commands in a shell
@@ -28,7 +28,11 @@ pub fn completions(
 ) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "postfleet", &mut script);
-    surroundings.stdout.write_all(&script).map_err(|error| Failure::Local(error.to_string()))
+    match surroundings.stdout.write_all(&script).and_then(|()| surroundings.stdout.flush()) {
+        // A reader that has gone away, such as `head`, has seen what it wanted.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Local(error.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the pages.

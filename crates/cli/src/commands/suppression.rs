@@ -25,6 +25,7 @@ pub enum Verb {
     /// Stops writing to addresses
     Add(Add),
     /// Writes to an address again
+    #[command(visible_alias = "delete")]
     Remove(Remove),
     /// Shows which of some addresses are not written to
     Check(Addresses),

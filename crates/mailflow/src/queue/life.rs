@@ -40,7 +40,7 @@ pub async fn life(platform: &Platform, application: ApplicationId, message: Mess
         id: message.to_string(),
         grant_id: grant_id.to_string(),
         state: queued.as_ref().map_or("done", |queued| queued.state.name()).to_owned(),
-        from: queued.as_ref().map(|queued| queued.reverse_path.clone()),
+        from: queued.as_ref().map(|queued| queued.from.clone()),
         queued_at: queued.as_ref().map(|queued| queued.queued_at.as_seconds()),
         expires_at: queued.as_ref().map(|queued| queued.queued_at.plus(DELIVERY_HORIZON).as_seconds()),
         next_attempt_at: queued.as_ref().and_then(|queued| queued.due_at).map(|due| due.as_seconds()),

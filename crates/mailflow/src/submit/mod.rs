@@ -99,65 +99,31 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
-    let (shown, from_draft) = (prepared.shown, prepared.from_draft);
-    let once = prepared.terms.into_once(platform, prepared.content);
-    let recipients = envelope(platform, recipients, now)?;
-    check_size(platform, &raw)?;
-    let fresh = new_copy(platform, grant.id, grant.application_id, now);
-    // The thread of a draft ends with it, and begins anew with the sent copy.
-    let copy = MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh };
-    let return_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
-    let facts = filing::sent(summary, raw.len() as u64, now);
-    let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
-    let stored = stored(&facts, &copy, blob.id());
+    let (shown, now) = (prepared.shown, prepared.date);
+    let (command, raw) = command(platform, grant, prepared).await?;
     // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = Room::take(platform, &recipients, now);
-    let lease = room.as_ref().map(|_| deliver::new_lease(platform, now));
-    let mut delivery = lease.as_ref().map(|lease| Accepted {
-        message_id,
-        grant_id: grant.id,
-        lease: lease.id,
-        reverse_path: return_path.clone(),
-        queued_at: now,
-        recipients: recipients.clone(),
-    });
-    let command = Submit {
-        blob,
-        facts,
-        copy,
-        thread_id,
-        outbound_type,
-        from_draft,
-        evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
-        sender: grant.email.clone(),
-        reverse_path: return_path.clone(),
-        sender_domain: grant.email.domain().clone(),
-        recipients: recipients.clone(),
-        undeliverable: None,
-        rejected_event_id: EventId::new(now, platform.entropy.ten()),
-        once,
-        lease,
-    };
+    let room = Room::take(platform, &command.recipients, now);
+    let command = Arc::new(Submit { lease: room.as_ref().map(|_| deliver::new_lease(platform, now)), ..command });
+    let worker = room.zip(to_deliver(&command));
     let signing = async {
-        match &room {
-            Some(_) => deliver::sign_ahead(platform, &return_path, &raw).await,
+        match &worker {
+            Some(_) => deliver::sign_ahead(platform, &command.reverse_path, &raw).await,
             None => None,
         }
     };
-    let (outcome, signature) = join(decided(platform, grant, command), signing).await;
+    let (outcome, signature) = join(decided(platform, grant, command.clone()), signing).await;
     match outcome? {
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
+            let stored = stored(&command.facts, &command.copy, command.blob.id());
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let mut message = view::message(&stored, Some(&raw), shown);
             message.suppressed_recipients = Some(left_out(&suppressed));
-            if let Some(accepted) = &mut delivery {
+            if let Some((room, mut accepted)) = worker {
                 accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
-            }
-            match (room, delivery) {
-                (Some(room), Some(accepted)) => room.hand_over(accepted, raw, signature),
-                _ => deliver::announce(platform, &recipients),
+                room.hand_over(accepted, raw, signature);
+            } else {
+                deliver::announce(platform, &command.recipients);
             }
             Ok(Sent { message, daily, suppressed, is_duplicate: false })
         }
@@ -173,11 +139,51 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     }
 }
 
+/// The command that sends a message, for whatever worker there will be, and the message itself.
+async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let once = prepared.terms.into_once(platform, prepared.content);
+    let recipients = envelope(platform, recipients, now)?;
+    check_size(platform, &raw)?;
+    let fresh = new_copy(platform, grant.id, grant.application_id, now);
+    let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
+    let command = Submit {
+        blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?,
+        facts: filing::sent(summary, raw.len() as u64, now),
+        // The thread of a draft ends with it, and begins anew with the sent copy.
+        copy: MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh },
+        thread_id,
+        outbound_type,
+        from_draft: prepared.from_draft,
+        evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
+        sender: grant.email.clone(),
+        reverse_path,
+        sender_domain: grant.email.domain().clone(),
+        recipients,
+        undeliverable: None,
+        rejected_event_id: EventId::new(now, platform.entropy.ten()),
+        once,
+        lease: None,
+    };
+    Ok((command, raw))
+}
+
+/// What the worker of a message is told, if it is to have one at once.
+fn to_deliver(command: &Submit) -> Option<Accepted> {
+    command.lease.as_ref().map(|lease| Accepted {
+        message_id: command.copy.message_id,
+        grant_id: command.copy.grant_id,
+        lease: lease.id,
+        reverse_path: command.reverse_path.clone(),
+        queued_at: command.facts.date,
+        recipients: command.recipients.clone(),
+    })
+}
+
 /// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at. Nothing
 /// is locked while the DNS is asked.
-async fn decided(platform: &Platform, grant: &Grant, command: Submit) -> Result<SubmitOutcome, Problem> {
+async fn decided(platform: &Platform, grant: &Grant, command: Arc<Submit>) -> Result<SubmitOutcome, Problem> {
     let shard = shard(grant.id.uuid());
-    let command = Arc::new(command);
     let outcome = platform.store.run_near(shard, command.clone()).await?;
     if outcome != SubmitOutcome::Unvalidated {
         return Ok(outcome);

@@ -7,7 +7,6 @@ use postfleet_mailflow::{janitor, webhooks};
 use postfleet_schema::list::{CreateList, ListItems};
 use postfleet_schema::webhook::CreateWebhook;
 use postfleet_store::db::DbError;
-use postfleet_store::sign_in::{Counter, ReserveGuess};
 use postfleet_store::tokens::IssueCode;
 use postfleet_store::{Command, Tx, events, messages, params};
 use postfleet_testkit::http::{FakeHttp, HttpResponse};
@@ -255,18 +254,15 @@ impl Command for SetPassword {
     }
 }
 
-/// How many codes and tokens, and how many counters of failed sign-ins there are.
-async fn of_sign_ins(setting: &Setting) -> (i64, i64) {
+/// How many codes and tokens there are.
+async fn tokens(setting: &Setting) -> i64 {
     let mut reader = setting.world.platform.store.reader().await.expect("reader");
-    let mut count = async |sql| {
-        let row = reader.query_one(sql, params![]).await.expect("query").expect("row");
-        row.int(0).expect("number")
-    };
-    (count("SELECT count(*) FROM tokens").await, count("SELECT count(*) FROM sign_in_failures").await)
+    let row = reader.query_one("SELECT count(*) FROM tokens", params![]).await.expect("query").expect("row");
+    row.int(0).expect("number")
 }
 
 #[tokio::test]
-async fn tokens_that_are_over_and_failures_that_no_longer_count_go() {
+async fn tokens_that_are_over_go() {
     let setting = Setting::with(WorldOptions::default()).await;
     let (platform, grant) = (&setting.world.platform, &setting.agent);
     let now = platform.clock.now();
@@ -286,11 +282,9 @@ async fn tokens_that_are_over_and_failures_that_no_longer_count_go() {
         };
         assert!(platform.store.run(code).await.expect("issue"));
     }
-    let guess = ReserveGuess { counters: vec![Counter { who: "mailbox:a".to_owned(), limit: 5 }], at: now };
-    platform.store.run(guess).await.expect("guess");
-    for (seconds, expected) in [(600, (2, 1)), (1, (1, 1)), (299, (1, 1)), (1, (1, 0)), (300, (0, 0))] {
+    for (seconds, expected) in [(600, 2), (1, 1), (599, 1), (1, 0)] {
         setting.world.advance(seconds);
         janitor::clean_once(platform).await.expect("clean");
-        assert_eq!(of_sign_ins(&setting).await, expected, "after {seconds} more");
+        assert_eq!(tokens(&setting).await, expected, "after {seconds} more");
     }
 }

@@ -7,9 +7,10 @@ use postfleet_wire::smtp::client::TlsPolicy;
 use rustls::CertificateError;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsConnector;
 
 /// How a connection is to be encrypted.
@@ -132,10 +133,20 @@ impl TlsFailure {
     }
 }
 
-/// What handshakes need. The connectors remember sessions, each those of its own rule.
+/// Sets of DNS records whose connectors are kept; beyond, all are made anew.
+const VOUCHED_MAX: usize = 512;
+
+/// Records of the DNS, and the names of which a certificate must have one.
+type Vouched = (Arc<[Tlsa]>, Arc<[String]>);
+
+/// What handshakes need. Each connector remembers the sessions of the servers that it has met, by their names, so that the
+/// next handshake with one of them is short. A session that was resumed is not verified again, so each demand has a
+/// connector of its own: what began with any certificate is never resumed where one had to be verified, nor what other
+/// records of the DNS vouched for.
 pub(super) struct Encryption {
     any: TlsConnector,
     verified: TlsConnector,
+    vouched: Mutex<HashMap<Vouched, TlsConnector>>,
     judge: Arc<dyn ServerCertVerifier>,
 }
 
@@ -144,6 +155,7 @@ impl Encryption {
         Self {
             any: tls::client_config_opportunistic().into(),
             verified: Arc::new(tls::client_config_with_roots(extra_roots)).into(),
+            vouched: Mutex::default(),
             judge: tls::judge_with_roots(extra_roots),
         }
     }
@@ -156,9 +168,9 @@ impl Encryption {
                 (self.verified.clone(), server_name(&target.host_name).map_err(wrong)?)
             }
             TlsRule::Dane { records, names } => {
-                let names = names.iter().map(|name| server_name(name)).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-                let told = names.first().cloned().unwrap_or_else(|| target.address.ip().into());
-                (Arc::new(tls::client_config_dane(records.clone(), names)).into(), told)
+                let valid = names.iter().map(|name| server_name(name)).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+                let told = valid.first().cloned().unwrap_or_else(|| target.address.ip().into());
+                (self.vouched(records, names, valid), told)
             }
             // Nobody checks the name here, so a name that cannot be one does not stand in the way.
             TlsRule::Never | TlsRule::Opportunistic | TlsRule::Watched | TlsRule::Encrypted => {
@@ -166,6 +178,17 @@ impl Encryption {
                 (self.any.clone(), name)
             }
         })
+    }
+
+    /// The connector for servers for which these records vouch.
+    fn vouched(&self, records: &Arc<[Tlsa]>, names: &Arc<[String]>, valid: Vec<ServerName<'static>>) -> TlsConnector {
+        let mut vouched = self.vouched.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (records.clone(), names.clone());
+        if vouched.len() >= VOUCHED_MAX && !vouched.contains_key(&key) {
+            vouched.clear();
+        }
+        let make = || Arc::new(tls::client_config_dane(records.clone(), valid)).into();
+        vouched.entry(key).or_insert_with(make).clone()
     }
 
     /// What verification would have said, where somebody wants to know.

@@ -5,6 +5,7 @@ use crate::tls::{TlsIdentity, server_config};
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::server;
+use rustls::HandshakeKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -42,8 +43,12 @@ struct Peer {
     messages: Arc<AtomicUsize>,
     /// Where connections came from.
     clients: Arc<Mutex<Vec<IpAddr>>>,
+    handshakes: Handshakes,
     certificate: CertificateDer<'static>,
 }
+
+/// How handshakes were done.
+type Handshakes = Arc<Mutex<Vec<HandshakeKind>>>;
 
 async fn peer(manner: Manner, tls: TlsRule) -> Peer {
     let data_dir = tempfile::tempdir().unwrap();
@@ -59,17 +64,25 @@ async fn peer_with(manner: Manner, tls: TlsRule, identity: &TlsIdentity) -> Peer
     let counters = (connections.clone(), messages.clone());
     let clients: Arc<Mutex<Vec<IpAddr>>> = Arc::default();
     let seen = clients.clone();
+    let handshakes = Handshakes::default();
+    let done = handshakes.clone();
     tokio::spawn(async move {
         while let Ok((stream, client)) = listener.accept().await {
             seen.lock().unwrap().push(client.ip());
             counters.0.fetch_add(1, Ordering::Relaxed);
-            tokio::spawn(accept(stream, acceptor.clone(), manner, counters.1.clone()));
+            tokio::spawn(accept(stream, acceptor.clone(), manner, counters.1.clone(), done.clone()));
         }
     });
-    Peer { target, connections, messages, clients, certificate: identity.chain()[0].clone() }
+    Peer { target, connections, messages, clients, handshakes, certificate: identity.chain()[0].clone() }
 }
 
-async fn accept(mut stream: TcpStream, acceptor: TlsAcceptor, manner: Manner, messages: Arc<AtomicUsize>) {
+async fn accept(
+    mut stream: TcpStream,
+    acceptor: TlsAcceptor,
+    manner: Manner,
+    messages: Arc<AtomicUsize>,
+    handshakes: Handshakes,
+) {
     if manner == Manner::Silent {
         return std::future::pending().await;
     }
@@ -94,6 +107,7 @@ async fn accept(mut stream: TcpStream, acceptor: TlsAcceptor, manner: Manner, me
         if manner == Manner::HangsUpAfterTls {
             return;
         }
+        handshakes.lock().unwrap().extend(stream.get_ref().1.handshake_kind());
         session.tls_started();
         talk(&mut stream, &mut session, manner, &messages).await;
     }
@@ -473,4 +487,73 @@ async fn connections_come_from_their_source_and_are_not_shared_with_another() {
     )
     .await;
     assert_eq!((taken.as_str(), seen.as_str()), ("lost during connect, false", "nothing"));
+}
+
+/// One message on each connection, so that each has a handshake.
+fn one_message_each(certified: &Certified) -> MxTransport {
+    let config = MxTransportConfig { transactions_max: 1, ..MxTransportConfig::new("c.example") };
+    MxTransport::new(config, std::slice::from_ref(&certified.authority))
+}
+
+impl Peer {
+    /// Hands messages over by these rules, one after the other; how the handshakes went that came to their end.
+    async fn handshakes_by(&self, transport: &MxTransport, rules: &[TlsRule]) -> Vec<HandshakeKind> {
+        for rule in rules {
+            let target = Target { tls: rule.clone(), ..self.target.clone() };
+            assert_eq!(deliver(transport, &target).await, "accepted 250", "{rule:?}");
+        }
+        std::mem::take(&mut *self.handshakes.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn the_next_connection_to_a_server_resumes_the_session() {
+    use HandshakeKind::{Full, Resumed};
+    let certified = certified("mx.example", false);
+    let peer = peer_with(Manner::Good, TlsRule::Never, &certified.identity).await;
+    for rule in [
+        TlsRule::Opportunistic,
+        TlsRule::Encrypted,
+        TlsRule::Verified,
+        dane(3, &certified.server_key),
+        TlsRule::Watched,
+    ] {
+        let transport = one_message_each(&certified);
+        let kinds = peer.handshakes_by(&transport, &[rule.clone(), rule.clone(), rule.clone()]).await;
+        assert_eq!(kinds, [Full, Resumed, Resumed], "{rule:?}");
+    }
+    // What the certificate of a resumed session is worth is still told.
+    let transport = one_message_each(&certified);
+    let watched = Target { tls: TlsRule::Watched, host_name: "other.example".into(), ..peer.target.clone() };
+    for _ in 0..2 {
+        assert_eq!(outcome(&transport, &watched).await.1, "certificate-host-mismatch");
+    }
+    assert_eq!(std::mem::take(&mut *peer.handshakes.lock().unwrap()), [Full, Resumed]);
+}
+
+#[tokio::test]
+async fn no_session_is_resumed_where_more_was_demanded() {
+    use HandshakeKind::{Full, Resumed};
+    let certified = certified("mx.example", false);
+    let peer = peer_with(Manner::Good, TlsRule::Never, &certified.identity).await;
+    let transport = one_message_each(&certified);
+    let (by_server, by_authority) = (dane(3, &certified.server_key), dane(2, &certified.authority_key));
+    let rules =
+        [TlsRule::Opportunistic, TlsRule::Verified, by_server.clone(), by_authority, by_server, TlsRule::Verified];
+    assert_eq!(peer.handshakes_by(&transport, &rules).await, [Full, Full, Full, Full, Resumed, Resumed]);
+
+    // Each is refused although a session with the server is remembered that was good enough for something else.
+    let foreign = super::tests::certified("mx.example", false);
+    let refused = [
+        Target { tls: TlsRule::Verified, host_name: "other.example".into(), ..peer.target.clone() },
+        Target { tls: dane(3, &foreign.server_key), ..peer.target.clone() },
+        Target { tls: dane(2, &foreign.authority_key), ..peer.target.clone() },
+    ];
+    for target in refused {
+        assert_eq!(deliver(&transport, &target).await, "lost during TLS handshake, false", "{:?}", target.tls);
+    }
+    let untrusting = one_message_each(&foreign);
+    assert_eq!(peer.handshakes_by(&untrusting, &[TlsRule::Opportunistic]).await.len(), 1);
+    let verified = Target { tls: TlsRule::Verified, ..peer.target.clone() };
+    assert_eq!(deliver(&untrusting, &verified).await, "lost during TLS handshake, false");
 }

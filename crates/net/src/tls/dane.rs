@@ -1,7 +1,7 @@
 //! DANE (RFC 6698, RFC 7671, RFC 7672): certificates that the DNS vouches for. Which records can be used and which
 //! certificate fits one are functions of values; the verifier puts them to work in a handshake.
 
-use super::{client_builder, provider};
+use super::{client_builder, provider, remembering};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -74,11 +74,14 @@ pub fn usable(records: &[Tlsa]) -> Vec<Tlsa> {
 }
 
 /// For a server that the DNS vouches for: takes the certificates that one of the records fits, and no other. `names` are
-/// those of which the certificate must have one, where the record is about an authority.
+/// those of which the certificate must have one, where the record is about an authority. Make one for each set of records and
+/// share it, as it remembers sessions.
 pub fn client_config_dane(records: Arc<[Tlsa]>, names: Vec<ServerName<'static>>) -> ClientConfig {
     let provider = provider();
     let verifier = Arc::new(Dane { records, names, provider: provider.clone() });
-    client_builder(provider).dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+    let builder = client_builder(provider).dangerous().with_custom_certificate_verifier(verifier);
+    // Records are those of one server.
+    remembering(1, builder.with_no_client_auth())
 }
 
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod routes;
 use anyhow::{Context, Result};
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, return_path};
+use postfleet_net::webhook_http::IpNetwork;
 use routes::{DnssecWord, EgressTable, RelaySection};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +64,7 @@ pub struct Storage {
 #[derive(Debug, Deserialize)]
 pub struct Http {
     pub listen: SocketAddr,
+    pub trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,7 +250,19 @@ impl Config {
         self.domain_settings()?;
         self.public_url()?;
         self.disposable_domains()?;
+        self.trusted_proxies()?;
+        self.webhooks_allow()?;
         Ok(())
+    }
+
+    /// The proxies that are believed.
+    pub fn trusted_proxies(&self) -> Result<Vec<IpNetwork>> {
+        networks("http.trusted_proxies", &self.http.trusted_proxies)
+    }
+
+    /// The networks that webhooks may be in although they are not public.
+    pub fn webhooks_allow(&self) -> Result<Vec<IpNetwork>> {
+        networks("webhooks.allow", &self.webhooks.allow)
     }
 
     /// Where complaints are taken.
@@ -258,4 +272,10 @@ impl Config {
         };
         self.feedback.addresses.iter().map(parse).collect()
     }
+}
+
+/// The networks in the list under `key`.
+fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNetwork>> {
+    let parse = |text: &String| text.parse().with_context(|| format!("{key}: {text:?} is not a network"));
+    texts.iter().map(parse).collect()
 }

@@ -61,8 +61,8 @@ pub struct Queued {
     pub message_id: MessageId,
     /// The mailbox that sent it.
     pub grant_id: GrantId,
-    /// Whose failures are reported where.
-    pub reverse_path: String,
+    /// The mailbox's address; empty if it was removed.
+    pub from: String,
     /// When it was accepted.
     pub queued_at: UnixMicros,
     /// Where an operator sends it.
@@ -93,7 +93,8 @@ pub struct Filter<'a> {
 macro_rules! queued {
     ($source:literal, $tail:literal) => {
         concat!(
-            "SELECT o.message_id, o.grant_id, o.reverse_path, o.queued_at, o.route, o.recipients_open, (SELECT min(",
+            "SELECT o.message_id, o.grant_id, COALESCE((SELECT g.email FROM grants g WHERE g.id = o.grant_id), ''), \
+             o.queued_at, o.route, o.recipients_open, (SELECT min(",
             state!(),
             ") FROM queue q WHERE q.message_id = o.message_id), (SELECT min(q.due_at) FROM queue q \
              WHERE q.message_id = o.message_id), (SELECT max(q.attempts) FROM queue q \
@@ -154,7 +155,7 @@ fn read(row: &Row) -> Result<Queued, DbError> {
     Ok(Queued {
         message_id: MessageId::from_uuid(row.uuid(0)?),
         grant_id: GrantId::from_uuid(row.uuid(1)?),
-        reverse_path: row.text(2)?,
+        from: row.text(2)?,
         queued_at: UnixMicros::from_micros(row.int(3)?),
         route: row.opt_text(4)?,
         recipients_open: row.count(5)?,

@@ -1,4 +1,4 @@
-//! Signing in: guesses are counted before they are looked at, codes and tokens are used as often as they may be, and
+//! Signing in: codes and tokens are used as often as they may be, and
 //! what was taken back is worth nothing.
 
 use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, tenant};
@@ -7,7 +7,7 @@ use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, SignInId};
 use postfleet_core::pkce::{Challenge, Method, Proof};
 use postfleet_store::db::DbError;
 use postfleet_store::grants::{self, PruneRemoved, RemoveGrant};
-use postfleet_store::sign_in::{self, Counter, GiveBackGuess, GuessOutcome, PruneGuesses, ReserveGuess};
+use postfleet_store::sign_in;
 use postfleet_store::tokens::{self, IssueCode, PruneTokens, Redeem, Redeemed, Revoke, TokenKind};
 use postfleet_store::{Command, Store, Tx, params};
 
@@ -47,69 +47,6 @@ impl Command for AddRedirectUri {
         tx.execute(ADD, params![fresh(), self.0.uuid(), BACK]).await?;
         Ok(())
     }
-}
-
-fn guess(mailbox: &str, peer: &str, seconds: u64) -> ReserveGuess {
-    let counter = |who: &str, limit| Counter { who: who.to_owned(), limit };
-    ReserveGuess { counters: vec![counter(mailbox, 5), counter(peer, 20)], at: at(seconds) }
-}
-
-fn is_reserved(outcome: &GuessOutcome) -> bool {
-    matches!(outcome, GuessOutcome::Reserved(_))
-}
-
-async fn failures(store: &Store, who: &str) -> i64 {
-    number(store, "SELECT failures FROM sign_in_failures WHERE who = $1", params![who]).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guesses_made_at_once_are_no_more_than_the_limit() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        let outcomes = at_once(store, (0..64).map(|_| guess("mailbox:a", "peer:one", 0)).collect()).await;
-        assert_eq!(outcomes.iter().filter(|outcome| is_reserved(outcome)).count(), 5);
-        let refused = GuessOutcome::TooMany { limit: 5, until: at(900) };
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 59);
-        // What was refused was counted nowhere.
-        assert_eq!((failures(store, "mailbox:a").await, failures(store, "peer:one").await), (5, 5));
-        // Over many mailboxes the address is the limit.
-        let spread: Vec<_> = (0..64).map(|number| guess(&format!("mailbox:{number}"), "peer:two", 0)).collect();
-        let outcomes = at_once(store, spread).await;
-        assert_eq!(outcomes.iter().filter(|outcome| is_reserved(outcome)).count(), 20);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_window_ends_and_a_success_gives_back() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        for _ in 0..4 {
-            assert!(is_reserved(&store.run(guess("mailbox:a", "peer:p", 0)).await.expect("run")));
-        }
-        let outcome = store.run(guess("mailbox:a", "peer:p", 60)).await.expect("run");
-        let GuessOutcome::Reserved(began) = outcome else { panic!("refused") };
-        assert_eq!(began, [NOON, NOON]);
-        let give_back = GiveBackGuess {
-            cleared: "mailbox:a".into(),
-            given_back: vec![("peer:p".into(), began[1]), ("peer:p".into(), at(1))],
-        };
-        store.run(give_back).await.expect("run");
-        // The mailbox starts anew; of the address only that one guess was forgiven, and none of another window.
-        assert_eq!((failures(store, "mailbox:a").await, failures(store, "peer:p").await), (0, 4));
-
-        for _ in 0..5 {
-            assert!(is_reserved(&store.run(guess("mailbox:a", "peer:p", 100)).await.expect("run")));
-        }
-        let refused = GuessOutcome::TooMany { limit: 5, until: at(1_000) };
-        assert_eq!(store.run(guess("mailbox:a", "peer:p", 999)).await.expect("run"), refused);
-        assert!(is_reserved(&store.run(guess("mailbox:a", "peer:p", 1_000)).await.expect("run")));
-
-        let prune = |seconds| PruneGuesses { before: at(seconds), limit: 10 };
-        assert_eq!(store.run(prune(1_000)).await.expect("prune"), 0);
-        assert_eq!(store.run(prune(1_001)).await.expect("prune"), 2);
-    })
-    .await;
 }
 
 /// A mailbox with a password, and the application that it signs in to.

@@ -50,6 +50,7 @@ async fn a_message_is_told_whole_while_it_waits_and_when_it_is_gone() {
          next_attempt_at:integer route:string? recipients:array attempts:array evaluations:array changes:array",
     );
     assert_eq!((&data["state"], &data["attempts"]), (&json!("queued"), &json!([])));
+    assert_eq!(data["from"], "agent@acme.test", "and not the return path");
     assert_eq!(data["expires_at"], json!(data["queued_at"].as_i64().expect("time") + 5 * 86_400));
     assert_eq!(data["recipients"][0]["why"], "it was accepted and waits for the first attempt");
 

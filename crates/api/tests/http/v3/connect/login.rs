@@ -3,8 +3,10 @@
 use super::{PASSWORD, SignIn, with};
 use crate::support::{NOBODY, assert_shape};
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 pub(crate) const ROUTES: &[&str] = &["POST /v3/connect/login/nylas"];
 
@@ -87,26 +89,26 @@ fn wrong(sign_in: &SignIn, email: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_sixth_guess_of_a_mailbox_is_not_looked_at() {
+async fn the_sixth_guess_of_an_address_at_a_mailbox_is_not_looked_at() {
     let sign_in = SignIn::new().await;
-    // Whether there is such a mailbox or not, and from wherever.
+    // Whether there is such a mailbox or not.
     for email in ["agent@acme.test", "nobody@acme.test"] {
-        for number in 0..5 {
-            let answer = sign_in.post_from(&format!("192.0.2.{number}:1"), PATH, &wrong(&sign_in, email)).await;
-            answer.refuses(401, "sign_in_failed", None);
+        for _ in 0..5 {
+            sign_in.post(PATH, &wrong(&sign_in, email)).await.refuses(401, "sign_in_failed", None);
         }
         // The right password is not looked at either, in any spelling of the address.
         sign_in.harness.world.advance(60);
         let right = with(sign_in.login(), &json!({"email": email.to_uppercase()}));
-        let refused = sign_in.post_from("192.0.2.9:1", PATH, &right).await;
+        let refused = sign_in.post(PATH, &right).await;
         refused.refuses(429, "sign_in_throttled", None).says("Sign-in failed.");
         assert_eq!(refused.header("retry-after"), Some("840"));
         assert_eq!(refused.json["error"]["limit"], 5);
     }
-    // Other mailboxes are not concerned, and the window ends.
+    // Other mailboxes and other addresses are not concerned, and the window ends.
     let theirs =
         json!({"public_application_id": sign_in.harness.other.application_id.to_string(), "email": "agent@other.test"});
     sign_in.post(PATH, &with(sign_in.login(), &theirs)).await.is_ok();
+    sign_in.post_from("192.0.2.9:1", PATH, &sign_in.login()).await.is_ok();
     sign_in.harness.world.advance(839);
     sign_in.post(PATH, &sign_in.login()).await.is_ok();
 }
@@ -114,7 +116,7 @@ async fn the_sixth_guess_of_a_mailbox_is_not_looked_at() {
 #[tokio::test]
 async fn a_success_clears_the_mailbox_and_is_no_failure_of_its_address() {
     let sign_in = SignIn::new().await;
-    // 4 wrong ones and a right one, over and over: the mailbox is cleared, the address keeps the wrong ones.
+    // 4 wrong ones and a right one, over and over: the address starts anew at the mailbox, and keeps the wrong ones.
     for _ in 0..4 {
         for _ in 0..4 {
             sign_in.post(PATH, &wrong(&sign_in, "agent@acme.test")).await.refuses(401, "sign_in_failed", None);
@@ -127,8 +129,10 @@ async fn a_success_clears_the_mailbox_and_is_no_failure_of_its_address() {
     let refused = sign_in.post(PATH, &wrong(&sign_in, "y@acme.test")).await;
     refused.refuses(429, "sign_in_throttled", None);
     assert_eq!(refused.json["error"]["limit"], 20);
-    // Elsewhere nothing was throttled, an IPv6 network of 64 bits is one address, and the window ends.
+    // It is known at the mailbox, and elsewhere nothing was throttled.
+    sign_in.post(PATH, &sign_in.login()).await.is_ok();
     sign_in.post_from("192.0.2.2:1", PATH, &sign_in.login()).await.is_ok();
+    // An IPv6 network of 64 bits is one address, and the window ends.
     for number in 0..20 {
         let peer = format!("[2001:db8::{number:x}]:1");
         sign_in.post_from(&peer, PATH, &wrong(&sign_in, &format!("v6-{number}@acme.test"))).await;
@@ -137,17 +141,57 @@ async fn a_success_clears_the_mailbox_and_is_no_failure_of_its_address() {
     refused.refuses(429, "sign_in_throttled", None);
     sign_in.post_from("[2001:db8:0:1::1]:1", PATH, &sign_in.login()).await.is_ok();
     sign_in.harness.world.advance(900);
-    sign_in.post(PATH, &sign_in.login()).await.is_ok();
+    sign_in.post_from("[2001:db8::ffff:1]:1", PATH, &sign_in.login()).await.is_ok();
 }
 
 #[tokio::test]
 async fn guesses_at_once_are_looked_at_no_more_often() {
     let sign_in = SignIn::new().await;
     let guess = wrong(&sign_in, "agent@acme.test");
-    let peers: Vec<String> = (0..64).map(|number| format!("192.0.2.{number}:1")).collect();
-    let answers = futures::future::join_all(peers.iter().map(|peer| sign_in.post_from(peer, PATH, &guess))).await;
+    let answers = futures::future::join_all((0..64).map(|_| sign_in.post(PATH, &guess))).await;
     let with_status = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((with_status(401), with_status(429)), (5, 59));
+}
+
+#[tokio::test]
+async fn strangers_have_fewer_guesses_at_a_mailbox_at_which_many_have_guessed_and_lock_nobody_out() {
+    let sign_in = SignIn::new().await;
+    sign_in.post(PATH, &sign_in.login()).await.is_ok();
+    let guess = wrong(&sign_in, "agent@acme.test");
+    for number in 2..22 {
+        let peer = format!("192.0.2.{number}:1");
+        sign_in.post_from(&peer, PATH, &guess).await.refuses(401, "sign_in_failed", None);
+    }
+    let refused = sign_in.post_from("192.0.2.2:1", PATH, &guess).await;
+    refused.refuses(429, "sign_in_throttled", None);
+    assert_eq!(refused.json["error"]["limit"], 1);
+    sign_in.post(PATH, &guess).await.refuses(401, "sign_in_failed", None);
+    sign_in.post(PATH, &sign_in.login()).await.is_ok();
+    sign_in.post_from("192.0.2.99:1", PATH, &sign_in.login()).await.is_ok();
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_own_guesses() {
+    let sign_in = SignIn::new().await;
+    let from = async |connected: &str, forwarded: &str, body: &Value| {
+        let peer: SocketAddr = connected.parse().expect("address");
+        let request = Request::post(PATH).header("content-type", "application/json").extension(ConnectInfo(peer));
+        let request = request.header("x-forwarded-for", forwarded).body(Body::from(body.to_string()));
+        sign_in.harness.request(request.expect("request")).await
+    };
+    let guess = wrong(&sign_in, "agent@acme.test");
+    for _ in 0..5 {
+        from("203.0.113.1:1", "192.0.2.1", &guess).await.refuses(401, "sign_in_failed", None);
+    }
+    // What the client has written itself is before what the proxy has.
+    let refused = from("203.0.113.1:1", "192.0.2.9, 192.0.2.1", &sign_in.login()).await;
+    refused.refuses(429, "sign_in_throttled", None);
+    from("203.0.113.1:1", "192.0.2.2", &sign_in.login()).await.is_ok();
+    // From elsewhere it is not believed.
+    for number in 0..5 {
+        from("203.0.113.2:1", &format!("192.0.2.{number}"), &guess).await.refuses(401, "sign_in_failed", None);
+    }
+    from("203.0.113.2:1", "192.0.2.9", &guess).await.refuses(429, "sign_in_throttled", None);
 }
 
 #[tokio::test]

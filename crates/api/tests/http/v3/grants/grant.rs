@@ -1,6 +1,9 @@
 //! `/v3/grants/{grant}`.
 
 use crate::support::{Harness, NOBODY, assert_shape};
+use postfleet_core::Secret;
+use postfleet_fleet::mail_client;
+use postfleet_fleet::sign_in::{Guess, Outcome};
 use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
@@ -99,12 +102,12 @@ async fn a_password_is_set_kept_and_removed_and_never_shown() {
     let after = changed(&harness, &json!({"settings": {"email": "agent@acme.test"}, "name": "Kept"})).await;
     assert_eq!(after["settings"]["has_app_password"], true);
     let mut reader = harness.world.platform.store.reader().await.expect("reader");
-    let hash = "SELECT app_password FROM grants WHERE email_key = 'agent@acme.test'";
-    let hash = reader.query_one(hash, &[]).await.expect("query").expect("row").text(0).expect("hash");
-    let password = |text: &str| postfleet_core::Secret::new(text.to_owned());
-    let verify = postfleet_fleet::app_password::verify;
-    assert!(verify(Some(hash.clone()), password("Correct1Horse2Battery")).await.expect("verify"));
-    assert!(!verify(Some(hash), password("Correct1Horse2batterY")).await.expect("verify"));
+    let opens = async |password: &str| {
+        let guess = Guess { email: "agent@acme.test", password: Secret::new(password.to_owned()), peer: None };
+        let outcome = mail_client::sign_in(harness.world.platform.gate(), guess).await.expect("looked at");
+        matches!(outcome, Outcome::Accepted(_))
+    };
+    assert!(opens("Correct1Horse2Battery").await && !opens("Correct1Horse2batterY").await);
     let after = changed(&harness, &with(json!(null))).await;
     assert_eq!(after["settings"]["has_app_password"], false);
 
