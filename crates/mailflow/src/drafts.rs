@@ -138,6 +138,38 @@ pub(crate) fn prepared(
     let summary = Summary::from_json(&stored.summary);
     check_author(grant, &summary)?;
     let recipients = recipients(&summary)?;
+    let as_written = summary.draft.as_ref().is_some_and(|draft| draft.as_written);
+    let (raw, message_id) = if as_written {
+        (raw.to_vec(), summary.message_id.clone())
+    } else {
+        dated(grant, (stored, raw), &summary, now)?
+    };
+    let summary = Summary { message_id, draft: None, ..summary };
+    Ok(Prepared {
+        message_id: stored.id,
+        raw,
+        recipients,
+        outbound_type: outbound_type(false, &summary),
+        summary,
+        // Of a message that is written the header tells which conversation it belongs to.
+        thread_id: Some(stored.thread_id).filter(|_| !as_written),
+        own_thread_id: Some(stored.thread_id),
+        date: now,
+        shown: Fields::Standard,
+        terms: Terms::default(),
+        // A draft is sent once as it is, and two that say the same are meant.
+        content: None,
+        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+    })
+}
+
+/// The message under the present date, with what it lacks, and its Message-ID.
+fn dated(
+    grant: &Grant,
+    (stored, raw): (&StoredMessage, &[u8]),
+    summary: &Summary,
+    now: UnixMicros,
+) -> Result<(Vec<u8>, Option<String>), Problem> {
     let own_id = format!("{}@{}", stored.id, grant.email.domain());
     let completed = submission::complete(&submission::redated(raw, now), now, &own_id)
         .map_err(|error| Problem::invalid("draft", format!("draft: {error}")))?;
@@ -146,21 +178,7 @@ pub(crate) fn prepared(
         let text = format!("draft: {header} must be addresses, or names with addresses in angle brackets, and commas");
         return Err(Problem::invalid("draft", text));
     }
-    let summary = Summary { message_id: completed.view.message_id, draft: None, ..summary };
-    Ok(Prepared {
-        message_id: stored.id,
-        raw: completed.raw,
-        recipients,
-        outbound_type: outbound_type(false, &summary),
-        summary,
-        thread_id: Some(stored.thread_id),
-        date: now,
-        shown: Fields::Standard,
-        terms: Terms::default(),
-        // A draft is sent once as it is, and two that say the same are meant.
-        content: None,
-        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
-    })
+    Ok((completed.raw, completed.view.message_id))
 }
 
 /// The author is the mailbox, whoever wrote the draft.
@@ -260,8 +278,11 @@ async fn replace(
 }
 
 async fn write(platform: &Platform, grant: &Grant, letter: Letter, folder: &'static str) -> Result<Parts, Problem> {
-    let Letter { outgoing, facts, unread, .. } = letter;
-    let prepared = compose::prepare(platform, grant, outgoing).await?;
+    let Letter { outgoing, facts, unread, written, .. } = letter;
+    let prepared = match written {
+        Some(raw) => compose::written(platform, raw, outgoing)?,
+        None => compose::prepare(platform, grant, outgoing).await?,
+    };
     check_size(platform, &prepared.raw)?;
     let summary = Summary { draft: Some(facts), ..prepared.summary };
     let (raw, now) = (prepared.raw, prepared.date);

@@ -1,7 +1,7 @@
 //! What a draft says, field by field: read from its message, changed, and ready to be written again.
 
 use super::send_time;
-use crate::submit::Outgoing;
+use crate::submit::{Outgoing, Prepared};
 use postfleet_core::{Patch, Problem, UnixMicros};
 use postfleet_mail::compose::Attachment;
 use postfleet_mail::{Participant, message};
@@ -53,6 +53,18 @@ pub(crate) struct Letter {
     pub(crate) facts: DraftFacts,
     pub(crate) starred: bool,
     pub(crate) unread: bool,
+    /// The message, if it leaves as it was given, and not as the fields would have it written.
+    pub(crate) written: Option<Vec<u8>>,
+}
+
+impl DraftChange {
+    /// Whether the message itself stays as it is.
+    fn keeps_message(&self) -> bool {
+        let Self { to, from, cc, bcc, reply_to, subject, body, is_plaintext, attachments, .. } = self;
+        let people = [to, from, cc, bcc, reply_to].into_iter().all(Patch::is_keep);
+        let text = subject.is_keep() && body.is_keep() && is_plaintext.is_keep() && attachments.is_keep();
+        people && text && self.reply_to_message_id.is_keep() && self.custom_headers.is_keep()
+    }
 }
 
 impl Letter {
@@ -85,7 +97,8 @@ impl Letter {
             has_unsubscribe_link: facts.list_unsubscribe,
             ..Outgoing::default()
         };
-        Self { outgoing, facts, starred: stored.starred, unread: stored.unread }
+        let written = facts.as_written.then(|| raw.to_vec());
+        Self { outgoing, facts, starred: stored.starred, unread: stored.unread, written }
     }
 
     /// A message that is to wait for its time.
@@ -97,13 +110,32 @@ impl Letter {
             reply_to_message_id: outgoing.reply_to_message_id.clone().filter(|id| !id.is_empty()),
             send_at: Some(send_at),
             list_unsubscribe: outgoing.has_unsubscribe_link,
+            as_written: false,
         };
-        Self { outgoing, facts, starred: false, unread: false }
+        Self { outgoing, facts, ..Self::default() }
+    }
+
+    /// A message that was written by somebody else and is to wait for its time: it leaves as it is.
+    pub(crate) fn written(prepared: Prepared, send_at: i64, now: UnixMicros) -> Self {
+        let Prepared { message_id, raw, summary, .. } = prepared;
+        let facts = DraftFacts {
+            created_at: now.as_seconds(),
+            is_plaintext: message::is_plain(&raw),
+            reply_to_message_id: summary.in_reply_to.map(|id| format!("<{id}>")),
+            send_at: Some(send_at),
+            as_written: true,
+            ..DraftFacts::default()
+        };
+        let outgoing = Outgoing { bcc: people(summary.bcc), message_id: Some(message_id), ..Outgoing::default() };
+        Self { outgoing, facts, written: Some(raw), ..Self::default() }
     }
 
     /// The draft after a change.
     pub(super) fn changed(mut self, change: DraftChange, now: UnixMicros) -> Result<Self, Problem> {
-        let Self { outgoing, facts, starred, unread } = &mut self;
+        if !change.keeps_message() {
+            (self.written, self.facts.as_written) = (None, false);
+        }
+        let Self { outgoing, facts, starred, unread, .. } = &mut self;
         put(&mut outgoing.to, change.to);
         put(&mut outgoing.from, change.from);
         put(&mut outgoing.cc, change.cc);

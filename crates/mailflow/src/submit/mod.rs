@@ -48,6 +48,8 @@ pub struct Prepared {
     pub summary: Summary,
     /// The thread of the message that it answers, if that was named.
     pub thread_id: Option<ThreadId>,
+    /// The thread that it begins if it joins none, should that be known.
+    pub own_thread_id: Option<ThreadId>,
     /// Whether it begins a conversation, as rules see it.
     pub outbound_type: OutboundType,
     /// When it was prepared.
@@ -105,7 +107,8 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     check_size(platform, &raw)?;
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
     // The thread of a draft ends with it, and begins anew with the sent copy.
-    let copy = MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh };
+    let new_thread_id = thread_id.or(prepared.own_thread_id).unwrap_or(fresh.new_thread_id);
+    let copy = MailboxCopy { message_id, new_thread_id, ..fresh };
     let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     let facts = filing::sent(summary, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
