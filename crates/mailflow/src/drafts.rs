@@ -8,13 +8,13 @@ pub use letter::DraftChange;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use crate::schedules::{self, Keeping, Scheduled};
-use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type};
+use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{BlobId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
-use postfleet_mail::submission;
+use postfleet_mail::{message, submission};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_mailbox::{drafts, filing};
@@ -144,6 +144,8 @@ pub(crate) fn prepared(
     } else {
         dated(grant, (stored, raw), &summary, now)?
     };
+    let wants_link = summary.draft.as_ref().is_some_and(|draft| draft.list_unsubscribe);
+    let raw = if wants_link { with_link(platform, grant, stored.id, raw, &recipients)? } else { raw };
     let summary = Summary { message_id, draft: None, ..summary };
     Ok(Prepared {
         message_id: stored.id,
@@ -161,6 +163,19 @@ pub(crate) fn prepared(
         content: None,
         from_draft: Some(FromDraft { seen: stored.blob_id, release }),
     })
+}
+
+/// The message with what its one recipient needs to get no more mail.
+fn with_link(
+    platform: &Platform,
+    grant: &Grant,
+    id: MessageId,
+    raw: Vec<u8>,
+    recipients: &[EmailAddress],
+) -> Result<Vec<u8>, Problem> {
+    let names = message::headers(&raw);
+    unsubscribe::check(platform, recipients, names.iter().map(|(name, _)| name.as_str()))?;
+    Ok(unsubscribe::on_top(&raw, &unsubscribe::fields(platform, grant, id, recipients)?))
 }
 
 /// The message under the present date, with what it lacks, and its Message-ID.
@@ -232,8 +247,12 @@ pub(crate) async fn file(
     answer: impl FnOnce(&Filed) -> Option<KeepAnswer>,
 ) -> Result<Filed, Problem> {
     let (starred, now) = (letter.starred, platform.clock.now());
+    let wants_link = letter.facts.list_unsubscribe;
     let parts = write(platform, grant, letter, folder).await?;
     if schedule.is_some() {
+        if wants_link {
+            with_link(platform, grant, parts.message_id, parts.raw.clone(), &parts.recipients)?;
+        }
         submit::envelope(platform, parts.recipients, now)?;
     }
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
@@ -278,7 +297,9 @@ async fn replace(
 }
 
 async fn write(platform: &Platform, grant: &Grant, letter: Letter, folder: &'static str) -> Result<Parts, Problem> {
-    let Letter { outgoing, facts, unread, written, .. } = letter;
+    let Letter { mut outgoing, facts, unread, written, .. } = letter;
+    // The link is its recipient's, who is known when it is sent.
+    outgoing.has_unsubscribe_link = false;
     let prepared = match written {
         Some(raw) => compose::written(platform, raw, outgoing)?,
         None => compose::prepare(platform, grant, outgoing).await?,

@@ -258,10 +258,8 @@ pub(super) async fn record_decision(
     let mut answers = Vec::with_capacity(rows.len());
     let mut reports = Vec::with_capacity(rows.len());
     for (row, after) in rows {
-        let reason = match &after {
-            AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => reason.clone(),
-            _ => Reason { code: 0, status: String::new(), text: String::new() },
-        };
+        let nothing = || Reason { code: 0, status: String::new(), text: String::new() };
+        let reason = after.failure().unwrap_or_else(nothing);
         let result = AttemptResult::Permanent { reason, reached: false };
         reports.push(report(platform, &row, &result, after));
         answers.push(Said::of(result));
@@ -352,6 +350,7 @@ fn next(after: &AfterAttempt) -> (&'static str, Option<i64>) {
         AfterAttempt::RetryAt(at) => ("retry", Some(at.as_micros())),
         AfterAttempt::Bounced(_) => ("bounced", None),
         AfterAttempt::Expired(_) => ("expired", None),
+        AfterAttempt::Suppressed(_) => ("suppressed", None),
     }
 }
 

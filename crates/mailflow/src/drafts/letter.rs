@@ -38,6 +38,8 @@ pub struct DraftChange {
     pub metadata: Patch<BTreeMap<String, String>>,
     /// What the application wants to be told of.
     pub tracking: Patch<Tracking>,
+    /// Whether it gets a link by which its recipient wants no more mail.
+    pub list_unsubscribe: Patch<bool>,
     /// Marked with a star.
     pub starred: Patch<bool>,
     /// Not read yet.
@@ -63,7 +65,11 @@ impl DraftChange {
         let Self { to, from, cc, bcc, reply_to, subject, body, is_plaintext, attachments, .. } = self;
         let people = [to, from, cc, bcc, reply_to].into_iter().all(Patch::is_keep);
         let text = subject.is_keep() && body.is_keep() && is_plaintext.is_keep() && attachments.is_keep();
-        people && text && self.reply_to_message_id.is_keep() && self.custom_headers.is_keep()
+        people
+            && text
+            && self.list_unsubscribe.is_keep()
+            && self.reply_to_message_id.is_keep()
+            && self.custom_headers.is_keep()
     }
 }
 
@@ -147,6 +153,7 @@ impl Letter {
         put(&mut outgoing.attachments, change.attachments);
         put(&mut outgoing.custom_headers, change.custom_headers);
         put(&mut outgoing.metadata, change.metadata);
+        put(&mut outgoing.has_unsubscribe_link, change.list_unsubscribe);
         put(starred, change.starred);
         put(unread, change.unread);
         let answers = change.reply_to_message_id.apply(outgoing.reply_to_message_id.take());
@@ -160,6 +167,7 @@ impl Letter {
         if facts.created_at == 0 {
             facts.created_at = now.as_seconds();
         }
+        facts.list_unsubscribe = outgoing.has_unsubscribe_link;
         facts.is_plaintext = outgoing.is_plaintext;
         facts.custom_headers = outgoing.custom_headers.clone();
         facts.reply_to_message_id = outgoing.reply_to_message_id.clone();

@@ -66,7 +66,10 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(now, platform.entropy.ten()));
     // Before the link is in it, which is another one each time.
     let content = Some(once::content(&outgoing));
-    unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
+    if outgoing.has_unsubscribe_link {
+        unsubscribe::check(platform, &recipients, outgoing.custom_headers.iter().map(|(name, _)| name.as_str()))?;
+        outgoing.custom_headers.extend(unsubscribe::fields(platform, grant, message_id, &recipients)?);
+    }
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
     let (shown, terms) = (outgoing.shown, std::mem::take(&mut outgoing.terms));

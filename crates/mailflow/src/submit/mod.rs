@@ -7,7 +7,7 @@ pub mod client;
 pub mod compose;
 pub mod once;
 pub mod raw;
-mod unsubscribe;
+pub(crate) mod unsubscribe;
 
 pub use compose::Outgoing;
 pub use once::Terms;

@@ -2,18 +2,18 @@
 //! to the next message.
 
 use crate::support::Setting;
-use postfleet_core::id::PolicyId;
+use postfleet_core::id::{MessageId, PolicyId};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{EmailAddress, Patch};
 use postfleet_mail::Participant;
 use postfleet_mailflow::submit::{Outgoing, send};
-use postfleet_mailflow::{Platform, janitor};
+use postfleet_mailflow::{Platform, deliver, janitor};
 use postfleet_net::StaticResolver;
 use postfleet_store::policies::{CreatePolicy, PolicyChange};
 use postfleet_store::suppressions::{self, AddSuppressions, RemoveSuppression};
 use postfleet_store::workspaces::UpdateWorkspace;
 use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer, SmtpMoment};
-use postfleet_testkit::world::WorldOptions;
+use postfleet_testkit::world::{NewTenant, WorldOptions};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -249,4 +249,108 @@ async fn a_link_to_unsubscribe_is_the_recipients_own_and_signed() {
     let setting = Setting::with(WorldOptions { public_url: None, ..WorldOptions::default() }).await;
     let refused = send(&setting.world.platform, &setting.agent, outgoing(&["ada@sender.test"])).await;
     assert_eq!(refused.expect_err("leads nowhere").code, "public_url_not_configured");
+}
+
+async fn put_on_list(setting: &Setting, addresses: &[&str], reason: Reason) {
+    let act = setting.world.act(&setting.tenant);
+    let command = AddSuppressions {
+        act,
+        application_id: setting.tenant.application_id,
+        addresses: addresses.iter().map(|text| address(text)).collect(),
+        reason,
+        source: "api".into(),
+        note: None,
+        expires_at: None,
+    };
+    setting.world.platform.store.run(command).await.expect("add").expect("application");
+}
+
+#[tokio::test]
+async fn what_waits_for_somebody_who_is_suppressed_meanwhile_does_not_leave() {
+    let peer = FakeSmtp::start(|_| SmtpAnswer::Good).await;
+    let setting = Setting::new(&peer).await;
+    let sent = setting.send(&["ada@sender.test", "Bob@sender.test", "cy@other.test", "dee@sender.test"]).await;
+    let id: MessageId = sent.expect("accepted").message.id.parse().expect("id");
+    let stranger = setting.world.tenant(NewTenant::of("stranger.test")).await;
+    let act = setting.world.act(&stranger);
+    let theirs = AddSuppressions {
+        act,
+        application_id: stranger.application_id,
+        addresses: vec![address("dee@sender.test")],
+        reason: Reason::Manual,
+        source: "api".into(),
+        note: None,
+        expires_at: None,
+    };
+    setting.world.platform.store.run(theirs).await.expect("add").expect("application");
+    put_on_list(&setting, &["ada@sender.test", "bob@sender.test"], Reason::Unsubscribe).await;
+    put_on_list(&setting, &["cy@other.test"], Reason::Complaint).await;
+    setting.world.deliver_due().await;
+    let reached: Vec<_> = peer.messages().into_iter().flat_map(|message| message.recipients).collect();
+    assert_eq!(reached, ["dee@sender.test"]);
+    let mut rejected = setting.events("message.rejected").await;
+    assert!(rejected.iter().all(|event| event["reason"] == "suppressed"), "{rejected:?}");
+    rejected.sort_by_key(|event| event["recipients"][0]["email"].to_string());
+    let told: Vec<_> = rejected.iter().map(|event| &event["recipients"]).collect();
+    assert_eq!(
+        told,
+        [
+            &json!([{"email": "Bob@sender.test", "reason": "unsubscribe"}]),
+            &json!([{"email": "ada@sender.test", "reason": "unsubscribe"}]),
+            &json!([{"email": "cy@other.test", "reason": "complaint"}]),
+        ]
+    );
+    assert_eq!(setting.events("message.bounced").await.len(), 0, "nobody was asked");
+    assert_eq!(setting.events("message.delivered").await.len(), 1);
+    let notices = setting.inbox().await;
+    assert_eq!(notices.len(), 1, "one report for the three of them");
+    let body = notices[0].body.as_ref().expect("body");
+    for recipient in ["ada@sender.test", "Bob@sender.test", "cy@other.test"] {
+        assert!(body.contains(recipient), "{recipient}: {body}");
+    }
+    assert!(body.contains("suppressed meanwhile (complaint)"), "{body}");
+
+    let life = postfleet_mailflow::queue::life(&setting.world.platform, setting.tenant.application_id, id);
+    let life = life.await.expect("life");
+    assert_eq!(life.state, "done");
+    let ada = life.recipients.iter().find(|one| one.email == "ada@sender.test").expect("ada");
+    assert_eq!((&*ada.state, ada.attempts), ("suppressed", 1));
+    assert!(ada.why.contains("suppressed meanwhile (unsubscribe)"), "{ada:?}");
+    assert_eq!(setting.sends_counted().await, 1, "a server was asked for one of them");
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_gets_any_more_costs_no_quota_and_one_who_is_taken_off_the_list_gets_it() {
+    let peer = FakeSmtp::start(|_| SmtpAnswer::Good).await;
+    let setting = Setting::new(&peer).await;
+    setting.send(&["ada@sender.test"]).await.expect("accepted");
+    put_on_list(&setting, &["ada@sender.test"], Reason::Manual).await;
+    setting.world.deliver_due().await;
+    assert_eq!(setting.sends_counted().await, 0);
+    remove(&setting, "ada@sender.test").await;
+    setting.send(&["ada@sender.test"]).await.expect("accepted");
+    put_on_list(&setting, &["ada@sender.test"], Reason::Manual).await;
+    remove(&setting, "ada@sender.test").await;
+    setting.world.deliver_due().await;
+    let reached = peer.messages().into_iter().flat_map(|message| message.recipients);
+    assert_eq!(reached.filter(|to| to == "ada@sender.test").count(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_stops_what_waits_for_the_same_address() {
+    let peer = picky().await;
+    let setting = Setting::new(&peer).await;
+    for _ in 0..3 {
+        setting.send(&["gone@sender.test"]).await.expect("accepted");
+    }
+    // What is claimed later knows what the first learnt.
+    let first = deliver::claim(&setting.world.platform, 1).await.expect("claim");
+    for delivery in first {
+        deliver::attempt(&setting.world.platform, delivery).await.expect("attempt");
+    }
+    setting.world.deliver_due().await;
+    assert_eq!(setting.events("message.bounced").await.len(), 1);
+    let rejected = setting.events("message.rejected").await;
+    assert_eq!(rejected.len(), 2);
+    assert_eq!(rejected[0]["recipients"], json!([{"email": "gone@sender.test", "reason": "hard_bounce"}]));
 }

@@ -9,8 +9,10 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::outbound::Lease;
 use crate::params;
+use crate::suppressions::of_recipients;
 use postfleet_core::id::{ApplicationId, MessageId, QueueId};
 use postfleet_core::outbound::Priority;
+use postfleet_core::suppression::{self, Suppressed};
 use postfleet_core::{EmailAddress, UnixMicros};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -69,6 +71,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// Its destination has not answered lately: this is to find out whether it does again.
     pub is_probe: bool,
+    /// Why the recipient is not written to, if it was suppressed since the message was accepted: it is not attempted.
+    pub suppressed: Option<suppression::Reason>,
 }
 
 /// What a claim brought.
@@ -94,12 +98,14 @@ impl Command for Claim {
     type Outcome = Claims;
 
     async fn run(&self, tx: &mut Tx) -> Result<Claims, DbError> {
-        let mut gathering = Gathering { claim: self, begun: BTreeMap::new(), claims: Claims::default() };
+        let claims = Claims::default();
+        let mut gathering = Gathering { claim: self, begun: BTreeMap::new(), owners: Vec::new(), claims };
         if self.limit > 0 {
             // Half at most, so that neither those that wait for their turn nor those that are due shut out the others.
             gathering.take_turns(tx, self.limit.div_ceil(2)).await?;
             gathering.take_due(tx).await?;
         }
+        gathering.mark_suppressed(tx).await?;
         Ok(gathering.claims)
     }
 }
@@ -109,6 +115,8 @@ struct Gathering<'a> {
     claim: &'a Claim,
     /// The messages that are to begin at each destination.
     begun: BTreeMap<String, BTreeSet<Uuid>>,
+    /// The application of each row.
+    owners: Vec<Option<Uuid>>,
     claims: Claims,
 }
 
@@ -208,7 +216,12 @@ impl Gathering<'_> {
                     hold(tx, id).await?;
                 } else if open > 0 && self.admits(destination, row.uuid(1)?, room) {
                     self.take(tx, id, is_failing).await?;
-                    took = true;
+                    // Who is not attempted finds out nothing about the destination.
+                    if is_failing && self.is_last_suppressed(tx).await? {
+                        self.begun.remove(destination);
+                    } else {
+                        took = true;
+                    }
                 } else {
                     has_more = true;
                     break;
@@ -230,6 +243,39 @@ impl Gathering<'_> {
     async fn take(&mut self, tx: &mut Tx, id: Uuid, is_probe: bool) -> Result<(), DbError> {
         if let Some(row) = take(tx, id, &self.claim.lease).await? {
             self.claims.rows.push(read_claimed(&row, is_probe)?);
+            self.owners.push(row.opt_uuid(4)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the recipient that was taken last is suppressed.
+    async fn is_last_suppressed(&mut self, tx: &mut Tx) -> Result<bool, DbError> {
+        let (Some(last), Some(Some(owner))) = (self.claims.rows.last_mut(), self.owners.last()) else {
+            return Ok(false);
+        };
+        let application = ApplicationId::from_uuid(*owner);
+        let found = of_recipients(tx, application, [&last.recipient].into_iter(), self.claim.now).await?;
+        last.suppressed = found.first().map(|one| one.reason);
+        Ok(last.suppressed.is_some())
+    }
+
+    /// Finds out who was suppressed since their message was accepted: one lookup for each application. What is committed
+    /// before counts.
+    async fn mark_suppressed(&mut self, tx: &mut Tx) -> Result<(), DbError> {
+        let mut applications: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
+        for (index, owner) in self.owners.iter().enumerate() {
+            if let Some(owner) = owner {
+                applications.entry(*owner).or_default().push(index);
+            }
+        }
+        for (application, rows) in applications {
+            let recipients = rows.iter().map(|index| &self.claims.rows[*index].recipient);
+            let found = of_recipients(tx, ApplicationId::from_uuid(application), recipients, self.claim.now).await?;
+            for index in rows {
+                let row = &mut self.claims.rows[index];
+                let is_it = |one: &&Suppressed| one.address == row.recipient;
+                row.suppressed = found.iter().find(is_it).map(|one| one.reason);
+            }
         }
         Ok(())
     }
@@ -239,7 +285,8 @@ async fn take(tx: &mut Tx, id: Uuid, lease: &Lease) -> Result<Option<Row>, DbErr
     // A row that still has a lease lost its worker, perhaps after the message had been handed over.
     const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, parked = 0, \
         ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
-        RETURNING id, message_id, recipient, attempts";
+        RETURNING id, message_id, recipient, attempts, \
+        (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
     tx.query_one(TAKE, params![id, lease.until.as_micros(), lease.id.uuid(), &lease.owner]).await
 }
 
@@ -250,6 +297,7 @@ fn read_claimed(row: &Row, is_probe: bool) -> Result<Claimed, DbError> {
         recipient: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("recipient"))?,
         attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
         is_probe,
+        suppressed: None,
     })
 }
 

@@ -120,7 +120,7 @@ impl Command for RecordAttempt {
             news.write(tx, episode, self.parks(&recorded), self.at).await?;
         }
         let told = |report: &&Report| {
-            matches!(report.after, AfterAttempt::Bounced(_) | AfterAttempt::Expired(_))
+            !matches!(report.after, AfterAttempt::Delivered | AfterAttempt::RetryAt(_))
                 && !recorded.lost.contains(&report.id)
         };
         if let Some(notice) = self.notice.as_ref().filter(|_| self.reports.iter().any(|report| told(&report))) {
@@ -265,7 +265,13 @@ fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, S
                 "bounce_class": report.bounce.class().name(), "expired": expired, "ambiguous": ambiguous});
             (Trigger::MessageBounced, data)
         }
-        _ => {
+        AfterAttempt::Suppressed(why) => {
+            let left_out = serde_json::json!([{"email": recipient, "reason": why.name()}]);
+            let data = serde_json::json!({"at": at.as_seconds(), "reason": "suppressed", "recipients": left_out,
+                "ambiguous": ambiguous});
+            (Trigger::MessageRejected, data)
+        }
+        AfterAttempt::Delivered | AfterAttempt::RetryAt(_) => {
             let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "ambiguous": ambiguous});
             (Trigger::MessageDelivered, data)
         }

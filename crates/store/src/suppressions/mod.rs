@@ -22,7 +22,7 @@ pub(crate) use check::of_recipients;
 pub use check::{check, find};
 pub use list::{Filter, Position, list};
 pub use prune::PruneSuppressions;
-pub use unsubscribe::{Unsubscribe, UnsubscribeOutcome};
+pub use unsubscribe::{Unsubscribe, UnsubscribeOutcome, Way};
 
 #[cfg(test)]
 pub(crate) use {

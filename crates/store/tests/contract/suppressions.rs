@@ -7,7 +7,8 @@ use crate::support::{
 };
 use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, Reason as Said};
-use postfleet_core::id::{ApplicationId, AuditId, GrantId, MessageId, PolicyId, QueueId};
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, MessageId, PolicyId, QueueId};
 use postfleet_core::plan::PolicyLimits;
 use postfleet_core::suppression::{Reason, Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
@@ -20,7 +21,7 @@ use postfleet_store::policies::{Policy, PolicyChange, UpdatePolicy};
 use postfleet_store::queue::Report;
 use postfleet_store::suppressions::{
     self, AddSuppressions, Added, Cause, Filter, Position, PruneSuppressions, RECORDED_ADDRESSES_MAX,
-    RemoveSuppression, Suppression, Unsubscribe, UnsubscribeOutcome, suppress,
+    RemoveSuppression, Suppression, Unsubscribe, UnsubscribeOutcome, Way, suppress,
 };
 use postfleet_store::{Command, Store, Tx, params};
 use serde_json::{Value, json};
@@ -430,6 +431,8 @@ async fn whoever_unsubscribes_gets_nothing_more() {
             grant_id: grant,
             message_id: MessageId::from_uuid(fresh()),
             address: address("ada@x.example"),
+            way: if seconds == 5 { Way::Mail } else { Way::OneClick },
+            event_id: EventId::from_uuid(fresh()),
             record_id: AuditId::from_uuid(fresh()),
             request_id: "request".into(),
             at: at(seconds),
@@ -439,6 +442,12 @@ async fn whoever_unsubscribes_gets_nothing_more() {
         assert_eq!(store.run(unsubscribe(2)).await.expect("run"), UnsubscribeOutcome::AlreadySuppressed);
         let entry = find(store, &tenant, "ada@x.example", at(3)).await.expect("suppressed");
         assert_eq!((entry.reason, &*entry.source, entry.grant_id), (Reason::Unsubscribe, "one_click", Some(grant)));
+        let events = crate::support::all_events(store).await;
+        let told: Vec<_> = events.iter().filter(|one| one.event.trigger == Trigger::MessageUnsubscribed).collect();
+        assert_eq!(told.len(), 1, "once");
+        let data: Value = serde_json::from_str(&told[0].event.data).expect("facts");
+        assert_eq!(data, json!({"at": at(1).as_seconds(), "recipient": "ada@x.example", "source": "one_click"}));
+        assert_eq!((told[0].event.grant_id, told[0].event.application_id), (grant, tenant.application));
         let records = records(store, &tenant).await;
         assert_eq!(records.len(), 1);
         assert_eq!((records[0].1.as_str(), &records[0].3["source"]), ("ada@x.example", &json!("one_click")));
