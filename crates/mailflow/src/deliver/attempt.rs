@@ -287,7 +287,9 @@ async fn write(
     let notice = notice::build(platform, message, &reports, now).await?;
     let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
     let signature = kept.map(|signature| signature.to_vec());
-    let command = RecordAttempt { message_id, lease, signature, reports, attempts, news, by, notice, at: now };
+    let suppressed_until = platform.settings.suppressed_until(now);
+    let command =
+        RecordAttempt { message_id, lease, signature, reports, attempts, news, suppressed_until, by, notice, at: now };
     let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");

@@ -237,7 +237,8 @@ async fn write_down(
     let first = reports.first().map(|report| report.id.to_string());
     let sender = mailbox.map(|mailbox| (mailbox.grant_id, mailbox.application_id));
     let near = sender.map_or(0, |(grant, _)| shard(grant.uuid()));
-    let command = TakeFeedback { sender, message_id, reports, filing, at: now };
+    let suppressed_until = platform.settings.suppressed_until(now);
+    let command = TakeFeedback { sender, message_id, reports, filing, suppressed_until, at: now };
     let taken = platform.store.run_near(near, command).await?;
     for outcome in taken.outcomes {
         platform.metrics.fed_back(outcome.name());

@@ -55,6 +55,8 @@ pub struct RecordAttempt {
     pub attempts: Vec<Attempted>,
     /// What it says about the destination as a whole, if that is to be remembered.
     pub news: Option<News>,
+    /// When recipients that are not there may be written to again; never if absent.
+    pub suppressed_until: Option<UnixMicros>,
     /// Who decided it, if somebody did.
     pub by: Option<Act>,
     /// The notice to the sender, filed if the attempt counts and so a failure is told exactly once.
@@ -204,6 +206,7 @@ impl RecordAttempt {
             source: "delivery",
             grant_id: Some(outbound.grant_id),
             message_id: Some(self.message_id),
+            expires_at: self.suppressed_until,
         };
         suppressions::suppress(tx, outbound.application_id, &report.recipient, &cause, self.at).await?;
         Ok(())

@@ -90,6 +90,7 @@ impl Command for Unsubscribe {
             source: self.way.name(),
             grant_id: Some(self.grant_id),
             message_id: Some(self.message_id),
+            expires_at: None,
         };
         if !suppress(tx, self.application_id, &self.address, &cause, self.at).await? {
             return Ok(UnsubscribeOutcome::AlreadySuppressed);
