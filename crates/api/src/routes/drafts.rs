@@ -109,7 +109,8 @@ pub(crate) async fn list(call: Call) -> Answer {
 
 fn filter(query: &Query) -> Result<Filter, Problem> {
     let of_messages = super::messages::filter(query)?;
-    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, metadata, .. } = of_messages;
+    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, metadata, .. } =
+        of_messages;
     let filter = Filter {
         thread_id,
         unread,

@@ -110,9 +110,8 @@ async fn list(arguments: List, api: &Api, session: &mut Session<'_, '_>) -> Outc
     let is_filtered = wanted.iter().any(|(_, value)| value.is_some());
     let most = if is_filtered { None } else { pages.most() };
     let mut things = api.list(&["grants", &agent, "feedback"], &[], most).await?;
-    let is_wanted = |thing: &Value| {
-        wanted.iter().all(|(field, value)| value.as_deref().is_none_or(|value| thing[*field] == value))
-    };
+    let is_wanted =
+        |thing: &Value| wanted.iter().all(|(field, value)| value.as_deref().is_none_or(|value| thing[*field] == value));
     things.items.retain(is_wanted);
     if let Some(most) = pages.most().filter(|_| is_filtered) {
         things.has_more |= things.items.len() > most;
