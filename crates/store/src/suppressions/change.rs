@@ -141,7 +141,8 @@ impl AddSuppressions {
     /// Writes those that are not yet as wanted; answers their keys.
     async fn write(&self, tx: &mut Tx) -> Result<HashSet<String>, DbError> {
         let row = |address| Wanted { address, reason: self.reason, expires_at: self.expires_at };
-        let wanted: Vec<Wanted<'_>> = self.addresses.iter().map(row).collect();
+        // Of an address that is named twice the first spelling is kept.
+        let wanted: Vec<Wanted<'_>> = self.addresses.iter().rev().map(row).collect();
         write(tx, self.application_id, &wanted, (&self.source, self.note.as_deref()), self.act.at).await
     }
 

@@ -47,15 +47,10 @@ impl Command for ImportSuppressions {
         let addresses = self.entries.iter().map(|(address, ..)| address);
         let before = check_in(tx, self.application_id, addresses, self.act.at).await?;
         let before: HashSet<String> = before.iter().map(|one| one.address.key()).collect();
-        let wanted = |entry: &'_ (EmailAddress, Reason, Option<UnixMicros>)| (entry.1, entry.2);
-        let rows: Vec<Wanted<'_>> = self
-            .entries
-            .iter()
-            .map(|entry| {
-                let (reason, expires_at) = wanted(entry);
-                Wanted { address: &entry.0, reason, expires_at }
-            })
-            .collect();
+        let rows = self.entries.iter();
+        let rows =
+            rows.map(|(address, reason, expires_at)| Wanted { address, reason: *reason, expires_at: *expires_at });
+        let rows: Vec<Wanted<'_>> = rows.collect();
         let written = write(tx, self.application_id, &rows, ("import", None), self.act.at).await?;
         let changed = written.iter().filter(|key| before.contains(*key)).count() as u64;
         if !written.is_empty() {
