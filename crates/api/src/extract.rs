@@ -211,6 +211,11 @@ impl Query {
         Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
     }
 
+    /// One parameter, wherever its value came from.
+    pub(crate) fn single(name: &str, value: &str) -> Self {
+        Self(vec![(name.to_owned(), value.to_owned())])
+    }
+
     /// These parameters, and then those of `more`, which so come before them.
     pub(crate) fn then(mut self, more: Self) -> Self {
         self.0.extend(more.0);

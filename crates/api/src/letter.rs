@@ -2,7 +2,7 @@
 //! in a form. Whatever takes a message to send takes it through here.
 
 use crate::extract::multipart::{Part, is_multipart, multipart};
-use crate::extract::{self, Pieces, declared_octets, media_type};
+use crate::extract::{self, Pieces, Query, declared_octets, media_type};
 use axum::body::Body;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -71,21 +71,70 @@ pub(crate) async fn read<T: Letter>(
     if unpacked > JSON_OCTETS_MAX { Err(json_too_large(unpacked as u64)) } else { Ok((letter, attachments)) }
 }
 
-/// Reads raw MIME from a form.
-pub(crate) async fn mime(parts: &Parts, body: SyncWrapper<Body>, limit: u64) -> Result<Vec<u8>, Problem> {
-    let mut mime = None;
+/// A message in raw MIME, and when it is to leave.
+pub(crate) struct Mime {
+    /// The message.
+    pub(crate) message: Vec<u8>,
+    /// When to send it, in unix seconds; now if absent.
+    pub(crate) send_at: Option<i64>,
+    /// Whether it is a draft until then.
+    pub(crate) use_draft: bool,
+}
+
+/// Reads raw MIME from a form. When it leaves is said beside it, by a part or in the query.
+pub(crate) async fn mime(parts: &Parts, body: SyncWrapper<Body>, limit: u64) -> Result<Mime, Problem> {
+    let mut beside = Beside::of(&Query::of(parts)?)?;
+    let mut message = None;
     for part in multipart(parts, body, limit).await? {
-        let name = part.head.name;
-        if name != MIME_PART {
-            // What would not travel must not look as if it did.
-            let text = format!("with type=mime the form must have the part {MIME_PART} and nothing else, not {name:?}");
-            return Err(Problem::invalid(MIME_PART, text));
-        }
-        if mime.replace(part.octets).is_some() {
-            return Err(Problem::invalid(MIME_PART, "the form must have the part mime once"));
+        match part.head.name.as_str() {
+            MIME_PART if message.is_some() => {
+                return Err(Problem::invalid(MIME_PART, "the form must have the part mime once"));
+            }
+            MIME_PART => message = Some(part.octets),
+            name => beside.add(name, part.octets)?,
         }
     }
-    mime.ok_or_else(|| Problem::invalid(MIME_PART, "the form must have a part mime with the message"))
+    let message =
+        message.ok_or_else(|| Problem::invalid(MIME_PART, "the form must have a part mime with the message"))?;
+    Ok(Mime { message, send_at: beside.send_at.filter(|at| *at != 0), use_draft: beside.use_draft.unwrap_or(false) })
+}
+
+/// What is said beside raw MIME.
+struct Beside {
+    send_at: Option<i64>,
+    use_draft: Option<bool>,
+}
+
+impl Beside {
+    fn of(query: &Query) -> Result<Self, Problem> {
+        Ok(Self { send_at: query.number("send_at")?, use_draft: query.flag("use_draft")? })
+    }
+
+    /// Reads a part of the form.
+    fn add(&mut self, name: &str, value: Vec<u8>) -> Result<(), Problem> {
+        let said_before = match name {
+            "send_at" => self.send_at.is_some(),
+            "use_draft" => self.use_draft.is_some(),
+            // What would not travel must not look as if it did.
+            _ => {
+                let text = format!(
+                    "with type=mime the form must have the part {MIME_PART}, perhaps send_at and use_draft, and nothing \
+                     else, not {name:?}"
+                );
+                return Err(Problem::invalid(MIME_PART, text));
+            }
+        };
+        if said_before {
+            return Err(Problem::invalid(name, format!("{name} must be given once, in the form or in the query")));
+        }
+        let value = String::from_utf8(value).unwrap_or_else(|_| "not UTF-8".to_owned());
+        let value = Query::single(name, value.trim());
+        match name {
+            "send_at" => self.send_at = value.number(name)?,
+            _ => self.use_draft = value.flag(name)?,
+        }
+        Ok(())
+    }
 }
 
 /// The whole of a JSON body, copied only if it came in several pieces.

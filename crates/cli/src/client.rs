@@ -40,6 +40,14 @@ pub struct Things {
     pub has_more: bool,
 }
 
+/// What a request carries.
+enum Body<'a> {
+    None,
+    Json(&'a Value),
+    /// Of this media type.
+    Text(&'static str, Vec<u8>),
+}
+
 /// Names and values of a query.
 pub type Query<'a> = &'a [(&'a str, String)];
 
@@ -109,11 +117,12 @@ impl Api {
         query: Query<'_>,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
+        let body = body.map_or(Body::None, Body::Json);
         let (url, response) = self.response(method, path, query, body).await?;
-        self.answer(url, response).await
+        self.answer(&url, response).await
     }
 
-    async fn answer(&self, url: Url, response: Response) -> Result<Answer, Failure> {
+    async fn answer(&self, url: &Url, response: Response) -> Result<Answer, Failure> {
         let status = response.status().as_u16();
         let retry_after = retry_after(&response);
         let octets = response.bytes().await.map_err(|error| self.unreachable(&error))?;
@@ -126,18 +135,21 @@ impl Api {
         Err(Failure::Refused(Box::new(refusal)))
     }
 
-    /// POST of a text of that kind, for as long as it takes.
-    pub async fn import(&self, path: &[&str], mode: &str, kind: &'static str, text: &str) -> Result<Answer, Failure> {
-        let url = self.url(path, &[("mode", mode.to_owned())])?;
-        let request = self.http.post(url.clone()).header(AUTHORIZATION, &self.authorization);
-        let request = request.header(CONTENT_TYPE, kind).timeout(IMPORT_DEADLINE).body(text.to_owned());
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        self.answer(url, response).await
+    /// POST of a text that is answered as JSON.
+    pub async fn post_text(
+        &self,
+        path: &[&str],
+        query: Query<'_>,
+        kind: &'static str,
+        text: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let (url, response) = self.response(Method::POST, path, query, Body::Text(kind, text)).await?;
+        self.answer(&url, response).await
     }
 
     /// GET of something that is text and not JSON.
     pub async fn text(&self, path: &[&str]) -> Result<String, Failure> {
-        let (url, response) = self.response(Method::GET, path, &[], None).await?;
+        let (url, response) = self.response(Method::GET, path, &[], Body::None).await?;
         let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         if status == 200 {
@@ -199,13 +211,16 @@ impl Api {
         method: Method,
         path: &[&str],
         query: Query<'_>,
-        body: Option<&Value>,
+        body: Body<'_>,
     ) -> Result<(Url, Response), Failure> {
         let url = self.url(path, query)?;
         let mut request = self.http.request(method, url.clone()).header(AUTHORIZATION, &self.authorization);
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        }
+        request = match body {
+            Body::None => request,
+            Body::Json(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            // It takes as long as there is to import.
+            Body::Text(kind, text) => request.header(CONTENT_TYPE, kind).timeout(IMPORT_DEADLINE).body(text),
+        };
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         Ok((url, response))
     }

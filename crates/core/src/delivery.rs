@@ -1,6 +1,7 @@
 //! What follows from an attempt to deliver to one recipient.
 
 use crate::retry::{DELIVERY_HORIZON, class_of, delivery_due};
+use crate::suppression;
 use crate::time::UnixMicros;
 
 /// What an attempt brought for one recipient.
@@ -62,6 +63,22 @@ pub enum AfterAttempt {
     Bounced(Reason),
     /// As `Bounced`, because time ran out.
     Expired(Reason),
+    /// Not attempted, since the recipient was suppressed meanwhile: the sender is told.
+    Suppressed(suppression::Reason),
+}
+
+impl AfterAttempt {
+    /// What is told the sender of a recipient who did not get the message.
+    pub fn failure(&self) -> Option<Reason> {
+        match self {
+            Self::Delivered | Self::RetryAt(_) => None,
+            Self::Bounced(reason) | Self::Expired(reason) => Some(reason.clone()),
+            Self::Suppressed(why) => {
+                let text = format!("not attempted: the recipient was suppressed meanwhile ({})", why.name());
+                Some(Reason { code: 0, status: "5.7.1".to_owned(), text })
+            }
+        }
+    }
 }
 
 /// Decides what follows. `queued_at` is when the message was accepted for sending, `attempts` counts this one.

@@ -27,6 +27,8 @@ pub enum Trigger {
     MessageComplaint,
     /// The message was refused before any server was asked.
     MessageRejected,
+    /// A recipient of the message wants no more mail.
+    MessageUnsubscribed,
 }
 
 impl Trigger {
@@ -44,6 +46,7 @@ impl Trigger {
         Self::MessageBounced,
         Self::MessageComplaint,
         Self::MessageRejected,
+        Self::MessageUnsubscribed,
     ];
 
     /// The name on the wire and in the store.
@@ -61,6 +64,7 @@ impl Trigger {
             Self::MessageBounced => "message.bounced",
             Self::MessageComplaint => "message.complaint",
             Self::MessageRejected => "message.rejected",
+            Self::MessageUnsubscribed => "message.unsubscribed",
         }
     }
 
@@ -104,7 +108,8 @@ impl Trigger {
             | Self::MessageDelivered
             | Self::MessageBounced
             | Self::MessageComplaint
-            | Self::MessageRejected => "/nylas/send",
+            | Self::MessageRejected
+            | Self::MessageUnsubscribed => "/nylas/send",
         }
     }
 }

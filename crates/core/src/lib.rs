@@ -40,6 +40,7 @@ pub mod domain_check;
 pub mod domain_records;
 pub mod domain_zone;
 pub mod trial_domain;
+pub mod unsubscribe_address;
 
 // how mail moves
 pub mod dated;

@@ -111,7 +111,8 @@ fn token(local: &str) -> Option<Vec<u8>> {
     decode(&local[prefix.len()..])
 }
 
-fn encode(octets: &[u8]) -> String {
+/// Thirty octets as 48 characters of base 32.
+pub(crate) fn encode(octets: &[u8]) -> String {
     let mut text = String::with_capacity(CHARS);
     let (mut bits, mut held) = (0_u32, 0);
     for octet in octets {
@@ -125,7 +126,8 @@ fn encode(octets: &[u8]) -> String {
     text
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
+/// The octets of 48 characters, in either case.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if text.len() != CHARS {
         return None;
     }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::id::{ApplicationId, KeyId};
 use postfleet_core::return_path::ReturnPaths;
+use postfleet_core::unsubscribe_address::UnsubscribeAddresses;
 use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
@@ -80,6 +81,11 @@ impl KeyHasher {
     /// The return paths of this installation's messages.
     pub fn return_paths(&self) -> ReturnPaths {
         ReturnPaths::new(self.derive("postfleet return path 1"))
+    }
+
+    /// The addresses to unsubscribe at that this installation's messages have.
+    pub fn unsubscribe_addresses(&self) -> UnsubscribeAddresses {
+        UnsubscribeAddresses::new(self.derive("postfleet unsubscribe address 1"))
     }
 
     /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store

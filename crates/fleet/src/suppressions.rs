@@ -46,7 +46,7 @@ pub async fn add(
 /// The last moment that can be written down with four digits of a year; a number above it is rather of milliseconds.
 const EXPIRY_MAX: i64 = 253_402_300_799;
 
-fn expiry(seconds: i64, now: UnixMicros) -> Result<UnixMicros, Problem> {
+pub(crate) fn expiry(seconds: i64, now: UnixMicros) -> Result<UnixMicros, Problem> {
     if seconds <= now.as_seconds() || seconds > EXPIRY_MAX {
         return Err(Problem::invalid("expires_at", "expires_at must be a time in the future, in unix seconds"));
     }

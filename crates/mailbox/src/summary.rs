@@ -73,6 +73,9 @@ pub struct DraftFacts {
     /// Whether it has a link by which its one recipient wants no more mail.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub list_unsubscribe: bool,
+    /// Whether its message leaves as it was given, octet for octet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_written: bool,
 }
 
 /// What an application wants to be told of a message that it sent.
@@ -164,6 +167,12 @@ impl Summary {
 impl From<&Participant> for Person {
     fn from(person: &Participant) -> Self {
         Self { email: person.email.clone(), name: person.name.clone() }
+    }
+}
+
+impl From<&Person> for Participant {
+    fn from(person: &Person) -> Self {
+        Self { name: person.name.clone(), email: person.email.clone() }
     }
 }
 

@@ -72,6 +72,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at,
         send_at: draft.as_ref().and_then(|draft| draft.send_at),
+        list_unsubscribe: draft.as_ref().and_then(|draft| draft.list_unsubscribe.then_some(true)),
         reply_to_message_id: draft.and_then(|draft| draft.reply_to_message_id),
         schedule_id: None,
         use_draft: None,

@@ -8,13 +8,13 @@ pub use letter::DraftChange;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use crate::schedules::{self, Keeping, Scheduled};
-use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type};
+use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{BlobId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
-use postfleet_mail::submission;
+use postfleet_mail::{message, submission};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_mailbox::{drafts, filing};
@@ -138,6 +138,53 @@ pub(crate) fn prepared(
     let summary = Summary::from_json(&stored.summary);
     check_author(grant, &summary)?;
     let recipients = recipients(&summary)?;
+    let as_written = summary.draft.as_ref().is_some_and(|draft| draft.as_written);
+    let (raw, message_id) = if as_written {
+        (raw.to_vec(), summary.message_id.clone())
+    } else {
+        dated(grant, (stored, raw), &summary, now)?
+    };
+    let wants_link = summary.draft.as_ref().is_some_and(|draft| draft.list_unsubscribe);
+    let raw = if wants_link { with_link(platform, grant, stored.id, raw, &recipients)? } else { raw };
+    let summary = Summary { message_id, draft: None, ..summary };
+    Ok(Prepared {
+        message_id: stored.id,
+        raw,
+        recipients,
+        outbound_type: outbound_type(false, &summary),
+        summary,
+        // Of a message that is written the header tells which conversation it belongs to.
+        thread_id: Some(stored.thread_id).filter(|_| !as_written),
+        own_thread_id: Some(stored.thread_id),
+        date: now,
+        shown: Fields::Standard,
+        terms: Terms::default(),
+        // A draft is sent once as it is, and two that say the same are meant.
+        content: None,
+        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+    })
+}
+
+/// The message with what its one recipient needs to get no more mail.
+fn with_link(
+    platform: &Platform,
+    grant: &Grant,
+    id: MessageId,
+    raw: Vec<u8>,
+    recipients: &[EmailAddress],
+) -> Result<Vec<u8>, Problem> {
+    let names = message::headers(&raw);
+    unsubscribe::check(platform, recipients, names.iter().map(|(name, _)| name.as_str()))?;
+    Ok(unsubscribe::on_top(&raw, &unsubscribe::fields(platform, grant, id, recipients)?))
+}
+
+/// The message under the present date, with what it lacks, and its Message-ID.
+fn dated(
+    grant: &Grant,
+    (stored, raw): (&StoredMessage, &[u8]),
+    summary: &Summary,
+    now: UnixMicros,
+) -> Result<(Vec<u8>, Option<String>), Problem> {
     let own_id = format!("{}@{}", stored.id, grant.email.domain());
     let completed = submission::complete(&submission::redated(raw, now), now, &own_id)
         .map_err(|error| Problem::invalid("draft", format!("draft: {error}")))?;
@@ -146,21 +193,7 @@ pub(crate) fn prepared(
         let text = format!("draft: {header} must be addresses, or names with addresses in angle brackets, and commas");
         return Err(Problem::invalid("draft", text));
     }
-    let summary = Summary { message_id: completed.view.message_id, draft: None, ..summary };
-    Ok(Prepared {
-        message_id: stored.id,
-        raw: completed.raw,
-        recipients,
-        outbound_type: outbound_type(false, &summary),
-        summary,
-        thread_id: Some(stored.thread_id),
-        date: now,
-        shown: Fields::Standard,
-        terms: Terms::default(),
-        // A draft is sent once as it is, and two that say the same are meant.
-        content: None,
-        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
-    })
+    Ok((completed.raw, completed.view.message_id))
 }
 
 /// The author is the mailbox, whoever wrote the draft.
@@ -214,8 +247,12 @@ pub(crate) async fn file(
     answer: impl FnOnce(&Filed) -> Option<KeepAnswer>,
 ) -> Result<Filed, Problem> {
     let (starred, now) = (letter.starred, platform.clock.now());
+    let wants_link = letter.facts.list_unsubscribe;
     let parts = write(platform, grant, letter, folder).await?;
     if schedule.is_some() {
+        if wants_link {
+            with_link(platform, grant, parts.message_id, parts.raw.clone(), &parts.recipients)?;
+        }
         submit::envelope(platform, parts.recipients, now)?;
     }
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
@@ -260,8 +297,13 @@ async fn replace(
 }
 
 async fn write(platform: &Platform, grant: &Grant, letter: Letter, folder: &'static str) -> Result<Parts, Problem> {
-    let Letter { outgoing, facts, unread, .. } = letter;
-    let prepared = compose::prepare(platform, grant, outgoing).await?;
+    let Letter { mut outgoing, facts, unread, written, .. } = letter;
+    // The link is its recipient's, who is known when it is sent.
+    outgoing.has_unsubscribe_link = false;
+    let prepared = match written {
+        Some(raw) => compose::written(platform, raw, outgoing)?,
+        None => compose::prepare(platform, grant, outgoing).await?,
+    };
     check_size(platform, &prepared.raw)?;
     let summary = Summary { draft: Some(facts), ..prepared.summary };
     let (raw, now) = (prepared.raw, prepared.date);

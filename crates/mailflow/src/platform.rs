@@ -110,6 +110,8 @@ pub struct Settings {
     pub attempt_retention: Duration,
     /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
     pub repeat_window: Duration,
+    /// For how long nothing is sent to whom a server said is not there; for ever if absent.
+    pub hard_bounce_suppression: Option<Duration>,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.
@@ -128,4 +130,11 @@ pub struct Settings {
     pub disposable_domains: Vec<Domain>,
     /// When all this was read.
     pub read_at: UnixMicros,
+}
+
+impl Settings {
+    /// When whoever is found not to be there now may be written to again; `None` for never.
+    pub(crate) fn suppressed_until(&self, now: UnixMicros) -> Option<UnixMicros> {
+        self.hard_bounce_suppression.map(|time| now.plus(time))
+    }
 }

@@ -1,9 +1,11 @@
 //! Sends at a later time: accepting them, releasing them, taking them back. A message that waits is a draft; whoever
 //! releases it goes through the one door, and its schedule ends in the transaction that accepts it.
 
+use crate::drafts::letter::Letter;
 use crate::drafts::{self, Filed};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
+use crate::submit::raw::{self, Envelope};
 use crate::submit::{self, Outgoing};
 use futures::future::join_all;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
@@ -59,11 +61,37 @@ pub async fn send_later(
     use_draft: bool,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
-    let now = platform.clock.now();
     let schedule = new_schedule(platform, send_at, use_draft)?;
-    let folder = if use_draft { SystemFolder::Drafts.id() } else { SCHEDULED };
     let shown = outgoing.shown;
-    let letter = drafts::letter::Letter::waiting(outgoing, send_at, now);
+    let letter = Letter::waiting(outgoing, send_at, platform.clock.now());
+    wait(platform, grant, (letter, shown), schedule, keeping).await
+}
+
+/// As [`send_later`], of a message that is written already: it leaves octet for octet as it is kept now.
+pub async fn send_written_later(
+    platform: &Platform,
+    grant: &Grant,
+    (mime, shown): (&[u8], Fields),
+    send_at: i64,
+    use_draft: bool,
+    keeping: Option<Keeping<'_>>,
+) -> Result<Scheduled, Problem> {
+    let schedule = new_schedule(platform, send_at, use_draft)?;
+    let field = ("mime", schedule.send_at);
+    let prepared = raw::prepare_for(platform, grant, mime, Envelope::OfHeader, field)?;
+    let letter = Letter::written(prepared, send_at, platform.clock.now());
+    wait(platform, grant, (letter, shown), schedule, keeping).await
+}
+
+async fn wait(
+    platform: &Platform,
+    grant: &Grant,
+    (letter, shown): (Letter, Fields),
+    schedule: NewSchedule,
+    keeping: Option<Keeping<'_>>,
+) -> Result<Scheduled, Problem> {
+    let now = platform.clock.now();
+    let folder = if schedule.use_draft { SystemFolder::Drafts.id() } else { SCHEDULED };
     let show = |Filed { stored, raw }: &Filed| shown_with(view::message(stored, Some(raw), shown), &schedule);
     let answer = |filed: &Filed| keeping.map(|keeping| keeping.answer(&show(filed), now));
     let filed = drafts::file(platform, grant, letter, folder, Some(schedule), answer).await?;

@@ -164,6 +164,9 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         feedback_addresses: config.feedback_addresses()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
         repeat_window: Duration::from_secs(config.sending.repeat_window_seconds),
+        hard_bounce_suppression: Some(config.recipients.hard_bounce_days)
+            .filter(|days| *days > 0)
+            .map(|days| Duration::from_secs(days * 86_400)),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,

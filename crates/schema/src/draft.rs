@@ -65,6 +65,11 @@ pub struct DraftRequest {
     #[serde(default)]
     #[schema(value_type = Option<TrackingOptions>)]
     pub tracking_options: Patch<TrackingOptions>,
+    /// Whether the message gets, when it is sent, a link and an address by which its recipient wants no more mail
+    /// (RFC 8058); it must have exactly one recipient then.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub list_unsubscribe: Patch<bool>,
     /// Marked with a star.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]

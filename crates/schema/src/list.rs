@@ -106,7 +106,7 @@ pub struct ListImport {
     pub refusals: Vec<RefusedLine>,
 }
 
-/// A line of an import that is no item of the list's type.
+/// A line of an import that could not be taken.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RefusedLine {
     /// Its number; the first is 1.

@@ -143,6 +143,11 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub use_draft: Option<bool>,
+    /// Whether a draft gets, when it is sent, a link by which its recipient wants no more mail; absent unless that is asked
+    /// for, and for messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub list_unsubscribe: Option<bool>,
     /// What a draft answers, as it was given; absent if it answers nothing, and for messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -68,7 +68,7 @@ pub struct QueueRecipient {
     pub email: String,
     /// Its destination: the domain.
     pub destination: String,
-    /// As for a message of the queue; or what became of it: `delivered`, `bounced` or `expired`.
+    /// As for a message of the queue; or what became of it: `delivered`, `bounced`, `expired` or `suppressed`.
     pub state: String,
     /// In words: why it is in the queue, or why it is not any more.
     pub why: String,
@@ -125,7 +125,7 @@ pub struct DeliveryAnswer {
     pub status: Option<String>,
     /// The lines of the reply, or what stood in the way.
     pub reply_lines: Vec<String>,
-    /// What followed: `delivered`, `retry`, `bounced` or `expired`; null if the next server was asked.
+    /// What followed: `delivered`, `retry`, `bounced`, `expired` or `suppressed`; null if the next server was asked.
     pub next: Option<String>,
     /// When it is tried again, in unix seconds; null if it is not.
     pub next_attempt_at: Option<i64>,

@@ -53,8 +53,8 @@ pub struct SendRequest {
     /// What the application wants to be told of; kept with the message, and nothing is tracked.
     #[serde(default)]
     pub tracking_options: Option<TrackingOptions>,
-    /// Whether the message gets a link by which its recipient wants no more mail, with one click (RFC 8058); `false` if
-    /// absent. It must have exactly one recipient then.
+    /// Whether the message gets a link by which its recipient wants no more mail, with one click (RFC 8058), and an address
+    /// for the same; `false` if absent. It must have exactly one recipient then.
     #[serde(default)]
     pub list_unsubscribe: Option<bool>,
     /// Whether it is sent although the mailbox sent the same to the same recipients a moment ago (120 seconds, if the

@@ -1,5 +1,6 @@
 //! Addresses that an application's mail does not go to.
 
+use crate::list::RefusedLine;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -44,8 +45,8 @@ pub struct Suppression {
     /// Why: `hard_bounce`, `complaint`, `unsubscribe`, `manual` or `invalid`.
     pub reason: &'static str,
     /// Who or what said so: `delivery` (its server refused a message), `dsn` (its server took one and reported later
-    /// that nobody is there), `feedback_loop` (a complaint was passed on), `one_click` (its reader followed the link) or
-    /// `api`.
+    /// that nobody is there), `feedback_loop` (a complaint was passed on), `one_click` (its reader followed the link),
+    /// `mailto` (its reader wrote to the address of a message), `api` or `import`.
     pub source: String,
     /// What people noted; null for nothing.
     pub note: Option<String>,
@@ -70,6 +71,23 @@ pub struct AddedSuppressions {
     pub unchanged: u64,
     /// All of them as they are now, each once, in the order of the request.
     pub suppressions: Vec<Suppression>,
+}
+
+/// What `POST /v3/suppressions/import` did.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct SuppressionImport {
+    /// Lines that say something: neither blank nor a comment nor a heading.
+    pub lines: u64,
+    /// Addresses that were not suppressed before.
+    pub added: u64,
+    /// Addresses that were, with another reason, note or end. What the text says holds now.
+    pub changed: u64,
+    /// Lines whose address was already as wanted, or stood in the text before.
+    pub unchanged: u64,
+    /// Lines that could not be read. Nothing was done for them.
+    pub refused: u64,
+    /// The first 100 of these.
+    pub refusals: Vec<RefusedLine>,
 }
 
 /// Whether an address is suppressed.

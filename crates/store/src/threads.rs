@@ -85,9 +85,11 @@ async fn remember(tx: &mut Tx, grant: GrantId, key: i64, thread: ThreadId, date:
     Ok(())
 }
 
+/// Starts a thread; it may be there already if drafts are in it.
 async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<ThreadId, DbError> {
     const INSERT: &str = "INSERT INTO threads \
-        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date) VALUES ($1, $2, $3, $4, $5, $6, $4)";
+        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date) VALUES ($1, $2, $3, $4, $5, $6, $4) \
+        ON CONFLICT (id) DO UPDATE SET sent_date = excluded.sent_date, sort_date = excluded.sort_date";
     let date = facts.date.as_micros();
     let (received, sent) = if facts.outgoing { (None, Some(date)) } else { (Some(date), None) };
     let (id, grant) = (copy.new_thread_id, copy.grant_id.uuid());

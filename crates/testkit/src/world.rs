@@ -71,6 +71,8 @@ pub struct WorldOptions {
     pub public_url: Option<String>,
     /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
     pub repeat_window: Duration,
+    /// For how long nothing is sent to whom a server said is not there; for ever if absent.
+    pub hard_bounce_suppression: Option<Duration>,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -90,6 +92,7 @@ impl Default for WorldOptions {
             trial_domains: Vec::new(),
             public_url: Some("https://mail.world.test".to_owned()),
             repeat_window: Duration::ZERO,
+            hard_bounce_suppression: None,
             seed: 1,
         }
     }
@@ -313,6 +316,7 @@ fn settings(options: &WorldOptions) -> Settings {
         feedback_retention: Duration::from_secs(90 * 86_400),
         attempt_retention: Duration::from_secs(30 * 86_400),
         repeat_window: options.repeat_window,
+        hard_bounce_suppression: options.hard_bounce_suppression,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

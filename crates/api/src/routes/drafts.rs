@@ -109,12 +109,8 @@ pub(crate) async fn list(call: Call) -> Answer {
 
 fn filter(query: &Query) -> Result<Filter, Problem> {
     let of_messages = super::messages::filter(query)?;
-    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, .. } = of_messages;
-    let pair = |text: String| match text.split_once(':') {
-        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
-    };
-    let metadata = query.list("metadata_pair").into_iter().map(pair).collect::<Result<_, _>>()?;
+    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, metadata, .. } =
+        of_messages;
     let filter = Filter {
         thread_id,
         unread,
@@ -222,6 +218,7 @@ fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, 
         custom_headers: map(request.custom_headers, headers),
         metadata: request.metadata,
         tracking: map(request.tracking_options, tracking),
+        list_unsubscribe: request.list_unsubscribe,
         starred: request.starred,
         unread: request.unread,
         send_at: request.send_at,

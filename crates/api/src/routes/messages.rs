@@ -47,6 +47,7 @@ const LIST: &[Parameter] = &[
     Parameter::new("cc", Kind::List, "Addresses, any of which got a copy."),
     Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
     Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
+    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have."),
     FIELDS,
 ];
 
@@ -103,6 +104,15 @@ fn fields(query: &Query) -> Result<Fields, Problem> {
     })
 }
 
+/// Pairs of the metadata, repeated or separated by commas.
+fn metadata(query: &Query) -> Result<Vec<(String, String)>, Problem> {
+    let pair = |text: String| match text.split_once(':') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
+    };
+    query.list("metadata_pair").into_iter().map(pair).collect()
+}
+
 pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     let any_email = query.list("any_email");
     if any_email.len() > ANY_EMAIL_MAX {
@@ -112,7 +122,7 @@ pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     let thread_id = thread.map(|id| id.parse().map_err(|_| Problem::invalid("thread_id", "thread_id must be a UUID")));
     Ok(Filter {
         drafts: false,
-        metadata: Vec::new(),
+        metadata: metadata(query)?,
         folders: query.list("in"),
         thread_id: thread_id.transpose()?,
         received_after: query.number("received_after")?,

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::error;
 use crate::extract::Query;
 use crate::idempotency::Keyed;
-use crate::letter;
+use crate::letter::{self, Mime};
 use crate::respond::{self, Answer, RequestId};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use axum::http::{HeaderValue, StatusCode};
@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
             .about("Send a message", DETAILS)
-            .query(&[TYPE, FIELDS, ALLOW_DUPLICATE])
+            .query(&[TYPE, FIELDS, ALLOW_DUPLICATE, SEND_AT, USE_DRAFT])
             .keyed()
             .takes_message::<SendRequest>()
             .answers_bare::<SendResponse>()
@@ -43,7 +43,8 @@ const DETAILS: &str = "The answer comes once the message is on stable storage. W
     has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
     `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
     `type=mime` the form has one part `mime` with the message in RFC 5322 form, which goes to everyone in its To, Cc and \
-    Bcc; Bcc is taken out. A request with an `Idempotency-Key` is carried out once: for 24 hours, another with the same \
+    Bcc; Bcc is taken out. When to send it, and whether it is a draft until then, is said by `send_at` and `use_draft`, as \
+    parts of the form or in the query; it leaves octet for octet as it was given. A request with an `Idempotency-Key` is carried out once: for 24 hours, another with the same \
     key and content is answered as the first was, with `Idempotent-Response: true`. Without a key, the same message to \
     the same recipients within two minutes is not sent again: the answer is the first one's, `duplicate` is true, and \
     `Duplicate-Of` names the message.";
@@ -60,6 +61,18 @@ const ALLOW_DUPLICATE: Parameter = Parameter::new(
     "Whether the message is sent although the mailbox sent the same a moment ago; as the field of the same name.",
 );
 
+const SEND_AT: Parameter = Parameter::new(
+    "send_at",
+    Kind::Integer(0, 253_402_300_799),
+    "With `type=mime`: when to send, in unix seconds, at least 60 seconds and at most 30 days ahead; now if absent or 0.",
+);
+
+const USE_DRAFT: Parameter = Parameter::new(
+    "use_draft",
+    Kind::Flag,
+    "With `type=mime` and `send_at`: whether it is a draft of the mailbox until then.",
+);
+
 const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_headers", "include_tracking_options"];
 
 /// Sends a message now.
@@ -73,10 +86,19 @@ pub(crate) async fn send(call: Call) -> Answer {
     keyed.add(query.get("fields").unwrap_or_default());
     let repeat = query.flag("allow_duplicate")?.unwrap_or(false);
     if is_mime {
-        let mime = letter::mime(&parts, body, limit).await?;
+        let Mime { message: mime, send_at, use_draft } = letter::mime(&parts, body, limit).await?;
+        check_use_draft(use_draft, send_at)?;
         keyed.add(&mime);
+        keyed.add(format!("{send_at:?} {use_draft}"));
         let content = Some(content_of_mime(&mime));
-        let send = async |key| {
+        let send = async |key: Option<KeyedRequest>| {
+            if let Some(send_at) = send_at {
+                let written = |waits: &Scheduled| written(&id, &grant, waits);
+                let keeping = key.map(|key| Keeping { key, written: &written });
+                let mime = (mime.as_slice(), shown);
+                let waits = schedules::send_written_later(&platform, &grant, mime, send_at, use_draft, keeping).await?;
+                return Ok(scheduled(&id, &grant, &waits));
+            }
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
             let terms = Terms { key, allow_duplicate: repeat };
             let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
@@ -172,15 +194,19 @@ fn is_mime(query: &Query) -> Result<bool, Problem> {
 
 /// Refuses what is documented and not there yet, rather than send something else than was meant.
 fn check_available(request: &SendRequest) -> Result<(), Problem> {
-    let is_scheduled = request.send_at.is_some_and(|at| at != 0);
-    if request.use_draft == Some(true) && !is_scheduled {
-        return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
-    }
+    check_use_draft(request.use_draft == Some(true), request.send_at.filter(|at| *at != 0))?;
     if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
         return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
     }
     if request.template.as_ref().is_some_and(|template| !template.is_null()) {
         return Err(Problem::invalid("template", "template: templates are not available yet"));
+    }
+    Ok(())
+}
+
+fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem> {
+    if use_draft && send_at.is_none() {
+        return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! `/v3/suppressions`.
 
 use crate::call::Call;
-use crate::extract::{BODY_OCTETS_MAX, Query, json};
+use crate::extract::{BODY_OCTETS_MAX, IMPORT_OCTETS_MAX, Pieces, Query, json, text_format};
 use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{EmailAddress, Problem};
+use postfleet_fleet::suppression_import::Import;
 use postfleet_fleet::suppressions;
 use postfleet_schema::suppression::{
-    AddSuppressions, AddedSuppressions, CheckSuppressions, CheckedAddress, Suppression,
+    AddSuppressions, AddedSuppressions, CheckSuppressions, CheckedAddress, Suppression, SuppressionImport,
 };
 
 /// Suppressions of a page at most.
@@ -23,6 +24,11 @@ pub(crate) fn routes() -> Vec<Route> {
         Parameter::new("domain", Kind::Text, "Only addresses at exactly this domain."),
         Parameter::new("address", Kind::Text, "Only this address, if it is suppressed."),
     ];
+    const IMPORT: &[Parameter] = &[Parameter::new(
+        "reason",
+        Kind::OneOf(Reason::NAMES),
+        "Why, where a line does not say it; `manual` if absent.",
+    )];
     vec![
         Route::get("/v3/suppressions", "suppressions.read", list)
             .about("List suppressed addresses", "Newest first. Those that have ended are not there.")
@@ -36,6 +42,18 @@ pub(crate) fn routes() -> Vec<Route> {
             )
             .takes::<AddSuppressions>()
             .answers::<AddedSuppressions>(),
+        Route::post("/v3/suppressions/import", "suppressions.write", import)
+            .about(
+                "Import suppressed addresses",
+                "In each line `address`, `address,reason` or `address,reason,expires`, as CSV or as plain text; `expires` \
+                 in unix seconds. Blank lines, those that begin with `#` and a heading are passed over, and lines that \
+                 cannot be read are refused each for itself. At most 64 MiB. Addresses are added 1,000 at a time while \
+                 the text comes: if it breaks off, those that came are there, and importing again does no harm. What the \
+                 text says replaces what is there.",
+            )
+            .query(IMPORT)
+            .takes_text()
+            .answers::<SuppressionImport>(),
         Route::post("/v3/suppressions/check", "suppressions.read", check)
             .about("Ask whether addresses are suppressed", "Up to 1,000 at once, answered in their order.")
             .takes::<CheckSuppressions>()
@@ -71,6 +89,22 @@ pub(crate) async fn add(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: AddSuppressions = json(&parts, body, BODY_OCTETS_MAX).await?;
     Ok(respond::single(&id, suppressions::add(&platform.store, act, application, request).await?))
+}
+
+/// `POST /v3/suppressions/import`
+pub(crate) async fn import(call: Call) -> Answer {
+    let act = call.act();
+    let Call { platform, application, id, parts, body, .. } = call;
+    let query = Query::of(&parts)?;
+    let reason = query.get("reason").filter(|reason| !reason.is_empty()).map_or(Some(Reason::Manual), Reason::named);
+    let wrong = || Problem::invalid("reason", format!("reason must be one of {}", Reason::NAMES.join(", ")));
+    let as_wanted = (text_format(&parts)?, reason.ok_or_else(wrong)?);
+    let mut import = Import::begin(&platform.store, &*platform.entropy, act, application, as_wanted);
+    let mut pieces = Pieces::of(&parts, body, IMPORT_OCTETS_MAX)?;
+    while let Some(piece) = pieces.next().await? {
+        import.take(&piece).await?;
+    }
+    Ok(respond::single(&id, import.end().await?))
 }
 
 /// `POST /v3/suppressions/check`

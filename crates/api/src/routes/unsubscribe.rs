@@ -13,11 +13,11 @@ use axum::http::{StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::Problem;
-use postfleet_core::id::AuditId;
+use postfleet_core::id::{AuditId, EventId};
 use postfleet_fleet::unsubscribe::{self, Link};
 use postfleet_mailflow::Platform;
 use postfleet_schema::suppression::UnsubscribeForm;
-use postfleet_store::suppressions::{Unsubscribe, UnsubscribeOutcome};
+use postfleet_store::suppressions::{Unsubscribe, UnsubscribeOutcome, Way};
 
 /// What the POST must say (RFC 8058 §3.1).
 const NAME: &str = "List-Unsubscribe";
@@ -68,6 +68,8 @@ pub(crate) async fn unsubscribe_now(call: OpenCall) -> Answer {
         grant_id,
         message_id,
         address: recipient,
+        way: Way::OneClick,
+        event_id: EventId::new(at, platform.entropy.ten()),
         record_id: AuditId::new(at, platform.entropy.ten()),
         request_id: id.0,
         at,

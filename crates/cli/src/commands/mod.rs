@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod domain;
 mod explain;
+mod feedback;
 mod fleet;
 mod key;
 mod list;
@@ -41,6 +42,8 @@ pub enum Command {
     List(Noun<list::Verb>),
     /// Addresses that are not written to, and looking at addresses
     Suppression(Noun<suppression::Verb>),
+    /// What came back about messages that were sent: bounces, complaints, and what counts for nothing
+    Feedback(Noun<feedback::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -111,6 +114,7 @@ impl Command {
             Self::Rule(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
+            Self::Feedback(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Plan(alone) => &alone.globals,
@@ -136,6 +140,7 @@ impl Command {
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
+            Self::Feedback(noun) => feedback::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,

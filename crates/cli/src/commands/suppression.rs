@@ -24,6 +24,8 @@ pub enum Verb {
     Get(One),
     /// Stops writing to addresses
     Add(Add),
+    /// Stops writing to the addresses of a file: address, address,reason or address,reason,expires in each line
+    Import(Import),
     /// Writes to an address again
     #[command(visible_alias = "delete")]
     Remove(Remove),
@@ -78,6 +80,20 @@ pub struct Add {
     /// When it ends, in unix seconds
     #[arg(long, value_name = "TIME")]
     expires_at: Option<i64>,
+}
+
+/// A file of addresses.
+#[derive(clap::Args)]
+pub struct Import {
+    /// The file; - is the standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Why, where a line does not say it; manual if it is not said
+    #[arg(long, value_parser = REASONS)]
+    reason: Option<String>,
+    /// The file is plain text, in which a # behind a space begins a comment; otherwise it is CSV
+    #[arg(long)]
+    plain: bool,
 }
 
 /// An address that is removed.
@@ -138,6 +154,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             session.show(FIELDS, answer)
         }
         Verb::Add(arguments) => add(arguments, &api, session).await,
+        Verb::Import(arguments) => import(arguments, &api, session).await,
         Verb::Remove(Remove { one: One { address }, consent }) => {
             session.confirm(consent.yes, &format!("write to {address} again"))?;
             let answer = api.delete(&["suppressions", &address]).await?;
@@ -171,6 +188,62 @@ async fn add(arguments: Add, api: &Api, session: &mut Session<'_, '_>) -> Outcom
     let sentence = format!("{added} added, {changed} changed, {unchanged} as they were");
     let data = json!({"added": added, "changed": changed, "unchanged": unchanged});
     session.done(&sentence, Answer { body: json!({ "data": data }) })
+}
+
+/// Sends a file in pieces of whole lines, none of which takes long, and counts what they did.
+async fn import(arguments: Import, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let text = session.read_octets(&arguments.file)?;
+    let kind = if arguments.plain { "text/plain" } else { "text/csv" };
+    let query: Vec<_> = arguments.reason.into_iter().map(|reason| ("reason", reason)).collect();
+    let mut total = Total::default();
+    let (mut refused, mut refusals) = (0, Vec::new());
+    let mut lines_before = 0;
+    for piece in pieces(&text) {
+        let answer = match api.post_text(&["suppressions", "import"], &query, kind, piece.to_vec()).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                if lines_before > 0 {
+                    session.note(&format!("the first {lines_before} lines were taken"));
+                }
+                return Err(failure);
+            }
+        };
+        let data = answer.data();
+        total.count(&data);
+        refused += data["refused"].as_u64().unwrap_or(0);
+        for refusal in data["refusals"].as_array().into_iter().flatten() {
+            let line = lines_before + refusal["line"].as_u64().unwrap_or(0);
+            refusals.push(json!({"line": line, "reason": refusal["reason"]}));
+        }
+        lines_before += piece.iter().filter(|octet| **octet == b'\n').count() as u64;
+    }
+    if !session.is_json() {
+        for refusal in &refusals {
+            let reason = refusal["reason"].as_str().unwrap_or_default();
+            session.warn(&format!("line {}: {reason}", refusal["line"]));
+        }
+    }
+    let Total { added, changed, unchanged } = total;
+    let sentence = format!("{added} added, {changed} changed, {unchanged} as they were, {refused} refused");
+    let data = json!({"added": added, "changed": changed, "unchanged": unchanged, "refused": refused,
+        "refusals": refusals});
+    session.done(&sentence, Answer { body: json!({ "data": data }) })
+}
+
+/// A text in pieces that end where a line ends.
+fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const OCTETS: usize = 1 << 20;
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let begin = OCTETS.min(rest.len());
+        let end = rest[begin..].iter().position(|octet| *octet == b'\n').map_or(rest.len(), |at| begin + at + 1);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        Some(piece)
+    })
 }
 
 /// What all requests did together.

@@ -55,6 +55,30 @@ async fn explain() {
 }
 
 #[tokio::test]
+async fn feedback() {
+    // play("feedback"), after a message was sent and reports of it came.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    let agent = world.mailbox(&installation.acme, "agent").await.id;
+    let message = json!({"to": [{"email": "gone@remote.test"}], "subject": "Hello", "body": "Hi"});
+    let sent = installation.ask(&format!("grants/{agent}/messages/send"), &message).await;
+    let id = sent["id"].as_str().expect("id").parse().expect("id");
+    let platform = &world.platform;
+    let paths = platform.keys.return_paths();
+    let path = paths.make(id, &installation.acme.domain, platform.clock.now()).expect("path").to_string();
+    let report = "From: mailer-daemon@remote.test\r\nSubject: failed\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\
+        Content-Type: text/plain\r\n\r\nfailed\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
+        Reporting-MTA: dns; mx.remote.test\r\n\r\nFinal-Recipient: rfc822; gone@remote.test\r\nAction: failed\r\n\
+        Status: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n\r\n--b--\r\n";
+    for to in [path.as_str(), path.as_str(), "agent@acme.test"] {
+        world.advance(1);
+        world.receive("", to, report).await.expect("taken");
+    }
+    play_in(installation, "feedback").await;
+}
+
+#[tokio::test]
 async fn fleet() {
     play("fleet").await;
 }

@@ -1,20 +1,17 @@
 //! Importing a text of any length into a list: line by line, in commands of as many items as one request may have. Each
 //! command is whole; the import is not: what was added stays if the rest does not come.
 
-use super::lines::{Content, Format, Line, Lines};
 use super::{changed, show};
+use crate::lines::{Content, Format, Line, Lines, REFUSALS_MAX};
 use postfleet_core::audit::Act;
 use postfleet_core::id::{AuditId, ListItemId};
-use postfleet_core::list::{ITEMS_MAX, normalize};
+use postfleet_core::list::{ITEMS_MAX, ListKind, normalize};
 use postfleet_core::{Problem, ProblemKind};
 use postfleet_net::Entropy;
 use postfleet_schema::list as schema;
 use postfleet_store::Store;
 use postfleet_store::lists::{self, AddItems, List, NewItem, RemoveItems};
 use std::collections::HashSet;
-
-/// Lines that an answer names; it always says how many there were.
-const REFUSALS_MAX: usize = 100;
 
 /// Different items of a text that replaces a list: all of them are held in memory.
 pub const REPLACING_ITEMS_MAX: usize = 2_000_000;
@@ -80,7 +77,9 @@ impl<'a> Import<'a> {
             refused: 0,
             refusals: Vec::new(),
         };
-        let lines = Lines::new(format, list.kind);
+        let mut headings = vec![list.kind.name(), "value"];
+        headings.extend((list.kind == ListKind::Address).then_some("email"));
+        let lines = Lines::new(format, headings);
         Self { store, entropy, act, list, mode, lines, waiting: Vec::new(), seen: HashSet::new(), done }
     }
 
@@ -109,7 +108,10 @@ impl<'a> Import<'a> {
     async fn line(&mut self, (number, content): Line) -> Result<(), Problem> {
         self.done.lines += 1;
         let value = match content {
-            Content::Value(text) => normalize(self.list.kind, &text).map_err(|error| format!("the value {error}")),
+            Content::Columns(columns) => {
+                let text = columns.first().map_or("", String::as_str);
+                normalize(self.list.kind, text).map_err(|error| format!("the value {error}"))
+            }
             Content::Unreadable(why) => Err(why.to_owned()),
         };
         let value = match value {

@@ -1,10 +1,9 @@
 //! Lists in which rules look things up: reading what a request wants, carrying it out, and showing what there is.
 
 mod import;
-mod lines;
 
+pub use crate::lines::Format;
 pub use import::{Import, Mode};
-pub use lines::Format;
 
 use crate::input;
 use crate::pages::{self, Page};

@@ -258,10 +258,8 @@ pub(super) async fn record_decision(
     let mut answers = Vec::with_capacity(rows.len());
     let mut reports = Vec::with_capacity(rows.len());
     for (row, after) in rows {
-        let reason = match &after {
-            AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => reason.clone(),
-            _ => Reason { code: 0, status: String::new(), text: String::new() },
-        };
+        let nothing = || Reason { code: 0, status: String::new(), text: String::new() };
+        let reason = after.failure().unwrap_or_else(nothing);
         let result = AttemptResult::Permanent { reason, reached: false };
         reports.push(report(platform, &row, &result, after));
         answers.push(Said::of(result));
@@ -289,7 +287,9 @@ async fn write(
     let notice = notice::build(platform, message, &reports, now).await?;
     let kept = message.signature.as_ref().filter(|_| message.is_newly_signed);
     let signature = kept.map(|signature| signature.to_vec());
-    let command = RecordAttempt { message_id, lease, signature, reports, attempts, news, by, notice, at: now };
+    let suppressed_until = platform.settings.suppressed_until(now);
+    let command =
+        RecordAttempt { message_id, lease, signature, reports, attempts, news, suppressed_until, by, notice, at: now };
     let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");
@@ -352,6 +352,7 @@ fn next(after: &AfterAttempt) -> (&'static str, Option<i64>) {
         AfterAttempt::RetryAt(at) => ("retry", Some(at.as_micros())),
         AfterAttempt::Bounced(_) => ("bounced", None),
         AfterAttempt::Expired(_) => ("expired", None),
+        AfterAttempt::Suppressed(_) => ("suppressed", None),
     }
 }
 

@@ -108,6 +108,7 @@ impl Delivery {
             recipient,
             attempts: 0,
             is_probe: false,
+            suppressed: None,
         });
         Self {
             message_id: command.message_id,
@@ -155,7 +156,7 @@ pub async fn claim(platform: &Platform, limit: usize) -> Result<Vec<Delivery>, P
             || Delivery { message_id, lease: id, recipients: Vec::new(), permits: BTreeMap::new(), fresh: None };
         let delivery = deliveries.entry(message_id).or_insert_with(empty);
         let domain = row.recipient.domain();
-        if !delivery.permits.contains_key(domain) {
+        if row.suppressed.is_none() && !delivery.permits.contains_key(domain) {
             delivery.permits.insert(domain.clone(), platform.pacing.enter(domain, now));
         }
         delivery.recipients.push(row);
@@ -245,12 +246,29 @@ pub async fn attempt(platform: &Platform, delivery: Delivery) -> Result<(), Prob
             None => return Ok(()),
         },
     };
+    let (recipients, suppressed) = recipients.into_iter().partition(|row: &Claimed| row.suppressed.is_none());
+    leave_out(platform, &message, lease, suppressed).await?;
+    if recipients.is_empty() {
+        return Ok(());
+    }
     let message = signed(platform, message).await?;
     let attempts = by_domain(&recipients).into_iter().map(|(domain, recipients)| {
         let permit = permits.remove(domain).unwrap_or_else(|| platform.pacing.enter(domain, platform.clock.now()));
         attempt_destination(platform, &message, lease, permit, domain, recipients)
     });
     join_all(attempts.collect::<Vec<_>>()).await.into_iter().collect()
+}
+
+/// Gives up recipients who were suppressed while the message waited for them, and tells its sender.
+async fn leave_out(
+    platform: &Platform,
+    message: &Message,
+    lease: LeaseId,
+    suppressed: Vec<Claimed>,
+) -> Result<(), Problem> {
+    let given_up = |row: Claimed| row.suppressed.map(|why| (row, AfterAttempt::Suppressed(why)));
+    let rows: Vec<_> = suppressed.into_iter().filter_map(given_up).collect();
+    if rows.is_empty() { Ok(()) } else { attempt::record_decision(platform, message, lease, rows, None).await }
 }
 
 /// A message on its way, in memory.

@@ -4,7 +4,6 @@
 use super::Message;
 use crate::platform::Platform;
 use crate::receive::new_copy;
-use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::id::BlobId;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::dsn::{self, Dsn, FailedRecipient};
@@ -47,13 +46,10 @@ pub(super) async fn build(
 }
 
 fn failed(report: &Report) -> Option<FailedRecipient> {
-    let reason = match &report.after {
-        AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => reason,
-        _ => return None,
-    };
+    let reason = report.after.failure()?;
     Some(FailedRecipient {
         address: report.recipient.clone(),
-        status: reason.status.clone(),
+        status: reason.status,
         diagnostic: report.reply.clone(),
         remote_mta: None,
     })

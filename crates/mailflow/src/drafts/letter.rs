@@ -1,7 +1,7 @@
 //! What a draft says, field by field: read from its message, changed, and ready to be written again.
 
 use super::send_time;
-use crate::submit::Outgoing;
+use crate::submit::{Outgoing, Prepared};
 use postfleet_core::{Patch, Problem, UnixMicros};
 use postfleet_mail::compose::Attachment;
 use postfleet_mail::{Participant, message};
@@ -38,6 +38,8 @@ pub struct DraftChange {
     pub metadata: Patch<BTreeMap<String, String>>,
     /// What the application wants to be told of.
     pub tracking: Patch<Tracking>,
+    /// Whether it gets a link by which its recipient wants no more mail.
+    pub list_unsubscribe: Patch<bool>,
     /// Marked with a star.
     pub starred: Patch<bool>,
     /// Not read yet.
@@ -53,6 +55,22 @@ pub(crate) struct Letter {
     pub(crate) facts: DraftFacts,
     pub(crate) starred: bool,
     pub(crate) unread: bool,
+    /// The message, if it leaves as it was given, and not as the fields would have it written.
+    pub(crate) written: Option<Vec<u8>>,
+}
+
+impl DraftChange {
+    /// Whether the message itself stays as it is.
+    fn keeps_message(&self) -> bool {
+        let Self { to, from, cc, bcc, reply_to, subject, body, is_plaintext, attachments, .. } = self;
+        let people = [to, from, cc, bcc, reply_to].into_iter().all(Patch::is_keep);
+        let text = subject.is_keep() && body.is_keep() && is_plaintext.is_keep() && attachments.is_keep();
+        people
+            && text
+            && self.list_unsubscribe.is_keep()
+            && self.reply_to_message_id.is_keep()
+            && self.custom_headers.is_keep()
+    }
 }
 
 impl Letter {
@@ -85,7 +103,8 @@ impl Letter {
             has_unsubscribe_link: facts.list_unsubscribe,
             ..Outgoing::default()
         };
-        Self { outgoing, facts, starred: stored.starred, unread: stored.unread }
+        let written = facts.as_written.then(|| raw.to_vec());
+        Self { outgoing, facts, starred: stored.starred, unread: stored.unread, written }
     }
 
     /// A message that is to wait for its time.
@@ -97,13 +116,32 @@ impl Letter {
             reply_to_message_id: outgoing.reply_to_message_id.clone().filter(|id| !id.is_empty()),
             send_at: Some(send_at),
             list_unsubscribe: outgoing.has_unsubscribe_link,
+            as_written: false,
         };
-        Self { outgoing, facts, starred: false, unread: false }
+        Self { outgoing, facts, ..Self::default() }
+    }
+
+    /// A message that was written by somebody else and is to wait for its time: it leaves as it is.
+    pub(crate) fn written(prepared: Prepared, send_at: i64, now: UnixMicros) -> Self {
+        let Prepared { message_id, raw, summary, .. } = prepared;
+        let facts = DraftFacts {
+            created_at: now.as_seconds(),
+            is_plaintext: message::is_plain(&raw),
+            reply_to_message_id: summary.in_reply_to.map(|id| format!("<{id}>")),
+            send_at: Some(send_at),
+            as_written: true,
+            ..DraftFacts::default()
+        };
+        let outgoing = Outgoing { bcc: people(summary.bcc), message_id: Some(message_id), ..Outgoing::default() };
+        Self { outgoing, facts, written: Some(raw), ..Self::default() }
     }
 
     /// The draft after a change.
     pub(super) fn changed(mut self, change: DraftChange, now: UnixMicros) -> Result<Self, Problem> {
-        let Self { outgoing, facts, starred, unread } = &mut self;
+        if !change.keeps_message() {
+            (self.written, self.facts.as_written) = (None, false);
+        }
+        let Self { outgoing, facts, starred, unread, .. } = &mut self;
         put(&mut outgoing.to, change.to);
         put(&mut outgoing.from, change.from);
         put(&mut outgoing.cc, change.cc);
@@ -115,6 +153,7 @@ impl Letter {
         put(&mut outgoing.attachments, change.attachments);
         put(&mut outgoing.custom_headers, change.custom_headers);
         put(&mut outgoing.metadata, change.metadata);
+        put(&mut outgoing.has_unsubscribe_link, change.list_unsubscribe);
         put(starred, change.starred);
         put(unread, change.unread);
         let answers = change.reply_to_message_id.apply(outgoing.reply_to_message_id.take());
@@ -128,6 +167,7 @@ impl Letter {
         if facts.created_at == 0 {
             facts.created_at = now.as_seconds();
         }
+        facts.list_unsubscribe = outgoing.has_unsubscribe_link;
         facts.is_plaintext = outgoing.is_plaintext;
         facts.custom_headers = outgoing.custom_headers.clone();
         facts.reply_to_message_id = outgoing.reply_to_message_id.clone();

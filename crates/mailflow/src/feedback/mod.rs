@@ -5,6 +5,7 @@
 mod said;
 #[cfg(test)]
 mod tests;
+mod unsubscribe;
 
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, new_copy, shard};
@@ -39,6 +40,8 @@ pub(crate) enum Door {
     ReturnPath(MessageId),
     /// An address that is registered for complaints.
     Complaints,
+    /// The address at which the reader of this message wants no more mail.
+    Unsubscribe(MessageId),
 }
 
 /// What an address opens, if it is no mailbox.
@@ -49,7 +52,7 @@ pub(crate) fn door(platform: &Platform, address: &EmailAddress) -> Option<Door> 
     }
     match platform.keys.return_paths().read(address, platform.clock.now()) {
         Reading::Genuine { message } => Some(Door::ReturnPath(message)),
-        _ => None,
+        _ => platform.keys.unsubscribe_addresses().read(address).map(Door::Unsubscribe),
     }
 }
 
@@ -94,6 +97,11 @@ pub(crate) async fn take(platform: &Platform, arrival: &Arrival, door: Door) -> 
             }
         },
         (Door::Complaints, _) => Err(not_a_complaint()),
+        (Door::Unsubscribe(_), Some(Feedback::Delivery(_) | Feedback::Complaint(_))) => Err(receive::no_mailbox()),
+        (Door::Unsubscribe(id), _) => match find(platform, id).await? {
+            Some(found) => unsubscribe::take(platform, arrival, &found).await,
+            None => Err(receive::no_mailbox()),
+        },
     }
 }
 
@@ -229,7 +237,8 @@ async fn write_down(
     let first = reports.first().map(|report| report.id.to_string());
     let sender = mailbox.map(|mailbox| (mailbox.grant_id, mailbox.application_id));
     let near = sender.map_or(0, |(grant, _)| shard(grant.uuid()));
-    let command = TakeFeedback { sender, message_id, reports, filing, at: now };
+    let suppressed_until = platform.settings.suppressed_until(now);
+    let command = TakeFeedback { sender, message_id, reports, filing, suppressed_until, at: now };
     let taken = platform.store.run_near(near, command).await?;
     for outcome in taken.outcomes {
         platform.metrics.fed_back(outcome.name());

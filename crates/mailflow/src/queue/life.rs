@@ -168,6 +168,7 @@ fn outcome(email: &str, attempts: u64, record: &AttemptRecord, answer: &Answer) 
         "delivered" if record.attempt.server.is_empty() => "it was delivered".to_owned(),
         "delivered" => format!("{} took it", record.attempt.server),
         "expired" => format!("it was given up after five days: {said}"),
+        "suppressed" => said.clone(),
         _ => format!("it was refused or given up: {said}"),
     };
     let last_reply = [

@@ -66,7 +66,10 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(now, platform.entropy.ten()));
     // Before the link is in it, which is another one each time.
     let content = Some(once::content(&outgoing));
-    unsubscribe::ask(platform, grant, message_id, &recipients, &mut outgoing)?;
+    if outgoing.has_unsubscribe_link {
+        unsubscribe::check(platform, &recipients, outgoing.custom_headers.iter().map(|(name, _)| name.as_str()))?;
+        outgoing.custom_headers.extend(unsubscribe::fields(platform, grant, message_id, &recipients)?);
+    }
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
     let (shown, terms) = (outgoing.shown, std::mem::take(&mut outgoing.terms));
@@ -82,12 +85,40 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
         recipients,
         summary,
         thread_id,
+        own_thread_id: None,
         outbound_type,
         date: now,
         shown,
         terms,
         content,
         from_draft,
+    })
+}
+
+/// A message that stays as it is written: of the fields, what does not travel with it counts.
+pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> Result<Prepared, Problem> {
+    check_unsent(&outgoing)?;
+    let date = platform.clock.now();
+    let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(date, platform.entropy.ten()));
+    let bcc: Vec<Person> = outgoing.bcc.iter().map(Person::from).collect();
+    let (metadata, tracking) = (outgoing.metadata, outgoing.tracking);
+    let summary = Summary { bcc, metadata, tracking, ..Summary::of(&message::view(&raw)) };
+    let people = |people: &[Person]| people.iter().map(Participant::from).collect();
+    let (to, cc, bcc) = (people(&summary.to), people(&summary.cc), people(&summary.bcc));
+    let recipients = recipients(&Outgoing { to, cc, bcc, ..Outgoing::default() })?;
+    Ok(Prepared {
+        message_id,
+        raw,
+        recipients,
+        outbound_type: outbound_type(false, &summary),
+        summary,
+        thread_id: None,
+        own_thread_id: None,
+        date,
+        shown: outgoing.shown,
+        terms: outgoing.terms,
+        content: None,
+        from_draft: None,
     })
 }
 

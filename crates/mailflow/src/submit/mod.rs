@@ -7,7 +7,7 @@ pub mod client;
 pub mod compose;
 pub mod once;
 pub mod raw;
-mod unsubscribe;
+pub(crate) mod unsubscribe;
 
 pub use compose::Outgoing;
 pub use once::Terms;
@@ -49,6 +49,8 @@ pub struct Prepared {
     pub summary: Summary,
     /// The thread of the message that it answers, if that was named.
     pub thread_id: Option<ThreadId>,
+    /// The thread that it begins if it joins none, should that be known.
+    pub own_thread_id: Option<ThreadId>,
     /// Whether it begins a conversation, as rules see it.
     pub outbound_type: OutboundType,
     /// When it was prepared.
@@ -147,11 +149,12 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     check_size(platform, &raw)?;
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
     let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
+    // The thread of a draft ends with it, and begins anew with the sent copy.
+    let new_thread_id = thread_id.or(prepared.own_thread_id).unwrap_or(fresh.new_thread_id);
     let command = Submit {
         blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?,
         facts: filing::sent(summary, raw.len() as u64, now),
-        // The thread of a draft ends with it, and begins anew with the sent copy.
-        copy: MailboxCopy { message_id, new_thread_id: thread_id.unwrap_or(fresh.new_thread_id), ..fresh },
+        copy: MailboxCopy { message_id, new_thread_id, ..fresh },
         thread_id,
         outbound_type,
         from_draft: prepared.from_draft,

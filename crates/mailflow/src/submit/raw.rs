@@ -4,7 +4,7 @@
 use super::{Prepared, Terms, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
-use postfleet_core::{EmailAddress, Problem};
+use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::submission::{self, Completed};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::Fields;
@@ -27,9 +27,20 @@ pub fn prepare(
     envelope: Envelope,
     field: &str,
 ) -> Result<Prepared, Problem> {
+    prepare_for(platform, grant, message, envelope, (field, platform.clock.now()))
+}
+
+/// As [`prepare`], of a message that leaves at a time: if it has no date, that is its date.
+pub(crate) fn prepare_for(
+    platform: &Platform,
+    grant: &Grant,
+    message: &[u8],
+    envelope: Envelope,
+    (field, leaves_at): (&str, UnixMicros),
+) -> Result<Prepared, Problem> {
     let now = platform.clock.now();
     let message_id = MessageId::new(now, platform.entropy.ten());
-    let completed = submission::complete(message, now, &format!("{message_id}@{}", grant.email.domain()))
+    let completed = submission::complete(message, leaves_at, &format!("{message_id}@{}", grant.email.domain()))
         .map_err(|error| Problem::invalid(field, format!("{field}: {error}")))?;
     check_author(grant, &completed, field)?;
     let recipients = match envelope {
@@ -46,6 +57,7 @@ pub fn prepare(
         recipients,
         summary,
         thread_id: None,
+        own_thread_id: None,
         outbound_type,
         date: now,
         shown: Fields::Standard,

@@ -85,6 +85,12 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
                 None => None,
             };
             let Some(stored) = stored else {
+                if event.trigger == Trigger::MessageUnsubscribed {
+                    // Who wants no more mail is to be known whatever became of the message.
+                    let mut object = gone(event, kind);
+                    unsubscribed(&mut object, &facts);
+                    return Ok(object);
+                }
                 let is_unsent = event.trigger == Trigger::MessageRejected && facts["summary"].is_object();
                 return Ok(if is_unsent { unsent(event, &facts) } else { gone(event, kind) });
             };
@@ -147,6 +153,16 @@ fn rejected(object: &mut Value, facts: &Value) {
         json!({"rejected_at": facts["at"], "reason": facts["reason"], "recipients": facts["recipients"]});
 }
 
+/// Who wants no more mail: of no mailbox of the application, which is what their entry says.
+fn unsubscribed(object: &mut Value, facts: &Value) {
+    object["unsubscribed"] = json!({
+        "unsubscribed_at": facts["at"],
+        "recipient": facts["recipient"],
+        "source": facts["source"],
+        "scope": "application",
+    });
+}
+
 fn described(id: &str, grant_id: &str, summary: &Summary) -> Value {
     let emails = |people: &[Person]| people.iter().map(|person| person.email.clone()).collect::<Vec<_>>();
     json!({
@@ -188,6 +204,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
                 json!({"reported_at": facts["at"], "type": facts["type"], "complained_recipients": complained});
         }
         Trigger::MessageRejected => rejected(&mut object, facts),
+        Trigger::MessageUnsubscribed => unsubscribed(&mut object, facts),
         _ => {}
     }
     object

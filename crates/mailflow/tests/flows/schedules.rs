@@ -6,11 +6,12 @@ use postfleet_core::{Patch, UnixMicros};
 use postfleet_mail::Participant;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
-use postfleet_mailflow::schedules::{cancel, release_once, send_later};
+use postfleet_mailflow::schedules::{cancel, release_once, send_later, send_written_later};
 use postfleet_mailflow::submit::Outgoing;
 use postfleet_mailflow::{Platform, janitor};
 use postfleet_schema::message::Message;
 use postfleet_store::schedules::{self, Schedule, Status};
+use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer};
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use std::time::Duration;
 
@@ -221,4 +222,28 @@ async fn what_waits_survives_a_restart() {
     let mut reader = platform.store.reader().await.expect("reader");
     let schedule = schedules::find(&mut reader, agent.id, id).await.expect("find").expect("schedule");
     assert_eq!(schedule.status, Status::Success);
+}
+
+#[tokio::test]
+async fn raw_mime_reaches_its_recipients_as_it_was_given_and_signed() {
+    let peer = FakeSmtp::start(|_| SmtpAnswer::Good).await;
+    let setting = Setting::new(&peer).await;
+    let mime = b"From: agent@acme.test\r\nTo: ada@sender.test\r\nSubject: Signed\r\nMessage-ID: <own@acme.test>\r\n\
+        Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\ntext with space at its end   \r\n";
+    let with_bcc = [b"Bcc: dee@sender.test\r\n".as_slice(), mime].concat();
+    let message = (with_bcc.as_slice(), Fields::Standard);
+    let send_at = setting.seconds() + 60;
+    let waits = send_written_later(setting.platform(), &setting.agent, message, send_at, false, None).await;
+    setting.world.advance(60);
+    setting.release().await;
+    assert_eq!(setting.status(waits.expect("scheduled").schedule_id).await, Status::Success);
+    setting.world.deliver_due().await;
+    let messages = peer.messages();
+    let mut reached: Vec<_> = messages.iter().flat_map(|message| message.recipients.clone()).collect();
+    reached.sort();
+    assert_eq!(reached, ["ada@sender.test", "dee@sender.test"]);
+    for message in messages {
+        assert!(message.content.ends_with(mime), "{}", message.text());
+        assert_eq!(message.count_fields("DKIM-Signature"), setting.folder(&setting.agent, "sent").await.len() * 2);
+    }
 }

@@ -144,6 +144,7 @@ pub struct Feedback {
 #[derive(Debug, Deserialize)]
 pub struct Recipients {
     pub disposable_domains: Vec<String>,
+    pub hard_bounce_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -244,6 +245,8 @@ impl Config {
         // A return path that is still good must not be forgotten: what came by it would count again.
         let least = return_path::DAYS_MAX.unsigned_abs() + 1;
         anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
+        let days = self.recipients.hard_bounce_days;
+        anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;

@@ -28,6 +28,8 @@ pub struct TakeFeedback {
     pub reports: Vec<NewReport>,
     /// The report itself, for the sender's mailbox. One that says nothing new is not filed.
     pub filing: Option<Filing>,
+    /// When recipients that are not there may be written to again; never if absent.
+    pub suppressed_until: Option<UnixMicros>,
     /// When.
     pub at: UnixMicros,
 }
@@ -171,7 +173,9 @@ impl TakeFeedback {
             return Ok(());
         };
         if let (Some(recipient), Some((reason, source))) = (&report.recipient, suppresses(report)) {
-            let cause = Cause { reason, source, grant_id: Some(grant_id), message_id: Some(message_id) };
+            let expires_at = self.suppressed_until.filter(|_| reason == Reason::HardBounce);
+            let (grant_id, message_id) = (Some(grant_id), Some(message_id));
+            let cause = Cause { reason, source, grant_id, message_id, expires_at };
             suppressions::suppress(tx, application_id, recipient, &cause, self.at).await?;
         }
         let Some((trigger, data)) = announcement(report, self.at) else { return Ok(()) };

@@ -9,9 +9,11 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::outbound::Lease;
 use crate::params;
+use crate::suppressions::of_recipients;
 use postfleet_core::id::{ApplicationId, MessageId, QueueId};
 use postfleet_core::outbound::Priority;
 use postfleet_core::plan::RECIPIENTS_MAX;
+use postfleet_core::suppression::{self, Suppressed};
 use postfleet_core::{EmailAddress, UnixMicros};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -74,6 +76,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// Its destination has not answered lately: this is to find out whether it does again.
     pub is_probe: bool,
+    /// Why the recipient is not written to, if it was suppressed since the message was accepted: it is not attempted.
+    pub suppressed: Option<suppression::Reason>,
 }
 
 /// What a claim brought.
@@ -99,12 +103,14 @@ impl Command for Claim {
     type Outcome = Claims;
 
     async fn run(&self, tx: &mut Tx) -> Result<Claims, DbError> {
-        let mut gathering = Gathering { claim: self, begun: BTreeMap::new(), claims: Claims::default() };
+        let claims = Claims::default();
+        let mut gathering = Gathering { claim: self, begun: BTreeMap::new(), owners: Vec::new(), claims };
         if self.limit > 0 {
             // Half at most, so that neither those that wait for their turn nor those that are due shut out the others.
             gathering.take_turns(tx, self.limit.div_ceil(2)).await?;
             gathering.take_due(tx).await?;
         }
+        gathering.mark_suppressed(tx, 0).await?;
         Ok(gathering.claims)
     }
 }
@@ -114,6 +120,8 @@ struct Gathering<'a> {
     claim: &'a Claim,
     /// The messages that are to begin at each destination.
     begun: BTreeMap<String, BTreeSet<Uuid>>,
+    /// The application of each row.
+    owners: Vec<Option<Uuid>>,
     claims: Claims,
 }
 
@@ -256,8 +264,14 @@ impl Gathering<'_> {
                 }
                 match self.admits(destination, message, if open > 0 { room } else { 0 }) {
                     Admission::Begins => {
+                        let first = self.claims.rows.len();
                         self.take_message(tx, message, destination, Waits::Parked, is_failing).await?;
-                        took = true;
+                        // Who is not attempted finds out nothing about the destination.
+                        if is_failing && self.are_suppressed(tx, first).await? {
+                            self.begun.remove(destination);
+                        } else {
+                            took = true;
+                        }
                     }
                     Admission::Taken => {}
                     Admission::Full => {
@@ -300,10 +314,42 @@ impl Gathering<'_> {
             &lease.owner,
             RECIPIENTS_MAX as i64
         ];
-        let rows = tx.query(TAKE_MESSAGE, values).await?;
-        let mut taken = rows.iter().map(|row| read_claimed(row, is_probe)).collect::<Result<Vec<_>, _>>()?;
-        taken.sort_by_key(|row| row.id);
-        self.claims.rows.extend(taken);
+        let mut taken = Vec::new();
+        for row in tx.query(TAKE_MESSAGE, values).await? {
+            taken.push((read_claimed(&row, is_probe)?, row.opt_uuid(4)?));
+        }
+        taken.sort_by_key(|(row, _)| row.id);
+        for (row, owner) in taken {
+            self.claims.rows.push(row);
+            self.owners.push(owner);
+        }
+        Ok(())
+    }
+
+    /// Whether all recipients that were taken from `first` on are suppressed.
+    async fn are_suppressed(&mut self, tx: &mut Tx, first: usize) -> Result<bool, DbError> {
+        self.mark_suppressed(tx, first).await?;
+        Ok(self.claims.rows[first..].iter().all(|row| row.suppressed.is_some()))
+    }
+
+    /// Finds out which recipients, of those taken from `first` on, were suppressed since their message was accepted: one
+    /// lookup for each application. What is committed before counts.
+    async fn mark_suppressed(&mut self, tx: &mut Tx, first: usize) -> Result<(), DbError> {
+        let mut applications: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
+        for (index, owner) in self.owners.iter().enumerate().skip(first) {
+            if let Some(owner) = owner {
+                applications.entry(*owner).or_default().push(index);
+            }
+        }
+        for (application, rows) in applications {
+            let recipients = rows.iter().map(|index| &self.claims.rows[*index].recipient);
+            let found = of_recipients(tx, ApplicationId::from_uuid(application), recipients, self.claim.now).await?;
+            for index in rows {
+                let row = &mut self.claims.rows[index];
+                let is_it = |one: &&Suppressed| one.address == row.recipient;
+                row.suppressed = found.iter().find(is_it).map(|one| one.reason);
+            }
+        }
         Ok(())
     }
 }
@@ -323,12 +369,14 @@ pub(crate) const TAKE_MESSAGE: &str = "UPDATE queue SET due_at = $5, lease = $6,
     ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id IN (SELECT q.id FROM queue q \
     WHERE q.message_id = $1 AND q.destination || '' = $2 AND q.parked + 0 = $3 AND q.paused = 0 AND q.due_at <= $4 \
     ORDER BY q.id LIMIT $8 {skip_locked}) \
-    RETURNING id, message_id, recipient, attempts";
+    RETURNING id, message_id, recipient, attempts, \
+    (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
 
 async fn take(tx: &mut Tx, id: Uuid, lease: &Lease) -> Result<Option<Row>, DbError> {
     const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, parked = 0, \
         ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
-        RETURNING id, message_id, recipient, attempts";
+        RETURNING id, message_id, recipient, attempts, \
+        (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
     tx.query_one(TAKE, params![id, lease.until.as_micros(), lease.id.uuid(), &lease.owner]).await
 }
 
@@ -339,6 +387,7 @@ fn read_claimed(row: &Row, is_probe: bool) -> Result<Claimed, DbError> {
         recipient: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("recipient"))?,
         attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
         is_probe,
+        suppressed: None,
     })
 }
 

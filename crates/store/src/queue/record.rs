@@ -55,6 +55,8 @@ pub struct RecordAttempt {
     pub attempts: Vec<Attempted>,
     /// What it says about the destination as a whole, if that is to be remembered.
     pub news: Option<News>,
+    /// When recipients that are not there may be written to again; never if absent.
+    pub suppressed_until: Option<UnixMicros>,
     /// Who decided it, if somebody did.
     pub by: Option<Act>,
     /// The notice to the sender, filed if the attempt counts and so a failure is told exactly once.
@@ -120,7 +122,7 @@ impl Command for RecordAttempt {
             news.write(tx, episode, self.parks(&recorded), self.at).await?;
         }
         let told = |report: &&Report| {
-            matches!(report.after, AfterAttempt::Bounced(_) | AfterAttempt::Expired(_))
+            !matches!(report.after, AfterAttempt::Delivered | AfterAttempt::RetryAt(_))
                 && !recorded.lost.contains(&report.id)
         };
         if let Some(notice) = self.notice.as_ref().filter(|_| self.reports.iter().any(|report| told(&report))) {
@@ -204,6 +206,7 @@ impl RecordAttempt {
             source: "delivery",
             grant_id: Some(outbound.grant_id),
             message_id: Some(self.message_id),
+            expires_at: self.suppressed_until,
         };
         suppressions::suppress(tx, outbound.application_id, &report.recipient, &cause, self.at).await?;
         Ok(())
@@ -265,7 +268,13 @@ fn announcement(report: &Report, ambiguous: bool, at: UnixMicros) -> (Trigger, S
                 "bounce_class": report.bounce.class().name(), "expired": expired, "ambiguous": ambiguous});
             (Trigger::MessageBounced, data)
         }
-        _ => {
+        AfterAttempt::Suppressed(why) => {
+            let left_out = serde_json::json!([{"email": recipient, "reason": why.name()}]);
+            let data = serde_json::json!({"at": at.as_seconds(), "reason": "suppressed", "recipients": left_out,
+                "ambiguous": ambiguous});
+            (Trigger::MessageRejected, data)
+        }
+        AfterAttempt::Delivered | AfterAttempt::RetryAt(_) => {
             let data = serde_json::json!({"recipient": recipient, "at": at.as_seconds(), "ambiguous": ambiguous});
             (Trigger::MessageDelivered, data)
         }

@@ -11,7 +11,7 @@ use postfleet_core::id::{ApplicationId, GrantId, MessageId};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{EmailAddress, UnixMicros};
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Addresses that a record names; it always says how many there were.
 pub const RECORDED_ADDRESSES_MAX: usize = 100;
@@ -27,10 +27,12 @@ pub struct Cause<'a> {
     pub grant_id: Option<GrantId>,
     /// The message, if that is known.
     pub message_id: Option<MessageId>,
+    /// When it ends, if it does.
+    pub expires_at: Option<UnixMicros>,
 }
 
 /// Suppresses an address that the product itself found out about, in the transaction of whatever told it. An entry that
-/// is there and has not expired stays, unless the new reason weighs more ([`Reason::weight`]); a new one does not end.
+/// is there and has not expired stays, unless the new reason weighs more ([`Reason::weight`]).
 /// No record is written: the event of the bounce or complaint is one. Answers whether anything changed.
 pub async fn suppress(
     tx: &mut Tx,
@@ -40,9 +42,9 @@ pub async fn suppress(
     at: UnixMicros,
 ) -> Result<bool, DbError> {
     const UPSERT: &str = "INSERT INTO suppressions (application_id, address_key, address, domain, reason, source, \
-        grant_id, message_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        grant_id, message_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CAST($11 AS {int})) \
         ON CONFLICT (application_id, address_key) DO UPDATE SET reason = $5, source = $6, note = NULL, grant_id = $7, \
-        message_id = $8, expires_at = NULL, created_at = $9 WHERE suppressions.expires_at <= $9 \
+        message_id = $8, expires_at = excluded.expires_at, created_at = $9 WHERE suppressions.expires_at <= $9 \
         OR CASE suppressions.reason WHEN 'invalid' THEN 0 WHEN 'hard_bounce' THEN 1 WHEN 'manual' THEN 2 \
         WHEN 'unsubscribe' THEN 3 ELSE 4 END < CAST($10 AS {int})";
     let (key, shown) = (address.key(), address.to_string());
@@ -56,7 +58,8 @@ pub async fn suppress(
         cause.grant_id.map(GrantId::uuid),
         cause.message_id.map(MessageId::uuid),
         at.as_micros(),
-        i64::from(cause.reason.weight())
+        i64::from(cause.reason.weight()),
+        cause.expires_at.map(UnixMicros::as_micros)
     ];
     Ok(tx.execute(UPSERT, values).await? > 0)
 }
@@ -137,32 +140,10 @@ impl Command for AddSuppressions {
 impl AddSuppressions {
     /// Writes those that are not yet as wanted; answers their keys.
     async fn write(&self, tx: &mut Tx) -> Result<HashSet<String>, DbError> {
-        const UPSERT: &str = "INSERT INTO suppressions (application_id, address_key, address, domain, reason, source, \
-            note, expires_at, created_at) \
-            SELECT CAST($1 AS {id}), e.value ->> 0, e.value ->> 1, e.value ->> 2, CAST($3 AS TEXT), CAST($4 AS TEXT), \
-            CAST($5 AS TEXT), CAST($6 AS {int}), CAST($7 AS {int}) FROM {json_each}($2) AS e WHERE true \
-            ON CONFLICT (application_id, address_key) DO UPDATE SET reason = excluded.reason, \
-            source = excluded.source, note = excluded.note, grant_id = NULL, message_id = NULL, \
-            expires_at = excluded.expires_at, created_at = excluded.created_at \
-            WHERE suppressions.reason <> excluded.reason OR suppressions.note IS DISTINCT FROM excluded.note \
-            OR suppressions.expires_at IS DISTINCT FROM excluded.expires_at RETURNING address_key";
-        // In one order, so that two of these do not wait for each other, and each once.
-        let mut wanted: Vec<(String, &EmailAddress)> = self.addresses.iter().map(|one| (one.key(), one)).collect();
-        wanted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        wanted.dedup_by(|one, other| one.0 == other.0);
-        let row =
-            |(key, address): (String, &EmailAddress)| json!([key, address.to_string(), address.domain().as_str()]);
-        let wanted = wanted.into_iter().map(row).collect::<Value>().to_string();
-        let values = params![
-            self.application_id.uuid(),
-            &wanted,
-            self.reason.name(),
-            &self.source,
-            self.note.as_deref(),
-            self.expires_at.map(UnixMicros::as_micros),
-            self.act.at.as_micros()
-        ];
-        tx.query(UPSERT, values).await?.iter().map(|row| row.text(0)).collect()
+        let row = |address| Wanted { address, reason: self.reason, expires_at: self.expires_at };
+        // Of an address that is named twice the first spelling is kept.
+        let wanted: Vec<Wanted<'_>> = self.addresses.iter().rev().map(row).collect();
+        write(tx, self.application_id, &wanted, (&self.source, self.note.as_deref()), self.act.at).await
     }
 
     /// The record names those that were changed, and what was there before.
@@ -205,6 +186,41 @@ impl AddSuppressions {
         };
         audit::record(tx, &self.act, change).await
     }
+}
+
+/// An entry as somebody wants it.
+pub(super) struct Wanted<'a> {
+    pub(super) address: &'a EmailAddress,
+    pub(super) reason: Reason,
+    pub(super) expires_at: Option<UnixMicros>,
+}
+
+/// Writes entries that are not yet as wanted; answers their keys. Of several for one address the last holds.
+pub(super) async fn write(
+    tx: &mut Tx,
+    application: ApplicationId,
+    wanted: &[Wanted<'_>],
+    (source, note): (&str, Option<&str>),
+    at: UnixMicros,
+) -> Result<HashSet<String>, DbError> {
+    const UPSERT: &str = "INSERT INTO suppressions (application_id, address_key, address, domain, reason, source, \
+        note, expires_at, created_at) \
+        SELECT CAST($1 AS {id}), e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, CAST($3 AS TEXT), \
+        CAST($4 AS TEXT), CAST(e.value ->> 4 AS {int}), CAST($5 AS {int}) FROM {json_each}($2) AS e WHERE true \
+        ON CONFLICT (application_id, address_key) DO UPDATE SET reason = excluded.reason, \
+        source = excluded.source, note = excluded.note, grant_id = NULL, message_id = NULL, \
+        expires_at = excluded.expires_at, created_at = excluded.created_at \
+        WHERE suppressions.reason <> excluded.reason OR suppressions.note IS DISTINCT FROM excluded.note \
+        OR suppressions.expires_at IS DISTINCT FROM excluded.expires_at RETURNING address_key";
+    // In one order, so that two of these do not wait for each other, and each once.
+    let rows: BTreeMap<String, &Wanted<'_>> = wanted.iter().map(|one| (one.address.key(), one)).collect();
+    let row = |(key, one): (String, &Wanted<'_>)| {
+        let (address, domain) = (one.address.to_string(), one.address.domain().as_str());
+        json!([key, address, domain, one.reason.name(), one.expires_at.map(UnixMicros::as_micros)])
+    };
+    let rows = rows.into_iter().map(row).collect::<Value>().to_string();
+    let values = params![application.uuid(), &rows, source, note, at.as_micros()];
+    tx.query(UPSERT, values).await?.iter().map(|row| row.text(0)).collect()
 }
 
 fn by_key(suppressions: Vec<Suppression>) -> HashMap<String, Suppression> {

@@ -7,6 +7,7 @@
 
 mod change;
 mod check;
+mod import;
 mod list;
 mod prune;
 mod unsubscribe;
@@ -20,9 +21,10 @@ pub(crate) use change::forget_bounce;
 pub use change::{AddSuppressions, Added, Cause, RECORDED_ADDRESSES_MAX, RemoveSuppression, suppress};
 pub(crate) use check::of_recipients;
 pub use check::{check, find};
+pub use import::{ImportSuppressions, Imported};
 pub use list::{Filter, Position, list};
 pub use prune::PruneSuppressions;
-pub use unsubscribe::{Unsubscribe, UnsubscribeOutcome};
+pub use unsubscribe::{Unsubscribe, UnsubscribeOutcome, Way};
 
 #[cfg(test)]
 pub(crate) use {

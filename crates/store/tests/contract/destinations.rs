@@ -8,6 +8,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::id::{AttemptId, AuditId, GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::rule::OutboundType;
+use postfleet_core::suppression::Reason;
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
 use postfleet_store::organizations::Scope;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
@@ -15,6 +16,7 @@ use postfleet_store::queue::{
     Answer, Attempted, Claim, ClaimExpired, ClaimMessage, Claimed, Claims, DestinationChange, Filter, News, Operate,
     Operated, Operation, PruneAttempts, Rooms, State, UpdateDestination,
 };
+use postfleet_store::suppressions::AddSuppressions;
 use postfleet_store::{Location, Store, params, queue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -549,4 +551,96 @@ impl Chance {
         self.0 ^= self.0 << 17;
         (self.0 % bound as u64) as usize
     }
+}
+
+fn suppressed(claims: &Claims) -> Vec<(String, Option<Reason>)> {
+    claims.rows.iter().map(|row| (row.recipient.to_string(), row.suppressed)).collect()
+}
+
+async fn suppress(store: &Store, tenant: &Tenant, addresses: &[String], expires_at: Option<UnixMicros>) {
+    let command = AddSuppressions {
+        act: act(tenant, NOON),
+        application_id: tenant.application,
+        addresses: addresses.iter().map(|text| EmailAddress::parse(text).expect("address")).collect(),
+        reason: Reason::Manual,
+        source: "api".into(),
+        note: None,
+        expires_at,
+    };
+    store.run(command).await.expect("add").expect("application");
+}
+
+#[tokio::test]
+async fn a_claim_says_who_was_suppressed_since() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, grant) = mailbox(store).await;
+        let (other, other_grant) = mailbox(store).await;
+        for to in ["Ada@x.example", "bob@x.example", "cy@x.example"] {
+            send(store, &tenant, grant, to).await;
+            send(store, &other, other_grant, to).await;
+        }
+        suppress(store, &tenant, &["ada@X.example".into()], None).await;
+        suppress(store, &tenant, &["bob@x.example".into()], Some(at(10))).await;
+        suppress(store, &other, &["cy@x.example".into()], None).await;
+        let (_, claims) = claimed(store, at(10), 10, Rooms::unlimited()).await;
+        let left_out: Vec<_> = suppressed(&claims).into_iter().filter(|(_, why)| why.is_some()).collect();
+        let manual = |to: &str| (to.to_owned(), Some(Reason::Manual));
+        assert_eq!(claims.rows.len(), 6);
+        assert_eq!(left_out, [manual("Ada@x.example"), manual("cy@x.example")], "what has ended says nothing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_is_suppressed_is_no_probe_of_a_dead_destination() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, grant) = mailbox(store).await;
+        send(store, &tenant, grant, "first@dead.test").await;
+        let (lease, claims) = claimed(store, NOON, 100, Rooms::unlimited()).await;
+        finds_nobody(store, lease, &claims.rows[0], NOON).await;
+        let gone: Vec<String> = (0..20).map(|number| format!("gone{number}@dead.test")).collect();
+        for to in &gone {
+            send(store, &tenant, grant, to).await;
+        }
+        send(store, &tenant, grant, "last@dead.test").await;
+        suppress(store, &tenant, &gone, None).await;
+        // They are parked, and at the turn of their destination all of them are taken, with one that finds out.
+        claimed(store, at(1), 100, Rooms::unlimited()).await;
+        let (_, claims) = claimed(store, at(7_200), 100, Rooms::unlimited()).await;
+        let (left_out, probes): (Vec<_>, Vec<_>) = suppressed(&claims).into_iter().partition(|(_, why)| why.is_some());
+        assert_eq!((left_out.len(), probes.len()), (20, 1), "{probes:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claims_and_suppressions_at_once_let_nothing_leave_afterwards() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, grant) = mailbox(store).await;
+        let everybody: Vec<String> = (0..40).map(|number| format!("one{number}@x.example")).collect();
+        for to in &everybody {
+            send(store, &tenant, grant, to).await;
+        }
+        let suppressing = async {
+            for some in everybody.chunks(8) {
+                suppress(store, &tenant, some, None).await;
+            }
+        };
+        let claiming = async {
+            let mut claims = Vec::new();
+            for _ in 0..4 {
+                claims.extend(suppressed(&claimed(store, NOON, 5, Rooms::unlimited()).await.1));
+            }
+            claims
+        };
+        let ((), claims) = tokio::join!(suppressing, claiming);
+        assert_eq!(claims.len(), 20);
+        // All are on the list now: what is claimed from here on is not attempted.
+        let rest = suppressed(&claimed(store, NOON, 100, Rooms::unlimited()).await.1);
+        assert!(rest.len() == 20 && rest.iter().all(|(_, why)| *why == Some(Reason::Manual)), "{rest:?}");
+    })
+    .await;
 }

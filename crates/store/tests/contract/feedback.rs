@@ -49,6 +49,7 @@ async fn take(
         message_id: Some(message),
         reports,
         filing: Some(filing),
+        suppressed_until: None,
         at: date,
     }
 }
@@ -177,6 +178,7 @@ async fn records_are_paged_by_mailbox_and_pruned_by_age() {
             message_id: None,
             reports: vec![NewReport { outcome: Outcome::Unsigned, ..bounce("x@x.example") }],
             filing: None,
+            suppressed_until: None,
             at: at(1),
         };
         store.run(nobodys).await.expect("take");

@@ -312,6 +312,7 @@ impl Model {
             }
             AfterAttempt::Delivered => Trigger::MessageDelivered,
             AfterAttempt::Bounced(_) | AfterAttempt::Expired(_) => Trigger::MessageBounced,
+            AfterAttempt::Suppressed(_) => Trigger::MessageRejected,
         };
         if !matches!(report.after, AfterAttempt::RetryAt(_)) {
             self.queue.remove(&report.id);

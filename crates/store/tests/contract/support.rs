@@ -295,7 +295,18 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
 /// The outcome of an attempt at some claimed rows of one message.
 pub fn record(lease: LeaseId, reports: Vec<Report>, message_id: MessageId, at: UnixMicros) -> RecordAttempt {
     let (attempts, news, by, notice) = (Vec::new(), None, None, None);
-    RecordAttempt { message_id, lease, signature: None, reports, attempts, news, by, notice, at }
+    RecordAttempt {
+        message_id,
+        lease,
+        signature: None,
+        reports,
+        attempts,
+        news,
+        suppressed_until: None,
+        by,
+        notice,
+        at,
+    }
 }
 
 pub fn bounced() -> AfterAttempt {

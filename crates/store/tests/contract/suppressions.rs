@@ -7,7 +7,8 @@ use crate::support::{
 };
 use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, Reason as Said};
-use postfleet_core::id::{ApplicationId, AuditId, GrantId, MessageId, PolicyId, QueueId};
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, MessageId, PolicyId, QueueId};
 use postfleet_core::plan::PolicyLimits;
 use postfleet_core::suppression::{Reason, Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
@@ -19,8 +20,8 @@ use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::policies::{Policy, PolicyChange, UpdatePolicy};
 use postfleet_store::queue::Report;
 use postfleet_store::suppressions::{
-    self, AddSuppressions, Added, Cause, Filter, Position, PruneSuppressions, RECORDED_ADDRESSES_MAX,
-    RemoveSuppression, Suppression, Unsubscribe, UnsubscribeOutcome, suppress,
+    self, AddSuppressions, Added, Cause, Filter, ImportSuppressions, Imported, Position, PruneSuppressions,
+    RECORDED_ADDRESSES_MAX, RemoveSuppression, Suppression, Unsubscribe, UnsubscribeOutcome, Way, suppress,
 };
 use postfleet_store::{Command, Store, Tx, params};
 use serde_json::{Value, json};
@@ -71,7 +72,7 @@ impl Command for FoundOut {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        let cause = Cause { reason: self.reason, source: "test", grant_id: None, message_id: None };
+        let cause = Cause { reason: self.reason, source: "test", grant_id: None, message_id: None, expires_at: None };
         suppress(tx, self.application, &self.address, &cause, self.at).await
     }
 }
@@ -430,6 +431,8 @@ async fn whoever_unsubscribes_gets_nothing_more() {
             grant_id: grant,
             message_id: MessageId::from_uuid(fresh()),
             address: address("ada@x.example"),
+            way: if seconds == 5 { Way::Mail } else { Way::OneClick },
+            event_id: EventId::from_uuid(fresh()),
             record_id: AuditId::from_uuid(fresh()),
             request_id: "request".into(),
             at: at(seconds),
@@ -439,6 +442,12 @@ async fn whoever_unsubscribes_gets_nothing_more() {
         assert_eq!(store.run(unsubscribe(2)).await.expect("run"), UnsubscribeOutcome::AlreadySuppressed);
         let entry = find(store, &tenant, "ada@x.example", at(3)).await.expect("suppressed");
         assert_eq!((entry.reason, &*entry.source, entry.grant_id), (Reason::Unsubscribe, "one_click", Some(grant)));
+        let events = crate::support::all_events(store).await;
+        let told: Vec<_> = events.iter().filter(|one| one.event.trigger == Trigger::MessageUnsubscribed).collect();
+        assert_eq!(told.len(), 1, "once");
+        let data: Value = serde_json::from_str(&told[0].event.data).expect("facts");
+        assert_eq!(data, json!({"at": at(1).as_seconds(), "recipient": "ada@x.example", "source": "one_click"}));
+        assert_eq!((told[0].event.grant_id, told[0].event.application_id), (grant, tenant.application));
         let records = records(store, &tenant).await;
         assert_eq!(records.len(), 1);
         assert_eq!((records[0].1.as_str(), &records[0].3["source"]), ("ada@x.example", &json!("one_click")));
@@ -496,6 +505,67 @@ async fn a_policy_that_wants_recipients_looked_at_is_asked_once_and_obeyed() {
         );
         set(json!({"validate_recipients": null})).await;
         assert!(matches!(send(None).await, SubmitOutcome::Accepted { .. }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_is_imported_with_a_reason_and_an_end_for_each() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        added(store, add(&tenant, &["ada@x.example", "bob@x.example"], NOON)).await;
+        let import = |entries: &[(&str, Reason, Option<UnixMicros>)], seconds| ImportSuppressions {
+            act: tenant.act(at(seconds)),
+            application_id: tenant.application,
+            entries: entries.iter().map(|(text, reason, end)| (address(text), *reason, *end)).collect(),
+        };
+        let entries = [
+            ("Ada@x.example", Reason::Complaint, None),
+            ("bob@x.example", Reason::Manual, None),
+            ("cy@x.example", Reason::HardBounce, Some(at(100))),
+            ("cy@x.example", Reason::Unsubscribe, Some(at(200))),
+        ];
+        let done = store.run(import(&entries, 1)).await.expect("run");
+        assert_eq!(done, Some(Imported { added: 1, changed: 1 }));
+        let cy = find(store, &tenant, "cy@x.example", at(2)).await.expect("suppressed");
+        assert_eq!((cy.reason, &*cy.source, cy.expires_at), (Reason::Unsubscribe, "import", Some(at(200))), "the last");
+        assert_eq!(reason(store, &tenant, "ada@x.example", at(2)).await, Some(Reason::Complaint));
+        assert_eq!(find(store, &tenant, "bob@x.example", at(2)).await.expect("as it was").source, "api");
+        assert_eq!(find(store, &tenant, "cy@x.example", at(200)).await, None);
+        // What is as wanted leaves no record.
+        assert_eq!(store.run(import(&entries[..2], 3)).await.expect("run"), Some(Imported::default()));
+        let records = records(store, &tenant).await;
+        assert_eq!(records.len(), 2);
+        let wanted = json!({"count": 2, "addresses": ["Ada@x.example", "cy@x.example"],
+            "reasons": {"complaint": 1, "unsubscribe": 1}, "source": "import"});
+        assert_eq!(records[1].3, wanted);
+        let gone = ImportSuppressions { application_id: ApplicationId::from_uuid(fresh()), ..import(&entries, 4) };
+        assert_eq!(store.run(gone).await.expect("run"), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hard_bounce_ends_when_the_operator_says() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        for (until, found) in [(Some(at(50)), Some(at(50))), (None, None)] {
+            let id = tenant.submit(store, grant, 1, NOON).await;
+            let taken = claim("worker", NOON, 10);
+            let lease = taken.lease.id;
+            let rows = store.run(taken).await.expect("claim").rows;
+            let hard = Report { bounce: BounceType::UnknownUser, ..report(&rows[0], bounced(), true) };
+            let mut command = record(lease, vec![hard], id, at(1));
+            command.suppressed_until = until;
+            store.run(command).await.expect("record");
+            let to = rows[0].recipient.to_string();
+            let entry = find(store, &tenant, &to, at(2)).await.expect("suppressed");
+            assert_eq!((entry.reason, entry.expires_at), (Reason::HardBounce, found));
+            store.run(remove(&tenant, &to, at(3))).await.expect("remove");
+        }
     })
     .await;
 }

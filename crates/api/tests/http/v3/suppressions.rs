@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/suppressions",
     "POST /v3/suppressions",
+    "POST /v3/suppressions/import",
     "POST /v3/suppressions/check",
     "GET /v3/suppressions/{address}",
     "DELETE /v3/suppressions/{address}",
@@ -221,4 +222,100 @@ async fn a_webhook_is_told_who_got_nothing() {
         assert_eq!(object["rejected"]["recipients"], json!([{"email": "gone@x.test", "reason": "manual"}]));
         assert!(object["id"].as_str().is_some_and(|id| id.len() == 36));
     }
+}
+
+/// Sends a text to be imported, in pieces as given.
+async fn import(harness: &Harness, query: &str, kind: &str, pieces: Vec<Vec<u8>>) -> Answer {
+    let pieces = futures::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+    let request = axum::http::Request::post(format!("/v3/suppressions/import{query}")).header("content-type", kind);
+    let request = request.header("authorization", format!("Bearer {}", harness.acme.api_key));
+    harness.request(request.body(axum::body::Body::from_stream(pieces)).expect("request")).await
+}
+
+#[tokio::test]
+async fn a_file_is_imported_line_by_line_and_bad_lines_are_named() {
+    let harness = Harness::new().await;
+    add(&harness, json!({"address": "known@x.test"})).await.is_ok();
+    let end = BEGINNING.as_seconds() + 600;
+    let text = format!(
+        "Email,Reason,Expires\r\nAda@x.test,hard_bounce,{end}\n\n# comment\nbob@x.test\nknown@x.test,manual\n\
+         nothing\ncy@x.test,bored\ndee@x.test,,1\n\"eve@x.test\",\"COMPLAINT\",,more\nbob@x.test,"
+    );
+    let (first, rest) = text.as_bytes().split_at(40);
+    let answer = import(&harness, "?reason=unsubscribe", "text/csv", vec![first.to_vec(), rest.to_vec()]).await;
+    let data = answer.is_ok().data();
+    assert_shape(data, "lines:integer added:integer changed:integer unchanged:integer refused:integer refusals:array");
+    assert_eq!((&data["lines"], &data["added"], &data["changed"]), (&json!(8), &json!(3), &json!(0)));
+    assert_eq!((&data["unchanged"], &data["refused"]), (&json!(2), &json!(3)));
+    let lines: Vec<_> = data["refusals"].as_array().expect("list").iter().map(|one| one["line"].clone()).collect();
+    assert_eq!(lines, [7, 8, 9]);
+    let says = |index: usize| data["refusals"][index]["reason"].as_str().expect("text").to_owned();
+    assert!(says(0).contains("no \"@\"") && says(1).contains("hard_bounce") && says(2).contains("in the future"));
+    let entry = |name: &str| format!("/v3/suppressions/{name}@x.test");
+    for (name, reason, expires) in
+        [("ada", "hard_bounce", json!(end)), ("bob", "unsubscribe", Value::Null), ("eve", "complaint", Value::Null)]
+    {
+        let found = harness.get(&entry(name)).await;
+        let data = found.is_ok().data();
+        assert_eq!((&data["reason"], &data["expires_at"]), (&json!(reason), &expires), "{name}");
+        assert_eq!(data["source"], "import");
+    }
+    // Plain text has comments, and the same columns.
+    let text = b"address\nfay@x.test, invalid  # says the old system\n".to_vec();
+    let answer = import(&harness, "", "text/plain", vec![text]).await;
+    assert_eq!((&answer.is_ok().data()["lines"], &answer.data()["added"]), (&json!(1), &json!(1)));
+    assert_eq!(harness.get(&entry("fay")).await.data()["reason"], "invalid");
+    import(&harness, "?reason=bored", "text/csv", Vec::new()).await.refuses(400, "invalid_request", Some("reason"));
+    let json = import(&harness, "", "application/json", vec![b"{}".to_vec()]).await;
+    json.refuses(400, "invalid_request", Some("Content-Type"));
+}
+
+#[tokio::test]
+async fn an_import_is_not_bound_to_a_thousand_lines() {
+    let harness = Harness::new().await;
+    let pieces: Vec<Vec<u8>> = (0..2_500).map(|number| format!("r{number}@x.test\n").into_bytes()).collect();
+    let answer = import(&harness, "", "text/csv", pieces).await;
+    assert_eq!((&answer.is_ok().data()["added"], &answer.data()["refused"]), (&json!(2_500), &json!(0)));
+    let bad: Vec<u8> = (0..150).flat_map(|_| b"nothing\n".to_vec()).collect();
+    let answer = import(&harness, "", "text/csv", vec![bad]).await;
+    assert_eq!(
+        (&answer.data()["refused"], answer.data()["refusals"].as_array().map(Vec::len)),
+        (&json!(150), Some(100))
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_who_unsubscribed() {
+    let harness = Harness::new().await;
+    let receiver = FakeHttp::start(echo).await;
+    let new = json!({"trigger_types": ["message.unsubscribed"], "webhook_url": receiver.url("/")});
+    harness.post("/v3/webhooks", &new).await.is_ok();
+    let body = json!({"to": [{"email": "ada@x.test"}], "subject": "News", "list_unsubscribe": true});
+    let sent = harness.post(&harness.at("/messages/send?fields=include_headers"), &body).await;
+    let headers = sent.is_ok().data()["headers"].as_array().expect("headers");
+    let ways = headers.iter().find(|one| one["name"] == "List-Unsubscribe").expect("field")["value"].as_str();
+    let link = ways.and_then(|ways| ways.split(['<', '>']).nth(1)).expect("a link");
+    let path = link.strip_prefix("https://mail.world.test").expect("ours").to_owned();
+    for _ in 0..2 {
+        let request = axum::http::Request::post(&path).header("content-type", "application/x-www-form-urlencoded");
+        harness.request(request.body("List-Unsubscribe=One-Click".into()).expect("request")).await;
+    }
+    let platform = &harness.world.platform;
+    for mut webhook in webhooks::lease(platform).await.expect("lease") {
+        webhooks::round(platform, &mut webhook).await.expect("round");
+    }
+    let told: Vec<Value> = receiver
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "POST")
+        .map(|request| serde_json::from_slice(&request.body).expect("JSON"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["type"], &told[0]["source"]), (&json!("message.unsubscribed"), &json!("/nylas/send")));
+    assert_eq!(told[0]["data"]["grant_id"], harness.agent);
+    let object = &told[0]["data"]["object"];
+    assert_eq!((&object["id"], &object["subject"]), (&sent.data()["id"], &json!("News")));
+    let unsubscribed = json!({"unsubscribed_at": BEGINNING.as_seconds(), "recipient": "ada@x.test",
+        "source": "one_click", "scope": "application"});
+    assert_eq!(object["unsubscribed"], unsubscribed);
 }

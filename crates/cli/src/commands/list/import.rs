@@ -40,7 +40,8 @@ pub async fn run(arguments: Import, api: &Api, session: &mut Session<'_, '_>) ->
     let mut all = json!({"lines": 0, "added": 0, "already_there": 0, "removed": 0, "refused": 0, "refusals": []});
     let mut done = 0;
     for piece in pieces(&text, at_once) {
-        let answer = match api.import(&["lists", &id, "import"], mode, kind, piece).await {
+        let query = [("mode", mode.to_owned())];
+        let answer = match api.post_text(&["lists", &id, "import"], &query, kind, piece.as_bytes().to_vec()).await {
             Ok(answer) => answer.data(),
             Err(failure) => {
                 session.end_progress();

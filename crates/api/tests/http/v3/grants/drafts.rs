@@ -368,3 +368,59 @@ async fn a_link_to_unsubscribe_outlasts_changes_of_what_waits() {
     assert_eq!(source.matches("List-Unsubscribe: ").count(), 1, "{source}");
     assert!(source.contains("Subject: Other news\r\n") && source.contains("List-Unsubscribe-Post: "), "{source}");
 }
+
+#[tokio::test]
+async fn a_draft_keeps_that_it_is_to_have_a_link_to_unsubscribe_until_it_is_sent() {
+    let harness = Harness::new().await;
+    let draft = make(&harness, &json!({"subject": "News", "list_unsubscribe": true})).await;
+    let path = at(&harness, &draft);
+    let shown = |answer: &Answer| answer.is_ok().data()["list_unsubscribe"].clone();
+    assert_eq!(shown(&harness.get(&path).await), true, "although there is nobody yet");
+    harness.put(&path, &json!({"to": [{"email": "ada@sender.test"}, {"email": "bob@sender.test"}]})).await.is_ok();
+    let refused = send(&harness, &draft).await;
+    refused.refuses(400, "invalid_request", Some("list_unsubscribe")).says("exactly one recipient");
+    let own = json!({"to": [{"email": "ada@sender.test"}],
+        "custom_headers": [{"name": "List-Unsubscribe", "value": "<https://own.test>"}]});
+    harness.put(&path, &own).await.is_ok();
+    let refused = send(&harness, &draft).await;
+    refused.refuses(400, "invalid_request", Some("list_unsubscribe")).says("custom_headers");
+    harness.put(&path, &json!({"custom_headers": [], "body": "<p>Hi</p>"})).await.is_ok();
+    assert_eq!(shown(&harness.get(&path).await), true);
+    send(&harness, &draft).await.is_ok();
+    let text = source(&harness, &draft).await;
+    assert!(text.starts_with("List-Unsubscribe: <https://mail.world.test/v3/unsubscribe/"), "{text}");
+    for part in ["<mailto:u-", "?subject=unsubscribe>\r\n", "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"] {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
+    let sent = harness.get(&harness.at(&format!("/messages/{}", draft["id"].as_str().expect("id")))).await;
+    assert_eq!(sent.is_ok().data().get("list_unsubscribe"), None);
+
+    for off in [json!(false), Value::Null] {
+        let draft = make(
+            &harness,
+            &json!({"to": [{"email": "ada@sender.test"}], "list_unsubscribe": true, "subject": off.to_string()}),
+        )
+        .await;
+        harness.put(&at(&harness, &draft), &json!({"list_unsubscribe": off})).await.is_ok();
+        send(&harness, &draft).await.is_ok();
+        assert!(!source(&harness, &draft).await.contains("List-Unsubscribe"));
+    }
+}
+
+#[tokio::test]
+async fn a_draft_that_is_to_leave_later_is_judged_for_its_link_when_it_is_scheduled() {
+    let harness = Harness::new().await;
+    let send_at = harness.world.platform.clock.now().as_seconds() + 3_600;
+    let draft = make(
+        &harness,
+        &json!({"list_unsubscribe": true, "send_at": send_at,
+        "to": [{"email": "ada@sender.test"}, {"email": "bob@sender.test"}]}),
+    )
+    .await;
+    send(&harness, &draft).await.refuses(400, "invalid_request", Some("list_unsubscribe"));
+    let body = json!({"to": [{"email": "ada@sender.test"}, {"email": "bob@sender.test"}], "list_unsubscribe": true,
+        "send_at": send_at});
+    let refused = harness.post(&harness.at("/messages/send"), &body).await;
+    refused.refuses(400, "invalid_request", Some("list_unsubscribe"));
+    assert_eq!(harness.get(&harness.at("/messages/schedules")).await.data(), &json!([]));
+}

@@ -355,6 +355,20 @@ async fn metadata_stays_with_the_message_and_does_not_travel() {
     let id = answer.data()["id"].as_str().expect("id");
     assert_eq!(harness.get(&harness.at(&format!("/messages/{id}"))).await.data()["metadata"], metadata);
     assert_eq!(harness.get(&harness.at("/messages?select=metadata")).await.data()[0]["metadata"], metadata);
+    for (query, found) in [
+        ("metadata_pair=key1:on-boarding", true),
+        ("metadata_pair=key1:on-boarding,empty:", true),
+        ("metadata_pair=key1:on-boarding&metadata_pair=empty:&in=sent", true),
+        ("metadata_pair=key1:on", false),
+        ("metadata_pair=key2:on-boarding", false),
+        ("metadata_pair=key1:on-boarding,empty:x", false),
+        ("metadata_pair=key1:on-boarding&in=inbox", false),
+    ] {
+        let ids = harness.ids(&harness.at(&format!("/messages?{query}"))).await;
+        assert_eq!(!ids.is_empty(), found, "{query}");
+    }
+    let wrong = harness.get(&harness.at("/messages?metadata_pair=key1")).await;
+    wrong.refuses(400, "invalid_request", Some("metadata_pair"));
     assert!(!source(&harness).await.contains("boarding"), "metadata in the message");
     let pairs = |count: usize| (0..count).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>();
     send(&harness, &with("metadata", Value::Object(pairs(50)))).await.is_ok();

@@ -5,7 +5,8 @@ use crate::support::{Answer, Harness, assert_shape};
 use crate::v3::grants::messages::MESSAGE;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use serde_json::json;
+use postfleet_mailflow::schedules::release_once;
+use serde_json::{Value, json};
 
 const PART: &str = "Content-Disposition: form-data; name=\"mime\"";
 
@@ -136,4 +137,180 @@ async fn raw_mime_may_be_as_large_as_any_message() {
     assert!(source(&harness).await == mime, "it is another one");
     mime.insert(head.len(), b'z');
     send(&harness, &mime).await.refuses(413, "message_too_large", None).says(&format!("the limit is {limit} bytes"));
+}
+
+const SIGNED: &str = "From: Agent <agent@acme.test>\r\nTo: ada@sender.test\r\nSubject: Signed\r\n\
+    Message-ID: <own@acme.test>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/signed; boundary=b; protocol=\"application/pgp-signature\"\r\n\r\n--b\r\n\
+    Content-Type: text/plain\r\n\r\ntext   \r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\nxx\r\n--b--\r\n";
+
+fn now(harness: &Harness) -> i64 {
+    harness.world.platform.clock.now().as_seconds()
+}
+
+fn named(name: &str) -> String {
+    format!("Content-Disposition: form-data; name={name}")
+}
+
+/// Schedules raw MIME for so many seconds from now.
+async fn later(harness: &Harness, mime: &str, seconds: i64, use_draft: bool) -> Answer {
+    let form = Form::default()
+        .part(&named("send_at"), (now(harness) + seconds).to_string().as_bytes())
+        .part(PART, mime.as_bytes())
+        .part(&named("use_draft"), use_draft.to_string().as_bytes());
+    post(harness, "/messages/send?type=mime", form.end()).await
+}
+
+async fn pass(harness: &Harness, seconds: u64) {
+    harness.world.advance(seconds);
+    release_once(&harness.world.platform).await.expect("round");
+}
+
+fn schedule_of(harness: &Harness, answer: &Answer) -> String {
+    harness.at(&format!("/messages/schedules/{}", answer.json["schedule_id"].as_str().expect("id")))
+}
+
+#[tokio::test]
+async fn raw_mime_waits_for_its_time_and_leaves_octet_for_octet() {
+    let harness = Harness::new().await;
+    let answer = later(&harness, &SIGNED.replace("Subject", "Bcc: dee@sender.test\r\nSubject"), 3_600, false).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_shape(answer.data(), &format!("{MESSAGE} schedule_id:string send_at:integer use_draft:boolean"));
+    assert_eq!((&answer.json["send_at"], &answer.json["use_draft"]), (&json!(now(&harness) + 3_600), &json!(false)));
+    assert_eq!(answer.data()["bcc"][0]["email"], "dee@sender.test");
+    assert_eq!(harness.ids(&harness.at("/messages")).await, [""; 0]);
+    let listed = harness.get(&harness.at("/messages/schedules")).await;
+    assert_eq!(listed.data()[0]["status"]["code"], "pending");
+    pass(&harness, 3_599).await;
+    assert_eq!(harness.ids(&harness.at("/messages")).await, [""; 0]);
+    pass(&harness, 1).await;
+    assert_eq!(harness.get(&schedule_of(&harness, &answer)).await.data()["status"]["code"], "success");
+    let id = answer.data()["id"].as_str().expect("id");
+    let sent = harness.get(&harness.at(&format!("/messages/{id}"))).await;
+    for field in ["thread_id", "to", "bcc", "subject", "message_id_header"] {
+        assert_eq!(sent.is_ok().data()[field], answer.data()[field], "{field}");
+    }
+    assert_eq!(String::from_utf8(source(&harness).await).expect("text"), SIGNED);
+}
+
+#[tokio::test]
+async fn raw_mime_that_waits_is_taken_back_and_asked_for_like_any_other() {
+    let harness = Harness::new().await;
+    let answer = later(&harness, SIGNED, 600, false).await;
+    assert_eq!(harness.delete(&schedule_of(&harness, &answer)).await.status, 202);
+    pass(&harness, 600).await;
+    assert_eq!(harness.ids(&harness.at("/messages")).await, [""; 0]);
+    // What is wrong is found at once.
+    later(&harness, &SIGNED.replace("agent@", "other@"), 600, false).await.refuses(
+        400,
+        "invalid_request",
+        Some("mime"),
+    );
+    later(&harness, "From: agent@acme.test\r\n\r\nHi", 600, false).await.refuses(400, "invalid_request", Some("to"));
+    for seconds in [59, 30 * 86_400 + 1] {
+        later(&harness, SIGNED, seconds, false).await.refuses(400, "invalid_request", Some("send_at"));
+    }
+    let mime = || Form::default().part(PART, SIGNED.as_bytes());
+    let at = (now(&harness) + 600).to_string();
+    let path = "/messages/send?type=mime";
+    for (query, form, field) in [
+        ("", mime().part(&named("send_at"), b"soon"), "send_at"),
+        ("", mime().part(&named("send_at"), b"\xff"), "send_at"),
+        ("", mime().part(&named("send_at"), at.as_bytes()).part(&named("send_at"), at.as_bytes()), "send_at"),
+        (&*format!("&send_at={at}"), mime().part(&named("send_at"), at.as_bytes()), "send_at"),
+        ("&use_draft=true", mime(), "use_draft"),
+        ("", mime().part(&named("send_at"), at.as_bytes()).part(&named("use_draft"), b"maybe"), "use_draft"),
+    ] {
+        post(&harness, &format!("{path}{query}"), form.end()).await.refuses(400, "invalid_request", Some(field));
+    }
+    let by_query = post(&harness, &format!("{path}&send_at={at}&use_draft=true"), mime().end()).await;
+    assert_eq!((by_query.status, &by_query.json["use_draft"]), (202, &json!(true)));
+    let at_once = post(&harness, path, mime().part(&named("send_at"), b"0").end()).await;
+    assert_eq!(at_once.is_ok().json["schedule_id"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_draft_in_raw_mime_stays_as_written_until_its_text_changes() {
+    let harness = Harness::new().await;
+    let draft = |answer: &Answer| harness.at(&format!("/drafts/{}", answer.data()["id"].as_str().expect("id")));
+    let answer = later(&harness, SIGNED, 600, true).await;
+    assert_eq!((answer.status, &answer.data()["object"]), (202, &json!("draft")));
+    let path = draft(&answer);
+    let put_off = json!({"send_at": now(&harness) + 1_200, "metadata": {"key1": "v"}, "starred": true});
+    harness.put(&path, &put_off).await.is_ok();
+    pass(&harness, 600).await;
+    assert_eq!(harness.get(&path).await.data()["metadata"], json!({"key1": "v"}));
+    pass(&harness, 600).await;
+    harness.get(&path).await.refuses(404, "not_found", None);
+    assert_eq!(String::from_utf8(source(&harness).await).expect("text"), SIGNED);
+    let sent = harness.get(&harness.at("/messages?in=sent")).await;
+    assert_eq!(
+        (sent.data()[0]["metadata"].clone(), &sent.data()[0]["subject"]),
+        (json!({"key1": "v"}), &json!("Signed"))
+    );
+
+    let answer = later(&harness, &SIGNED.replace("<own@", "<other@"), 600, true).await;
+    let path = draft(&answer);
+    harness.put(&path, &json!({"subject": "Edited"})).await.is_ok();
+    harness.put(&path, &json!({"send_at": null})).await.is_ok();
+    let sent = harness.ask(&harness.acme.api_key, "POST", &path, None).await;
+    assert_eq!(
+        (sent.is_ok().data()["subject"].clone(), &sent.data()["attachments"][0]["content_type"]),
+        (json!("Edited"), &json!("application/pgp-signature"))
+    );
+    let source = String::from_utf8(source(&harness).await).expect("text");
+    assert!(!source.contains("14 Nov 2023") && source.contains("Subject: Edited"), "{source}");
+}
+
+#[tokio::test]
+async fn a_reply_in_raw_mime_that_waited_joins_its_thread_and_one_without_a_date_gets_that_of_its_time() {
+    let harness = Harness::new().await;
+    let question = "From: Ada <ada@sender.test>\r\nSubject: Hours\r\nMessage-ID: <q@sender.test>\r\n\r\nWhen?\r\n";
+    let id = harness.receive(question).await;
+    let asked = harness.get(&harness.at(&format!("/messages/{id}"))).await;
+    let reply =
+        "From: agent@acme.test\nTo: ada@sender.test\nIn-Reply-To: <q@sender.test>\nSubject: Elsewhere\n\nNine.\n";
+    for use_draft in [false, true] {
+        let waits = later(&harness, &reply.replace("Nine", &format!("Nine {use_draft}")), 600, use_draft).await;
+        assert_eq!(waits.status, 202, "{waits:?}");
+        let leaves_at = harness.world.platform.clock.now().as_seconds() + 600;
+        pass(&harness, 600).await;
+        let sent = harness.get(&harness.at(&format!("/messages/{}", waits.data()["id"].as_str().expect("id")))).await;
+        assert_eq!(sent.is_ok().data()["thread_id"], asked.data()["thread_id"], "{use_draft}");
+        assert_eq!(sent.data()["date"], leaves_at);
+        let source = String::from_utf8(source(&harness).await).expect("text");
+        assert!(
+            source.starts_with("Date: ") && source.ends_with(&format!("\r\n\r\nNine {use_draft}.\r\n")),
+            "{source}"
+        );
+    }
+    // One that answers nothing is in the thread that the answer named, which other drafts may be in.
+    let waits = later(&harness, SIGNED, 600, true).await;
+    let id = waits.data()["id"].as_str().expect("id");
+    let path = harness.at(&format!("/drafts/{id}"));
+    harness.put(&path, &json!({"send_at": null})).await.is_ok();
+    let sent = harness.ask(&harness.acme.api_key, "POST", &path, None).await;
+    assert_eq!(sent.is_ok().data()["thread_id"], waits.data()["thread_id"]);
+}
+
+#[tokio::test]
+async fn a_key_tells_raw_mime_now_from_raw_mime_later() {
+    let harness = Harness::new().await;
+    let at = (now(&harness) + 600).to_string();
+    let send = async |key: &str, send_at: Option<&str>| {
+        let form = Form::default().part(PART, SIGNED.as_bytes());
+        let form = send_at
+            .map_or(Form::default().part(PART, SIGNED.as_bytes()), |at| form.part(&named("send_at"), at.as_bytes()));
+        let request = axum::http::Request::post(harness.at("/messages/send?type=mime"))
+            .header("content-type", "multipart/form-data; boundary=edge")
+            .header("idempotency-key", key)
+            .header("authorization", format!("Bearer {}", harness.acme.api_key));
+        harness.request(request.body(form.end().into()).expect("request")).await
+    };
+    let first = send("k", Some(&at)).await;
+    let again = send("k", Some(&at)).await;
+    assert_eq!((first.status, again.status, &again.json), (202, 202, &first.json));
+    assert_eq!(again.header("idempotent-response"), Some("true"));
+    send("k", None).await.refuses(409, "invalid_idempotent_request", None);
+    assert_eq!(harness.get(&harness.at("/messages/schedules")).await.data().as_array().map(Vec::len), Some(1));
 }

@@ -1,9 +1,10 @@
-//! Lines of a text that comes piece by piece, and the value in each. Nothing longer than a line is held.
-
-use postfleet_core::list::ListKind;
+//! Lines of a text that comes piece by piece, and the columns of each. Nothing longer than a line is held.
 
 /// Octets of a line; of a longer one nothing is read.
 pub const LINE_OCTETS_MAX: usize = 64 << 10;
+
+/// Lines that an answer names; it always says how many there were.
+pub(crate) const REFUSALS_MAX: usize = 100;
 
 /// What a line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,21 +16,22 @@ pub enum Format {
 }
 
 /// A line: its number, and what it says.
-pub(super) type Line = (u64, Content);
+pub(crate) type Line = (u64, Content);
 
 /// What a line says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Content {
-    /// This value.
-    Value(String),
+pub(crate) enum Content {
+    /// These columns; there is a first one. Without columns the line is the first.
+    Columns(Vec<String>),
     /// Nothing that could be read.
     Unreadable(&'static str),
 }
 
 /// Takes a text apart.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     format: Format,
-    kind: ListKind,
+    /// Names of the first column, in lower case: a first line of columns that has one of them is a heading.
+    headings: Vec<&'static str>,
     /// The line that has not ended.
     open: Vec<u8>,
     is_too_long: bool,
@@ -37,12 +39,12 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(format: Format, kind: ListKind) -> Self {
-        Self { format, kind, open: Vec::new(), is_too_long: false, number: 0 }
+    pub(crate) fn new(format: Format, headings: Vec<&'static str>) -> Self {
+        Self { format, headings, open: Vec::new(), is_too_long: false, number: 0 }
     }
 
     /// The lines that end in the next piece; blank ones and comments are left out.
-    pub(super) fn take(&mut self, piece: &[u8]) -> Vec<Line> {
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<Line> {
         let mut ended = Vec::new();
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
@@ -55,7 +57,7 @@ impl Lines {
     }
 
     /// The last line, if no line end follows it.
-    pub(super) fn finish(&mut self) -> Option<Line> {
+    pub(crate) fn finish(&mut self) -> Option<Line> {
         if self.open.is_empty() && !self.is_too_long { None } else { self.end() }
     }
 
@@ -76,27 +78,26 @@ impl Lines {
             return Some((self.number, Content::Unreadable("the line is not UTF-8")));
         };
         let text = if self.number == 1 { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text };
-        self.value(text.trim()).map(|value| (self.number, Content::Value(value)))
+        self.columns(text.trim()).map(|columns| (self.number, Content::Columns(columns)))
     }
 
-    /// The value of a line; `None` if it has none.
-    fn value(&self, text: &str) -> Option<String> {
+    /// The columns of a line; `None` if it says nothing.
+    fn columns(&self, text: &str) -> Option<Vec<String>> {
         if text.is_empty() || text.starts_with('#') {
             return None;
         }
         match self.format {
-            Format::Plain => Some(before_comment(text).to_owned()),
+            Format::Plain => Some(vec![before_comment(text).to_owned()]),
             Format::Csv => {
-                let value = first_column(text);
-                (!(self.number == 1 && self.is_heading(&value))).then_some(value)
+                let columns = columns(text);
+                (!(self.number == 1 && self.is_heading(&columns))).then_some(columns)
             }
         }
     }
 
     /// Whether it is the name of a column and no value.
-    fn is_heading(&self, value: &str) -> bool {
-        let value = value.trim().to_ascii_lowercase();
-        value == self.kind.name() || value == "value" || (self.kind == ListKind::Address && value == "email")
+    fn is_heading(&self, columns: &[String]) -> bool {
+        columns.first().is_some_and(|first| self.headings.contains(&first.trim().to_ascii_lowercase().as_str()))
     }
 }
 
@@ -106,41 +107,73 @@ fn before_comment(text: &str) -> &str {
     comment.map_or(text, |(at, _)| text[..at].trim_end())
 }
 
-fn first_column(text: &str) -> String {
+/// The columns of a line of CSV (RFC 4180), each of which may be quoted.
+pub(crate) fn columns(text: &str) -> Vec<String> {
+    let mut columns = Vec::new();
+    let mut rest = text;
+    loop {
+        let (column, after) = column(rest);
+        columns.push(column);
+        match after {
+            Some(after) => rest = after,
+            None => return columns,
+        }
+    }
+}
+
+/// The first column, and what comes behind its comma.
+fn column(text: &str) -> (String, Option<&str>) {
+    let after_comma = |text: &'_ str| text.split_once(',').map(|(_, after)| after.len());
     let Some(quoted) = text.strip_prefix('"') else {
-        return text.split(',').next().unwrap_or_default().to_owned();
+        return match text.split_once(',') {
+            Some((column, after)) => (column.to_owned(), Some(after)),
+            None => (text.to_owned(), None),
+        };
     };
     let mut value = String::new();
-    let mut chars = quoted.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut chars = quoted.char_indices().peekable();
+    let mut end = quoted.len();
+    while let Some((at, c)) = chars.next() {
         match c {
-            '"' if chars.peek() == Some(&'"') => {
+            '"' if chars.peek().is_some_and(|(_, next)| *next == '"') => {
                 chars.next();
                 value.push('"');
             }
-            '"' => break,
+            '"' => {
+                end = at + 1;
+                break;
+            }
             c => value.push(c),
         }
     }
-    value
+    let rest = &quoted[end.min(quoted.len())..];
+    (value, after_comma(rest).map(|length| &rest[rest.len() - length..]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(format: Format, kind: ListKind, text: &[u8], piece: usize) -> Vec<(u64, Result<String, &'static str>)> {
-        let mut lines = Lines::new(format, kind);
+    const NONE: &[&str] = &[];
+    const ADDRESS: &[&str] = &["address", "value", "email"];
+
+    fn read(
+        format: Format,
+        headings: &[&'static str],
+        text: &[u8],
+        piece: usize,
+    ) -> Vec<(u64, Result<String, &'static str>)> {
+        let mut lines = Lines::new(format, headings.to_vec());
         let mut all: Vec<Line> = text.chunks(piece).flat_map(|piece| lines.take(piece)).collect();
         all.extend(lines.finish());
         let plain = |content| match content {
-            Content::Value(value) => Ok(value),
+            Content::Columns(columns) => Ok(columns.join("|")),
             Content::Unreadable(why) => Err(why),
         };
         all.into_iter().map(|(number, content)| (number, plain(content))).collect()
     }
 
-    fn values(format: Format, kind: ListKind, text: &str) -> Vec<String> {
+    fn values(format: Format, kind: &[&'static str], text: &str) -> Vec<String> {
         // However it comes.
         let whole = read(format, kind, text.as_bytes(), usize::MAX >> 1);
         for piece in [1, 2, 3, 7] {
@@ -153,27 +186,38 @@ mod tests {
     fn lines_of_a_text() {
         let text = "\u{feff}a.test\r\n\r\n# comment\n  b.test  # why\n\tx#y@c.test\nlast,one";
         let expected = ["1=a.test", "4=b.test", "5=x#y@c.test", "6=last,one"];
-        assert_eq!(values(Format::Plain, ListKind::Domain, text), expected);
-        assert_eq!(values(Format::Plain, ListKind::Domain, ""), [""; 0]);
-        assert_eq!(values(Format::Plain, ListKind::Domain, "\n\n"), [""; 0]);
-        assert_eq!(values(Format::Plain, ListKind::Domain, "domain\n"), ["1=domain"]);
+        assert_eq!(values(Format::Plain, NONE, text), expected);
+        assert_eq!(values(Format::Plain, NONE, ""), [""; 0]);
+        assert_eq!(values(Format::Plain, NONE, "\n\n"), [""; 0]);
+        assert_eq!(values(Format::Plain, NONE, "domain\n"), ["1=domain"]);
     }
 
     #[test]
-    fn the_first_column_of_csv() {
+    fn the_columns_of_csv() {
         let text =
             "Address,reason\n\"a@b.test\",\"says \"\"hi\"\"\"\n\"\"\"a b\"\"@c.test\",x\nd@e.test\n#f@g.test,x\n";
-        let expected = ["2=a@b.test", "3=\"a b\"@c.test", "4=d@e.test"];
-        assert_eq!(values(Format::Csv, ListKind::Address, text), expected);
-        assert_eq!(values(Format::Csv, ListKind::Tld, "email,x\nvalue\n"), ["1=email", "2=value"]);
-        assert_eq!(values(Format::Csv, ListKind::Tld, "Value\ncom\n"), ["2=com"]);
+        let expected = ["2=a@b.test|says \"hi\"", "3=\"a b\"@c.test|x", "4=d@e.test"];
+        assert_eq!(values(Format::Csv, ADDRESS, text), expected);
+        assert_eq!(values(Format::Csv, &["tld", "value"], "email,x\nvalue\n"), ["1=email|x", "2=value"]);
+        assert_eq!(values(Format::Csv, &["tld", "value"], "Value\ncom\n"), ["2=com"]);
+        for (text, expected) in [
+            ("a,,b", "a||b"),
+            ("a,", "a|"),
+            ("\"a,b\",c", "a,b|c"),
+            ("\"a\"x,b", "a|b"),
+            ("\"open,b", "open,b"),
+            ("\"a\"", "a"),
+            ("ä,\"ö\",ü", "ä|ö|ü"),
+        ] {
+            assert_eq!(columns(text).join("|"), expected, "{text}");
+        }
     }
 
     #[test]
     fn what_cannot_be_read_is_said_and_the_next_line_is_read() {
         let long = "x".repeat(LINE_OCTETS_MAX);
         let text = [long.as_bytes(), b"\n", long.as_bytes(), b"x\n\xff\xfe\na.test\n", long.as_bytes(), b"xx"].concat();
-        let read = read(Format::Plain, ListKind::Domain, &text, 1_000);
+        let read = read(Format::Plain, NONE, &text, 1_000);
         let too_long = Err("the line is longer than 65,536 bytes");
         let expected = [
             (1, Ok(long)),
