@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import forms
 from harness import wait_until
 from sdk import client, failure
 
@@ -93,18 +94,30 @@ def test_a_draft_is_removed(sdk, grant):
     assert sdk.threads.list(grant).data == []
 
 
-def test_scheduled_messages(sdk, grant, sink):
-    """One is cancelled, one is edited as a draft; two leave a minute later, and not before."""
+def written(author, subject):
+    """Raw MIME with what no field of the interface makes: an order of its fields and a boundary of its own."""
+    return (f"Subject: {subject}\r\nX-Case: as written\r\nFrom: {author}\r\nTo: ada@people.test\r\nMIME-Version: 1.0\r\n"
+            'Content-Type: multipart/mixed; boundary="=_own"\r\n\r\n--=_own\r\n\r\nLater\r\n--=_own--\r\n').encode()
+
+
+def test_scheduled_messages(sdk, fleet, grant, sink):
+    """One is cancelled, one is edited as a draft; three leave a minute later, and not before, one of them as it was written."""
     now = int(time.time())
     letter = {"to": [{"email": "ada@people.test"}], "body": "<p>Later</p>"}
     first = sdk.messages.send(grant, letter | {"subject": "Later plain", "send_at": now + 62}).data
     second = sdk.messages.send(grant, letter | {"subject": "Later draft", "send_at": now + 62, "use_draft": True}).data
     third = sdk.messages.send(grant, letter | {"subject": "Later never", "send_at": now + 3_600}).data
+    raw = written(sdk.grants.find(grant).data.email, "Later as written")
+    form = forms.form(forms.part('Content-Disposition: form-data; name="mime"', raw),
+                      forms.part('Content-Disposition: form-data; name="send_at"', str(now + 62).encode()))
+    status, _, answer = fleet.api.call("POST", f"/v3/grants/{grant}/messages/send?type=mime", form, headers=forms.KIND)
+    assert status in (200, 202), answer
+    fourth = sdk.messages.find_scheduled_message(grant, answer["data"]["schedule_id"]).data
     for scheduled in (first, second, third):
         assert scheduled.schedule_id and scheduled.grant_id == grant and scheduled.id and scheduled.thread_id
     sdk.drafts.update(grant, second.id, {"subject": "Later and edited"})
     listed = sdk.messages.list_scheduled_messages(grant).data
-    assert {one.schedule_id for one in listed} == {first.schedule_id, second.schedule_id, third.schedule_id}
+    assert {one.schedule_id for one in listed} == {one.schedule_id for one in (first, second, third, fourth)}
     assert {(one.status.code, one.status.description) for one in listed} == {PENDING}
     assert sdk.messages.stop_scheduled_message(grant, third.schedule_id).data.message == "requested cancelation for workflow"
     status = lambda one: sdk.messages.find_scheduled_message(grant, one.schedule_id).data.status.code  # noqa: E731
@@ -114,7 +127,7 @@ def test_scheduled_messages(sdk, grant, sink):
     assert soon.status_code == 400 and "60 seconds" in str(soon)
 
     while time.time() < now + 61:
-        assert status(first) == status(second) == "pending" and sdk.messages.list(grant).data == []
+        assert status(first) == status(second) == status(fourth) == "pending" and sdk.messages.list(grant).data == []
         time.sleep(5 if time.time() < now + 55 else 0.5)
     for one, subject in ((first, "Later plain"), (second, "Later and edited")):
         assert taken(sink, subject)["To"] == "ada@people.test"
@@ -123,7 +136,24 @@ def test_scheduled_messages(sdk, grant, sink):
         assert now + 62 <= closed <= now + 64
         assert sdk.messages.find(grant, one.id).data.folders == ["sent"]
     assert failure(sdk.messages.stop_scheduled_message, grant, first.schedule_id).status_code == 409
-    assert len(sdk.messages.list(grant).data) == 2
+    wait_until("success", lambda: status(fourth) == "success")
+    taken(sink, "Later as written")
+    (as_sent,) = [mail.raw for mail in sink.taken if b"Later as written" in mail.raw]
+    kept = [line for line in raw.split(b"\r\n") if line]
+    assert [line for line in as_sent.split(b"\r\n") if line in kept] == kept
+    assert len(sdk.messages.list(grant).data) == 3
+
+
+def test_a_draft_keeps_that_readers_may_unsubscribe(fleets, sink):
+    house = fleets(settings={"POSTFLEET_SERVER__PUBLIC_URL": "https://mail.example.test/fleet/"})
+    sdk, grant = client(house), house.mailbox()
+    draft = sdk.drafts.create(grant, {"to": [{"email": "reader@people.test"}], "subject": "Newsletter", "list_unsubscribe": True}).data
+    sdk.drafts.update(grant, draft.id, {"body": "<p>News</p>"})
+    sdk.drafts.send(grant, draft.id)
+    message = taken(sink, "Newsletter")
+    link, mailto = [part.strip(" <>") for part in message["List-Unsubscribe"].split(",")]
+    assert link.startswith("https://mail.example.test/fleet/") and mailto.startswith("mailto:u-")
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 def test_drafts_and_schedules_with_the_node_sdk(fleet, grant, modules):
