@@ -256,8 +256,9 @@ async fn a_failure_is_told_to_its_sender_exactly_once() {
 async fn the_queue_is_counted_by_stretches() {
     on_each_engine(async |engine| {
         let store = &engine.store;
-        sending(store, 5).await;
+        sending(store, 2).await;
         store.run(claim("worker", NOON, 2)).await.expect("claim");
+        sending(store, 3).await;
         let mut reader = store.reader().await.expect("reader");
         let (mut counted, mut stretches) = ([0; 2], 0);
         let mut after = Some(QueueId::first_at(NOON));

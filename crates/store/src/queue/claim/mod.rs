@@ -4,22 +4,34 @@
 //! and with it others of that destination, so that each is passed over once and never again. A destination with parked
 //! rows has a turn; at its turn as many are claimed as there is room for.
 
-use crate::db::{DbError, Row};
+mod expired;
+mod message;
+mod take;
+mod turns;
+
+pub use expired::ClaimExpired;
+#[cfg(test)]
+pub(crate) use expired::EXPIRED;
+pub use message::{ClaimMessage, MessageClaims};
+pub use take::Claimed;
+#[cfg(test)]
+pub(crate) use take::TAKE_MESSAGE;
+pub(super) use turns::set_turn_when_due;
+
+use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::outbound::Lease;
 use crate::params;
 use crate::suppressions::of_recipients;
-use postfleet_core::id::{ApplicationId, MessageId, QueueId};
+use postfleet_core::UnixMicros;
+use postfleet_core::id::ApplicationId;
 use postfleet_core::outbound::Priority;
-use postfleet_core::plan::RECIPIENTS_MAX;
-use postfleet_core::suppression::{self, Suppressed};
-use postfleet_core::{EmailAddress, UnixMicros};
+use postfleet_core::suppression::Suppressed;
 use std::collections::{BTreeMap, BTreeSet};
+use take::{Waits, hold, take_message};
+use turns::{park, set_turn};
 use uuid::Uuid;
-
-/// Rows of one destination that one claim parks.
-const PARKED_AT_ONCE: i64 = 1_000;
 
 /// Pages of rows, all of destinations without room, that one claim looks behind.
 const PARKED_IN_A_ROW: usize = 4;
@@ -61,23 +73,6 @@ impl Rooms {
     fn full(&self) -> usize {
         self.of.values().filter(|room| **room == 0).count()
     }
-}
-
-/// One recipient to be attempted.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// The row.
-    pub id: QueueId,
-    /// Its message.
-    pub message_id: MessageId,
-    /// The recipient.
-    pub recipient: EmailAddress,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Its destination has not answered lately: this is to find out whether it does again.
-    pub is_probe: bool,
-    /// Why the recipient is not written to, if it was suppressed since the message was accepted: it is not attempted.
-    pub suppressed: Option<suppression::Reason>,
 }
 
 /// What a claim brought.
@@ -205,7 +200,7 @@ impl Gathering<'_> {
                 (true, false) => self.claim.rooms.at(&destination),
             };
             match self.admits(&destination, message, room) {
-                Admission::Begins => self.take_message(tx, message, &destination, Waits::Due, closed > 0).await?,
+                Admission::Begins => self.take(tx, message, &destination, Waits::Due, closed > 0).await?,
                 Admission::Taken => {}
                 Admission::Full => {
                     crowded.insert(destination);
@@ -265,7 +260,7 @@ impl Gathering<'_> {
                 match self.admits(destination, message, if open > 0 { room } else { 0 }) {
                     Admission::Begins => {
                         let first = self.claims.rows.len();
-                        self.take_message(tx, message, destination, Waits::Parked, is_failing).await?;
+                        self.take(tx, message, destination, Waits::Parked, is_failing).await?;
                         // Who is not attempted finds out nothing about the destination.
                         if is_failing && self.are_suppressed(tx, first).await? {
                             self.begun.remove(destination);
@@ -293,8 +288,7 @@ impl Gathering<'_> {
         }
     }
 
-    /// Takes what is due of a message at a destination, in the order of the rows.
-    async fn take_message(
+    async fn take(
         &mut self,
         tx: &mut Tx,
         message: Uuid,
@@ -302,24 +296,7 @@ impl Gathering<'_> {
         waits: Waits,
         is_probe: bool,
     ) -> Result<(), DbError> {
-        let Claim { lease, now, .. } = self.claim;
-        let is_parked = matches!(waits, Waits::Parked);
-        let values = params![
-            message,
-            destination,
-            is_parked,
-            now.as_micros(),
-            lease.until.as_micros(),
-            lease.id.uuid(),
-            &lease.owner,
-            RECIPIENTS_MAX as i64
-        ];
-        let mut taken = Vec::new();
-        for row in tx.query(TAKE_MESSAGE, values).await? {
-            taken.push((read_claimed(&row, is_probe)?, row.opt_uuid(4)?));
-        }
-        taken.sort_by_key(|(row, _)| row.id);
-        for (row, owner) in taken {
+        for (row, owner) in take_message(tx, self.claim, message, destination, waits, is_probe).await? {
             self.claims.rows.push(row);
             self.owners.push(owner);
         }
@@ -351,178 +328,6 @@ impl Gathering<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// What a row waits for.
-#[derive(Clone, Copy)]
-enum Waits {
-    /// Its own time.
-    Due,
-    /// Its destination's turn.
-    Parked,
-}
-
-// A row that still has a lease lost its worker, perhaps after the message had been handed over. The destination is not
-// looked up: a message has few rows, a destination may have many.
-pub(crate) const TAKE_MESSAGE: &str = "UPDATE queue SET due_at = $5, lease = $6, owner = $7, parked = 0, \
-    ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id IN (SELECT q.id FROM queue q \
-    WHERE q.message_id = $1 AND q.destination || '' = $2 AND q.parked + 0 = $3 AND q.paused = 0 AND q.due_at <= $4 \
-    ORDER BY q.id LIMIT $8 {skip_locked}) \
-    RETURNING id, message_id, recipient, attempts, \
-    (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
-
-async fn take(tx: &mut Tx, id: Uuid, lease: &Lease) -> Result<Option<Row>, DbError> {
-    const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, parked = 0, \
-        ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
-        RETURNING id, message_id, recipient, attempts, \
-        (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
-    tx.query_one(TAKE, params![id, lease.until.as_micros(), lease.id.uuid(), &lease.owner]).await
-}
-
-fn read_claimed(row: &Row, is_probe: bool) -> Result<Claimed, DbError> {
-    Ok(Claimed {
-        id: QueueId::from_uuid(row.uuid(0)?),
-        message_id: MessageId::from_uuid(row.uuid(1)?),
-        recipient: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("recipient"))?,
-        attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
-        is_probe,
-        suppressed: None,
-    })
-}
-
-/// A row that was paused under a lease whose worker is gone: from now on it is never due.
-async fn hold(tx: &mut Tx, id: Uuid) -> Result<(), DbError> {
-    const HOLD: &str = "UPDATE queue SET due_at = NULL, lease = NULL, owner = NULL, \
-        ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1";
-    tx.execute(HOLD, params![id]).await?;
-    Ok(())
-}
-
-/// Parks rows of a destination that are due, and sees to it that it has a turn.
-async fn park(tx: &mut Tx, destination: &str, now: UnixMicros) -> Result<(), DbError> {
-    const PARK: &str = "UPDATE queue SET parked = 1 WHERE id IN (SELECT q.id FROM queue q WHERE q.destination = $1 \
-        AND q.parked = 0 AND q.priority = $2 AND q.due_at <= $3 ORDER BY q.due_at, q.id LIMIT $4 {skip_locked})";
-    for priority in Priority::ALL {
-        tx.execute(PARK, params![destination, priority.number(), now.as_micros(), PARKED_AT_ONCE]).await?;
-    }
-    // After the rows, so that who takes the last parked row and the turn away has either seen them or is waited for.
-    const TURN: &str = "INSERT INTO destinations (name, turn_at, updated_at) VALUES ($1, $2, $2) \
-        ON CONFLICT (name) DO UPDATE SET turn_at = CASE WHEN destinations.paused = 1 THEN NULL \
-        WHEN destinations.turn_at IS NOT NULL THEN destinations.turn_at \
-        WHEN destinations.until > excluded.turn_at THEN destinations.until ELSE excluded.turn_at END";
-    tx.execute(TURN, params![destination, now.as_micros()]).await?;
-    Ok(())
-}
-
-async fn set_turn(tx: &mut Tx, destination: &str, at: UnixMicros) -> Result<(), DbError> {
-    const SET: &str = "UPDATE destinations SET turn_at = $2 WHERE name = $1";
-    tx.execute(SET, params![destination, at.as_micros()]).await?;
-    Ok(())
-}
-
-/// Nothing more is due: the next turn is when something is, and not before that time. A destination of which there is
-/// nothing to remember is forgotten.
-pub(super) async fn set_turn_when_due(tx: &mut Tx, destination: &str, not_before: UnixMicros) -> Result<(), DbError> {
-    const NEXT: &str = "SELECT due_at FROM queue WHERE destination = $1 AND parked = 1 AND priority = $2 \
-        AND due_at IS NOT NULL ORDER BY due_at, id LIMIT 1";
-    const NONE: &str = "UPDATE destinations SET turn_at = NULL WHERE name = $1";
-    const FORGET: &str = "DELETE FROM destinations WHERE name = $1 AND failures = 0 AND paused = 0 AND route IS NULL";
-    let mut next: Option<UnixMicros> = None;
-    for priority in Priority::ALL {
-        if let Some(row) = tx.query_one(NEXT, params![destination, priority.number()]).await? {
-            let due = UnixMicros::from_micros(row.int(0)?);
-            next = Some(next.map_or(due, |next| next.min(due)));
-        }
-    }
-    if let Some(due) = next {
-        return set_turn(tx, destination, due.max(not_before)).await;
-    }
-    if tx.execute(FORGET, params![destination]).await? == 0 {
-        tx.execute(NONE, params![destination]).await?;
-    }
-    Ok(())
-}
-
-/// Takes parked rows that have been in the queue for too long, and that nobody may ever have attempted.
-#[derive(Clone, Debug)]
-pub struct ClaimExpired {
-    /// The lease they are taken under.
-    pub lease: Lease,
-    /// Now.
-    pub now: UnixMicros,
-    /// Those from before.
-    pub queued_before: UnixMicros,
-    /// Rows at most.
-    pub limit: usize,
-}
-
-// Ids are in the order of time.
-pub(crate) const EXPIRED: &str = "SELECT id, destination FROM queue WHERE id < $1 AND parked = 1 AND paused = 0 \
-    ORDER BY id LIMIT $2 {skip_locked}";
-
-impl Command for ClaimExpired {
-    /// The rows, each with what its destination said last.
-    type Outcome = Vec<(Claimed, String)>;
-
-    async fn run(&self, tx: &mut Tx) -> Result<Vec<(Claimed, String)>, DbError> {
-        const SAID: &str = "SELECT last_reply FROM destinations WHERE name = $1";
-        let mut claimed = Vec::new();
-        let values = params![QueueId::first_at(self.queued_before).uuid(), self.limit as i64];
-        for row in tx.query(EXPIRED, values).await? {
-            let said = tx.query_one(SAID, params![&row.text(1)?]).await?;
-            let said = said.map(|row| row.opt_text(0)).transpose()?.flatten().unwrap_or_default();
-            if let Some(row) = take(tx, row.uuid(0)?, &self.lease).await? {
-                claimed.push((read_claimed(&row, true)?, said));
-            }
-        }
-        Ok(claimed)
-    }
-}
-
-/// Takes all rows of one message that nobody works on, whatever they wait for.
-#[derive(Clone, Debug)]
-pub struct ClaimMessage {
-    /// The lease they are taken under.
-    pub lease: Lease,
-    /// Now.
-    pub now: UnixMicros,
-    /// Whose message.
-    pub application_id: ApplicationId,
-    /// The message.
-    pub message_id: MessageId,
-}
-
-/// What there was of the message.
-#[derive(Clone, Debug, Default)]
-pub struct MessageClaims {
-    /// The rows.
-    pub rows: Vec<Claimed>,
-    /// Rows that somebody works on.
-    pub under_way: usize,
-}
-
-impl Command for ClaimMessage {
-    /// `None` if the application has no such message in the queue.
-    type Outcome = Option<MessageClaims>;
-
-    async fn run(&self, tx: &mut Tx) -> Result<Option<MessageClaims>, DbError> {
-        const LOCK: &str = "SELECT message_id FROM outbound WHERE message_id = $1 AND application_id = $2 {lock}";
-        const ROWS: &str = "SELECT id, lease, due_at FROM queue WHERE message_id = $1 ORDER BY id {lock}";
-        let message = self.message_id.uuid();
-        if tx.query_one(LOCK, params![message, self.application_id.uuid()]).await?.is_none() {
-            return Ok(None);
-        }
-        let mut claims = MessageClaims::default();
-        for row in tx.query(ROWS, params![message]).await? {
-            let is_leased = row.opt_uuid(1)?.is_some() && row.opt_int(2)?.is_some_and(|due| due > self.now.as_micros());
-            if is_leased {
-                claims.under_way += 1;
-            } else if let Some(row) = take(tx, row.uuid(0)?, &self.lease).await? {
-                claims.rows.push(read_claimed(&row, false)?);
-            }
-        }
-        Ok(Some(claims))
     }
 }
 
