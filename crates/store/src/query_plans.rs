@@ -5,7 +5,7 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
+    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, raises, redirect_uris,
     rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -22,6 +22,8 @@ const LISTS: &[(&str, &str)] = &[
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
+    ("raises::LIST", raises::LIST),
+    ("raises::OF_TARGET", raises::OF_TARGET),
     ("rules::LIST", rules::LIST),
     ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),
