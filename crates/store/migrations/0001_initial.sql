@@ -716,6 +716,8 @@ CREATE TABLE event_head (
 ) {strict};
 INSERT INTO event_head (one, position) VALUES (1, 0);
 
+-- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
+-- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone.
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -732,8 +734,11 @@ CREATE TABLE webhooks (
     status_updated_at {int} NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL,
-    UNIQUE (application_id, url)
+    channel TEXT NOT NULL DEFAULT 'webhook',
+    from_grant_id {id},
+    workspace_id {id}
 ) {clustered};
+CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
 -- Events that a webhook did not take at once, and those of the same mailbox behind them: the order is kept.

@@ -37,6 +37,7 @@ pub mod workspaces;
 
 // what moves and is kept, one module per concept
 pub mod addresses;
+pub mod alerts;
 pub mod drafts;
 pub mod events;
 pub mod feedback;

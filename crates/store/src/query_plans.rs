@@ -4,7 +4,7 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
+    addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
     jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, raises, redirect_uris,
     rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
 };
@@ -59,6 +59,7 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AT", events::AT),
     ("tokens::PRUNE", tokens::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
+    ("alerts::LIST", alerts::LIST),
     ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),
     ("applications::LIST", applications::LIST),
