@@ -172,10 +172,7 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
     let limit = daily.limit.unwrap_or(u64::MAX);
     let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
     let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: Some(daily.resets_at) };
-    Problem {
-        exhausted: Some(Box::new(exhausted)),
-        ..Problem::new(ProblemKind::OverQuota, DAILY_QUOTA_EXCEEDED, text)
-    }
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, DAILY_QUOTA_EXCEEDED, text) }
 }
 
 #[cfg(test)]

@@ -138,7 +138,10 @@ pub fn decide(decision: Decision, facts: &Facts<'_>) -> Result<(), Problem> {
             return forbidden("own_raise", "a raise is decided by another key than the one that asked for it");
         }
         Decision::Withdraw if !is_own && !facts.may_decide => {
-            return forbidden("not_own_raise", "a raise is withdrawn by the key that asked for it, or one with raises.decide");
+            return forbidden(
+                "not_own_raise",
+                "a raise is withdrawn by the key that asked for it, or one with raises.decide",
+            );
         }
         _ => {}
     }

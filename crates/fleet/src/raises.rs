@@ -10,9 +10,7 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_schema::raise as schema;
 use postfleet_store::Store;
-use postfleet_store::raises::{
-    self, Author, DecideOutcome, DecideRaise, Raise, RequestOutcome, RequestRaise, Target,
-};
+use postfleet_store::raises::{self, Author, DecideOutcome, DecideRaise, Raise, RequestOutcome, RequestRaise, Target};
 
 /// Asks for a raise.
 pub async fn request(

@@ -63,13 +63,7 @@ fn outcome_of_chat(answer: &Result<HttpAnswer, HttpFailure>) -> Outcome {
 }
 
 /// Sends a mail from a mailbox; `what` is sent once for an alert.
-async fn mail(
-    platform: &Platform,
-    alert: &Webhook,
-    from: GrantId,
-    what: &str,
-    said: Said,
-) -> Result<(), Problem> {
+async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, said: Said) -> Result<(), Problem> {
     let found = grants::find(&mut platform.store.reader().await?, alert.application_id, from).await?;
     let grant = found.ok_or_else(Problem::not_found)?;
     let key: [u8; 32] = Sha256::digest(format!("alert {} {what}", alert.id)).into();

@@ -96,13 +96,7 @@ impl Command for RemoveAlert {
 }
 
 /// The record of an alert that is new or gone. The address of a chat is a secret, and is not in it.
-async fn record(
-    tx: &mut Tx,
-    act: &Act,
-    action: &'static str,
-    alert: &Webhook,
-    is_gone: bool,
-) -> Result<(), DbError> {
+async fn record(tx: &mut Tx, act: &Act, action: &'static str, alert: &Webhook, is_gone: bool) -> Result<(), DbError> {
     let facts = json!({
         "type": alert.channel.name(),
         "email": alert.url.strip_prefix("mailto:"),

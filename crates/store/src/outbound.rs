@@ -17,7 +17,9 @@ use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
-use postfleet_core::outbound::{ALL_SUPPRESSED, DAILY_QUOTA_EXCEEDED, ClearedToSend, OutboundFacts, Priority, decide, priority};
+use postfleet_core::outbound::{
+    ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
+};
 use postfleet_core::policy::LimitField;
 use postfleet_core::quota::{Allowance, Crossing, Told};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};

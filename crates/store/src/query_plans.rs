@@ -4,9 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, raises, redirect_uris,
-    rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
+    idempotency, jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue,
+    raises, redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 

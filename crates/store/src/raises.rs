@@ -171,19 +171,13 @@ pub struct Page {
 }
 
 /// Raises of an application, newest first.
-pub async fn list(
-    reader: &mut Reader<'_>,
-    application: ApplicationId,
-    page: Page,
-) -> Result<Vec<Raise>, StoreError> {
+pub async fn list(reader: &mut Reader<'_>, application: ApplicationId, page: Page) -> Result<Vec<Raise>, StoreError> {
     let before = page.before.map_or(Uuid::max(), RaiseId::uuid);
     let (state, now) = (page.state.map_or("", State::name), page.now.as_micros());
     let (application, limit) = (application.uuid(), page.limit as i64);
     let rows = match page.target {
         None => reader.query(LIST, params![application, before, state, now, limit]).await?,
-        Some(target) => {
-            reader.query(OF_TARGET, params![application, before, state, now, limit, target.uuid()]).await?
-        }
+        Some(target) => reader.query(OF_TARGET, params![application, before, state, now, limit, target.uuid()]).await?,
     };
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }

@@ -291,10 +291,17 @@ async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), Db
     Ok(())
 }
 
-const FIND: &str = concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE id = $1 AND application_id = $2 AND channel = 'webhook'");
-pub(crate) const LIST: &str =
-    concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE application_id = $1 AND channel = 'webhook' \
-        ORDER BY created_at, id");
+const FIND: &str = concat!(
+    "SELECT ",
+    webhook_columns!(),
+    " FROM webhooks WHERE id = $1 AND application_id = $2 AND channel = 'webhook'"
+);
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    webhook_columns!(),
+    " FROM webhooks WHERE application_id = $1 AND channel = 'webhook' \
+        ORDER BY created_at, id"
+);
 
 /// Finds a webhook of an application.
 pub async fn find(

@@ -38,7 +38,8 @@ pub async fn create(
     let triggers = triggers(request.trigger_types)?;
     let description = request.description.unwrap_or_default();
     if description.chars().count() > DESCRIPTION_CHARS_MAX || description.chars().any(char::is_control) {
-        let text = format!("description must have at most {DESCRIPTION_CHARS_MAX} characters, and no control characters");
+        let text =
+            format!("description must have at most {DESCRIPTION_CHARS_MAX} characters, and no control characters");
         return Err(Problem::invalid("description", text));
     }
     let alert = Webhook {
@@ -74,7 +75,8 @@ async fn channel(
         Some("chat") => {
             let url = request.url.as_deref().unwrap_or_default();
             if url.is_empty() || url.len() > URL_CHARS_MAX || url.chars().any(char::is_control) {
-                let text = format!("url must be an address of 1 to {URL_CHARS_MAX} characters without control characters");
+                let text =
+                    format!("url must be an address of 1 to {URL_CHARS_MAX} characters without control characters");
                 return Err(Problem::invalid("url", text));
             }
             let refused = |error| Problem::invalid("url", format!("url cannot be used: {error}"));
@@ -83,7 +85,8 @@ async fn channel(
         }
         Some("email") => {
             let email = EmailAddress::parse(request.email.as_deref().unwrap_or_default().trim());
-            let email = email.map_err(|error| Problem::invalid("email", format!("email is not an address: {error}")))?;
+            let email =
+                email.map_err(|error| Problem::invalid("email", format!("email is not an address: {error}")))?;
             let from = request.from_grant_id.as_deref().unwrap_or_default();
             let unknown = |problem: Problem| match problem.kind {
                 ProblemKind::NotFound => {

@@ -111,7 +111,11 @@ mod tests {
         let facts = json!({"id": "1", "email": null, "workspace_id": "w", "value": 5, "ends_at": 0,
             "reason": "<!channel> & co", "requested_by": {"name": "CI"}});
         let said = of(Trigger::RaiseRequested, &facts);
-        assert!(said.subject.starts_with("CI asks for a raise to 5 messages a day for the workspace w"), "{}", said.subject);
+        assert!(
+            said.subject.starts_with("CI asks for a raise to 5 messages a day for the workspace w"),
+            "{}",
+            said.subject
+        );
         assert!(said.for_chat().contains("&lt;!channel&gt; &amp; co"), "{}", said.for_chat());
     }
 }

@@ -58,7 +58,8 @@ async fn a_chat_is_told_once_of_each_line_and_again_if_it_did_not_take_it() {
     let setting = setting().await;
     let is_down = Arc::new(AtomicBool::new(true));
     let down = is_down.clone();
-    let chat = FakeHttp::start(move |_| HttpResponse::status(if down.load(Ordering::Relaxed) { 503 } else { 200 })).await;
+    let chat =
+        FakeHttp::start(move |_| HttpResponse::status(if down.load(Ordering::Relaxed) { 503 } else { 200 })).await;
     make(&setting, CreateAlert { url: Some(chat.url("/hook")), ..wanted("chat") }).await;
     for _ in 0..4 {
         let _ = setting.send(&["ada@remote.test"]).await;
@@ -82,7 +83,8 @@ async fn mail_is_sent_once_for_an_event_also_if_the_position_was_lost() {
     let setting = setting().await;
     let ops = setting.world.mailbox(&setting.tenant, "ops").await;
     let from = Some(ops.id.to_string());
-    let alert = make(&setting, CreateAlert { email: Some("ops@acme.test".into()), from_grant_id: from, ..wanted("email") });
+    let alert =
+        make(&setting, CreateAlert { email: Some("ops@acme.test".into()), from_grant_id: from, ..wanted("email") });
     let alert = alert.await;
     for _ in 0..2 {
         setting.send(&["ada@remote.test"]).await.expect("accepted");
@@ -104,7 +106,8 @@ async fn mail_is_sent_once_for_an_event_also_if_the_position_was_lost() {
 async fn mail_from_the_mailbox_that_is_over_its_quota_makes_no_circle() {
     let setting = setting().await;
     let from = Some(setting.agent.id.to_string());
-    make(&setting, CreateAlert { email: Some("ops@elsewhere.test".into()), from_grant_id: from, ..wanted("email") }).await;
+    make(&setting, CreateAlert { email: Some("ops@elsewhere.test".into()), from_grant_id: from, ..wanted("email") })
+        .await;
     for _ in 0..3 {
         let _ = setting.send(&["ada@remote.test"]).await;
     }

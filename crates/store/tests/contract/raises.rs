@@ -7,7 +7,9 @@ use postfleet_core::event::Trigger;
 use postfleet_core::id::{EventId, GrantId, RaiseId};
 use postfleet_core::raise::{Decision, State};
 use postfleet_store::outbound::SubmitOutcome;
-use postfleet_store::raises::{self, Author, DecideOutcome, DecideRaise, Page, Raise, RequestOutcome, RequestRaise, Target};
+use postfleet_store::raises::{
+    self, Author, DecideOutcome, DecideRaise, Page, Raise, RequestOutcome, RequestRaise, Target,
+};
 use postfleet_store::{Store, params};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -212,9 +214,8 @@ async fn one_request_waits_at_a_time_and_the_plan_is_the_ceiling() {
         }
         let outcomes = at_once(store, (0..8).map(|_| ask(200)).collect()).await;
         assert_eq!(outcomes.iter().filter(|one| matches!(one, RequestOutcome::Requested(_))).count(), 1);
-        let is_pending = |one: &&RequestOutcome| {
-            matches!(one, RequestOutcome::Refused(problem) if problem.code == "raise_pending")
-        };
+        let is_pending =
+            |one: &&RequestOutcome| matches!(one, RequestOutcome::Refused(problem) if problem.code == "raise_pending");
         assert_eq!(outcomes.iter().filter(is_pending).count(), 7);
         let nobody = request(&tenant, Target::Grant(GrantId::from_uuid(fresh())), 20, (at(0), at(60)));
         assert_eq!(store.run(nobody).await.expect("request"), RequestOutcome::NoTarget);

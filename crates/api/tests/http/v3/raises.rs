@@ -154,8 +154,10 @@ async fn raises_are_listed_filtered_refused_and_withdrawn() {
     harness.post(&path, &json!({})).await.is_ok();
     let path = format!("/v3/workspaces/{}/raises", harness.acme.workspace_id);
     let of_workspace = harness.post(&path, &wanted(4, 60)).await.is_ok().data().clone();
-    assert_eq!((&of_workspace["grant_id"], &of_workspace["workspace_id"]),
-        (&Value::Null, &json!(harness.acme.workspace_id.to_string())));
+    assert_eq!(
+        (&of_workspace["grant_id"], &of_workspace["workspace_id"]),
+        (&Value::Null, &json!(harness.acme.workspace_id.to_string()))
+    );
     let of_workspace = of_workspace["id"].as_str().expect("id").to_owned();
     assert_eq!(harness.ids("/v3/raises").await, [&*of_workspace, &withdrawn, &refused]);
     for (query, expected) in [
@@ -232,7 +234,10 @@ async fn webhooks_are_told_who_crossed_which_limit_by_how_much() {
     assert_eq!(exceeded[0]["object"], expected);
     let requested = find("raise.requested");
     let of_grant = requested.iter().find(|one| one["grant_id"] == harness.agent).expect("told");
-    assert_eq!((&of_grant["object"]["value"], &of_grant["object"]["reason"]), (&json!(2), &json!("a planned campaign")));
+    assert_eq!(
+        (&of_grant["object"]["value"], &of_grant["object"]["reason"]),
+        (&json!(2), &json!("a planned campaign"))
+    );
     let of_none = requested.iter().find(|one| one["grant_id"] == "").expect("told");
     assert_eq!((&of_none["grant_sequence"], &of_none["object"]["email"]), (&json!(0), &Value::Null));
 }
