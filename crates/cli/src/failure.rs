@@ -115,6 +115,9 @@ impl Refusal {
             "default_workspace" => "the default workspace stays; change its policy instead: postfleet workspace update",
             "workspace_too_large" => "move its mailboxes first: postfleet workspace assign",
             "application_not_empty" => "remove its mailboxes first: postfleet agent list --all",
+            "own_raise" => "ask somebody with another key that may decide about raises (raises.decide)",
+            "raise_pending" => "withdraw the one that waits first: postfleet raise list --state requested",
+            "daily_quota_exceeded" => "ask for more for a while: postfleet raise request",
             "key_revoked" => "make another one: postfleet key create",
             "grants_max_reached"
             | "trial_domains_max_reached"

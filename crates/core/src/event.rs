@@ -29,6 +29,16 @@ pub enum Trigger {
     MessageRejected,
     /// A recipient of the message wants no more mail.
     MessageUnsubscribed,
+    /// A mailbox has used most of a quota.
+    QuotaWarning,
+    /// A mailbox has used all of a quota; nothing was refused yet.
+    QuotaReached,
+    /// Something was refused because a quota is used up, for the first time in its period.
+    QuotaExceeded,
+    /// Somebody asks for a raise of a quota.
+    RaiseRequested,
+    /// A raise of a quota was granted, refused or withdrawn.
+    RaiseDecided,
 }
 
 impl Trigger {
@@ -47,6 +57,11 @@ impl Trigger {
         Self::MessageComplaint,
         Self::MessageRejected,
         Self::MessageUnsubscribed,
+        Self::QuotaWarning,
+        Self::QuotaReached,
+        Self::QuotaExceeded,
+        Self::RaiseRequested,
+        Self::RaiseDecided,
     ];
 
     /// The name on the wire and in the store.
@@ -65,6 +80,11 @@ impl Trigger {
             Self::MessageComplaint => "message.complaint",
             Self::MessageRejected => "message.rejected",
             Self::MessageUnsubscribed => "message.unsubscribed",
+            Self::QuotaWarning => "quota.warning",
+            Self::QuotaReached => "quota.reached",
+            Self::QuotaExceeded => "quota.exceeded",
+            Self::RaiseRequested => "raise.requested",
+            Self::RaiseDecided => "raise.decided",
         }
     }
 
@@ -101,7 +121,14 @@ impl Trigger {
     /// The `source` of the announcement.
     pub const fn source(self) -> &'static str {
         match self {
-            Self::GrantCreated | Self::GrantUpdated | Self::GrantDeleted => "/nylas/system",
+            Self::GrantCreated
+            | Self::GrantUpdated
+            | Self::GrantDeleted
+            | Self::QuotaWarning
+            | Self::QuotaReached
+            | Self::QuotaExceeded
+            | Self::RaiseRequested
+            | Self::RaiseDecided => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

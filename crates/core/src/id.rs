@@ -113,6 +113,8 @@ ids! {
     AttemptId,
     /// A send that waits for its time.
     ScheduleId,
+    /// A raise of a limit for a while.
+    RaiseId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -30,6 +30,9 @@ pub struct OutboundFacts {
 /// The code of the refusal of a message whose recipients are all suppressed.
 pub const ALL_SUPPRESSED: &str = "all_recipients_suppressed";
 
+/// The code of the refusal of more than the daily quota.
+pub const DAILY_QUOTA_EXCEEDED: &str = "daily_quota_exceeded";
+
 /// Leave to send. Only [`decide`] makes it, so nothing reaches the queue without having been judged.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -169,10 +172,7 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
     let limit = daily.limit.unwrap_or(u64::MAX);
     let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
     let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: Some(daily.resets_at) };
-    Problem {
-        exhausted: Some(Box::new(exhausted)),
-        ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", text)
-    }
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, DAILY_QUOTA_EXCEEDED, text) }
 }
 
 #[cfg(test)]

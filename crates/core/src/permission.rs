@@ -18,6 +18,9 @@ pub const ALL: &[(&str, &str)] = &[
     ("workspaces.write", "make, change and remove workspaces, and move mailboxes among them"),
     ("policies.read", "see policies"),
     ("policies.write", "make, change and remove policies"),
+    ("raises.read", "see raises of quotas"),
+    ("raises.request", "ask for raises of quotas, and withdraw them"),
+    ("raises.decide", "grant and refuse raises that other keys have asked for, and withdraw any"),
     ("rules.read", "see rules, and what they said about messages"),
     ("rules.write", "make, change and remove rules"),
     ("lists.read", "see lists and their items"),
@@ -33,6 +36,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("addresses.validate", "look at addresses before anything is sent to them"),
     ("queue.read", "see what is on its way out, and what was tried"),
     ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),
+    ("alerts.read", "see who is told of what by e-mail or chat"),
+    ("alerts.write", "make, remove and test alerts"),
     ("webhooks.read", "see webhooks"),
     ("webhooks.write", "make, change and remove webhooks"),
 ];

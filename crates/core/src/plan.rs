@@ -101,6 +101,19 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Raises the daily sends to `raise`, but never above the plan. Answers whether that is what holds now.
+    pub fn raise_daily_sends(&mut self, plan: &Self, raise: Option<u64>) -> bool {
+        let before = self.daily_sends_max;
+        self.daily_sends_max = before.map(|limit| lower(plan.daily_sends_max, raise).unwrap_or(limit).max(limit));
+        self.daily_sends_max = match raise {
+            Some(_) => self.daily_sends_max,
+            None => before,
+        };
+        self.daily_sends_max != before
+    }
+}
+
 fn lower(plan: Option<u64>, policy: Option<u64>) -> Option<u64> {
     match (plan, policy) {
         (Some(plan), Some(policy)) => Some(plan.min(policy)),

@@ -1,5 +1,6 @@
 //! Counted allowances: may one more be taken, and what remains.
 
+use crate::event::Trigger;
 use crate::time::{UnixMicros, UtcDay};
 
 /// A counter and its limit, as read in the transaction that will change it.
@@ -35,6 +36,70 @@ impl Allowance {
     }
 }
 
+/// From how much of a limit on its use is warned of, in percent.
+pub const WARNING_PERCENT: u64 = 80;
+
+/// A line that the use of a limit crosses. Each is told once for a limit in its period.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Crossing {
+    /// [`WARNING_PERCENT`] of it are used.
+    Warning,
+    /// All of it is used.
+    Reached,
+    /// More was wanted, and refused.
+    Exceeded,
+}
+
+impl Crossing {
+    /// The number in the store; 0 is none.
+    pub const fn number(self) -> i64 {
+        self as i64 + 1
+    }
+
+    /// What announces it.
+    pub const fn trigger(self) -> Trigger {
+        match self {
+            Self::Warning => Trigger::QuotaWarning,
+            Self::Reached => Trigger::QuotaReached,
+            Self::Exceeded => Trigger::QuotaExceeded,
+        }
+    }
+}
+
+/// What was told of a counter in its period: the mark in the counter's row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    /// The last crossing, as its number; 0 for none.
+    pub crossing: i64,
+    /// Of which limit.
+    pub limit: u64,
+}
+
+impl Told {
+    /// The crossing to tell once `after` holds, if one is new: of several at once the last. A limit that is higher than
+    /// the one that was told of begins anew.
+    pub fn crossed(self, after: &Allowance) -> Option<Crossing> {
+        let limit = after.limit?;
+        let line = if after.used >= limit {
+            Crossing::Reached
+        } else if after.used.saturating_mul(100) >= limit.saturating_mul(WARNING_PERCENT) {
+            Crossing::Warning
+        } else {
+            return None;
+        };
+        self.is_new(line, limit).then_some(line)
+    }
+
+    /// As [`Told::crossed`], when something was refused under `limit`.
+    pub fn refused(self, limit: Option<u64>) -> Option<Crossing> {
+        limit.filter(|limit| self.is_new(Crossing::Exceeded, *limit)).map(|_| Crossing::Exceeded)
+    }
+
+    fn is_new(self, crossing: Crossing, limit: u64) -> bool {
+        limit > self.limit || self.crossing < crossing.number()
+    }
+}
+
 /// The daily quota to suggest where a mailbox has sent so much on its busiest day: twice that, rounded up to two digits,
 /// and never more than the plan allows. So a usual day stays far below it, and a mailbox gone wild is stopped early.
 pub fn advised(peak: u64, plan: Option<u64>) -> u64 {
@@ -65,6 +130,28 @@ mod tests {
         ] {
             assert_eq!(advised(peak, plan), expected, "{peak} {plan:?}");
         }
+    }
+
+    #[test]
+    fn each_line_is_told_once_for_a_limit_and_anew_for_a_higher_one() {
+        let at = |used, limit| Allowance::daily(limit, used, UtcDay::from_number(20_000));
+        let none = Told::default();
+        assert_eq!(none.crossed(&at(79, Some(100))), None);
+        assert_eq!(none.crossed(&at(80, Some(100))), Some(Crossing::Warning));
+        assert_eq!(none.crossed(&at(99, Some(100))), Some(Crossing::Warning));
+        assert_eq!(none.crossed(&at(100, Some(100))), Some(Crossing::Reached));
+        // Of a limit so small that two lines fall together the last is told.
+        assert_eq!(none.crossed(&at(1, Some(1))), Some(Crossing::Reached));
+        assert_eq!(none.crossed(&at(u64::MAX, None)), None);
+        assert_eq!((none.refused(Some(0)), none.refused(None)), (Some(Crossing::Exceeded), None));
+        let warned = Told { crossing: Crossing::Warning.number(), limit: 100 };
+        assert_eq!(warned.crossed(&at(81, Some(100))), None);
+        assert_eq!(warned.crossed(&at(100, Some(100))), Some(Crossing::Reached));
+        assert_eq!(warned.crossed(&at(160, Some(200))), Some(Crossing::Warning));
+        assert_eq!(warned.crossed(&at(80, Some(90))), None);
+        let exceeded = Told { crossing: Crossing::Exceeded.number(), limit: 100 };
+        assert_eq!((exceeded.refused(Some(100)), exceeded.refused(Some(50))), (None, None));
+        assert_eq!(exceeded.refused(Some(101)), Some(Crossing::Exceeded));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod operator;
 pub mod organizations;
 pub mod pages;
 pub mod policies;
+pub mod raises;
 pub mod redirect_uris;
 pub mod rule_replay;
 pub mod rule_test;

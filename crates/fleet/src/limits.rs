@@ -9,6 +9,7 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_schema::limits as schema;
 use postfleet_store::Store;
 use postfleet_store::limits::{self, GrantLimits};
+use postfleet_store::raises;
 
 /// Finds and shows the limits of a mailbox, and what is used of its sends today.
 pub async fn find(
@@ -17,16 +18,25 @@ pub async fn find(
     grant: GrantId,
     now: UnixMicros,
 ) -> Result<schema::GrantLimits, Problem> {
-    let found = limits::of_grant(&mut store.reader().await?, application, grant, now.day()).await?;
+    let mut reader = store.reader().await?;
+    let found = limits::of_grant(&mut reader, application, grant, now.day()).await?;
     let found = found.ok_or_else(Problem::not_found)?;
-    let effective = Limits::effective(&found.plan.limits, &found.policy);
+    let raise = raises::holding(&mut reader, grant, found.workspace_id, now).await?;
+    let mut effective = Limits::effective(&found.plan.limits, &found.policy);
+    let raised = effective.raise_daily_sends(&found.plan.limits, raise.as_ref().map(|raise| raise.value));
+    let raise = raise.filter(|_| raised);
     let daily = Allowance::daily(effective.daily_sends_max, found.sent_today, now.day());
     Ok(schema::GrantLimits {
         grant_id: grant.to_string(),
         plan: found.plan.name.clone(),
         workspace_id: found.workspace_id.map(|id| id.to_string()),
         policy_id: found.policy_id.map(|id| id.to_string()),
-        limits: show(&found, &effective),
+        raise: raise.as_ref().map(|raise| schema::RaiseInForce {
+            id: raise.id.to_string(),
+            value: raise.value,
+            ends_at: raise.ends_at.as_seconds(),
+        }),
+        limits: show(&found, &effective, raise.is_some()),
         daily_sends: schema::DailySends {
             used: daily.used,
             remaining: daily.remaining(),
@@ -35,7 +45,7 @@ pub async fn find(
     })
 }
 
-fn show(found: &GrantLimits, effective: &Limits) -> schema::LimitsInForce {
+fn show(found: &GrantLimits, effective: &Limits, is_raised: bool) -> schema::LimitsInForce {
     let limit = |field: LimitField| schema::LimitInForce {
         value: number(field, effective),
         source: source(says(field, found, effective)),
@@ -50,7 +60,10 @@ fn show(found: &GrantLimits, effective: &Limits) -> schema::LimitsInForce {
         limit_size_total_mime: limit(LimitField::InboundMessageOctets),
         limit_storage_total: limit(LimitField::StorageOctets),
         limit_count_daily_message_received: limit(LimitField::DailyReceived),
-        limit_count_daily_email_sent: limit(LimitField::DailySends),
+        limit_count_daily_email_sent: match (limit(LimitField::DailySends), is_raised) {
+            (limit, true) => schema::LimitInForce { source: "raise", ..limit },
+            (limit, false) => limit,
+        },
         limit_inbox_retention_period: limit(LimitField::InboxRetentionDays),
         limit_spam_retention_period: limit(LimitField::SpamRetentionDays),
     }

@@ -25,7 +25,8 @@ pub const REFRESH_PREFIX: &str = "pf_rt_";
 
 /// What an access token may do with its mailbox. Rules themselves belong to no mailbox: of them it sees only what they
 /// said about its messages.
-pub const PERMISSIONS: &[&str] = &["messages.read", "messages.send", "grants.read", "rules.read"];
+pub const PERMISSIONS: &[&str] =
+    &["messages.read", "messages.send", "grants.read", "rules.read", "raises.read", "raises.request"];
 
 /// How long an access token opens its mailbox.
 const ACCESS_LIFETIME: Duration = Duration::from_secs(3_600);

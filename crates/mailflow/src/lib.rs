@@ -20,6 +20,7 @@ pub mod submit;
 pub mod feedback;
 
 // what is told
+pub mod alerts;
 pub mod webhooks;
 
 // what is cleaned up, and what goes over many mailboxes

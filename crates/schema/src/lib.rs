@@ -2,6 +2,7 @@
 //!
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
+pub mod alert;
 pub mod application;
 pub mod audit;
 pub mod bulk;
@@ -26,6 +27,7 @@ pub mod page;
 pub mod policy;
 pub mod queue;
 pub mod quota_advice;
+pub mod raise;
 pub mod recipient;
 pub mod redirect_uri;
 pub mod rule;

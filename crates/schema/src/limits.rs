@@ -14,10 +14,23 @@ pub struct GrantLimits {
     pub workspace_id: Option<String>,
     /// The policy of that workspace; null if it has none.
     pub policy_id: Option<String>,
+    /// The raise that says how many messages it may send in a day; null if none is in force.
+    pub raise: Option<RaiseInForce>,
     /// The limits, by the names that they have in policies.
     pub limits: LimitsInForce,
     /// What is used of the messages that it may send today.
     pub daily_sends: DailySends,
+}
+
+/// A raise that is in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RaiseInForce {
+    /// Its id.
+    pub id: String,
+    /// The limit that it asked for; the plan's if that is lower by now.
+    pub value: u64,
+    /// When it ends, in unix seconds: the limit is as before from then on.
+    pub ends_at: i64,
 }
 
 /// Every limit of a mailbox.
@@ -48,7 +61,7 @@ pub struct LimitsInForce {
 pub struct LimitInForce {
     /// The number; -1 is unlimited.
     pub value: i64,
-    /// `plan`, or `policy` if the policy says it.
+    /// `plan`, `policy` if the policy says it, or `raise` while a raise holds that is above both.
     pub source: &'static str,
 }
 

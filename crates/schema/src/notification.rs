@@ -28,9 +28,9 @@ pub struct Notification<'a> {
 pub struct NotificationData<'a> {
     /// The application.
     pub application_id: String,
-    /// The mailbox.
+    /// The mailbox; empty if it is about none, such as a raise for a workspace.
     pub grant_id: String,
-    /// Its number among the events of the mailbox, from 1 without gaps.
+    /// Its number among the events of the mailbox, from 1 without gaps; 0 if it is about none.
     pub grant_sequence: u64,
     /// Why a send at a later time failed; only then.
     #[serde(skip_serializing_if = "Value::is_null")]

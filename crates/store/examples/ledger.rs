@@ -245,6 +245,7 @@ impl Task {
             recipients,
             undeliverable: None,
             rejected_event_id: EventId::new(at, self.source.random()),
+            quota_event_id: EventId::new(at, self.source.random()),
             once: Once::default(),
             lease: None,
         };

@@ -446,11 +446,14 @@ CREATE TABLE thread_keys (
 
 -- Sending ----------------------------------------------------------------------------------------------------------
 
--- The ledger of sends: what daily quotas count.
+-- The ledger of sends: what daily quotas count. told is the last line that was announced (1 warning, 2 reached,
+-- 3 exceeded), told_limit the quota that it was a line of.
 CREATE TABLE daily_sends (
     grant_id {id} NOT NULL,
     day {int} NOT NULL,
     sent {int} NOT NULL,
+    told {int} NOT NULL DEFAULT 0,
+    told_limit {int} NOT NULL DEFAULT 0,
     PRIMARY KEY (grant_id, day)
 ) {clustered};
 
@@ -660,6 +663,36 @@ CREATE INDEX suppressions_by_domain_and_reason
     ON suppressions (application_id, domain, reason, created_at, address_key);
 CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
 
+-- Raises -----------------------------------------------------------------------------------------------------------
+
+-- Higher limits for a while. The target is a mailbox or a workspace (target_kind grant or workspace), value the limit
+-- while it holds. State is requested, granted, refused or withdrawn; that one is over follows from the time.
+CREATE TABLE raises (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    target_kind TEXT NOT NULL,
+    target_id {id} NOT NULL,
+    limit_name TEXT NOT NULL,
+    value {int} NOT NULL,
+    starts_at {int} NOT NULL,
+    ends_at {int} NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    requested_by_kind TEXT NOT NULL,
+    requested_by_id TEXT NOT NULL,
+    requested_by_name TEXT NOT NULL,
+    decided_by_kind TEXT,
+    decided_by_id TEXT,
+    decided_by_name TEXT,
+    decided_at {int},
+    note TEXT,
+    created_at {int} NOT NULL
+) {clustered};
+CREATE INDEX raises_by_application ON raises (application_id, id);
+CREATE INDEX raises_by_target ON raises (target_id, id);
+CREATE INDEX raises_granted ON raises (target_id, limit_name, ends_at) WHERE state = 'granted';
+CREATE INDEX raises_open ON raises (target_id, limit_name, ends_at) WHERE state = 'requested';
+
 -- Being told -------------------------------------------------------------------------------------------------------
 
 -- The event log. Positions have no gaps and become visible in order.
@@ -683,6 +716,8 @@ CREATE TABLE event_head (
 ) {strict};
 INSERT INTO event_head (one, position) VALUES (1, 0);
 
+-- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
+-- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone.
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -699,8 +734,11 @@ CREATE TABLE webhooks (
     status_updated_at {int} NOT NULL,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL,
-    UNIQUE (application_id, url)
+    channel TEXT NOT NULL DEFAULT 'webhook',
+    from_grant_id {id},
+    workspace_id {id}
 ) {clustered};
+CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
 -- Events that a webhook did not take at once, and those of the same mailbox behind them: the order is kept.

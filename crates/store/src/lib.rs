@@ -27,6 +27,7 @@ pub mod moves;
 pub mod organizations;
 pub mod peaks;
 pub mod policies;
+pub mod raises;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
@@ -36,6 +37,7 @@ pub mod workspaces;
 
 // what moves and is kept, one module per concept
 pub mod addresses;
+pub mod alerts;
 pub mod drafts;
 pub mod events;
 pub mod feedback;
@@ -47,6 +49,7 @@ pub mod messages;
 pub mod outbound;
 pub mod past;
 pub mod queue;
+mod quota_events;
 pub mod schedules;
 pub mod sts;
 pub mod suppressions;

@@ -43,6 +43,12 @@ pub(crate) fn policy_limits(row: &Row, first: usize) -> Result<PolicyLimits, DbE
     })
 }
 
+/// A number that may be absent, and is never below zero.
+pub(crate) fn opt_count(row: &Row, column: usize) -> Result<Option<u64>, DbError> {
+    let value = row.opt_int(column)?;
+    value.map(u64::try_from).transpose().map_err(|_| DbError::Malformed("count"))
+}
+
 /// The limits that hold for a mailbox of an organization with that plan, under the policy whose columns begin at
 /// `first`.
 pub(crate) fn effective(plan: &Plan, row: &Row, first: usize) -> Result<Limits, DbError> {

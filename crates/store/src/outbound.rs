@@ -11,12 +11,17 @@ use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::quota_events;
+use crate::raises;
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
-use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
-use postfleet_core::quota::Allowance;
+use postfleet_core::outbound::{
+    ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
+};
+use postfleet_core::policy::LimitField;
+use postfleet_core::quota::{Allowance, Crossing, Told};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
@@ -51,6 +56,8 @@ pub struct Submit {
     pub undeliverable: Option<Vec<Undeliverable>>,
     /// The id of the event about those that are suppressed, should there be any.
     pub rejected_event_id: EventId,
+    /// The id of the event about a quota, should a line of it be crossed.
+    pub quota_event_id: EventId,
     /// What keeps it from being sent twice.
     pub once: Once,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
@@ -109,7 +116,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        let Loaded { mut facts, scope: rules, validates, earlier, quota } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -137,8 +144,20 @@ impl Command for Submit {
         };
         facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
         match decide(&facts) {
-            Ok(cleared) => self.accept(tx, cleared, facts, judged, draft).await,
-            Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
+            Ok(cleared) => {
+                let crossed = quota.crossed(&cleared.daily());
+                let outcome = self.accept(tx, cleared, facts, judged, draft).await?;
+                if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
+                    self.announce_quota(tx, &crossed).await?;
+                }
+                Ok(outcome)
+            }
+            Err(problem) => {
+                if let Some(crossed) = quota.refused(&problem, &facts.daily) {
+                    self.announce_quota(tx, &crossed).await?;
+                }
+                self.refuse(tx, problem, &facts.suppressed, judged).await
+            }
         }
     }
 }
@@ -152,6 +171,35 @@ struct Loaded {
     validates: bool,
     /// What was sent before under the same key, or with the same content.
     earlier: Earlier,
+    /// What was told of the daily quota.
+    quota: DailyMarks,
+}
+
+/// What was told of the daily quota, as the counter's row says, and whether a raise holds.
+struct DailyMarks {
+    told: Told,
+    is_raised: bool,
+}
+
+/// A line of the daily quota that this send crosses.
+struct Crossed {
+    crossing: Crossing,
+    daily: Allowance,
+    is_raised: bool,
+}
+
+impl DailyMarks {
+    /// What is to be told once a send is accepted.
+    fn crossed(&self, daily: &Allowance) -> Option<Crossed> {
+        let crossing = self.told.crossed(daily)?;
+        Some(Crossed { crossing, daily: *daily, is_raised: self.is_raised })
+    }
+
+    /// What is to be told of a send that is refused.
+    fn refused(&self, problem: &Problem, daily: &Allowance) -> Option<Crossed> {
+        let crossing = self.told.refused(daily.limit).filter(|_| problem.code == DAILY_QUOTA_EXCEEDED)?;
+        Some(Crossed { crossing, daily: *daily, is_raised: self.is_raised })
+    }
 }
 
 /// What the rules say about a message that is to be sent.
@@ -172,7 +220,9 @@ impl Submit {
     async fn load_facts(&self, tx: &mut Tx) -> Result<Option<Loaded>, DbError> {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
-            "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, ",
+            "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, s.told, s.told_limit, ",
+            raises::in_force!("$9"),
+            ", ",
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
@@ -186,7 +236,8 @@ impl Submit {
             idempotency::earlier_joins!(),
             " WHERE g.application_id = $4 AND g.id = $1"
         );
-        const SCOPE: usize = 4 + limits::POLICY_LIMIT_COLUMNS;
+        const LIMITS: usize = 7;
+        const SCOPE: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
@@ -195,9 +246,17 @@ impl Submit {
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
         let domain = self.sender_domain.as_str();
-        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
+        let now = self.facts.date.as_micros();
+        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since, now];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
+        let plan = tx.plan(&row.text(0)?)?;
+        let mut limits = limits::effective(&plan, &row, LIMITS)?;
+        let raise = limits::opt_count(&row, 6)?;
+        let is_raised = limits.raise_daily_sends(&plan.limits, raise);
+        let quota = DailyMarks {
+            told: Told { crossing: row.opt_int(4)?.unwrap_or(0), limit: limits::opt_count(&row, 5)?.unwrap_or(0) },
+            is_raised,
+        };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
@@ -211,7 +270,7 @@ impl Submit {
         };
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
+        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier, quota }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -321,6 +380,27 @@ impl Submit {
             at: self.facts.date,
         });
         Ok(())
+    }
+
+    /// Tells that a line of the daily quota is crossed, and marks in its counter that this was told.
+    async fn announce_quota(&self, tx: &mut Tx, crossed: &Crossed) -> Result<(), DbError> {
+        const MARK: &str = "INSERT INTO daily_sends (grant_id, day, sent, told, told_limit) VALUES ($1, $2, 0, $3, $4) \
+            ON CONFLICT (grant_id, day) DO UPDATE SET told = $3, told_limit = $4";
+        let (now, daily) = (self.facts.date, &crossed.daily);
+        let limit = i64::try_from(daily.limit.unwrap_or(0)).unwrap_or(i64::MAX);
+        let grant = self.copy.grant_id.uuid();
+        tx.execute(MARK, params![grant, now.day().number(), crossed.crossing.number(), limit]).await?;
+        let line = quota_events::Line {
+            event_id: self.quota_event_id,
+            application_id: self.copy.application_id,
+            grant_id: self.copy.grant_id,
+            crossing: crossed.crossing,
+            limit_name: LimitField::DailySends.name(),
+            counter: *daily,
+            is_raised: crossed.is_raised,
+            at: now,
+        };
+        quota_events::announce(tx, &line).await
     }
 
     async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed], priority: Priority) -> Result<(), DbError> {

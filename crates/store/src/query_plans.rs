@@ -4,9 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
-    rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
+    idempotency, jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue,
+    raises, redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -22,6 +23,8 @@ const LISTS: &[(&str, &str)] = &[
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
+    ("raises::LIST", raises::LIST),
+    ("raises::OF_TARGET", raises::OF_TARGET),
     ("rules::LIST", rules::LIST),
     ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),
@@ -57,6 +60,7 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AT", events::AT),
     ("tokens::PRUNE", tokens::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
+    ("alerts::LIST", alerts::LIST),
     ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),
     ("applications::LIST", applications::LIST),

@@ -7,14 +7,37 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{ApplicationId, GrantId, WebhookId};
+use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
 
 macro_rules! webhook_columns {
     () => {
         "id, application_id, url, description, triggers, secret, status, notification_addresses, compressed, \
-         position, status_updated_at, created_at, updated_at"
+         position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id"
     };
+}
+pub(crate) use webhook_columns;
+
+/// How somebody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// A program, with the whole event.
+    Webhook,
+    /// People, in a chat that takes text.
+    Chat,
+    /// People, by mail that this mailbox sends.
+    Email(GrantId),
+}
+
+impl Channel {
+    /// The word for it in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Chat => "chat",
+            Self::Email(_) => "email",
+        }
+    }
 }
 
 /// A subscription.
@@ -46,6 +69,10 @@ pub struct Webhook {
     pub created_at: UnixMicros,
     /// When it was last changed.
     pub updated_at: UnixMicros,
+    /// How it is told.
+    pub channel: Channel,
+    /// Only of mailboxes of this workspace.
+    pub workspace_id: Option<WorkspaceId>,
 }
 
 /// Makes a webhook that starts at the end of the log.
@@ -60,7 +87,7 @@ impl Command for CreateWebhook {
         const INSERT: &str = "INSERT INTO webhooks (id, application_id, url, description, triggers, secret, status, \
             notification_addresses, compressed, position, lease_until, owner, status_updated_at, created_at, updated_at) \
             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, 0, '', $10, $10, $10 FROM event_head WHERE one = 1 \
-            ON CONFLICT (application_id, url) DO NOTHING";
+            ON CONFLICT (application_id, url) WHERE channel = 'webhook' DO NOTHING";
         let hook = &self.0;
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
         let values = params![
@@ -89,7 +116,8 @@ impl Command for UpdateWebhook {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND id <> $3";
+        const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND id <> $3 \
+            AND channel = 'webhook'";
         const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, secret = $6, status = $7, \
             notification_addresses = $8, compressed = $9, status_updated_at = $10, updated_at = $11 \
             WHERE id = $1 AND application_id = $2";
@@ -131,7 +159,7 @@ impl Command for RemoveWebhook {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const REMOVE: &str = "DELETE FROM webhooks WHERE id = $1 AND application_id = $2";
+        const REMOVE: &str = "DELETE FROM webhooks WHERE id = $1 AND application_id = $2 AND channel = 'webhook'";
         const PARKED: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1";
         if tx.execute(REMOVE, params![self.id.uuid(), self.application_id.uuid()]).await? == 0 {
             return Ok(false);
@@ -263,9 +291,17 @@ async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), Db
     Ok(())
 }
 
-const FIND: &str = concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE id = $1 AND application_id = $2");
-pub(crate) const LIST: &str =
-    concat!("SELECT ", webhook_columns!(), " FROM webhooks WHERE application_id = $1 ORDER BY created_at, id");
+const FIND: &str = concat!(
+    "SELECT ",
+    webhook_columns!(),
+    " FROM webhooks WHERE id = $1 AND application_id = $2 AND channel = 'webhook'"
+);
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    webhook_columns!(),
+    " FROM webhooks WHERE application_id = $1 AND channel = 'webhook' \
+        ORDER BY created_at, id"
+);
 
 /// Finds a webhook of an application.
 pub async fn find(
@@ -320,7 +356,7 @@ fn read_parked(row: &Row) -> Result<Parked, DbError> {
     })
 }
 
-fn read(row: &Row) -> Result<Webhook, DbError> {
+pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
     let list = |column| -> Result<Vec<String>, DbError> {
         serde_json::from_str(&row.text(column)?).map_err(|_| DbError::Malformed("webhook"))
     };
@@ -338,9 +374,15 @@ fn read(row: &Row) -> Result<Webhook, DbError> {
         status_updated_at: UnixMicros::from_micros(row.int(10)?),
         created_at: UnixMicros::from_micros(row.int(11)?),
         updated_at: UnixMicros::from_micros(row.int(12)?),
+        channel: match (row.text(13)?.as_str(), row.opt_uuid(14)?) {
+            ("chat", _) => Channel::Chat,
+            ("email", Some(grant)) => Channel::Email(GrantId::from_uuid(grant)),
+            _ => Channel::Webhook,
+        },
+        workspace_id: row.opt_uuid(15)?.map(WorkspaceId::from_uuid),
     })
 }
 
-fn json(texts: &[String]) -> String {
+pub(crate) fn json(texts: &[String]) -> String {
     serde_json::Value::from(texts.to_vec()).to_string()
 }

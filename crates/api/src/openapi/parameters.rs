@@ -10,6 +10,7 @@ use utoipa::openapi::{ArrayBuilder, KnownFormat, ObjectBuilder, Required, Schema
 const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
     ("address", "The address, percent-encoded where a path needs it; in any case."),
+    ("alert", "The alert's id."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("destination", "The domain of recipients."),
@@ -28,6 +29,7 @@ const PATH: &[(&str, &str)] = &[
     ("organization", "The organization's id."),
     ("policy", "The policy's id."),
     ("provider", "The connector's provider."),
+    ("raise", "The raise's id."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
     ("schedule", "The id of the scheduled send."),

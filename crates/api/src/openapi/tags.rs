@@ -29,6 +29,12 @@ const TAGS: &[(&str, &str, &[&str])] = &[
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),
+    (
+        "raises",
+        "Higher quotas for a while, asked for by one key and granted by another.",
+        &["/v3/raises", "/v3/grants/{grant}/raises", "/v3/workspaces/{workspace}/raises"],
+    ),
+    ("alerts", "Who is told by e-mail or chat when a quota is crossed or a raise asked for.", &["/v3/alerts"]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),
     ("lists", "Domains, top-level domains and addresses in which rules look things up.", &[]),
     ("domains", "Domains for addresses, the records to publish, and signing keys.", &[]),

@@ -2,6 +2,7 @@
 //! below, and shows its answer.
 
 pub(crate) mod addresses;
+pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
@@ -22,6 +23,7 @@ pub(crate) mod openapi;
 pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
+pub(crate) mod raises;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -54,6 +56,8 @@ pub(crate) fn all() -> Vec<Route> {
         workspaces::routes(),
         layout::routes(),
         policies::routes(),
+        raises::routes(),
+        alerts::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),

@@ -56,6 +56,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
+    ("raise", |harness, tenant| raise(harness, tenant).boxed()),
+    ("alert", |harness, tenant| alert(harness, tenant).boxed()),
 ];
 
 /// The fixture of an open place: by the segment before it and its name, or by its name alone.
@@ -200,6 +202,28 @@ async fn schedule(harness: &Harness, tenant: &Tenant) -> Thing {
     let send_at = harness.world.platform.clock.now().as_seconds() + 86_400;
     let body = json!({"to": [{"email": "a@b.test"}], "send_at": send_at});
     one(&harness.ask(&tenant.api_key, "POST", &format!("{path}/send"), Some(&body)).await.is_ok().data()["schedule_id"])
+}
+
+/// A raise that was asked for, of a mailbox that a policy limits.
+async fn raise(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/raises", None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let ask = async |path: &str, body: Value| {
+        harness.ask(&tenant.api_key, "POST", path, Some(&body)).await.is_ok().data().clone()
+    };
+    let policy = ask("/v3/policies", json!({"name": "low", "limits": {"limit_count_daily_email_sent": 1}})).await;
+    let workspace = ask("/v3/workspaces", json!({"name": "low", "policy_id": policy["id"]})).await;
+    let path = format!("/v3/workspaces/{}/raises", workspace["workspace_id"].as_str().expect("id"));
+    let ends_at = harness.world.platform.clock.now().as_seconds() + 86_400;
+    one(&ask(&path, json!({"value": 5, "ends_at": ends_at, "reason": "campaign"})).await["id"])
+}
+
+async fn alert(harness: &Harness, tenant: &Tenant) -> Thing {
+    let from = format!("agent@{}", tenant.domain);
+    let body = json!({"type": "email", "email": "ops@elsewhere.test", "from_grant_id": from});
+    made(harness, &tenant.api_key, "/v3/alerts", body).await
 }
 
 async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {

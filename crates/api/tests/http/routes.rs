@@ -27,6 +27,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::rules::ROUTES,
         v3::rules::replay::ROUTES,
         v3::suppressions::ROUTES,
+        v3::raises::ROUTES,
+        v3::alerts::ROUTES,
         v3::unsubscribe::ROUTES,
         v3::addresses::ROUTES,
         v3::webhooks::ROUTES,

@@ -1,6 +1,7 @@
 //! The commands, a file for each noun: the requests that it makes and the columns that people see.
 
 mod agent;
+mod alert;
 mod app;
 mod audit;
 mod body;
@@ -16,6 +17,7 @@ mod org;
 mod overview;
 mod policy;
 mod queue;
+mod raise;
 mod rule;
 mod shell;
 mod suppression;
@@ -52,6 +54,10 @@ pub enum Command {
     App(Noun<app::Verb>),
     /// Organizations and their plans (operator)
     Org(Noun<org::Verb>),
+    /// Higher quotas for a while: asking, granting, refusing
+    Raise(Noun<raise::Verb>),
+    /// Who is told by e-mail or chat of quotas and raises
+    Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
     Queue(Noun<queue::Verb>),
     /// The record of changes
@@ -112,6 +118,8 @@ impl Command {
             Self::Audit(noun) => &noun.globals,
             Self::Queue(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
+            Self::Raise(noun) => &noun.globals,
+            Self::Alert(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
@@ -138,6 +146,8 @@ impl Command {
             Self::Audit(noun) => audit::run(noun.verb, session).await,
             Self::Queue(noun) => queue::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
+            Self::Raise(noun) => raise::run(noun.verb, session).await,
+            Self::Alert(noun) => alert::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,

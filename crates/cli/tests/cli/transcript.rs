@@ -153,6 +153,11 @@ async fn rule_test() {
 }
 
 #[tokio::test]
+async fn raise() {
+    play("raise").await;
+}
+
+#[tokio::test]
 async fn suppression() {
     play("suppression").await;
 }

@@ -165,6 +165,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         recipients,
         undeliverable: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
+        quota_event_id: EventId::new(now, platform.entropy.ten()),
         once,
         lease: None,
     };

@@ -7,7 +7,7 @@ use postfleet_core::event::{ACCEPTED_UNANNOUNCED, Trigger};
 use postfleet_core::id::{ApplicationId, WebhookId};
 use postfleet_core::{Problem, ProblemKind, Secret};
 use postfleet_schema::webhook as schema;
-use postfleet_store::webhooks::{self, CreateWebhook, RemoveWebhook, UpdateWebhook, Webhook};
+use postfleet_store::webhooks::{self, Channel, CreateWebhook, RemoveWebhook, UpdateWebhook, Webhook};
 use std::time::Duration;
 
 /// Trigger names of one webhook.
@@ -40,6 +40,8 @@ pub async fn create(
         status_updated_at: now,
         created_at: now,
         updated_at: now,
+        channel: Channel::Webhook,
+        workspace_id: None,
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;

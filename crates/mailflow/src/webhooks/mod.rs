@@ -11,6 +11,7 @@ mod sign;
 
 pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
 
+use crate::alerts;
 use crate::platform::Platform;
 use futures::StreamExt;
 use futures::stream;
@@ -19,7 +20,7 @@ use postfleet_core::id::GrantId;
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::webhooks::{self, AdvanceWebhook, LeaseWebhooks, Parked, SettleParked, Webhook};
-use send::Outcome;
+pub(crate) use send::Outcome;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ async fn send_new(platform: &Platform, webhook: &mut Webhook) -> Result<Round, P
 fn lanes(webhook: &Webhook, events: Vec<Event>) -> BTreeMap<GrantId, Vec<Event>> {
     let mut lanes: BTreeMap<GrantId, Vec<Event>> = BTreeMap::new();
     for event in events {
-        if name_for(webhook, event.event.trigger).is_some() {
+        if name_for(webhook, event.event.trigger).is_some() && alerts::wants(webhook, &event) {
             lanes.entry(event.event.grant_id).or_default().push(event);
         }
     }

@@ -60,7 +60,8 @@ fn render_with(
         webhook_delivery_attempt: attempt,
         data: NotificationData {
             application_id: new.application_id.to_string(),
-            grant_id: new.grant_id.to_string(),
+            // What concerns a whole workspace is of no mailbox.
+            grant_id: if new.grant_id.uuid().is_nil() { String::new() } else { new.grant_id.to_string() },
             grant_sequence: new.grant_sequence,
             reason,
             error,
@@ -77,6 +78,12 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
             grant(&mut reader, event, &facts).await
         }
+        // They say all themselves: who, which limit, how much.
+        Trigger::QuotaWarning
+        | Trigger::QuotaReached
+        | Trigger::QuotaExceeded
+        | Trigger::RaiseRequested
+        | Trigger::RaiseDecided => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

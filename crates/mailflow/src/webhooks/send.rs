@@ -1,15 +1,16 @@
 //! One attempt to tell one event.
 
 use super::{name_for, payload, sign};
+use crate::alerts;
 use crate::platform::Platform;
 use bytes::Bytes;
 use postfleet_net::webhook_http::HttpFailure;
 use postfleet_store::events::Event;
-use postfleet_store::webhooks::Webhook;
+use postfleet_store::webhooks::{Channel, Webhook};
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The receiver has it, or does not want it.
     Done,
     /// It is to be tried again, not before so many seconds if the receiver said so.
@@ -21,6 +22,9 @@ pub(super) enum Outcome {
 /// Sends one event to one webhook.
 pub(super) async fn send(platform: &Platform, webhook: &Webhook, event: &Event, attempt: u32) -> Outcome {
     let Some(name) = name_for(webhook, event.event.trigger) else { return Outcome::Done };
+    if webhook.channel != Channel::Webhook {
+        return alerts::send(platform, webhook, event).await;
+    }
     let body = match payload::body(platform, event, name, attempt).await {
         Ok(body) => Bytes::from(body),
         Err(problem) => {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod alerts;
 mod deliver;
 mod destinations;
 mod domains;

@@ -128,7 +128,8 @@ async fn a_draft_is_in_its_folder_alone_until_it_is_sent_and_then_in_sent() {
         assert_eq!(number(case.store, "SELECT count(*) FROM blobs", &[]).await, 1, "the draft's body is let go");
         const SENT_DATE: &str = "SELECT sent_date - earliest_date FROM threads";
         assert_eq!(number(case.store, SENT_DATE, &[]).await, 0, "the conversation begins when it is sent");
-        assert_eq!(case.triggers().await, [Trigger::DraftCreated, Trigger::MessageCreated]);
+        let told = [Trigger::DraftCreated, Trigger::MessageCreated, Trigger::QuotaReached];
+        assert_eq!(case.triggers().await, told);
 
         // A refused one stays as it is.
         let draft = case.made(case.draft("drafts", at(6)).await).await;

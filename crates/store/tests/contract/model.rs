@@ -60,6 +60,8 @@ struct Mailbox {
     threads: BTreeMap<ThreadId, Thread>,
     keys: BTreeMap<String, BTreeMap<ThreadId, UnixMicros>>,
     daily: BTreeMap<i64, u64>,
+    /// The last line that was told of a day's quota, and of which.
+    told: BTreeMap<i64, (u8, u64)>,
 }
 
 struct Filed {
@@ -199,6 +201,7 @@ impl Model {
         let limit = if is_outside { self.plan_sends_max } else { self.daily_sends_max };
         let sent = self.mailboxes.entry(grant).or_default().daily.entry(day).or_default();
         if *sent >= limit {
+            self.tell_quota(command, limit, None);
             return "daily_quota_exceeded".into();
         }
         *sent += 1;
@@ -211,7 +214,24 @@ impl Model {
             let (recipient, due) = (recipient.to_string(), command.facts.date);
             self.queue.insert(*id, Row { message, recipient, due, attempts: 0, lease: None, owner: None });
         }
+        self.tell_quota(command, limit, Some(used));
         format!("accepted {thread} {used} of {limit}")
+    }
+
+    /// Each line of a quota is told once a day, of a higher limit anew.
+    fn tell_quota(&mut self, command: &Submit, limit: u64, used: Option<u64>) {
+        let line = match used {
+            None => (3, Trigger::QuotaExceeded),
+            Some(used) if used >= limit => (2, Trigger::QuotaReached),
+            Some(used) if used * 5 >= limit * 4 => (1, Trigger::QuotaWarning),
+            Some(_) => return,
+        };
+        let (grant, day) = (command.copy.grant_id, command.facts.date.day().number());
+        let told = self.mailboxes.entry(grant).or_default().told.entry(day).or_default();
+        if limit > told.1 || told.0 < line.0 {
+            *told = (line.0, limit);
+            self.announce(grant, command.quota_event_id, line.1, None);
+        }
     }
 
     fn file(&mut self, blob: BlobId, facts: &MessageFacts, copy: &MailboxCopy, given: Option<ThreadId>) -> ThreadId {

@@ -235,6 +235,7 @@ impl Tenant {
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
             undeliverable: None,
             rejected_event_id: EventId::from_uuid(fresh()),
+            quota_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
             lease: None,
         }

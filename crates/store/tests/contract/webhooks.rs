@@ -23,6 +23,8 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         status_updated_at: NOON,
         created_at: NOON,
         updated_at: NOON,
+        channel: webhooks::Channel::Webhook,
+        workspace_id: None,
     }
 }
 

@@ -1,5 +1,6 @@
 pub(crate) mod addresses;
 pub(crate) mod admin;
+pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod connect;
@@ -11,6 +12,7 @@ pub(crate) mod lists;
 pub(crate) mod policies;
 pub(crate) mod providers;
 pub(crate) mod queue;
+pub(crate) mod raises;
 pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;

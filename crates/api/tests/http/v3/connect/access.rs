@@ -76,6 +76,8 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/folders/{folder}",
         "GET /v3/grants/{grant}/limits",
         "GET /v3/grants/{grant}/messages",
+        "GET /v3/grants/{grant}/raises",
+        "POST /v3/grants/{grant}/raises",
         "GET /v3/grants/{grant}/messages/schedules",
         "GET /v3/grants/{grant}/messages/schedules/{schedule}",
         "GET /v3/grants/{grant}/messages/{message}",
