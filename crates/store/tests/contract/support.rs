@@ -17,7 +17,7 @@ use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
 use postfleet_store::idempotency::Once;
-use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
+use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
 use postfleet_store::policies::Policy;
@@ -205,13 +205,14 @@ impl Tenant {
         let raw = format!("Subject: {}\r\n\r\nHello.\r\n", fresh());
         let blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw.as_bytes()).await.expect("body");
         let facts = received_facts(date, blob.octets());
-        Deliver { blob, facts, copies: grants.iter().map(|grant| self.copy(*grant)).collect() }
+        let copies = grants.iter().map(|grant| self.copy(*grant)).collect();
+        Deliver { blob, facts, copies, provenance: Provenance::Received(grants.to_vec()) }
     }
 
     /// Delivers a message to one mailbox.
     pub async fn deliver(&self, store: &Store, grant: GrantId, date: UnixMicros) -> MessageId {
         let command = self.received(store, &[grant], date).await;
-        store.run(command).await.expect("deliver")[0]
+        store.run(command).await.expect("deliver").expect("room")[0]
     }
 
     /// A message that a mailbox sends to so many recipients elsewhere.
