@@ -28,6 +28,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::rules::replay::ROUTES,
         v3::suppressions::ROUTES,
         v3::unsubscribe::ROUTES,
+        v3::usage::ROUTES,
         v3::addresses::ROUTES,
         v3::webhooks::ROUTES,
     ]

@@ -14,5 +14,6 @@ pub(crate) mod queue;
 pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
+pub(crate) mod usage;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
