@@ -21,6 +21,7 @@ pub mod problem;
 
 // who may do what
 pub mod layout;
+pub mod meter;
 pub mod permission;
 pub mod pkce;
 pub mod plan;
@@ -71,4 +72,4 @@ pub use patch::Patch;
 pub use problem::{Problem, ProblemKind};
 pub use reverse_path::ReversePath;
 pub use secret::Secret;
-pub use time::{UnixMicros, UtcDay};
+pub use time::{UnixMicros, UtcDay, UtcMonth};

@@ -1,5 +1,6 @@
 //! May this message be sent? One pure function holds the order of refusals, for every way of sending.
 
+use crate::meter::Meters;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
@@ -13,6 +14,8 @@ pub struct OutboundFacts {
     pub limits: Limits,
     /// The mailbox's sends of the UTC day.
     pub daily: Allowance,
+    /// What the mailbox and its organization keep, send and transfer.
+    pub meters: Meters,
     /// Whether the domain of the From address is verified.
     pub domain_verified: bool,
     /// Recipients over to, cc and bcc.
@@ -48,7 +51,8 @@ impl ClearedToSend {
 }
 
 /// Judges a send. The first refusal in this order is the answer: sender domain, recipients (how many, whether mail
-/// reaches them, whether anybody is left who may be written to) and size, rules, daily quota.
+/// reaches them, whether anybody is left who may be written to) and size, rules, storage, daily quota, monthly quota,
+/// bandwidth.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     if !facts.domain_verified {
         return Err(domain_unverified());
@@ -70,9 +74,12 @@ pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
         Verdict::Block => return Err(blocked_by_rule()),
         Verdict::Undecidable => return Err(rules_undecidable()),
     }
+    facts.meters.keep(facts.message_octets)?;
     if !facts.daily.has_room() {
         return Err(over_daily_quota(&facts.daily));
     }
+    facts.meters.send()?;
+    facts.meters.transfer(facts.message_octets)?;
     Ok(ClearedToSend { daily: facts.daily.taken() })
 }
 
@@ -179,6 +186,7 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
 mod tests {
     use super::*;
     use crate::address::EmailAddress;
+    use crate::meter::{Caps, Room, Used};
     use crate::plan::Plans;
     use crate::suppression::Reason;
     use crate::time::UtcDay;
@@ -187,6 +195,7 @@ mod tests {
         let limits = Plans::presets().find("free").unwrap().limits.clone();
         OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, 0, UtcDay::from_number(20_000)),
+            meters: Meters::new(Room::default(), Caps::default(), Used::default(), UtcDay::from_number(20_000).month()),
             limits,
             domain_verified: true,
             recipients: 1,
@@ -251,7 +260,12 @@ mod tests {
     #[test]
     fn the_first_reason_in_the_order_is_reported() {
         let daily = Allowance { used: 200, ..facts().daily };
+        let full = Room { limit: Some(1_000), used: 1_000 };
+        let caps = Caps { storage: None, sends: Some(3_000), bandwidth: Some(2_000) };
+        let used = Used { storage: 1_000, sends: 3_000, bandwidth: 1_500 };
+        let meters = Meters::new(full, caps, used, UtcDay::from_number(20_000).month());
         let everything = OutboundFacts {
+            meters,
             domain_verified: false,
             recipients: 51,
             suppressed: suppressed(51),
@@ -272,7 +286,17 @@ mod tests {
         let everything = OutboundFacts { rules: Verdict::Undecidable, ..everything };
         assert_eq!(refusal(everything.clone()), "rules_undecidable");
         let everything = OutboundFacts { rules: Verdict::Pass, ..everything };
-        assert_eq!(refusal(everything), "daily_quota_exceeded");
+        assert_eq!(refusal(everything.clone()), "storage_full");
+        let meters = Meters { account_storage: Room::default(), ..meters };
+        let everything = OutboundFacts { meters, ..everything };
+        assert_eq!(refusal(everything.clone()), "daily_quota_exceeded");
+        let everything = OutboundFacts { daily: facts().daily, ..everything };
+        assert_eq!(refusal(everything.clone()), "monthly_quota_exceeded");
+        let meters = Meters { sends: Allowance { limit: None, ..meters.sends }, ..meters };
+        let everything = OutboundFacts { meters, ..everything };
+        assert_eq!(refusal(everything.clone()), "bandwidth_exceeded");
+        let meters = Meters { bandwidth: Allowance { used: 1_000, ..meters.bandwidth }, ..meters };
+        assert!(decide(&OutboundFacts { meters, ..everything }).is_ok(), "to the last octet");
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! May this recipient receive? Decided at RCPT, before the message is transferred, by what is known then; and once more
 //! when the message is there.
 
+use crate::meter::Meters;
 use crate::plan::Limits;
 use crate::problem::{Problem, ProblemKind};
 
 /// What the store knows about an address that somebody writes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Known {
-    /// A mailbox here, with the limits that hold for it.
-    Mailbox(Limits),
+    /// A mailbox here, with the limits that hold for it, and what may stop it, if anything can.
+    Mailbox(Limits, Option<Meters>),
     /// The return path of a message that was sent here, or where complaints are taken.
     Feedback,
     /// The domain is ours, the mailbox does not exist.
@@ -20,12 +21,23 @@ pub enum Known {
 /// Judges a recipient of a message whose sender declared `declared_octets` (RFC 1870), if it did.
 pub fn admit(known: &Known, declared_octets: Option<u64>) -> Result<(), Problem> {
     match known {
-        Known::Mailbox(limits) => fits(limits, declared_octets.unwrap_or(0)),
+        Known::Mailbox(limits, meters) => {
+            let octets = declared_octets.unwrap_or(0);
+            fits(limits, octets)?;
+            // However small it is, it needs some room.
+            has_room(meters.as_ref(), octets.max(1))
+        }
         // The listener's own limit holds, as for everybody.
         Known::Feedback => Ok(()),
         Known::NoMailbox => Err(Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")),
         Known::ForeignDomain => Err(Problem::new(ProblemKind::Forbidden, "relay_denied", "relaying denied")),
     }
+}
+
+/// Judges whether there is room for a message, and whether so much mail may still come in. Where nothing is capped, there
+/// is.
+pub fn has_room(meters: Option<&Meters>, octets: u64) -> Result<(), Problem> {
+    meters.map_or(Ok(()), |meters| meters.keep(octets).and_then(|()| meters.transfer(octets)))
 }
 
 /// Judges the size of a message for one recipient.
@@ -77,7 +89,9 @@ fn accepts_attachment(limits: &Limits, octets: u64, media_type: &str) -> Result<
 mod tests {
     use super::*;
     use crate::MediaRange;
+    use crate::meter::{Caps, Room, Used};
     use crate::plan::Plans;
+    use crate::time::UtcMonth;
 
     #[test]
     fn a_message_is_judged_at_each_limit_and_one_above() {
@@ -116,11 +130,22 @@ mod tests {
     fn decision_table() {
         let limits = Plans::presets().find("free").unwrap().limits.clone();
         let limit = limits.inbound_message_octets_max;
-        let mailbox = Known::Mailbox(limits);
+        let mailbox = Known::Mailbox(limits.clone(), None);
+        let month = UtcMonth::from_number(24_000);
+        let metered = |used, bandwidth| {
+            let (room, caps) = (Room { limit: Some(100), used }, Caps { bandwidth: Some(50), ..Caps::default() });
+            Known::Mailbox(limits.clone(), Some(Meters::new(room, caps, Used { bandwidth, ..Used::default() }, month)))
+        };
+        let (open, full, used_up) = (metered(90, 40), metered(100, 0), metered(0, 50));
         for (known, octets, expected) in [
             (&mailbox, None, None),
             (&mailbox, Some(limit), None),
             (&mailbox, Some(limit + 1), Some(ProblemKind::TooLarge)),
+            (&open, None, None),
+            (&open, Some(10), None),
+            (&open, Some(11), Some(ProblemKind::StorageFull)),
+            (&full, None, Some(ProblemKind::StorageFull)),
+            (&used_up, None, Some(ProblemKind::OverQuota)),
             (&Known::Feedback, Some(limit + 1), None),
             (&Known::NoMailbox, None, Some(ProblemKind::NotFound)),
             (&Known::ForeignDomain, None, Some(ProblemKind::Forbidden)),

@@ -35,4 +35,5 @@ pub mod suppression_import;
 pub mod suppressions;
 pub mod tokens;
 pub mod unsubscribe;
+pub mod usage;
 pub mod workspaces;

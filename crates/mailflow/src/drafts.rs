@@ -293,6 +293,7 @@ async fn replace(
         DraftOutcome::Done => Ok(Some(Filed { stored, raw: parts.raw })),
         DraftOutcome::Changed => Ok(None),
         DraftOutcome::Gone => Err(Problem::not_found()),
+        DraftOutcome::Refused(problem) => Err(problem),
     }
 }
 

@@ -4,14 +4,16 @@
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
-use postfleet_core::recipient::{InboundFacts, Known, accepts, admit};
+use postfleet_core::meter::Meters;
+use postfleet_core::recipient::{InboundFacts, Known, accepts, admit, has_room};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::message::{self, MessageView};
 use postfleet_mail::trace::{self, Hop, Protocol};
 use postfleet_mailbox::filing;
 use postfleet_store::domains;
 use postfleet_store::grants::{self, Mailbox};
-use postfleet_store::messages::{Deliver, MailboxCopy};
+use postfleet_store::messages::{Deliver, MailboxCopy, Provenance};
+use postfleet_store::{Reader, meters};
 use std::net::IpAddr;
 
 /// Received fields after which a message is taken to be going round in circles (RFC 5321 §6.3).
@@ -75,7 +77,19 @@ async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Pro
     if mailbox.is_none() {
         feedback::note_refused(platform, address);
     }
-    Ok(mailbox.map_or(Known::NoMailbox, |mailbox| Known::Mailbox(mailbox.limits)))
+    let Some(mailbox) = mailbox else { return Ok(Known::NoMailbox) };
+    let meters = meters_of(platform, &mut reader, &mailbox).await?;
+    Ok(Known::Mailbox(mailbox.limits, meters))
+}
+
+/// What stops a mailbox, if anything can.
+async fn meters_of(platform: &Platform, reader: &mut Reader<'_>, mailbox: &Mailbox) -> Result<Option<Meters>, Problem> {
+    if !mailbox.is_capped {
+        return Ok(None);
+    }
+    let month = platform.clock.now().day().month();
+    let found = meters::of_grant(reader, mailbox.application_id, mailbox.grant_id, month).await?;
+    Ok(found.map(|found| found.meters))
 }
 
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
@@ -133,14 +147,18 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     let reference = blob_id.to_string();
     let raw = with_trace(platform, arrival, &reference, now);
     let view = message::view(&raw);
-    keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view)?;
+    keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view).await?;
     // One order for all: two messages to the same mailboxes never wait for each other's locks.
     mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
     let facts = filing::received(&view, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
     let copies: Vec<MailboxCopy> = mailboxes.iter().map(|mailbox| copy(platform, mailbox, now)).collect();
+    let capped = mailboxes.iter().filter(|mailbox| mailbox.is_capped).map(|mailbox| mailbox.grant_id).collect();
     let shard = shard(copies[0].grant_id.uuid());
-    let filed = platform.store.run_near(shard, Deliver { blob, facts, copies }).await?;
+    let provenance = Provenance::Received(capped);
+    // Somebody else may have taken the room meanwhile. Then nobody gets the message; when it comes again, each recipient
+    // has an answer of its own.
+    let filed = platform.store.run_near(shard, Deliver { blob, facts, copies, provenance }).await??;
     if filed.is_empty() {
         return Err(no_mailbox());
     }
@@ -175,7 +193,7 @@ async fn mailboxes(platform: &Platform, arrival: &Arrival) -> Result<Vec<Mailbox
 
 /// Leaves the mailboxes whose limits the message keeps to. The message has one answer for all (docs/adr/0010): if none is
 /// left, it is the reason of the first; otherwise the copies of the others are dropped, which is logged and counted.
-fn keep_accepting(
+async fn keep_accepting(
     platform: &Platform,
     mailboxes: &mut Vec<Mailbox>,
     octets: u64,
@@ -183,14 +201,16 @@ fn keep_accepting(
 ) -> Result<(), Problem> {
     let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
     let facts = InboundFacts { octets, attachments: &attachments };
-    let mut refused = Vec::new();
-    mailboxes.retain(|mailbox| match accepts(&mailbox.limits, &facts) {
-        Ok(()) => true,
-        Err(problem) => {
-            refused.push((mailbox.grant_id, problem));
-            false
+    let (mut accepting, mut refused) = (Vec::with_capacity(mailboxes.len()), Vec::new());
+    let mut reader = platform.store.reader().await?;
+    for mailbox in mailboxes.drain(..) {
+        let meters = meters_of(platform, &mut reader, &mailbox).await?;
+        match accepts(&mailbox.limits, &facts).and_then(|()| has_room(meters.as_ref(), octets)) {
+            Ok(()) => accepting.push(mailbox),
+            Err(problem) => refused.push((mailbox.grant_id, problem)),
         }
-    });
+    }
+    *mailboxes = accepting;
     if mailboxes.is_empty() {
         return refused.into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem));
     }

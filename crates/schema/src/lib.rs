@@ -40,5 +40,6 @@ pub mod sign_in;
 pub mod suppression;
 pub mod thread;
 pub mod tls_report;
+pub mod usage;
 pub mod webhook;
 pub mod workspace;

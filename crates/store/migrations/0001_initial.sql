@@ -369,9 +369,12 @@ CREATE TABLE removed_grants (
 -- What a mailbox holds ---------------------------------------------------------------------------------------------
 
 -- The counters of one mailbox that every change touches: octets kept and the sequence of its events.
--- The row is the lock under which the mailbox changes.
+-- The row is the lock under which the mailbox changes. Whose it is never changes, and is here so that whoever counts
+-- something of the mailbox knows it.
 CREATE TABLE mailboxes (
     grant_id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL,
+    application_id {id} NOT NULL,
     storage_octets {int} NOT NULL,
     event_sequence {int} NOT NULL
 ) {clustered};
@@ -455,6 +458,20 @@ CREATE TABLE daily_sends (
     told {int} NOT NULL DEFAULT 0,
     told_limit {int} NOT NULL DEFAULT 0,
     PRIMARY KEY (grant_id, day)
+) {clustered};
+
+-- What organizations and applications (owner_id) use. A batch adds to these rows once, when it ends: see docs/adr/0028.
+-- Months are counted from January of the year 0. What is kept is no month's, and stands under the month 0. Of what was
+-- sent, sent_by_removed was sent by mailboxes that are gone, whose daily_sends are gone with them.
+CREATE TABLE usage (
+    owner_id {id} NOT NULL,
+    month {int} NOT NULL,
+    stored {int} NOT NULL,
+    sent {int} NOT NULL,
+    sent_by_removed {int} NOT NULL,
+    octets_in {int} NOT NULL,
+    octets_out {int} NOT NULL,
+    PRIMARY KEY (owner_id, month)
 ) {clustered};
 
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)

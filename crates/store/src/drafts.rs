@@ -10,12 +10,14 @@ use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::idempotency::KeepAnswer;
 use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::meters::{self, Owner};
 use crate::params;
 use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::meter::Caps;
 use postfleet_core::{Problem, UnixMicros};
 
 /// Makes a draft, and perhaps schedules it.
@@ -44,7 +46,7 @@ pub enum CreateOutcome {
     Created(ThreadId),
     /// As many sends of the mailbox wait as may.
     TooManySchedules,
-    /// The key of the request was used.
+    /// The key of the request was used, or there is no room for it.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
     NoSuchGrant,
@@ -65,6 +67,9 @@ impl Command for CreateDraft {
         }
         if self.schedule.is_some() && !schedules::has_room(tx, grant).await? {
             return Ok(CreateOutcome::TooManySchedules);
+        }
+        if let Some(problem) = no_room(tx, &self.copy, self.facts.octets as i64, self.facts.date).await? {
+            return Ok(CreateOutcome::Refused(problem));
         }
         let thread_id = self.thread_id.unwrap_or(self.copy.new_thread_id);
         if self.is_seen() {
@@ -137,7 +142,7 @@ pub struct UpdateDraft {
 }
 
 /// What became of a change of a draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DraftOutcome {
     /// Done.
     Done,
@@ -145,6 +150,8 @@ pub enum DraftOutcome {
     Changed,
     /// There is no such draft.
     Gone,
+    /// There is no room for what it has become.
+    Refused(Problem),
 }
 
 impl Command for UpdateDraft {
@@ -161,6 +168,9 @@ impl Command for UpdateDraft {
         };
         if before.blob_id != self.seen {
             return Ok(DraftOutcome::Changed);
+        }
+        if let Some(problem) = no_room(tx, &self.copy, facts.octets as i64 - before.octets, facts.date).await? {
+            return Ok(DraftOutcome::Refused(problem));
         }
         blobs::insert(tx, &self.blob, 1).await?;
         self.write(tx).await?;
@@ -263,7 +273,7 @@ pub(crate) struct Held {
     pub(crate) blob_id: BlobId,
     date: i64,
     unread: bool,
-    octets: i64,
+    pub(crate) octets: i64,
     folders: Vec<String>,
 }
 
@@ -302,6 +312,18 @@ pub(crate) async fn remove(tx: &mut Tx, grant: GrantId, id: MessageId, draft: &H
     threads::drop_empty(tx, grant, draft.thread_id).await
 }
 
+/// Why a mailbox, which is locked, may not keep so many octets more. What becomes smaller is never refused.
+async fn no_room(tx: &mut Tx, copy: &MailboxCopy, octets: i64, at: UnixMicros) -> Result<Option<Problem>, DbError> {
+    let Some(octets) = u64::try_from(octets).ok().filter(|octets| *octets > 0) else { return Ok(None) };
+    let Some(judged) = meters::judge(tx, copy.application_id, copy.grant_id, at).await? else { return Ok(None) };
+    if let Err(problem) = judged.meters.keep(octets) {
+        return Ok(Some(problem));
+    }
+    let caps = Caps { storage: judged.meters.storage.limit, ..Caps::default() };
+    tx.tally().hold(judged.organization_id.uuid(), at.day().month(), caps);
+    Ok(None)
+}
+
 /// Locks a mailbox; false if it is gone.
 pub(crate) async fn lock(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
     const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
@@ -309,8 +331,10 @@ pub(crate) async fn lock(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
 }
 
 async fn store_octets(tx: &mut Tx, grant: GrantId, octets: i64) -> Result<(), DbError> {
-    const STORE: &str = "UPDATE mailboxes SET storage_octets = storage_octets + $2 WHERE grant_id = $1";
-    tx.execute(STORE, params![grant.uuid(), octets]).await?;
+    const STORE: &str = "UPDATE mailboxes SET storage_octets = storage_octets + $2 WHERE grant_id = $1 \
+        RETURNING organization_id, application_id";
+    let row = tx.query_one(STORE, params![grant.uuid(), octets]).await?.ok_or(DbError::Malformed("mailbox"))?;
+    tx.tally().store(Owner::read(&row, 0)?, octets);
     Ok(())
 }
 
@@ -333,7 +357,7 @@ impl Announcement<'_> {
 
     pub(crate) async fn make(self, tx: &mut Tx) -> Result<(), DbError> {
         // A removed mailbox has no more events.
-        let Some(grant_sequence) = events::next_sequence(tx, self.grant_id, 0).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, self.grant_id).await? else { return Ok(()) };
         tx.announce(NewEvent {
             id: self.id,
             application_id: self.application_id,

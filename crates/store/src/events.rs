@@ -3,6 +3,7 @@
 use crate::db::{Db, DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
+use crate::meters::Owner;
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
@@ -68,11 +69,23 @@ pub(crate) async fn append(db: &mut Db, events: &[NewEvent]) -> Result<(), DbErr
 }
 
 /// The next number in a mailbox's sequence of events; also the lock on the mailbox. `None` when it is gone.
-pub(crate) async fn next_sequence(tx: &mut Tx, grant: GrantId, octets: i64) -> Result<Option<u64>, DbError> {
+pub(crate) async fn next_sequence(tx: &mut Tx, grant: GrantId) -> Result<Option<u64>, DbError> {
+    Ok(next_with_octets(tx, grant, 0).await?.map(|(sequence, _)| sequence))
+}
+
+/// The same, where the mailbox keeps so many octets more from now on; answers whose it is as well.
+pub(crate) async fn next_with_octets(
+    tx: &mut Tx,
+    grant: GrantId,
+    octets: i64,
+) -> Result<Option<(u64, Owner)>, DbError> {
     const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + 1, \
-        storage_octets = storage_octets + $2 WHERE grant_id = $1 RETURNING event_sequence";
-    let row = tx.query_one(TAKE, params![grant.uuid(), octets]).await?;
-    row.map(|row| row.count(0)).transpose()
+        storage_octets = storage_octets + $2 WHERE grant_id = $1 \
+        RETURNING event_sequence, organization_id, application_id";
+    let Some(row) = tx.query_one(TAKE, params![grant.uuid(), octets]).await? else { return Ok(None) };
+    let owner = Owner::read(&row, 1)?;
+    tx.tally().store(owner, octets);
+    Ok(Some((row.count(0)?, owner)))
 }
 
 macro_rules! event_columns {

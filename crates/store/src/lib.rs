@@ -46,6 +46,7 @@ pub mod grants;
 pub mod idempotency;
 pub mod judging;
 pub mod messages;
+pub mod meters;
 pub mod outbound;
 pub mod past;
 pub mod queue;

@@ -2,16 +2,20 @@
 
 use crate::blobs::{self, PreparedBlob, StoredBlob};
 use crate::db::{DbError, Row};
+use crate::drafts;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
 use crate::threads::{self, ThreadHints};
-use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, OrganizationId, ThreadId};
+use postfleet_core::meter::Caps;
 use postfleet_core::rule::Placement;
+use postfleet_core::{Problem, UnixMicros};
+use std::collections::BTreeMap;
 
 /// What one message has in common in every mailbox that it is filed into.
 #[derive(Clone, Debug)]
@@ -63,29 +67,78 @@ pub struct Deliver {
     pub facts: MessageFacts,
     /// One for each recipient; a mailbox appears once.
     pub copies: Vec<MailboxCopy>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// Where a message comes from that is filed.
+#[derive(Clone, Debug)]
+pub enum Provenance {
+    /// From somebody: it counts as mail that came in. These mailboxes are known to be capped, and have to have room.
+    Received(Vec<GrantId>),
+    /// From us, to tell something that must be told: it is neither counted as mail that came in nor refused.
+    Ours,
 }
 
 impl Command for Deliver {
-    /// The copies that were filed; the others' mailboxes were removed since their recipients were admitted.
-    type Outcome = Vec<MessageId>;
+    /// The copies that were filed; the others' mailboxes were removed since their recipients were admitted. A problem if
+    /// a mailbox has no room any more: nothing was filed then.
+    type Outcome = Result<Vec<MessageId>, Problem>;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Vec<MessageId>, DbError> {
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Outcome, DbError> {
+        if let Some(problem) = self.no_room(tx).await? {
+            return Ok(Err(problem));
+        }
         let mut filed = Vec::with_capacity(self.copies.len());
+        let mut owners = Vec::with_capacity(self.copies.len());
         let placement = self.facts.placement();
         for copy in &self.copies {
-            if file(tx, self.blob.id(), &self.facts, &placement, copy, None).await?.is_some() {
+            if let Some((_, owner)) = file(tx, self.blob.id(), &self.facts, &placement, copy, None).await? {
                 filed.push(copy.message_id);
+                owners.push(owner);
             }
         }
         if !filed.is_empty() {
             blobs::insert(tx, &self.blob, filed.len()).await?;
+            if matches!(self.provenance, Provenance::Received(_)) {
+                tx.tally().receive(&owners, self.facts.date.day().month(), self.facts.octets);
+            }
         }
-        Ok(filed)
+        Ok(Ok(filed))
+    }
+}
+
+impl Deliver {
+    /// Why one of the capped mailboxes cannot take the message. All are looked at before any gets it.
+    async fn no_room(&self, tx: &mut Tx) -> Result<Option<Problem>, DbError> {
+        let Provenance::Received(capped) = &self.provenance else { return Ok(None) };
+        let (at, octets) = (self.facts.date, self.facts.octets);
+        let mut kept: BTreeMap<OrganizationId, u64> = BTreeMap::new();
+        let mut allowed = Vec::new();
+        for copy in self.copies.iter().filter(|copy| capped.contains(&copy.grant_id)) {
+            if !drafts::lock(tx, copy.grant_id).await? {
+                continue;
+            }
+            let Some(judged) = meters::judge(tx, copy.application_id, copy.grant_id, at).await? else { continue };
+            let GrantMeters { organization_id, mut meters, .. } = judged;
+            // Each copy is kept, and all of them came in once.
+            let earlier = kept.entry(organization_id).or_default();
+            meters.storage.used += *earlier;
+            *earlier += octets;
+            if let Err(problem) = meters.keep(octets).and_then(|()| meters.transfer(octets)) {
+                return Ok(Some(problem));
+            }
+            allowed.push((organization_id.uuid(), Caps { sends: None, ..meters.caps() }));
+        }
+        for (organization, caps) in allowed {
+            tx.tally().hold(organization, at.day().month(), caps);
+        }
+        Ok(None)
     }
 }
 
 /// Files one copy: counters, message, thread, listings and the event, in the caller's transaction. `thread` overrules
-/// what the hints would find. Answers the thread, or `None` when the mailbox is gone.
+/// what the hints would find. Answers the thread and whose the mailbox is, or `None` when it is gone.
 pub(crate) async fn file(
     tx: &mut Tx,
     blob_id: BlobId,
@@ -93,8 +146,8 @@ pub(crate) async fn file(
     placement: &Placement,
     copy: &MailboxCopy,
     thread: Option<ThreadId>,
-) -> Result<Option<ThreadId>, DbError> {
-    let Some(sequence) = events::next_sequence(tx, copy.grant_id, facts.octets as i64).await? else {
+) -> Result<Option<(ThreadId, Owner)>, DbError> {
+    let Some((sequence, owner)) = events::next_with_octets(tx, copy.grant_id, facts.octets as i64).await? else {
         return Ok(None);
     };
     let thread_id = threads::join(tx, copy, facts, thread).await?;
@@ -113,7 +166,7 @@ pub(crate) async fn file(
         data: "{}".into(),
         at: facts.date,
     });
-    Ok(Some(thread_id))
+    Ok(Some((thread_id, owner)))
 }
 
 async fn insert(

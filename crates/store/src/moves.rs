@@ -46,7 +46,7 @@ impl Mover<'_> {
 
     /// Announces that a mailbox was moved; nothing if it is just being removed.
     pub(crate) async fn announce(&self, tx: &mut Tx, grant: GrantId) -> Result<(), DbError> {
-        let Some(sequence) = events::next_sequence(tx, grant, 0).await? else { return Ok(()) };
+        let Some(sequence) = events::next_sequence(tx, grant).await? else { return Ok(()) };
         tx.announce(NewEvent {
             id: event_id(self.event_seed, grant, self.at),
             application_id: self.application_id,

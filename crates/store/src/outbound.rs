@@ -10,6 +10,7 @@ use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::meters::{self, Owner};
 use crate::params;
 use crate::quota_events;
 use crate::raises;
@@ -17,9 +18,11 @@ use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::{
     ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
 };
+use postfleet_core::plan::Limits;
 use postfleet_core::policy::LimitField;
 use postfleet_core::quota::{Allowance, Crossing, Told};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
@@ -116,7 +119,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates, earlier, quota } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, earlier, quota } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -131,6 +134,10 @@ impl Command for Submit {
                 draft => draft,
             },
         };
+        if let Some(draft) = &draft {
+            // The sent copy takes its place.
+            facts.meters.make_room(draft.octets.max(0) as u64);
+        }
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
@@ -146,7 +153,7 @@ impl Command for Submit {
         match decide(&facts) {
             Ok(cleared) => {
                 let crossed = quota.crossed(&cleared.daily());
-                let outcome = self.accept(tx, cleared, facts, judged, draft).await?;
+                let outcome = self.accept(tx, cleared, (facts, owner), judged, draft).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
@@ -165,6 +172,7 @@ impl Command for Submit {
 /// What a send is decided by.
 struct Loaded {
     facts: OutboundFacts,
+    owner: Owner,
     /// The rules, if the workspace has any.
     scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
@@ -218,7 +226,8 @@ impl Submit {
     /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
     /// same counter.
     async fn load_facts(&self, tx: &mut Tx) -> Result<Option<Loaded>, DbError> {
-        const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
+        const LOCK: &str = "SELECT storage_octets, organization_id, application_id FROM mailboxes \
+            WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
             "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, s.told, s.told_limit, ",
             raises::in_force!("$9"),
@@ -228,31 +237,47 @@ impl Submit {
             judging::scope_columns!(),
             ", ",
             idempotency::earlier_columns!(),
+            ", ",
+            meters::usage_columns!(),
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
              LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
             idempotency::earlier_joins!(),
+            meters::usage_joins!("$10"),
             " WHERE g.application_id = $4 AND g.id = $1"
         );
         const LIMITS: usize = 7;
         const SCOPE: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
+        const EARLIER: usize = SCOPE + judging::SCOPE_COLUMNS;
+        const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         let grant = self.copy.grant_id.uuid();
-        if tx.query_one(LOCK, params![grant]).await?.is_none() {
-            return Ok(None);
-        }
+        let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
+        let owner = Owner::read(&mailbox, 1)?;
         let day = self.facts.date.day();
+        let month = day.month();
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
         let domain = self.sender_domain.as_str();
-        let now = self.facts.date.as_micros();
-        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since, now];
+        let values = params![
+            grant,
+            domain,
+            day.number(),
+            application,
+            key,
+            keys_since,
+            content,
+            sends_since,
+            self.facts.date.as_micros(),
+            month.number()
+        ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let plan = tx.plan(&row.text(0)?)?;
-        let mut limits = limits::effective(&plan, &row, LIMITS)?;
-        let raise = limits::opt_count(&row, 6)?;
-        let is_raised = limits.raise_daily_sends(&plan.limits, raise);
+        let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);
+        let account = Room { limit: account_storage_cap(&plan, &policy), used: mailbox.int(0)?.max(0) as u64 };
+        let used = meters::used(tx.tally(), owner.organization, month, &row, USAGE)?;
+        let mut limits = Limits::effective(&plan.limits, &policy);
+        let is_raised = limits.raise_daily_sends(&plan.limits, limits::opt_count(&row, 6)?);
         let quota = DailyMarks {
             told: Told { crossing: row.opt_int(4)?.unwrap_or(0), limit: limits::opt_count(&row, 5)?.unwrap_or(0) },
             is_raised,
@@ -260,6 +285,7 @@ impl Submit {
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
+            meters: Meters::new(account, Caps::of(&plan), used, month),
             limits,
             domain_verified: row.opt_int(1)?.is_some(),
             recipients: self.recipients.len(),
@@ -269,8 +295,8 @@ impl Submit {
             rules: Verdict::Pass,
         };
         let scope = judging::scope(&row, SCOPE)?;
-        let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier, quota }))
+        let earlier = self.once.earlier(&row, EARLIER)?;
+        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), earlier, quota }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -286,24 +312,27 @@ impl Submit {
         &self,
         tx: &mut Tx,
         cleared: ClearedToSend,
-        facts: OutboundFacts,
+        (facts, owner): (OutboundFacts, Owner),
         judged: Option<Judged>,
         draft: Option<Held>,
     ) -> Result<SubmitOutcome, DbError> {
-        let OutboundFacts { suppressed, daily, .. } = facts;
+        let OutboundFacts { suppressed, daily, meters, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let placement = match &judged {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
             None => self.facts.placement(),
         };
         count_send(tx, self, now.day()).await?;
+        let month = now.day().month();
+        tx.tally().send(owner, month, 1, self.blob.octets());
+        tx.tally().hold(owner.organization, month, meters.caps());
         if let Some(draft) = &draft {
             drafts::remove(tx, grant_id, self.copy.message_id, draft).await?;
         }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
-        let Some(thread_id) = filed else { return Err(DbError::Malformed("mailbox")) };
+        let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
         self.enqueue(tx, &suppressed, priority(self.outbound_type, self.recipients.len(), daily.used)).await?;
         if !suppressed.is_empty() {
             self.announce_rejected(tx, &suppressed).await?;
@@ -359,7 +388,7 @@ impl Submit {
     /// Tells that recipients get nothing. If that is all of them there is no sent copy, so the event says what it was.
     async fn announce_rejected(&self, tx: &mut Tx, suppressed: &[Suppressed]) -> Result<(), DbError> {
         let grant_id = self.copy.grant_id;
-        let Some(grant_sequence) = events::next_sequence(tx, grant_id, 0).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, grant_id).await? else { return Ok(()) };
         let one = |one: &Suppressed| json!({"email": one.address.to_string(), "reason": one.reason.name()});
         let mut data = json!({
             "at": self.facts.date.as_seconds(),

@@ -5,8 +5,8 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
-    idempotency, jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue,
-    raises, redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
+    idempotency, jobs, judging, keys, layout, lists, messages, meters, migrate, organizations, past, peaks, policies,
+    queue, raises, redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
     webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -55,6 +55,9 @@ const LISTS: &[(&str, &str)] = &[
     ("schedules::DUE", schedules::DUE),
     ("schedules::LIST", schedules::LIST),
     ("schedules::CLOSED", schedules::CLOSED),
+    ("meters::OF_GRANT", meters::OF_GRANT),
+    ("meters::OF_OWNER", meters::OF_OWNER),
+    ("meters::SENT_BY_GRANT", meters::SENT_BY_GRANT),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),

@@ -34,7 +34,7 @@ pub(crate) async fn announce(tx: &mut Tx, line: &Line) -> Result<(), DbError> {
         LEFT JOIN workspaces w ON w.id = g.workspace_id WHERE g.application_id = $1 AND g.id = $2";
     let values = params![line.application_id.uuid(), line.grant_id.uuid()];
     let Some(row) = tx.query_one(WHO, values).await? else { return Ok(()) };
-    let Some(grant_sequence) = events::next_sequence(tx, line.grant_id, 0).await? else { return Ok(()) };
+    let Some(grant_sequence) = events::next_sequence(tx, line.grant_id).await? else { return Ok(()) };
     let workspace_id = row.opt_uuid(1)?.map(WorkspaceId::from_uuid);
     let data = json!({
         "object": "quota",

@@ -73,6 +73,8 @@ pub struct WorldOptions {
     pub repeat_window: Duration,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
+    /// The plans of the installation.
+    pub plans: Plans,
     /// Where chance starts.
     pub seed: u64,
 }
@@ -93,6 +95,7 @@ impl Default for WorldOptions {
             public_url: Some("https://mail.world.test".to_owned()),
             repeat_window: Duration::ZERO,
             hard_bounce_suppression: None,
+            plans: Plans::presets(),
             seed: 1,
         }
     }
@@ -151,7 +154,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = SimulatedClock::stopped_at(BEGINNING);
         let database = Location::Sqlite(folder.path().join("postfleet.db"));
-        let store = Store::open(database, folder.path().join("blobs"), Plans::presets()).await.expect("store");
+        let store = Store::open(database, folder.path().join("blobs"), options.plans.clone()).await.expect("store");
         let resolver: Arc<dyn Resolver> = Arc::new(options.resolver.clone());
         let policies = WebhookHttpOptions {
             allow: vec!["127.0.0.0/8".parse().expect("network")],

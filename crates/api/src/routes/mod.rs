@@ -33,6 +33,7 @@ pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
+pub(crate) mod usage;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -71,6 +72,7 @@ pub(crate) fn all() -> Vec<Route> {
         suppressions::routes(),
         addresses::routes(),
         unsubscribe::routes(),
+        usage::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -5,6 +5,7 @@ use crate::db::DbError;
 use crate::error::StoreError;
 use crate::events;
 use crate::judging::RuleBook;
+use crate::meters::{self, Tally};
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
@@ -71,6 +72,7 @@ pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Cont
     let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
     let ended = run_to_the_end(tx, &mut jobs, &mut failed, context).await;
     let hints = std::mem::take(&mut tx.hints);
+    tx.locked.clear();
     if ended.is_ok() {
         context.counters.batches.fetch_add(1, Ordering::Relaxed);
         context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
@@ -153,7 +155,7 @@ async fn each_in_a_savepoint(
     failed: &mut [Option<StoreError>],
 ) -> Result<(), DbError> {
     for (job, failure) in jobs.iter_mut().zip(failed) {
-        let (events, hints) = (tx.events.len(), tx.hints);
+        let (events, hints, tally) = (tx.events.len(), tx.hints, tx.tally.clone());
         tx.db.script("SAVEPOINT command").await?;
         match job.run(tx).await {
             Ok(()) => tx.db.script("RELEASE SAVEPOINT command").await?,
@@ -165,6 +167,7 @@ async fn each_in_a_savepoint(
                 *failure = Some(error.into());
                 tx.events.truncate(events);
                 tx.hints = hints;
+                tx.tally = tally;
                 tx.db.script("ROLLBACK TO SAVEPOINT command; RELEASE SAVEPOINT command").await?;
             }
         }
@@ -175,12 +178,22 @@ async fn each_in_a_savepoint(
 async fn begin(tx: &mut Tx) -> Result<(), DbError> {
     tx.events.clear();
     tx.hints = Hints::default();
-    tx.db.begin().await
+    tx.tally = Tally::default();
+    tx.db.begin().await?;
+    match meters::lock(&mut tx.db, &tx.locked).await {
+        Ok(()) => Ok(()),
+        Err(error) => take_back(tx, error).await,
+    }
 }
 
 async fn commit(tx: &mut Tx) -> Result<(), DbError> {
     let ended = async {
         let events = std::mem::take(&mut tx.events);
+        let passed = meters::write(&mut tx.db, &tx.tally, &tx.locked).await?;
+        if !passed.is_empty() {
+            tx.locked.extend(passed);
+            return Err(DbError::Serialization("a cap was reached by several writers at once".into()));
+        }
         events::append(&mut tx.db, &events).await?;
         tx.db.commit().await
     };

@@ -15,10 +15,12 @@ use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
 use crate::events::NewEvent;
 use crate::judging::RuleBook;
+use crate::meters::Tally;
 use crate::migrate;
 use crate::organizations;
 use crate::wake::{Hints, Wake};
 use postfleet_core::plan::{Plan, Plans};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,13 +55,17 @@ pub struct Tx {
     plans: Plans,
     rule_book: Arc<RuleBook>,
     events: Vec<NewEvent>,
+    tally: Tally,
+    /// Rows of usage that are locked from the beginning of the batch.
+    locked: BTreeSet<(uuid::Uuid, i64)>,
     hints: Hints,
 }
 
 impl Tx {
     fn new(db: Db, context: &batch::Context) -> Self {
         let (plans, rule_book) = (context.plans.clone(), context.rule_book.clone());
-        Self { db, plans, rule_book, events: Vec::new(), hints: Hints::default() }
+        let (events, tally, locked) = (Vec::new(), Tally::default(), BTreeSet::new());
+        Self { db, plans, rule_book, events, tally, locked, hints: Hints::default() }
     }
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
@@ -97,6 +103,10 @@ impl Tx {
     pub fn announce(&mut self, event: NewEvent) {
         self.events.push(event);
         self.hints.events = true;
+    }
+    /// What the batch uses of plans so far. It is written when the batch ends.
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
     /// Asks that the delivery role look at the queue after the commit.
     pub fn wake_queue(&mut self) {

@@ -179,7 +179,7 @@ impl TakeFeedback {
             suppressions::suppress(tx, application_id, recipient, &cause, self.at).await?;
         }
         let Some((trigger, data)) = announcement(report, self.at) else { return Ok(()) };
-        let Some(grant_sequence) = events::next_sequence(tx, grant_id, 0).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, grant_id).await? else { return Ok(()) };
         tx.announce(NewEvent {
             id: report.event_id,
             application_id,

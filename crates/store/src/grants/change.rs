@@ -100,7 +100,7 @@ pub(super) async fn apply(
         // Whoever signed in with the old one has to do so again.
         tokens::remove_of_grant(tx, before.id).await?;
     }
-    let sequence = events::next_sequence(tx, before.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
+    let sequence = events::next_sequence(tx, before.id).await?.ok_or(DbError::Malformed("mailbox"))?;
     tx.announce(NewEvent {
         id: event_id,
         application_id: before.application_id,

@@ -243,7 +243,8 @@ impl<'a> Provisioning<'a> {
         const GRANT: &str = "INSERT INTO grants (application_id, id, workspace_id, placement, email, email_key, name, \
             state, ip, user_agent, blocked, app_password, created_at, updated_at) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $12) ON CONFLICT (email_key) DO NOTHING";
-        const MAILBOX: &str = "INSERT INTO mailboxes (grant_id, storage_octets, event_sequence) VALUES ($1, 0, 1)";
+        const MAILBOX: &str = "INSERT INTO mailboxes \
+            (grant_id, organization_id, application_id, storage_octets, event_sequence) VALUES ($1, $2, $3, 0, 1)";
         let (email, key) = (new.email.to_string(), new.email.key());
         let values = params![
             self.application_id.uuid(),
@@ -262,7 +263,8 @@ impl<'a> Provisioning<'a> {
         if tx.execute(GRANT, values).await? == 0 {
             return Ok(None);
         }
-        tx.execute(MAILBOX, params![new.id.uuid()]).await?;
+        let owner = (self.tenant.organization_id.uuid(), self.application_id.uuid());
+        tx.execute(MAILBOX, params![new.id.uuid(), owner.0, owner.1]).await?;
         suppressions::forget_bounce(tx, self.application_id, &new.email).await?;
         tx.announce(NewEvent {
             id: new.event_id,

@@ -23,7 +23,8 @@ use crate::error::StoreError;
 use crate::limits;
 use crate::params;
 use postfleet_core::id::{ApplicationId, ConnectorId, GrantId, OrganizationId, WorkspaceId};
-use postfleet_core::plan::Limits;
+use postfleet_core::meter::{Caps, account_storage_cap};
+use postfleet_core::plan::{Limits, Plan};
 use postfleet_core::{EmailAddress, UnixMicros};
 
 macro_rules! grant_columns {
@@ -233,16 +234,25 @@ pub struct Mailbox {
     pub application_id: ApplicationId,
     /// Its effective limits.
     pub limits: Limits,
+    /// Whether its plan or its policy ends what it may keep, or its organization may send or transfer.
+    pub is_capped: bool,
+}
+
+impl Mailbox {
+    /// Reads what the policy sets, from the column `first` on.
+    fn read(id: GrantId, application: ApplicationId, plan: &Plan, row: &Row, first: usize) -> Result<Self, DbError> {
+        let policy = limits::policy_limits(row, first)?;
+        let is_capped = Caps::of(plan) != Caps::default() || account_storage_cap(plan, &policy).is_some();
+        let limits = Limits::effective(&plan.limits, &policy);
+        Ok(Self { grant_id: id, application_id: application, limits, is_capped })
+    }
 }
 
 /// Finds the mailbox that receives mail for an address, whosever it is.
 pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Result<Option<Mailbox>, StoreError> {
     let Some(row) = reader.query_one(MAILBOX, params![&address.key()]).await? else { return Ok(None) };
-    Ok(Some(Mailbox {
-        grant_id: GrantId::from_uuid(row.uuid(0)?),
-        application_id: ApplicationId::from_uuid(row.uuid(1)?),
-        limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
-    }))
+    let (id, application) = (GrantId::from_uuid(row.uuid(0)?), ApplicationId::from_uuid(row.uuid(1)?));
+    Ok(Some(Mailbox::read(id, application, &*reader.plan(&row.text(2)?)?, &row, 3)?))
 }
 
 /// A mailbox and its address, whosever it is.
@@ -257,11 +267,8 @@ pub struct Holder {
 /// Finds a mailbox by its id alone.
 pub async fn holder(reader: &mut Reader<'_>, id: GrantId) -> Result<Option<Holder>, StoreError> {
     let Some(row) = reader.query_one(HOLDER, params![id.uuid()]).await? else { return Ok(None) };
-    let mailbox = Mailbox {
-        grant_id: id,
-        application_id: ApplicationId::from_uuid(row.uuid(0)?),
-        limits: limits::effective(&*reader.plan(&row.text(2)?)?, &row, 3)?,
-    };
+    let application = ApplicationId::from_uuid(row.uuid(0)?);
+    let mailbox = Mailbox::read(id, application, &*reader.plan(&row.text(2)?)?, &row, 3)?;
     let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
     Ok(Some(Holder { email, mailbox }))
 }

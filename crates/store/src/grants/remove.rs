@@ -7,6 +7,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages;
+use crate::meters::{self, Owner};
 use crate::params;
 use crate::tokens;
 use postfleet_core::audit::Act;
@@ -63,9 +64,14 @@ impl Command for RemoveGrant {
 impl RemoveGrant {
     /// Closes the mailbox, with the last event that it has.
     async fn close(&self, tx: &mut Tx, grant: &Grant) -> Result<(), DbError> {
-        const CLOSE: &str = "DELETE FROM mailboxes WHERE grant_id = $1";
-        let sequence = events::next_sequence(tx, self.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
-        tx.execute(CLOSE, params![self.id.uuid()]).await?;
+        const CLOSE: &str = "DELETE FROM mailboxes WHERE grant_id = $1 \
+            RETURNING storage_octets, organization_id, application_id";
+        let sequence = events::next_sequence(tx, self.id).await?.ok_or(DbError::Malformed("mailbox"))?;
+        if let Some(row) = tx.query_one(CLOSE, params![self.id.uuid()]).await? {
+            let owner = Owner::read(&row, 1)?;
+            tx.tally().store(owner, -row.int(0)?);
+            meters::remove_sender(tx, owner, self.id, self.act.at).await?;
+        }
         tx.announce(NewEvent {
             id: self.event_id,
             application_id: self.application_id,

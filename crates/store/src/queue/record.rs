@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
+use crate::meters;
 use crate::params;
 use crate::suppressions::{self, Cause};
 use postfleet_core::audit::Act;
@@ -16,7 +17,7 @@ use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::destination::Episode;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, QueueId};
-use postfleet_core::{EmailAddress, UnixMicros, suppression};
+use postfleet_core::{EmailAddress, UnixMicros, UtcDay, suppression};
 
 /// What a worker found out about one recipient.
 #[derive(Clone, Debug)]
@@ -126,7 +127,8 @@ impl Command for RecordAttempt {
                 && !recorded.lost.contains(&report.id)
         };
         if let Some(notice) = self.notice.as_ref().filter(|_| self.reports.iter().any(|report| told(&report))) {
-            notice.run(tx).await?;
+            // A notice is ours, which no cap keeps out.
+            drop(notice.run(tx).await?);
         }
         Ok(recorded)
     }
@@ -220,7 +222,7 @@ impl RecordAttempt {
         ambiguous: bool,
     ) -> Result<(), DbError> {
         // A removed mailbox has no more events; its accepted mail is delivered all the same.
-        let Some(grant_sequence) = events::next_sequence(tx, outbound.grant_id, 0).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, outbound.grant_id).await? else { return Ok(()) };
         let (trigger, data) = announcement(report, ambiguous, self.at);
         tx.announce(NewEvent {
             id: report.event_id,
@@ -241,7 +243,6 @@ impl RecordAttempt {
         const UPDATE: &str = "UPDATE outbound SET recipients_open = $2, quota_day = $3, \
             signature = coalesce(signature, $4) WHERE message_id = $1";
         const REMOVE: &str = "DELETE FROM outbound WHERE message_id = $1";
-        const GIVE_BACK: &str = "UPDATE daily_sends SET sent = sent - 1 WHERE grant_id = $1 AND day = $2 AND sent > 0";
         let message = self.message_id.uuid();
         if outbound.recipients_open > 0 {
             let signature = self.signature.as_deref();
@@ -249,7 +250,8 @@ impl RecordAttempt {
             return Ok(());
         }
         if let Some(day) = outbound.quota_day {
-            tx.execute(GIVE_BACK, params![outbound.grant_id.uuid(), day]).await?;
+            let day = UtcDay::from_number(day);
+            meters::give_back(tx, outbound.application_id, outbound.grant_id, outbound.blob_id, day).await?;
         }
         tx.execute(REMOVE, params![message]).await?;
         blobs::release(tx, outbound.blob_id).await

@@ -263,7 +263,7 @@ async fn announce(
     at: UnixMicros,
 ) -> Result<(), DbError> {
     let (grant_id, grant_sequence) = match raise.target {
-        Target::Grant(grant) => match events::next_sequence(tx, grant, 0).await? {
+        Target::Grant(grant) => match events::next_sequence(tx, grant).await? {
             Some(sequence) => (grant, sequence),
             None => return Ok(()),
         },

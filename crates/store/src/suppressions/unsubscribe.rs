@@ -124,7 +124,7 @@ impl Unsubscribe {
             "recipient": self.address.to_string(),
             "source": self.way.name(),
         });
-        let Some(grant_sequence) = events::next_sequence(tx, self.grant_id, 0).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, self.grant_id).await? else { return Ok(()) };
         tx.announce(NewEvent {
             id: self.event_id,
             application_id: self.application_id,

@@ -19,7 +19,7 @@ async fn stored(store: &Store, tenant: &Tenant, grant: GrantId, raw: &[u8]) -> B
     let mut command = tenant.received(store, &[grant], NOON).await;
     command.blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw).await.expect("prepare");
     let id = command.blob.id();
-    store.run(command).await.expect("deliver");
+    store.run(command).await.expect("deliver").expect("room");
     id
 }
 

@@ -17,7 +17,7 @@ async fn mailboxes_share_one_body() {
         let mut command = tenant.received(store, &grants, at(1)).await;
         command.blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw).await.expect("body");
         command.facts.octets = raw.len() as u64;
-        let filed = store.run(command.clone()).await.expect("deliver");
+        let filed = store.run(command.clone()).await.expect("deliver").expect("room");
         assert_eq!(filed, command.copies.iter().map(|copy| copy.message_id).collect::<Vec<_>>());
 
         let shared = number(store, "SELECT count(*) FROM blobs WHERE copies = 3", &[]).await;
@@ -90,7 +90,7 @@ async fn a_repeated_delivery_changes_nothing() {
         let tenant = tenant(store, "self_hosted", None).await;
         let grant = tenant.mailbox(store, "a").await;
         let command = tenant.received(store, &[grant], at(1)).await;
-        store.run(command.clone()).await.expect("deliver");
+        store.run(command.clone()).await.expect("deliver").expect("room");
         let events = all_events(store).await.len();
         let refused = store.run(command).await.expect_err("the same ids again");
         assert!(matches!(refused, StoreError::Fault(_)), "{refused}");
@@ -108,7 +108,7 @@ async fn each_copy_is_announced_with_its_mailbox() {
         let tenant = tenant(store, "self_hosted", None).await;
         let grants = [tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await];
         let command = tenant.received(store, &grants, at(1)).await;
-        store.run(command.clone()).await.expect("deliver");
+        store.run(command.clone()).await.expect("deliver").expect("room");
         let events = all_events(store).await;
         for (event, copy) in events[2..].iter().zip(&command.copies) {
             assert_eq!(event.event.trigger, Trigger::MessageCreated);

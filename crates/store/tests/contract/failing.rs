@@ -123,7 +123,7 @@ async fn check(engine: &Engine, fault: Fault) {
             sends.push(Box::pin(async move { Sent::Bad(store.run(bad).await) }));
         }
         let good = tenant.received(store, &[grant], at(number)).await;
-        sends.push(Box::pin(async move { Sent::Good(store.run(good).await) }));
+        sends.push(Box::pin(async move { Sent::Good(store.run(good).await.map(|filed| filed.expect("room"))) }));
     }
     for sent in in_one_batch(store, sends).await {
         match sent {

@@ -111,7 +111,7 @@ async fn the_messages_of_a_thread_are_paged_through_exactly_once() {
                 thread = Some(command.copies[0].new_thread_id);
             }
             filed.push((command.facts.date, command.copies[0].message_id));
-            store.run(command).await.expect("deliver");
+            store.run(command).await.expect("deliver").expect("room");
         }
         filed.sort_by(|one, two| two.cmp(one));
         let thread: ThreadId = thread.expect("thread");

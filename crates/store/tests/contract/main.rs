@@ -19,6 +19,7 @@ mod jobs;
 mod judging;
 mod listing;
 mod lists;
+mod meters;
 mod moves;
 mod once;
 mod past;

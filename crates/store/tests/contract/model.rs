@@ -3,11 +3,11 @@
 //! It shares with the store only the pure decisions of `core`. [`Plant`] makes it wrong on purpose, to show that a
 //! comparison with it notices.
 
-use postfleet_core::UnixMicros;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{BlobId, EventId, GrantId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
+use postfleet_core::{UnixMicros, UtcDay};
 use postfleet_store::grants::{CreateGrant, RemoveGrant};
 use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts};
 use postfleet_store::moves::{AssignGrants, event_id};
@@ -32,6 +32,10 @@ pub enum Plant {
     KeepsBodies,
     /// After a move, what the old place allows holds.
     KeepsLimits,
+    /// Every copy of a message counts as mail that came in.
+    CountsEachCopy,
+    /// What a mailbox sent is forgotten when it is removed.
+    ForgetsRemovedSenders,
 }
 
 /// Everything that the store would hold for one tenant.
@@ -49,6 +53,8 @@ pub struct Model {
     outbound: BTreeMap<MessageId, Outbound>,
     queue: BTreeMap<QueueId, Row>,
     events: Vec<String>,
+    /// Of each month: messages sent, those of them by mailboxes that are gone, octets in and out.
+    usage: BTreeMap<i64, [i64; 4]>,
 }
 
 /// The content of a mailbox; it outlives the grant until it is pruned.
@@ -83,6 +89,7 @@ struct Thread {
 struct Outbound {
     grant: GrantId,
     blob: BlobId,
+    octets: i64,
     quota_day: Option<i64>,
 }
 
@@ -93,6 +100,15 @@ struct Row {
     attempts: u32,
     lease: Option<LeaseId>,
     owner: Option<String>,
+}
+
+fn month_of(day: i64) -> i64 {
+    UtcDay::from_number(day).month().number()
+}
+
+/// What an organization used in a month, as a line of a picture.
+pub fn usage_line(month: i64, [sent, by_removed, octets_in, octets_out]: [i64; 4]) -> String {
+    format!("usage {month} {sent} {by_removed} {octets_in} {octets_out}")
 }
 
 impl Model {
@@ -110,6 +126,7 @@ impl Model {
             outbound: BTreeMap::new(),
             queue: BTreeMap::new(),
             events: Vec::new(),
+            usage: BTreeMap::new(),
         }
     }
 
@@ -144,6 +161,11 @@ impl Model {
         self.grants.retain(|_, grant| *grant != command.id);
         self.announce(command.id, command.event_id, Trigger::GrantDeleted, None);
         self.removed.insert(command.id);
+        for (day, sent) in &self.mailboxes[&command.id].daily {
+            if !self.is_planted(Plant::ForgetsRemovedSenders) {
+                self.usage.entry(month_of(*day)).or_default()[1] += *sent as i64;
+            }
+        }
         "true".into()
     }
 
@@ -186,6 +208,9 @@ impl Model {
         }
         if !filed.is_empty() {
             self.blobs.insert(command.blob.id(), filed.len() as i64);
+            let times = if self.is_planted(Plant::CountsEachCopy) { filed.len() as i64 } else { 1 };
+            let month = month_of(command.facts.date.day().number());
+            self.usage.entry(month).or_default()[2] += times * command.facts.octets as i64;
         }
         format!("{filed:?}")
     }
@@ -209,7 +234,10 @@ impl Model {
         let (blob, message) = (command.blob.id(), command.copy.message_id);
         let thread = self.file(blob, &command.facts, &command.copy, command.thread_id);
         self.blobs.insert(blob, 2);
-        self.outbound.insert(message, Outbound { grant, blob, quota_day: Some(day) });
+        let octets = command.blob.octets() as i64;
+        self.outbound.insert(message, Outbound { grant, blob, octets, quota_day: Some(day) });
+        let usage = self.usage.entry(month_of(day)).or_default();
+        (usage[0], usage[3]) = (usage[0] + 1, usage[3] + octets);
         for (id, recipient) in &command.recipients {
             let (recipient, due) = (recipient.to_string(), command.facts.date);
             self.queue.insert(*id, Row { message, recipient, due, attempts: 0, lease: None, owner: None });
@@ -345,7 +373,14 @@ impl Model {
 
     fn finish(&mut self, message: MessageId) {
         let outbound = self.outbound.remove(&message).expect("a queued message");
-        if let Some(day) = outbound.quota_day.filter(|_| !self.is_planted(Plant::KeepsQuota))
+        let given_back = outbound.quota_day.filter(|_| !self.is_planted(Plant::KeepsQuota));
+        if let Some(day) = given_back {
+            let is_gone = !self.is_open(outbound.grant);
+            let usage = self.usage.entry(month_of(day)).or_default();
+            (usage[0], usage[3]) = (usage[0] - 1, usage[3] - outbound.octets);
+            usage[1] -= i64::from(is_gone);
+        }
+        if let Some(day) = given_back
             && let Some(mailbox) = self.mailboxes.get_mut(&outbound.grant)
         {
             *mailbox.daily.entry(day).or_default() -= 1;
@@ -372,6 +407,13 @@ impl Model {
     pub fn picture(&self) -> BTreeSet<String> {
         let mut lines: BTreeSet<String> = self.events.iter().cloned().collect();
         lines.insert(format!("grants {}", self.grants.len()));
+        let open = self.mailboxes.iter().filter(|(grant, _)| self.is_open(**grant));
+        let stored: u64 = open.map(|(_, mailbox)| mailbox.octets).sum();
+        // There is a row from the first message on.
+        if !self.usage.is_empty() {
+            lines.insert(format!("stored {stored}"));
+        }
+        lines.extend(self.usage.iter().map(|(month, usage)| usage_line(*month, *usage)));
         for (grant, mailbox) in &self.mailboxes {
             if self.is_open(*grant) {
                 lines.insert(format!("mailbox {grant} {} {}", mailbox.octets, mailbox.sequence));

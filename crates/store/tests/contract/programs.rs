@@ -3,7 +3,7 @@
 //! Every outcome is compared when it comes back, and in the end everything that is stored. Models with an error on
 //! purpose show that the comparison notices.
 
-use crate::model::{Model, Plant, event_line};
+use crate::model::{Model, Plant, event_line, usage_line};
 use crate::support::{Engine, NOON, Tenant, bounced, claim, fresh, listed, record, report, tenant};
 use crate::workspaces;
 use postfleet_core::UnixMicros;
@@ -195,7 +195,7 @@ impl Run<'_> {
         let date = self.date(about);
         let mut command = self.tenant.received(self.store, &grants, date).await;
         command.facts.thread = self.hints(about);
-        let outcome = self.store.run(command.clone()).await.map_err(failed)?;
+        let outcome = self.store.run(command.clone()).await.map_err(failed)?.map_err(|problem| problem.public)?;
         self.threads.push(command.copies[0].new_thread_id);
         same("deliver", &format!("{outcome:?}"), &self.model.deliver(&command))
     }
@@ -333,6 +333,13 @@ const TABLES: &[(&str, Line)] = &[
     ("SELECT grant_id, day, sent FROM daily_sends WHERE sent <> 0", |row| {
         Ok(format!("sent {} {} {}", row.uuid(0)?, row.int(1)?, row.int(2)?))
     }),
+    // The one organization and its one application use the same.
+    ("SELECT month, stored, sent, sent_by_removed, octets_in, octets_out FROM usage", |row| {
+        Ok(match row.int(0)? {
+            0 => format!("stored {}", row.int(1)?),
+            month => usage_line(month, [row.int(2)?, row.int(3)?, row.int(4)?, row.int(5)?]),
+        })
+    }),
     ("SELECT id, copies FROM blobs", |row| Ok(format!("blob {} {}", row.uuid(0)?, row.int(1)?))),
     ("SELECT message_id, grant_id, recipients_open, quota_day FROM outbound", |row| {
         Ok(format!("outbound {} {} {} {:?}", row.uuid(0)?, row.uuid(1)?, row.int(2)?, row.opt_int(3)?))
@@ -366,6 +373,7 @@ impl Command for Wipe {
             "DELETE FROM threads",
             "DELETE FROM thread_keys",
             "DELETE FROM daily_sends",
+            "DELETE FROM usage",
             "DELETE FROM outbound",
             "DELETE FROM queue",
             "DELETE FROM destinations",
@@ -430,6 +438,8 @@ fn a_wrong_model_is_found_out() {
         Plant::AnnouncesRetries,
         Plant::KeepsBodies,
         Plant::KeepsLimits,
+        Plant::CountsEachCopy,
+        Plant::ForgetsRemovedSenders,
     ] {
         assert!(compare_random(&engine, &runtime, 256, Some(plant)).is_err(), "{plant:?} goes unnoticed");
     }

@@ -47,10 +47,10 @@ async fn a_removed_mailbox_takes_and_sends_nothing() {
         assert_eq!((last.trigger, last.grant_id, last.grant_sequence), (Trigger::GrantDeleted, gone, 2));
 
         let nobody = tenant.received(store, &[gone], at(101)).await;
-        assert!(store.run(nobody).await.expect("deliver").is_empty());
+        assert!(store.run(nobody).await.expect("deliver").expect("room").is_empty());
         assert_eq!(number(store, "SELECT count(*) FROM blobs", &[]).await, 0, "nobody refers to the body");
         let both = tenant.received(store, &[gone, kept], at(101)).await;
-        assert_eq!(store.run(both.clone()).await.expect("deliver"), [both.copies[1].message_id]);
+        assert_eq!(store.run(both.clone()).await.expect("deliver").expect("room"), [both.copies[1].message_id]);
         assert_eq!(number(store, "SELECT copies FROM blobs", &[]).await, 1);
         let send = tenant.submission(store, gone, 1, at(101)).await;
         assert_eq!(store.run(send).await.expect("submit"), SubmitOutcome::NoSuchGrant);
@@ -71,7 +71,7 @@ async fn an_address_made_again_starts_empty() {
         let mut first = tenant.received(store, &[old], at(1)).await;
         first.facts.thread.message_id = Some("one@x".into());
         let (message, thread) = (first.copies[0].message_id, first.copies[0].new_thread_id);
-        store.run(first).await.expect("deliver");
+        store.run(first).await.expect("deliver").expect("room");
         tenant.submit(store, old, 1, NOON).await;
         store.run(removal(&tenant, old)).await.expect("remove");
 
@@ -84,7 +84,7 @@ async fn an_address_made_again_starts_empty() {
         let mut answer = tenant.received(store, &[new], at(200)).await;
         answer.facts.thread.in_reply_to = vec!["one@x".into()];
         let copy = answer.copies[0];
-        store.run(answer).await.expect("deliver");
+        store.run(answer).await.expect("deliver").expect("room");
         let filed = messages::find(&mut reader, new, copy.message_id).await.expect("find").expect("message");
         assert_ne!(filed.thread_id, thread);
 
@@ -104,7 +104,7 @@ async fn pruning_removes_every_row_and_lets_go_of_bodies() {
             let grants = if number % 3 == 0 { vec![gone, kept] } else { vec![gone] };
             let mut command = tenant.received(store, &grants, at(number)).await;
             command.facts.thread.correspondents = vec!["bob@elsewhere.example".into()];
-            store.run(command).await.expect("deliver");
+            store.run(command).await.expect("deliver").expect("room");
         }
         let sent = tenant.submit(store, gone, 1, NOON).await;
         for seconds in 0..5 {
@@ -145,7 +145,7 @@ async fn pruning_at_once_takes_each_reference_away_once() {
             let gone = tenant.mailbox(store, &format!("gone{round}")).await;
             for number in 0..20 {
                 let command = tenant.received(store, &[gone, kept], at(number)).await;
-                store.run(command).await.expect("deliver");
+                store.run(command).await.expect("deliver").expect("room");
             }
             store.run(removal(&tenant, gone)).await.expect("remove");
             crate::support::at_once(store, vec![PruneRemoved { limit: 20 }; 8]).await;

@@ -17,7 +17,7 @@ use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
 use postfleet_store::idempotency::Once;
-use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
+use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
 use postfleet_store::policies::Policy;
@@ -50,19 +50,25 @@ impl Engine {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let location = Location::Sqlite(folder.path().join("store.db"));
-        Self::open(location, folder).await
+        Self::open(location, folder, Plans::presets()).await
     }
 
     /// `None` when no server is installed, which the testkit has told then.
     pub async fn postgres() -> Option<Self> {
         let url = PostgresServer::shared()?.create_database("store");
         let folder = tempfile::tempdir().expect("folder");
-        Some(Self::open(Location::Postgres { url, writers: 4 }, folder).await)
+        Some(Self::open(Location::Postgres { url, writers: 4 }, folder, Plans::presets()).await)
     }
 
-    async fn open(location: Location, folder: TempDir) -> Self {
-        let store = Store::open(location.clone(), folder.path().join("bodies"), Plans::presets()).await.expect("open");
+    async fn open(location: Location, folder: TempDir, plans: Plans) -> Self {
+        let store = Store::open(location.clone(), folder.path().join("bodies"), plans).await.expect("open");
         Self { store, location, folder }
+    }
+
+    /// The same place, opened anew with other plans.
+    async fn with(self, plans: Plans) -> Self {
+        drop(self.store);
+        Self::open(self.location, self.folder, plans).await
     }
 
     /// Where large bodies are.
@@ -78,6 +84,16 @@ pub async fn on_each_engine(case: impl AsyncFn(&Engine)) {
     if let Some(engine) = Engine::postgres().await {
         println!("engine: PostgreSQL");
         case(&engine).await;
+    }
+}
+
+/// Runs a case on both engines where there are other plans.
+pub async fn on_each_engine_with(plans: Plans, case: impl AsyncFn(&Engine)) {
+    println!("engine: SQLite");
+    case(&Engine::sqlite().await.with(plans.clone()).await).await;
+    if let Some(engine) = Engine::postgres().await {
+        println!("engine: PostgreSQL");
+        case(&engine.with(plans).await).await;
     }
 }
 
@@ -205,13 +221,14 @@ impl Tenant {
         let raw = format!("Subject: {}\r\n\r\nHello.\r\n", fresh());
         let blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw.as_bytes()).await.expect("body");
         let facts = received_facts(date, blob.octets());
-        Deliver { blob, facts, copies: grants.iter().map(|grant| self.copy(*grant)).collect() }
+        let copies = grants.iter().map(|grant| self.copy(*grant)).collect();
+        Deliver { blob, facts, copies, provenance: Provenance::Received(grants.to_vec()) }
     }
 
     /// Delivers a message to one mailbox.
     pub async fn deliver(&self, store: &Store, grant: GrantId, date: UnixMicros) -> MessageId {
         let command = self.received(store, &[grant], date).await;
-        store.run(command).await.expect("deliver")[0]
+        store.run(command).await.expect("deliver").expect("room")[0]
     }
 
     /// A message that a mailbox sends to so many recipients elsewhere.

@@ -21,7 +21,7 @@ impl Mailbox<'_> {
     async fn receive(&self, date: UnixMicros, thread: ThreadHints) -> ThreadId {
         let mut command = self.tenant.received(self.store, &[self.grant], date).await;
         command.facts.thread = thread;
-        let id = self.store.run(command).await.expect("deliver")[0];
+        let id = self.store.run(command).await.expect("deliver").expect("room")[0];
         let mut reader = self.store.reader().await.expect("reader");
         messages::find(&mut reader, self.grant, id).await.expect("find").expect("message").thread_id
     }

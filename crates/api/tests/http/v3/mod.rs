@@ -16,5 +16,6 @@ pub(crate) mod raises;
 pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
+pub(crate) mod usage;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

@@ -16,6 +16,7 @@ mod send_once;
 mod send_rules;
 mod submission;
 pub(crate) mod threads;
+pub(crate) mod usage;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
@@ -31,4 +32,5 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     schedules::ROUTES,
     send::ROUTES,
     threads::ROUTES,
+    usage::ROUTES,
 ];

@@ -1,0 +1,57 @@
+//! What mailboxes, applications and organizations use, and what ends them.
+
+use crate::call::{AdminCall, Call};
+use crate::respond::{self, Answer};
+use crate::route::Route;
+use postfleet_fleet::usage;
+use postfleet_schema::usage::{ApplicationUsage, GrantUsage, OrganizationUsage};
+use postfleet_store::organizations::Scope;
+
+/// The routes of this resource.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/v3/grants/{grant}/usage", "grants.read", of_grant)
+            .about(
+                "Find what a mailbox uses",
+                "Storage, sends and bandwidth, by the counters that sends and deliveries are held against.",
+            )
+            .answers::<GrantUsage>(),
+        Route::get("/v3/usage", "applications.read", of_own)
+            .about("Find what the application uses", "And what its organization uses of its plan.")
+            .answers::<ApplicationUsage>(),
+        Route::get("/v3/admin/applications/{application}/usage", "applications.read", of_application)
+            .about("Find what an application uses", "And what its organization uses of its plan.")
+            .answers::<ApplicationUsage>(),
+        Route::get("/v3/admin/organizations/{organization}/usage", "organizations.read", of_organization)
+            .about("Find what an organization uses", "Of its plan, over all its applications.")
+            .answers::<OrganizationUsage>(),
+    ]
+}
+
+/// `GET /v3/grants/{grant}/usage`
+pub(crate) async fn of_grant(call: Call) -> Answer {
+    let (grant, now) = (call.grant().await?, call.platform.clock.now());
+    let found = usage::of_grant(&call.platform.store, call.application, grant.id, now).await?;
+    Ok(respond::single(&call.id, found))
+}
+
+/// `GET /v3/usage`
+pub(crate) async fn of_own(call: Call) -> Answer {
+    let (store, now) = (&call.platform.store, call.platform.clock.now());
+    let found = usage::of_application(store, Scope::All, call.application, now).await?;
+    Ok(respond::single(&call.id, found))
+}
+
+/// `GET /v3/admin/applications/{application}/usage`
+pub(crate) async fn of_application(call: AdminCall) -> Answer {
+    let (store, now) = (&call.platform.store, call.platform.clock.now());
+    let found = usage::of_application(store, call.operator().scope(), call.id_at(0)?, now).await?;
+    Ok(respond::single(&call.id, found))
+}
+
+/// `GET /v3/admin/organizations/{organization}/usage`
+pub(crate) async fn of_organization(call: AdminCall) -> Answer {
+    let (store, now) = (&call.platform.store, call.platform.clock.now());
+    let found = usage::of_organization(store, &call.operator(), call.id_at(0)?, now).await?;
+    Ok(respond::single(&call.id, found))
+}
