@@ -148,10 +148,12 @@ async fn raises_are_listed_filtered_refused_and_withdrawn() {
     let path = format!("/v3/raises/{refused}/refuse");
     harness.ask(&approver, "POST", &path, Some(&note)).await.refuses(400, "invalid_request", Some("note"));
     harness.ask(&approver, "POST", &path, None).await.is_ok();
+    harness.world.advance(1);
     let withdrawn = request(&harness, 3, 60).await;
     let path = format!("/v3/raises/{withdrawn}/withdraw");
     harness.ask(&asker, "POST", &path, None).await.refuses(403, "not_own_raise", None);
     harness.post(&path, &json!({})).await.is_ok();
+    harness.world.advance(1);
     let path = format!("/v3/workspaces/{}/raises", harness.acme.workspace_id);
     let of_workspace = harness.post(&path, &wanted(4, 60)).await.is_ok().data().clone();
     assert_eq!(

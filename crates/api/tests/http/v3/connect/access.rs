@@ -76,18 +76,18 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/folders/{folder}",
         "GET /v3/grants/{grant}/limits",
         "GET /v3/grants/{grant}/messages",
-        "GET /v3/grants/{grant}/raises",
-        "POST /v3/grants/{grant}/raises",
         "GET /v3/grants/{grant}/messages/schedules",
         "GET /v3/grants/{grant}/messages/schedules/{schedule}",
         "GET /v3/grants/{grant}/messages/{message}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
+        "GET /v3/grants/{grant}/raises",
         "GET /v3/grants/{grant}/rule-evaluations",
         "GET /v3/grants/{grant}/threads",
         "GET /v3/grants/{grant}/threads/{thread}",
         "POST /v3/grants/{grant}/drafts/{draft}",
         "POST /v3/grants/{grant}/messages/send",
+        "POST /v3/grants/{grant}/raises",
     ];
     let sign_in = SignIn::new().await;
     let tokens = sign_in.tokens().await;
