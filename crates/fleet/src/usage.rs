@@ -50,7 +50,7 @@ pub async fn of_application(
     now: UnixMicros,
 ) -> Result<schema::ApplicationUsage, Problem> {
     let month = now.day().month();
-    let application = applications::find(store, scope, id).await?;
+    let found = applications::find(store, scope, id).await?;
     let used = meters::of_owner(&mut store.reader().await?, id.uuid(), month).await?;
     Ok(schema::ApplicationUsage {
         application_id: id.to_string(),
@@ -59,7 +59,7 @@ pub async fn of_application(
         monthly_sends: used.sent,
         bytes_in: used.octets_in,
         bytes_out: used.octets_out,
-        organization: organization(store, application.application.organization_id, now).await?,
+        organization: organization(store, found.application.organization_id, now).await?,
     })
 }
 

@@ -160,8 +160,9 @@ async fn a_plan_with_overage_goes_on_and_counts() {
         let grant = capped.mailbox(store, "a").await;
         let outcomes = at_once(store, vec![capped.submission(store, grant, 1, NOON).await]).await;
         assert_eq!(refused(&outcomes, "storage_full"), 1);
-        let none = number(store, "SELECT count(*) FROM usage WHERE owner_id = $1", params![capped.organization.uuid()]);
-        assert_eq!(none.await, 0, "what is refused leaves no trace");
+        const ROWS: &str = "SELECT count(*) FROM usage WHERE owner_id = $1";
+        let rows = number(store, ROWS, params![capped.organization.uuid()]).await;
+        assert_eq!(rows, 0, "what is refused leaves no trace");
     })
     .await;
 }
