@@ -21,6 +21,7 @@ mod raise;
 mod rule;
 mod shell;
 mod suppression;
+mod usage;
 mod workspace;
 
 use crate::connection::Globals;
@@ -67,6 +68,8 @@ pub enum Command {
     Overview(Alone<overview::Arguments>),
     /// Shows everything that holds for one mailbox, and where it comes from
     Explain(Alone<explain::Arguments>),
+    /// Shows what a mailbox, the application or an organization uses, and where it ends
+    Usage(Alone<usage::Arguments>),
     /// Shows what `apply` would change
     Plan(Alone<declared::PlanArguments>),
     /// Makes the server have what a fleet file says
@@ -125,6 +128,7 @@ impl Command {
             Self::Feedback(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
+            Self::Usage(alone) => &alone.globals,
             Self::Plan(alone) => &alone.globals,
             Self::Apply(alone) => &alone.globals,
             Self::Export(alone) => &alone.globals,
@@ -153,6 +157,7 @@ impl Command {
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
+            Self::Usage(alone) => usage::run(alone.arguments, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
             Self::Apply(alone) => declared::run_apply(&alone.arguments, session).await,
             Self::Export(alone) => declared::run_export(&alone.arguments, session).await,

@@ -73,7 +73,7 @@ async fn the_monthly_quota_is_exact_under_concurrency_over_the_end_of_a_month() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storage_is_exact_under_deliveries_and_removals() {
-    let octets = 4_000;
+    let octets = 2_000;
     on_each_engine_with(plans(|plan| plan.storage_octets_max = Some(octets)), async |engine| {
         let store = &engine.store;
         let tenant = tenant(store, "tight", None).await;

@@ -112,7 +112,7 @@ async fn bandwidth_ends_sends_and_pauses_what_comes_in() {
 
 #[tokio::test]
 async fn full_storage_ends_what_keeps_something_until_there_is_room() {
-    let harness = with_plan(|plan| plan.storage_octets_max = Some(4_000)).await;
+    let harness = with_plan(|plan| plan.storage_octets_max = Some(8_000)).await;
     let draft = json!({"subject": "Hello", "body": "a".repeat(3_000)});
     let made = harness.post(&harness.at("/drafts"), &draft).await;
     let id = made.is_ok().data()["id"].as_str().expect("id").to_owned();
@@ -127,7 +127,7 @@ async fn full_storage_ends_what_keeps_something_until_there_is_room() {
         refused.refuses(403, "storage_full", None);
         let error = &refused.json["error"];
         assert_eq!((&error["type"], &error["retryable"]), (&json!("forbidden_access"), &json!(false)));
-        assert_eq!((&error["scope"], &error["limit"], &error["used"]), (&json!("organization"), &json!(4_000), &used));
+        assert_eq!((&error["scope"], &error["limit"], &error["used"]), (&json!("organization"), &json!(8_000), &used));
         assert_eq!((error.get("resets_at"), refused.header("retry-after")), (None, None));
     }
     let text = format!("Subject: x\r\n\r\n{}\r\n", "a".repeat(1_500));

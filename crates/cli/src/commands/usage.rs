@@ -1,0 +1,55 @@
+//! `postfleet usage`: what a mailbox, an application or an organization uses, and where it ends.
+
+use super::names::ORGANIZATION;
+use crate::failure::Outcome;
+use crate::output::{Column, Kind, table};
+use crate::session::Session;
+use serde_json::Value;
+
+/// Of what.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A mailbox, by its id or address; without one, what the application uses
+    #[arg(value_name = "ID|EMAIL")]
+    agent: Option<String>,
+    /// An organization instead, by its id or name, with the operator's key
+    #[arg(long, value_name = "ORG", conflicts_with = "agent")]
+    org: Option<String>,
+}
+
+// -1 stands for a limit that is not there, as everywhere.
+const COLUMNS: &[Column] = &[
+    Column("what", "/meter", Kind::Text),
+    Column("of", "/scope", Kind::Text),
+    Column("used", "/used", Kind::Count),
+    Column("limit", "/limit", Kind::Count),
+    Column("included", "/included", Kind::Count),
+    Column("overage", "/overage", Kind::Count),
+    Column("anew at", "/resets_at", Kind::Time),
+];
+
+/// Runs it.
+pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome {
+    let data = match (&arguments.agent, &arguments.org) {
+        (_, Some(org)) => {
+            let api = session.operator()?;
+            let id = ORGANIZATION.id(&api, org).await?;
+            api.get(&["admin", "organizations", &id, "usage"]).await?.data()
+        }
+        (Some(agent), None) => session.application()?.get(&["grants", agent, "usage"]).await?.data(),
+        (None, None) => session.application()?.get(&["usage"]).await?.data(),
+    };
+    if session.is_json() {
+        return session.print_json(&data);
+    }
+    let meters = data["meters"].as_array().or_else(|| data["organization"]["meters"].as_array());
+    let mut meters = meters.cloned().unwrap_or_default();
+    for meter in &mut meters {
+        for field in ["limit", "included"] {
+            if meter[field].is_null() {
+                meter[field] = Value::from(-1);
+            }
+        }
+    }
+    session.print_table(&table(COLUMNS, &meters))
+}
