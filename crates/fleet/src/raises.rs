@@ -127,7 +127,7 @@ pub async fn list(
     query: Query<'_>,
     now: UnixMicros,
 ) -> Result<Page<Raise>, Problem> {
-    let named = |name| State::named(name).ok_or_else(|| bad_state());
+    let named = |name| State::named(name).ok_or_else(bad_state);
     let state = query.state.map(named).transpose()?;
     let grant = |text: &str| text.parse::<GrantId>().map_err(|_| not_id("grant_id"));
     let workspace = |text: &str| text.parse::<WorkspaceId>().map_err(|_| not_id("workspace_id"));
