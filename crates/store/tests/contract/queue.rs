@@ -265,7 +265,7 @@ async fn the_queue_is_counted_by_stretches() {
         while let Some(begin) = after {
             let (depths, next) = queue::state_depths(&mut reader, begin, 2).await.expect("depths");
             for depth in depths {
-                assert!(depth.recipients > 0 && depth.oldest == Some(NOON), "{depth:?}");
+                assert!(depth.recipients > 0 && depth.oldest >= Some(NOON), "{depth:?}");
                 counted[usize::from(depth.state == State::Queued)] += depth.recipients;
                 assert!([State::Sending, State::Queued].contains(&depth.state), "{depth:?}");
             }
