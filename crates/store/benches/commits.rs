@@ -120,7 +120,7 @@ impl Bench {
             let start = Instant::now();
             let number = self.sent.fetch_add(1, Ordering::Relaxed);
             let command = self.message(number).await;
-            self.store.run_near(number, command).await.expect("deliver");
+            self.store.run_near(number, command).await.expect("deliver").expect("room");
             waits.push(start.elapsed());
         }
         waits
