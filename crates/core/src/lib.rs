@@ -60,6 +60,7 @@ pub mod threading;
 
 // what comes back
 pub mod bounce;
+pub mod capability;
 pub mod feedback;
 pub mod return_path;
 

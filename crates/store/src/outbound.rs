@@ -8,13 +8,15 @@ use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
 use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
+use crate::key_use;
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::refusals;
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
@@ -53,6 +55,8 @@ pub struct Submit {
     pub rejected_event_id: EventId,
     /// What keeps it from being sent twice.
     pub once: Once,
+    /// The key with which it is sent, or was scheduled; `None` if a person or a mail client sends it.
+    pub by: Option<KeyId>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
@@ -109,7 +113,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        let Loaded { mut facts, scope: rules, validates, key, earlier } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -127,19 +131,50 @@ impl Command for Submit {
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
-        let recipients = self.recipients.iter().map(|(_, address)| address);
-        facts.suppressed =
-            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
-        // All who were asked for are judged, whoever of them is written to.
-        let judged = match rules {
-            Some(scope) => self.judge(tx, scope).await?,
-            None => None,
-        };
-        facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
+        let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
         match decide(&facts) {
-            Ok(cleared) => self.accept(tx, cleared, facts, judged, draft).await,
+            Ok(cleared) => {
+                if let (Some(key), Some(using)) = (&key, &facts.key) {
+                    key.count(tx, using, self.facts.date.day()).await?;
+                }
+                self.accept(tx, cleared, facts, judged, draft).await
+            }
             Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
         }
+    }
+}
+
+/// Tells everything that stands against a send, without sending: by the same facts and checks as [`Submit`], of which
+/// what keeps it from being sent twice and the draft do not count.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// The send. Without recipients, what holds for any of them.
+    pub submit: Submit,
+}
+
+/// What became of [`Explain`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explained {
+    /// This stands against it, first what is told first; nothing if it would be accepted.
+    Refusals(Vec<Problem>),
+    /// The policy wants that recipients are looked at first: run it again with what was found.
+    Unvalidated,
+    /// There is no such mailbox.
+    NoSuchGrant,
+}
+
+impl Command for Explain {
+    type Outcome = Explained;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
+        let submit = &self.submit;
+        let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
+        let Loaded { mut facts, scope, validates, key, earlier: _ } = loaded;
+        if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
+            return Ok(Explained::Unvalidated);
+        }
+        submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
+        Ok(Explained::Refusals(postfleet_core::outbound::refusals(&facts)))
     }
 }
 
@@ -150,6 +185,8 @@ struct Loaded {
     scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
     validates: bool,
+    /// The key, if it may not send everything.
+    key: Option<key_use::Key>,
     /// What was sent before under the same key, or with the same content.
     earlier: Earlier,
 }
@@ -173,6 +210,8 @@ impl Submit {
         const LOCK: &str = "SELECT grant_id FROM mailboxes WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
             "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, ",
+            key_use::columns!(),
+            ", ",
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
@@ -182,11 +221,13 @@ impl Submit {
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 \
+             LEFT JOIN api_keys ak ON ak.id = $9 AND ak.application_id = a.id",
             idempotency::earlier_joins!(),
             " WHERE g.application_id = $4 AND g.id = $1"
         );
-        const SCOPE: usize = 4 + limits::POLICY_LIMIT_COLUMNS;
+        const LIMITS: usize = 4 + key_use::COLUMNS;
+        const SCOPE: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
@@ -195,9 +236,10 @@ impl Submit {
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
         let domain = self.sender_domain.as_str();
-        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
+        let by = self.by.map(|key| key.uuid());
+        let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since, by];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
+        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, LIMITS)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
@@ -208,10 +250,48 @@ impl Submit {
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
+            key: None,
         };
+        let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some());
+        let key = key_use::of_row(&row, 4, self.by, is_release)?;
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
+        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), key, earlier }))
+    }
+
+    /// Reads what is asked about the recipients: who is suppressed, what the rules say, what the key knows of them.
+    async fn complete(
+        &self,
+        tx: &mut Tx,
+        facts: &mut OutboundFacts,
+        rules: Option<Scope>,
+        key: Option<&key_use::Key>,
+    ) -> Result<Option<Judged>, DbError> {
+        let recipients = self.recipients.iter().map(|(_, address)| address);
+        facts.suppressed =
+            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        // All who were asked for are judged, whoever of them is written to.
+        let judged = match rules {
+            Some(scope) => self.judge(tx, scope).await?,
+            None => None,
+        };
+        facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
+        if let Some(key) = key {
+            facts.key = Some(Box::new(key.used(tx, self.as_sent_with_key(), &facts.suppressed).await?));
+        }
+        Ok(judged)
+    }
+
+    fn as_sent_with_key(&self) -> key_use::Message<'_> {
+        key_use::Message {
+            grant_id: self.copy.grant_id,
+            sender: &self.sender,
+            recipients: self.recipients.iter().map(|(_, address)| address.clone()).collect(),
+            summary: &self.facts.summary,
+            thread_id: self.thread_id,
+            hints: &self.facts.thread,
+            date: self.facts.date,
+        }
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -276,6 +356,7 @@ impl Submit {
         if problem.code == ALL_SUPPRESSED {
             self.announce_rejected(tx, suppressed).await?;
         }
+        refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
         Ok(SubmitOutcome::Refused(problem))
     }
 

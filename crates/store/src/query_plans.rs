@@ -5,7 +5,7 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
+    jobs, judging, key_use, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, refusals,
     rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -47,6 +47,12 @@ const LISTS: &[(&str, &str)] = &[
     ("queue::DESTINATIONS", queue::DESTINATIONS),
     ("queue::DESTINATIONS_OF_ORGANIZATION", queue::DESTINATIONS_OF_ORGANIZATION),
     ("queue::ATTEMPTS", queue::ATTEMPTS),
+    ("key_use::KNOWN", key_use::KNOWN),
+    ("key_use::CONVERSATION", key_use::CONVERSATION),
+    ("key_use::OLD_RECIPIENTS", key_use::OLD_RECIPIENTS),
+    ("key_use::OLD_DAYS", key_use::OLD_DAYS),
+    ("refusals::LIST", refusals::LIST),
+    ("refusals::OLD", refusals::OLD),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
     ("schedules::DUE", schedules::DUE),

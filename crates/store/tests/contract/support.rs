@@ -236,6 +236,7 @@ impl Tenant {
             undeliverable: None,
             rejected_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
+            by: None,
             lease: None,
         }
     }
