@@ -50,6 +50,7 @@ pub mod folder;
 pub mod idempotency;
 pub mod mx;
 pub mod outbound;
+pub mod remedy;
 pub mod recipient;
 pub mod recipient_check;
 pub mod retry;

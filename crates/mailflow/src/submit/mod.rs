@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod compose;
+pub mod explain;
 pub mod once;
 pub mod raw;
 pub(crate) mod unsubscribe;
