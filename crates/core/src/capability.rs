@@ -131,7 +131,9 @@ impl KeyUse {
 
     fn sending(&self) -> Option<Problem> {
         match self.capabilities.sending {
-            Sending::Nothing => Some(may_not_send(&format!("the key {:?} may send nothing (sending is none)", self.name))),
+            Sending::Nothing => {
+                Some(may_not_send(&format!("the key {:?} may send nothing (sending is none)", self.name)))
+            }
             Sending::Replies | Sending::ThreadRecipients if !self.conversation.is_received => {
                 let word = self.capabilities.sending.name();
                 let text = format!(
@@ -172,7 +174,9 @@ impl KeyUse {
         let outside = self.recipients.iter().filter(|address| !self.conversation.people.contains(&address.key()));
         let outside: Vec<String> = outside.map(EmailAddress::to_string).collect();
         if !outside.is_empty() {
-            return Some(self.not_allowed("sending is thread_recipients, and the conversation does not have", &outside));
+            return Some(
+                self.not_allowed("sending is thread_recipients, and the conversation does not have", &outside),
+            );
         }
         // Whoever answers is in the conversation from then on, so nobody else may be asked to.
         let is_inside = |text: &&String| {
@@ -295,9 +299,18 @@ mod tests {
 
     fn some_use() -> impl Strategy<Value = KeyUse> {
         let people = || proptest::collection::vec((0..6_usize, 0..3_usize), 0..6);
-        let capabilities = (0..4_usize, proptest::option::of(0..3_usize), proptest::option::of(0..8_u64), any::<bool>());
+        let capabilities =
+            (0..4_usize, proptest::option::of(0..3_usize), proptest::option::of(0..8_u64), any::<bool>());
         (capabilities, people(), people(), people(), any::<bool>(), 0..3_usize, 0..8_u64).prop_map(
-            |((sending, domains, new_recipients_per_day, attachments), to, inside, new, is_received, files, new_today)| {
+            |(
+                (sending, domains, new_recipients_per_day, attachments),
+                to,
+                inside,
+                new,
+                is_received,
+                files,
+                new_today,
+            )| {
                 let one = |(local, domain): &(usize, usize)| address(&format!("p{local}@d{domain}.test"));
                 let domain = |number| Domain::parse(&format!("d{number}.test")).unwrap();
                 let recipients: Vec<EmailAddress> = to.iter().map(one).collect();

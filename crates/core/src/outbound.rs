@@ -292,7 +292,11 @@ mod tests {
         let all: Vec<&str> = refusals(&everything).iter().map(|problem| problem.code).collect();
         let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed message_too_large \
             blocked_by_rule daily_quota_exceeded";
-        assert_eq!(all.join(" "), expected, "all of them, in the order in which each is reported once those before are mended");
+        assert_eq!(
+            all.join(" "),
+            expected,
+            "all of them, in the order in which each is reported once those before are mended"
+        );
         assert_eq!(refusal(everything.clone()), "sender_domain_unverified");
         let everything = OutboundFacts { domain_verified: true, ..everything };
         assert_eq!(refusal(everything.clone()), "too_many_recipients");

@@ -41,7 +41,9 @@ pub fn of(code: &str) -> (Owner, &'static str) {
             Owner::Limit,
             "wait until it resets, or raise limit_count_daily_email_sent of the policy, up to what the plan allows",
         ),
-        "message_too_large" => (Owner::Plan, "send a smaller message, or files as links; the plan says how large one may be"),
+        "message_too_large" => {
+            (Owner::Plan, "send a smaller message, or files as links; the plan says how large one may be")
+        }
         "key_may_not_send" | "key_may_only_reply" => {
             (Owner::Key, "change capabilities.sending of the key, or send with another key")
         }

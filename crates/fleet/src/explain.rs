@@ -79,10 +79,9 @@ impl Owners<'_> {
         let (id, name) = match owner {
             remedy::Owner::Limit => return self.policy().unwrap_or_else(plan),
             remedy::Owner::Plan => return plan(),
-            remedy::Owner::Key => (
-                key.map(|id| id.to_string()),
-                key.and_then(|id| self.key_names.get(&id).cloned().flatten()),
-            ),
+            remedy::Owner::Key => {
+                (key.map(|id| id.to_string()), key.and_then(|id| self.key_names.get(&id).cloned().flatten()))
+            }
             remedy::Owner::Domain => (None, Some(self.domain.to_owned())),
             remedy::Owner::Rules => (self.limits.workspace_id.map(|id| id.to_string()), None),
             remedy::Owner::Suppressions | remedy::Owner::Message => (None, None),

@@ -96,7 +96,9 @@ pub async fn send(
                 let facts = filing::sent(summary, raw.len() as u64, platform.clock.now());
                 submit::judge_key(platform, grant, by, recipients, (&facts, thread_id)).await?;
                 let draft = (&stored, raw.as_slice());
-                schedules::draft(platform, grant, draft, (send_at, by), keeping.clone()).await.map(Dispatched::Scheduled)
+                schedules::draft(platform, grant, draft, (send_at, by), keeping.clone())
+                    .await
+                    .map(Dispatched::Scheduled)
             }
             None => submit::submit(platform, grant, prepared).await.map(Dispatched::Sent),
         };

@@ -223,7 +223,8 @@ pub(crate) const KNOWN: &str = "SELECT address_key FROM key_recipients WHERE key
     AND address_key IN (SELECT e.value ->> 0 FROM {json_each}($2) AS e) AND day >= $3";
 pub(crate) const CONVERSATION: &str = "SELECT outgoing, summary FROM messages \
     WHERE thread_id = $1 AND grant_id = $2 AND draft = 0 ORDER BY date DESC, id DESC LIMIT 200";
-pub(crate) const OLD_RECIPIENTS: &str = "SELECT key_id, address_key FROM key_recipients WHERE day < $1 ORDER BY day LIMIT $2";
+pub(crate) const OLD_RECIPIENTS: &str =
+    "SELECT key_id, address_key FROM key_recipients WHERE day < $1 ORDER BY day LIMIT $2";
 pub(crate) const OLD_DAYS: &str = "SELECT key_id, day FROM key_days WHERE day < $1 ORDER BY day LIMIT $2";
 
 /// Those who are in a conversation, as its latest messages have them: whoever wrote, and whom they name. Of what the

@@ -5,8 +5,9 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, key_use, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris, refusals,
-    rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    jobs, judging, key_use, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue,
+    redirect_uris, refusals, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 

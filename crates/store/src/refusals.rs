@@ -66,8 +66,7 @@ pub(crate) async fn record(
 
 pub(crate) const LIST: &str = "SELECT code, message, times, first_at, last_at, scope, limit_value, used, resets_at, key_id \
     FROM send_refusals WHERE grant_id = $1 AND day >= $2 ORDER BY day DESC, code DESC LIMIT $3";
-pub(crate) const OLD: &str =
-    "SELECT grant_id, day, code FROM send_refusals WHERE day < $1 ORDER BY day LIMIT $2";
+pub(crate) const OLD: &str = "SELECT grant_id, day, code FROM send_refusals WHERE day < $1 ORDER BY day LIMIT $2";
 
 /// The refusals of a mailbox since a day, the latest days first.
 pub async fn list(

@@ -132,7 +132,8 @@ fn with_owners(refusals: &Value) -> Vec<Value> {
     for refusal in &mut refusals {
         let owner = &refusal["owner"];
         let called = [&owner["name"], &owner["id"]].into_iter().find(|text| text.is_string());
-        let whose = called.map_or_else(|| plain(&owner["type"]), |text| format!("{} {}", plain(&owner["type"]), plain(text)));
+        let whose =
+            called.map_or_else(|| plain(&owner["type"]), |text| format!("{} {}", plain(&owner["type"]), plain(text)));
         refusal["whose"] = json!(whose);
         refusal["resets"] = json!(refusal["resets_at"].as_i64().map(time));
     }

@@ -55,7 +55,9 @@ async fn of_64_who_write_to_strangers_at_once_exactly_as_many_may_as_the_key_say
         let again = commands.clone();
         let outcomes = join_all(commands.into_iter().map(|command| send(engine, command))).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
-        assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|code| code == "new_recipients_exceeded"));
+        assert!(
+            outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|code| code == "new_recipients_exceeded")
+        );
 
         // Those who were written to are known, on this day and the next; the others are as new as before.
         let known = again[outcomes.iter().position(Result::is_ok).expect("one")].recipients[0].1.to_string();
@@ -115,7 +117,8 @@ async fn whoever_wrote_is_no_stranger_and_refusals_are_counted_by_day() {
         assert_eq!((refusal.scope.as_deref(), refusal.resets_at), (Some("key"), Some(NOON.day().end())));
 
         let nothing = key(engine, &tenant, Capabilities { sending: Sending::Nothing, ..Capabilities::default() }).await;
-        let refused = send(engine, submission(engine, &tenant, grant, "x@elsewhere.example", nothing, at(5)).await).await;
+        let refused =
+            send(engine, submission(engine, &tenant, grant, "x@elsewhere.example", nothing, at(5)).await).await;
         assert_eq!(refused, Err("key_may_not_send".to_owned()));
     })
     .await;
@@ -128,7 +131,9 @@ async fn what_is_long_over_is_forgotten() {
         let grant = tenant.mailbox(&engine.store, "a").await;
         let by = key(engine, &tenant, at_most(1)).await;
         send(engine, submission(engine, &tenant, grant, "x@elsewhere.example", by, at(1)).await).await.expect("sent");
-        send(engine, submission(engine, &tenant, grant, "y@elsewhere.example", by, at(2)).await).await.expect_err("new");
+        send(engine, submission(engine, &tenant, grant, "y@elsewhere.example", by, at(2)).await)
+            .await
+            .expect_err("new");
         let prune = |date: UnixMicros| PruneKeyUse { today: date.day(), limit: 10 };
         let days = |days: u64| NOON.plus(Duration::from_secs(days * 86_400));
         assert_eq!(engine.store.run(prune(days(1))).await.expect("prune"), 0);

@@ -7,7 +7,8 @@ use serde_json::json;
 
 pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/explain"];
 
-const SHAPE: &str = "grant_id:string at:integer key_id:string? recipients:array accepted:boolean refusals:array past:array";
+const SHAPE: &str =
+    "grant_id:string at:integer key_id:string? recipients:array accepted:boolean refusals:array past:array";
 const OBSTACLE: &str = "code:string status_code:integer type:string message:string owner:object change:string \
     scope:string? limit:integer? used:integer? resets_at:integer?";
 const PAST: &str = "code:string message:string times:integer first_at:integer last_at:integer key_id:string? owner:object \
@@ -49,7 +50,10 @@ async fn why_sending_stopped_at_noon_names_limit_counter_owner_and_reset() {
         assert!(one["change"].as_str().expect("text").contains("limit_count_daily_email_sent"));
     }
     assert_eq!((&now["status_code"], &now["type"]), (&json!(429), &json!("too_many_requests")));
-    assert_eq!((&past["times"], &past["first_at"], &past["last_at"]), (&json!(2), &json!(stopped), &json!(stopped + 60)));
+    assert_eq!(
+        (&past["times"], &past["first_at"], &past["last_at"]),
+        (&json!(2), &json!(stopped), &json!(stopped + 60))
+    );
     // Asking counts for nothing.
     assert_eq!(harness.get(&harness.at("/limits")).await.data()["daily_sends"]["used"], 2);
 }

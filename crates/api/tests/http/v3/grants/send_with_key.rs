@@ -41,7 +41,8 @@ async fn form(harness: &Harness, key: &str, path: &str, form: Form) -> Answer {
 
 /// Sends to these by every way there is for a key; the answers.
 async fn by_every_way(harness: &Harness, key: &str, to: &str, file: bool) -> Vec<(&'static str, Answer)> {
-    let files = if file { json!([{"filename": "a.txt", "content_type": "text/plain", "content": "aGk="}]) } else { json!([]) };
+    let files =
+        if file { json!([{"filename": "a.txt", "content_type": "text/plain", "content": "aGk="}]) } else { json!([]) };
     let body = with(letter(&[to]), json!({"attachments": files, "allow_duplicate": true}));
     let send_at = harness.world.platform.clock.now().as_seconds() + 3_600;
     let mut mime = format!("From: agent@acme.test\r\nTo: {to}\r\nSubject: Hello\r\nMIME-Version: 1.0\r\n");
@@ -80,7 +81,12 @@ async fn by_every_way(harness: &Harness, key: &str, to: &str, file: bool) -> Vec
 #[track_caller]
 fn all_refused(answers: &[(&'static str, Answer)], status: u16, code: &str) {
     for (way, answer) in answers {
-        assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (status, Some(code)), "{way}: {}", answer.json);
+        assert_eq!(
+            (answer.status, answer.json["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{way}: {}",
+            answer.json
+        );
     }
 }
 
@@ -123,7 +129,8 @@ async fn without_attachments_and_without_sending_by_every_way() {
     let other = json!({"capabilities": {"sending": "none", "attachments": false}});
     harness.administer("PATCH", &path, Some(&other)).await.is_ok();
     let rotated = harness.administer("POST", &format!("{path}/rotate"), None).await;
-    let shown = json!({"sending": "none", "recipient_domains": null, "new_recipients_per_day": null, "attachments": false});
+    let shown =
+        json!({"sending": "none", "recipient_domains": null, "new_recipients_per_day": null, "attachments": false});
     assert_eq!(rotated.is_ok().data()["capabilities"], shown);
     let key = rotated.data()["api_key"].as_str().expect("key").to_owned();
     send(&harness, &key, &letter(&["ada@good.test"])).await.refuses(403, "key_may_not_send", None);
@@ -201,7 +208,10 @@ async fn a_scheduled_message_is_sent_with_the_key_that_scheduled_or_changed_it()
     let lured = json!({"to": [{"email": "eve@bad.test"}]});
     harness.ask(&key, "PATCH", &draft, Some(&lured)).await.is_ok();
     // What the key may is what it may when the time comes.
-    harness.administer("PATCH", &path, Some(&json!({"capabilities": {"recipient_domains": ["other.test"]}}))).await.is_ok();
+    harness
+        .administer("PATCH", &path, Some(&json!({"capabilities": {"recipient_domains": ["other.test"]}})))
+        .await
+        .is_ok();
     harness.world.advance(3_700);
     release_once(&harness.world.platform).await.expect("round");
     assert_eq!(harness.world.deliver_due().await, 0);
@@ -219,7 +229,8 @@ async fn a_limited_key_does_not_get_at_what_is_not() {
     let password = json!({"settings": {"app_password": "Aa0123456789012345"}});
     let patched = harness.ask(&key, "PATCH", &harness.at(""), Some(&password)).await;
     patched.refuses(403, "key_is_limited", field);
-    let new = json!({"provider": "nylas", "settings": {"email": "new@acme.test", "app_password": "Aa0123456789012345"}});
+    let new =
+        json!({"provider": "nylas", "settings": {"email": "new@acme.test", "app_password": "Aa0123456789012345"}});
     harness.ask(&key, "POST", "/v3/connect/custom", Some(&new)).await.refuses(403, "key_is_limited", field);
     harness.ask(&key, "PATCH", &harness.at(""), Some(&json!({"name": "Agent"}))).await.is_ok();
     harness.patch(&harness.at(""), &password).await.is_ok();
