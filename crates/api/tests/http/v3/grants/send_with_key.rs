@@ -123,7 +123,7 @@ async fn without_attachments_and_without_sending_by_every_way() {
     all_refused(&by_every_way(&harness, &key, "ada@good.test", true).await, 403, "attachments_not_allowed");
     let (key, path) = limited(&harness, json!({"sending": "none"})).await;
     all_refused(&by_every_way(&harness, &key, "ada@good.test", false).await, 403, "key_may_not_send");
-    assert_eq!(harness.world.deliver_due().await, 3, "what the first key sent now, and nothing else");
+    assert_eq!(harness.world.deliver_due().await, 4, "what the first key sent now, and nothing else");
 
     // Taken away, the key sends with the next request; a rotation keeps what there is.
     let other = json!({"capabilities": {"sending": "none", "attachments": false}});
