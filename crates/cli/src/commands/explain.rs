@@ -25,7 +25,7 @@ pub struct Arguments {
     reply_to: Option<String>,
     /// The id of the key with which it would be sent; the one that asks if absent
     #[arg(long, value_name = "ID")]
-    key: Option<String>,
+    with_key: Option<String>,
 }
 
 const REFUSALS: &[Column] = &[
@@ -105,7 +105,7 @@ async fn sending(api: &Api, grant: &Value, arguments: &Arguments) -> Result<Valu
         query.push(("to", arguments.recipients.join(",")));
     }
     query.extend(arguments.reply_to.clone().map(|id| ("reply_to_message_id", id)));
-    query.extend(arguments.key.clone().map(|id| ("key_id", id)));
+    query.extend(arguments.with_key.clone().map(|id| ("key_id", id)));
     let path = ["grants", grant["id"].as_str().unwrap_or_default(), "explain"];
     Ok(api.ask(Method::GET, &path, &query, None).await?.data())
 }
