@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use postfleet_core::audit::{Actor, ActorKind};
-use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
+use postfleet_core::id::{ApplicationId, GrantId, KeyId, OrganizationId};
 use postfleet_core::{Problem, ProblemKind, permission};
 use postfleet_fleet::operator::Operator;
 use postfleet_fleet::{keys, tokens};
@@ -28,6 +28,10 @@ pub(crate) struct Caller {
     pub(crate) grant: Option<GrantId>,
     /// Whether it may also do what concerns all organizations.
     pub(crate) is_installation: bool,
+    /// The key, if it is an application's: what is sent with it is judged by it.
+    pub(crate) key: Option<KeyId>,
+    /// Whether something may not be sent with that key.
+    is_limited: bool,
     permissions: Vec<String>,
 }
 
@@ -66,6 +70,8 @@ fn of_token(opened: Opened) -> Caller {
         application: Some(opened.application_id),
         grant: Some(opened.grant_id),
         is_installation: false,
+        key: None,
+        is_limited: false,
         permissions: tokens::PERMISSIONS.iter().map(|permission| (*permission).to_owned()).collect(),
     }
 }
@@ -78,6 +84,8 @@ fn of_key(credential: Credential) -> Caller {
         application: credential.application_id,
         grant: None,
         is_installation: credential.is_installation,
+        key: credential.application_id.map(|_| credential.key_id),
+        is_limited: credential.capabilities.is_limited(),
         permissions: credential.permissions,
     }
 }
@@ -90,6 +98,8 @@ fn of_account(account: ServiceAccount) -> Caller {
         application: None,
         grant: None,
         is_installation: false,
+        key: None,
+        is_limited: false,
         permissions: account.permissions,
     }
 }
@@ -125,6 +135,16 @@ impl Caller {
         }
         let text = "an access token opens its mailbox alone; use an application's key";
         Err(Problem::new(ProblemKind::Forbidden, "access_token", text))
+    }
+
+    /// Refuses a key that may not send everything where it would set a mailbox's password, with which everything is sent.
+    pub(crate) fn may_set_password(&self) -> Result<(), Problem> {
+        if !self.is_limited {
+            return Ok(());
+        }
+        let text = "a key with capabilities may not set settings.app_password: whoever has that may send everything";
+        let field = Some("settings.app_password".to_owned());
+        Err(Problem { field, ..Problem::new(ProblemKind::Forbidden, "key_is_limited", text) })
     }
 
     /// Refuses callers without the permission.

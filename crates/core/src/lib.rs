@@ -54,6 +54,7 @@ pub mod mx;
 pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
+pub mod remedy;
 pub mod retry;
 pub mod schedule;
 pub mod sts;
@@ -62,6 +63,7 @@ pub mod threading;
 
 // what comes back
 pub mod bounce;
+pub mod capability;
 pub mod feedback;
 pub mod return_path;
 

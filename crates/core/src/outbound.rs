@@ -1,5 +1,6 @@
 //! May this message be sent? One pure function holds the order of refusals, for every way of sending.
 
+use crate::capability::KeyUse;
 use crate::meter::Meters;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
@@ -28,6 +29,8 @@ pub struct OutboundFacts {
     pub message_octets: u64,
     /// What the rules of the workspace say.
     pub rules: Verdict,
+    /// The key with which it is sent, if it may not send everything.
+    pub key: Option<Box<KeyUse>>,
 }
 
 /// The code of the refusal of a message whose recipients are all suppressed.
@@ -50,37 +53,68 @@ impl ClearedToSend {
     }
 }
 
-/// Judges a send. The first refusal in this order is the answer: sender domain, recipients (how many, whether mail
-/// reaches them, whether anybody is left who may be written to) and size, rules, storage, daily quota, monthly quota,
-/// bandwidth.
+/// What may stand against a send, in the order in which it is asked: the key, the sender domain, recipients (how many,
+/// whether mail reaches them, whether anybody is left who may be written to) and size, rules, storage, daily quota, monthly
+/// quota, bandwidth.
+const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] =
+    &[of_key, of_domain, of_recipients, of_size, of_rules, of_storage, of_quota, of_month];
+
+/// Judges a send. The first refusal in the order of the checks is the answer.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
-    if !facts.domain_verified {
-        return Err(domain_unverified());
+    match CHECKS.iter().find_map(|check| check(facts).into_iter().next()) {
+        Some(problem) => Err(problem),
+        None => Ok(ClearedToSend { daily: facts.daily.taken() }),
     }
-    if facts.recipients > RECIPIENTS_MAX {
-        return Err(too_many_recipients(facts.recipients));
-    }
-    if !facts.undeliverable.is_empty() {
-        return Err(undeliverable(&facts.undeliverable));
-    }
-    if facts.recipients > 0 && facts.suppressed.len() >= facts.recipients {
-        return Err(all_suppressed(&facts.suppressed));
-    }
-    if facts.message_octets > facts.limits.outbound_message_octets_max {
-        return Err(too_large(facts.message_octets, facts.limits.outbound_message_octets_max));
-    }
+}
+
+/// Everything that stands against a send, in the order of the checks: what is left once the first is mended.
+pub fn refusals(facts: &OutboundFacts) -> Vec<Problem> {
+    CHECKS.iter().flat_map(|check| check(facts)).collect()
+}
+
+fn of_key(facts: &OutboundFacts) -> Vec<Problem> {
+    facts.key.as_ref().map(|key| key.refusals()).unwrap_or_default()
+}
+
+fn of_domain(facts: &OutboundFacts) -> Vec<Problem> {
+    unless(facts.domain_verified, domain_unverified)
+}
+
+fn of_recipients(facts: &OutboundFacts) -> Vec<Problem> {
+    let mut refusals = unless(facts.recipients <= RECIPIENTS_MAX, || too_many_recipients(facts.recipients));
+    refusals.extend(unless(facts.undeliverable.is_empty(), || undeliverable(&facts.undeliverable)));
+    let is_anybody_left = facts.recipients == 0 || facts.suppressed.len() < facts.recipients;
+    refusals.extend(unless(is_anybody_left, || all_suppressed(&facts.suppressed)));
+    refusals
+}
+
+fn of_size(facts: &OutboundFacts) -> Vec<Problem> {
+    let limit = facts.limits.outbound_message_octets_max;
+    unless(facts.message_octets <= limit, || too_large(facts.message_octets, limit))
+}
+
+fn of_rules(facts: &OutboundFacts) -> Vec<Problem> {
     match facts.rules {
-        Verdict::Pass => {}
-        Verdict::Block => return Err(blocked_by_rule()),
-        Verdict::Undecidable => return Err(rules_undecidable()),
+        Verdict::Pass => Vec::new(),
+        Verdict::Block => vec![blocked_by_rule()],
+        Verdict::Undecidable => vec![rules_undecidable()],
     }
-    facts.meters.keep(facts.message_octets)?;
-    if !facts.daily.has_room() {
-        return Err(over_daily_quota(&facts.daily));
-    }
-    facts.meters.send()?;
-    facts.meters.transfer(facts.message_octets)?;
-    Ok(ClearedToSend { daily: facts.daily.taken() })
+}
+
+fn of_storage(facts: &OutboundFacts) -> Vec<Problem> {
+    facts.meters.keep(facts.message_octets).err().into_iter().collect()
+}
+
+fn of_quota(facts: &OutboundFacts) -> Vec<Problem> {
+    unless(facts.daily.has_room(), || over_daily_quota(&facts.daily))
+}
+
+fn of_month(facts: &OutboundFacts) -> Vec<Problem> {
+    [facts.meters.send(), facts.meters.transfer(facts.message_octets)].into_iter().filter_map(Result::err).collect()
+}
+
+fn unless(is_well: bool, problem: impl FnOnce() -> Problem) -> Vec<Problem> {
+    if is_well { Vec::new() } else { vec![problem()] }
 }
 
 /// Which of several messages that could be sent now goes first.
@@ -203,6 +237,7 @@ mod tests {
             undeliverable: Vec::new(),
             message_octets: 1_000,
             rules: Verdict::Pass,
+            key: None,
         }
     }
 
@@ -274,6 +309,14 @@ mod tests {
             daily,
             ..facts()
         };
+        let all: Vec<&str> = refusals(&everything).iter().map(|problem| problem.code).collect();
+        let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed message_too_large \
+            blocked_by_rule daily_quota_exceeded";
+        assert_eq!(
+            all.join(" "),
+            expected,
+            "all of them, in the order in which each is reported once those before are mended"
+        );
         assert_eq!(refusal(everything.clone()), "sender_domain_unverified");
         let everything = OutboundFacts { domain_verified: true, ..everything };
         assert_eq!(refusal(everything.clone()), "too_many_recipients");

@@ -1,5 +1,6 @@
 //! API keys: how they look, and the keyed hash under which alone they are stored.
 
+pub mod capabilities;
 pub mod manage;
 
 use base64::Engine;

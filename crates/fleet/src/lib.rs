@@ -9,6 +9,7 @@ pub mod connectors;
 pub mod domains;
 pub mod doorkeeper;
 pub mod evaluations;
+pub mod explain;
 pub mod feedback;
 pub mod grants;
 mod id_token;

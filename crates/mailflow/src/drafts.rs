@@ -11,7 +11,7 @@ use crate::schedules::{self, Keeping, Scheduled};
 use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{BlobId, MessageId, ThreadId};
+use postfleet_core::id::{BlobId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::{message, submission};
@@ -54,8 +54,9 @@ pub async fn update(
 ) -> Result<Message, Problem> {
     for _ in 0..ATTEMPTS_MAX {
         let (before, raw) = drafts::load(&platform.store, grant.id, id).await?;
+        let by = change.by;
         let letter = Letter::of(&before, &raw).changed(change.clone(), platform.clock.now())?;
-        if let Some(filed) = replace(platform, grant, &before, letter).await? {
+        if let Some(filed) = replace(platform, grant, (&before, by), letter).await? {
             return Ok(view::message(&filed.stored, Some(&filed.raw), Fields::Standard));
         }
     }
@@ -75,7 +76,7 @@ pub async fn send(
     platform: &Platform,
     grant: &Grant,
     id: MessageId,
-    shown: Fields,
+    (shown, by): (Fields, Option<KeyId>),
     keeping: Option<Keeping<'_>>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
@@ -86,13 +87,18 @@ pub async fn send(
         };
         let terms = Terms { key: keeping.as_ref().map(|keeping| keeping.key.clone()), allow_duplicate: false };
         let prepared = prepared(platform, grant, &stored, &raw, None);
-        let prepared = prepared.map(|prepared| Prepared { shown, terms, ..prepared });
+        let prepared = prepared.map(|prepared| Prepared { shown, terms, by, ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);
         let dispatched = match wish {
             Some(send_at) => {
-                submit::envelope(platform, prepared?.recipients, platform.clock.now())?;
+                let Prepared { recipients, summary, thread_id, .. } = prepared?;
+                submit::envelope(platform, recipients.clone(), platform.clock.now())?;
+                let facts = filing::sent(summary, raw.len() as u64, platform.clock.now());
+                submit::judge_key(platform, grant, by, recipients, (&facts, thread_id)).await?;
                 let draft = (&stored, raw.as_slice());
-                schedules::draft(platform, grant, draft, send_at, keeping.clone()).await.map(Dispatched::Scheduled)
+                schedules::draft(platform, grant, draft, (send_at, by), keeping.clone())
+                    .await
+                    .map(Dispatched::Scheduled)
             }
             None => submit::submit(platform, grant, prepared).await.map(Dispatched::Sent),
         };
@@ -162,6 +168,7 @@ pub(crate) fn prepared(
         // A draft is sent once as it is, and two that say the same are meant.
         content: None,
         from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+        by: None,
     })
 }
 
@@ -253,7 +260,11 @@ pub(crate) async fn file(
         if wants_link {
             with_link(platform, grant, parts.message_id, parts.raw.clone(), &parts.recipients)?;
         }
-        submit::envelope(platform, parts.recipients, now)?;
+        submit::envelope(platform, parts.recipients.clone(), now)?;
+    }
+    if let Some(schedule) = &schedule {
+        let (recipients, thread) = (parts.recipients, parts.thread_id);
+        submit::judge_key(platform, grant, schedule.by, recipients, (&parts.facts, thread)).await?;
     }
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
     let copy = MailboxCopy { message_id: parts.message_id, ..fresh };
@@ -276,7 +287,7 @@ pub(crate) async fn file(
 async fn replace(
     platform: &Platform,
     grant: &Grant,
-    before: &StoredMessage,
+    (before, by): (&StoredMessage, Option<KeyId>),
     letter: Letter,
 ) -> Result<Option<Filed>, Problem> {
     let (starred, now) = (letter.starred, platform.clock.now());
@@ -288,7 +299,7 @@ async fn replace(
     let stored = submit::stored(&parts.facts, &copy, parts.blob.id());
     let stored = StoredMessage { thread_id, starred, unread: parts.facts.unread, draft: true, ..stored };
     let (facts, blob, seen) = (parts.facts, parts.blob, before.blob_id);
-    let command = UpdateDraft { copy, seen, blob, facts, thread_id, starred, send_at };
+    let command = UpdateDraft { copy, seen, blob, facts, thread_id, starred, send_at, by };
     match platform.store.run_near(shard(grant.id.uuid()), command).await? {
         DraftOutcome::Done => Ok(Some(Filed { stored, raw: parts.raw })),
         DraftOutcome::Changed => Ok(None),

@@ -11,8 +11,10 @@ use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
+use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
+use postfleet_store::refusals::PruneRefusals;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sts::PrunePolicies;
@@ -32,6 +34,9 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long it can be asked why sending was refused.
+const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// How long a destination is remembered that did not answer and for which nothing waits.
 const DESTINATION_MEMORY: Duration = Duration::from_secs(86_400);
@@ -58,6 +63,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_routes(platform).await?;
     prune_suppressions(platform).await?;
     prune_once(platform).await?;
+    prune_limits(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -183,6 +189,23 @@ async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What keys that may not send everything were used for, and what was refused.
+async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
+    let now = platform.clock.now();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneKeyUse { today: now.day(), limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.minus(REFUSAL_RETENTION).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneRefusals { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

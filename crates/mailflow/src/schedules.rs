@@ -6,10 +6,10 @@ use crate::drafts::{self, Filed};
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use crate::submit::raw::{self, Envelope};
-use crate::submit::{self, Outgoing};
+use crate::submit::{self, Outgoing, Prepared};
 use futures::future::join_all;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
-use postfleet_core::id::{EventId, ScheduleId};
+use postfleet_core::id::{EventId, KeyId, ScheduleId};
 use postfleet_core::schedule::{self as limits, PENDING_MAX, TRY_AGAIN};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::messages::load;
@@ -61,7 +61,7 @@ pub async fn send_later(
     use_draft: bool,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
-    let schedule = new_schedule(platform, send_at, use_draft)?;
+    let schedule = NewSchedule { by: outgoing.by, ..new_schedule(platform, send_at, use_draft)? };
     let shown = outgoing.shown;
     let letter = Letter::waiting(outgoing, send_at, platform.clock.now());
     wait(platform, grant, (letter, shown), schedule, keeping).await
@@ -71,12 +71,12 @@ pub async fn send_later(
 pub async fn send_written_later(
     platform: &Platform,
     grant: &Grant,
-    (mime, shown): (&[u8], Fields),
+    (mime, shown, by): (&[u8], Fields, Option<KeyId>),
     send_at: i64,
     use_draft: bool,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
-    let schedule = new_schedule(platform, send_at, use_draft)?;
+    let schedule = NewSchedule { by, ..new_schedule(platform, send_at, use_draft)? };
     let field = ("mime", schedule.send_at);
     let prepared = raw::prepare_for(platform, grant, mime, Envelope::OfHeader, field)?;
     let letter = Letter::written(prepared, send_at, platform.clock.now());
@@ -105,16 +105,16 @@ impl Keeping<'_> {
     }
 }
 
-/// Schedules a draft that is there already.
+/// Schedules a draft that is there already, which may be sent.
 pub(crate) async fn draft(
     platform: &Platform,
     grant: &Grant,
     (stored, raw): (&StoredMessage, &[u8]),
-    send_at: i64,
+    (send_at, by): (i64, Option<KeyId>),
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
     let at = platform.clock.now();
-    let schedule = new_schedule(platform, send_at, true)?;
+    let schedule = NewSchedule { by, ..new_schedule(platform, send_at, true)? };
     let copy = MailboxCopy { message_id: stored.id, ..new_copy(platform, grant.id, grant.application_id, at) };
     let scheduled = shown_with(view::message(stored, Some(raw), Fields::Standard), &schedule);
     let answer = keeping.map(|keeping| keeping.answer(&scheduled, at));
@@ -134,7 +134,7 @@ pub(crate) async fn draft(
 fn new_schedule(platform: &Platform, send_at: i64, use_draft: bool) -> Result<NewSchedule, Problem> {
     let now = platform.clock.now();
     let send_at = limits::check(send_at, now)?;
-    Ok(NewSchedule { id: ScheduleId::new(now, platform.entropy.ten()), send_at, use_draft })
+    Ok(NewSchedule { id: ScheduleId::new(now, platform.entropy.ten()), send_at, use_draft, by: None })
 }
 
 fn shown_with(message: Message, schedule: &NewSchedule) -> Scheduled {
@@ -228,6 +228,7 @@ async fn attempt(platform: &Platform, schedule: &Schedule) -> (Option<StoredMess
         event_id: EventId::new(platform.clock.now(), platform.entropy.ten()),
     };
     let prepared = drafts::prepared(platform, &grant, &stored, &raw, Some(release));
+    let prepared = prepared.map(|prepared| Prepared { by: schedule.by, ..prepared });
     let sent = submit::submit(platform, &grant, prepared).await;
     (Some(stored), sent.map(|_| ()))
 }

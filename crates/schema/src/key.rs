@@ -19,6 +19,43 @@ pub struct CreateApiKey {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub permissions: Option<Vec<String>>,
+    /// What may be sent with it; anything if absent or null.
+    #[serde(default)]
+    pub capabilities: Option<KeyCapabilities>,
+}
+
+/// What may be sent with a key, beside what its permissions say. It holds for the envelope, whichever way a message is
+/// sent: each of To, Cc and Bcc. What is absent is not limited.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct KeyCapabilities {
+    /// `all`; `replies`: answers to messages that the mailbox received, to whomever; `thread_recipients`: such answers to
+    /// those who are in the conversation; `none`: nothing, now or later. `all` if absent.
+    #[schema(value_type = Option<String>, example = "replies")]
+    pub sending: Option<String>,
+    /// The domains that may be written to, exactly these; absent or null, any.
+    #[schema(min_items = 1, max_items = 100)]
+    pub recipient_domains: Option<Vec<String>>,
+    /// Addresses that may be written to on a UTC day although nothing was sent to them with the key before and they are
+    /// not in the conversation; absent or null, any number.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    pub new_recipients_per_day: Option<i64>,
+    /// Whether anything may be attached, pictures in the text among it; true if absent.
+    pub attachments: Option<bool>,
+}
+
+/// What may be sent with a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyCapabilitiesInForce {
+    /// `all`, `replies`, `thread_recipients` or `none`.
+    pub sending: &'static str,
+    /// The domains that may be written to, exactly these; null is any.
+    pub recipient_domains: Option<Vec<String>>,
+    /// Addresses that may be written to on a UTC day although nothing was sent to them with the key before; null is any
+    /// number.
+    pub new_recipients_per_day: Option<u64>,
+    /// Whether anything may be attached.
+    pub attachments: bool,
 }
 
 /// `POST /v3/admin/keys`.
@@ -58,6 +95,10 @@ pub struct UpdateApiKey {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub permissions: Option<Vec<String>>,
+    /// What may be sent with it from now on, as a whole; null, anything. For keys of applications.
+    #[serde(default)]
+    #[schema(value_type = Option<KeyCapabilities>)]
+    pub capabilities: Patch<KeyCapabilities>,
 }
 
 /// `POST /v3/admin/applications/{application}/api-keys/{key}/rotate`. The body may be absent.
@@ -89,6 +130,8 @@ pub struct ApiKey {
     pub installation: bool,
     /// What it may do.
     pub permissions: Vec<String>,
+    /// What may be sent with it; an operator's key sends nothing.
+    pub capabilities: KeyCapabilitiesInForce,
     /// `active`, `expired` or `revoked`.
     pub status: &'static str,
     /// How it begins.

@@ -250,6 +250,7 @@ impl Task {
             rejected_event_id: EventId::new(at, self.source.random()),
             quota_event_id: EventId::new(at, self.source.random()),
             once: Once::default(),
+            by: None,
             lease: None,
         };
         match self.store.run(submit).await? {

@@ -42,7 +42,7 @@ CREATE INDEX redirect_uris_by_application ON redirect_uris (application_id, id);
 
 -- A key belongs to an application, or (application_id null) to the operator of the organization; installation is 1
 -- for keys that may also do what concerns all organizations. Permissions are a JSON list. The hint is how the key
--- begins, for people to tell it from others. After a rotation the hash of the secret before is good until previous_until.
+-- begins, for people to tell it from others. Capabilities are what may be sent with it, as JSON; null is everything. After a rotation the hash of the secret before is good until previous_until.
 CREATE TABLE api_keys (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organizations (id),
@@ -54,6 +54,7 @@ CREATE TABLE api_keys (
     previous_hash {bytes},
     previous_until {int},
     permissions TEXT NOT NULL,
+    capabilities TEXT,
     expires_at {int},
     revoked_at {int},
     last_used_at {int},
@@ -474,6 +475,41 @@ CREATE TABLE usage (
     PRIMARY KEY (owner_id, month)
 ) {clustered};
 
+-- Whom keys that may write to so many new recipients a day wrote to, and on which day first; and how many were new on a
+-- day. The row of the day is the lock under which they are counted.
+CREATE TABLE key_recipients (
+    key_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    day {int} NOT NULL,
+    PRIMARY KEY (key_id, address_key)
+) {clustered};
+CREATE INDEX key_recipients_by_age ON key_recipients (day);
+CREATE TABLE key_days (
+    key_id {id} NOT NULL,
+    day {int} NOT NULL,
+    new_recipients {int} NOT NULL,
+    PRIMARY KEY (key_id, day)
+) {clustered};
+CREATE INDEX key_days_by_age ON key_days (day);
+
+-- What was refused when a mailbox wanted to send: counted by day and reason, with what was said the last time.
+CREATE TABLE send_refusals (
+    grant_id {id} NOT NULL,
+    day {int} NOT NULL,
+    code TEXT NOT NULL,
+    times {int} NOT NULL,
+    first_at {int} NOT NULL,
+    last_at {int} NOT NULL,
+    message TEXT NOT NULL,
+    scope TEXT,
+    limit_value {int},
+    used {int},
+    resets_at {int},
+    key_id {id},
+    PRIMARY KEY (grant_id, day, code)
+) {clustered};
+CREATE INDEX send_refusals_by_age ON send_refusals (day);
+
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
 -- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
 CREATE TABLE idempotency_keys (
@@ -577,7 +613,8 @@ CREATE INDEX attempts_by_message ON attempts (message_id, id);
 
 -- Sends that wait for their time, and for a while what became of them. The message is a draft until then; what is no
 -- draft of the mailbox waits in the folder 'scheduled', which nobody sees. The status is pending, success, failed or
--- cancelled; due_at is send_at, or later if releasing is to be tried again.
+-- cancelled; due_at is send_at, or later if releasing is to be tried again. key_id is the key that scheduled it, or that
+-- changed the message since: it is sent with that key.
 CREATE TABLE schedules (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -589,7 +626,8 @@ CREATE TABLE schedules (
     status TEXT NOT NULL,
     reason TEXT,
     created_at {int} NOT NULL,
-    closed_at {int}
+    closed_at {int},
+    key_id {id}
 ) {strict};
 CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
 CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;

@@ -16,7 +16,7 @@ use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, KeyId, MessageId, ThreadId};
 use postfleet_core::meter::Caps;
 use postfleet_core::{Problem, UnixMicros};
 
@@ -139,6 +139,8 @@ pub struct UpdateDraft {
     pub starred: bool,
     /// When it is to be sent: its schedule, if it has one, moves there, and is cancelled without.
     pub send_at: Option<UnixMicros>,
+    /// The key that changes it, if one does.
+    pub by: Option<KeyId>,
 }
 
 /// What became of a change of a draft.
@@ -186,6 +188,9 @@ impl Command for UpdateDraft {
             threads::drop_empty(tx, grant, before.thread_id).await?;
         }
         schedules::follow(tx, id, self.send_at, facts.date).await?;
+        if self.send_at.is_some() {
+            schedules::take_over(tx, id, self.by).await?;
+        }
         Announcement::of(&self.copy, Trigger::DraftUpdated, facts.date).make(tx).await?;
         Ok(DraftOutcome::Done)
     }

@@ -4,9 +4,11 @@ use crate::audit::{self, Change};
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
+use crate::key_use;
 use crate::organizations::Scope;
 use crate::{applications, params};
 use postfleet_core::audit::Act;
+use postfleet_core::capability::Capabilities;
 use postfleet_core::id::{ApplicationId, KeyId, OrganizationId};
 use postfleet_core::{Patch, UnixMicros, permission};
 use serde_json::json;
@@ -19,7 +21,7 @@ pub const SEEN_EVERY: Duration = Duration::from_secs(60);
 macro_rules! key_columns {
     () => {
         "id, organization_id, application_id, installation, name, hint, permissions, expires_at, revoked_at, \
-         last_used_at, created_at, updated_at"
+         last_used_at, created_at, updated_at, capabilities"
     };
 }
 
@@ -40,6 +42,8 @@ pub struct Key {
     pub hint: String,
     /// What it may do.
     pub permissions: Vec<String>,
+    /// What may be sent with it.
+    pub capabilities: Capabilities,
     /// When it ends, if it does.
     pub expires_at: Option<UnixMicros>,
     /// Since when it is worthless, if it is.
@@ -97,6 +101,8 @@ pub struct NewKey {
     pub hint: String,
     /// What it may do.
     pub permissions: Vec<String>,
+    /// What may be sent with it.
+    pub capabilities: Capabilities,
     /// When it ends, if it does.
     pub expires_at: Option<UnixMicros>,
 }
@@ -118,6 +124,7 @@ impl NewKey {
             hash,
             hint,
             permissions: vec!["*".to_owned()],
+            capabilities: Capabilities::default(),
             expires_at: None,
         }
     }
@@ -130,8 +137,9 @@ pub(crate) async fn insert(
     at: UnixMicros,
 ) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO api_keys (id, organization_id, application_id, installation, name, hash, hint, \
-        permissions, expires_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)";
-    let permissions = write_permissions(&key.permissions);
+        permissions, capabilities, expires_at, created_at, updated_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)";
+    let (permissions, capabilities) = (write_permissions(&key.permissions), key_use::write(&key.capabilities));
     let values = params![
         key.id.uuid(),
         organization.uuid(),
@@ -141,6 +149,7 @@ pub(crate) async fn insert(
         key.hash.as_slice(),
         &key.hint,
         &permissions,
+        capabilities.as_deref(),
         key.expires_at.map(UnixMicros::as_micros),
         at.as_micros()
     ];
@@ -188,6 +197,8 @@ pub enum KeyChange {
         name: Option<String>,
         /// What it may do from now on.
         permissions: Option<Vec<String>>,
+        /// What may be sent with it from now on.
+        capabilities: Option<Capabilities>,
         /// When it ends; cleared, never.
         expires_at: Patch<UnixMicros>,
     },
@@ -268,15 +279,17 @@ impl ChangeKey {
 
     async fn carry_out(&self, tx: &mut Tx, before: Key) -> Result<KeyOutcome, DbError> {
         const UPDATE: &str = "UPDATE api_keys \
-            SET name = $2, permissions = $3, expires_at = $4, revoked_at = $5, updated_at = $6 WHERE id = $1";
+            SET name = $2, permissions = $3, expires_at = $4, revoked_at = $5, updated_at = $6, capabilities = $7 \
+            WHERE id = $1";
         const ROTATE: &str = "UPDATE api_keys SET previous_hash = CASE WHEN CAST($2 AS {int}) > 0 THEN hash END, \
             previous_until = $2, hash = $3, hint = $4, updated_at = $5 WHERE id = $1";
         let at = self.act.at;
         let mut after = before.clone();
         let action = match &self.change {
-            KeyChange::Update { name, permissions, expires_at } => {
+            KeyChange::Update { name, permissions, capabilities, expires_at } => {
                 after.name = name.clone().unwrap_or(after.name);
                 after.permissions = permissions.clone().unwrap_or(after.permissions);
+                after.capabilities = capabilities.clone().unwrap_or(after.capabilities);
                 after.expires_at = expires_at.apply(after.expires_at);
                 "updated"
             }
@@ -296,14 +309,15 @@ impl ChangeKey {
             return Ok(KeyOutcome::Done(before));
         }
         after.updated_at = at;
-        let permissions = write_permissions(&after.permissions);
+        let (permissions, capabilities) = (write_permissions(&after.permissions), key_use::write(&after.capabilities));
         let values = params![
             after.id.uuid(),
             &after.name,
             &permissions,
             after.expires_at.map(UnixMicros::as_micros),
             after.revoked_at.map(UnixMicros::as_micros),
-            at.as_micros()
+            at.as_micros(),
+            capabilities.as_deref()
         ];
         tx.execute(UPDATE, values).await?;
         record(tx, &self.act, action, Some(&before), &after).await?;
@@ -349,6 +363,7 @@ fn snapshot(key: &Key) -> String {
         "name": key.name,
         "hint": key.hint,
         "permissions": key.permissions,
+        "capabilities": key_use::snapshot(&key.capabilities),
         "installation": key.is_installation,
         "expires_at": seconds(key.expires_at),
         "revoked_at": seconds(key.revoked_at),
@@ -392,6 +407,8 @@ pub struct Credential {
     pub is_installation: bool,
     /// What it may do.
     pub permissions: Vec<String>,
+    /// What may be sent with it.
+    pub capabilities: Capabilities,
     /// When it ends, if it does. A secret from before a rotation may end earlier than the key.
     pub expires_at: Option<UnixMicros>,
     /// Since when it is worthless, if it is.
@@ -404,14 +421,14 @@ pub struct Credential {
 /// a secret from before a rotation, and for what is no key at all.
 pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Credential>, StoreError> {
     const FIND: &str = "SELECT id, name, organization_id, application_id, installation, permissions, expires_at, \
-        revoked_at, last_used_at FROM api_keys WHERE hash = $1";
+        revoked_at, last_used_at, capabilities FROM api_keys WHERE hash = $1";
     const FIND_PREVIOUS: &str = "SELECT id, name, organization_id, application_id, installation, permissions, \
-        expires_at, revoked_at, last_used_at, previous_until FROM api_keys WHERE previous_hash = $1";
+        expires_at, revoked_at, last_used_at, capabilities, previous_until FROM api_keys WHERE previous_hash = $1";
     if let Some(row) = reader.query_one(FIND, params![hash.as_slice()]).await? {
         return Ok(Some(read_credential(&row)?));
     }
     let Some(row) = reader.query_one(FIND_PREVIOUS, params![hash.as_slice()]).await? else { return Ok(None) };
-    let (mut credential, until) = (read_credential(&row)?, UnixMicros::from_micros(row.int(9)?));
+    let (mut credential, until) = (read_credential(&row)?, UnixMicros::from_micros(row.int(10)?));
     credential.expires_at = Some(credential.expires_at.map_or(until, |end| end.min(until)));
     Ok(Some(credential))
 }
@@ -481,6 +498,7 @@ fn read(row: &Row) -> Result<Key, DbError> {
         name: row.text(4)?,
         hint: row.text(5)?,
         permissions: read_permissions(&row.text(6)?)?,
+        capabilities: key_use::read(row.opt_text(12)?.as_deref())?,
         expires_at: time(7)?,
         revoked_at: time(8)?,
         last_used_at: time(9)?,
@@ -498,6 +516,7 @@ fn read_credential(row: &Row) -> Result<Credential, DbError> {
         application_id: row.opt_uuid(3)?.map(ApplicationId::from_uuid),
         is_installation: row.flag(4)?,
         permissions: read_permissions(&row.text(5)?)?,
+        capabilities: key_use::read(row.opt_text(9)?.as_deref())?,
         expires_at: time(6)?,
         revoked_at: time(7)?,
         last_used_at: time(8)?,

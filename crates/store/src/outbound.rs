@@ -8,16 +8,18 @@ use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
 use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
+use crate::key_use;
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::meters::{self, Owner};
 use crate::params;
 use crate::quota_events;
 use crate::raises;
+use crate::refusals;
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::{
     ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
@@ -63,6 +65,8 @@ pub struct Submit {
     pub quota_event_id: EventId,
     /// What keeps it from being sent twice.
     pub once: Once,
+    /// The key with which it is sent, or was scheduled; `None` if a person or a mail client sends it.
+    pub by: Option<KeyId>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
@@ -119,7 +123,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, earlier, quota } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -141,17 +145,12 @@ impl Command for Submit {
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
-        let recipients = self.recipients.iter().map(|(_, address)| address);
-        facts.suppressed =
-            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
-        // All who were asked for are judged, whoever of them is written to.
-        let judged = match rules {
-            Some(scope) => self.judge(tx, scope).await?,
-            None => None,
-        };
-        facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
+        let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
         match decide(&facts) {
             Ok(cleared) => {
+                if let (Some(key), Some(using)) = (&key, &facts.key) {
+                    key.count(tx, using, self.facts.date.day()).await?;
+                }
                 let crossed = quota.crossed(&cleared.daily());
                 let outcome = self.accept(tx, cleared, (facts, owner), judged, draft).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
@@ -169,6 +168,40 @@ impl Command for Submit {
     }
 }
 
+/// Tells everything that stands against a send, without sending: by the same facts and checks as [`Submit`], of which
+/// what keeps it from being sent twice and the draft do not count.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// The send. Without recipients, what holds for any of them.
+    pub submit: Submit,
+}
+
+/// What became of [`Explain`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explained {
+    /// This stands against it, first what is told first; nothing if it would be accepted.
+    Refusals(Vec<Problem>),
+    /// The policy wants that recipients are looked at first: run it again with what was found.
+    Unvalidated,
+    /// There is no such mailbox.
+    NoSuchGrant,
+}
+
+impl Command for Explain {
+    type Outcome = Explained;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
+        let submit = &self.submit;
+        let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
+        let Loaded { mut facts, scope, validates, key, .. } = loaded;
+        if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
+            return Ok(Explained::Unvalidated);
+        }
+        submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
+        Ok(Explained::Refusals(postfleet_core::outbound::refusals(&facts)))
+    }
+}
+
 /// What a send is decided by.
 struct Loaded {
     facts: OutboundFacts,
@@ -177,6 +210,8 @@ struct Loaded {
     scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
     validates: bool,
+    /// The key, if it may not send everything.
+    key: Option<key_use::Key>,
     /// What was sent before under the same key, or with the same content.
     earlier: Earlier,
     /// What was told of the daily quota.
@@ -232,6 +267,8 @@ impl Submit {
             "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, s.told, s.told_limit, ",
             raises::in_force!("$9"),
             ", ",
+            key_use::columns!(),
+            ", ",
             limits::policy_limit_columns!(),
             ", ",
             judging::scope_columns!(),
@@ -243,12 +280,14 @@ impl Submit {
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
-             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3",
+             LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 \
+             LEFT JOIN api_keys ak ON ak.id = $11 AND ak.application_id = a.id",
             idempotency::earlier_joins!(),
             meters::usage_joins!("$10"),
             " WHERE g.application_id = $4 AND g.id = $1"
         );
-        const LIMITS: usize = 7;
+        const KEY: usize = 7;
+        const LIMITS: usize = KEY + key_use::COLUMNS;
         const SCOPE: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
         const EARLIER: usize = SCOPE + judging::SCOPE_COLUMNS;
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
@@ -270,7 +309,8 @@ impl Submit {
             content,
             sends_since,
             self.facts.date.as_micros(),
-            month.number()
+            month.number(),
+            self.by.map(|key| key.uuid())
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);
@@ -293,10 +333,48 @@ impl Submit {
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
+            key: None,
         };
+        let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some());
+        let key = key_use::of_row(&row, KEY, self.by, is_release)?;
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
-        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), earlier, quota }))
+        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), key, earlier, quota }))
+    }
+
+    /// Reads what is asked about the recipients: who is suppressed, what the rules say, what the key knows of them.
+    async fn complete(
+        &self,
+        tx: &mut Tx,
+        facts: &mut OutboundFacts,
+        rules: Option<Scope>,
+        key: Option<&key_use::Key>,
+    ) -> Result<Option<Judged>, DbError> {
+        let recipients = self.recipients.iter().map(|(_, address)| address);
+        facts.suppressed =
+            suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        // All who were asked for are judged, whoever of them is written to.
+        let judged = match rules {
+            Some(scope) => self.judge(tx, scope).await?,
+            None => None,
+        };
+        facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
+        if let Some(key) = key {
+            facts.key = Some(Box::new(key.used(tx, self.as_sent_with_key(), &facts.suppressed).await?));
+        }
+        Ok(judged)
+    }
+
+    fn as_sent_with_key(&self) -> key_use::Message<'_> {
+        key_use::Message {
+            grant_id: self.copy.grant_id,
+            sender: &self.sender,
+            recipients: self.recipients.iter().map(|(_, address)| address.clone()).collect(),
+            summary: &self.facts.summary,
+            thread_id: self.thread_id,
+            hints: &self.facts.thread,
+            date: self.facts.date,
+        }
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -364,6 +442,7 @@ impl Submit {
         if problem.code == ALL_SUPPRESSED {
             self.announce_rejected(tx, suppressed).await?;
         }
+        refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
         Ok(SubmitOutcome::Refused(problem))
     }
 

@@ -5,9 +5,9 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
-    idempotency, jobs, judging, keys, layout, lists, messages, meters, migrate, organizations, past, peaks, policies,
-    queue, raises, redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens,
-    webhooks, workspaces,
+    idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, past, peaks,
+    policies, queue, raises, redirect_uris, refusals, rules, schedules, service_accounts, sts, suppressions, threads,
+    tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -50,6 +50,11 @@ const LISTS: &[(&str, &str)] = &[
     ("queue::DESTINATIONS", queue::DESTINATIONS),
     ("queue::DESTINATIONS_OF_ORGANIZATION", queue::DESTINATIONS_OF_ORGANIZATION),
     ("queue::ATTEMPTS", queue::ATTEMPTS),
+    ("key_use::CONVERSATION", key_use::CONVERSATION),
+    ("key_use::OLD_RECIPIENTS", key_use::OLD_RECIPIENTS),
+    ("key_use::OLD_DAYS", key_use::OLD_DAYS),
+    ("refusals::LIST", refusals::LIST),
+    ("refusals::OLD", refusals::OLD),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
     ("schedules::DUE", schedules::DUE),
@@ -192,7 +197,7 @@ async fn suppressions_are_looked_up_by_their_keys() {
     let folder = tempfile::tempdir().expect("folder");
     let mut db = migrated(&folder).await;
     let steps = plan(&mut db, suppressions::CHECK_MANY).await;
-    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES] {
+    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES, key_use::KNOWN] {
         let steps = plan(&mut db, sql).await;
         assert!(wasteful(&steps).iter().all(|step| step.contains(" e ")), "{steps:#?}");
     }

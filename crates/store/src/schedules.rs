@@ -20,7 +20,7 @@ use crate::idempotency::KeepAnswer;
 use crate::messages::MailboxCopy;
 use crate::params;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ScheduleId};
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, KeyId, MessageId, ScheduleId};
 use postfleet_core::schedule::PENDING_MAX;
 use postfleet_core::{Problem, UnixMicros};
 
@@ -45,6 +45,8 @@ pub struct Schedule {
     pub reason: Option<String>,
     /// When it was over.
     pub closed_at: Option<UnixMicros>,
+    /// The key with which it is sent, if one scheduled it or changed the message since.
+    pub by: Option<KeyId>,
 }
 
 /// What became of a send that waits.
@@ -76,7 +78,7 @@ impl Status {
 
 macro_rules! schedule_columns {
     () => {
-        "id, grant_id, application_id, message_id, use_draft, send_at, status, reason, closed_at"
+        "id, grant_id, application_id, message_id, use_draft, send_at, status, reason, closed_at, key_id"
     };
 }
 pub(crate) use schedule_columns;
@@ -94,6 +96,7 @@ fn read_row(row: &Row) -> Result<Schedule, DbError> {
         status: status.ok_or(DbError::Malformed("status"))?,
         reason: row.opt_text(7)?,
         closed_at: row.opt_int(8)?.map(UnixMicros::from_micros),
+        by: row.opt_uuid(9)?.map(KeyId::from_uuid),
     })
 }
 
@@ -106,13 +109,15 @@ pub struct NewSchedule {
     pub send_at: UnixMicros,
     /// Whether the message is a draft of the mailbox until then.
     pub use_draft: bool,
+    /// The key that schedules it, if one does.
+    pub by: Option<KeyId>,
 }
 
 impl NewSchedule {
     pub(crate) async fn insert(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros) -> Result<(), DbError> {
         const INSERT: &str = "INSERT INTO schedules \
-            (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7)";
+            (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, key_id) \
+            VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $8)";
         let values = params![
             self.id.uuid(),
             copy.grant_id.uuid(),
@@ -120,7 +125,8 @@ impl NewSchedule {
             copy.message_id.uuid(),
             self.use_draft,
             self.send_at.as_micros(),
-            at.as_micros()
+            at.as_micros(),
+            self.by.map(|key| key.uuid())
         ];
         tx.execute(INSERT, values).await?;
         tx.wake_schedules();
@@ -199,6 +205,13 @@ pub(crate) async fn has_room(tx: &mut Tx, grant: GrantId) -> Result<bool, DbErro
     const COUNT: &str = "SELECT count(*) FROM schedules WHERE grant_id = $1 AND closed_at IS NULL";
     let row = tx.query_one(COUNT, params![grant.uuid()]).await?.ok_or(DbError::Malformed("count"))?;
     Ok(row.count(0)? < PENDING_MAX as u64)
+}
+
+/// Makes a draft that waits be sent with the key that changed it: nobody has something else sent with another's key.
+pub(crate) async fn take_over(tx: &mut Tx, message: MessageId, by: Option<KeyId>) -> Result<(), DbError> {
+    const TAKE: &str = "UPDATE schedules SET key_id = $2 WHERE message_id = $1 AND closed_at IS NULL";
+    tx.execute(TAKE, params![message.uuid(), by.map(|key| key.uuid())]).await?;
+    Ok(())
 }
 
 /// Lets the schedule of a draft, if it has one, follow what the draft says: it moves, or is cancelled.

@@ -50,10 +50,8 @@ pub(crate) async fn join(
 
 async fn find(tx: &mut Tx, grant: GrantId, facts: &MessageFacts) -> Result<Option<ThreadId>, DbError> {
     let hints = &facts.thread;
-    for id in looked_up(&hints.in_reply_to, &hints.references) {
-        if let Some((thread, _)) = look_up(tx, grant, message_key(id)).await? {
-            return Ok(Some(thread));
-        }
+    if let Some(thread) = answered(tx, grant, hints).await? {
+        return Ok(Some(thread));
     }
     let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
     if !subject_may_join(&hints.subject, has_references, facts.date, facts.date) {
@@ -64,6 +62,16 @@ async fn find(tx: &mut Tx, grant: GrantId, facts: &MessageFacts) -> Result<Optio
         if let Some((thread, latest)) = found
             && subject_may_join(&hints.subject, has_references, latest, facts.date)
         {
+            return Ok(Some(thread));
+        }
+    }
+    Ok(None)
+}
+
+/// The conversation of the messages that a message says it answers.
+pub(crate) async fn answered(tx: &mut Tx, grant: GrantId, hints: &ThreadHints) -> Result<Option<ThreadId>, DbError> {
+    for id in looked_up(&hints.in_reply_to, &hints.references) {
+        if let Some((thread, _)) = look_up(tx, grant, message_key(id)).await? {
             return Ok(Some(thread));
         }
     }

@@ -145,7 +145,9 @@ pub(crate) async fn find(call: Call) -> Answer {
 /// `PUT` and `PATCH /v3/grants/{grant}/drafts/{draft}`
 pub(crate) async fn update(call: Call) -> Answer {
     let (grant, id) = named(&call).await?;
+    let by = call.caller.key;
     let (call, change) = read(call).await?;
+    let change = DraftChange { by, ..change };
     let draft = drafts::update(&call.platform, &grant, id, change).await?;
     Ok(respond::single(&call.id, draft))
 }
@@ -160,7 +162,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
 /// `POST /v3/grants/{grant}/drafts/{draft}`
 pub(crate) async fn send_draft(call: Call) -> Answer {
     let (grant, draft) = named(&call).await?;
-    let keyed = Keyed::of(&call, &grant)?;
+    let (keyed, by) = (Keyed::of(&call, &grant)?, call.caller.key);
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
     if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
@@ -170,7 +172,7 @@ pub(crate) async fn send_draft(call: Call) -> Answer {
     let send = async |key: Option<KeyedRequest>| {
         let written = |waits: &Scheduled| send::written(&id, &grant, waits);
         let keeping = key.map(|key| Keeping { key, written: &written });
-        match drafts::send(&platform, &grant, draft, shown, keeping).await? {
+        match drafts::send(&platform, &grant, draft, (shown, by), keeping).await? {
             Dispatched::Sent(sent) => Ok(send::sent(&platform, &id, &grant, sent)),
             Dispatched::Scheduled(scheduled) => Ok(send::scheduled(&id, &grant, &scheduled)),
         }
@@ -222,6 +224,7 @@ fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, 
         starred: request.starred,
         unread: request.unread,
         send_at: request.send_at,
+        by: None,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use postfleet_core::Problem;
+use postfleet_core::{Patch, Problem};
 use postfleet_fleet::grants::{self, Filter, Provided};
 use postfleet_mailflow::Platform;
 use postfleet_schema::bulk::{BulkAnswer, BulkError, BulkResult, CreateGrants};
@@ -72,8 +72,11 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `POST /v3/connect/custom`
 pub(crate) async fn create(call: Call) -> Answer {
     let (act, origin) = (call.act(), origin(&call.parts, &call.platform));
-    let Call { platform, application, id, parts, body, .. } = call;
+    let Call { platform, caller, application, id, parts, body, .. } = call;
     let request: CreateGrant = json(&parts, body, BODY_OCTETS_MAX).await?;
+    if request.settings.app_password.is_some() {
+        caller.may_set_password()?;
+    }
     let (store, entropy) = (&platform.store, &*platform.entropy);
     let grant = grants::provision(store, entropy, act, origin, application, &request).await?;
     Ok(respond::created(&id, grants::show(&grant)))
@@ -171,8 +174,13 @@ pub(crate) async fn find(call: Call) -> Answer {
 /// `PATCH /v3/grants/{grant}`, and `PUT` as older clients spell it.
 pub(crate) async fn update(call: Call) -> Answer {
     let (grant, act) = (call.grant().await?, call.act());
-    let Call { platform, id, parts, body, .. } = call;
+    let Call { platform, caller, id, parts, body, .. } = call;
     let request: UpdateGrant = json(&parts, body, BODY_OCTETS_MAX).await?;
+    if let Patch::Set(settings) = &request.settings
+        && matches!(settings.app_password, Patch::Set(_))
+    {
+        caller.may_set_password()?;
+    }
     let grant = grants::update(&platform.store, &*platform.entropy, act, &grant, request).await?;
     Ok(respond::single(&id, grants::show(&grant)))
 }

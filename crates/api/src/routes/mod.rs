@@ -11,6 +11,7 @@ pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
+pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
@@ -62,6 +63,7 @@ pub(crate) fn all() -> Vec<Route> {
         rules::routes(),
         lists::routes(),
         evaluations::routes(),
+        explain::routes(),
         messages::routes(),
         send::routes(),
         schedules::routes(),

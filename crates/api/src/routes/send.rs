@@ -79,6 +79,7 @@ const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_head
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
     let mut keyed = Keyed::of(&call, &grant)?;
+    let by = call.caller.key;
     let Call { platform, id, parts, body, .. } = call;
     let query = Query::of(&parts)?;
     let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
@@ -95,13 +96,13 @@ pub(crate) async fn send(call: Call) -> Answer {
             if let Some(send_at) = send_at {
                 let written = |waits: &Scheduled| written(&id, &grant, waits);
                 let keeping = key.map(|key| Keeping { key, written: &written });
-                let mime = (mime.as_slice(), shown);
+                let mime = (mime.as_slice(), shown, by);
                 let waits = schedules::send_written_later(&platform, &grant, mime, send_at, use_draft, keeping).await?;
                 return Ok(scheduled(&id, &grant, &waits));
             }
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
             let terms = Terms { key, allow_duplicate: repeat };
-            let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
+            let prepared = prepared.map(|prepared| Prepared { shown, terms, content, by, ..prepared });
             Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
         };
         return keyed.once(&platform, &id, shown, send).await;
@@ -111,7 +112,7 @@ pub(crate) async fn send(call: Call) -> Answer {
     let send = async |key: Option<KeyedRequest>| {
         let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
-        let outgoing = Outgoing { attachments, shown, ..outgoing(request)? };
+        let outgoing = Outgoing { attachments, shown, by, ..outgoing(request)? };
         let Some(send_at) = send_at else {
             let outgoing = Outgoing { terms: Terms { key, allow_duplicate }, ..outgoing };
             return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));

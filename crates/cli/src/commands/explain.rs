@@ -1,12 +1,14 @@
-//! `postfleet explain`: everything that holds for one mailbox, and where it comes from.
+//! `postfleet explain`: everything that holds for one mailbox, and where it comes from; whether it may send, and why it could
+//! not.
 
 use super::agent::{daily_sends, find, limits_table};
 use super::fleet::{Fleet, list_ids};
 use super::rule::{then, when};
 use crate::client::Api;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Column, Kind, grid, plain, table};
+use crate::output::{Column, Kind, grid, plain, table, time};
 use crate::session::Session;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Which mailbox.
@@ -15,7 +17,37 @@ pub struct Arguments {
     /// Its address or id
     #[arg(value_name = "EMAIL|ID")]
     address: String,
+    /// An address that would be written to; may be given several times
+    #[arg(long = "to", value_name = "EMAIL", value_delimiter = ',')]
+    recipients: Vec<String>,
+    /// The message of the mailbox that would be answered
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// The id of the key with which it would be sent; the one that asks if absent
+    #[arg(long, value_name = "ID")]
+    with_key: Option<String>,
 }
+
+const REFUSALS: &[Column] = &[
+    Column("reason", "/code", Kind::Text),
+    Column("limit", "/limit", Kind::Count),
+    Column("used", "/used", Kind::Count),
+    Column("whose", "/whose", Kind::Text),
+    Column("resets", "/resets", Kind::Text),
+    Column("what would change it", "/change", Kind::Text),
+];
+
+const PAST: &[Column] = &[
+    Column("since", "/first_at", Kind::Time),
+    Column("until", "/last_at", Kind::Time),
+    Column("times", "/times", Kind::Count),
+    Column("reason", "/code", Kind::Text),
+    Column("limit", "/limit", Kind::Count),
+    Column("used", "/used", Kind::Count),
+    Column("whose", "/whose", Kind::Text),
+    Column("resets", "/resets", Kind::Text),
+    Column("what was said", "/message", Kind::Text),
+];
 
 const RULES: &[Column] = &[
     Column("priority", "/priority", Kind::Count),
@@ -39,6 +71,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
     let api = session.application()?;
     let grant = find(&api, &arguments.address).await?;
     let limits = api.get(&["grants", grant["id"].as_str().unwrap_or_default(), "limits"]).await?.data();
+    let sending = sending(&api, &grant, &arguments).await?;
     let fleet = Fleet::read(&api).await?;
     let domain = domain(&grant, session).await?;
 
@@ -54,14 +87,57 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
     if session.is_json() {
         return session.print_json(&json!({
             "grant": grant, "workspace": workspace, "policy": policy, "limits": limits, "rules": rules, "lists": lists,
-            "domain": domain,
+            "domain": domain, "sending": sending,
         }));
     }
     session.print(&origins(&grant, &workspace, &policy, &limits, domain.as_ref()))?;
     session.print("\n")?;
     session.print_table(&limits_table(&with_names(&limits, &policy)))?;
     session.print(&format!("\n{}\n", daily_sends(&limits)))?;
+    show_sending(&sending, session)?;
     show_rules(rules, &lists, session)
+}
+
+/// Whether it may send, and what was refused.
+async fn sending(api: &Api, grant: &Value, arguments: &Arguments) -> Result<Value, Failure> {
+    let mut query = Vec::new();
+    if !arguments.recipients.is_empty() {
+        query.push(("to", arguments.recipients.join(",")));
+    }
+    query.extend(arguments.reply_to.clone().map(|id| ("reply_to_message_id", id)));
+    query.extend(arguments.with_key.clone().map(|id| ("key_id", id)));
+    let path = ["grants", grant["id"].as_str().unwrap_or_default(), "explain"];
+    Ok(api.ask(Method::GET, &path, &query, None).await?.data())
+}
+
+fn show_sending(sending: &Value, session: &mut Session<'_, '_>) -> Outcome {
+    let refusals = with_owners(&sending["refusals"]);
+    if refusals.is_empty() {
+        session.print("\na message would be accepted now\n")?;
+    } else {
+        session.print("\na message would be refused now:\n")?;
+        session.print_table(&table(REFUSALS, &refusals))?;
+    }
+    let past = with_owners(&sending["past"]);
+    if past.is_empty() {
+        return session.print("nothing was refused in the last 30 days\n");
+    }
+    session.print("\nrefused in the last 30 days:\n")?;
+    session.print_table(&table(PAST, &past))
+}
+
+/// Refusals with whose they are and when they reset in words.
+fn with_owners(refusals: &Value) -> Vec<Value> {
+    let mut refusals = refusals.as_array().cloned().unwrap_or_default();
+    for refusal in &mut refusals {
+        let owner = &refusal["owner"];
+        let called = [&owner["name"], &owner["id"]].into_iter().find(|text| text.is_string());
+        let whose =
+            called.map_or_else(|| plain(&owner["type"]), |text| format!("{} {}", plain(&owner["type"]), plain(text)));
+        refusal["whose"] = json!(whose);
+        refusal["resets"] = json!(refusal["resets_at"].as_i64().map(time));
+    }
+    refusals
 }
 
 /// What is known of the mailbox's domain, for those who have an operator's key.

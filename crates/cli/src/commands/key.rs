@@ -17,6 +17,8 @@ pub enum Verb {
     List(List),
     /// Makes a key and shows it, once
     Create(Create),
+    /// Says what may be sent with a key from now on: what is named, and nothing else is limited
+    Limit(Limit),
     /// Gives a key another secret and shows it, once
     Rotate(Rotate),
     /// Ends a key: the next request with it is refused
@@ -58,12 +60,56 @@ pub struct Create {
     /// What it may do, such as grants.read or *.read; may be given several times; without it, as much as the key that makes it
     #[arg(long = "permission", value_name = "PERMISSION", value_delimiter = ',')]
     permissions: Vec<String>,
+    #[command(flatten)]
+    capabilities: Capabilities,
     /// The organization whose operator it is for
     #[arg(long, value_name = "ID", requires = "operator")]
     organization: Option<String>,
     /// A key of the installation's operator
     #[arg(long, requires = "operator")]
     installation: bool,
+}
+
+/// What may be sent with a key of an application.
+#[derive(clap::Args)]
+pub struct Capabilities {
+    /// What may be sent with it: all, replies (answers to what was received), thread_recipients (such answers, to those in the conversation), none
+    #[arg(long, value_name = "WHAT", value_parser = ["all", "replies", "thread_recipients", "none"])]
+    sending: Option<String>,
+    /// A domain that may be written to, and no other; may be given several times
+    #[arg(long = "recipient-domain", value_name = "DOMAIN", value_delimiter = ',')]
+    recipient_domains: Vec<String>,
+    /// Addresses that may be written to on a day although nothing was sent to them with the key before
+    #[arg(long, value_name = "N")]
+    new_recipients_per_day: Option<u64>,
+    /// Nothing may be attached
+    #[arg(long)]
+    no_attachments: bool,
+}
+
+impl Capabilities {
+    /// As a request has them; `None` if none is limited.
+    fn body(self) -> Option<Value> {
+        let mut body = Map::new();
+        put(&mut body, "sending", self.sending);
+        put(&mut body, "recipient_domains", Some(self.recipient_domains).filter(|domains| !domains.is_empty()));
+        put(&mut body, "new_recipients_per_day", self.new_recipients_per_day);
+        put(&mut body, "attachments", self.no_attachments.then_some(json!(false)));
+        (!body.is_empty()).then_some(Value::Object(body))
+    }
+}
+
+/// What a key may be changed to.
+#[derive(clap::Args)]
+pub struct Limit {
+    /// Its id or name
+    #[arg(value_name = "KEY")]
+    which: String,
+    /// Keys of this application: id or name; without it, the application that the own key belongs to
+    #[arg(long, value_name = "APP")]
+    app: Option<String>,
+    #[command(flatten)]
+    capabilities: Capabilities,
 }
 
 /// A new secret.
@@ -105,6 +151,10 @@ const FIELDS: &[Column] = &[
     Column("id", "/id", Kind::Text),
     Column("name", "/name", Kind::Text),
     Column("may", "/permissions", Kind::Text),
+    Column("sends", "/capabilities/sending", Kind::Text),
+    Column("to domains", "/capabilities/recipient_domains", Kind::Text),
+    Column("new recipients a day", "/capabilities/new_recipients_per_day", Kind::Count),
+    Column("attachments", "/capabilities/attachments", Kind::Flag),
     Column("status", "/status", Kind::Text),
     Column("ends", "/expires_at", Kind::Time),
     Column("key", "/api_key", Kind::Text),
@@ -120,6 +170,13 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             session.show_list(COLUMNS, things)
         }
         Verb::Create(arguments) => create(arguments, &api, session).await,
+        Verb::Limit(Limit { which, app, capabilities }) => {
+            let mut path = Owner { app, operator: false }.path(&api, session).await?;
+            path.push(id(&api, &path, &which).await?);
+            let body = json!({"capabilities": capabilities.body()});
+            let answer = api.patch(&segments(&path), &body).await?;
+            session.show(FIELDS, answer)
+        }
         Verb::Rotate(Rotate { which, owner, overlap_seconds }) => {
             let mut path = owner.path(&api, session).await?;
             path.push(id(&api, &path, &which).await?);
@@ -145,6 +202,13 @@ async fn create(arguments: Create, api: &Api, session: &mut Session<'_, '_>) -> 
     put(&mut body, "name", Some(arguments.name));
     put(&mut body, "expires_in", arguments.expires_in);
     put(&mut body, "permissions", Some(arguments.permissions).filter(|permissions| !permissions.is_empty()));
+    if let Some(capabilities) = arguments.capabilities.body() {
+        if arguments.owner.operator {
+            let text = "--sending, --recipient-domain, --new-recipients-per-day and --no-attachments are for keys of applications";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        put(&mut body, "capabilities", Some(capabilities));
+    }
     put(&mut body, "organization_id", arguments.organization);
     put(&mut body, "installation", arguments.installation.then_some(json!(true)));
     let answer = api.post(&segments(&path), &Value::Object(body)).await?;

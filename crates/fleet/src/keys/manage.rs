@@ -1,11 +1,12 @@
 //! Making, changing and showing keys: those of applications and those of operators.
 
-use super::{KeyHasher, KeyKind, generate, hint};
+use super::{KeyHasher, KeyKind, capabilities, generate, hint};
 use crate::applications;
 use crate::input;
 use crate::operator::{self, Operator};
 use crate::pages::{self, Page};
 use postfleet_core::audit::Act;
+use postfleet_core::capability::Capabilities;
 use postfleet_core::id::{ApplicationId, KeyId, OrganizationId};
 use postfleet_core::{Patch, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
@@ -48,6 +49,7 @@ struct Wanted<'a> {
     name: &'a str,
     expires_in: Option<i64>,
     permissions: Option<&'a [String]>,
+    capabilities: Capabilities,
 }
 
 impl Keyring<'_> {
@@ -67,6 +69,7 @@ impl Keyring<'_> {
             name: &request.name,
             expires_in: request.expires_in,
             permissions: request.permissions.as_deref(),
+            capabilities: request.capabilities.as_ref().map(capabilities::read).transpose()?.unwrap_or_default(),
         };
         self.make(wanted, act).await
     }
@@ -81,6 +84,7 @@ impl Keyring<'_> {
             name: &request.name,
             expires_in: request.expires_in,
             permissions: request.permissions.as_deref(),
+            capabilities: Capabilities::default(),
         };
         self.make(wanted, act).await
     }
@@ -102,6 +106,7 @@ impl Keyring<'_> {
             hash: self.hasher.hash(secret.expose()),
             hint: hint(&secret),
             permissions,
+            capabilities: wanted.capabilities,
             expires_at: wanted.expires_in.map(|days| end(act.at, days)).transpose()?,
         };
         let command = CreateKey { key, organization_id: wanted.organization_id, act };
@@ -126,6 +131,7 @@ impl Keyring<'_> {
         let change = KeyChange::Update {
             name: request.name.as_ref().map(|name| input::name("name", name)).transpose()?,
             permissions: request.permissions.as_deref().map(input::permissions).transpose()?,
+            capabilities: changed_capabilities(holder, &request.capabilities)?,
             expires_at: match request.expires_in {
                 Patch::Keep => Patch::Keep,
                 Patch::Clear => Patch::Clear,
@@ -220,6 +226,22 @@ impl Keyring<'_> {
     }
 }
 
+/// What may be sent with a key from now on, if that changes. An operator's key sends nothing.
+fn changed_capabilities(
+    holder: Holder,
+    change: &Patch<schema::KeyCapabilities>,
+) -> Result<Option<Capabilities>, Problem> {
+    match (holder, change) {
+        (_, Patch::Keep) => Ok(None),
+        (Holder::Operator, _) => {
+            let text = "capabilities are for keys of applications: nothing is sent with an operator's key";
+            Err(Problem::invalid("capabilities", text))
+        }
+        (Holder::Application(_), Patch::Clear) => Ok(Some(Capabilities::default())),
+        (Holder::Application(_), Patch::Set(wanted)) => capabilities::read(wanted).map(Some),
+    }
+}
+
 /// When a key ends that lasts so many days.
 fn end(now: UnixMicros, days: i64) -> Result<UnixMicros, Problem> {
     let Some(days) = u64::try_from(days).ok().filter(|_| (1..=DAYS_MAX).contains(&days)) else {
@@ -239,6 +261,7 @@ pub fn show(key: &Key, secret: Option<&Secret<String>>, now: UnixMicros) -> sche
         organization_id: key.organization_id.to_string(),
         installation: key.is_installation,
         permissions: key.permissions.clone(),
+        capabilities: capabilities::show(&key.capabilities),
         status: match (key.revoked_at, key.expires_at) {
             (Some(_), _) => "revoked",
             (None, Some(end)) if end <= now => "expired",

@@ -2,6 +2,7 @@
 
 use super::send_time;
 use crate::submit::{Outgoing, Prepared};
+use postfleet_core::id::KeyId;
 use postfleet_core::{Patch, Problem, UnixMicros};
 use postfleet_mail::compose::Attachment;
 use postfleet_mail::{Participant, message};
@@ -46,6 +47,8 @@ pub struct DraftChange {
     pub unread: Patch<bool>,
     /// When it is to be sent, in unix seconds.
     pub send_at: Patch<i64>,
+    /// The key with which it is changed; `None` if a person changes it.
+    pub by: Option<KeyId>,
 }
 
 /// A draft, ready to be written.

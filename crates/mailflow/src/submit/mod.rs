@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod compose;
+pub mod explain;
 pub mod once;
 pub mod raw;
 pub(crate) mod unsubscribe;
@@ -18,7 +19,7 @@ use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use futures::future::join;
-use postfleet_core::id::{BlobId, EvaluationId, EventId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{BlobId, EvaluationId, EventId, KeyId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
@@ -31,6 +32,7 @@ use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::{Message, SuppressedRecipient};
 use postfleet_store::drafts::FromDraft;
 use postfleet_store::grants::Grant;
+use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use std::collections::HashSet;
@@ -64,6 +66,8 @@ pub struct Prepared {
     pub content: Option<[u8; 32]>,
     /// The draft that it is, if it is one.
     pub from_draft: Option<FromDraft>,
+    /// The key with which it is sent; `None` if a person or a mail client sends it.
+    pub by: Option<KeyId>,
 }
 
 /// A message that was accepted for sending.
@@ -158,6 +162,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         thread_id,
         outbound_type,
         from_draft: prepared.from_draft,
+        by: prepared.by,
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         sender: grant.email.clone(),
         reverse_path,
@@ -216,6 +221,29 @@ pub(crate) fn envelope(
     let mut ids: Vec<_> = once.iter().map(|_| QueueId::new(now, platform.entropy.ten())).collect();
     ids.sort_unstable();
     Ok(ids.into_iter().zip(once).collect())
+}
+
+/// Refuses a message that may not be sent later with the key that asks for it. It is asked again when its time comes.
+pub(crate) async fn judge_key(
+    platform: &Platform,
+    grant: &Grant,
+    by: Option<KeyId>,
+    recipients: Vec<EmailAddress>,
+    (facts, thread_id): (&messages::MessageFacts, Option<ThreadId>),
+) -> Result<(), Problem> {
+    let Some(by) = by else { return Ok(()) };
+    let command = JudgeKey {
+        by,
+        application_id: grant.application_id,
+        grant_id: grant.id,
+        sender: grant.email.clone(),
+        recipients,
+        summary: facts.summary.clone(),
+        thread_id,
+        hints: facts.thread.clone(),
+        at: platform.clock.now(),
+    };
+    platform.store.run_near(shard(grant.id.uuid()), command).await?.map_or(Ok(()), Err)
 }
 
 /// What the message is to its conversation: it answers if it names what it answers, in the request or in its header.

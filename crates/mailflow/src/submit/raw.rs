@@ -64,6 +64,7 @@ pub(crate) fn prepare_for(
         terms: Terms::default(),
         content: None,
         from_draft: None,
+        by: None,
     })
 }
 

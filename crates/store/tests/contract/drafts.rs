@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
         let CreateDraft { blob, facts, copy, .. } = self.draft("drafts", date).await;
         let copy = MailboxCopy { message_id: draft.id, ..copy };
         let (seen, thread_id) = (draft.blob_id, draft.thread_id);
-        UpdateDraft { copy, seen, blob, facts, thread_id, starred: true, send_at }
+        UpdateDraft { copy, seen, blob, facts, thread_id, starred: true, send_at, by: None }
     }
 
     async fn octets(&self) -> i64 {
@@ -97,7 +97,7 @@ impl<'a> Case<'a> {
 }
 
 fn new_schedule(use_draft: bool, send_at: UnixMicros) -> NewSchedule {
-    NewSchedule { id: ScheduleId::from_uuid(fresh()), send_at, use_draft }
+    NewSchedule { id: ScheduleId::from_uuid(fresh()), send_at, use_draft, by: None }
 }
 
 fn release(id: ScheduleId) -> Option<Release> {

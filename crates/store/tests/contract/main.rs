@@ -17,6 +17,7 @@ mod governing;
 mod grants;
 mod jobs;
 mod judging;
+mod key_use;
 mod listing;
 mod lists;
 mod meters;

@@ -254,6 +254,7 @@ impl Tenant {
             rejected_event_id: EventId::from_uuid(fresh()),
             quota_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
+            by: None,
             lease: None,
         }
     }

@@ -331,6 +331,7 @@ async fn a_key_is_changed_rotated_and_revoked_for_good() {
         assert_eq!((made.name.as_str(), made.permissions.len(), made.expires_at), ("key", 1, None));
 
         let update = KeyChange::Update {
+            capabilities: None,
             name: Some("named".into()),
             permissions: Some(vec!["grants.read".into()]),
             expires_at: Patch::Set(at(100)),

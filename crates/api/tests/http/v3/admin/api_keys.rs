@@ -13,7 +13,7 @@ pub(crate) const ROUTES: &[&str] = &[
 ];
 
 pub(crate) const KEY: &str = "id:string name:string application_id:string? organization_id:string installation:boolean \
-    permissions:array status:string hint:string last_used_at:integer? created_at:integer updated_at:integer \
+    permissions:array capabilities:object status:string hint:string last_used_at:integer? created_at:integer updated_at:integer \
     expires_at:integer?";
 
 pub(crate) fn with_secret() -> String {

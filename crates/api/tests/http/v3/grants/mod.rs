@@ -1,6 +1,7 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
 pub(crate) mod drafts;
+pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
@@ -14,6 +15,7 @@ mod send_form;
 mod send_mime;
 mod send_once;
 mod send_rules;
+mod send_with_key;
 mod submission;
 pub(crate) mod threads;
 pub(crate) mod usage;
@@ -22,6 +24,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
     drafts::ROUTES,
+    explain::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,

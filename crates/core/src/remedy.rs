@@ -1,0 +1,84 @@
+//! Whose decision a refusal is, and what would change it: for people who ask why sending stopped.
+
+/// Who or what says no.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// The limit of the policy or of the plan, whichever is in force.
+    Limit,
+    /// The plan of the organization.
+    Plan,
+    /// The key with which it was asked for.
+    Key,
+    /// The domain of the mailbox.
+    Domain,
+    /// The suppressed addresses of the application.
+    Suppressions,
+    /// The rules of the workspace.
+    Rules,
+    /// The message itself.
+    Message,
+}
+
+impl Owner {
+    /// The word on the wire; of a limit, who sets it is known by whoever knows the limits.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Plan => "plan",
+            Self::Key => "api_key",
+            Self::Domain => "domain",
+            Self::Suppressions => "suppressions",
+            Self::Rules => "workspace",
+            Self::Message => "message",
+        }
+    }
+}
+
+/// Whose decision the refusal with that code is, and what would change it.
+pub fn of(code: &str) -> (Owner, &'static str) {
+    match code {
+        "daily_quota_exceeded" => (
+            Owner::Limit,
+            "wait until it resets, or raise limit_count_daily_email_sent of the policy, up to what the plan allows",
+        ),
+        "message_too_large" => {
+            (Owner::Plan, "send a smaller message, or files as links; the plan says how large one may be")
+        }
+        "key_may_not_send" | "key_may_only_reply" => {
+            (Owner::Key, "change capabilities.sending of the key, or send with another key")
+        }
+        "recipient_not_allowed" => (
+            Owner::Key,
+            "leave out whom the message names, add their domain to capabilities.recipient_domains of the key, or change \
+             its capabilities.sending",
+        ),
+        "attachments_not_allowed" => (Owner::Key, "send without attachments, or allow them in the key's capabilities"),
+        "new_recipients_exceeded" => {
+            (Owner::Key, "wait until it resets, or raise capabilities.new_recipients_per_day of the key")
+        }
+        "sender_domain_unverified" => {
+            (Owner::Domain, "publish the records that the domain still lacks, and have it verified")
+        }
+        "all_recipients_suppressed" => {
+            (Owner::Suppressions, "take the address off the suppressed ones, if its owner wants mail again")
+        }
+        "recipient_undeliverable" => (Owner::Message, "correct the address: its domain takes no mail"),
+        "too_many_recipients" => (Owner::Message, "send to fewer recipients at once"),
+        "blocked_by_rule" => (Owner::Rules, "change the rule that the mailbox's rule evaluations name, or the message"),
+        "rules_undecidable" => (Owner::Rules, "try again: a list could not be asked just now"),
+        _ => (Owner::Message, "see the message of the refusal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_refusals_say_what_to_raise() {
+        assert_eq!(of("daily_quota_exceeded").0, Owner::Limit);
+        assert!(of("daily_quota_exceeded").1.contains("limit_count_daily_email_sent"));
+        assert!(of("new_recipients_exceeded").1.contains("new_recipients_per_day"));
+        assert_eq!(of("anything else").0, Owner::Message);
+    }
+}

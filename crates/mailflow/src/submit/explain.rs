@@ -1,0 +1,50 @@
+//! What stands against a send, asked without sending: by the facts and checks of the one door.
+
+use super::{Outgoing, command, compose};
+use crate::platform::Platform;
+use crate::receive::shard;
+use postfleet_core::id::KeyId;
+use postfleet_core::{EmailAddress, Problem};
+use postfleet_mail::Participant;
+use postfleet_store::grants::Grant;
+use postfleet_store::outbound::{Explain, Explained, Submit};
+
+/// A send that is asked about.
+#[derive(Debug, Default)]
+pub struct Question {
+    /// To whom; without any, what holds for all is told.
+    pub recipients: Vec<EmailAddress>,
+    /// The message of the mailbox that it would answer.
+    pub reply_to_message_id: Option<String>,
+    /// The key with which it would be sent.
+    pub by: Option<KeyId>,
+}
+
+/// Everything that stands against a small message, first what would be told first.
+pub async fn explain(platform: &Platform, grant: &Grant, question: &Question) -> Result<Vec<Problem>, Problem> {
+    let submit = submission(platform, grant, question).await?;
+    let shard = shard(grant.id.uuid());
+    let explained = platform.store.run_near(shard, Explain { submit: submit.clone() }).await?;
+    let explained = if explained == Explained::Unvalidated {
+        let recipients: Vec<&EmailAddress> = question.recipients.iter().collect();
+        let undeliverable = Some(platform.addresses().undeliverable(grant.application_id, &recipients).await?);
+        platform.store.run_near(shard, Explain { submit: Submit { undeliverable, ..submit } }).await?
+    } else {
+        explained
+    };
+    match explained {
+        Explained::Refusals(refusals) => Ok(refusals),
+        Explained::Unvalidated => Err(Problem::internal("recipients were not looked at")),
+        Explained::NoSuchGrant => Err(Problem::not_found()),
+    }
+}
+
+async fn submission(platform: &Platform, grant: &Grant, question: &Question) -> Result<Submit, Problem> {
+    let person = |address: &EmailAddress| Participant { name: String::new(), email: address.to_string() };
+    let is_to_nobody = question.recipients.is_empty();
+    let to = if is_to_nobody { vec![person(&grant.email)] } else { question.recipients.iter().map(person).collect() };
+    let reply_to_message_id = question.reply_to_message_id.clone();
+    let outgoing = Outgoing { to, reply_to_message_id, is_plaintext: true, by: question.by, ..Outgoing::default() };
+    let (submit, _) = command(platform, grant, compose::prepare(platform, grant, outgoing).await?).await?;
+    Ok(if is_to_nobody { Submit { recipients: Vec::new(), ..submit } } else { submit })
+}
