@@ -176,12 +176,12 @@ async fn a_draft_is_sent_as_it_is_at_its_time() {
     };
     let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
     let id = draft.id.parse().expect("id");
-    let sent = drafts::send(setting.platform(), &setting.agent, id, Fields::Standard, None).await.expect("scheduled");
+    let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
     let Dispatched::Scheduled(scheduled) = sent else { panic!("sent at once") };
     assert_eq!((scheduled.send_at, scheduled.use_draft, scheduled.message.object), (at, true, "draft"));
     let change = DraftChange { subject: Patch::Set("Second".into()), ..DraftChange::default() };
     drafts::update(setting.platform(), &setting.agent, id, change).await.expect("update");
-    let again = drafts::send(setting.platform(), &setting.agent, id, Fields::Standard, None).await;
+    let again = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await;
     assert_eq!(again.expect_err("it waits already").code, "draft_scheduled");
     setting.world.advance(600);
     setting.release().await;
@@ -231,7 +231,7 @@ async fn raw_mime_reaches_its_recipients_as_it_was_given_and_signed() {
     let mime = b"From: agent@acme.test\r\nTo: ada@sender.test\r\nSubject: Signed\r\nMessage-ID: <own@acme.test>\r\n\
         Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\ntext with space at its end   \r\n";
     let with_bcc = [b"Bcc: dee@sender.test\r\n".as_slice(), mime].concat();
-    let message = (with_bcc.as_slice(), Fields::Standard);
+    let message = (with_bcc.as_slice(), Fields::Standard, None);
     let send_at = setting.seconds() + 60;
     let waits = send_written_later(setting.platform(), &setting.agent, message, send_at, false, None).await;
     setting.world.advance(60);
