@@ -16,13 +16,6 @@ MIB = 1 << 20
 LARGE = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2]) + 2 * MIB
 
 
-@pytest.fixture(scope="module")
-def internet(folder):
-    internet = Internet(folder)
-    yield internet
-    internet.close()
-
-
 @pytest.fixture
 def server(internet):
     """For the log of a test that failed."""

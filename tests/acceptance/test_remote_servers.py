@@ -7,7 +7,6 @@ import email.policy
 import pytest
 
 from harness import Missing, Postfix, wait_until
-from remote import Internet
 
 # Dots that begin lines, a line longer than SMTP allows, characters of all kinds, and an attachment of all octets.
 BODY = "<p>.</p>\n.\n..\n.dots\n" + "long " * 500 + "\n<p>Grüße, 你好, \U0001f600</p>\n"
@@ -17,13 +16,6 @@ ATTACHMENT = {
     "content_type": "application/octet-stream",
     "content": base64.b64encode(OCTETS).decode(),
 }
-
-
-@pytest.fixture(scope="module")
-def internet(folder):
-    internet = Internet(folder)
-    yield internet
-    internet.close()
 
 
 @pytest.fixture

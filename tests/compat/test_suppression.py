@@ -95,8 +95,8 @@ def test_000_46_a_reader_unsubscribes_with_one_click(house, sink):
     (taken,) = wait_until("the mail", lambda: [one for one in sink.taken if reader in one.recipients])
     message = email.message_from_bytes(taken.raw, policy=email.policy.default)
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    link = str(message["List-Unsubscribe"]).replace(" ", "").strip("<>")
-    assert link.startswith(PUBLIC + "/v3/unsubscribe/")
+    link, letter = [way.strip(" <>") for way in str(message["List-Unsubscribe"]).split(",")]
+    assert link.startswith(PUBLIC + "/v3/unsubscribe/") and letter.startswith("mailto:u-")
     signatures = message.get_all("DKIM-Signature")
     assert signatures
     for signature in signatures:

@@ -11,6 +11,7 @@ pub fn run(args: &Args) -> Result<String, Failure> {
     let listener = TcpListener::bind(args.address()?)?;
     let limit = args.seconds("seconds", 600)?;
     args.finish()?;
+    // Nothing is waited for: whoever measures ends it, and if nobody does, it ends by itself.
     std::thread::sleep(limit);
     drop(listener);
     Ok(Summary::new("mute").line())
