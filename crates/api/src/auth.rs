@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use postfleet_core::audit::{Actor, ActorKind};
-use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
+use postfleet_core::id::{ApplicationId, GrantId, KeyId, OrganizationId};
 use postfleet_core::{Problem, ProblemKind, permission};
 use postfleet_fleet::operator::Operator;
 use postfleet_fleet::{keys, tokens};
@@ -99,6 +99,11 @@ impl Caller {
     pub(crate) fn operator(&self) -> Operator {
         let (organization, is_installation) = (self.organization, self.is_installation);
         Operator { organization, is_installation, permissions: self.permissions.clone() }
+    }
+
+    /// The application's key with which the caller asks, if it is one.
+    pub(crate) fn api_key(&self) -> Option<KeyId> {
+        (self.actor.kind == ActorKind::ApiKey).then(|| self.actor.id.parse().ok())?
     }
 
     /// The application that the caller acts for.

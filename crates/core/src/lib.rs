@@ -27,6 +27,7 @@ pub mod plan;
 pub mod policy;
 pub mod preset;
 pub mod quota;
+pub mod rate;
 pub mod redeem;
 pub mod redirect_uri;
 pub mod throttle;

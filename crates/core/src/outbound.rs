@@ -3,6 +3,7 @@
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
+use crate::rate::Exceeded;
 use crate::rule::{OutboundType, Verdict};
 use crate::suppression::{Suppressed, Undeliverable};
 
@@ -25,6 +26,8 @@ pub struct OutboundFacts {
     pub message_octets: u64,
     /// What the rules of the workspace say.
     pub rules: Verdict,
+    /// The rate that this send would exceed, if there is one.
+    pub exceeded: Option<Exceeded>,
 }
 
 /// The code of the refusal of a message whose recipients are all suppressed.
@@ -45,7 +48,7 @@ impl ClearedToSend {
 }
 
 /// Judges a send. The first refusal in this order is the answer: sender domain, recipients (how many, whether mail
-/// reaches them, whether anybody is left who may be written to) and size, rules, daily quota.
+/// reaches them, whether anybody is left who may be written to) and size, rules, daily quota, rate.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     if !facts.domain_verified {
         return Err(domain_unverified());
@@ -69,6 +72,9 @@ pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     }
     if !facts.daily.has_room() {
         return Err(over_daily_quota(&facts.daily));
+    }
+    if let Some(exceeded) = &facts.exceeded {
+        return Err(exceeded.problem());
     }
     Ok(ClearedToSend { daily: facts.daily.taken() })
 }
@@ -180,6 +186,7 @@ mod tests {
     use super::*;
     use crate::address::EmailAddress;
     use crate::plan::Plans;
+    use crate::rate::Scope;
     use crate::suppression::Reason;
     use crate::time::UtcDay;
 
@@ -194,6 +201,7 @@ mod tests {
             undeliverable: Vec::new(),
             message_octets: 1_000,
             rules: Verdict::Pass,
+            exceeded: None,
         }
     }
 
@@ -251,7 +259,9 @@ mod tests {
     #[test]
     fn the_first_reason_in_the_order_is_reported() {
         let daily = Allowance { used: 200, ..facts().daily };
+        let exceeded = Exceeded { scope: Scope::Organization, limit: 5, until: daily.resets_at };
         let everything = OutboundFacts {
+            exceeded: Some(exceeded),
             domain_verified: false,
             recipients: 51,
             suppressed: suppressed(51),
@@ -272,7 +282,9 @@ mod tests {
         let everything = OutboundFacts { rules: Verdict::Undecidable, ..everything };
         assert_eq!(refusal(everything.clone()), "rules_undecidable");
         let everything = OutboundFacts { rules: Verdict::Pass, ..everything };
-        assert_eq!(refusal(everything), "daily_quota_exceeded");
+        assert_eq!(refusal(everything.clone()), "daily_quota_exceeded");
+        let everything = OutboundFacts { daily: facts().daily, ..everything };
+        assert_eq!(refusal(everything), "per_second_rate_limit_exceeded");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::schedules::{self, Keeping, Scheduled};
 use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{BlobId, MessageId, ThreadId};
+use postfleet_core::id::{BlobId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::{message, submission};
@@ -77,6 +77,7 @@ pub async fn send(
     id: MessageId,
     shown: Fields,
     keeping: Option<Keeping<'_>>,
+    api_key: Option<KeyId>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
         let (stored, raw) = match drafts::load(&platform.store, grant.id, id).await {
@@ -84,7 +85,8 @@ pub async fn send(
             Err(problem) if problem.kind == ProblemKind::NotFound => return Err(gone(platform, grant, id).await?),
             Err(problem) => return Err(problem),
         };
-        let terms = Terms { key: keeping.as_ref().map(|keeping| keeping.key.clone()), allow_duplicate: false };
+        let key = keeping.as_ref().map(|keeping| keeping.key.clone());
+        let terms = Terms { api_key, key, allow_duplicate: false };
         let prepared = prepared(platform, grant, &stored, &raw, None);
         let prepared = prepared.map(|prepared| Prepared { shown, terms, ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);

@@ -246,6 +246,7 @@ impl Task {
             undeliverable: None,
             rejected_event_id: EventId::new(at, self.source.random()),
             once: Once::default(),
+            api_key: None,
             lease: None,
         };
         match self.store.run(submit).await? {

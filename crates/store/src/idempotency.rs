@@ -79,6 +79,9 @@ macro_rules! earlier_columns {
 }
 pub(crate) use {earlier_columns, earlier_joins};
 
+/// How many columns `earlier_columns!` names.
+pub(crate) const EARLIER_COLUMNS: usize = 4;
+
 /// The newest time at which what was kept for `kept` no longer counts.
 fn over(at: UnixMicros, kept: Duration) -> i64 {
     at.minus(kept).as_micros()

@@ -27,6 +27,7 @@ pub mod moves;
 pub mod organizations;
 pub mod peaks;
 pub mod policies;
+mod rates;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;

@@ -11,12 +11,14 @@ use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::rates::{self, Senders, Shares};
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ThreadId};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
+use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
@@ -53,6 +55,8 @@ pub struct Submit {
     pub rejected_event_id: EventId,
     /// What keeps it from being sent twice.
     pub once: Once,
+    /// The API key through which it is sent, if it is.
+    pub api_key: Option<KeyId>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
@@ -109,7 +113,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        let Loaded { mut facts, scope: rules, validates, earlier, rates, senders } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -136,8 +140,19 @@ impl Command for Submit {
             None => None,
         };
         facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
+        let mut shares = Shares::default();
+        // Nobody waits for the rates of others for the sake of a send that is refused anyway.
+        if decide(&facts).is_ok() {
+            match rates::judge(tx, &rates, &senders, self.facts.date).await? {
+                Ok(room) => shares = room,
+                Err(exceeded) => facts.exceeded = Some(exceeded),
+            }
+        }
         match decide(&facts) {
-            Ok(cleared) => self.accept(tx, cleared, facts, judged, draft).await,
+            Ok(cleared) => {
+                shares.keep(tx).await?;
+                self.accept(tx, cleared, facts, judged, draft).await
+            }
             Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
         }
     }
@@ -152,6 +167,9 @@ struct Loaded {
     validates: bool,
     /// What was sent before under the same key, or with the same content.
     earlier: Earlier,
+    /// How many there may be in a second, and of whom.
+    rates: SendRates,
+    senders: Senders,
 }
 
 /// What the rules say about a message that is to be sent.
@@ -178,7 +196,7 @@ impl Submit {
             judging::scope_columns!(),
             ", ",
             idempotency::earlier_columns!(),
-            " FROM grants g JOIN applications a ON a.id = g.application_id \
+            ", o.id, a.environment, d.id FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
@@ -187,6 +205,8 @@ impl Submit {
             " WHERE g.application_id = $4 AND g.id = $1"
         );
         const SCOPE: usize = 4 + limits::POLICY_LIMIT_COLUMNS;
+        const EARLIER: usize = SCOPE + judging::SCOPE_COLUMNS;
+        const SENDERS: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         if tx.query_one(LOCK, params![grant]).await?.is_none() {
             return Ok(None);
@@ -197,7 +217,8 @@ impl Submit {
         let domain = self.sender_domain.as_str();
         let values = params![grant, domain, day.number(), application, key, keys_since, content, sends_since];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let limits = limits::effective(&*tx.plan(&row.text(0)?)?, &row, 4)?;
+        let plan = tx.plan(&row.text(0)?)?;
+        let limits = limits::effective(&plan, &row, 4)?;
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
@@ -208,10 +229,19 @@ impl Submit {
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
+            exceeded: None,
         };
         let scope = judging::scope(&row, SCOPE)?;
-        let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
+        let earlier = self.once.earlier(&row, EARLIER)?;
+        let senders = Senders {
+            pool: RateScope::of_environment(&row.text(SENDERS + 1)?),
+            organization: row.uuid(SENDERS)?,
+            domain: row.opt_uuid(SENDERS + 2)?,
+            grant,
+            key: self.api_key.map(KeyId::uuid),
+        };
+        let (validates, rates) = (row.opt_int(3)? == Some(1), plan.send_rates);
+        Ok(Some(Loaded { facts, scope, validates, earlier, rates, senders }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.

@@ -75,6 +75,8 @@ pub struct WorldOptions {
     pub hard_bounce_suppression: Option<Duration>,
     /// Where chance starts.
     pub seed: u64,
+    /// The plans that there are.
+    pub plans: Plans,
 }
 
 impl Default for WorldOptions {
@@ -94,6 +96,7 @@ impl Default for WorldOptions {
             repeat_window: Duration::ZERO,
             hard_bounce_suppression: None,
             seed: 1,
+            plans: Plans::presets(),
         }
     }
 }
@@ -124,6 +127,8 @@ pub struct NewTenant {
     pub is_verified: bool,
     /// The name of its plan.
     pub plan: &'static str,
+    /// The environment of its application.
+    pub environment: &'static str,
     /// Sends a day that its policy allows.
     pub daily_sends_max: Option<u64>,
     /// What its two keys may do.
@@ -136,7 +141,15 @@ impl NewTenant {
     /// A self-hosted one with a verified domain, no policy, and keys that may do everything.
     pub fn of(domain: &'static str) -> Self {
         let (plan, permissions) = ("self_hosted", ["*"].as_slice());
-        Self { domain, is_verified: true, plan, daily_sends_max: None, permissions, is_installation: true }
+        Self {
+            domain,
+            is_verified: true,
+            plan,
+            environment: "production",
+            daily_sends_max: None,
+            permissions,
+            is_installation: true,
+        }
     }
 }
 
@@ -151,7 +164,7 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = SimulatedClock::stopped_at(BEGINNING);
         let database = Location::Sqlite(folder.path().join("postfleet.db"));
-        let store = Store::open(database, folder.path().join("blobs"), Plans::presets()).await.expect("store");
+        let store = Store::open(database, folder.path().join("blobs"), options.plans.clone()).await.expect("store");
         let resolver: Arc<dyn Resolver> = Arc::new(options.resolver.clone());
         let policies = WebhookHttpOptions {
             allow: vec!["127.0.0.0/8".parse().expect("network")],
@@ -216,7 +229,7 @@ impl World {
             name: new.domain.to_owned(),
             plan: new.plan.to_owned(),
             application_id: tenant.application_id,
-            environment: "sandbox".to_owned(),
+            environment: new.environment.to_owned(),
             workspace_id: tenant.workspace_id,
             policy: new.daily_sends_max.map(policy),
             keys: vec![

@@ -79,6 +79,7 @@ const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_head
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
     let mut keyed = Keyed::of(&call, &grant)?;
+    let api_key = call.caller.api_key();
     let Call { platform, id, parts, body, .. } = call;
     let query = Query::of(&parts)?;
     let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
@@ -100,7 +101,7 @@ pub(crate) async fn send(call: Call) -> Answer {
                 return Ok(scheduled(&id, &grant, &waits));
             }
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
-            let terms = Terms { key, allow_duplicate: repeat };
+            let terms = Terms { api_key, key, allow_duplicate: repeat };
             let prepared = prepared.map(|prepared| Prepared { shown, terms, content, ..prepared });
             Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
         };
@@ -113,7 +114,7 @@ pub(crate) async fn send(call: Call) -> Answer {
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
         let outgoing = Outgoing { attachments, shown, ..outgoing(request)? };
         let Some(send_at) = send_at else {
-            let outgoing = Outgoing { terms: Terms { key, allow_duplicate }, ..outgoing };
+            let outgoing = Outgoing { terms: Terms { api_key, key, allow_duplicate }, ..outgoing };
             return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
         };
         let written = |waits: &Scheduled| written(&id, &grant, waits);

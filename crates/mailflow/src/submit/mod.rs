@@ -144,6 +144,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
 /// The command that sends a message, for whatever worker there will be, and the message itself.
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
     let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let api_key = prepared.terms.api_key;
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
@@ -166,6 +167,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         undeliverable: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
         once,
+        api_key,
         lease: None,
     };
     Ok((command, raw))

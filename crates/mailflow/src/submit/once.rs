@@ -3,7 +3,7 @@
 
 use super::{Outgoing, left_out};
 use crate::platform::Platform;
-use postfleet_core::id::{BlobId, GrantId, MessageId, ThreadId};
+use postfleet_core::id::{BlobId, GrantId, KeyId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
@@ -19,9 +19,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// What the caller of a send says about repeats.
+/// Who asks for a send, and what they say about repeats.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
+    /// The API key that asks, if it is one.
+    pub api_key: Option<KeyId>,
     /// The key that the request came with.
     pub key: Option<KeyedRequest>,
     /// Whether a message is sent although the same was sent a moment ago.

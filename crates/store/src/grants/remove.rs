@@ -8,11 +8,13 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages;
 use crate::params;
+use crate::rates;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
+use postfleet_core::rate::Scope;
 
 /// Removes a mailbox with its tokens: at once for everybody, its content a little at a time by [`PruneRemoved`].
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ impl RemoveGrant {
         const CLOSE: &str = "DELETE FROM mailboxes WHERE grant_id = $1";
         let sequence = events::next_sequence(tx, self.id, 0).await?.ok_or(DbError::Malformed("mailbox"))?;
         tx.execute(CLOSE, params![self.id.uuid()]).await?;
+        rates::forget(tx, Scope::Mailbox, self.id.uuid()).await?;
         tx.announce(NewEvent {
             id: self.event_id,
             application_id: self.application_id,

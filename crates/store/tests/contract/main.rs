@@ -26,6 +26,7 @@ mod peaks;
 mod policies;
 mod provisioning;
 mod queue;
+mod rates;
 mod removal;
 mod routes;
 mod rules;

@@ -9,7 +9,8 @@ use postfleet_core::id::{
     ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, LeaseId, MessageId, OrganizationId,
     PolicyId, QueueId, ThreadId, WorkspaceId, uuid_v7,
 };
-use postfleet_core::plan::{Plans, PolicyLimits};
+use postfleet_core::plan::{Plan, Plans, PolicyLimits};
+use postfleet_core::rate::SendRates;
 use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::db::{DbError, Param};
@@ -61,7 +62,7 @@ impl Engine {
     }
 
     async fn open(location: Location, folder: TempDir) -> Self {
-        let store = Store::open(location.clone(), folder.path().join("bodies"), Plans::presets()).await.expect("open");
+        let store = Store::open(location.clone(), folder.path().join("bodies"), plans()).await.expect("open");
         Self { store, location, folder }
     }
 
@@ -69,6 +70,17 @@ impl Engine {
     pub fn bodies(&self) -> std::path::PathBuf {
         self.folder.path().join("bodies")
     }
+}
+
+/// The presets, and plans that have nothing but rates: `rated`, as the hosted service; `burst`, where one above the rate may
+/// wait for two seconds; and `narrow`, by domain, mailbox and key.
+fn plans() -> Plans {
+    let open = Plans::presets().find("self_hosted").expect("a preset").clone();
+    let plan = |name: &str, send_rates| Plan { name: name.into(), send_rates, ..Plan::clone(&open) };
+    let rated = SendRates { organization: Some(5), sandbox: Some(1), ..SendRates::default() };
+    let narrow = SendRates { domain: Some(3), mailbox: Some(2), key: Some(1), ..SendRates::default() };
+    let burst = SendRates { burst_seconds: 2, ..rated };
+    Plans::with([plan("rated", rated), plan("narrow", narrow), plan("burst", burst)])
 }
 
 /// Runs a case on SQLite and, where it is installed, on PostgreSQL.
@@ -236,6 +248,7 @@ impl Tenant {
             undeliverable: None,
             rejected_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
+            api_key: None,
             lease: None,
         }
     }
