@@ -579,7 +579,8 @@ CREATE TABLE schedules (
     status TEXT NOT NULL,
     reason TEXT,
     created_at {int} NOT NULL,
-    closed_at {int}
+    closed_at {int},
+    burst {int} NOT NULL DEFAULT 0
 ) {strict};
 CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
 CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;

@@ -2,7 +2,7 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
-use crate::drafts::{self, FromDraft, Held};
+use crate::drafts::{self, CreateDraft, CreateOutcome, FromDraft, Held};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
@@ -12,10 +12,11 @@ use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use crate::rates::{self, Senders, Shares};
+use crate::schedules::{self, NewSchedule};
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rate::{Scope as RateScope, SendRates};
@@ -57,9 +58,31 @@ pub struct Submit {
     pub once: Once,
     /// The API key through which it is sent, if it is.
     pub api_key: Option<KeyId>,
+    /// Whether it may wait for its turn if it is above the rate of its organization.
+    pub turn: Turn,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
+}
+
+/// What becomes of a send above the rate of its organization, where the plan lets some wait.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// It is refused.
+    Now,
+    /// It may wait: [`SubmitOutcome::MustWait`] asks for what it waits as.
+    MayWait,
+    /// It waits.
+    Waits(Box<Waiting>),
+}
+
+/// As what a send waits for its turn.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The id of its schedule, which nobody sees.
+    pub schedule_id: ScheduleId,
+    /// The message that waits; none for a draft, which waits where it is.
+    pub message: Option<CreateDraft>,
 }
 
 /// The right of one worker to work on rows, until it ends.
@@ -86,6 +109,15 @@ pub enum SubmitOutcome {
         placement: Placement,
         /// Recipients that get nothing, because they are suppressed.
         suppressed: Vec<Suppressed>,
+    },
+    /// It is above the rate, and waits if it is run again with what it waits as. Nothing was done.
+    MustWait,
+    /// It waits for its turn, and leaves then.
+    Waits {
+        /// The thread of the sent copy.
+        thread_id: ThreadId,
+        /// The daily allowance, of which it takes when it leaves.
+        daily: Allowance,
     },
     /// The policy wants that recipients are looked at first: run it again with what was found. Nothing was done.
     Unvalidated,
@@ -142,17 +174,24 @@ impl Command for Submit {
         facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
         let mut shares = Shares::default();
         // Nobody waits for the rates of others for the sake of a send that is refused anyway.
-        if decide(&facts).is_ok() {
+        if !self.has_its_turn() && decide(&facts).is_ok() {
+            let rates = match self.turn {
+                Turn::Now => SendRates { burst_seconds: 0, ..rates },
+                Turn::MayWait | Turn::Waits(_) => rates,
+            };
             match rates::judge(tx, &rates, &senders, self.facts.date).await? {
                 Ok(room) => shares = room,
                 Err(exceeded) => facts.exceeded = Some(exceeded),
             }
         }
         match decide(&facts) {
-            Ok(cleared) => {
-                shares.keep(tx).await?;
-                self.accept(tx, cleared, facts, judged, draft).await
-            }
+            Ok(cleared) => match shares.later(self.facts.date) {
+                Some(turn_at) => self.wait(tx, turn_at, &shares, facts.daily, draft).await,
+                None => {
+                    shares.keep(tx).await?;
+                    self.accept(tx, cleared, facts, judged, draft).await
+                }
+            },
             Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
         }
     }
@@ -244,6 +283,47 @@ impl Submit {
         Ok(Some(Loaded { facts, scope, validates, earlier, rates, senders }))
     }
 
+    /// Whether its turn was taken when it was accepted.
+    fn has_its_turn(&self) -> bool {
+        self.from_draft.as_ref().and_then(|draft| draft.release.as_ref()).is_some_and(|release| release.is_burst)
+    }
+
+    /// Lets the send wait for its turn, which is taken now. Its quota is that of the day on which it leaves.
+    async fn wait(
+        &self,
+        tx: &mut Tx,
+        turn_at: UnixMicros,
+        shares: &Shares,
+        daily: Allowance,
+        draft: Option<Held>,
+    ) -> Result<SubmitOutcome, DbError> {
+        let Turn::Waits(waiting) = &self.turn else { return Ok(SubmitOutcome::MustWait) };
+        let (copy, now) = (&self.copy, self.facts.date);
+        let thread_id = match (&waiting.message, draft) {
+            (_, Some(draft)) if schedules::is_in_turn(tx, copy.message_id).await? => {
+                return Ok(SubmitOutcome::Waits { thread_id: draft.thread_id, daily });
+            }
+            // It leaves sooner than it was to.
+            (_, Some(draft)) => {
+                schedules::cancel_of(tx, copy.message_id, now).await?;
+                draft.thread_id
+            }
+            (Some(message), None) => match message.run(tx).await? {
+                CreateOutcome::Created(thread_id) => thread_id,
+                CreateOutcome::Refused(problem) => return Ok(SubmitOutcome::Refused(problem)),
+                CreateOutcome::TooManySchedules | CreateOutcome::NoSuchGrant => return Ok(SubmitOutcome::NoSuchGrant),
+            },
+            (None, None) => return Ok(SubmitOutcome::Superseded),
+        };
+        shares.keep(tx).await?;
+        let use_draft = self.from_draft.is_some();
+        let schedule = NewSchedule { id: waiting.schedule_id, send_at: turn_at, use_draft };
+        schedule.insert_burst(tx, copy, now).await?;
+        let kept = (202, copy.message_id, thread_id, &self.facts.placement());
+        self.once.remember(tx, copy.grant_id, kept, &[], now).await?;
+        Ok(SubmitOutcome::Waits { thread_id, daily })
+    }
+
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
     async fn judge(&self, tx: &mut Tx, scope: Scope) -> Result<Option<Judged>, DbError> {
         let recipients = self.recipients.iter().map(|(_, address)| address);
@@ -282,7 +362,7 @@ impl Submit {
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
         }
-        let sent = (self.copy.message_id, thread_id, &placement);
+        let sent = (200, self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;

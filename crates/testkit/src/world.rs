@@ -145,7 +145,7 @@ impl NewTenant {
             domain,
             is_verified: true,
             plan,
-            environment: "production",
+            environment: "sandbox",
             daily_sends_max: None,
             permissions,
             is_installation: true,

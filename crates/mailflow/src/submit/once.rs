@@ -24,6 +24,8 @@ use uuid::Uuid;
 pub struct Terms {
     /// The API key that asks, if it is one.
     pub api_key: Option<KeyId>,
+    /// Whether they can be told that the message waits for its turn.
+    pub may_wait: bool,
     /// The key that the request came with.
     pub key: Option<KeyedRequest>,
     /// Whether a message is sent although the same was sent a moment ago.
@@ -171,7 +173,9 @@ async fn copy_as_filed(
         return Ok(view::message(&removed(grant, id, thread_id), Some(&[]), shown));
     };
     let stored = match placement {
-        Some(Placement { folders, unread, starred }) => StoredMessage { thread_id, folders, unread, starred, ..stored },
+        Some(Placement { folders, unread, starred }) => {
+            StoredMessage { thread_id, folders, unread, starred, draft: false, ..stored }
+        }
         None => stored,
     };
     Ok(view::message(&stored, Some(&raw), shown))

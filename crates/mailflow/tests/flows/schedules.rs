@@ -248,3 +248,28 @@ async fn raw_mime_reaches_its_recipients_as_it_was_given_and_signed() {
         assert_eq!(message.count_fields("DKIM-Signature"), setting.folder(&setting.agent, "sent").await.len() * 2);
     }
 }
+
+#[tokio::test]
+async fn more_than_a_second_has_room_for_leave_one_after_another() {
+    let world = World::with(WorldOptions::default()).await;
+    let tenant =
+        world.tenant(NewTenant { plan: "free", environment: "production", ..NewTenant::of("acme.test") }).await;
+    let agent = world.mailbox(&tenant, "agent").await;
+    let setting = Setting::of(world, tenant, agent);
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(setting.later(60, false).await);
+    }
+    setting.world.advance(60);
+    let mut sent = Vec::new();
+    for _ in 0..8 {
+        setting.release().await;
+        sent.push(setting.sent().await.len());
+        setting.world.advance(1);
+    }
+    assert_eq!((sent[0], sent[1]), (5, 10), "{sent:?}");
+    assert_eq!(sent.last(), Some(&12), "{sent:?}");
+    for id in ids {
+        assert_eq!(setting.status(id).await, Status::Success);
+    }
+}

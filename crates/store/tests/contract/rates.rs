@@ -3,9 +3,13 @@
 use crate::support::{NOON, Tenant, at, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant};
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
-use postfleet_core::id::{ApplicationId, GrantId, KeyId, WorkspaceId};
+use postfleet_core::folder::SCHEDULED;
+use postfleet_core::id::{ApplicationId, GrantId, KeyId, ScheduleId, WorkspaceId};
 use postfleet_store::applications::{Application, CreateApplication};
-use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::drafts::CreateDraft;
+use postfleet_store::messages::MessageFacts;
+use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
+use postfleet_store::schedules::{self, Schedule};
 use postfleet_store::{Store, params};
 use std::time::Duration;
 
@@ -86,7 +90,11 @@ async fn the_window_rolls_and_a_refusal_takes_nothing() {
         let exhausted = problem.exhausted.expect("an allowance");
         assert_eq!((exhausted.limit, exhausted.used, exhausted.resets_at), (5, 5, Some(ms(1_100))));
         assert_eq!(send_at(store, &tenant, grant, ms(1_100)).await, "");
-        assert_eq!(number(store, "SELECT length(times) FROM send_rates", &[]).await, 40, "five times are remembered");
+        assert_eq!(
+            number(store, "SELECT CAST(length(times) AS {int}) FROM send_rates", &[]).await,
+            40,
+            "five times are remembered"
+        );
     })
     .await;
 }
@@ -176,6 +184,53 @@ async fn without_a_rate_nothing_is_counted() {
             assert_eq!(send_at(store, &tenant, grant, NOON).await, "");
         }
         assert_eq!(number(store, "SELECT count(*) FROM send_rates", &[]).await, 0);
+    })
+    .await;
+}
+
+/// A send that may wait, as what it would wait.
+async fn waiting(store: &Store, tenant: &Tenant, grant: GrantId, date: UnixMicros) -> Submit {
+    let command = tenant.submission(store, grant, 1, date).await;
+    let facts = MessageFacts { folder: SCHEDULED, ..command.facts.clone() };
+    let message = CreateDraft {
+        blob: command.blob.clone(),
+        facts,
+        copy: command.copy,
+        thread_id: None,
+        starred: false,
+        schedule: None,
+        answer: None,
+    };
+    let waiting = Waiting { schedule_id: ScheduleId::from_uuid(fresh()), message: Some(message) };
+    Submit { turn: Turn::Waits(Box::new(waiting)), ..command }
+}
+
+#[tokio::test]
+async fn a_burst_waits_for_its_turn_until_the_queue_is_full() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "burst", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        // Two seconds may be waited: five leave now, five in a second, five in two.
+        for turn in 0..15 {
+            let command = waiting(store, &tenant, grant, NOON).await;
+            let asked = Submit { turn: Turn::MayWait, ..command.clone() };
+            let outcome = store.run(command).await.expect("submit");
+            assert_eq!(matches!(outcome, SubmitOutcome::Waits { .. }), turn >= 5, "{turn}: {outcome:?}");
+            if turn == 5 {
+                assert_eq!(store.run(asked).await.expect("submit"), SubmitOutcome::MustWait);
+            }
+        }
+        let full = store.run(waiting(store, &tenant, grant, NOON).await).await.expect("submit");
+        assert_eq!(refused_by(&full), "organization");
+        assert_eq!(send_at(store, &tenant, grant, at(1)).await, "organization", "nobody overtakes");
+        assert_eq!((daily_sends(store, grant, NOON).await, queue_rows(store).await), (5, 5), "quota is taken then");
+        assert_eq!(number(store, "SELECT count(*) FROM messages WHERE draft = 1", &[]).await, 10);
+        let mut reader = store.reader().await.expect("reader");
+        let due = |rows: Vec<Schedule>| rows.into_iter().map(|one| (one.send_at, one.is_burst)).collect::<Vec<_>>();
+        assert_eq!(due(schedules::due(&mut reader, at(1), 100).await.expect("due")), [(at(1), true); 5]);
+        assert_eq!(schedules::due(&mut reader, at(2), 100).await.expect("due").len(), 10);
+        assert!(schedules::list(&mut reader, grant, None, 100).await.expect("list").is_empty(), "nobody sees them");
     })
     .await;
 }

@@ -20,7 +20,7 @@ use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant,
 use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
-use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
+use postfleet_store::outbound::{Lease, Submit, SubmitOutcome, Turn};
 use postfleet_store::policies::Policy;
 use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report, Rooms};
 use postfleet_store::threads::ThreadHints;
@@ -249,6 +249,7 @@ impl Tenant {
             rejected_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
             api_key: None,
+            turn: Turn::Now,
             lease: None,
         }
     }
