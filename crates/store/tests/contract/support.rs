@@ -73,14 +73,16 @@ impl Engine {
 }
 
 /// The presets, and plans that have nothing but rates: `rated`, as the hosted service; `burst`, where one above the rate may
-/// wait for two seconds; and `narrow`, by domain, mailbox and key.
+/// wait for two seconds; and `narrow`, by domain, mailbox and key. `unhurried` is `free` without rates.
 fn plans() -> Plans {
     let open = Plans::presets().find("self_hosted").expect("a preset").clone();
     let plan = |name: &str, send_rates| Plan { name: name.into(), send_rates, ..Plan::clone(&open) };
     let rated = SendRates { organization: Some(5), sandbox: Some(1), ..SendRates::default() };
     let narrow = SendRates { domain: Some(3), mailbox: Some(2), key: Some(1), ..SendRates::default() };
     let burst = SendRates { burst_seconds: 2, ..rated };
-    Plans::with([plan("rated", rated), plan("narrow", narrow), plan("burst", burst)])
+    let free = Plans::presets().find("free").expect("a preset").clone();
+    let unhurried = Plan { name: "unhurried".into(), send_rates: SendRates::default(), ..Plan::clone(&free) };
+    Plans::with([unhurried, plan("rated", rated), plan("narrow", narrow), plan("burst", burst)])
 }
 
 /// Runs a case on SQLite and, where it is installed, on PostgreSQL.
