@@ -74,8 +74,6 @@ const FIELDS: &[Column] = &[
     Column("lists at most", "/allowances/lists_max", Kind::Count),
     Column("storage at most, bytes", "/allowances/storage_bytes_max", Kind::Count),
     Column("sends a month at most", "/allowances/monthly_sends_max", Kind::Count),
-    Column("sends a second", "/allowances/send_rates/organization", Kind::Count),
-    Column("sends a second, sandboxes", "/allowances/send_rates/sandbox", Kind::Count),
     Column("sends a day and mailbox", "/allowances/limits/limit_count_daily_email_sent", Kind::Count),
     Column("made", "/created_at", Kind::Time),
     Column("changed", "/updated_at", Kind::Time),
