@@ -137,7 +137,8 @@ async fn replay(platform: &Platform, grant: &Grant, kept: Kept, shown: Fields) -
             let sent = (message, thread, Some(placement));
             let data = sent_before(platform, grant.id, sent, &suppressed, shown).await?;
             let id = RequestId(kept.request_id);
-            respond::json(StatusCode::OK, &id, &answer(&id.0, grant, data))
+            let status = StatusCode::from_u16(kept.status).map_err(Problem::internal)?;
+            respond::json(status, &id, &answer(&id.0, grant, data))
         }
     };
     response.headers_mut().insert("idempotent-response", HeaderValue::from_static("true"));

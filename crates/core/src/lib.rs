@@ -29,6 +29,7 @@ pub mod policy;
 pub mod preset;
 pub mod quota;
 pub mod raise;
+pub mod rate;
 pub mod redeem;
 pub mod redirect_uri;
 pub mod throttle;

@@ -5,6 +5,7 @@ use crate::meter::Meters;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
+use crate::rate::Exceeded;
 use crate::rule::{OutboundType, Verdict};
 use crate::suppression::{Suppressed, Undeliverable};
 
@@ -31,6 +32,8 @@ pub struct OutboundFacts {
     pub rules: Verdict,
     /// The key with which it is sent, if it may not send everything.
     pub key: Option<Box<KeyUse>>,
+    /// The rate that this send would exceed, if there is one.
+    pub exceeded: Option<Exceeded>,
 }
 
 /// The code of the refusal of a message whose recipients are all suppressed.
@@ -55,9 +58,9 @@ impl ClearedToSend {
 
 /// What may stand against a send, in the order in which it is asked: the key, the sender domain, recipients (how many,
 /// whether mail reaches them, whether anybody is left who may be written to) and size, rules, storage, daily quota, monthly
-/// quota, bandwidth.
+/// quota, bandwidth, rate.
 const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] =
-    &[of_key, of_domain, of_recipients, of_size, of_rules, of_storage, of_quota, of_month];
+    &[of_key, of_domain, of_recipients, of_size, of_rules, of_storage, of_quota, of_month, of_rate];
 
 /// Judges a send. The first refusal in the order of the checks is the answer.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
@@ -111,6 +114,10 @@ fn of_quota(facts: &OutboundFacts) -> Vec<Problem> {
 
 fn of_month(facts: &OutboundFacts) -> Vec<Problem> {
     [facts.meters.send(), facts.meters.transfer(facts.message_octets)].into_iter().filter_map(Result::err).collect()
+}
+
+fn of_rate(facts: &OutboundFacts) -> Vec<Problem> {
+    facts.exceeded.iter().map(Exceeded::problem).collect()
 }
 
 fn unless(is_well: bool, problem: impl FnOnce() -> Problem) -> Vec<Problem> {
@@ -222,6 +229,7 @@ mod tests {
     use crate::address::EmailAddress;
     use crate::meter::{Caps, Room, Used};
     use crate::plan::Plans;
+    use crate::rate::Scope;
     use crate::suppression::Reason;
     use crate::time::UtcDay;
 
@@ -238,6 +246,7 @@ mod tests {
             message_octets: 1_000,
             rules: Verdict::Pass,
             key: None,
+            exceeded: None,
         }
     }
 
@@ -299,8 +308,10 @@ mod tests {
         let caps = Caps { storage: None, sends: Some(3_000), bandwidth: Some(2_000) };
         let used = Used { storage: 1_000, sends: 3_000, bandwidth: 1_500 };
         let meters = Meters::new(full, caps, used, UtcDay::from_number(20_000).month());
+        let exceeded = Exceeded { scope: Scope::Organization, limit: 5, until: daily.resets_at };
         let everything = OutboundFacts {
             meters,
+            exceeded: Some(exceeded),
             domain_verified: false,
             recipients: 51,
             suppressed: suppressed(51),
@@ -339,7 +350,9 @@ mod tests {
         let everything = OutboundFacts { meters, ..everything };
         assert_eq!(refusal(everything.clone()), "bandwidth_exceeded");
         let meters = Meters { bandwidth: Allowance { used: 1_000, ..meters.bandwidth }, ..meters };
-        assert!(decide(&OutboundFacts { meters, ..everything }).is_ok(), "to the last octet");
+        let everything = OutboundFacts { meters, ..everything };
+        assert_eq!(refusal(everything.clone()), "per_second_rate_limit_exceeded");
+        assert!(decide(&OutboundFacts { exceeded: None, ..everything }).is_ok(), "to the last octet");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::media_range::MediaRange;
 use crate::problem::{Exhausted, Problem, ProblemKind};
+use crate::rate::SendRates;
 use std::sync::Arc;
 
 /// The allowances of one plan. `None` is unlimited.
@@ -24,6 +25,8 @@ pub struct Plan {
     pub monthly_bandwidth_octets_max: Option<u64>,
     /// Messages that the organization may send in a calendar month (UTC).
     pub monthly_sends_max: Option<u64>,
+    /// Messages that may be sent in any second.
+    pub send_rates: SendRates,
     /// Whether the four metered resources go on above their allowance and are billed.
     pub has_overage: bool,
     /// What holds for each mailbox unless its policy lowers it.
@@ -140,6 +143,10 @@ const GIBIBYTE: u64 = 1 << 30;
 /// Recipients of one message over to, cc and bcc, on every plan.
 pub const RECIPIENTS_MAX: usize = 50;
 
+/// The rates of the hosted service.
+const HOSTED_RATES: SendRates =
+    SendRates { organization: Some(5), sandbox: Some(1), mailbox: None, domain: None, key: None, burst_seconds: 0 };
+
 /// `free`, as the hosted service has it: hard caps.
 fn free() -> Plan {
     Plan {
@@ -151,6 +158,7 @@ fn free() -> Plan {
         storage_octets_max: Some(3 * GIBIBYTE),
         monthly_bandwidth_octets_max: Some(3 * GIBIBYTE),
         monthly_sends_max: Some(3_000),
+        send_rates: HOSTED_RATES,
         has_overage: false,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,
@@ -178,6 +186,7 @@ fn full_platform() -> Plan {
         storage_octets_max: Some(10 * GIBIBYTE),
         monthly_bandwidth_octets_max: Some(10 * GIBIBYTE),
         monthly_sends_max: Some(10_000),
+        send_rates: HOSTED_RATES,
         has_overage: true,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,
@@ -205,6 +214,7 @@ fn self_hosted() -> Plan {
         storage_octets_max: None,
         monthly_bandwidth_octets_max: None,
         monthly_sends_max: None,
+        send_rates: SendRates::default(),
         has_overage: false,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,

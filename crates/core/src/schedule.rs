@@ -1,6 +1,6 @@
 //! Sends at a later time: how far ahead that may be, and until when it can be taken back.
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::time::UnixMicros;
 use std::time::Duration;
 
@@ -22,8 +22,11 @@ pub const PENDING_MAX: usize = 1_000;
 /// After its time, for how long a send is tried again that could not be judged.
 pub const PATIENCE: Duration = Duration::from_secs(3_600);
 
+/// How long one that a rate holds up waits at most beyond the time at which there may be room.
+const RATE_RETRY_MAX: Duration = Duration::from_secs(10);
+
 /// When it is tried again.
-pub const TRY_AGAIN: Duration = Duration::from_secs(30);
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// Checks a time to send at, in unix seconds.
 pub fn check(send_at: i64, now: UnixMicros) -> Result<UnixMicros, Problem> {
@@ -43,16 +46,27 @@ pub fn may_cancel(send_at: UnixMicros, now: UnixMicros) -> bool {
     now.plus(CANCEL_UNTIL) <= send_at
 }
 
-/// Whether a send whose release was refused is tried again: it may succeed later without anybody changing it, and not by
-/// waiting for an allowance to reset.
-pub fn is_tried_again(problem: &Problem, send_at: UnixMicros, now: UnixMicros) -> bool {
-    problem.kind.is_retryable() && problem.exhausted.is_none() && now.since(send_at) < PATIENCE
+/// When a send whose release was refused is tried again, if it is: it may succeed later without anybody changing it, and
+/// not by waiting for the end of a day or a month. Many may be due in the same second; those that a rate holds up come
+/// back less often the longer they have waited.
+pub fn tried_again_at(problem: &Problem, send_at: UnixMicros, now: UnixMicros) -> Option<UnixMicros> {
+    let late = now.since(send_at);
+    if !problem.kind.is_retryable() || late >= PATIENCE {
+        return None;
+    }
+    match &problem.exhausted {
+        None => Some(now.plus(TRY_AGAIN)),
+        Some(exhausted) if problem.kind == ProblemKind::RateLimited => {
+            Some(exhausted.resets_at?.max(now).plus((late / 4).min(RATE_RETRY_MAX)))
+        }
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::{Exhausted, ProblemKind};
+    use crate::problem::Exhausted;
 
     const NOW: UnixMicros = UnixMicros::from_micros(1_700_000_000_999_999);
 
@@ -81,11 +95,19 @@ mod tests {
     fn what_could_not_be_judged_is_tried_again_for_a_while() {
         let problem = |kind| Problem::new(kind, "x", "x");
         let (send_at, hour) = (UnixMicros::from_seconds(1_000), UnixMicros::from_seconds(4_600));
-        assert!(is_tried_again(&problem(ProblemKind::Undecidable), send_at, send_at));
-        assert!(!is_tried_again(&problem(ProblemKind::Undecidable), send_at, hour));
-        assert!(!is_tried_again(&problem(ProblemKind::BlockedByRule), send_at, send_at));
+        let again = |problem: &Problem, now| tried_again_at(problem, send_at, now);
+        assert_eq!(again(&problem(ProblemKind::Undecidable), send_at), Some(send_at.plus(TRY_AGAIN)));
+        assert_eq!(again(&problem(ProblemKind::Undecidable), hour), None);
+        assert_eq!(again(&problem(ProblemKind::BlockedByRule), send_at), None);
         let exhausted = Exhausted { scope: "grant", limit: 1, used: 1, resets_at: Some(hour) };
         let over = Problem { exhausted: Some(Box::new(exhausted)), ..problem(ProblemKind::OverQuota) };
-        assert!(!is_tried_again(&over, send_at, send_at));
+        assert_eq!(again(&over, send_at), None);
+        let second = send_at.plus(Duration::from_secs(1));
+        let rated = Exhausted { scope: "organization", limit: 5, used: 5, resets_at: Some(second) };
+        let rated = Problem { exhausted: Some(Box::new(rated)), ..problem(ProblemKind::RateLimited) };
+        assert_eq!(again(&rated, send_at), Some(second), "as soon as there may be room");
+        let later = send_at.plus(Duration::from_secs(8));
+        assert_eq!(again(&rated, later), Some(later.plus(Duration::from_secs(2))), "and less often after a while");
+        assert_eq!(again(&rated, hour), None);
     }
 }

@@ -224,7 +224,7 @@ pub fn show(organization: &Organization, plans: &Plans) -> Result<schema::Organi
 pub fn show_plan(plan: &Plan) -> schema::Plan {
     let size = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
     let count = |limit: Option<u64>| limit.map_or(-1, size);
-    let limits = &plan.limits;
+    let (limits, rates) = (&plan.limits, &plan.send_rates);
     schema::Plan {
         name: plan.name.clone(),
         grants_max: count(plan.grants_max),
@@ -234,6 +234,14 @@ pub fn show_plan(plan: &Plan) -> schema::Plan {
         storage_bytes_max: count(plan.storage_octets_max),
         monthly_bandwidth_bytes_max: count(plan.monthly_bandwidth_octets_max),
         monthly_sends_max: count(plan.monthly_sends_max),
+        send_rates: schema::SendRates {
+            organization: count(rates.organization),
+            sandbox: count(rates.sandbox),
+            domain: count(rates.domain),
+            grant: count(rates.mailbox),
+            api_key: count(rates.key),
+            burst_seconds: size(rates.burst_seconds),
+        },
         has_overage: plan.has_overage,
         limits: schema::PlanLimits {
             limit_attachment_size_limit: size(limits.attachment_octets_max),

@@ -85,7 +85,8 @@ pub async fn send(
             Err(problem) if problem.kind == ProblemKind::NotFound => return Err(gone(platform, grant, id).await?),
             Err(problem) => return Err(problem),
         };
-        let terms = Terms { key: keeping.as_ref().map(|keeping| keeping.key.clone()), allow_duplicate: false };
+        let key = keeping.as_ref().map(|keeping| keeping.key.clone());
+        let terms = Terms { may_wait: true, key, allow_duplicate: false };
         let prepared = prepared(platform, grant, &stored, &raw, None);
         let prepared = prepared.map(|prepared| Prepared { shown, terms, by, ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);

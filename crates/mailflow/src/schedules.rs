@@ -10,7 +10,7 @@ use crate::submit::{self, Outgoing, Prepared};
 use futures::future::join_all;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{EventId, KeyId, ScheduleId};
-use postfleet_core::schedule::{self as limits, PENDING_MAX, TRY_AGAIN};
+use postfleet_core::schedule::{self as limits, PENDING_MAX};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::messages::load;
 use postfleet_mailbox::view::{self, Fields};
@@ -200,9 +200,11 @@ async fn release(platform: &Platform, schedule: &Schedule) -> Result<(), Problem
         return Ok(());
     }
     let now = platform.clock.now();
-    if limits::is_tried_again(&refusal, schedule.send_at, now) {
-        tracing::warn!(schedule = %schedule.id, cause = ?refusal.cause, "is tried again: {refusal}");
-        let postpone = PostponeSchedule { id: schedule.id, due_at: now.plus(TRY_AGAIN) };
+    if let Some(due_at) = limits::tried_again_at(&refusal, schedule.send_at, now) {
+        if refusal.kind != ProblemKind::RateLimited {
+            tracing::warn!(schedule = %schedule.id, cause = ?refusal.cause, "is tried again: {refusal}");
+        }
+        let postpone = PostponeSchedule { id: schedule.id, due_at };
         return Ok(platform.store.run_near(shard(schedule.grant_id.uuid()), postpone).await?);
     }
     let fail = FailSchedule {
@@ -226,6 +228,7 @@ async fn attempt(platform: &Platform, schedule: &Schedule) -> (Option<StoredMess
         id: schedule.id,
         data: facts(schedule).to_string(),
         event_id: EventId::new(platform.clock.now(), platform.entropy.ten()),
+        is_burst: schedule.is_burst,
     };
     let prepared = drafts::prepared(platform, &grant, &stored, &raw, Some(release));
     let prepared = prepared.map(|prepared| Prepared { by: schedule.by, ..prepared });
@@ -246,8 +249,11 @@ async fn read(platform: &Platform, schedule: &Schedule) -> Result<(Grant, Stored
     Ok((grant, stored, raw))
 }
 
-/// What events say of the schedule.
+/// What events say of the schedule; of one that nobody sees, nothing.
 fn facts(schedule: &Schedule) -> Value {
+    if schedule.is_burst {
+        return json!({});
+    }
     json!({
         "schedule_id": schedule.id.to_string(),
         "send_at": schedule.send_at.as_seconds(),

@@ -1,5 +1,6 @@
 //! Two nodes of the real program on one PostgreSQL: what one is told about rules and lists holds for the very next message
-//! that the other is asked to send, whatever it has in memory and however far its loop has come in reading it.
+//! that the other is asked to send, whatever it has in memory and however far its loop has come in reading it; and what
+//! may be sent in a second they have together.
 
 use postfleet_testkit::postgres::PostgresServer;
 use serde_json::{Value, json};
@@ -37,9 +38,9 @@ fn program(verb: &str, name: &str, folder: &Path, url: &str) -> Command {
 }
 
 /// Makes the organization; answers its key.
-fn init(folder: &Path, url: &str) -> String {
+fn init(folder: &Path, url: &str, plan: &str) -> String {
     let mut command = program("init", "one", folder, url);
-    command.args(["--organization", "Acme", "--domain", "acme.test", "--trust-domains", "--json"]);
+    command.args(["--organization", "Acme", "--domain", "acme.test", "--trust-domains", "--json", "--plan", plan]);
     let output = command.output().expect("postfleet init");
     assert!(output.status.success(), "{output:?}");
     let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -98,6 +99,14 @@ impl Node {
     }
 }
 
+/// Two nodes of a new organization.
+fn nodes(folder: &Path, url: &str, plan: &str) -> (Node, Node) {
+    let key = init(folder, url, plan);
+    std::fs::create_dir(folder.join("two")).expect("a folder");
+    std::fs::copy(folder.join("one/secret"), folder.join("two/secret")).expect("the secret");
+    (Node::start("one", folder, url, &key), Node::start("two", folder, url, &key))
+}
+
 fn text(value: &Value) -> String {
     value.as_str().expect("text").to_owned()
 }
@@ -107,10 +116,7 @@ fn what_one_node_is_told_holds_for_the_next_message_of_the_other() {
     let Some(server) = PostgresServer::shared() else { return };
     let url = server.create_database("nodes");
     let folder = TempDir::new().expect("a folder");
-    let key = init(folder.path(), &url);
-    std::fs::create_dir(folder.path().join("two")).expect("a folder");
-    std::fs::copy(folder.path().join("one/secret"), folder.path().join("two/secret")).expect("the secret");
-    let (one, two) = (Node::start("one", folder.path(), &url, &key), Node::start("two", folder.path(), &url, &key));
+    let (one, two) = nodes(folder.path(), &url, "self_hosted");
 
     let mailbox = json!({"provider": "nylas", "settings": {"email": "agent@acme.test"}});
     let grant = text(&one.data("POST", "/v3/connect/custom", mailbox)["id"]);
@@ -143,4 +149,45 @@ fn what_one_node_is_told_holds_for_the_next_message_of_the_other() {
     one.data("PUT", &format!("/v3/rules/{rule}"), json!({"enabled": true}));
     one.data("PATCH", &workspace, json!({"rule_ids": null}));
     assert_eq!(two.send(&grant, "ada@bad.test"), "", "the workspace has no rules");
+}
+
+#[test]
+fn nodes_share_what_may_be_sent_in_a_second() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let url = server.create_database("rates");
+    let folder = TempDir::new().expect("a folder");
+    let (one, two) = nodes(folder.path(), &url, "full_platform");
+    let mailbox = json!({"provider": "nylas", "settings": {"email": "agent@acme.test"}});
+    let grant = text(&one.data("POST", "/v3/connect/custom", mailbox)["id"]);
+    let path = format!("/v3/grants/{grant}/messages/send");
+    let body =
+        json!({"to": [{"email": "ada@good.test"}], "subject": "Hello", "body": "Hello", "allow_duplicate": true});
+    // As fast as both can, from four sides.
+    let accepted: usize = std::thread::scope(|scope| {
+        let senders: Vec<_> = [&one, &two, &one, &two]
+            .into_iter()
+            .map(|node| {
+                scope.spawn(|| {
+                    let mut accepted = 0;
+                    for _ in 0..25 {
+                        match node.ask("POST", &path, &body) {
+                            (200, _) => accepted += 1,
+                            (429, answer) => assert_eq!(answer["error"]["code"], "per_second_rate_limit_exceeded"),
+                            (status, answer) => panic!("{status} {answer}"),
+                        }
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        senders.into_iter().map(|sender| sender.join().expect("a sender")).sum()
+    });
+    assert!((5..100).contains(&accepted), "{accepted}");
+    // The id of a message begins with the milliseconds at which it was accepted.
+    let sent = one.data("GET", &format!("/v3/grants/{grant}/messages?in=sent&limit=200"), json!({}));
+    let time = |message: &Value| i64::from_str_radix(&text(&message["id"]).replace('-', "")[..12], 16).expect("an id");
+    let mut times: Vec<i64> = sent.as_array().expect("a list").iter().map(time).collect();
+    times.sort_unstable();
+    assert_eq!(times.len(), accepted);
+    assert!(times.windows(6).all(|six| six[5] - six[0] >= 999), "{times:?}");
 }

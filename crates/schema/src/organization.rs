@@ -65,10 +65,29 @@ pub struct Plan {
     pub monthly_bandwidth_bytes_max: i64,
     /// Messages that the organization sends in a calendar month (UTC).
     pub monthly_sends_max: i64,
+    /// How many messages may be sent in any second.
+    pub send_rates: SendRates,
     /// Whether mailboxes, storage, bandwidth and monthly sends go on above their allowance and are billed.
     pub has_overage: bool,
     /// What holds for each mailbox, unless a policy lowers it.
     pub limits: PlanLimits,
+}
+
+/// How many messages may be sent in any second. -1 is unlimited.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SendRates {
+    /// By all applications of the organization together, but for its sandboxes.
+    pub organization: i64,
+    /// By all sandbox applications of the organization together.
+    pub sandbox: i64,
+    /// From each domain.
+    pub domain: i64,
+    /// By each mailbox.
+    pub grant: i64,
+    /// Through each API key.
+    pub api_key: i64,
+    /// For how many seconds a send above the organization's rate may wait for its turn; 0 refuses it.
+    pub burst_seconds: i64,
 }
 
 /// What a plan allows each mailbox, under the names that policies have for it. -1 is unlimited.

@@ -21,7 +21,7 @@ use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page, Provenance};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
-use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::outbound::{Submit, SubmitOutcome, Turn};
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Reader, Store, folders, queue};
 use std::collections::{BTreeMap, HashMap};
@@ -251,6 +251,7 @@ impl Task {
             quota_event_id: EventId::new(at, self.source.random()),
             once: Once::default(),
             by: None,
+            turn: Turn::Now,
             lease: None,
         };
         match self.store.run(submit).await? {

@@ -510,6 +510,16 @@ CREATE TABLE send_refusals (
 ) {clustered};
 CREATE INDEX send_refusals_by_age ON send_refusals (day);
 
+-- The times of the last sends of whoever has a rate, as many as there may be in a second: microseconds in eight octets
+-- each, the earliest first. The scope is the number of core::rate::Scope: an organization, its sandboxes, a domain, a
+-- mailbox or an API key.
+CREATE TABLE send_rates (
+    scope {int} NOT NULL,
+    subject_id {id} NOT NULL,
+    times {bytes} NOT NULL,
+    PRIMARY KEY (scope, subject_id)
+) {clustered};
+
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
 -- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
 CREATE TABLE idempotency_keys (
@@ -627,7 +637,8 @@ CREATE TABLE schedules (
     reason TEXT,
     created_at {int} NOT NULL,
     closed_at {int},
-    key_id {id}
+    key_id {id},
+    burst {int} NOT NULL DEFAULT 0
 ) {strict};
 CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
 CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;

@@ -236,7 +236,7 @@ impl Command for DeleteDraft {
         }
         let Some(draft) = held(tx, self.grant_id, self.id).await?.filter(Held::is_seen) else { return Ok(false) };
         remove(tx, self.grant_id, self.id, &draft).await?;
-        schedules::follow(tx, self.id, None, self.at).await?;
+        schedules::cancel_of(tx, self.id, self.at).await?;
         Ok(true)
     }
 }
@@ -266,7 +266,7 @@ impl FromDraft {
         match &self.release {
             Some(release) => release.succeed(tx, copy, at).await,
             // A draft that is sent now is not sent again later.
-            None => schedules::follow(tx, copy.message_id, None, at).await,
+            None => schedules::cancel_of(tx, copy.message_id, at).await,
         }
     }
 }

@@ -113,12 +113,12 @@ impl Once {
         })
     }
 
-    /// Remembers what was just accepted, and who does not get it.
+    /// Remembers what was just accepted, with which status, and who does not get it.
     pub(crate) async fn remember(
         &self,
         tx: &mut Tx,
         grant: GrantId,
-        sent: (MessageId, ThreadId, &Placement),
+        sent: (u16, MessageId, ThreadId, &Placement),
         suppressed: &[Suppressed],
         at: UnixMicros,
     ) -> Result<(), DbError> {
@@ -126,7 +126,7 @@ impl Once {
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (grant_id, content_hash) DO UPDATE \
             SET message_id = excluded.message_id, thread_id = excluded.thread_id, suppressed = excluded.suppressed, \
             sent_at = excluded.sent_at";
-        let (message, thread, placement) = sent;
+        let (status, message, thread, placement) = sent;
         let suppressed = suppressed.iter().map(|one| json!([one.address.to_string(), one.reason.name()]));
         let suppressed: Value = suppressed.collect();
         if let Some(content) = &self.content {
@@ -138,7 +138,7 @@ impl Once {
             let Placement { folders, unread, starred } = placement;
             let answer = json!({"thread_id": thread.to_string(), "folders": folders, "unread": unread,
                 "starred": starred, "suppressed": suppressed});
-            keep(tx, key, (200, Some(message), &answer.to_string()), at).await?;
+            keep(tx, key, (status, Some(message), &answer.to_string()), at).await?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub mod organizations;
 pub mod peaks;
 pub mod policies;
 pub mod raises;
+mod rates;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;

@@ -2,7 +2,7 @@
 
 use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
-use crate::drafts::{self, FromDraft, Held};
+use crate::drafts::{self, CreateDraft, CreateOutcome, FromDraft, Held};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
@@ -15,11 +15,13 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::quota_events;
 use crate::raises;
+use crate::rates::{self, Senders, Shares};
 use crate::refusals;
+use crate::schedules::{self, NewSchedule};
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::{
     ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
@@ -27,6 +29,7 @@ use postfleet_core::outbound::{
 use postfleet_core::plan::Limits;
 use postfleet_core::policy::LimitField;
 use postfleet_core::quota::{Allowance, Crossing, Told};
+use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
@@ -67,9 +70,31 @@ pub struct Submit {
     pub once: Once,
     /// The key with which it is sent, or was scheduled; `None` if a person or a mail client sends it.
     pub by: Option<KeyId>,
+    /// Whether it may wait for its turn if it is above the rate of its organization.
+    pub turn: Turn,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
+}
+
+/// What becomes of a send above the rate of its organization, where the plan lets some wait.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// It is refused.
+    Now,
+    /// It may wait: [`SubmitOutcome::MustWait`] asks for what it waits as.
+    MayWait,
+    /// It waits.
+    Waits(Box<Waiting>),
+}
+
+/// As what a send waits for its turn.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The id of its schedule, which nobody sees.
+    pub schedule_id: ScheduleId,
+    /// The message that waits; none for a draft, which waits where it is.
+    pub message: Option<CreateDraft>,
 }
 
 /// The right of one worker to work on rows, until it ends.
@@ -97,6 +122,15 @@ pub enum SubmitOutcome {
         /// Recipients that get nothing, because they are suppressed.
         suppressed: Vec<Suppressed>,
     },
+    /// It is above the rate, and waits if it is run again with what it waits as. Nothing was done.
+    MustWait,
+    /// It waits for its turn, and leaves then.
+    Waits {
+        /// The thread of the sent copy.
+        thread_id: ThreadId,
+        /// The daily allowance, of which it takes when it leaves.
+        daily: Allowance,
+    },
     /// The policy wants that recipients are looked at first: run it again with what was found. Nothing was done.
     Unvalidated,
     /// The same was sent a moment ago, so that it is not sent again, and takes nothing.
@@ -123,7 +157,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -146,8 +180,13 @@ impl Command for Submit {
             return Ok(SubmitOutcome::Unvalidated);
         }
         let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
+        let shares = self.take_turn(tx, &mut facts, &pools).await?;
         match decide(&facts) {
             Ok(cleared) => {
+                if let Some(turn_at) = shares.later(self.facts.date) {
+                    return self.wait(tx, turn_at, &shares, facts.daily, draft).await;
+                }
+                shares.keep(tx).await?;
                 if let (Some(key), Some(using)) = (&key, &facts.key) {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
@@ -216,6 +255,14 @@ struct Loaded {
     earlier: Earlier,
     /// What was told of the daily quota.
     quota: DailyMarks,
+    /// How many there may be in a second, and of whom.
+    pools: Pools,
+}
+
+/// How many there may be in a second, and of whom.
+struct Pools {
+    rates: SendRates,
+    senders: Senders,
 }
 
 /// What was told of the daily quota, as the counter's row says, and whether a raise holds.
@@ -276,7 +323,7 @@ impl Submit {
             idempotency::earlier_columns!(),
             ", ",
             meters::usage_columns!(),
-            " FROM grants g JOIN applications a ON a.id = g.application_id \
+            ", o.id, a.environment, d.id FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
@@ -291,6 +338,7 @@ impl Submit {
         const SCOPE: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
         const EARLIER: usize = SCOPE + judging::SCOPE_COLUMNS;
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
+        const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -334,12 +382,21 @@ impl Submit {
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
             key: None,
+            exceeded: None,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some());
         let key = key_use::of_row(&row, KEY, self.by, is_release)?;
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
-        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), key, earlier, quota }))
+        let senders = Senders {
+            pool: RateScope::of_environment(&row.text(SENDERS + 1)?),
+            organization: row.uuid(SENDERS)?,
+            domain: row.opt_uuid(SENDERS + 2)?,
+            grant,
+            key: self.by.filter(|_| !is_release).map(KeyId::uuid),
+        };
+        let pools = Pools { rates: plan.send_rates, senders };
+        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), key, earlier, quota, pools }))
     }
 
     /// Reads what is asked about the recipients: who is suppressed, what the rules say, what the key knows of them.
@@ -375,6 +432,66 @@ impl Submit {
             hints: &self.facts.thread,
             date: self.facts.date,
         }
+    }
+
+    /// Asks for a turn in every rate that the send counts for. Nobody waits for the rates of others for the sake of a
+    /// send that is refused anyway.
+    async fn take_turn(&self, tx: &mut Tx, facts: &mut OutboundFacts, pools: &Pools) -> Result<Shares, DbError> {
+        if self.has_its_turn() || decide(facts).is_err() {
+            return Ok(Shares::default());
+        }
+        let rates = match self.turn {
+            Turn::Now => SendRates { burst_seconds: 0, ..pools.rates },
+            Turn::MayWait | Turn::Waits(_) => pools.rates,
+        };
+        match rates::judge(tx, &rates, &pools.senders, self.facts.date).await? {
+            Ok(shares) => Ok(shares),
+            Err(exceeded) => {
+                facts.exceeded = Some(exceeded);
+                Ok(Shares::default())
+            }
+        }
+    }
+
+    /// Whether its turn was taken when it was accepted.
+    fn has_its_turn(&self) -> bool {
+        self.from_draft.as_ref().and_then(|draft| draft.release.as_ref()).is_some_and(|release| release.is_burst)
+    }
+
+    /// Lets the send wait for its turn, which is taken now. Its quota is that of the day on which it leaves.
+    async fn wait(
+        &self,
+        tx: &mut Tx,
+        turn_at: UnixMicros,
+        shares: &Shares,
+        daily: Allowance,
+        draft: Option<Held>,
+    ) -> Result<SubmitOutcome, DbError> {
+        let Turn::Waits(waiting) = &self.turn else { return Ok(SubmitOutcome::MustWait) };
+        let (copy, now) = (&self.copy, self.facts.date);
+        let thread_id = match (&waiting.message, draft) {
+            (_, Some(draft)) if schedules::is_in_turn(tx, copy.message_id).await? => {
+                return Ok(SubmitOutcome::Waits { thread_id: draft.thread_id, daily });
+            }
+            // It leaves sooner than it was to.
+            (_, Some(draft)) => {
+                schedules::cancel_of(tx, copy.message_id, now).await?;
+                draft.thread_id
+            }
+            (Some(message), None) => match message.run(tx).await? {
+                CreateOutcome::Created(thread_id) => thread_id,
+                CreateOutcome::Refused(problem) => return Ok(SubmitOutcome::Refused(problem)),
+                CreateOutcome::TooManySchedules | CreateOutcome::NoSuchGrant => return Ok(SubmitOutcome::NoSuchGrant),
+            },
+            (None, None) => return Ok(SubmitOutcome::Superseded),
+        };
+        shares.keep(tx).await?;
+        let use_draft = self.from_draft.is_some();
+        let schedule = NewSchedule { id: waiting.schedule_id, send_at: turn_at, use_draft, by: self.by };
+        schedule.insert_burst(tx, copy, now).await?;
+        let kept = (202, copy.message_id, thread_id, &self.facts.placement());
+        self.once.remember(tx, copy.grant_id, kept, &[], now).await?;
+        Ok(SubmitOutcome::Waits { thread_id, daily })
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -418,7 +535,7 @@ impl Submit {
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
         }
-        let sent = (self.copy.message_id, thread_id, &placement);
+        let sent = (200, self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;

@@ -47,6 +47,8 @@ pub struct Schedule {
     pub closed_at: Option<UnixMicros>,
     /// The key with which it is sent, if one scheduled it or changed the message since.
     pub by: Option<KeyId>,
+    /// Whether it is a send above a rate that waits for its turn, which is taken already. It is shown to nobody.
+    pub is_burst: bool,
 }
 
 /// What became of a send that waits.
@@ -78,7 +80,7 @@ impl Status {
 
 macro_rules! schedule_columns {
     () => {
-        "id, grant_id, application_id, message_id, use_draft, send_at, status, reason, closed_at, key_id"
+        "id, grant_id, application_id, message_id, use_draft, send_at, status, reason, closed_at, key_id, burst"
     };
 }
 pub(crate) use schedule_columns;
@@ -97,6 +99,7 @@ fn read_row(row: &Row) -> Result<Schedule, DbError> {
         reason: row.opt_text(7)?,
         closed_at: row.opt_int(8)?.map(UnixMicros::from_micros),
         by: row.opt_uuid(9)?.map(KeyId::from_uuid),
+        is_burst: row.flag(10)?,
     })
 }
 
@@ -115,8 +118,17 @@ pub struct NewSchedule {
 
 impl NewSchedule {
     pub(crate) async fn insert(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros) -> Result<(), DbError> {
+        self.write(tx, copy, at, false).await
+    }
+
+    /// As [`NewSchedule::insert`], of a send above a rate whose turn comes then.
+    pub(crate) async fn insert_burst(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros) -> Result<(), DbError> {
+        self.write(tx, copy, at, true).await
+    }
+
+    async fn write(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros, is_burst: bool) -> Result<(), DbError> {
         const INSERT: &str = "INSERT INTO schedules \
-            (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, key_id) \
+            (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, key_id, burst) \
             VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $8)";
         let values = params![
             self.id.uuid(),
@@ -126,7 +138,8 @@ impl NewSchedule {
             self.use_draft,
             self.send_at.as_micros(),
             at.as_micros(),
-            self.by.map(|key| key.uuid())
+            self.by.map(|key| key.uuid()),
+            is_burst
         ];
         tx.execute(INSERT, values).await?;
         tx.wake_schedules();
@@ -202,7 +215,7 @@ async fn pending_of(tx: &mut Tx, message: MessageId) -> Result<Option<ScheduleId
 
 /// Whether one more send of a mailbox may wait.
 pub(crate) async fn has_room(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
-    const COUNT: &str = "SELECT count(*) FROM schedules WHERE grant_id = $1 AND closed_at IS NULL";
+    const COUNT: &str = "SELECT count(*) FROM schedules WHERE grant_id = $1 AND closed_at IS NULL AND burst = 0";
     let row = tx.query_one(COUNT, params![grant.uuid()]).await?.ok_or(DbError::Malformed("count"))?;
     Ok(row.count(0)? < PENDING_MAX as u64)
 }
@@ -214,7 +227,22 @@ pub(crate) async fn take_over(tx: &mut Tx, message: MessageId, by: Option<KeyId>
     Ok(())
 }
 
-/// Lets the schedule of a draft, if it has one, follow what the draft says: it moves, or is cancelled.
+/// Whether a draft waits for its turn already.
+pub(crate) async fn is_in_turn(tx: &mut Tx, message: MessageId) -> Result<bool, DbError> {
+    const FIND: &str = "SELECT id FROM schedules WHERE message_id = $1 AND closed_at IS NULL AND burst = 1";
+    Ok(tx.query_one(FIND, params![message.uuid()]).await?.is_some())
+}
+
+/// Cancels whatever was to send a draft, which is gone or sent.
+pub(crate) async fn cancel_of(tx: &mut Tx, message: MessageId, at: UnixMicros) -> Result<(), DbError> {
+    const CANCEL: &str = "UPDATE schedules SET status = 'cancelled', closed_at = $2 \
+        WHERE message_id = $1 AND closed_at IS NULL";
+    tx.execute(CANCEL, params![message.uuid(), at.as_micros()]).await?;
+    Ok(())
+}
+
+/// Lets the schedule of a draft, if it has one, follow what the draft says: it moves, or is cancelled. A draft that was
+/// sent, and only waits for its turn, leaves all the same.
 pub(crate) async fn follow(
     tx: &mut Tx,
     message: MessageId,
@@ -222,9 +250,9 @@ pub(crate) async fn follow(
     at: UnixMicros,
 ) -> Result<(), DbError> {
     const MOVE: &str = "UPDATE schedules SET send_at = $2, due_at = $2 \
-        WHERE message_id = $1 AND closed_at IS NULL AND send_at <> $2";
+        WHERE message_id = $1 AND closed_at IS NULL AND burst = 0 AND send_at <> $2";
     const CANCEL: &str = "UPDATE schedules SET status = 'cancelled', closed_at = $2 \
-        WHERE message_id = $1 AND closed_at IS NULL";
+        WHERE message_id = $1 AND closed_at IS NULL AND burst = 0";
     match send_at {
         Some(send_at) => {
             tx.wake_schedules();
@@ -250,6 +278,8 @@ pub struct Release {
     pub data: String,
     /// The id of the event.
     pub event_id: EventId,
+    /// Whether its turn at a rate is taken already.
+    pub is_burst: bool,
 }
 
 impl Release {

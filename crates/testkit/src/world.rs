@@ -127,6 +127,8 @@ pub struct NewTenant {
     pub is_verified: bool,
     /// The name of its plan.
     pub plan: &'static str,
+    /// The environment of its application.
+    pub environment: &'static str,
     /// Sends a day that its policy allows.
     pub daily_sends_max: Option<u64>,
     /// What its two keys may do.
@@ -139,7 +141,15 @@ impl NewTenant {
     /// A self-hosted one with a verified domain, no policy, and keys that may do everything.
     pub fn of(domain: &'static str) -> Self {
         let (plan, permissions) = ("self_hosted", ["*"].as_slice());
-        Self { domain, is_verified: true, plan, daily_sends_max: None, permissions, is_installation: true }
+        Self {
+            domain,
+            is_verified: true,
+            plan,
+            environment: "sandbox",
+            daily_sends_max: None,
+            permissions,
+            is_installation: true,
+        }
     }
 }
 
@@ -219,7 +229,7 @@ impl World {
             name: new.domain.to_owned(),
             plan: new.plan.to_owned(),
             application_id: tenant.application_id,
-            environment: "sandbox".to_owned(),
+            environment: new.environment.to_owned(),
             workspace_id: tenant.workspace_id,
             policy: new.daily_sends_max.map(policy),
             keys: vec![

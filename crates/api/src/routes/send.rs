@@ -101,7 +101,7 @@ pub(crate) async fn send(call: Call) -> Answer {
                 return Ok(scheduled(&id, &grant, &waits));
             }
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
-            let terms = Terms { key, allow_duplicate: repeat };
+            let terms = Terms { may_wait: true, key, allow_duplicate: repeat };
             let prepared = prepared.map(|prepared| Prepared { shown, terms, content, by, ..prepared });
             Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
         };
@@ -114,7 +114,7 @@ pub(crate) async fn send(call: Call) -> Answer {
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
         let outgoing = Outgoing { attachments, shown, by, ..outgoing(request)? };
         let Some(send_at) = send_at else {
-            let outgoing = Outgoing { terms: Terms { key, allow_duplicate }, ..outgoing };
+            let outgoing = Outgoing { terms: Terms { may_wait: true, key, allow_duplicate }, ..outgoing };
             return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
         };
         let written = |waits: &Scheduled| written(&id, &grant, waits);
@@ -127,10 +127,11 @@ pub(crate) async fn send(call: Call) -> Answer {
 
 /// The answer to a message that is on its way. One that is a repeat also says so in its header.
 pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
-    let Sent { message, daily, suppressed: _, is_duplicate } = sent;
+    let Sent { message, daily, suppressed: _, is_duplicate, waits } = sent;
+    let status = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
     let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| is_duplicate);
     let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
-    let mut response = respond::json(StatusCode::OK, id, &body);
+    let mut response = respond::json(status, id, &body);
     quota_headers(response.headers_mut(), &daily, platform.clock.now());
     if let Some(of) = of {
         response.headers_mut().insert("duplicate-of", of);

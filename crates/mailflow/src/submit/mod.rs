@@ -19,7 +19,8 @@ use crate::feedback;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use futures::future::join;
-use postfleet_core::id::{BlobId, EvaluationId, EventId, KeyId, MessageId, QueueId, ThreadId};
+use postfleet_core::folder::SCHEDULED;
+use postfleet_core::id::{BlobId, EvaluationId, EventId, KeyId, MessageId, QueueId, ScheduleId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::quota::Allowance;
@@ -27,14 +28,14 @@ use postfleet_core::rule::{OutboundType, Placement};
 use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mailbox::filing;
-use postfleet_mailbox::summary::Summary;
+use postfleet_mailbox::summary::{DraftFacts, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::{Message, SuppressedRecipient};
-use postfleet_store::drafts::FromDraft;
+use postfleet_store::drafts::{CreateDraft, FromDraft};
 use postfleet_store::grants::Grant;
 use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
-use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub struct Sent {
     pub suppressed: Vec<Suppressed>,
     /// Whether it is a message that was sent a moment ago, and which was not sent again.
     pub is_duplicate: bool,
+    /// Whether it waits for its turn, because it is above the rate of its organization.
+    pub waits: bool,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -98,6 +101,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
     };
     platform.metrics.submitted(match &sent {
         Ok(sent) if sent.is_duplicate => "duplicate",
+        Ok(sent) if sent.waits => "queued",
         Ok(_) => "accepted",
         Err(problem) => problem.code,
     });
@@ -131,14 +135,20 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             } else {
                 deliver::announce(platform, &command.recipients);
             }
-            Ok(Sent { message, daily, suppressed, is_duplicate: false })
+            Ok(Sent { message, daily, suppressed, is_duplicate: false, waits: false })
         }
         SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed } => {
             let sent = (message_id, thread_id, None);
             let message = once::sent_before(platform, grant.id, sent, &suppressed, shown).await?;
-            Ok(Sent { message, daily, suppressed, is_duplicate: true })
+            Ok(Sent { message, daily, suppressed, is_duplicate: true, waits: false })
+        }
+        SubmitOutcome::Waits { thread_id, daily } => {
+            let stored = StoredMessage { thread_id, ..stored(&command.facts, &command.copy, command.blob.id()) };
+            let message = Message { headers: None, ..view::message(&stored, Some(&raw), shown) };
+            Ok(Sent { message, daily, suppressed: Vec::new(), is_duplicate: false, waits: true })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
+        SubmitOutcome::MustWait => Err(Problem::internal("a send does not know as what it waits")),
         SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
         SubmitOutcome::Superseded => Err(drafts::superseded()),
@@ -148,6 +158,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
 /// The command that sends a message, for whatever worker there will be, and the message itself.
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
     let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let may_wait = prepared.terms.may_wait;
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     check_size(platform, &raw)?;
@@ -172,6 +183,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
         quota_event_id: EventId::new(now, platform.entropy.ten()),
         once,
+        turn: if may_wait { Turn::MayWait } else { Turn::Now },
         lease: None,
     };
     Ok((command, raw))
@@ -189,18 +201,42 @@ fn to_deliver(command: &Submit) -> Option<Accepted> {
     })
 }
 
-/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at. Nothing
-/// is locked while the DNS is asked.
+/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at, and once
+/// more with what it waits as, if it has to wait. Nothing is locked while the DNS is asked.
 async fn decided(platform: &Platform, grant: &Grant, command: Arc<Submit>) -> Result<SubmitOutcome, Problem> {
     let shard = shard(grant.id.uuid());
-    let outcome = platform.store.run_near(shard, command.clone()).await?;
-    if outcome != SubmitOutcome::Unvalidated {
-        return Ok(outcome);
+    let (mut command, mut outcome) = (command.clone(), platform.store.run_near(shard, command).await?);
+    if outcome == SubmitOutcome::Unvalidated {
+        let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
+        let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
+        command = Arc::new(Submit { undeliverable: Some(undeliverable), ..Arc::unwrap_or_clone(command) });
+        outcome = platform.store.run_near(shard, command.clone()).await?;
     }
-    let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
-    let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
-    let command = Submit { undeliverable: Some(undeliverable), ..Arc::unwrap_or_clone(command) };
-    Ok(platform.store.run_near(shard, command).await?)
+    if outcome == SubmitOutcome::MustWait {
+        let turn = Turn::Waits(Box::new(waiting(platform, &command)));
+        let command = Submit { turn, ..Arc::unwrap_or_clone(command) };
+        outcome = platform.store.run_near(shard, command).await?;
+    }
+    Ok(outcome)
+}
+
+/// As what a send waits for its turn: it is written already, and leaves as it is.
+fn waiting(platform: &Platform, command: &Submit) -> Waiting {
+    let now = command.facts.date;
+    let message = command.from_draft.is_none().then(|| {
+        let draft = DraftFacts { created_at: now.as_seconds(), as_written: true, ..DraftFacts::default() };
+        let summary = Summary { draft: Some(draft), ..Summary::from_json(&command.facts.summary) };
+        CreateDraft {
+            blob: command.blob.clone(),
+            facts: filing::draft(summary, command.facts.octets, now, false, SCHEDULED),
+            copy: command.copy,
+            thread_id: command.thread_id,
+            starred: false,
+            schedule: None,
+            answer: None,
+        }
+    });
+    Waiting { schedule_id: ScheduleId::new(now, platform.entropy.ten()), message }
 }
 
 /// The envelope: every recipient once, each with the id of its queue row.

@@ -19,9 +19,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// What the caller of a send says about repeats.
+/// Who asks for a send, and what they say about repeats.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
+    /// Whether they can be told that the message waits for its turn.
+    pub may_wait: bool,
     /// The key that the request came with.
     pub key: Option<KeyedRequest>,
     /// Whether a message is sent although the same was sent a moment ago.
@@ -169,7 +171,9 @@ async fn copy_as_filed(
         return Ok(view::message(&removed(grant, id, thread_id), Some(&[]), shown));
     };
     let stored = match placement {
-        Some(Placement { folders, unread, starred }) => StoredMessage { thread_id, folders, unread, starred, ..stored },
+        Some(Placement { folders, unread, starred }) => {
+            StoredMessage { thread_id, folders, unread, starred, draft: false, ..stored }
+        }
         None => stored,
     };
     Ok(view::message(&stored, Some(&raw), shown))

@@ -2,12 +2,14 @@
 
 use crate::support::Setting;
 use postfleet_core::id::ScheduleId;
+use postfleet_core::plan::{Plan, Plans};
+use postfleet_core::rate::SendRates;
 use postfleet_core::{Patch, UnixMicros};
 use postfleet_mail::Participant;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
 use postfleet_mailflow::schedules::{cancel, release_once, send_later, send_written_later};
-use postfleet_mailflow::submit::Outgoing;
+use postfleet_mailflow::submit::{self, Outgoing, Terms};
 use postfleet_mailflow::{Platform, janitor};
 use postfleet_schema::message::Message;
 use postfleet_store::schedules::{self, Schedule, Status};
@@ -176,7 +178,8 @@ async fn a_draft_is_sent_as_it_is_at_its_time() {
     };
     let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
     let id = draft.id.parse().expect("id");
-    let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
+    let sent =
+        drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
     let Dispatched::Scheduled(scheduled) = sent else { panic!("sent at once") };
     assert_eq!((scheduled.send_at, scheduled.use_draft, scheduled.message.object), (at, true, "draft"));
     let change = DraftChange { subject: Patch::Set("Second".into()), ..DraftChange::default() };
@@ -246,4 +249,94 @@ async fn raw_mime_reaches_its_recipients_as_it_was_given_and_signed() {
         assert!(message.content.ends_with(mime), "{}", message.text());
         assert_eq!(message.count_fields("DKIM-Signature"), setting.folder(&setting.agent, "sent").await.len() * 2);
     }
+}
+
+#[tokio::test]
+async fn more_than_a_second_has_room_for_leave_one_after_another() {
+    let world = World::with(WorldOptions::default()).await;
+    let tenant =
+        world.tenant(NewTenant { plan: "free", environment: "production", ..NewTenant::of("acme.test") }).await;
+    let agent = world.mailbox(&tenant, "agent").await;
+    let setting = Setting::of(world, tenant, agent);
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(setting.later(60, false).await);
+    }
+    setting.world.advance(60);
+    let mut sent = Vec::new();
+    for _ in 0..8 {
+        setting.release().await;
+        sent.push(setting.sent().await.len());
+        setting.world.advance(1);
+    }
+    assert_eq!((sent[0], sent[1]), (5, 10), "{sent:?}");
+    assert_eq!(sent.last(), Some(&12), "{sent:?}");
+    for id in ids {
+        assert_eq!(setting.status(id).await, Status::Success);
+    }
+}
+
+/// A mailbox of which one message a second leaves, and more wait for two seconds.
+async fn bursting(daily_sends_max: u64) -> Setting {
+    let open = Plans::presets().find("self_hosted").expect("a preset").clone();
+    let send_rates = SendRates { sandbox: Some(1), burst_seconds: 2, ..SendRates::default() };
+    let plans = Plans::with([Plan { name: "burst".into(), send_rates, ..Plan::clone(&open) }]);
+    let world = World::with(WorldOptions { plans, ..WorldOptions::default() }).await;
+    let new = NewTenant { plan: "burst", daily_sends_max: Some(daily_sends_max), ..NewTenant::of("acme.test") };
+    let tenant = world.tenant(new).await;
+    let agent = world.mailbox(&tenant, "agent").await;
+    Setting::of(world, tenant, agent)
+}
+
+/// Sends now, where one may be told that it waits; whether it does.
+async fn burst(setting: &Setting, subject: &str) -> Result<bool, String> {
+    let terms = Terms { may_wait: true, ..Terms::default() };
+    let sent = submit::send(setting.platform(), &setting.agent, Outgoing { terms, ..letter(subject) }).await;
+    sent.map(|sent| sent.waits).map_err(|problem| problem.code.to_owned())
+}
+
+#[tokio::test]
+async fn a_burst_leaves_in_order_and_what_may_not_be_sent_any_more_is_told() {
+    let setting = bursting(2).await;
+    let answers = [burst(&setting, "1").await, burst(&setting, "2").await, burst(&setting, "3").await];
+    assert_eq!(answers, [Ok(false), Ok(true), Ok(true)]);
+    assert_eq!(burst(&setting, "4").await, Err("per_second_rate_limit_exceeded".into()), "the queue is full");
+    let subjects = async || setting.sent().await.into_iter().map(|sent| sent.subject).collect::<Vec<_>>();
+    setting.release().await;
+    assert_eq!(subjects().await, ["1"], "not before its turn");
+    setting.world.advance(1);
+    setting.release().await;
+    assert_eq!(subjects().await, ["2", "1"]);
+    // Two a day: the third was promised, and fails.
+    setting.world.advance(1);
+    setting.release().await;
+    assert_eq!(subjects().await, ["2", "1"]);
+    let failed = setting.events("message.send_failed").await;
+    assert_eq!((failed.len(), &failed[0]["error"]["code"]), (1, &"daily_quota_exceeded".into()));
+    assert_eq!(failed[0]["object"]["subject"], "3");
+    setting.world.advance(86_400);
+    assert_eq!(burst(&setting, "5").await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_draft_that_waits_for_its_turn_is_sent_once() {
+    let setting = bursting(100).await;
+    let change = DraftChange {
+        to: Patch::Set(people("ada@null.test")),
+        subject: Patch::Set("Draft".into()),
+        ..DraftChange::default()
+    };
+    let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
+    let id = draft.id.parse().expect("id");
+    assert_eq!(burst(&setting, "first").await, Ok(false));
+    for _ in 0..2 {
+        let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await;
+        assert!(matches!(sent, Ok(Dispatched::Sent(sent)) if sent.waits));
+    }
+    assert_eq!(setting.folder_count("drafts").await, 1);
+    setting.world.advance(1);
+    setting.release().await;
+    setting.world.advance(1);
+    setting.release().await;
+    assert_eq!((setting.sent().await.len(), setting.folder_count("drafts").await), (2, 0));
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use postfleet_core::MediaRange;
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::policy::spam_goes_first;
+use postfleet_core::rate::{BURST_SECONDS_MAX, PER_SECOND_MAX};
 use toml::{Table, Value};
 
 /// The value for "no limit".
@@ -37,6 +38,12 @@ const KEYS: &[(&str, Key)] = &[
     ("storage_octets_max", Key::Open(|plan| &mut plan.storage_octets_max)),
     ("monthly_bandwidth_octets_max", Key::Open(|plan| &mut plan.monthly_bandwidth_octets_max)),
     ("monthly_sends_max", Key::Open(|plan| &mut plan.monthly_sends_max)),
+    ("sends_per_second", Key::Open(|plan| &mut plan.send_rates.organization)),
+    ("sandbox_sends_per_second", Key::Open(|plan| &mut plan.send_rates.sandbox)),
+    ("domain_sends_per_second", Key::Open(|plan| &mut plan.send_rates.domain)),
+    ("mailbox_sends_per_second", Key::Open(|plan| &mut plan.send_rates.mailbox)),
+    ("key_sends_per_second", Key::Open(|plan| &mut plan.send_rates.key)),
+    ("send_burst_seconds", Key::Closed(|plan| &mut plan.send_rates.burst_seconds)),
     ("overage", Key::Overage),
     ("attachment_octets_max", Key::Closed(|plan| &mut plan.limits.attachment_octets_max)),
     ("attachments_max", Key::Closed(|plan| &mut plan.limits.attachments_max)),
@@ -123,6 +130,21 @@ fn check(plan: &Plan) -> Result<()> {
         limits.outbound_message_octets_max <= OUTBOUND_OCTETS_MAX,
         "plans.{name}.outbound_message_octets_max must be at most {OUTBOUND_OCTETS_MAX}"
     );
+    let rates = &plan.send_rates;
+    for (key, rate) in [
+        ("sends_per_second", rates.organization),
+        ("sandbox_sends_per_second", rates.sandbox),
+        ("domain_sends_per_second", rates.domain),
+        ("mailbox_sends_per_second", rates.mailbox),
+        ("key_sends_per_second", rates.key),
+    ] {
+        let is_possible = rate.is_none_or(|rate| (1..=PER_SECOND_MAX).contains(&rate));
+        ensure!(is_possible, "plans.{name}.{key} must be from 1 to {PER_SECOND_MAX}, or -1 for unlimited");
+    }
+    ensure!(
+        rates.burst_seconds <= BURST_SECONDS_MAX,
+        "plans.{name}.send_burst_seconds must be at most {BURST_SECONDS_MAX}"
+    );
     ensure!(
         spam_goes_first(limits),
         "plans.{name}.spam_retention_days must be lower than plans.{name}.inbox_retention_days"
@@ -197,6 +219,9 @@ mod tests {
             ("[plans.x]\nattachment_types = [5]", "plans.x.attachment_types: each must be a text"),
             ("[plans.x]\noutbound_message_octets_max = 26214401", "must be at most 26214400"),
             ("[plans.x]\nbased_on = \"gold\"", "must be one of free, full_platform, self_hosted, not \"gold\""),
+            ("[plans.x]\nsends_per_second = 0", "plans.x.sends_per_second must be from 1 to 1000, or -1 for unlimited"),
+            ("[plans.x]\nkey_sends_per_second = 1001", "plans.x.key_sends_per_second must be from 1 to 1000"),
+            ("[plans.x]\nsend_burst_seconds = 91", "plans.x.send_burst_seconds must be at most 90"),
             ("[plans.x]\nbased_on = 1", "plans.x.based_on must be the name of a preset"),
             ("[plans.x]\ninbox_retention_days = 5", "plans.x.spam_retention_days must be lower"),
             ("[plans.free]\nspam_retention_days = 30", "plans.free.spam_retention_days must be lower"),

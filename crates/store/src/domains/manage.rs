@@ -7,9 +7,11 @@ use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use crate::rates;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{DomainId, OrganizationId};
 use postfleet_core::plan::Cap;
+use postfleet_core::rate::Scope;
 use postfleet_core::{Domain, UnixMicros};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -161,6 +163,7 @@ impl Command for RemoveDomain {
         for statement in REMOVE {
             tx.execute(statement, params![id]).await?;
         }
+        rates::forget(tx, Scope::Domain, id).await?;
         let before = describe(&domain.name, &domain.label);
         record(tx, &self.act, self.id, "domain.deleted", Some(&before), None).await?;
         Ok(RemoveDomainOutcome::Removed)

@@ -9,12 +9,12 @@ use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, ScheduleId};
 
 pub(super) const FIND: &str =
-    concat!("SELECT ", schedule_columns!(), " FROM schedules WHERE id = $1 AND grant_id = $2");
+    concat!("SELECT ", schedule_columns!(), " FROM schedules WHERE id = $1 AND grant_id = $2 AND burst = 0");
 
 pub(crate) const LIST: &str = concat!(
     "SELECT ",
     schedule_columns!(),
-    " FROM schedules WHERE grant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+    " FROM schedules WHERE grant_id = $1 AND id < $2 AND burst = 0 ORDER BY id DESC LIMIT $3"
 );
 
 pub(crate) const DUE: &str = concat!(

@@ -101,7 +101,7 @@ fn new_schedule(use_draft: bool, send_at: UnixMicros) -> NewSchedule {
 }
 
 fn release(id: ScheduleId) -> Option<Release> {
-    Some(Release { id, data: "{}".into(), event_id: EventId::from_uuid(fresh()) })
+    Some(Release { id, data: "{}".into(), event_id: EventId::from_uuid(fresh()), is_burst: false })
 }
 
 fn accepted(outcomes: &[SubmitOutcome]) -> usize {

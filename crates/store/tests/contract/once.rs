@@ -39,6 +39,7 @@ fn word(outcome: &SubmitOutcome) -> &'static str {
     match outcome {
         SubmitOutcome::Accepted { .. } => "accepted",
         SubmitOutcome::Repeated { .. } => "repeated",
+        SubmitOutcome::MustWait | SubmitOutcome::Waits { .. } => "waits",
         SubmitOutcome::Unvalidated => "unvalidated",
         SubmitOutcome::Superseded => "superseded",
         SubmitOutcome::Refused(problem) => problem.code,

@@ -114,7 +114,7 @@ fn failed(error: StoreError) -> String {
 /// Runs a program on a store that holds nothing.
 async fn compare(store: &Store, program: &[Step], plant: Option<Plant>) -> Compared {
     store.run(Wipe).await.map_err(failed)?;
-    let tenant = tenant(store, "free", Some(DAILY_SENDS_MAX)).await;
+    let tenant = tenant(store, "unhurried", Some(DAILY_SENDS_MAX)).await;
     // An address without a mailbox stands for one that was never made.
     let grants = (0..ADDRESSES).map(|_| GrantId::from_uuid(fresh())).collect();
     let model = Model::new(GRANTS_MAX, DAILY_SENDS_MAX, PLAN_SENDS_MAX, plant);
@@ -213,6 +213,7 @@ impl Run<'_> {
             SubmitOutcome::Refused(problem) => problem.code.to_owned(),
             SubmitOutcome::NoSuchGrant => "no such grant".into(),
             SubmitOutcome::Unvalidated => "unvalidated".into(),
+            SubmitOutcome::MustWait | SubmitOutcome::Waits { .. } => "waits".into(),
             SubmitOutcome::Repeated { .. } => "repeated".into(),
             SubmitOutcome::Superseded => "superseded".into(),
         };

@@ -9,7 +9,8 @@ use postfleet_core::id::{
     ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, LeaseId, MessageId, OrganizationId,
     PolicyId, QueueId, ThreadId, WorkspaceId, uuid_v7,
 };
-use postfleet_core::plan::{Plans, PolicyLimits};
+use postfleet_core::plan::{Plan, Plans, PolicyLimits};
+use postfleet_core::rate::SendRates;
 use postfleet_core::rule::OutboundType;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::db::{DbError, Param};
@@ -19,7 +20,7 @@ use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant,
 use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
-use postfleet_store::outbound::{Lease, Submit, SubmitOutcome};
+use postfleet_store::outbound::{Lease, Submit, SubmitOutcome, Turn};
 use postfleet_store::policies::Policy;
 use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report, Rooms};
 use postfleet_store::threads::ThreadHints;
@@ -75,6 +76,19 @@ impl Engine {
     pub fn bodies(&self) -> std::path::PathBuf {
         self.folder.path().join("bodies")
     }
+}
+
+/// The presets, and plans that have nothing but rates: `rated`, as the hosted service; `burst`, where one above the rate may
+/// wait for two seconds; and `narrow`, by domain, mailbox and key. `unhurried` is `free` without rates.
+fn plans() -> Plans {
+    let open = Plans::presets().find("self_hosted").expect("a preset").clone();
+    let plan = |name: &str, send_rates| Plan { name: name.into(), send_rates, ..Plan::clone(&open) };
+    let rated = SendRates { organization: Some(5), sandbox: Some(1), ..SendRates::default() };
+    let narrow = SendRates { domain: Some(3), mailbox: Some(2), key: Some(1), ..SendRates::default() };
+    let burst = SendRates { burst_seconds: 2, ..rated };
+    let free = Plans::presets().find("free").expect("a preset").clone();
+    let unhurried = Plan { name: "unhurried".into(), send_rates: SendRates::default(), ..Plan::clone(&free) };
+    Plans::with([unhurried, plan("rated", rated), plan("narrow", narrow), plan("burst", burst)])
 }
 
 /// Runs a case on SQLite and, where it is installed, on PostgreSQL.
@@ -255,6 +269,7 @@ impl Tenant {
             quota_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),
             by: None,
+            turn: Turn::Now,
             lease: None,
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod grant;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
+mod rates;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
 pub(crate) mod send;
