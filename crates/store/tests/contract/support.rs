@@ -51,14 +51,14 @@ impl Engine {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let location = Location::Sqlite(folder.path().join("store.db"));
-        Self::open(location, folder, Plans::presets()).await
+        Self::open(location, folder, plans()).await
     }
 
     /// `None` when no server is installed, which the testkit has told then.
     pub async fn postgres() -> Option<Self> {
         let url = PostgresServer::shared()?.create_database("store");
         let folder = tempfile::tempdir().expect("folder");
-        Some(Self::open(Location::Postgres { url, writers: 4 }, folder, Plans::presets()).await)
+        Some(Self::open(Location::Postgres { url, writers: 4 }, folder, plans()).await)
     }
 
     async fn open(location: Location, folder: TempDir, plans: Plans) -> Self {
