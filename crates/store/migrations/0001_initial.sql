@@ -638,7 +638,7 @@ CREATE TABLE schedules (
     created_at {int} NOT NULL,
     closed_at {int},
     key_id {id},
-    burst {int} NOT NULL DEFAULT 0
+    burst {int} NOT NULL
 ) {strict};
 CREATE INDEX schedules_by_grant ON schedules (grant_id, id);
 CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;

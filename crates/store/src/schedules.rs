@@ -129,7 +129,7 @@ impl NewSchedule {
     async fn write(&self, tx: &mut Tx, copy: &MailboxCopy, at: UnixMicros, is_burst: bool) -> Result<(), DbError> {
         const INSERT: &str = "INSERT INTO schedules \
             (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, key_id, burst) \
-            VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $8)";
+            VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $8, $9)";
         let values = params![
             self.id.uuid(),
             copy.grant_id.uuid(),

@@ -41,7 +41,7 @@ fn at_most(new: u64) -> Capabilities {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_who_write_to_strangers_at_once_exactly_as_many_may_as_the_key_says() {
     on_each_engine(async |engine| {
-        let tenant = tenant(&engine.store, "full_platform", None).await;
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
         let by = key(engine, &tenant, at_most(10)).await;
         let mut grants = Vec::new();
         for number in 0..8 {
@@ -78,7 +78,7 @@ async fn of_64_who_write_to_strangers_at_once_exactly_as_many_may_as_the_key_say
 #[tokio::test]
 async fn the_same_stranger_at_once_counts_once() {
     on_each_engine(async |engine| {
-        let tenant = tenant(&engine.store, "full_platform", None).await;
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
         let by = key(engine, &tenant, at_most(1)).await;
         let mut commands = Vec::new();
         for number in 0..8 {
@@ -94,7 +94,7 @@ async fn the_same_stranger_at_once_counts_once() {
 #[tokio::test]
 async fn whoever_wrote_is_no_stranger_and_refusals_are_counted_by_day() {
     on_each_engine(async |engine| {
-        let tenant = tenant(&engine.store, "full_platform", None).await;
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
         let grant = tenant.mailbox(&engine.store, "a").await;
         let by = key(engine, &tenant, at_most(0)).await;
         for second in 1..4 {
@@ -127,7 +127,7 @@ async fn whoever_wrote_is_no_stranger_and_refusals_are_counted_by_day() {
 #[tokio::test]
 async fn what_is_long_over_is_forgotten() {
     on_each_engine(async |engine| {
-        let tenant = tenant(&engine.store, "full_platform", None).await;
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
         let grant = tenant.mailbox(&engine.store, "a").await;
         let by = key(engine, &tenant, at_most(1)).await;
         send(engine, submission(engine, &tenant, grant, "x@elsewhere.example", by, at(1)).await).await.expect("sent");
