@@ -113,6 +113,8 @@ ids! {
     AttemptId,
     /// A send that waits for its time.
     ScheduleId,
+    /// A send that waits for its quota, or for somebody to approve it.
+    HoldId,
 }
 
 /// The text is not a UUID in its hyphenated form.

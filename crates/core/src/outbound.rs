@@ -1,5 +1,6 @@
 //! May this message be sent? One pure function holds the order of refusals, for every way of sending.
 
+use crate::hold;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
@@ -25,6 +26,8 @@ pub struct OutboundFacts {
     pub message_octets: u64,
     /// What the rules of the workspace say.
     pub rules: Verdict,
+    /// Whether somebody approved exactly this message, so that no rule holds it any more.
+    pub approved: bool,
 }
 
 /// The code of the refusal of a message whose recipients are all suppressed.
@@ -64,6 +67,8 @@ pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
     }
     match facts.rules {
         Verdict::Pass => {}
+        Verdict::Hold if facts.approved => {}
+        Verdict::Hold => return Err(hold::held_by_rule()),
         Verdict::Block => return Err(blocked_by_rule()),
         Verdict::Undecidable => return Err(rules_undecidable()),
     }
@@ -194,6 +199,7 @@ mod tests {
             undeliverable: Vec::new(),
             message_octets: 1_000,
             rules: Verdict::Pass,
+            approved: false,
         }
     }
 
@@ -218,6 +224,10 @@ mod tests {
         assert_eq!(refusal(OutboundFacts { domain_verified: false, ..facts() }), "sender_domain_unverified");
         assert_eq!(refusal(OutboundFacts { rules: Verdict::Block, ..facts() }), "blocked_by_rule");
         assert_eq!(refusal(OutboundFacts { rules: Verdict::Undecidable, ..facts() }), "rules_undecidable");
+        assert_eq!(refusal(OutboundFacts { rules: Verdict::Hold, ..facts() }), "held_by_rule");
+        assert!(decide(&OutboundFacts { rules: Verdict::Hold, approved: true, ..facts() }).is_ok());
+        let blocked = OutboundFacts { rules: Verdict::Block, approved: true, ..facts() };
+        assert_eq!(refusal(blocked), "blocked_by_rule", "nobody approves what is forbidden");
     }
 
     fn suppressed(count: usize) -> Vec<Suppressed> {

@@ -10,8 +10,9 @@ use crate::receive::{new_copy, shard};
 use crate::schedules::{self, Keeping, Scheduled};
 use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
+use postfleet_core::audit::Act;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{BlobId, MessageId, ThreadId};
+use postfleet_core::id::{AuditId, BlobId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::{message, submission};
@@ -64,7 +65,9 @@ pub async fn update(
 
 /// Removes a draft. If it was to be sent later, that is cancelled.
 pub async fn delete(platform: &Platform, grant: &Grant, id: MessageId) -> Result<(), Problem> {
-    let command = DeleteDraft { grant_id: grant.id, id, at: platform.clock.now() };
+    let at = platform.clock.now();
+    let audit_id = AuditId::new(at, platform.entropy.ten());
+    let command = DeleteDraft { grant_id: grant.id, id, audit_id, at };
     let found = platform.store.run_near(shard(grant.id.uuid()), command).await?;
     if found { Ok(()) } else { Err(Problem::not_found()) }
 }
@@ -76,6 +79,7 @@ pub async fn send(
     grant: &Grant,
     id: MessageId,
     shown: Fields,
+    author: Act,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
@@ -84,7 +88,8 @@ pub async fn send(
             Err(problem) if problem.kind == ProblemKind::NotFound => return Err(gone(platform, grant, id).await?),
             Err(problem) => return Err(problem),
         };
-        let terms = Terms { key: keeping.as_ref().map(|keeping| keeping.key.clone()), allow_duplicate: false };
+        let key = keeping.as_ref().map(|keeping| keeping.key.clone());
+        let terms = Terms { key, allow_duplicate: false, author: Some(author.clone()) };
         let prepared = prepared(platform, grant, &stored, &raw, None);
         let prepared = prepared.map(|prepared| Prepared { shown, terms, ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);
@@ -161,7 +166,7 @@ pub(crate) fn prepared(
         terms: Terms::default(),
         // A draft is sent once as it is, and two that say the same are meant.
         content: None,
-        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+        from_draft: Some(FromDraft { seen: stored.blob_id, release, hold: None }),
     })
 }
 
@@ -208,7 +213,7 @@ fn check_author(grant: &Grant, summary: &Summary) -> Result<(), Problem> {
     }
 }
 
-fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
+pub(crate) fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
     let headers = [("to", &summary.to), ("cc", &summary.cc), ("bcc", &summary.bcc)];
     let named =
         headers.into_iter().flat_map(|(header, people)| people.iter().enumerate().map(move |one| (header, one)));

@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::holds;
 use crate::idempotency::KeepAnswer;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
@@ -15,7 +16,7 @@ use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::id::{ApplicationId, AuditId, BlobId, EventId, GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
 
 /// Makes a draft, and perhaps schedules it.
@@ -176,6 +177,7 @@ impl Command for UpdateDraft {
             threads::drop_empty(tx, grant, before.thread_id).await?;
         }
         schedules::follow(tx, id, self.send_at, facts.date).await?;
+        holds::follow(tx, &self.copy, self.blob.id(), facts.date).await?;
         Announcement::of(&self.copy, Trigger::DraftUpdated, facts.date).make(tx).await?;
         Ok(DraftOutcome::Done)
     }
@@ -207,6 +209,8 @@ pub struct DeleteDraft {
     pub grant_id: GrantId,
     /// The draft.
     pub id: MessageId,
+    /// The id of the record, should its send have been held.
+    pub audit_id: AuditId,
     /// When.
     pub at: UnixMicros,
 }
@@ -222,6 +226,7 @@ impl Command for DeleteDraft {
         let Some(draft) = held(tx, self.grant_id, self.id).await?.filter(Held::is_seen) else { return Ok(false) };
         remove(tx, self.grant_id, self.id, &draft).await?;
         schedules::follow(tx, self.id, None, self.at).await?;
+        holds::cancel_of(tx, self.id, self.audit_id, self.at).await?;
         Ok(true)
     }
 }
@@ -233,6 +238,8 @@ pub struct FromDraft {
     pub seen: BlobId,
     /// The schedule whose time has come, unless somebody sends the draft now.
     pub release: Option<Release>,
+    /// The hold that ends, if it is one that is released.
+    pub hold: Option<holds::Release>,
 }
 
 impl FromDraft {
@@ -269,7 +276,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Whether it is a draft of the mailbox, in place of a message that only waits.
-    fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         self.folders.iter().all(|folder| folder != SCHEDULED)
     }
 }

@@ -1,20 +1,25 @@
 //! Accepting a message for sending: quota, sent copy, queue rows and event, in one transaction.
 
 use crate::blobs::{self, PreparedBlob};
-use crate::db::DbError;
-use crate::drafts::{self, FromDraft, Held};
+use crate::db::{DbError, Row};
+use crate::drafts::{self, CreateDraft, CreateOutcome, FromDraft, Held};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
+use crate::holds::{self, Hold, NewHold, Told};
 use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::limits;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::schedules;
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, LeaseId, MessageId, QueueId, ThreadId};
+use postfleet_core::hold::{self, OnQuota, State};
+use postfleet_core::id::{
+    BlobId, EvaluationId, EventId, HoldId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId, ThreadId,
+};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
@@ -53,6 +58,8 @@ pub struct Submit {
     pub rejected_event_id: EventId,
     /// What keeps it from being sent twice.
     pub once: Once,
+    /// How it is held, should it have to be; asked for if it has to.
+    pub hold: Option<NewHold>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
@@ -96,6 +103,10 @@ pub enum SubmitOutcome {
         /// Recipients that got nothing, because they were suppressed.
         suppressed: Vec<Suppressed>,
     },
+    /// It has to be held: run it again with how. Nothing was done.
+    Unheld,
+    /// It is held, or was already: nothing leaves, and it takes nothing.
+    Held(Box<Hold>),
     /// It may not be sent.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
@@ -109,7 +120,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, scope: rules, validates, earlier } = loaded;
+        let Loaded { mut facts, scope: rules, validates, earlier, terms } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -124,6 +135,18 @@ impl Command for Submit {
                 draft => draft,
             },
         };
+        let held = self.held_already(tx, &terms).await?;
+        if let Some(hold) = &held {
+            if self.hold_told().is_none() {
+                return Ok(SubmitOutcome::Unheld);
+            }
+            facts.approved = hold.state == State::Approved && hold.version == terms.version;
+            if !facts.approved && self.released_hold().is_none() {
+                return self.answer_held(tx, hold.clone()).await;
+            }
+        } else if self.released_hold().is_some() {
+            return Ok(SubmitOutcome::Superseded);
+        }
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
@@ -137,8 +160,11 @@ impl Command for Submit {
         };
         facts.rules = judged.as_ref().map_or(Verdict::Pass, |judged| judged.judgement.verdict);
         match decide(&facts) {
-            Ok(cleared) => self.accept(tx, cleared, facts, judged, draft).await,
-            Err(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
+            Ok(cleared) => self.accept(tx, cleared, facts, judged, (draft, held)).await,
+            Err(problem) => match hold::reason(&problem, terms.on_quota) {
+                Some(reason) => self.hold(tx, (reason, problem), terms, judged, (draft, held)).await,
+                None => self.refuse(tx, problem, &facts.suppressed, judged).await,
+            },
         }
     }
 }
@@ -152,6 +178,19 @@ struct Loaded {
     validates: bool,
     /// What was sent before under the same key, or with the same content.
     earlier: Earlier,
+    terms: HoldTerms,
+}
+
+/// By what a send is held.
+struct HoldTerms {
+    /// What the workspace wants of sends over a quota.
+    on_quota: OnQuota,
+    /// The version of its policy and rules.
+    version: String,
+    /// Whose the application is.
+    organization: OrganizationId,
+    /// The send of the mailbox with the same content that is held.
+    same: Option<HoldId>,
 }
 
 /// What the rules say about a message that is to be sent.
@@ -178,6 +217,8 @@ impl Submit {
             judging::scope_columns!(),
             ", ",
             idempotency::earlier_columns!(),
+            ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1)",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -208,10 +249,12 @@ impl Submit {
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
+            approved: false,
         };
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, SCOPE + judging::SCOPE_COLUMNS)?;
-        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier }))
+        let terms = hold_terms(&row, SCOPE)?;
+        Ok(Some(Loaded { facts, scope, validates: row.opt_int(3)? == Some(1), earlier, terms }))
     }
 
     /// Asks the rules. Everyone who gets the message is seen, whatever header names them, or none.
@@ -229,7 +272,7 @@ impl Submit {
         cleared: ClearedToSend,
         facts: OutboundFacts,
         judged: Option<Judged>,
-        draft: Option<Held>,
+        (draft, held): (Option<Held>, Option<Hold>),
     ) -> Result<SubmitOutcome, DbError> {
         let OutboundFacts { suppressed, daily, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
@@ -252,12 +295,145 @@ impl Submit {
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
         }
+        if let (Some(hold), Some(told)) = (&held, self.hold_told()) {
+            hold.released(tx, self.copy.message_id, told, now).await?;
+        }
         let sent = (self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+    }
+
+    /// The hold that this releases, if it is the release of one.
+    fn released_hold(&self) -> Option<&holds::Release> {
+        self.from_draft.as_ref()?.hold.as_ref()
+    }
+
+    /// The ids of what is told of a hold.
+    fn hold_told(&self) -> Option<&Told> {
+        self.released_hold().map(|release| &release.told).or(self.hold.as_ref().map(|hold| &hold.told))
+    }
+
+    /// The hold that this is about: the one that is released, that of the draft, or that of the same content. One that
+    /// may not leave yet is not released.
+    async fn held_already(&self, tx: &mut Tx, terms: &HoldTerms) -> Result<Option<Hold>, DbError> {
+        let now = self.facts.date;
+        let found = match (&self.from_draft, terms.same) {
+            (Some(from), _) => match &from.hold {
+                Some(release) => {
+                    let found = holds::open(tx, release.id).await?;
+                    return Ok(found.filter(|hold| hold.may_leave(now) && hold.blob_id == from.seen));
+                }
+                None => holds::of_message(tx, self.copy.message_id).await?,
+            },
+            (None, Some(same)) => holds::open(tx, same).await?,
+            (None, None) => None,
+        };
+        Ok(found.filter(|hold| hold.expires_at > now))
+    }
+
+    /// Holds what may not leave yet.
+    async fn hold(
+        &self,
+        tx: &mut Tx,
+        (reason, problem): (hold::Reason, Problem),
+        terms: HoldTerms,
+        judged: Option<Judged>,
+        (draft, held): (Option<Held>, Option<Hold>),
+    ) -> Result<SubmitOutcome, DbError> {
+        let now = self.facts.date;
+        match held {
+            Some(hold) if self.released_hold().is_some() => {
+                // What waits for its quota goes on waiting. What was approved under other rules is looked at anew.
+                if reason == hold::Reason::Rule {
+                    hold.reopen(tx, reason, &terms.version, now).await?;
+                }
+                return Ok(SubmitOutcome::Refused(problem));
+            }
+            Some(hold) => return self.answer_held(tx, hold).await,
+            None => {}
+        }
+        let Some(new) = &self.hold else { return Ok(SubmitOutcome::Unheld) };
+        if !holds::has_room(tx, self.copy.grant_id).await? {
+            return Ok(SubmitOutcome::Refused(hold::too_many()));
+        }
+        let blob_id = match &draft {
+            Some(draft) => draft.blob_id,
+            None => self.keep_waiting(tx, new).await?,
+        };
+        if self.from_draft.is_some() {
+            // It waits for something else than its time now.
+            schedules::follow(tx, self.copy.message_id, None, now).await?;
+        }
+        let due_at = (!reason.needs_approval()).then(|| self.tried_again(&problem));
+        let hold = self.held_as(new, reason, terms, (blob_id, holds::is_seen(draft.as_ref())));
+        hold.insert(tx, due_at).await?;
+        hold.record(tx, "hold.created", new.author.clone(), &new.told, now).await?;
+        let data = json!({"hold": hold.facts()}).to_string();
+        hold.announce(tx, Trigger::MessageHeld, &data, new.told.event_id, now).await?;
+        if let Some(judged) = judged.filter(|_| reason == hold::Reason::Rule) {
+            self.record(tx, &judged, true).await?;
+        }
+        self.answer_held(tx, hold).await
+    }
+
+    /// When it is tried for the first time whether there is quota: somebody may raise it before it resets.
+    fn tried_again(&self, problem: &Problem) -> UnixMicros {
+        let soon = self.facts.date.plus(hold::LOOK_AGAIN);
+        hold::resets_at(problem).map_or(soon, |resets_at| resets_at.min(soon))
+    }
+
+    /// Keeps the message where nobody sees it.
+    async fn keep_waiting(&self, tx: &mut Tx, new: &NewHold) -> Result<BlobId, DbError> {
+        let kept = CreateDraft {
+            blob: self.blob.clone(),
+            facts: new.waiting.clone(),
+            copy: self.copy.clone(),
+            thread_id: self.thread_id,
+            starred: false,
+            schedule: None,
+            answer: None,
+        };
+        match kept.run(tx).await? {
+            CreateOutcome::Created(_) => Ok(self.blob.id()),
+            _ => Err(DbError::Malformed("mailbox")),
+        }
+    }
+
+    fn held_as(&self, new: &NewHold, reason: hold::Reason, terms: HoldTerms, kept: (BlobId, bool)) -> Hold {
+        let now = self.facts.date;
+        Hold {
+            id: new.id,
+            grant_id: self.copy.grant_id,
+            application_id: self.copy.application_id,
+            organization_id: terms.organization,
+            message_id: self.copy.message_id,
+            is_draft: kept.1,
+            blob_id: kept.0,
+            reason,
+            state: State::Waiting,
+            recipients: holds::named(self.recipients.iter().map(|(_, address)| address)),
+            content: self.once.content.as_ref().map(|content| content.hash),
+            version: terms.version,
+            digest: None,
+            author: (new.author.kind.name().to_owned(), new.author.id.clone()),
+            decided_by: None,
+            decided_at: None,
+            note: None,
+            expires_at: now.plus(reason.patience()),
+            created_at: now,
+            closed_at: None,
+        }
+    }
+
+    /// Remembers under the key of the request that the send is held.
+    async fn answer_held(&self, tx: &mut Tx, hold: Hold) -> Result<SubmitOutcome, DbError> {
+        if let Some(key) = &self.once.key {
+            idempotency::keep_held(tx, key, hold.message_id, hold.id, self.facts.date).await?;
+        }
+        Ok(SubmitOutcome::Held(Box::new(hold)))
     }
 
     /// Writes what is told of a send that is refused.
@@ -352,6 +528,22 @@ impl Submit {
         }
         Ok(())
     }
+}
+
+/// Reads the columns after those of what was sent earlier; those of the rules begin at `scope`.
+fn hold_terms(row: &Row, scope: usize) -> Result<HoldTerms, DbError> {
+    const AFTER: usize = judging::SCOPE_COLUMNS + idempotency::EARLIER_COLUMNS;
+    let first = scope + AFTER;
+    let policy = match row.opt_uuid(first + 1)? {
+        Some(id) => Some((PolicyId::from_uuid(id), row.int(first + 2)?)),
+        None => None,
+    };
+    Ok(HoldTerms {
+        on_quota: row.opt_text(first)?.and_then(|word| OnQuota::named(&word)).unwrap_or(OnQuota::Reject),
+        version: holds::version(policy, row.int(scope + 2)?),
+        organization: OrganizationId::from_uuid(row.uuid(scope)?),
+        same: row.opt_uuid(first + 3)?.map(HoldId::from_uuid),
+    })
 }
 
 async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay) -> Result<(), DbError> {

@@ -4,9 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, idempotency,
-    jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue, redirect_uris,
-    rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks, workspaces,
+    addresses, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants, holds,
+    idempotency, jobs, judging, keys, layout, lists, messages, migrate, organizations, past, peaks, policies, queue,
+    redirect_uris, rules, schedules, service_accounts, sts, suppressions, threads, tls_sessions, tokens, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -49,6 +50,13 @@ const LISTS: &[(&str, &str)] = &[
     ("queue::ATTEMPTS", queue::ATTEMPTS),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("holds::DUE", holds::DUE),
+    ("holds::OF_GRANT", holds::OF_GRANT),
+    ("holds::LIST", holds::LIST),
+    ("holds::LIST_OPEN", holds::LIST_OPEN),
+    ("holds::LIST_OF_GRANT", holds::LIST_OF_GRANT),
+    ("holds::EXPIRED", holds::EXPIRED),
+    ("holds::CLOSED", holds::CLOSED),
     ("schedules::DUE", schedules::DUE),
     ("schedules::LIST", schedules::LIST),
     ("schedules::CLOSED", schedules::CLOSED),

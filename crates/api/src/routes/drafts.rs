@@ -161,6 +161,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
 pub(crate) async fn send_draft(call: Call) -> Answer {
     let (grant, draft) = named(&call).await?;
     let keyed = Keyed::of(&call, &grant)?;
+    let author = call.act();
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
     if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
@@ -170,7 +171,7 @@ pub(crate) async fn send_draft(call: Call) -> Answer {
     let send = async |key: Option<KeyedRequest>| {
         let written = |waits: &Scheduled| send::written(&id, &grant, waits);
         let keeping = key.map(|key| Keeping { key, written: &written });
-        match drafts::send(&platform, &grant, draft, shown, keeping).await? {
+        match drafts::send(&platform, &grant, draft, shown, author, keeping).await? {
             Dispatched::Sent(sent) => Ok(send::sent(&platform, &id, &grant, sent)),
             Dispatched::Scheduled(scheduled) => Ok(send::scheduled(&id, &grant, &scheduled)),
         }

@@ -13,6 +13,7 @@ pub(crate) mod evaluations;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
+pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod lists;
@@ -60,6 +61,7 @@ pub(crate) fn all() -> Vec<Route> {
         messages::routes(),
         send::routes(),
         schedules::routes(),
+        holds::routes(),
         drafts::routes(),
         feedback::routes(),
         queue::routes(),

@@ -3,6 +3,7 @@
 
 use super::{Outgoing, left_out};
 use crate::platform::Platform;
+use postfleet_core::audit::Act;
 use postfleet_core::id::{BlobId, GrantId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::suppression::Suppressed;
@@ -26,6 +27,8 @@ pub struct Terms {
     pub key: Option<KeyedRequest>,
     /// Whether a message is sent although the same was sent a moment ago.
     pub allow_duplicate: bool,
+    /// Who sends: should it be held, they are not who approves it.
+    pub author: Option<Act>,
 }
 
 impl Terms {

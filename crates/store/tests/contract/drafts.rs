@@ -67,7 +67,7 @@ impl<'a> Case<'a> {
         let submission = self.tenant.submission(self.store, self.grant, 1, now).await;
         let new_thread_id = draft.thread_id;
         let copy = MailboxCopy { message_id: draft.id, new_thread_id, ..submission.copy };
-        let from_draft = Some(FromDraft { seen: draft.blob_id, release });
+        let from_draft = Some(FromDraft { seen: draft.blob_id, release, hold: None });
         Submit { copy, thread_id: Some(draft.thread_id), from_draft, ..submission }
     }
 
@@ -175,7 +175,8 @@ async fn a_draft_that_was_changed_meanwhile_is_read_again() {
         assert_eq!((case.octets().await, case.count("drafts").await), (edited.octets as i64, 1));
         assert_eq!(case.triggers().await, [Trigger::DraftCreated, Trigger::DraftUpdated]);
 
-        let delete = DeleteDraft { grant_id: case.grant, id: draft.id, at: at(4) };
+        let delete =
+            DeleteDraft { grant_id: case.grant, id: draft.id, audit_id: AuditId::from_uuid(fresh()), at: at(4) };
         assert!(case.store.run(delete).await.expect("delete"));
         assert!(!case.store.run(delete).await.expect("delete"), "gone already");
         assert_eq!(case.store.run(first).await.expect("edit"), DraftOutcome::Gone);
@@ -200,7 +201,10 @@ async fn a_draft_joins_a_conversation_and_leaves_it_again() {
         let moved = UpdateDraft { thread_id: elsewhere, ..case.edit(&reply, None, at(2)).await };
         assert_eq!(case.store.run(moved).await.expect("edit"), DraftOutcome::Done);
         assert_eq!(case.threads().await, 2);
-        case.store.run(DeleteDraft { grant_id: case.grant, id: reply.id, at: at(3) }).await.expect("delete");
+        case.store
+            .run(DeleteDraft { grant_id: case.grant, id: reply.id, audit_id: AuditId::from_uuid(fresh()), at: at(3) })
+            .await
+            .expect("delete");
         assert_eq!(case.threads().await, 1, "a conversation of nothing is none");
     })
     .await;
@@ -333,7 +337,12 @@ async fn the_schedule_of_a_draft_follows_it() {
                 let sending = case.sending(&draft, None, at(3)).await;
                 assert_eq!(accepted(&[case.store.run(sending).await.expect("submit")]), 1);
             } else {
-                let delete = DeleteDraft { grant_id: case.grant, id: draft.id, at: at(3) };
+                let delete = DeleteDraft {
+                    grant_id: case.grant,
+                    id: draft.id,
+                    audit_id: AuditId::from_uuid(fresh()),
+                    at: at(3),
+                };
                 assert!(case.store.run(delete).await.expect("delete"));
             }
             assert_eq!(case.schedule(id).await.status, Status::Cancelled);
@@ -392,7 +401,10 @@ async fn so_many_may_wait_and_what_is_over_is_forgotten() {
         assert_eq!(refused, [CreateOutcome::TooManySchedules, CreateOutcome::TooManySchedules]);
         assert!(case.find(one_more.copy.message_id).await.is_none());
         assert_eq!(case.count("drafts").await, PENDING_MAX as i64);
-        case.store.run(DeleteDraft { grant_id: case.grant, id: first.id, at: at(1) }).await.expect("delete");
+        case.store
+            .run(DeleteDraft { grant_id: case.grant, id: first.id, audit_id: AuditId::from_uuid(fresh()), at: at(1) })
+            .await
+            .expect("delete");
         assert!(matches!(case.store.run(one_more).await.expect("create"), CreateOutcome::Created(_)));
 
         let prune = |before| PruneSchedules { before, limit: 10 };
