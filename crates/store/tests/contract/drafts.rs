@@ -6,7 +6,7 @@ use crate::support::{
 };
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{BlobId, EventId, GrantId, MessageId, ScheduleId, ThreadId};
+use postfleet_core::id::{AuditId, BlobId, EventId, GrantId, MessageId, ScheduleId, ThreadId};
 use postfleet_core::schedule::PENDING_MAX;
 use postfleet_store::drafts::{CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft};
 use postfleet_store::messages::{MailboxCopy, MessageFacts, StoredMessage};
@@ -175,8 +175,12 @@ async fn a_draft_that_was_changed_meanwhile_is_read_again() {
         assert_eq!((case.octets().await, case.count("drafts").await), (edited.octets as i64, 1));
         assert_eq!(case.triggers().await, [Trigger::DraftCreated, Trigger::DraftUpdated]);
 
-        let delete =
-            DeleteDraft { grant_id: case.grant, id: draft.id, audit_id: AuditId::from_uuid(fresh()), at: at(4) };
+        let delete = DeleteDraft {
+            grant_id: case.grant,
+            id: draft.id,
+            audit_id: AuditId::from_uuid(crate::support::fresh()),
+            at: at(4),
+        };
         assert!(case.store.run(delete).await.expect("delete"));
         assert!(!case.store.run(delete).await.expect("delete"), "gone already");
         assert_eq!(case.store.run(first).await.expect("edit"), DraftOutcome::Gone);
@@ -202,7 +206,12 @@ async fn a_draft_joins_a_conversation_and_leaves_it_again() {
         assert_eq!(case.store.run(moved).await.expect("edit"), DraftOutcome::Done);
         assert_eq!(case.threads().await, 2);
         case.store
-            .run(DeleteDraft { grant_id: case.grant, id: reply.id, audit_id: AuditId::from_uuid(fresh()), at: at(3) })
+            .run(DeleteDraft {
+                grant_id: case.grant,
+                id: reply.id,
+                audit_id: AuditId::from_uuid(crate::support::fresh()),
+                at: at(3),
+            })
             .await
             .expect("delete");
         assert_eq!(case.threads().await, 1, "a conversation of nothing is none");
@@ -340,7 +349,7 @@ async fn the_schedule_of_a_draft_follows_it() {
                 let delete = DeleteDraft {
                     grant_id: case.grant,
                     id: draft.id,
-                    audit_id: AuditId::from_uuid(fresh()),
+                    audit_id: AuditId::from_uuid(crate::support::fresh()),
                     at: at(3),
                 };
                 assert!(case.store.run(delete).await.expect("delete"));
@@ -402,7 +411,12 @@ async fn so_many_may_wait_and_what_is_over_is_forgotten() {
         assert!(case.find(one_more.copy.message_id).await.is_none());
         assert_eq!(case.count("drafts").await, PENDING_MAX as i64);
         case.store
-            .run(DeleteDraft { grant_id: case.grant, id: first.id, audit_id: AuditId::from_uuid(fresh()), at: at(1) })
+            .run(DeleteDraft {
+                grant_id: case.grant,
+                id: first.id,
+                audit_id: AuditId::from_uuid(crate::support::fresh()),
+                at: at(1),
+            })
             .await
             .expect("delete");
         assert!(matches!(case.store.run(one_more).await.expect("create"), CreateOutcome::Created(_)));
