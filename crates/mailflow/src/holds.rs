@@ -141,6 +141,9 @@ pub async fn approve(
 ) -> Result<(Hold, Option<Problem>), Problem> {
     let application = act.application_id.ok_or_else(Problem::not_found)?;
     let (hold, note) = (find(platform, application, id).await?, checked(note)?);
+    if digest.is_empty() {
+        return Err(Problem::invalid("digest", "digest must be given: that of the review, in hexadecimal"));
+    }
     if !hold.state.is_open() {
         return Err(over(hold.state));
     }

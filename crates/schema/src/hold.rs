@@ -82,7 +82,8 @@ pub struct Refusal {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ApproveHold {
     /// The `digest` of what was looked at.
-    #[schema(min_length = 64, max_length = 64)]
+    #[serde(default)]
+    #[schema(required = true, min_length = 64, max_length = 64)]
     pub digest: String,
     /// Why, for the record.
     #[serde(default)]

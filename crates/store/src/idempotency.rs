@@ -129,7 +129,7 @@ impl Once {
         let (message, thread, placement) = sent;
         let suppressed = suppressed.iter().map(|one| json!([one.address.to_string(), one.reason.name()]));
         let suppressed: Value = suppressed.collect();
-        if let Some(content) = &self.content {
+        if let Some(content) = self.content.as_ref().filter(|content| !content.window.is_zero()) {
             let hash = content.hash.as_slice();
             let (left_out, at) = (suppressed.to_string(), at.as_micros());
             tx.execute(SENT, params![grant.uuid(), hash, message.uuid(), thread.uuid(), &left_out, at]).await?;
