@@ -212,6 +212,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever of whom, what and by which rules is another makes another digest, and nothing else does.
+        #[test]
+        fn an_approval_is_of_nothing_else(
+            one in (proptest::collection::btree_set("[ab@.]{1,3}", 0..4), 0u8..3, "[v.]{0,2}"),
+            other in (proptest::collection::btree_set("[ab@.]{1,3}", 0..4), 0u8..3, "[v.]{0,2}"),
+        ) {
+            let of = |(to, content, version): &(std::collections::BTreeSet<String>, u8, String)| {
+                digest(to.iter().rev().map(String::as_str), &[*content; 32], version)
+            };
+            proptest::prop_assert_eq!(of(&one) == of(&other), one == other);
+        }
+    }
+
     #[test]
     fn words_are_read_back() {
         assert!(OnQuota::ALL.iter().all(|one| OnQuota::named(one.name()) == Some(*one)));

@@ -79,7 +79,7 @@ pub async fn send(
     grant: &Grant,
     id: MessageId,
     shown: Fields,
-    author: Act,
+    author: Option<Act>,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
@@ -89,7 +89,7 @@ pub async fn send(
             Err(problem) => return Err(problem),
         };
         let key = keeping.as_ref().map(|keeping| keeping.key.clone());
-        let terms = Terms { key, allow_duplicate: false, author: Some(author.clone()) };
+        let terms = Terms { key, allow_duplicate: false, author: author.clone() };
         let prepared = prepared(platform, grant, &stored, &raw, None);
         let prepared = prepared.map(|prepared| Prepared { shown, terms, ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);

@@ -161,7 +161,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
 pub(crate) async fn send_draft(call: Call) -> Answer {
     let (grant, draft) = named(&call).await?;
     let keyed = Keyed::of(&call, &grant)?;
-    let author = call.act();
+    let author = Some(call.act());
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
     if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
