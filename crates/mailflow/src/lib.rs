@@ -18,6 +18,7 @@ pub mod submit;
 
 // what comes back
 pub mod feedback;
+pub mod holds;
 
 // what is told
 pub mod alerts;

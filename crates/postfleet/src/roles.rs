@@ -11,7 +11,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, janitor, jobs, schedules, webhooks};
+use postfleet_mailflow::{Platform, deliver, holds, janitor, jobs, schedules, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -100,6 +100,7 @@ pub async fn start(
         running.spawn(expire_until(platform.clone(), stop.clone()));
         running.spawn(count_until(platform.clone(), stop.clone()));
         running.spawn(release_until(platform.clone(), stop.clone()));
+        running.spawn(drain_until(platform.clone(), stop.clone()));
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
@@ -330,6 +331,19 @@ async fn release_until(platform: Platform, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.store.wake().schedules.notified() => {}
+            () = until(&platform, due) => {}
+        }
+    }
+}
+
+/// Releases sends that were held, as there is quota for them.
+async fn drain_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let due = or_wait(&platform, "holds", holds::release_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().holds.notified() => {}
+            // What is left of a round that was full is due already, and so is what was postponed to now.
             () = until(&platform, due) => {}
         }
     }

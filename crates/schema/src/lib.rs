@@ -16,6 +16,7 @@ pub mod feedback;
 pub mod finding;
 pub mod folder;
 pub mod grant;
+pub mod hold;
 pub mod job;
 pub mod key;
 pub mod layout;

@@ -45,6 +45,7 @@ pub mod events;
 pub mod feedback;
 pub mod folders;
 pub mod grants;
+pub mod holds;
 pub mod idempotency;
 pub mod judging;
 pub mod messages;

@@ -5,9 +5,9 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
-    idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, past, peaks,
-    policies, queue, raises, redirect_uris, refusals, rules, schedules, service_accounts, sts, suppressions, threads,
-    tls_sessions, tokens, webhooks, workspaces,
+    holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, past,
+    peaks, policies, queue, raises, redirect_uris, refusals, rules, schedules, service_accounts, sts, suppressions,
+    threads, tls_sessions, tokens, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -57,6 +57,13 @@ const LISTS: &[(&str, &str)] = &[
     ("refusals::OLD", refusals::OLD),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("holds::DUE", holds::DUE),
+    ("holds::OF_GRANT", holds::OF_GRANT),
+    ("holds::LIST", holds::LIST),
+    ("holds::LIST_OPEN", holds::LIST_OPEN),
+    ("holds::LIST_OF_GRANT", holds::LIST_OF_GRANT),
+    ("holds::EXPIRED", holds::EXPIRED),
+    ("holds::CLOSED", holds::CLOSED),
     ("schedules::DUE", schedules::DUE),
     ("schedules::LIST", schedules::LIST),
     ("schedules::CLOSED", schedules::CLOSED),

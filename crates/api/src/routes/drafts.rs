@@ -162,7 +162,7 @@ pub(crate) async fn delete(call: Call) -> Answer {
 /// `POST /v3/grants/{grant}/drafts/{draft}`
 pub(crate) async fn send_draft(call: Call) -> Answer {
     let (grant, draft) = named(&call).await?;
-    let (keyed, by) = (Keyed::of(&call, &grant)?, call.caller.key);
+    let (keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
     if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {

@@ -3,6 +3,7 @@
 use super::{Outgoing, command, compose};
 use crate::platform::Platform;
 use crate::receive::shard;
+use postfleet_core::audit::Author;
 use postfleet_core::id::KeyId;
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::Participant;
@@ -44,7 +45,13 @@ async fn submission(platform: &Platform, grant: &Grant, question: &Question) -> 
     let is_to_nobody = question.recipients.is_empty();
     let to = if is_to_nobody { vec![person(&grant.email)] } else { question.recipients.iter().map(person).collect() };
     let reply_to_message_id = question.reply_to_message_id.clone();
-    let outgoing = Outgoing { to, reply_to_message_id, is_plaintext: true, by: question.by, ..Outgoing::default() };
+    let outgoing = Outgoing {
+        to,
+        reply_to_message_id,
+        is_plaintext: true,
+        by: question.by.map(Author::of_key),
+        ..Outgoing::default()
+    };
     let (submit, _) = command(platform, grant, compose::prepare(platform, grant, outgoing).await?).await?;
     Ok(if is_to_nobody { Submit { recipients: Vec::new(), ..submit } } else { submit })
 }

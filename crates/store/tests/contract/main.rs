@@ -15,6 +15,7 @@ mod evaluations;
 mod events;
 mod governing;
 mod grants;
+mod held;
 mod jobs;
 mod judging;
 mod key_use;

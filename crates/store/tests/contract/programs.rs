@@ -216,6 +216,8 @@ impl Run<'_> {
             SubmitOutcome::MustWait | SubmitOutcome::Waits { .. } => "waits".into(),
             SubmitOutcome::Repeated { .. } => "repeated".into(),
             SubmitOutcome::Superseded => "superseded".into(),
+            SubmitOutcome::Unheld => "unheld".into(),
+            SubmitOutcome::Held(_) => "held".into(),
         };
         self.threads.push(command.copy.new_thread_id);
         same("submit", &outcome, &self.model.submit(&command))

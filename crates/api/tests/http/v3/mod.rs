@@ -7,6 +7,7 @@ pub(crate) mod connect;
 pub(crate) mod connectors;
 pub(crate) mod domains;
 pub(crate) mod grants;
+pub(crate) mod holds;
 pub(crate) mod jobs;
 pub(crate) mod lists;
 pub(crate) mod policies;
