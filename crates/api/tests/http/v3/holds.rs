@@ -332,7 +332,7 @@ async fn what_may_not_be_sent_with_a_key_is_refused_and_not_held() {
     assert_eq!(ask(&harness.acme.api_key, &both).await.status, 202);
     ask(&agent, &both).await.refuses(403, "recipient_not_allowed", Some("to"));
     let two = json!({"to": [{"email": "ada@hold.test"}, {"email": "bea@hold.test"}], "subject": "s"});
-    ask(&agent, &two).await.refuses(429, "new_recipients_exceeded", None);
+    ask(&agent, &two).await.refuses(429, "new_recipients_exceeded", Some("to"));
     let held = ask(&agent, &to("ada@hold.test", "Plan")).await;
     assert_eq!(held.status, 202, "{held:?}");
 
