@@ -1,5 +1,6 @@
 //! Why a mailbox may not send, and why it could not: each refusal with whose decision it is and what would change it.
 
+use postfleet_core::hold::Reason;
 use postfleet_core::id::{ApplicationId, GrantId, KeyId, PolicyId};
 use postfleet_core::plan::Limits;
 use postfleet_core::policy::LimitField;
@@ -8,6 +9,7 @@ use postfleet_core::remedy;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_schema::error::status_and_type;
 use postfleet_schema::explanation::{Explanation, Obstacle, Owner, PastRefusal};
+use postfleet_store::holds;
 use postfleet_store::keys::{self, Holder};
 use postfleet_store::limits::{self, GrantLimits};
 use postfleet_store::organizations::Scope;
@@ -37,8 +39,14 @@ pub struct Asked<'a> {
 }
 
 /// Explains what stands against a send, and what was refused.
-pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) -> Result<Explanation, Problem> {
+pub async fn explain(
+    store: &Store,
+    asked: &Asked<'_>,
+    obstacles: &[Problem],
+    held_for: Option<Reason>,
+) -> Result<Explanation, Problem> {
     let mut reader = store.reader().await?;
+    let held_sends = holds::count_open(&mut reader, asked.grant_id).await?;
     let past = refusals::list(&mut reader, asked.grant_id, asked.at.minus(PAST).day(), PAST_MAX).await?;
     let limits = limits::of_grant(&mut reader, asked.application_id, asked.grant_id, asked.at.day()).await?;
     let limits = limits.ok_or_else(Problem::not_found)?;
@@ -61,6 +69,8 @@ pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) ->
         recipients: asked.recipients.iter().map(EmailAddress::to_string).collect(),
         accepted: obstacles.is_empty(),
         refusals: obstacles.iter().map(|problem| obstacle(&owners, problem, asked.key_id)).collect(),
+        held_for: held_for.map(Reason::name),
+        held_sends,
         past: past.into_iter().map(|refusal| past_refusal(&owners, refusal)).collect(),
     })
 }

@@ -12,7 +12,9 @@ pub use decide::{DecideHold, DecideOutcome, Decision};
 pub use end::{CancelHold, CancelOutcome, EndHold, PostponeHolds, PruneHolds};
 #[cfg(test)]
 pub(crate) use read::{CLOSED, DUE, EXPIRED, LIST, LIST_OF_GRANT, LIST_OPEN, OF_GRANT};
-pub use read::{due, expired, find, find_of_grant, list, list_of_grant, next_due, of_grant, of_target, version_of};
+pub use read::{
+    count_open, due, expired, find, find_of_grant, list, list_of_grant, next_due, of_grant, of_target, version_of,
+};
 
 use crate::audit::{self, Change};
 use crate::db::{DbError, Row};
@@ -341,10 +343,11 @@ pub(crate) async fn of_message(tx: &mut Tx, message: MessageId) -> Result<Option
     tx.query_one(FIND, params![message.uuid()]).await?.as_ref().map(read_row).transpose()
 }
 
+const COUNT_OPEN: &str = "SELECT count(*) FROM holds WHERE grant_id = $1 AND closed_at IS NULL";
+
 /// Whether one more send of a mailbox may be held.
 pub(crate) async fn has_room(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
-    const COUNT: &str = "SELECT count(*) FROM holds WHERE grant_id = $1 AND closed_at IS NULL";
-    let row = tx.query_one(COUNT, params![grant.uuid()]).await?.ok_or(DbError::Malformed("count"))?;
+    let row = tx.query_one(COUNT_OPEN, params![grant.uuid()]).await?.ok_or(DbError::Malformed("count"))?;
     Ok(row.count(0)? < HELD_MAX as u64)
 }
 

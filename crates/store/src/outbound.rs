@@ -253,8 +253,9 @@ pub struct Explain {
 /// What became of [`Explain`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Explained {
-    /// This stands against it, first what is told first; nothing if it would be accepted.
-    Refusals(Vec<Problem>),
+    /// This stands against it, first what is told first; nothing if it would be accepted. If it would be held in place of
+    /// being refused, why.
+    Refusals(Vec<Problem>, Option<hold::Reason>),
     /// The policy wants that recipients are looked at first: run it again with what was found.
     Unvalidated,
     /// There is no such mailbox.
@@ -267,12 +268,14 @@ impl Command for Explain {
     async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
         let submit = &self.submit;
         let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
-        let Loaded { mut facts, scope, validates, key, .. } = loaded;
+        let Loaded { mut facts, scope, validates, key, terms, .. } = loaded;
         if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
             return Ok(Explained::Unvalidated);
         }
         submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
-        Ok(Explained::Refusals(postfleet_core::outbound::refusals(&facts)))
+        let refusals = postfleet_core::outbound::refusals(&facts);
+        let held_for = refusals.first().and_then(|first| hold::reason(first, terms.on_quota));
+        Ok(Explained::Refusals(refusals, held_for))
     }
 }
 

@@ -86,6 +86,12 @@ pub async fn of_grant(reader: &mut Reader<'_>, grant: GrantId, limit: usize) -> 
     Ok(rows.iter().map(read_row).collect::<Result<_, DbError>>()?)
 }
 
+/// How many sends of a mailbox are held.
+pub async fn count_open(reader: &mut Reader<'_>, grant: GrantId) -> Result<u64, StoreError> {
+    let row = reader.query_one(super::COUNT_OPEN, params![grant.uuid()]).await?;
+    Ok(row.map_or(Ok(0), |row| row.count(0))?)
+}
+
 /// The mailboxes of which sends wait for their quota: the one, or those of the workspace.
 pub async fn of_target(
     reader: &mut Reader<'_>,

@@ -1,9 +1,12 @@
 //! Sends that are held: who decides first decides, an approval is spent once, and what is drained never overruns a quota.
 
-use crate::support::{Engine, NOON, Tenant, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant};
+use crate::support::{
+    Engine, NOON, Tenant, all_events, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant,
+};
 use crate::workspaces::update;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::{Act, Actor, ActorKind};
+use postfleet_core::event::Trigger;
 use postfleet_core::hold::{APPROVAL_PATIENCE, HELD_MAX, OnQuota, Reason, State};
 use postfleet_core::id::{AuditId, BlobId, EventId, GrantId, HoldId};
 use postfleet_store::db::DbError;
@@ -14,6 +17,7 @@ use postfleet_store::holds::{
 };
 use postfleet_store::idempotency::{Content, Once};
 use postfleet_store::messages::{MailboxCopy, MessageFacts};
+use postfleet_store::meters;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::workspaces::UpdateWorkspace;
 use postfleet_store::{Command, Store, Tx, params};
@@ -287,6 +291,50 @@ async fn so_many_sends_are_held_and_no_more() {
         case.store.run(Fill(hold.id)).await.expect("fill");
         let refused = case.store.run(case.send(2, NOON).await).await.expect("submit");
         assert!(matches!(&refused, SubmitOutcome::Refused(problem) if problem.code == "too_many_holds"), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_stored_at_once_counted_when_it_leaves_and_crosses_the_quota() {
+    on_each_engine(async |engine| {
+        let case = Case::new(engine, 1, OnQuota::Hold).await;
+        let used = async || {
+            let mut reader = case.store.reader().await.expect("reader");
+            let (owner, month) = (case.tenant.organization.uuid(), NOON.day().month());
+            meters::of_owner(&mut reader, owner, month).await.expect("usage")
+        };
+        let kept = async || {
+            let sum = number(case.store, "SELECT CAST(sum(octets) AS {int}) FROM messages", &[]).await;
+            sum.unsigned_abs()
+        };
+        let crossed = async || {
+            let events = all_events(case.store).await;
+            events.iter().filter(|one| one.event.trigger == Trigger::QuotaExceeded).count()
+        };
+        case.tenant.submit(case.store, case.grant, 1, NOON).await;
+        let before = used().await;
+        assert_eq!((before.sent, crossed().await), (1, 0));
+        let unsaid = Submit { hold: None, ..case.send(1, NOON).await };
+        assert_eq!(case.store.run(unsaid).await.expect("submit"), SubmitOutcome::Unheld);
+        assert_eq!(crossed().await, 0, "nothing was done");
+        let hold = case.held(1, NOON).await;
+        case.held(2, NOON).await;
+        let waiting = used().await;
+        assert_eq!((waiting.sent, waiting.octets_out), (before.sent, before.octets_out), "nothing has left");
+        assert_eq!((waiting.stored, crossed().await), (kept().await, 1));
+
+        let refused = case.store.run(case.release(&hold, NOON).await).await.expect("submit");
+        assert!(matches!(&refused, SubmitOutcome::Refused(problem) if problem.code == "daily_quota_exceeded"));
+        assert_eq!((used().await, crossed().await), (waiting, 1), "trying takes nothing and tells nothing");
+        let counted = number(case.store, "SELECT count(*) FROM send_refusals", &[]).await;
+        assert_eq!(counted, 0, "it was held, and not refused");
+        let command = case.release(&hold, TOMORROW).await;
+        let octets = command.blob.octets();
+        assert_eq!(accepted(&[case.store.run(command).await.expect("submit")]), 1);
+        let after = used().await;
+        assert_eq!((after.sent, after.octets_out), (2, before.octets_out + octets));
+        assert_eq!(after.stored, kept().await);
     })
     .await;
 }

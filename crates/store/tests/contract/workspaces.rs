@@ -192,7 +192,8 @@ async fn changes_are_recorded_with_who_made_them_and_what_they_changed() {
         let (id, grant) = (workspace(store, &tenant, "a.example").await, tenant.mailbox(store, "a").await);
         let who = ["first key", "request", "workspace", &id.to_string()].map(str::to_owned).to_vec();
         let facts = |name: &str| {
-            json!({"name": name, "domain": "a.example", "auto_group": true, "policy_id": null, "rule_ids": []})
+            json!({"name": name, "domain": "a.example", "auto_group": true, "policy_id": null, "on_quota": "reject",
+                "rule_ids": []})
         };
         let expected = |before: Value, after: Value| (who.clone(), [before, after]);
         let made = newest_record(store, "workspace.created").await;

@@ -2,11 +2,14 @@
 
 use crate::support::{Answer, Harness, assert_shape};
 use crate::v3::grants::send_rules::{condition, last_record, put};
+use crate::v3::grants::send_with_key::limited;
+use crate::v3::grants::submission::submit;
 use axum::body::Body;
 use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use postfleet_mailflow::holds::release_once;
+use postfleet_mailflow::schedules;
 use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
@@ -21,7 +24,7 @@ pub(crate) const ROUTES: &[&str] = &[
 ];
 
 const HOLD: &str = "id:string grant_id:string message_id:string reason:string state:string is_draft:boolean \
-    author:object decided_by:object? decided_at:integer? note:string? approved_digest:string? expires_at:integer \
+    author:object editor:object? decided_by:object? decided_at:integer? note:string? approved_digest:string? expires_at:integer \
     created_at:integer closed_at:integer? review:object? refusal:object?";
 
 fn letter(subject: &str) -> Value {
@@ -306,4 +309,134 @@ async fn only_rules_about_what_is_sent_may_hold() {
     let rule = json!({"name": "r", "match": {"conditions": [condition("from.tld", "is", "test")]},
         "actions": [{"type": "hold"}]});
     harness.post("/v3/rules", &rule).await.refuses(400, "invalid_request", Some("actions"));
+}
+
+/// The content of a letter to somebody.
+fn to(email: &str, subject: &str) -> Value {
+    json!({"to": [{"email": email}], "subject": subject, "body": "Hi"})
+}
+
+#[tokio::test]
+async fn what_may_not_be_sent_with_a_key_is_refused_and_not_held() {
+    let (harness, boss) = holding().await;
+    on_quota(&harness, "hold").await;
+    let only = |domain: &str| json!({"recipient_domains": [domain], "new_recipients_per_day": 1});
+    let (agent, path) = limited(&harness, only("hold.test")).await;
+    let ask = async |key: &str, body: &Value| {
+        harness.world.advance(1);
+        harness.ask(key, "POST", &harness.at("/messages/send"), Some(body)).await
+    };
+    let both = json!({"to": [{"email": "ada@hold.test"}, {"email": "eve@other.test"}], "subject": "s"});
+    ask(&agent, &both).await.refuses(403, "recipient_not_allowed", Some("to"));
+    // Neither is it told of what waits for others.
+    assert_eq!(ask(&harness.acme.api_key, &both).await.status, 202);
+    ask(&agent, &both).await.refuses(403, "recipient_not_allowed", Some("to"));
+    let two = json!({"to": [{"email": "ada@hold.test"}, {"email": "bea@hold.test"}], "subject": "s"});
+    ask(&agent, &two).await.refuses(429, "new_recipients_exceeded", Some("to"));
+    let held = ask(&agent, &to("ada@hold.test", "Plan")).await;
+    assert_eq!(held.status, 202, "{held:?}");
+
+    // What the key may do is asked again when it leaves.
+    let hold = format!("/v3/holds/{}", held.json["hold"]["id"].as_str().expect("id"));
+    let seen = see(&harness, &boss, &hold).await;
+    let capabilities = json!({"capabilities": only("elsewhere.test")});
+    harness.administer("PATCH", &path, Some(&capabilities)).await.is_ok();
+    let approved = approve(&harness, &boss, &hold, &seen["review"]["digest"]).await;
+    assert_eq!(approved.is_ok().data()["state"], "failed");
+    assert_eq!(approved.data()["refusal"]["code"], "recipient_not_allowed");
+    assert_eq!(sent(&harness).await, 0);
+}
+
+#[tokio::test]
+async fn whoever_changes_a_draft_that_is_held_sends_it_and_does_not_decide() {
+    let (harness, boss) = holding().await;
+    let (agent, _) = limited(&harness, json!({"recipient_domains": ["hold.test"]})).await;
+    let other = key(&harness, &["*"]).await;
+    for (editor, change, code) in [
+        (&other, json!({"subject": "Mine"}), None),
+        (&agent, json!({"to": [{"email": "eve@hold.test"}], "bcc": []}), None),
+        (
+            &agent,
+            json!({"to": [{"email": "ada@hold.test"}, {"email": "eve@other.test"}]}),
+            Some("recipient_not_allowed"),
+        ),
+    ] {
+        harness.world.advance(1);
+        let draft = harness.post(&harness.at("/drafts"), &letter("Plan")).await;
+        let draft = harness.at(&format!("/drafts/{}", draft.is_ok().data()["id"].as_str().expect("id")));
+        let held = harness.ask(&harness.acme.api_key, "POST", &draft, None).await;
+        let hold = format!("/v3/holds/{}", held.json["hold"]["id"].as_str().expect("id"));
+        harness.ask(editor, "PUT", &draft, Some(&change)).await.is_ok();
+        let seen = see(&harness, &boss, &hold).await;
+        assert_ne!(seen["editor"]["id"], seen["author"]["id"]);
+        let digest = &seen["review"]["digest"];
+        for own in [editor, &harness.acme.api_key] {
+            approve(&harness, own, &hold, digest).await.refuses(403, "own_hold", None);
+        }
+        let approved = approve(&harness, &boss, &hold, digest).await;
+        assert_eq!(approved.is_ok().data()["refusal"]["code"].as_str(), code);
+        assert_eq!(approved.data()["state"], if code.is_some() { "failed" } else { "released" });
+    }
+    assert_eq!(sent(&harness).await, 2);
+}
+
+#[tokio::test]
+async fn a_raise_lets_what_waits_leave_at_once_and_explain_tells_of_it() {
+    let harness =
+        Harness::with(NewTenant { plan: "free", daily_sends_max: Some(1), ..NewTenant::of("acme.test") }).await;
+    on_quota(&harness, "hold").await;
+    send(&harness, &letter("First")).await.is_ok();
+    held(&harness, "Second").await;
+    let explained = harness.get(&harness.at("/explain")).await;
+    let explained = explained.is_ok().data();
+    assert_eq!((&explained["held_for"], &explained["held_sends"]), (&json!("quota"), &json!(1)));
+    assert_eq!((&explained["accepted"], &explained["past"]), (&json!(false), &json!([])));
+    release_once(&harness.world.platform).await.expect("round");
+    assert_eq!(sent(&harness).await, 1);
+
+    let ends_at = harness.world.platform.clock.now().as_seconds() + 3_600;
+    for path in [harness.at("/raises"), format!("/v3/workspaces/{}/raises", harness.acme.workspace_id)] {
+        let value = 2 + i64::from(path.starts_with("/v3/workspaces"));
+        let wanted = json!({"value": value, "ends_at": ends_at, "reason": "campaign"});
+        let raise = harness.post(&path, &wanted).await;
+        let approver = key(&harness, &["raises.decide"]).await;
+        let grant = format!("/v3/raises/{}/grant", raise.is_ok().data()["id"].as_str().expect("id"));
+        harness.ask(&approver, "POST", &grant, None).await.is_ok();
+        // No time has passed.
+        release_once(&harness.world.platform).await.expect("round");
+        assert_eq!(sent(&harness).await as i64, value);
+        held(&harness, &format!("after {value}")).await;
+    }
+}
+
+#[tokio::test]
+async fn who_scheduled_or_submitted_what_is_held_is_known() {
+    let (harness, boss) = holding().await;
+    let in_an_hour = harness.world.platform.clock.now().as_seconds() + 3_600;
+    let body = json!({"to": [{"email": "ada@hold.test"}], "subject": "Later", "send_at": in_an_hour});
+    assert_eq!(harness.post(&harness.at("/messages/send"), &body).await.status, 202);
+    harness.world.advance(3_600);
+    schedules::release_once(&harness.world.platform).await.expect("round");
+    let raw = "From: agent@acme.test\r\nTo: ada@hold.test\r\nSubject: Client\r\n\r\nHi\r\n";
+    submit(&harness, &["ada@hold.test"], raw).await.expect("held");
+    let all = harness.ask(&boss, "GET", "/v3/holds", None).await;
+    let authors: Vec<Value> = all.data().as_array().expect("list").iter().map(|one| one["author"].clone()).collect();
+    assert_eq!(authors[0], json!({"kind": "access_token", "id": harness.agent}));
+    assert_eq!(authors[1]["kind"], "api_key");
+    let late = format!("/v3/holds/{}", all.data()[1]["id"].as_str().expect("id"));
+    let digest = see(&harness, &boss, &late).await["review"]["digest"].clone();
+    approve(&harness, &harness.acme.api_key, &late, &digest).await.refuses(403, "own_hold", None);
+    approve(&harness, &boss, &late, &digest).await.is_ok();
+    assert_eq!(sent(&harness).await, 1);
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_not_held() {
+    let (harness, _) = holding().await;
+    let policy = harness.post("/v3/policies", &json!({"name": "full", "limits": {"limit_storage_total": 100}})).await;
+    let policy = policy.is_ok().data()["id"].clone();
+    let workspace = format!("/v3/workspaces/{}", harness.acme.workspace_id);
+    harness.patch(&workspace, &json!({"policy_id": policy})).await.is_ok();
+    send(&harness, &letter("Plan")).await.refuses(403, "storage_full", None);
+    assert_eq!(harness.ids(&harness.at("/holds")).await, [""; 0]);
 }
