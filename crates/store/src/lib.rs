@@ -29,6 +29,7 @@ pub mod organizations;
 pub mod peaks;
 pub mod policies;
 pub mod raises;
+pub mod recount;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
@@ -58,6 +59,7 @@ pub mod sts;
 pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
+pub mod transfers;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -176,7 +176,8 @@ async fn a_draft_is_sent_as_it_is_at_its_time() {
     };
     let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
     let id = draft.id.parse().expect("id");
-    let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
+    let sent =
+        drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
     let Dispatched::Scheduled(scheduled) = sent else { panic!("sent at once") };
     assert_eq!((scheduled.send_at, scheduled.use_draft, scheduled.message.object), (at, true, "draft"));
     let change = DraftChange { subject: Patch::Set("Second".into()), ..DraftChange::default() };
