@@ -9,6 +9,8 @@ pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/usage",
     "GET /v3/admin/applications/{application}/usage",
     "GET /v3/admin/organizations/{organization}/usage",
+    "GET /v3/admin/organizations/{organization}/usage/recount",
+    "POST /v3/admin/organizations/{organization}/usage/recount",
 ];
 
 const APPLICATION: &str = "application_id:string month:string storage_bytes:integer monthly_sends:integer \
