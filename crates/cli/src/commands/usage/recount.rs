@@ -52,12 +52,13 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
             session.print_table(&table(COLUMNS, &drift))?;
         }
         let (mailboxes, messages) = (sum("mailboxes"), sum("transfers"));
-        let what = [counted(mailboxes as usize, "mailbox"), counted(messages as usize, "message")].join(" and ");
+        let boxes = if mailboxes == 1 { "1 mailbox".to_owned() } else { format!("{mailboxes} mailboxes") };
+        let what = format!("{boxes} and {}", counted(messages as usize, "message"));
         session.print(&format!("{what} counted anew, {} compared: ", counted(sum("counters") as usize, "counter")))?;
         session.print(&match (wrong, arguments.repair) {
             (0, _) => "none is wrong\n".to_owned(),
-            (_, true) => format!("{} set right\n", counted(wrong as usize, "counter")),
-            (_, false) => format!("{} wrong\n", counted(wrong as usize, "counter")),
+            (_, true) => format!("{wrong} set right\n"),
+            (_, false) => format!("{wrong} wrong\n"),
         })?;
     }
     if found.iter().any(|one| one["drift_count"] != 0 && one["is_repaired"] != true) {
