@@ -22,6 +22,7 @@ use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
+use postfleet_store::transfers::PruneTransfers;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -197,11 +198,17 @@ async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What keys that may not send everything were used for, and what was refused.
+/// What keys that may not send everything were used for, what was refused, and what usage is counted anew from.
 async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneKeyUse { today: now.day(), limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.day().month().previous().first_day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneTransfers { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

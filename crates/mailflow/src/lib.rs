@@ -27,6 +27,7 @@ pub mod webhooks;
 // what is cleaned up, and what goes over many mailboxes
 pub mod janitor;
 pub mod jobs;
+pub mod recount;
 
 pub use metrics::Metrics;
 pub use platform::{Platform, Settings};

@@ -31,6 +31,7 @@ pub mod queue;
 pub mod quota_advice;
 pub mod raise;
 pub mod recipient;
+pub mod recount;
 pub mod redirect_uri;
 pub mod rule;
 pub mod rule_replay;

@@ -3,14 +3,22 @@
 
 -- Who exists -------------------------------------------------------------------------------------------------------
 
+-- What it uses is counted anew now and then: the next time at recount_at; recounted says what was found the last time, as
+-- JSON, and recount_drift how many counters were wrong. The number of repairs keeps one drift from being repaired twice.
 CREATE TABLE organizations (
     id {id} NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     plan TEXT NOT NULL,
     grant_count {int} NOT NULL DEFAULT 0,
+    recount_at {int} NOT NULL DEFAULT 0,
+    recounted TEXT,
+    recount_drift {int} NOT NULL DEFAULT 0,
+    repairs {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX organizations_to_recount ON organizations (recount_at, id);
+CREATE INDEX organizations_adrift ON organizations (id) WHERE recount_drift > 0;
 
 -- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object. The rules' version
 -- goes up in every transaction that changes a rule, a list, or which rules a workspace uses: what was read under one
@@ -475,6 +483,21 @@ CREATE TABLE usage (
     octets_in {int} NOT NULL,
     octets_out {int} NOT NULL,
     PRIMARY KEY (owner_id, month)
+) {clustered};
+
+-- What was sent and what came in, a row for each message and mailbox, of this month and the one before: the counters of
+-- usage and daily_sends are counted anew from them. What came in for several mailboxes has its octets at the first of
+-- them in the organization, and at the first in each application. A send that is given back has no row any more.
+CREATE TABLE transfers (
+    day {int} NOT NULL,
+    organization_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    outgoing {int} NOT NULL,
+    octets {int} NOT NULL,
+    application_octets {int} NOT NULL,
+    PRIMARY KEY (day, organization_id, message_id)
 ) {clustered};
 
 -- Whom keys that may write to so many new recipients a day wrote to, and on which day first; and how many were new on a

@@ -30,6 +30,7 @@ pub mod peaks;
 pub mod policies;
 pub mod raises;
 mod rates;
+pub mod recount;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
@@ -60,6 +61,7 @@ pub mod sts;
 pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
+pub mod transfers;
 pub mod webhooks;
 
 #[cfg(test)]

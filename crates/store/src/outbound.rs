@@ -607,7 +607,7 @@ impl Submit {
         };
         count_send(tx, self, now.day()).await?;
         let month = now.day().month();
-        tx.tally().send(owner, month, 1, self.blob.octets());
+        tx.tally().send(owner, (grant_id, self.copy.message_id), now.day(), self.blob.octets());
         tx.tally().hold(owner.organization, month, meters.caps());
         if let Some(draft) = &draft {
             drafts::remove(tx, grant_id, self.copy.message_id, draft).await?;

@@ -6,8 +6,8 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
     holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, past,
-    peaks, policies, queue, raises, redirect_uris, refusals, rules, schedules, service_accounts, sts, suppressions,
-    threads, tls_sessions, tokens, webhooks, workspaces,
+    peaks, policies, queue, raises, recount, redirect_uris, refusals, rules, schedules, service_accounts, sts,
+    suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -70,6 +70,14 @@ const LISTS: &[(&str, &str)] = &[
     ("meters::OF_GRANT", meters::OF_GRANT),
     ("meters::OF_OWNER", meters::OF_OWNER),
     ("meters::SENT_BY_GRANT", meters::SENT_BY_GRANT),
+    ("transfers::OLD", transfers::OLD),
+    ("recount::APPLICATION", recount::APPLICATION),
+    ("recount::TRANSFERRED", recount::TRANSFERRED),
+    ("recount::KEPT", recount::KEPT),
+    ("recount::SENT", recount::SENT),
+    ("recount::USED", recount::USED),
+    ("recount::ADRIFT", recount::ADRIFT),
+    ("recount::DUE", recount::repair::DUE),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
