@@ -56,7 +56,7 @@ pub async fn request(
     };
     let event_id = EventId::new(now, entropy.ten());
     match store.run(RequestRaise { act, raise, event_id }).await? {
-        RequestOutcome::Requested(raise) => Ok(raise),
+        RequestOutcome::Requested(raise) => Ok(*raise),
         RequestOutcome::NoTarget => Err(Problem::not_found()),
         RequestOutcome::Refused(problem) => Err(problem),
     }
@@ -99,7 +99,7 @@ pub async fn decide(
             if decision == Decision::Grant {
                 release_held(store, &raise, decided_at).await?;
             }
-            Ok(raise)
+            Ok(*raise)
         }
         DecideOutcome::NotFound => Err(Problem::not_found()),
         DecideOutcome::Refused(problem) => Err(problem),
