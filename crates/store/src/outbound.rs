@@ -721,7 +721,7 @@ impl Submit {
         let kept = CreateDraft {
             blob: self.blob.clone(),
             facts: new.waiting.clone(),
-            copy: self.copy.clone(),
+            copy: self.copy,
             thread_id: self.thread_id,
             starred: false,
             schedule: None,
