@@ -29,6 +29,7 @@ pub mod organizations;
 pub mod peaks;
 pub mod policies;
 pub mod raises;
+pub mod readings;
 pub mod recount;
 pub mod redirect_uris;
 pub mod rules;

@@ -29,6 +29,7 @@ mod policies;
 mod provisioning;
 mod queue;
 mod raises;
+mod readings;
 mod recount;
 mod removal;
 mod routes;
