@@ -80,8 +80,8 @@ fn lines(plan: &Plan, all: &Used, month: UtcMonth, now: UnixMicros) -> Vec<schem
     vec![
         schema::StatementLine { peak: reading.and_then(|reading| reading.accounts_peak), ..accounts },
         line("storage", "point_in_time", reading.map(|one| one.stored), read_at, plan.storage_octets_max),
-        line("monthly_bandwidth", "cumulative", transferred, counted, plan.monthly_bandwidth_octets_max),
         line("monthly_sends", "total", Some(usage.sent), counted, plan.monthly_sends_max),
+        line("monthly_bandwidth", "cumulative", transferred, counted, plan.monthly_bandwidth_octets_max),
     ]
 }
 

@@ -23,7 +23,7 @@ pub struct UsageStatement {
     /// Whether it is over and its readings are taken: nothing in it changes any more, but for sends that turn out to have
     /// reached nobody.
     pub is_final: bool,
-    /// One for each resource that the plan meters: `accounts`, `storage`, `monthly_bandwidth`, `monthly_sends`.
+    /// One for each resource that the plan meters: `accounts`, `storage`, `monthly_sends`, `monthly_bandwidth`.
     pub lines: Vec<StatementLine>,
     /// Bytes of mail that came in in the month.
     pub bytes_in: u64,

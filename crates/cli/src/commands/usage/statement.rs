@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
             }
         }
     };
-    let month = arguments.month.as_deref().unwrap_or_default();
+    let month = arguments.month.unwrap_or_default();
     let path = ["admin", "organizations", &id, "usage", "statement"];
     let data = api.ask(Method::GET, &path, &[("month", month)], None).await?.data();
     if session.is_json() {
