@@ -311,7 +311,7 @@ mod tests {
         };
         let all: Vec<&str> = refusals(&everything).iter().map(|problem| problem.code).collect();
         let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed message_too_large \
-            blocked_by_rule daily_quota_exceeded";
+            blocked_by_rule storage_full daily_quota_exceeded monthly_quota_exceeded bandwidth_exceeded";
         assert_eq!(
             all.join(" "),
             expected,

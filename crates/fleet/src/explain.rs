@@ -13,7 +13,7 @@ use postfleet_store::limits::{self, GrantLimits};
 use postfleet_store::organizations::Scope;
 use postfleet_store::refusals::{self, Refusal};
 use postfleet_store::{Store, policies};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How far back refusals are told, and how many.
@@ -47,12 +47,11 @@ pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) ->
         None => None,
     };
     let mut key_names = HashMap::new();
-    for id in past.iter().filter_map(|refusal| refusal.key_id).chain(asked.key_id) {
-        if !key_names.contains_key(&id) {
-            let holder = Holder::Application(asked.application_id);
-            let found = keys::find_by_id(&mut reader, holder, Scope::All, id).await?;
-            key_names.insert(id, found.map(|key| key.name));
-        }
+    let key_ids: HashSet<KeyId> = past.iter().filter_map(|refusal| refusal.key_id).chain(asked.key_id).collect();
+    for id in key_ids {
+        let holder = Holder::Application(asked.application_id);
+        let found = keys::find_by_id(&mut reader, holder, Scope::All, id).await?;
+        key_names.insert(id, found.map(|key| key.name));
     }
     let owners = Owners { limits, policy_name, key_names, domain: asked.email.domain().as_str() };
     Ok(Explanation {

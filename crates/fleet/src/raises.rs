@@ -55,7 +55,7 @@ pub async fn request(
     };
     let event_id = EventId::new(now, entropy.ten());
     match store.run(RequestRaise { act, raise, event_id }).await? {
-        RequestOutcome::Requested(raise) => Ok(raise),
+        RequestOutcome::Requested(raise) => Ok(*raise),
         RequestOutcome::NoTarget => Err(Problem::not_found()),
         RequestOutcome::Refused(problem) => Err(problem),
     }
@@ -94,7 +94,7 @@ pub async fn decide(
     input::text("note", note.as_deref().unwrap_or_default(), TEXT_CHARS_MAX)?;
     let event_id = EventId::new(act.at, entropy.ten());
     match store.run(DecideRaise { act, application_id, id, decision, note, may_decide, event_id }).await? {
-        DecideOutcome::Decided(raise) => Ok(raise),
+        DecideOutcome::Decided(raise) => Ok(*raise),
         DecideOutcome::NotFound => Err(Problem::not_found()),
         DecideOutcome::Refused(problem) => Err(problem),
     }

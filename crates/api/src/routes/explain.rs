@@ -18,7 +18,7 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "key_id",
         Kind::Text,
-        "The key of the application with which it would be sent; the one that asks if absent.",
+        "The key of the application with which it would be sent; the one that asks if absent. Not with an access token.",
     ),
 ];
 
@@ -71,8 +71,11 @@ fn recipients(query: &Query) -> Result<Vec<EmailAddress>, Problem> {
     named.iter().map(parse).collect()
 }
 
-/// A key of the application of whoever asks.
+/// A key of the application of whoever asks. What keys may do is none of a mailbox's business.
 async fn named_key(call: &Call, text: &str) -> Result<postfleet_core::id::KeyId, Problem> {
+    if call.caller.grant.is_some() {
+        return Err(Problem::invalid("key_id", "key_id may not be given with an access token"));
+    }
     let unknown = || Problem::invalid("key_id", "key_id is not a key of this application");
     let id = text.parse().map_err(|_| unknown())?;
     let mut reader = call.platform.store.reader().await?;

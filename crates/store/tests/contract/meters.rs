@@ -90,7 +90,10 @@ async fn storage_is_exact_under_deliveries_and_removals() {
             assert!(removed.expect("removal"));
             let stored = usage(store, &tenant, NOON).await.stored;
             assert!(stored <= octets, "{stored} octets are kept");
-            assert_eq!(stored as i64, number(store, "SELECT sum(storage_octets) FROM mailboxes", &[]).await);
+            assert_eq!(
+                stored as i64,
+                number(store, "SELECT CAST(sum(storage_octets) AS {int}) FROM mailboxes", &[]).await
+            );
             let full = outcomes.iter().filter(|outcome| outcome.is_err()).count();
             assert!(full > 0, "64 messages of {size} octets do not fit");
             for problem in outcomes.into_iter().filter_map(Result::err) {

@@ -33,7 +33,7 @@ async fn other_mailboxes_look_like_none() {
     for name in
         [&sibling, "sibling@acme.test", "email:sibling@acme.test", &sign_in.harness.stranger, "agent@other.test"]
     {
-        for rest in ["", "/messages", "/threads", "/folders", "/limits", "/rule-evaluations"] {
+        for rest in ["", "/messages", "/threads", "/folders", "/limits", "/usage", "/explain", "/rule-evaluations"] {
             let answer = sign_in.ask(&tokens, "GET", &format!("/v3/grants/{name}{rest}")).await;
             answer.refuses(404, "not_found", None);
             assert_eq!(answer.without_id(), nobody.without_id(), "{name}{rest}");
@@ -71,6 +71,7 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}",
         "GET /v3/grants/{grant}/attachments/{attachment}",
         "GET /v3/grants/{grant}/attachments/{attachment}/download",
+        "GET /v3/grants/{grant}/explain",
         "GET /v3/grants/{grant}/feedback",
         "GET /v3/grants/{grant}/folders",
         "GET /v3/grants/{grant}/folders/{folder}",
@@ -85,6 +86,7 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/rule-evaluations",
         "GET /v3/grants/{grant}/threads",
         "GET /v3/grants/{grant}/threads/{thread}",
+        "GET /v3/grants/{grant}/usage",
         "POST /v3/grants/{grant}/drafts/{draft}",
         "POST /v3/grants/{grant}/messages/send",
         "POST /v3/grants/{grant}/raises",
@@ -105,6 +107,21 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
     }
     opened.sort_unstable();
     assert_eq!(opened, OPENED);
+}
+
+#[tokio::test]
+async fn a_token_learns_why_its_mailbox_may_not_send_but_not_what_keys_may_do() {
+    let sign_in = SignIn::new().await;
+    let tokens = sign_in.tokens().await;
+    let harness = &sign_in.harness;
+    let keys = format!("/v3/admin/applications/{}/api-keys", harness.acme.application_id);
+    let made = harness.administer("POST", &keys, Some(&json!({"name": "agent", "permissions": ["*"]}))).await;
+    let key = made.is_ok().data()["id"].as_str().expect("id").to_owned();
+    let asked = sign_in.ask(&tokens, "GET", "/v3/grants/me/explain?to=ada@sender.test").await;
+    assert_eq!(asked.is_ok().data()["accepted"], true);
+    let asked = sign_in.ask(&tokens, "GET", &format!("/v3/grants/me/explain?key_id={key}")).await;
+    asked.refuses(400, "invalid_request", Some("key_id"));
+    harness.get(&harness.at(&format!("/explain?key_id={key}"))).await.is_ok();
 }
 
 #[tokio::test]
