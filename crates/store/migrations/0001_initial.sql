@@ -5,6 +5,9 @@
 
 -- What it uses is counted anew now and then: the next time at recount_at; recounted says what was found the last time, as
 -- JSON, and recount_drift how many counters were wrong. The number of repairs keeps one drift from being repaired twice.
+-- Of the mailboxes is known how many there were at most (grant_peak) in the month in which their number changed last
+-- (count_month), how many when that month began (closed_count), and the most in the month in which it changed before
+-- (closed_peak, closed_month). read_month is the last month of which the readings were taken.
 CREATE TABLE organizations (
     id {id} NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -14,10 +17,17 @@ CREATE TABLE organizations (
     recounted TEXT,
     recount_drift {int} NOT NULL DEFAULT 0,
     repairs {int} NOT NULL DEFAULT 0,
+    count_month {int} NOT NULL DEFAULT 0,
+    grant_peak {int} NOT NULL DEFAULT 0,
+    closed_month {int} NOT NULL DEFAULT 0,
+    closed_count {int} NOT NULL DEFAULT 0,
+    closed_peak {int} NOT NULL DEFAULT 0,
+    read_month {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX organizations_to_recount ON organizations (recount_at, id);
+CREATE INDEX organizations_to_read ON organizations (read_month, id);
 CREATE INDEX organizations_adrift ON organizations (id) WHERE recount_drift > 0;
 
 -- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object. The rules' version
@@ -482,6 +492,17 @@ CREATE TABLE usage (
     sent_by_removed {int} NOT NULL,
     octets_in {int} NOT NULL,
     octets_out {int} NOT NULL,
+    PRIMARY KEY (owner_id, month)
+) {clustered};
+
+-- What organizations and applications (owner_id) had and kept when a month ended: read_at is a moment later.
+CREATE TABLE readings (
+    owner_id {id} NOT NULL,
+    month {int} NOT NULL,
+    accounts {int} NOT NULL,
+    accounts_peak {int},
+    stored {int} NOT NULL,
+    read_at {int} NOT NULL,
     PRIMARY KEY (owner_id, month)
 ) {clustered};
 

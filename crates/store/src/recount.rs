@@ -153,6 +153,7 @@ pub async fn of_organization(
     for application in applications {
         count.compare_usage(&mut reader, Subject::Application(application), application.uuid()).await?;
     }
+    reader.thaw().await?;
     count.recount.drift.sort();
     Ok(Some(count.recount))
 }
