@@ -11,6 +11,7 @@ pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
@@ -60,6 +61,7 @@ pub(crate) fn all() -> Vec<Route> {
         policies::routes(),
         raises::routes(),
         alerts::routes(),
+        events::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),
