@@ -56,6 +56,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod remedy;
+pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod sts;

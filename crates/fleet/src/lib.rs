@@ -27,6 +27,7 @@ pub mod pages;
 pub mod policies;
 pub mod raises;
 pub mod redirect_uris;
+pub mod requests;
 pub mod rule_replay;
 pub mod rule_test;
 pub mod rules;

@@ -127,7 +127,11 @@ impl Call {
         };
         let found = postfleet_fleet::grants::find(&self.platform.store, self.application, &segment).await?;
         // A token of one mailbox sees no other.
-        if self.caller.grant.is_some_and(|own| own != found.id) { Err(Problem::not_found()) } else { Ok(found) }
+        if self.caller.grant.is_some_and(|own| own != found.id) {
+            return Err(Problem::not_found());
+        }
+        self.rate.of_mailbox(&self.platform, found.id)?;
+        Ok(found)
     }
 
     /// An id that the path names; text that is no id names nothing.
