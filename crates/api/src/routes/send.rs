@@ -144,6 +144,7 @@ pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sen
     let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
     let mut response = respond::json(status, id, &body);
     quota_headers(response.headers_mut(), &daily, platform.clock.now());
+    response.extensions_mut().insert(AllowanceSaid);
     if let Some(of) = of {
         response.headers_mut().insert("duplicate-of", of);
     }
@@ -182,13 +183,17 @@ pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> 
     }
 }
 
+/// The answer says what is left of the daily quota, which is nothing where there is no limit.
+#[derive(Clone, Copy)]
+struct AllowanceSaid;
+
 /// The answer to a send, whatever it is, with what is left of the daily quota, unless it says what is left of something
 /// else. Where that cannot be read just now, the answer is as good without it.
 pub(crate) async fn with_allowance(platform: &Platform, id: &RequestId, grant: &Grant, answer: Answer) -> Response {
     let now = platform.clock.now();
     let mut response = answer.unwrap_or_else(|problem| respond::problem(id, &problem, now));
-    if !error::has_rate_limit(response.headers())
-        && let Ok(Some(daily)) = limits::daily_sends(&platform.store, grant.application_id, grant.id, now).await
+    let is_said = error::has_rate_limit(response.headers()) || response.extensions().get::<AllowanceSaid>().is_some();
+    if !is_said && let Ok(Some(daily)) = limits::daily_sends(&platform.store, grant.application_id, grant.id, now).await
     {
         quota_headers(response.headers_mut(), &daily, now);
     }
