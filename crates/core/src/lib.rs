@@ -58,6 +58,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod remedy;
+pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod sts;

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod draft;
 pub mod error;
 pub mod evaluation;
+pub mod event;
 pub mod explanation;
 pub mod feedback;
 pub mod finding;

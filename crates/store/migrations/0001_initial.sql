@@ -905,3 +905,11 @@ CREATE TABLE webhook_parked (
     PRIMARY KEY (webhook_id, grant_id, position)
 ) {clustered};
 CREATE INDEX webhook_parked_due ON webhook_parked (webhook_id, due_at);
+
+-- Events of which somebody is not told any more: the last attempt failed, or none could be made. Kept as long as the events.
+CREATE TABLE webhook_given_up (
+    webhook_id {id} NOT NULL,
+    position {int} NOT NULL,
+    PRIMARY KEY (webhook_id, position)
+) {clustered};
+CREATE INDEX webhook_given_up_by_position ON webhook_given_up (position);

@@ -42,6 +42,7 @@ pub mod workspaces;
 // what moves and is kept, one module per concept
 pub mod addresses;
 pub mod alerts;
+pub mod deliveries;
 pub mod drafts;
 pub mod events;
 pub mod feedback;
