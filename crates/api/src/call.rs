@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use postfleet_core::audit::Act;
+use postfleet_core::audit::{Act, Author};
 use postfleet_core::id::{ApplicationId, AuditId, GrantId};
 use postfleet_core::request_rate::{RequestRates, RequestScope, Standing};
 use postfleet_core::{Problem, UnixMicros};
@@ -190,6 +190,11 @@ impl Call {
     /// The change that this call makes.
     pub(crate) fn act(&self) -> Act {
         act(&self.platform, &self.caller, Some(self.application), &self.id)
+    }
+
+    /// Who sends what this call sends.
+    pub(crate) fn author(&self) -> Author {
+        Author { actor: self.caller.actor.clone(), request_id: self.id.0.clone() }
     }
 }
 

@@ -5,15 +5,16 @@
 use crate::call::Call;
 use crate::error;
 use crate::respond::{self, Answer, RequestId};
-use crate::routes::send::answer;
+use crate::routes::send::{answer, held_answer};
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
+use postfleet_core::id::ThreadId;
 use postfleet_core::{Problem, idempotency};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::view::Fields;
-use postfleet_mailflow::Platform;
 use postfleet_mailflow::submit::once::{Fingerprint, sent_before};
+use postfleet_mailflow::{Platform, holds};
 use postfleet_store::grants::Grant;
 use postfleet_store::idempotency::{KeepAnswer, Kept, KeptAnswer, KeyedRequest, find};
 use serde::Serialize;
@@ -132,6 +133,14 @@ async fn replay(platform: &Platform, grant: &Grant, kept: Kept, shown: Fields) -
         KeptAnswer::Body(body) => {
             let status = StatusCode::from_u16(kept.status).map_err(Problem::internal)?;
             respond::written(status, body.into_bytes())
+        }
+        KeptAnswer::Held(_, hold) => {
+            // As it is now: it may have been released meanwhile.
+            let hold = holds::find(platform, grant.application_id, hold).await?;
+            let sent = (hold.message_id, ThreadId::from_uuid(hold.message_id.uuid()), None);
+            let data = sent_before(platform, grant.id, sent, &[], shown).await?;
+            let id = RequestId(kept.request_id);
+            respond::json(StatusCode::ACCEPTED, &id, &held_answer(&id.0, grant, data, &hold))
         }
         KeptAnswer::Sent(message, thread, placement, suppressed) => {
             let sent = (message, thread, Some(placement));

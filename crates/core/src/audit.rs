@@ -1,6 +1,6 @@
 //! Who did what: every change of the control plane carries its author and is recorded in its own transaction.
 
-use crate::id::{ApplicationId, AuditId, OrganizationId};
+use crate::id::{ApplicationId, AuditId, KeyId, OrganizationId};
 use crate::time::UnixMicros;
 
 /// By what right somebody acts.
@@ -43,6 +43,35 @@ pub struct Actor {
     pub id: String,
     /// What people call it.
     pub name: String,
+}
+
+/// Who sends something, or writes what is sent later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Author {
+    /// Who.
+    pub actor: Actor,
+    /// The id of the request; empty if there was none.
+    pub request_id: String,
+}
+
+impl Author {
+    /// Somebody with a key of the application, long after they asked.
+    pub fn of_key(key: KeyId) -> Self {
+        let actor = Actor { kind: ActorKind::ApiKey, id: key.to_string(), name: String::new() };
+        Self { actor, request_id: String::new() }
+    }
+
+    /// The key, if it is one of an application: what is sent with it is judged by it.
+    pub fn key(&self) -> Option<KeyId> {
+        self.actor.key()
+    }
+}
+
+impl Actor {
+    /// The key, if it is one of an application.
+    pub fn key(&self) -> Option<KeyId> {
+        if self.kind == ActorKind::ApiKey { self.id.parse().ok() } else { None }
+    }
 }
 
 /// One change in the making: who, when, in whose name, and under which request.

@@ -15,6 +15,10 @@ pub enum Trigger {
     MessageSendSuccess,
     /// A message could not be sent at its time.
     MessageSendFailed,
+    /// A message waits for its quota, or for somebody to approve it.
+    MessageHeld,
+    /// A message that was held is on its way.
+    MessageReleased,
     /// A draft was made.
     DraftCreated,
     /// A draft was changed.
@@ -50,6 +54,8 @@ impl Trigger {
         Self::MessageCreated,
         Self::MessageSendSuccess,
         Self::MessageSendFailed,
+        Self::MessageHeld,
+        Self::MessageReleased,
         Self::DraftCreated,
         Self::DraftUpdated,
         Self::MessageDelivered,
@@ -73,6 +79,8 @@ impl Trigger {
             Self::MessageCreated => "message.created",
             Self::MessageSendSuccess => "message.send_success",
             Self::MessageSendFailed => "message.send_failed",
+            Self::MessageHeld => "message.held",
+            Self::MessageReleased => "message.released",
             Self::DraftCreated => "draft.created",
             Self::DraftUpdated => "draft.updated",
             Self::MessageDelivered => "message.delivered",
@@ -132,6 +140,8 @@ impl Trigger {
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed
+            | Self::MessageHeld
+            | Self::MessageReleased
             | Self::MessageDelivered
             | Self::MessageBounced
             | Self::MessageComplaint

@@ -115,6 +115,8 @@ ids! {
     ScheduleId,
     /// A raise of a limit for a while.
     RaiseId,
+    /// A send that waits for its quota, or for somebody to approve it.
+    HoldId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -50,6 +50,7 @@ pub mod dated;
 pub mod delivery;
 pub mod destination;
 pub mod folder;
+pub mod hold;
 pub mod idempotency;
 pub mod mx;
 pub mod outbound;

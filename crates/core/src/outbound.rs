@@ -1,6 +1,7 @@
 //! May this message be sent? One pure function holds the order of refusals, for every way of sending.
 
 use crate::capability::KeyUse;
+use crate::hold;
 use crate::meter::Meters;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
@@ -34,6 +35,8 @@ pub struct OutboundFacts {
     pub key: Option<Box<KeyUse>>,
     /// The rate that this send would exceed, if there is one.
     pub exceeded: Option<Exceeded>,
+    /// Whether somebody approved exactly this message, so that no rule holds it any more.
+    pub approved: bool,
 }
 
 /// The code of the refusal of a message whose recipients are all suppressed.
@@ -99,6 +102,8 @@ fn of_size(facts: &OutboundFacts) -> Vec<Problem> {
 fn of_rules(facts: &OutboundFacts) -> Vec<Problem> {
     match facts.rules {
         Verdict::Pass => Vec::new(),
+        Verdict::Hold if facts.approved => Vec::new(),
+        Verdict::Hold => vec![hold::held_by_rule()],
         Verdict::Block => vec![blocked_by_rule()],
         Verdict::Undecidable => vec![rules_undecidable()],
     }
@@ -247,6 +252,7 @@ mod tests {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
+            approved: false,
         }
     }
 
@@ -271,6 +277,10 @@ mod tests {
         assert_eq!(refusal(OutboundFacts { domain_verified: false, ..facts() }), "sender_domain_unverified");
         assert_eq!(refusal(OutboundFacts { rules: Verdict::Block, ..facts() }), "blocked_by_rule");
         assert_eq!(refusal(OutboundFacts { rules: Verdict::Undecidable, ..facts() }), "rules_undecidable");
+        assert_eq!(refusal(OutboundFacts { rules: Verdict::Hold, ..facts() }), "held_by_rule");
+        assert!(decide(&OutboundFacts { rules: Verdict::Hold, approved: true, ..facts() }).is_ok());
+        let blocked = OutboundFacts { rules: Verdict::Block, approved: true, ..facts() };
+        assert_eq!(refusal(blocked), "blocked_by_rule", "nobody approves what is forbidden");
     }
 
     fn suppressed(count: usize) -> Vec<Suppressed> {

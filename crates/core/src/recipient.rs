@@ -9,7 +9,7 @@ use crate::problem::{Problem, ProblemKind};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Known {
     /// A mailbox here, with the limits that hold for it, and what may stop it, if anything can.
-    Mailbox(Limits, Option<Meters>),
+    Mailbox(Limits, Option<Box<Meters>>),
     /// The return path of a message that was sent here, or where complaints are taken.
     Feedback,
     /// The domain is ours, the mailbox does not exist.
@@ -25,7 +25,7 @@ pub fn admit(known: &Known, declared_octets: Option<u64>) -> Result<(), Problem>
             let octets = declared_octets.unwrap_or(0);
             fits(limits, octets)?;
             // However small it is, it needs some room.
-            has_room(meters.as_ref(), octets.max(1))
+            has_room(meters.as_deref(), octets.max(1))
         }
         // The listener's own limit holds, as for everybody.
         Known::Feedback => Ok(()),
@@ -134,7 +134,8 @@ mod tests {
         let month = UtcMonth::from_number(24_000);
         let metered = |used, bandwidth| {
             let (room, caps) = (Room { limit: Some(100), used }, Caps { bandwidth: Some(50), ..Caps::default() });
-            Known::Mailbox(limits.clone(), Some(Meters::new(room, caps, Used { bandwidth, ..Used::default() }, month)))
+            let meters = Meters::new(room, caps, Used { bandwidth, ..Used::default() }, month);
+            Known::Mailbox(limits.clone(), Some(Box::new(meters)))
         };
         let (open, full, used_up) = (metered(90, 40), metered(100, 0), metered(0, 50));
         for (known, octets, expected) in [

@@ -65,6 +65,12 @@ pub fn of(code: &str) -> (Owner, &'static str) {
         "recipient_undeliverable" => (Owner::Message, "correct the address: its domain takes no mail"),
         "too_many_recipients" => (Owner::Message, "send to fewer recipients at once"),
         "blocked_by_rule" => (Owner::Rules, "change the rule that the mailbox's rule evaluations name, or the message"),
+        "held_by_rule" => {
+            (Owner::Rules, "have the held send approved, or change the rule that holds it, or the message")
+        }
+        "too_many_holds" => {
+            (Owner::Message, "have held sends approved, rejected or cancelled, or wait until they leave")
+        }
         "rules_undecidable" => (Owner::Rules, "try again: a list could not be asked just now"),
         _ => (Owner::Message, "see the message of the refusal"),
     }

@@ -170,6 +170,8 @@ pub enum Operand {
 pub enum Action {
     /// Refuses the message. It stands alone, and ends the evaluation.
     Block,
+    /// Keeps what is to be sent until somebody approves it. Of sent mail only.
+    Hold,
     /// Puts it into junk.
     MarkAsSpam,
     /// Puts it into the folder of that id, name or path; one that does not exist is skipped.
@@ -189,6 +191,7 @@ impl Action {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Block => "block",
+            Self::Hold => "hold",
             Self::MarkAsSpam => "mark_as_spam",
             Self::AssignToFolder(_) => "assign_to_folder",
             Self::MarkAsRead => "mark_as_read",

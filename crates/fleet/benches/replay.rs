@@ -130,6 +130,7 @@ impl Bench {
             name: None,
             auto_group: None,
             domain: None,
+            on_quota: None,
             policy_id: Patch::Keep,
             rule_ids: Patch::Set(bench.rules.clone()),
         };

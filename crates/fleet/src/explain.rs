@@ -1,5 +1,6 @@
 //! Why a mailbox may not send, and why it could not: each refusal with whose decision it is and what would change it.
 
+use postfleet_core::hold::Reason;
 use postfleet_core::id::{ApplicationId, GrantId, KeyId, PolicyId};
 use postfleet_core::plan::Limits;
 use postfleet_core::policy::LimitField;
@@ -8,12 +9,13 @@ use postfleet_core::remedy;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_schema::error::status_and_type;
 use postfleet_schema::explanation::{Explanation, Obstacle, Owner, PastRefusal};
+use postfleet_store::holds;
 use postfleet_store::keys::{self, Holder};
 use postfleet_store::limits::{self, GrantLimits};
 use postfleet_store::organizations::Scope;
 use postfleet_store::refusals::{self, Refusal};
 use postfleet_store::{Store, policies};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How far back refusals are told, and how many.
@@ -37,8 +39,14 @@ pub struct Asked<'a> {
 }
 
 /// Explains what stands against a send, and what was refused.
-pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) -> Result<Explanation, Problem> {
+pub async fn explain(
+    store: &Store,
+    asked: &Asked<'_>,
+    obstacles: &[Problem],
+    held_for: Option<Reason>,
+) -> Result<Explanation, Problem> {
     let mut reader = store.reader().await?;
+    let held_sends = holds::count_open(&mut reader, asked.grant_id).await?;
     let past = refusals::list(&mut reader, asked.grant_id, asked.at.minus(PAST).day(), PAST_MAX).await?;
     let limits = limits::of_grant(&mut reader, asked.application_id, asked.grant_id, asked.at.day()).await?;
     let limits = limits.ok_or_else(Problem::not_found)?;
@@ -47,12 +55,11 @@ pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) ->
         None => None,
     };
     let mut key_names = HashMap::new();
-    for id in past.iter().filter_map(|refusal| refusal.key_id).chain(asked.key_id) {
-        if !key_names.contains_key(&id) {
-            let holder = Holder::Application(asked.application_id);
-            let found = keys::find_by_id(&mut reader, holder, Scope::All, id).await?;
-            key_names.insert(id, found.map(|key| key.name));
-        }
+    let key_ids: HashSet<KeyId> = past.iter().filter_map(|refusal| refusal.key_id).chain(asked.key_id).collect();
+    for id in key_ids {
+        let holder = Holder::Application(asked.application_id);
+        let found = keys::find_by_id(&mut reader, holder, Scope::All, id).await?;
+        key_names.insert(id, found.map(|key| key.name));
     }
     let owners = Owners { limits, policy_name, key_names, domain: asked.email.domain().as_str() };
     Ok(Explanation {
@@ -62,6 +69,8 @@ pub async fn explain(store: &Store, asked: &Asked<'_>, obstacles: &[Problem]) ->
         recipients: asked.recipients.iter().map(EmailAddress::to_string).collect(),
         accepted: obstacles.is_empty(),
         refusals: obstacles.iter().map(|problem| obstacle(&owners, problem, asked.key_id)).collect(),
+        held_for: held_for.map(Reason::name),
+        held_sends,
         past: past.into_iter().map(|refusal| past_refusal(&owners, refusal)).collect(),
     })
 }

@@ -26,6 +26,7 @@ pub mod organizations;
 pub mod pages;
 pub mod policies;
 pub mod raises;
+pub mod recount;
 pub mod redirect_uris;
 pub mod requests;
 pub mod rule_replay;

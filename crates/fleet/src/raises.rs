@@ -10,6 +10,7 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_schema::raise as schema;
 use postfleet_store::Store;
+use postfleet_store::holds::{self, PostponeHolds};
 use postfleet_store::raises::{self, Author, DecideOutcome, DecideRaise, Raise, RequestOutcome, RequestRaise, Target};
 
 /// Asks for a raise.
@@ -55,7 +56,7 @@ pub async fn request(
     };
     let event_id = EventId::new(now, entropy.ten());
     match store.run(RequestRaise { act, raise, event_id }).await? {
-        RequestOutcome::Requested(raise) => Ok(raise),
+        RequestOutcome::Requested(raise) => Ok(*raise),
         RequestOutcome::NoTarget => Err(Problem::not_found()),
         RequestOutcome::Refused(problem) => Err(problem),
     }
@@ -92,12 +93,32 @@ pub async fn decide(
     let Wish { decision, note, may_decide } = wish;
     let note = note.filter(|note| !note.is_empty());
     input::text("note", note.as_deref().unwrap_or_default(), TEXT_CHARS_MAX)?;
-    let event_id = EventId::new(act.at, entropy.ten());
+    let (event_id, decided_at) = (EventId::new(act.at, entropy.ten()), act.at);
     match store.run(DecideRaise { act, application_id, id, decision, note, may_decide, event_id }).await? {
-        DecideOutcome::Decided(raise) => Ok(raise),
+        DecideOutcome::Decided(raise) => {
+            if decision == Decision::Grant {
+                release_held(store, &raise, decided_at).await?;
+            }
+            Ok(*raise)
+        }
         DecideOutcome::NotFound => Err(Problem::not_found()),
         DecideOutcome::Refused(problem) => Err(problem),
     }
+}
+
+/// Mailboxes of a workspace whose held sends are tried at once after a raise; those of others are within a minute.
+const RELEASED_AT_ONCE: usize = 1_000;
+
+/// Sends that wait for the quota which is raised leave now. A raise that begins later, or a crash before this, is noticed
+/// when they are tried again anyway.
+async fn release_held(store: &Store, raise: &Raise, now: UnixMicros) -> Result<(), Problem> {
+    let waiting =
+        holds::of_target(&mut store.reader().await?, raise.application_id, raise.target, RELEASED_AT_ONCE).await?;
+    for grant_id in waiting {
+        store.run(PostponeHolds { grant_id, only: None, until: now }).await?;
+    }
+    store.wake().holds.notify_one();
+    Ok(())
 }
 
 /// One raise of an application.

@@ -227,6 +227,7 @@ fn show(direction: Direction, input: &Input, trial: &Trial, named: &[NamedRule])
     Ok(schema::RuleTest {
         verdict: match trial.judgement.verdict {
             Verdict::Pass => "pass",
+            Verdict::Hold => "hold",
             Verdict::Block => "block",
             Verdict::Undecidable => "undecidable",
         },

@@ -1,6 +1,7 @@
 //! Workspaces: making, finding, changing and removing them, and saying which mailboxes are in one.
 
 use postfleet_core::audit::Act;
+use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::{Domain, EmailAddress, Patch, Problem, ProblemKind, preset};
 use postfleet_net::Entropy;
@@ -65,6 +66,7 @@ pub async fn create(
         domain,
         auto_group,
         policy_id: None,
+        on_quota: on_quota(request.on_quota.as_deref().unwrap_or(OnQuota::Reject.name()))?,
         created_at: at,
         updated_at: at,
     };
@@ -106,10 +108,17 @@ pub async fn update(
     id: WorkspaceId,
     request: &schema::UpdateWorkspace,
 ) -> Result<Listed, Problem> {
-    let schema::UpdateWorkspace { name: new_name, auto_group, policy_id: policy, rule_ids: rules, domain } = request;
+    let schema::UpdateWorkspace {
+        name: new_name,
+        auto_group,
+        policy_id: policy,
+        rule_ids: rules,
+        on_quota: wish,
+        domain,
+    } = request;
     let is_empty = new_name.is_keep() && auto_group.is_keep() && policy.is_keep() && rules.is_keep();
-    if is_empty && domain.is_keep() {
-        let text = "at least one of name, auto_group, policy_id and rule_ids must be given";
+    if is_empty && wish.is_keep() && domain.is_keep() {
+        let text = "at least one of name, auto_group, policy_id, rule_ids and on_quota must be given";
         return Err(Problem::new(ProblemKind::Invalid, "invalid_request", text));
     }
     let command = UpdateWorkspace {
@@ -125,6 +134,7 @@ pub async fn update(
         },
         policy_id: policy.clone().try_map(|text| policy_id(&text))?,
         rule_ids: rules.clone().try_map(|texts| rule_ids(&texts))?,
+        on_quota: not_null("on_quota", wish)?.map(|word| on_quota(word)).transpose()?,
     };
     match store.run(command).await? {
         UpdateOutcome::Updated(listed) => Ok(listed),
@@ -133,7 +143,8 @@ pub async fn update(
         UpdateOutcome::Rules(refusal) => Err(rules_refused(refusal)),
         UpdateOutcome::IsDefault => {
             let field = if new_name.is_keep() { "auto_group" } else { "name" };
-            let text = format!("{field} cannot be changed: the default workspace takes only policy_id and rule_ids");
+            let text =
+                format!("{field} cannot be changed: the default workspace takes only policy_id, rule_ids and on_quota");
             Err(Problem::invalid(field, text))
         }
         UpdateOutcome::DomainIsFixed => Err(Problem::invalid("domain", "domain cannot be changed")),
@@ -238,6 +249,7 @@ pub fn show(listed: &Listed) -> schema::Workspace {
         auto_group: workspace.auto_group,
         default: listed.is_default,
         policy_id: workspace.policy_id.map(|id| id.to_string()),
+        on_quota: workspace.on_quota.name(),
         rule_ids: listed.rule_ids.iter().map(RuleId::to_string).collect(),
         created_at: workspace.created_at.as_seconds(),
         updated_at: workspace.updated_at.as_seconds(),
@@ -278,6 +290,10 @@ fn domain_or_none(text: &str) -> Result<String, Problem> {
 
 fn policy_id(text: &str) -> Result<PolicyId, Problem> {
     text.parse().map_err(|_| Problem::invalid("policy_id", "policy_id must be a valid UUID or null"))
+}
+
+fn on_quota(word: &str) -> Result<OnQuota, Problem> {
+    OnQuota::named(word).ok_or_else(|| Problem::invalid("on_quota", "on_quota must be reject, hold or approve"))
 }
 
 fn policy_unknown() -> Problem {

@@ -10,8 +10,9 @@ use crate::receive::{new_copy, shard};
 use crate::schedules::{self, Keeping, Scheduled};
 use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_type, unsubscribe};
 use letter::Letter;
+use postfleet_core::audit::Author;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{BlobId, KeyId, MessageId, ThreadId};
+use postfleet_core::id::{AuditId, BlobId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::{message, submission};
@@ -65,7 +66,9 @@ pub async fn update(
 
 /// Removes a draft. If it was to be sent later, that is cancelled.
 pub async fn delete(platform: &Platform, grant: &Grant, id: MessageId) -> Result<(), Problem> {
-    let command = DeleteDraft { grant_id: grant.id, id, at: platform.clock.now() };
+    let at = platform.clock.now();
+    let audit_id = AuditId::new(at, platform.entropy.ten());
+    let command = DeleteDraft { grant_id: grant.id, id, audit_id, at };
     let found = platform.store.run_near(shard(grant.id.uuid()), command).await?;
     if found { Ok(()) } else { Err(Problem::not_found()) }
 }
@@ -76,7 +79,7 @@ pub async fn send(
     platform: &Platform,
     grant: &Grant,
     id: MessageId,
-    (shown, by): (Fields, Option<KeyId>),
+    (shown, by): (Fields, Option<Author>),
     keeping: Option<Keeping<'_>>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
@@ -88,13 +91,14 @@ pub async fn send(
         let key = keeping.as_ref().map(|keeping| keeping.key.clone());
         let terms = Terms { may_wait: true, key, allow_duplicate: false };
         let prepared = prepared(platform, grant, &stored, &raw, None);
-        let prepared = prepared.map(|prepared| Prepared { shown, terms, by, ..prepared });
+        let prepared = prepared.map(|prepared| Prepared { shown, terms, by: by.clone(), ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);
         let dispatched = match wish {
             Some(send_at) => {
                 let Prepared { recipients, summary, thread_id, .. } = prepared?;
                 submit::envelope(platform, recipients.clone(), platform.clock.now())?;
                 let facts = filing::sent(summary, raw.len() as u64, platform.clock.now());
+                let by = by.as_ref().and_then(Author::key);
                 submit::judge_key(platform, grant, by, recipients, (&facts, thread_id)).await?;
                 let draft = (&stored, raw.as_slice());
                 schedules::draft(platform, grant, draft, (send_at, by), keeping.clone())
@@ -168,7 +172,7 @@ pub(crate) fn prepared(
         terms: Terms::default(),
         // A draft is sent once as it is, and two that say the same are meant.
         content: None,
-        from_draft: Some(FromDraft { seen: stored.blob_id, release }),
+        from_draft: Some(FromDraft { seen: stored.blob_id, release, hold: None }),
         by: None,
     })
 }
@@ -216,7 +220,7 @@ fn check_author(grant: &Grant, summary: &Summary) -> Result<(), Problem> {
     }
 }
 
-fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
+pub(crate) fn recipients(summary: &Summary) -> Result<Vec<EmailAddress>, Problem> {
     let headers = [("to", &summary.to), ("cc", &summary.cc), ("bcc", &summary.bcc)];
     let named =
         headers.into_iter().flat_map(|(header, people)| people.iter().enumerate().map(move |one| (header, one)));

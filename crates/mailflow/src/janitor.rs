@@ -4,11 +4,12 @@
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
-use postfleet_core::schedule;
+use postfleet_core::{hold, schedule};
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::key_use::PruneKeyUse;
@@ -21,6 +22,7 @@ use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
+use postfleet_store::transfers::PruneTransfers;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -58,6 +60,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_schedules(platform).await?;
+    prune_holds(platform).await?;
     prune_tokens(platform).await?;
     prune_nonces(platform).await?;
     prune_routes(platform).await?;
@@ -195,11 +198,17 @@ async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What keys that may not send everything were used for, and what was refused.
+/// What keys that may not send everything were used for, what was refused, and what usage is counted anew from.
 async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneKeyUse { today: now.day(), limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.day().month().previous().first_day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneTransfers { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }
@@ -226,6 +235,16 @@ async fn prune_schedules(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(schedule::KEPT);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneSchedules { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_holds(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(hold::KEPT);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneHolds { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

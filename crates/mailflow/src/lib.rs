@@ -18,6 +18,7 @@ pub mod submit;
 
 // what comes back
 pub mod feedback;
+pub mod holds;
 
 // what is told
 pub mod alerts;
@@ -26,6 +27,7 @@ pub mod webhooks;
 // what is cleaned up, and what goes over many mailboxes
 pub mod janitor;
 pub mod jobs;
+pub mod recount;
 
 pub use metrics::Metrics;
 pub use platform::{Platform, Settings};

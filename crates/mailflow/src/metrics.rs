@@ -24,6 +24,8 @@ pub struct Metrics {
     queue_recipients: Gauge<u64>,
     queue_oldest_seconds: Gauge<u64>,
     destinations_closed: Gauge<u64>,
+    usage_recounts: Counter<u64>,
+    usage_drift: Gauge<u64>,
 }
 
 impl Metrics {
@@ -38,6 +40,8 @@ impl Metrics {
                 "postfleet_destinations_closed",
                 "Destinations that do not answer or that somebody has paused",
             ),
+            usage_recounts: counter("postfleet_usage_recounts", "Organizations counted anew, by what was found"),
+            usage_drift: gauge("postfleet_usage_drift", "Counters of usage that are wrong, by meter"),
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
@@ -107,6 +111,14 @@ impl Metrics {
     /// So many destinations are closed.
     pub fn destinations_closed(&self, destinations: u64) {
         self.destinations_closed.record(destinations, &[]);
+    }
+    /// What an organization uses was counted anew.
+    pub fn recounted(&self, is_exact: bool) {
+        self.usage_recounts.add(1, &[by("result", if is_exact { "exact" } else { "drift" })]);
+    }
+    /// So many counters of that meter are wrong.
+    pub fn adrift(&self, meter: &'static str, counters: u64) {
+        self.usage_drift.record(counters, &[by("meter", meter)]);
     }
     /// An HTTP request was answered.
     pub fn request(&self, route: String, status: u16, seconds: f64) {

@@ -79,7 +79,7 @@ async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Pro
     }
     let Some(mailbox) = mailbox else { return Ok(Known::NoMailbox) };
     let meters = meters_of(platform, &mut reader, &mailbox).await?;
-    Ok(Known::Mailbox(mailbox.limits, meters))
+    Ok(Known::Mailbox(mailbox.limits, meters.map(Box::new)))
 }
 
 /// What stops a mailbox, if anything can.

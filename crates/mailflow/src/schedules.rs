@@ -8,6 +8,7 @@ use crate::receive::{new_copy, shard};
 use crate::submit::raw::{self, Envelope};
 use crate::submit::{self, Outgoing, Prepared};
 use futures::future::join_all;
+use postfleet_core::audit::Author;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{EventId, KeyId, ScheduleId};
 use postfleet_core::schedule::{self as limits, PENDING_MAX};
@@ -61,7 +62,8 @@ pub async fn send_later(
     use_draft: bool,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
-    let schedule = NewSchedule { by: outgoing.by, ..new_schedule(platform, send_at, use_draft)? };
+    let schedule =
+        NewSchedule { by: outgoing.by.as_ref().and_then(Author::key), ..new_schedule(platform, send_at, use_draft)? };
     let shown = outgoing.shown;
     let letter = Letter::waiting(outgoing, send_at, platform.clock.now());
     wait(platform, grant, (letter, shown), schedule, keeping).await
@@ -71,12 +73,12 @@ pub async fn send_later(
 pub async fn send_written_later(
     platform: &Platform,
     grant: &Grant,
-    (mime, shown, by): (&[u8], Fields, Option<KeyId>),
+    (mime, shown, by): (&[u8], Fields, Option<&Author>),
     send_at: i64,
     use_draft: bool,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Scheduled, Problem> {
-    let schedule = NewSchedule { by, ..new_schedule(platform, send_at, use_draft)? };
+    let schedule = NewSchedule { by: by.and_then(Author::key), ..new_schedule(platform, send_at, use_draft)? };
     let field = ("mime", schedule.send_at);
     let prepared = raw::prepare_for(platform, grant, mime, Envelope::OfHeader, field)?;
     let letter = Letter::written(prepared, send_at, platform.clock.now());
@@ -231,7 +233,7 @@ async fn attempt(platform: &Platform, schedule: &Schedule) -> (Option<StoredMess
         is_burst: schedule.is_burst,
     };
     let prepared = drafts::prepared(platform, &grant, &stored, &raw, Some(release));
-    let prepared = prepared.map(|prepared| Prepared { by: schedule.by, ..prepared });
+    let prepared = prepared.map(|prepared| Prepared { by: schedule.by.map(Author::of_key), ..prepared });
     let sent = submit::submit(platform, &grant, prepared).await;
     (Some(stored), sent.map(|_| ()))
 }

@@ -11,7 +11,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, janitor, jobs, schedules, webhooks};
+use postfleet_mailflow::{Platform, deliver, holds, janitor, jobs, recount, schedules, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -45,6 +45,9 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often jobs are looked for that another node was told of, or left when it ended.
 const JOBS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked for organizations that are to be counted anew.
+const RECOUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked for what has waited behind a destination for too long, and how much waits is counted.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
@@ -100,6 +103,7 @@ pub async fn start(
         running.spawn(expire_until(platform.clone(), stop.clone()));
         running.spawn(count_until(platform.clone(), stop.clone()));
         running.spawn(release_until(platform.clone(), stop.clone()));
+        running.spawn(drain_until(platform.clone(), stop.clone()));
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
@@ -107,6 +111,7 @@ pub async fn start(
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));
         running.spawn(work_until(platform.clone(), stop.clone()));
+        running.spawn(recount_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
@@ -335,6 +340,19 @@ async fn release_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
+/// Releases sends that were held, as there is quota for them.
+async fn drain_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let due = or_wait(&platform, "holds", holds::release_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().holds.notified() => {}
+            // What is left of a round that was full is due already, and so is what was postponed to now.
+            () = until(&platform, due) => {}
+        }
+    }
+}
+
 /// Tells webhooks what happens, each round of all of them beside the others.
 async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     let mut hooks: Vec<Webhook> = Vec::new();
@@ -411,6 +429,26 @@ async fn work_until(platform: Platform, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = platform.store.wake().jobs.notified() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(JOBS_EVERY)) => {}
+        }
+    }
+}
+
+/// Counts anew what organizations use, as each of them is due.
+async fn recount_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            // What is not counted to the end is counted again.
+            () = stop.cancelled() => {}
+            counted = recount::run_once(&platform) => {
+                if or_wait(&platform, "janitor", counted).await {
+                    continue;
+                }
+            }
+        }
+        or_wait(&platform, "janitor", recount::measure_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(RECOUNT_EVERY)) => {}
         }
     }
 }

@@ -51,3 +51,24 @@ impl Meters {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_is_there_also_when_it_is_zero() {
+        let meters = Meters::new().unwrap();
+        meters.metrics().adrift("storage", 0);
+        meters.metrics().adrift("daily_sends", 2);
+        meters.metrics().recounted(false);
+        let text = meters.text();
+        let value = |name: &str, label: &str| {
+            let line = text.lines().find(|line| line.starts_with(name) && line.contains(label));
+            line.and_then(|line| line.rsplit(' ').next()).map(str::to_owned)
+        };
+        assert_eq!(value("postfleet_usage_drift{", "meter=\"storage\"").as_deref(), Some("0"));
+        assert_eq!(value("postfleet_usage_drift{", "meter=\"daily_sends\"").as_deref(), Some("2"));
+        assert_eq!(value("postfleet_usage_recounts_total{", "result=\"drift\"").as_deref(), Some("1"));
+    }
+}

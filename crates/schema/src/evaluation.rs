@@ -75,6 +75,10 @@ pub struct AppliedActions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub blocked_by_evaluation_error: Option<bool>,
+    /// It was held until somebody approves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub held: Option<bool>,
     /// It was put into junk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -18,6 +18,10 @@ pub struct Explanation {
     pub accepted: bool,
     /// Everything that stands against it, in the order in which it would be told.
     pub refusals: Vec<Obstacle>,
+    /// Why a send would be held in place of being refused: `rule`, `quota` or `approval`; null if it would not be.
+    pub held_for: Option<&'static str>,
+    /// How many sends of the mailbox are held now.
+    pub held_sends: u64,
     /// What was refused in the last 30 days, by day and reason: the latest day first, 100 at most.
     pub past: Vec<PastRefusal>,
 }

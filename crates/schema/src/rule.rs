@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for RuleValue {
 /// One action to set.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RuleActionChange {
-    /// `block`, `mark_as_spam`, `assign_to_folder` (also `move_to_folder`), `mark_as_read`, `mark_as_starred`, `archive`
+    /// `block`, `hold` (only of sent mail: it waits until somebody approves it), `mark_as_spam`, `assign_to_folder` (also `move_to_folder`), `mark_as_read`, `mark_as_starred`, `archive`
     /// or `trash`.
     #[serde(default, rename = "type")]
     #[schema(required = true)]

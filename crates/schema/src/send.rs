@@ -1,5 +1,6 @@
 //! `POST /v3/grants/{grant_id}/messages/send`.
 
+use crate::hold::HeldSend;
 use crate::message::{Message, Participant, TrackingOptions};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -134,6 +135,10 @@ pub struct SendResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub use_draft: Option<bool>,
+    /// Why the message waits; absent unless it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub hold: Option<HeldSend>,
 }
 
 fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

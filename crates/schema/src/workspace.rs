@@ -25,6 +25,11 @@ pub struct CreateWorkspace {
     /// or 100. One that is named twice counts once.
     #[serde(default)]
     pub rule_ids: Option<Vec<String>>,
+    /// What becomes of sends over a quota that resets: `reject` (429), `hold` (202: they wait in their order and leave when
+    /// there is quota again) or `approve` (202: they wait until somebody approves them, and then for quota); `reject` if
+    /// absent.
+    #[serde(default)]
+    pub on_quota: Option<String>,
     /// Makes a policy of this kind for it (see `GET /v3/workspaces/presets`); not together with `policy_id`.
     #[serde(default)]
     pub preset: Option<String>,
@@ -50,6 +55,10 @@ pub struct UpdateWorkspace {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     pub rule_ids: Patch<Vec<String>>,
+    /// What becomes of sends over a quota that resets: `reject`, `hold` or `approve`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub on_quota: Patch<String>,
     /// Its domain cannot be changed; the one that it has is tolerated.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -76,6 +85,8 @@ pub struct Workspace {
     /// The rules that judge the mail of its mailboxes, as they were named; the order in which they are looked at is that
     /// of their priority.
     pub rule_ids: Vec<String>,
+    /// What becomes of sends over a quota that resets: `reject`, `hold` or `approve`.
+    pub on_quota: &'static str,
     /// Unix seconds.
     pub created_at: i64,
     /// Unix seconds.

@@ -62,7 +62,10 @@ impl Handler for ForMailClients {
                 Err(reply) => return reply,
             };
             match client::send(&self.0, &grant, submission(envelope, message)).await {
-                Ok(sent) => Reply::accepted(&sent.message.id),
+                Ok(sent) => match &sent.held {
+                    Some(hold) => Reply::held(&sent.message.id, hold.reason.name()),
+                    None => Reply::accepted(&sent.message.id),
+                },
                 Err(problem) => refuse(&problem),
             }
         })

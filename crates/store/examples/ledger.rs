@@ -246,6 +246,7 @@ impl Task {
             reverse_path: self.mailbox(step).email.clone(),
             sender_domain: Domain::parse(DOMAIN)?,
             recipients,
+            hold: None,
             undeliverable: None,
             rejected_event_id: EventId::new(at, self.source.random()),
             quota_event_id: EventId::new(at, self.source.random()),

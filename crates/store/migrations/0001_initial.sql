@@ -3,14 +3,22 @@
 
 -- Who exists -------------------------------------------------------------------------------------------------------
 
+-- What it uses is counted anew now and then: the next time at recount_at; recounted says what was found the last time, as
+-- JSON, and recount_drift how many counters were wrong. The number of repairs keeps one drift from being repaired twice.
 CREATE TABLE organizations (
     id {id} NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     plan TEXT NOT NULL,
     grant_count {int} NOT NULL DEFAULT 0,
+    recount_at {int} NOT NULL DEFAULT 0,
+    recounted TEXT,
+    recount_drift {int} NOT NULL DEFAULT 0,
+    repairs {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
+CREATE INDEX organizations_to_recount ON organizations (recount_at, id);
+CREATE INDEX organizations_adrift ON organizations (id) WHERE recount_drift > 0;
 
 -- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object. The rules' version
 -- goes up in every transaction that changes a rule, a list, or which rules a workspace uses: what was read under one
@@ -160,6 +168,7 @@ CREATE TABLE policies (
 ) {clustered};
 CREATE INDEX policies_by_application ON policies (application_id, id);
 
+-- What becomes of sends over a quota that resets: reject, hold or approve.
 CREATE TABLE workspaces (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -167,6 +176,7 @@ CREATE TABLE workspaces (
     domain TEXT NOT NULL,
     auto_group {int} NOT NULL,
     policy_id {id} REFERENCES policies (id),
+    on_quota TEXT NOT NULL DEFAULT 'reject',
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -475,6 +485,21 @@ CREATE TABLE usage (
     PRIMARY KEY (owner_id, month)
 ) {clustered};
 
+-- What was sent and what came in, a row for each message and mailbox, of this month and the one before: the counters of
+-- usage and daily_sends are counted anew from them. What came in for several mailboxes has its octets at the first of
+-- them in the organization, and at the first in each application. A send that is given back has no row any more.
+CREATE TABLE transfers (
+    day {int} NOT NULL,
+    organization_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    outgoing {int} NOT NULL,
+    octets {int} NOT NULL,
+    application_octets {int} NOT NULL,
+    PRIMARY KEY (day, organization_id, message_id)
+) {clustered};
+
 -- Whom keys that may write to so many new recipients a day wrote to, and on which day first; and how many were new on a
 -- day. The row of the day is the lock under which they are counted.
 CREATE TABLE key_recipients (
@@ -645,6 +670,48 @@ CREATE INDEX schedules_pending ON schedules (grant_id) WHERE closed_at IS NULL;
 CREATE INDEX schedules_of_message ON schedules (message_id) WHERE closed_at IS NULL;
 CREATE INDEX schedules_due ON schedules (due_at, id) WHERE closed_at IS NULL;
 CREATE INDEX schedules_closed ON schedules (closed_at) WHERE closed_at IS NOT NULL;
+
+-- Sends that are held for their quota or for somebody to approve them, and for a while what became of them. The message
+-- is a draft until then, in the folder 'scheduled' unless it is a draft of the mailbox (is_draft). Reason is quota, rule
+-- or approval; state is waiting, approved, released, cancelled, rejected, expired or failed. Version is that of the policy
+-- and the rules by which it is held or was approved; content is what a repeat is known by, digest what was approved.
+-- Those that leave as soon as there is quota have due_at: when that is tried.
+CREATE TABLE holds (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    organization_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    is_draft {int} NOT NULL,
+    blob_id {id} NOT NULL,
+    reason TEXT NOT NULL,
+    state TEXT NOT NULL,
+    recipients TEXT NOT NULL,
+    content {bytes},
+    version TEXT NOT NULL,
+    digest {bytes},
+    author_kind TEXT NOT NULL,
+    author_id TEXT NOT NULL,
+    editor_kind TEXT,
+    editor_id TEXT,
+    decided_kind TEXT,
+    decided_id TEXT,
+    decided_at {int},
+    note TEXT,
+    due_at {int},
+    expires_at {int} NOT NULL,
+    created_at {int} NOT NULL,
+    closed_at {int}
+) {strict};
+CREATE INDEX holds_by_grant ON holds (grant_id, id);
+CREATE INDEX holds_by_application ON holds (application_id, id);
+CREATE INDEX holds_open ON holds (application_id, id) WHERE closed_at IS NULL;
+CREATE INDEX holds_of_content ON holds (grant_id, content, id) WHERE closed_at IS NULL;
+CREATE INDEX holds_of_message ON holds (message_id) WHERE closed_at IS NULL;
+CREATE INDEX holds_due ON holds (due_at) WHERE closed_at IS NULL AND due_at IS NOT NULL;
+CREATE INDEX holds_in_order ON holds (grant_id, created_at, id) WHERE closed_at IS NULL AND due_at IS NOT NULL;
+CREATE INDEX holds_by_end ON holds (expires_at) WHERE closed_at IS NULL;
+CREATE INDEX holds_closed ON holds (closed_at) WHERE closed_at IS NOT NULL;
 
 -- Routes of outgoing mail --------------------------------------------------------------------------------------------
 

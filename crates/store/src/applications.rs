@@ -76,6 +76,7 @@ fn default_workspace(application: &Application) -> Workspace {
         domain: String::new(),
         auto_group: false,
         policy_id: None,
+        on_quota: postfleet_core::hold::OnQuota::Reject,
         created_at: application.created_at,
         updated_at: application.created_at,
     }

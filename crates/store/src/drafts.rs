@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::holds;
 use crate::idempotency::KeepAnswer;
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::meters::{self, Owner};
@@ -16,7 +17,7 @@ use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, KeyId, MessageId, ThreadId};
+use postfleet_core::id::{ApplicationId, AuditId, BlobId, EventId, GrantId, KeyId, MessageId, ThreadId};
 use postfleet_core::meter::Caps;
 use postfleet_core::{Problem, UnixMicros};
 
@@ -191,6 +192,7 @@ impl Command for UpdateDraft {
         if self.send_at.is_some() {
             schedules::take_over(tx, id, self.by).await?;
         }
+        holds::follow(tx, &self.copy, self.blob.id(), self.by, facts.date).await?;
         Announcement::of(&self.copy, Trigger::DraftUpdated, facts.date).make(tx).await?;
         Ok(DraftOutcome::Done)
     }
@@ -222,6 +224,8 @@ pub struct DeleteDraft {
     pub grant_id: GrantId,
     /// The draft.
     pub id: MessageId,
+    /// The id of the record, should its send have been held.
+    pub audit_id: AuditId,
     /// When.
     pub at: UnixMicros,
 }
@@ -237,6 +241,7 @@ impl Command for DeleteDraft {
         let Some(draft) = held(tx, self.grant_id, self.id).await?.filter(Held::is_seen) else { return Ok(false) };
         remove(tx, self.grant_id, self.id, &draft).await?;
         schedules::cancel_of(tx, self.id, self.at).await?;
+        holds::cancel_of(tx, self.id, self.audit_id, self.at).await?;
         Ok(true)
     }
 }
@@ -248,6 +253,8 @@ pub struct FromDraft {
     pub seen: BlobId,
     /// The schedule whose time has come, unless somebody sends the draft now.
     pub release: Option<Release>,
+    /// The hold that ends, if it is one that is released.
+    pub hold: Option<holds::Release>,
 }
 
 impl FromDraft {
@@ -284,7 +291,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Whether it is a draft of the mailbox, in place of a message that only waits.
-    fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         self.folders.iter().all(|folder| folder != SCHEDULED)
     }
 }

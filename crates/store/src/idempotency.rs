@@ -5,7 +5,7 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_core::id::{GrantId, HoldId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::suppression::{Reason, Suppressed};
 use postfleet_core::{EmailAddress, Problem, UnixMicros, idempotency};
@@ -129,7 +129,7 @@ impl Once {
         let (status, message, thread, placement) = sent;
         let suppressed = suppressed.iter().map(|one| json!([one.address.to_string(), one.reason.name()]));
         let suppressed: Value = suppressed.collect();
-        if let Some(content) = &self.content {
+        if let Some(content) = self.content.as_ref().filter(|content| !content.window.is_zero()) {
             let hash = content.hash.as_slice();
             let (left_out, at) = (suppressed.to_string(), at.as_micros());
             tx.execute(SENT, params![grant.uuid(), hash, message.uuid(), thread.uuid(), &left_out, at]).await?;
@@ -226,6 +226,8 @@ pub struct Kept {
 pub enum KeptAnswer {
     /// A message was accepted: its copy, its thread, how the copy was filed, and who does not get it.
     Sent(MessageId, ThreadId, Placement, Vec<Suppressed>),
+    /// A send is held: its message, and the hold.
+    Held(MessageId, HoldId),
     /// This text.
     Body(String),
 }
@@ -247,11 +249,31 @@ pub async fn find(
 fn read(row: &Row) -> Result<Kept, DbError> {
     let text = row.text(4)?;
     let answer = match row.opt_uuid(3)? {
-        Some(message) => sent(MessageId::from_uuid(message), &text).ok_or(DbError::Malformed("kept answer"))?,
+        Some(message) => {
+            let message = MessageId::from_uuid(message);
+            held(message, &text).or_else(|| sent(message, &text)).ok_or(DbError::Malformed("kept answer"))?
+        }
         None => KeptAnswer::Body(text),
     };
     let status = u16::try_from(row.int(2)?).map_err(|_| DbError::Malformed("kept status"))?;
     Ok(Kept { request: row.bytes(0)?, request_id: row.text(1)?, status, answer })
+}
+
+/// Writes under the key of a request that what it sends is held, unless an answer that still counts is there.
+pub(crate) async fn keep_held(
+    tx: &mut Tx,
+    request: &KeyedRequest,
+    message: MessageId,
+    hold: HoldId,
+    at: UnixMicros,
+) -> Result<(), DbError> {
+    let answer = json!({"hold_id": hold.to_string()}).to_string();
+    keep(tx, request, (202, Some(message), &answer), at).await
+}
+
+fn held(message: MessageId, text: &str) -> Option<KeptAnswer> {
+    let kept: Value = serde_json::from_str(text).ok()?;
+    Some(KeptAnswer::Held(message, kept["hold_id"].as_str()?.parse().ok()?))
 }
 
 fn sent(message: MessageId, text: &str) -> Option<KeptAnswer> {

@@ -160,13 +160,13 @@ impl Key {
             let strangers = using.recipients.iter().filter(is_written_to);
             let strangers = strangers.filter(|address| !using.conversation.people.contains(&address.key()));
             let strangers: Vec<EmailAddress> = strangers.cloned().collect();
-            (using.new_recipients, using.new_today) = self.new(tx, strangers, day).await?;
+            (using.new_recipients, using.new_today) = self.never_written_to(tx, strangers, day).await?;
         }
         Ok(using)
     }
 
     /// Those to whom nothing was sent with the key before, and how many such there were on the day.
-    async fn new(
+    async fn never_written_to(
         &self,
         tx: &mut Tx,
         strangers: Vec<EmailAddress>,

@@ -236,7 +236,7 @@ pub struct ChangeKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOutcome {
     /// It is so now.
-    Done(Key),
+    Done(Box<Key>),
     /// There is none.
     Unknown,
     /// It is revoked, for good.
@@ -272,7 +272,7 @@ impl ChangeKey {
             return Some(KeyOutcome::Lacking(lacking));
         }
         match self.change {
-            KeyChange::Revoke => before.revoked_at.map(|_| KeyOutcome::Done(before.clone())),
+            KeyChange::Revoke => before.revoked_at.map(|_| KeyOutcome::Done(Box::new(before.clone()))),
             KeyChange::Update { .. } | KeyChange::Rotate { .. } => before.revoked_at.map(|_| KeyOutcome::Revoked),
         }
     }
@@ -306,7 +306,7 @@ impl ChangeKey {
             }
         };
         if after == before && action == "updated" {
-            return Ok(KeyOutcome::Done(before));
+            return Ok(KeyOutcome::Done(Box::new(before)));
         }
         after.updated_at = at;
         let (permissions, capabilities) = (write_permissions(&after.permissions), key_use::write(&after.capabilities));
@@ -321,7 +321,7 @@ impl ChangeKey {
         ];
         tx.execute(UPDATE, values).await?;
         record(tx, &self.act, action, Some(&before), &after).await?;
-        Ok(KeyOutcome::Done(after))
+        Ok(KeyOutcome::Done(Box::new(after)))
     }
 }
 

@@ -30,6 +30,7 @@ pub mod peaks;
 pub mod policies;
 pub mod raises;
 mod rates;
+pub mod recount;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
@@ -46,6 +47,7 @@ pub mod events;
 pub mod feedback;
 pub mod folders;
 pub mod grants;
+pub mod holds;
 pub mod idempotency;
 pub mod judging;
 pub mod messages;
@@ -60,6 +62,7 @@ pub mod sts;
 pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
+pub mod transfers;
 pub mod webhooks;
 
 #[cfg(test)]

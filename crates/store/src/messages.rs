@@ -90,18 +90,18 @@ impl Command for Deliver {
             return Ok(Err(problem));
         }
         let mut filed = Vec::with_capacity(self.copies.len());
-        let mut owners = Vec::with_capacity(self.copies.len());
+        let mut received = Vec::with_capacity(self.copies.len());
         let placement = self.facts.placement();
         for copy in &self.copies {
             if let Some((_, owner)) = file(tx, self.blob.id(), &self.facts, &placement, copy, None).await? {
                 filed.push(copy.message_id);
-                owners.push(owner);
+                received.push((owner, copy.grant_id, copy.message_id));
             }
         }
         if !filed.is_empty() {
             blobs::insert(tx, &self.blob, filed.len()).await?;
             if matches!(self.provenance, Provenance::Received(_)) {
-                tx.tally().receive(&owners, self.facts.date.day().month(), self.facts.octets);
+                tx.tally().receive(&received, self.facts.date.day(), self.facts.octets);
             }
         }
         Ok(Ok(filed))

@@ -12,7 +12,8 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
-use postfleet_core::id::{ApplicationId, BlobId, GrantId, OrganizationId};
+use crate::transfers::{self, Transfer};
+use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
 use postfleet_core::plan::Plan;
 use postfleet_core::{UnixMicros, UtcDay, UtcMonth};
@@ -44,6 +45,16 @@ impl Owner {
     }
 }
 
+/// A counter of `usage`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Column {
+    Stored,
+    Sent,
+    SentByRemoved,
+    OctetsIn,
+    OctetsOut,
+}
+
 /// What a batch adds to one row.
 #[derive(Clone, Copy, Default, Debug)]
 struct Change {
@@ -60,6 +71,8 @@ struct Change {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Tally {
     changes: BTreeMap<Key, Change>,
+    /// What it is counted anew from.
+    transfers: Vec<Transfer>,
 }
 
 impl Tally {
@@ -70,13 +83,25 @@ impl Tally {
         }
     }
 
-    /// A message of so many octets is sent; with -1, was not after all.
-    pub(crate) fn send(&mut self, owner: Owner, month: UtcMonth, sign: i64, octets: u64) {
+    /// A mailbox sends a message of so many octets.
+    pub(crate) fn send(&mut self, owner: Owner, (grant, message): (GrantId, MessageId), day: UtcDay, octets: u64) {
+        self.count_send(owner, day.month(), 1, octets);
+        let Owner { organization, application } = owner;
+        let octets = [octets; 2];
+        self.transfers.push(Transfer { day, organization, application, grant, message, is_outgoing: true, octets });
+    }
+
+    fn count_send(&mut self, owner: Owner, month: UtcMonth, sign: i64, octets: u64) {
         for one in owner.both() {
             let change = self.of(one, month.number());
             change.sent += sign;
             change.octets_out += sign * octets as i64;
         }
+    }
+
+    /// That a message is sent counts no more, should it be in this batch.
+    pub(crate) fn forget(&mut self, message: MessageId) {
+        self.transfers.retain(|transfer| transfer.message != message || !transfer.is_outgoing);
     }
 
     /// So many of the month's sends are those of a mailbox that is gone.
@@ -86,12 +111,39 @@ impl Tally {
         }
     }
 
-    /// A message of so many octets came in: once for each organization and application, however many mailboxes get it.
-    pub(crate) fn receive(&mut self, owners: &[Owner], month: UtcMonth, octets: u64) {
-        let once: BTreeSet<Uuid> = owners.iter().flat_map(|owner| owner.both()).collect();
-        for one in once {
-            self.of(one, month.number()).octets_in += octets as i64;
+    /// A message of so many octets came in: it counts once for each organization and application, however many of their
+    /// mailboxes got it.
+    pub(crate) fn receive(&mut self, copies: &[(Owner, GrantId, MessageId)], day: UtcDay, octets: u64) {
+        let mut counted = BTreeSet::new();
+        for &(owner, grant, message) in copies {
+            let once = owner.both().map(|one| if counted.insert(one) { octets } else { 0 });
+            for (one, octets) in owner.both().into_iter().zip(once) {
+                self.of(one, day.month().number()).octets_in += octets as i64;
+            }
+            let Owner { organization, application } = owner;
+            let octets = once;
+            self.transfers.push(Transfer {
+                day,
+                organization,
+                application,
+                grant,
+                message,
+                is_outgoing: false,
+                octets,
+            });
         }
+    }
+
+    /// A counter of an organization or an application turned out to be wrong by so much.
+    pub(crate) fn correct(&mut self, owner: Uuid, month: Option<UtcMonth>, which: Column, by: i64) {
+        let change = self.of(owner, month.map_or(KEPT, UtcMonth::number));
+        *match which {
+            Column::Stored => &mut change.stored,
+            Column::Sent => &mut change.sent,
+            Column::SentByRemoved => &mut change.sent_by_removed,
+            Column::OctetsIn => &mut change.octets_in,
+            Column::OctetsOut => &mut change.octets_out,
+        } += by;
     }
 
     /// Something was allowed because these caps leave room: the batch may not pass them.
@@ -147,6 +199,7 @@ macro_rules! write {
 pub(crate) async fn write(db: &mut Db, tally: &Tally, locked: &BTreeSet<Key>) -> Result<Vec<Key>, DbError> {
     const WRITE: &str = write!();
     const WRITE_AND_TELL: &str = concat!(write!(), " RETURNING owner_id, month, stored, sent, octets_in + octets_out");
+    transfers::write(db, &tally.transfers).await?;
     if tally.changes.is_empty() {
         return Ok(Vec::new());
     }
@@ -292,7 +345,7 @@ pub(crate) async fn remove_sender(tx: &mut Tx, owner: Owner, grant: GrantId, at:
 pub(crate) async fn give_back(
     tx: &mut Tx,
     application: ApplicationId,
-    grant: GrantId,
+    (grant, message): (GrantId, MessageId),
     blob: BlobId,
     day: UtcDay,
 ) -> Result<(), DbError> {
@@ -304,7 +357,8 @@ pub(crate) async fn give_back(
     // Of an application that is gone as well, nobody counts anything.
     let Some(row) = tx.query_one(COST, params![application.uuid(), blob.uuid()]).await? else { return Ok(()) };
     let owner = Owner::read(&row, 0)?;
-    tx.tally().send(owner, day.month(), -1, row.count(2)?);
+    tx.tally().count_send(owner, day.month(), -1, row.count(2)?);
+    transfers::remove(tx, day, owner.organization, message).await?;
     if !is_there {
         tx.tally().remove_sender(owner, day.month(), -1);
     }

@@ -151,6 +151,7 @@ impl CreateOrganization {
             domain: String::new(),
             auto_group: false,
             policy_id: self.policy.as_ref().map(|policy| policy.id),
+            on_quota: postfleet_core::hold::OnQuota::Reject,
             created_at: self.at,
             updated_at: self.at,
         }

@@ -1,11 +1,12 @@
 //! Accepting a message for sending: quota, sent copy, queue rows and event, in one transaction.
 
 use crate::blobs::{self, PreparedBlob};
-use crate::db::DbError;
+use crate::db::{DbError, Row};
 use crate::drafts::{self, CreateDraft, CreateOutcome, FromDraft, Held};
 use crate::engine::{Command, Tx};
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
+use crate::holds::{self, Hold, NewHold, Told};
 use crate::idempotency::{self, Earlier, Once};
 use crate::judging::{self, Scope};
 use crate::key_use;
@@ -21,14 +22,18 @@ use crate::schedules::{self, NewSchedule};
 use crate::suppressions;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
+use postfleet_core::hold::{self, OnQuota, State};
+use postfleet_core::id::{
+    BlobId, EvaluationId, EventId, HoldId, KeyId, LeaseId, MessageId, OrganizationId, PolicyId, QueueId, ScheduleId,
+    ThreadId,
+};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::{
     ALL_SUPPRESSED, ClearedToSend, DAILY_QUOTA_EXCEEDED, OutboundFacts, Priority, decide, priority,
 };
 use postfleet_core::plan::Limits;
 use postfleet_core::policy::LimitField;
-use postfleet_core::quota::{Allowance, Crossing, Told};
+use postfleet_core::quota::{self, Allowance, Crossing};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Judgement, OutboundType, Placement, Verdict, place};
 use postfleet_core::suppression::{Suppressed, Undeliverable};
@@ -72,6 +77,8 @@ pub struct Submit {
     pub by: Option<KeyId>,
     /// Whether it may wait for its turn if it is above the rate of its organization.
     pub turn: Turn,
+    /// How it is held, should it have to be; asked for if it has to.
+    pub hold: Option<NewHold>,
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
@@ -144,6 +151,10 @@ pub enum SubmitOutcome {
         /// Recipients that got nothing, because they were suppressed.
         suppressed: Vec<Suppressed>,
     },
+    /// It has to be held: run it again with how. Nothing was done.
+    Unheld,
+    /// It is held, or was already: nothing leaves, and it takes nothing.
+    Held(Box<Hold>),
     /// It may not be sent.
     Refused(Problem),
     /// The mailbox was removed meanwhile.
@@ -157,7 +168,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, terms } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -172,15 +183,33 @@ impl Command for Submit {
                 draft => draft,
             },
         };
-        if let Some(draft) = &draft {
-            // The sent copy takes its place.
-            facts.meters.make_room(draft.octets.max(0) as u64);
+        let held = self.held_already(tx, &terms).await?;
+        self.make_room(tx, &mut facts, draft.as_ref(), held.as_ref()).await?;
+        // A key by which something may not be sent is judged before it is told of what waits.
+        let mut waits = None;
+        if let Some(hold) = &held {
+            if self.hold_told().is_none() {
+                return Ok(SubmitOutcome::Unheld);
+            }
+            facts.approved = hold.state == State::Approved && hold.version == terms.version;
+            waits = (!facts.approved && self.released_hold().is_none()).then_some(hold);
+            if let Some(hold) = waits.filter(|_| key.is_none()) {
+                return self.answer_held(tx, hold.clone()).await;
+            }
+        } else if self.released_hold().is_some() {
+            return Ok(SubmitOutcome::Superseded);
         }
         if validates && self.undeliverable.is_none() {
             return Ok(SubmitOutcome::Unvalidated);
         }
         let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
-        let shares = self.take_turn(tx, &mut facts, &pools).await?;
+        if let Some(hold) = waits {
+            return match facts.key.as_ref().and_then(|key| key.refusals().into_iter().next()) {
+                Some(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
+                None => self.answer_held(tx, hold.clone()).await,
+            };
+        }
+        let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
         match decide(&facts) {
             Ok(cleared) => {
                 if let Some(turn_at) = shares.later(self.facts.date) {
@@ -191,17 +220,23 @@ impl Command for Submit {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
                 let crossed = quota.crossed(&cleared.daily());
-                let outcome = self.accept(tx, cleared, (facts, owner), judged, draft).await?;
+                let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held)).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
                 Ok(outcome)
             }
             Err(problem) => {
-                if let Some(crossed) = quota.refused(&problem, &facts.daily) {
+                let crossed = quota.refused(&problem, &facts.daily);
+                let outcome = match hold::reason(&problem, terms.on_quota) {
+                    Some(reason) => self.hold(tx, (reason, problem), terms, judged, (draft, held)).await?,
+                    None => self.refuse(tx, problem, &facts.suppressed, judged).await?,
+                };
+                // Of what is to be run again nothing is told yet.
+                if let Some(crossed) = crossed.filter(|_| outcome != SubmitOutcome::Unheld) {
                     self.announce_quota(tx, &crossed).await?;
                 }
-                self.refuse(tx, problem, &facts.suppressed, judged).await
+                Ok(outcome)
             }
         }
     }
@@ -218,8 +253,9 @@ pub struct Explain {
 /// What became of [`Explain`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Explained {
-    /// This stands against it, first what is told first; nothing if it would be accepted.
-    Refusals(Vec<Problem>),
+    /// This stands against it, first what is told first; nothing if it would be accepted. If it would be held in place of
+    /// being refused, why.
+    Refusals(Vec<Problem>, Option<hold::Reason>),
     /// The policy wants that recipients are looked at first: run it again with what was found.
     Unvalidated,
     /// There is no such mailbox.
@@ -232,12 +268,14 @@ impl Command for Explain {
     async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
         let submit = &self.submit;
         let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
-        let Loaded { mut facts, scope, validates, key, .. } = loaded;
+        let Loaded { mut facts, scope, validates, key, terms, .. } = loaded;
         if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
             return Ok(Explained::Unvalidated);
         }
         submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
-        Ok(Explained::Refusals(postfleet_core::outbound::refusals(&facts)))
+        let refusals = postfleet_core::outbound::refusals(&facts);
+        let held_for = refusals.first().and_then(|first| hold::reason(first, terms.on_quota));
+        Ok(Explained::Refusals(refusals, held_for))
     }
 }
 
@@ -257,6 +295,8 @@ struct Loaded {
     quota: DailyMarks,
     /// How many there may be in a second, and of whom.
     pools: Pools,
+    /// By what it would be held.
+    terms: HoldTerms,
 }
 
 /// How many there may be in a second, and of whom.
@@ -267,7 +307,7 @@ struct Pools {
 
 /// What was told of the daily quota, as the counter's row says, and whether a raise holds.
 struct DailyMarks {
-    told: Told,
+    told: quota::Told,
     is_raised: bool,
 }
 
@@ -285,11 +325,23 @@ impl DailyMarks {
         Some(Crossed { crossing, daily: *daily, is_raised: self.is_raised })
     }
 
-    /// What is to be told of a send that is refused.
+    /// What is to be told of a send that is refused, or held.
     fn refused(&self, problem: &Problem, daily: &Allowance) -> Option<Crossed> {
         let crossing = self.told.refused(daily.limit).filter(|_| problem.code == DAILY_QUOTA_EXCEEDED)?;
         Some(Crossed { crossing, daily: *daily, is_raised: self.is_raised })
     }
+}
+
+/// By what a send is held.
+struct HoldTerms {
+    /// What the workspace wants of sends over a quota.
+    on_quota: OnQuota,
+    /// The version of its policy and rules.
+    version: String,
+    /// Whose the application is.
+    organization: OrganizationId,
+    /// The send of the mailbox with the same content that is held.
+    same: Option<HoldId>,
 }
 
 /// What the rules say about a message that is to be sent.
@@ -323,7 +375,10 @@ impl Submit {
             idempotency::earlier_columns!(),
             ", ",
             meters::usage_columns!(),
-            ", o.id, a.environment, d.id FROM grants g JOIN applications a ON a.id = g.application_id \
+            ", o.id, a.environment, d.id",
+            ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1)",
+            " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
@@ -339,6 +394,7 @@ impl Submit {
         const EARLIER: usize = SCOPE + judging::SCOPE_COLUMNS;
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
+        const HOLD: usize = SENDERS + 3;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -367,7 +423,10 @@ impl Submit {
         let mut limits = Limits::effective(&plan.limits, &policy);
         let is_raised = limits.raise_daily_sends(&plan.limits, limits::opt_count(&row, 6)?);
         let quota = DailyMarks {
-            told: Told { crossing: row.opt_int(4)?.unwrap_or(0), limit: limits::opt_count(&row, 5)?.unwrap_or(0) },
+            told: quota::Told {
+                crossing: row.opt_int(4)?.unwrap_or(0),
+                limit: limits::opt_count(&row, 5)?.unwrap_or(0),
+            },
             is_raised,
         };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
@@ -383,8 +442,9 @@ impl Submit {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
+            approved: false,
         };
-        let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some());
+        let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
         let key = key_use::of_row(&row, KEY, self.by, is_release)?;
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
@@ -396,7 +456,27 @@ impl Submit {
             key: self.by.filter(|_| !is_release).map(KeyId::uuid),
         };
         let pools = Pools { rates: plan.send_rates, senders };
-        Ok(Some(Loaded { facts, owner, scope, validates: row.opt_int(3)? == Some(1), key, earlier, quota, pools }))
+        let terms = hold_terms(&row, SCOPE, HOLD)?;
+        let validates = row.opt_int(3)? == Some(1);
+        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, terms }))
+    }
+
+    /// The sent copy takes the place of the draft, or of what waited.
+    async fn make_room(
+        &self,
+        tx: &mut Tx,
+        facts: &mut OutboundFacts,
+        draft: Option<&Held>,
+        hold: Option<&Hold>,
+    ) -> Result<(), DbError> {
+        let waiting = match hold.filter(|hold| draft.is_none() && !hold.is_draft) {
+            Some(hold) => drafts::held(tx, hold.grant_id, hold.message_id).await?,
+            None => None,
+        };
+        if let Some(draft) = draft.or(waiting.as_ref()) {
+            facts.meters.make_room(draft.octets.max(0) as u64);
+        }
+        Ok(())
     }
 
     /// Reads what is asked about the recipients: who is suppressed, what the rules say, what the key knows of them.
@@ -436,11 +516,19 @@ impl Submit {
 
     /// Asks for a turn in every rate that the send counts for. Nobody waits for the rates of others for the sake of a
     /// send that is refused anyway.
-    async fn take_turn(&self, tx: &mut Tx, facts: &mut OutboundFacts, pools: &Pools) -> Result<Shares, DbError> {
+    async fn take_turn(
+        &self,
+        tx: &mut Tx,
+        facts: &mut OutboundFacts,
+        pools: &Pools,
+        held: Option<&Hold>,
+    ) -> Result<Shares, DbError> {
         if self.has_its_turn() || decide(facts).is_err() {
             return Ok(Shares::default());
         }
+        // What was held waits as it is.
         let rates = match self.turn {
+            _ if held.is_some() => SendRates { burst_seconds: 0, ..pools.rates },
             Turn::Now => SendRates { burst_seconds: 0, ..pools.rates },
             Turn::MayWait | Turn::Waits(_) => pools.rates,
         };
@@ -509,7 +597,7 @@ impl Submit {
         cleared: ClearedToSend,
         (facts, owner): (OutboundFacts, Owner),
         judged: Option<Judged>,
-        draft: Option<Held>,
+        (draft, held): (Option<Held>, Option<Hold>),
     ) -> Result<SubmitOutcome, DbError> {
         let OutboundFacts { suppressed, daily, meters, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
@@ -519,7 +607,7 @@ impl Submit {
         };
         count_send(tx, self, now.day()).await?;
         let month = now.day().month();
-        tx.tally().send(owner, month, 1, self.blob.octets());
+        tx.tally().send(owner, (grant_id, self.copy.message_id), now.day(), self.blob.octets());
         tx.tally().hold(owner.organization, month, meters.caps());
         if let Some(draft) = &draft {
             drafts::remove(tx, grant_id, self.copy.message_id, draft).await?;
@@ -535,12 +623,150 @@ impl Submit {
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
         }
+        if let (Some(hold), Some(told)) = (&held, self.hold_told()) {
+            hold.released(tx, self.copy.message_id, told, now).await?;
+        }
         let sent = (200, self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+    }
+
+    /// The hold that this releases, if it is the release of one.
+    fn released_hold(&self) -> Option<&holds::Release> {
+        self.from_draft.as_ref()?.hold.as_ref()
+    }
+
+    /// The ids of what is told of a hold.
+    fn hold_told(&self) -> Option<&Told> {
+        self.released_hold().map(|release| &release.told).or(self.hold.as_ref().map(|hold| &hold.told))
+    }
+
+    /// The hold that this is about: the one that is released, that of the draft, or that of the same content. One that
+    /// may not leave yet is not released.
+    async fn held_already(&self, tx: &mut Tx, terms: &HoldTerms) -> Result<Option<Hold>, DbError> {
+        let now = self.facts.date;
+        let found = match (&self.from_draft, terms.same) {
+            (Some(from), _) => match &from.hold {
+                Some(release) => {
+                    let found = holds::open(tx, release.id).await?;
+                    return Ok(found.filter(|hold| hold.may_leave(now) && hold.blob_id == from.seen));
+                }
+                None => holds::of_message(tx, self.copy.message_id).await?,
+            },
+            (None, Some(same)) => holds::open(tx, same).await?,
+            (None, None) => None,
+        };
+        Ok(found.filter(|hold| hold.expires_at > now))
+    }
+
+    /// Holds what may not leave yet.
+    async fn hold(
+        &self,
+        tx: &mut Tx,
+        (reason, problem): (hold::Reason, Problem),
+        terms: HoldTerms,
+        judged: Option<Judged>,
+        (draft, held): (Option<Held>, Option<Hold>),
+    ) -> Result<SubmitOutcome, DbError> {
+        let now = self.facts.date;
+        match held {
+            Some(hold) if self.released_hold().is_some() => {
+                // What waits for its quota goes on waiting. What was approved under other rules is looked at anew.
+                if reason == hold::Reason::Rule {
+                    hold.reopen(tx, reason, &terms.version, now).await?;
+                }
+                return Ok(SubmitOutcome::Refused(problem));
+            }
+            Some(hold) => return self.answer_held(tx, hold).await,
+            None => {}
+        }
+        let Some(new) = &self.hold else { return Ok(SubmitOutcome::Unheld) };
+        if !holds::has_room(tx, self.copy.grant_id).await? {
+            return self.refuse(tx, hold::too_many(), &[], None).await;
+        }
+        let blob_id = match &draft {
+            Some(draft) => draft.blob_id,
+            None => match self.keep_waiting(tx, new).await? {
+                Ok(blob_id) => blob_id,
+                Err(problem) => return self.refuse(tx, problem, &[], None).await,
+            },
+        };
+        if self.from_draft.is_some() {
+            // It waits for something else than its time now.
+            schedules::follow(tx, self.copy.message_id, None, now).await?;
+        }
+        let due_at = (!reason.needs_approval()).then(|| self.tried_again(&problem));
+        let hold = self.held_as(new, reason, terms, (blob_id, holds::is_seen(draft.as_ref())));
+        hold.insert(tx, due_at).await?;
+        hold.record(tx, "hold.created", new.author.clone(), &new.told, now).await?;
+        let data = json!({"hold": hold.facts()}).to_string();
+        hold.announce(tx, Trigger::MessageHeld, &data, new.told.event_id, now).await?;
+        if let Some(judged) = judged.filter(|_| reason == hold::Reason::Rule) {
+            self.record(tx, &judged, true).await?;
+        }
+        self.answer_held(tx, hold).await
+    }
+
+    /// When it is tried for the first time whether there is quota: somebody may raise it before it resets.
+    fn tried_again(&self, problem: &Problem) -> UnixMicros {
+        let soon = self.facts.date.plus(hold::LOOK_AGAIN);
+        hold::resets_at(problem).map_or(soon, |resets_at| resets_at.min(soon))
+    }
+
+    /// Keeps the message where nobody sees it, if there is room for it.
+    async fn keep_waiting(&self, tx: &mut Tx, new: &NewHold) -> Result<Result<BlobId, Problem>, DbError> {
+        let kept = CreateDraft {
+            blob: self.blob.clone(),
+            facts: new.waiting.clone(),
+            copy: self.copy.clone(),
+            thread_id: self.thread_id,
+            starred: false,
+            schedule: None,
+            answer: None,
+        };
+        match kept.run(tx).await? {
+            CreateOutcome::Created(_) => Ok(Ok(self.blob.id())),
+            CreateOutcome::Refused(problem) => Ok(Err(problem)),
+            _ => Err(DbError::Malformed("mailbox")),
+        }
+    }
+
+    fn held_as(&self, new: &NewHold, reason: hold::Reason, terms: HoldTerms, kept: (BlobId, bool)) -> Hold {
+        let now = self.facts.date;
+        Hold {
+            id: new.id,
+            grant_id: self.copy.grant_id,
+            application_id: self.copy.application_id,
+            organization_id: terms.organization,
+            message_id: self.copy.message_id,
+            is_draft: kept.1,
+            blob_id: kept.0,
+            reason,
+            state: State::Waiting,
+            recipients: holds::named(self.recipients.iter().map(|(_, address)| address)),
+            content: self.once.content.as_ref().map(|content| content.hash),
+            version: terms.version,
+            digest: None,
+            author: (new.author.kind.name().to_owned(), new.author.id.clone()),
+            editor: None,
+            decided_by: None,
+            decided_at: None,
+            note: None,
+            expires_at: now.plus(reason.patience()),
+            created_at: now,
+            closed_at: None,
+        }
+    }
+
+    /// Remembers under the key of the request that the send is held.
+    async fn answer_held(&self, tx: &mut Tx, hold: Hold) -> Result<SubmitOutcome, DbError> {
+        if let Some(key) = &self.once.key {
+            idempotency::keep_held(tx, key, hold.message_id, hold.id, self.facts.date).await?;
+        }
+        Ok(SubmitOutcome::Held(Box::new(hold)))
     }
 
     /// Writes what is told of a send that is refused.
@@ -559,7 +785,10 @@ impl Submit {
         if problem.code == ALL_SUPPRESSED {
             self.announce_rejected(tx, suppressed).await?;
         }
-        refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
+        // What is tried again by itself was told of when it was held.
+        if self.released_hold().is_none() || !problem.is_retryable() {
+            refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
+        }
         Ok(SubmitOutcome::Refused(problem))
     }
 
@@ -657,6 +886,20 @@ impl Submit {
         }
         Ok(())
     }
+}
+
+/// Reads what is asked of holds, which begins at `first`; the columns of the rules begin at `scope`.
+fn hold_terms(row: &Row, scope: usize, first: usize) -> Result<HoldTerms, DbError> {
+    let policy = match row.opt_uuid(first + 1)? {
+        Some(id) => Some((PolicyId::from_uuid(id), row.int(first + 2)?)),
+        None => None,
+    };
+    Ok(HoldTerms {
+        on_quota: row.opt_text(first)?.and_then(|word| OnQuota::named(&word)).unwrap_or(OnQuota::Reject),
+        version: holds::version(policy, row.int(scope + 2)?),
+        organization: OrganizationId::from_uuid(row.uuid(scope)?),
+        same: row.opt_uuid(first + 3)?.map(HoldId::from_uuid),
+    })
 }
 
 async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay) -> Result<(), DbError> {

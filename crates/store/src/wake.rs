@@ -17,6 +17,8 @@ pub struct Wake {
     pub rules: Notify,
     /// Sends at a later time were made or moved.
     pub schedules: Notify,
+    /// A quota was raised for which sends wait.
+    pub holds: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.

@@ -9,6 +9,7 @@ use crate::params;
 use crate::policies::{self, Policy, SpamDetection};
 use crate::rules::{self, used};
 use postfleet_core::audit::Act;
+use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::plan::Plan;
 use postfleet_core::preset::Preset;
@@ -38,6 +39,8 @@ pub struct Workspace {
     pub auto_group: bool,
     /// The policy that governs its mailboxes; without one, the plan alone does.
     pub policy_id: Option<PolicyId>,
+    /// What becomes of sends over a quota that resets.
+    pub on_quota: OnQuota,
     /// When it was made.
     pub created_at: UnixMicros,
     /// When it was last changed.
@@ -75,7 +78,7 @@ pub(crate) async fn lock_application(tx: &mut Tx, application: ApplicationId) ->
 macro_rules! workspace_columns {
     () => {
         "w.id, w.application_id, w.name, w.domain, w.auto_group, w.policy_id, w.created_at, w.updated_at, \
-         (SELECT a.default_workspace_id FROM applications a WHERE a.id = w.application_id)"
+         w.on_quota, (SELECT a.default_workspace_id FROM applications a WHERE a.id = w.application_id)"
     };
 }
 
@@ -196,8 +199,8 @@ async fn has_policy(tx: &mut Tx, application: ApplicationId, id: PolicyId) -> Re
 
 pub(crate) async fn insert(tx: &mut Tx, workspace: &Workspace) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO workspaces \
-        (id, application_id, name, domain, auto_group, policy_id, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        (id, application_id, name, domain, auto_group, policy_id, created_at, updated_at, on_quota) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let values = params![
         workspace.id.uuid(),
         workspace.application_id.uuid(),
@@ -206,7 +209,8 @@ pub(crate) async fn insert(tx: &mut Tx, workspace: &Workspace) -> Result<(), DbE
         workspace.auto_group,
         workspace.policy_id.map(|id| id.uuid()),
         workspace.created_at.as_micros(),
-        workspace.updated_at.as_micros()
+        workspace.updated_at.as_micros(),
+        workspace.on_quota.name()
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -229,6 +233,8 @@ pub struct UpdateWorkspace {
     pub domain: Option<String>,
     /// Its policy.
     pub policy_id: Patch<PolicyId>,
+    /// What becomes of sends over a quota that resets.
+    pub on_quota: Option<OnQuota>,
     /// Its rules, all of them and each once.
     pub rule_ids: Patch<Vec<RuleId>>,
 }
@@ -305,6 +311,7 @@ impl UpdateWorkspace {
             name: self.name.clone().unwrap_or_else(|| old.name.clone()),
             auto_group: self.auto_group.unwrap_or(old.auto_group),
             policy_id: self.policy_id.apply(old.policy_id),
+            on_quota: self.on_quota.unwrap_or(old.on_quota),
             ..old.clone()
         };
         let rule_ids = self.rule_ids.clone().apply(Some(found.rule_ids.clone())).unwrap_or_default();
@@ -312,10 +319,11 @@ impl UpdateWorkspace {
     }
 
     async fn write(&self, tx: &mut Tx, new: &Workspace) -> Result<(), DbError> {
-        const UPDATE: &str =
-            "UPDATE workspaces SET name = $2, auto_group = $3, policy_id = $4, updated_at = $5 WHERE id = $1";
+        const UPDATE: &str = "UPDATE workspaces SET name = $2, auto_group = $3, policy_id = $4, updated_at = $5, on_quota = $6 \
+            WHERE id = $1";
         let policy = new.policy_id.map(|id| id.uuid());
-        let values = params![new.id.uuid(), &new.name, new.auto_group, policy, new.updated_at.as_micros()];
+        let (at, on_quota) = (new.updated_at.as_micros(), new.on_quota.name());
+        let values = params![new.id.uuid(), &new.name, new.auto_group, policy, at, on_quota];
         tx.execute(UPDATE, values).await?;
         Ok(())
     }
@@ -401,6 +409,7 @@ fn facts(listed: &Listed) -> serde_json::Value {
         "domain": workspace.domain,
         "auto_group": workspace.auto_group,
         "policy_id": workspace.policy_id.map(|id| id.to_string()),
+        "on_quota": workspace.on_quota.name(),
         "rule_ids": listed.rule_ids.iter().map(RuleId::to_string).collect::<Vec<_>>(),
     })
 }
@@ -476,6 +485,7 @@ fn read(row: &Row) -> Result<Listed, DbError> {
         policy_id: row.opt_uuid(5)?.map(PolicyId::from_uuid),
         created_at: UnixMicros::from_micros(row.int(6)?),
         updated_at: UnixMicros::from_micros(row.int(7)?),
+        on_quota: OnQuota::named(&row.text(8)?).ok_or(DbError::Malformed("on_quota"))?,
     };
-    Ok(Listed { workspace, is_default: row.opt_uuid(8)? == Some(id), rule_ids: Vec::new() })
+    Ok(Listed { workspace, is_default: row.opt_uuid(9)? == Some(id), rule_ids: Vec::new() })
 }

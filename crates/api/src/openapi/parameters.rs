@@ -32,6 +32,7 @@ const PATH: &[(&str, &str)] = &[
     ("raise", "The raise's id."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
+    ("hold", "The id of the held send."),
     ("schedule", "The id of the scheduled send."),
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),

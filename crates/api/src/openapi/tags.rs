@@ -20,6 +20,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "What came back about messages that were sent.",
         &["/v3/grants/{grant}/feedback", "/v3/admin/feedback"],
     ),
+    (
+        "holds",
+        "Sends that wait for their quota, or for somebody to approve them.",
+        &["/v3/holds", "/v3/grants/{grant}/holds"],
+    ),
     ("queue", "What is on its way out: where it stands, what was tried, what destinations said.", &[]),
     (
         "suppressions",

@@ -169,7 +169,7 @@ pub(crate) async fn send_draft(call: Call) -> Answer {
 
 async fn carry_out(call: Call, grant: Grant) -> Answer {
     let draft: MessageId = call.id_at(1)?;
-    let (keyed, by) = (Keyed::of(&call, &grant)?, call.caller.key);
+    let (keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
     if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {

@@ -47,7 +47,7 @@ pub(crate) async fn of_grant(call: Call) -> Answer {
     };
     let reply_to_message_id = query.text("reply_to_message_id", "reply_to_message_id");
     let question = Question { recipients, reply_to_message_id, by };
-    let obstacles = explain(&call.platform, &grant, &question).await?;
+    let (obstacles, held_for) = explain(&call.platform, &grant, &question).await?;
     let asked = Asked {
         application_id: call.application,
         grant_id: grant.id,
@@ -56,7 +56,7 @@ pub(crate) async fn of_grant(call: Call) -> Answer {
         recipients: &question.recipients,
         at: call.platform.clock.now(),
     };
-    let explanation = explain::explain(&call.platform.store, &asked, &obstacles).await?;
+    let explanation = explain::explain(&call.platform.store, &asked, &obstacles, held_for).await?;
     Ok(respond::single(&call.id, explanation))
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
+pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod lists;
@@ -69,6 +70,7 @@ pub(crate) fn all() -> Vec<Route> {
         messages::routes(),
         send::routes(),
         schedules::routes(),
+        holds::routes(),
         drafts::routes(),
         feedback::routes(),
         queue::routes(),

@@ -22,9 +22,11 @@ use postfleet_mailflow::schedules::{self, Keeping, Scheduled};
 use postfleet_mailflow::submit::once::content_of_mime;
 use postfleet_mailflow::submit::raw::{self, Envelope};
 use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent, Terms};
+use postfleet_schema::hold::HeldSend;
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendRequest, SendResponse};
 use postfleet_store::grants::Grant;
+use postfleet_store::holds::Hold;
 use postfleet_store::idempotency::KeyedRequest;
 
 /// The routes of this resource.
@@ -40,7 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-const DETAILS: &str = "The answer comes once the message is on stable storage. With `send_at` it is 202, and the message \
+const DETAILS: &str = "The answer comes once the message is on stable storage. It is 202 with a `hold` if a rule holds the message until somebody \
+    approves it, or if the quota is used up and the workspace has such messages wait. With `send_at` it is 202, and the message \
     is sent at that time; whether it may be sent is judged then, and its quota is that of the day. In a form, the part `message` (or `draft`) \
     has the message as JSON, and every other part is a file; a part's name is its Content-ID, unless it is `attachment`, \
     `file` or `file` with a number, and the file is shown in the text if the HTML refers to `cid:` and that name. With \
@@ -90,7 +93,7 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
         call.rate.of_form(&call.platform, grant.id)?;
     }
     let mut keyed = Keyed::of(&call, &grant)?;
-    let by = call.caller.key;
+    let by = Some(call.author());
     let Call { platform, id, parts, body, .. } = call;
     let query = Query::of(&parts)?;
     let (shown, is_mime) = (shown(&query)?, is_mime(&query)?);
@@ -107,7 +110,7 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
             if let Some(send_at) = send_at {
                 let written = |waits: &Scheduled| written(&id, &grant, waits);
                 let keeping = key.map(|key| Keeping { key, written: &written });
-                let mime = (mime.as_slice(), shown, by);
+                let mime = (mime.as_slice(), shown, by.as_ref());
                 let waits = schedules::send_written_later(&platform, &grant, mime, send_at, use_draft, keeping).await?;
                 return Ok(scheduled(&id, &grant, &waits));
             }
@@ -138,7 +141,10 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
 
 /// The answer to a message that is on its way. One that is a repeat also says so in its header.
 pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sent) -> Response {
-    let Sent { message, daily, suppressed: _, is_duplicate, waits } = sent;
+    let Sent { message, daily, suppressed: _, is_duplicate, waits, held } = sent;
+    if let Some(hold) = held {
+        return respond::json(StatusCode::ACCEPTED, id, &held_answer(&id.0, grant, message, &hold));
+    }
     let status = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
     let of = HeaderValue::try_from(message.id.as_str()).ok().filter(|_| is_duplicate);
     let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
@@ -149,6 +155,17 @@ pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sen
         response.headers_mut().insert("duplicate-of", of);
     }
     response
+}
+
+/// The answer to a message that is held.
+pub(crate) fn held_answer(request_id: &str, grant: &Grant, message: schema::Message, hold: &Hold) -> SendResponse {
+    let held = HeldSend {
+        id: hold.id.to_string(),
+        reason: hold.reason.name(),
+        state: hold.state.name(),
+        expires_at: hold.expires_at.as_seconds(),
+    };
+    SendResponse { hold: Some(held), ..answer(request_id, grant, message) }
 }
 
 /// The answer to a message that waits for its time.
@@ -180,6 +197,7 @@ pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> 
         schedule_id: None,
         send_at: None,
         use_draft: None,
+        hold: None,
     }
 }
 

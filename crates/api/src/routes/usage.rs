@@ -1,9 +1,12 @@
 //! What mailboxes, applications and organizations use, and what ends them.
 
 use crate::call::{AdminCall, Call};
+use crate::extract::{BODY_OCTETS_MAX, json_or_nothing};
 use crate::respond::{self, Answer};
 use crate::route::Route;
-use postfleet_fleet::usage;
+use postfleet_core::id::OrganizationId;
+use postfleet_fleet::{recount, usage};
+use postfleet_schema::recount::{RecountUsage, UsageRecount};
 use postfleet_schema::usage::{ApplicationUsage, GrantUsage, OrganizationUsage};
 use postfleet_store::organizations::Scope;
 
@@ -25,6 +28,17 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/v3/admin/organizations/{organization}/usage", "organizations.read", of_organization)
             .about("Find what an organization uses", "Of its plan, over all its applications.")
             .answers::<OrganizationUsage>(),
+        Route::get("/v3/admin/organizations/{organization}/usage/recount", "organizations.read", last_recount)
+            .about("Find whether the counters are right", "As it was when they were counted anew the last time.")
+            .answers::<UsageRecount>(),
+        Route::post("/v3/admin/organizations/{organization}/usage/recount", "organizations.write", recount_usage)
+            .about(
+                "Count anew what an organization uses",
+                "From the messages themselves, as they are at one moment, compared with the counters by which senders \
+                 are stopped. Nobody waits for it. The installation's operator may set right what is wrong.",
+            )
+            .takes::<RecountUsage>()
+            .answers::<UsageRecount>(),
     ]
 }
 
@@ -54,4 +68,21 @@ pub(crate) async fn of_organization(call: AdminCall) -> Answer {
     let (store, now) = (&call.platform.store, call.platform.clock.now());
     let found = usage::of_organization(store, &call.operator(), call.id_at(0)?, now).await?;
     Ok(respond::single(&call.id, found))
+}
+
+/// `GET /v3/admin/organizations/{organization}/usage/recount`
+pub(crate) async fn last_recount(call: AdminCall) -> Answer {
+    let found = recount::last(&call.platform.store, &call.operator(), call.id_at(0)?).await?;
+    Ok(respond::single(&call.id, found))
+}
+
+/// `POST /v3/admin/organizations/{organization}/usage/recount`
+pub(crate) async fn recount_usage(call: AdminCall) -> Answer {
+    let organization: OrganizationId = call.id_at(0)?;
+    let (operator, act) = (call.operator(), call.act(None).to(organization));
+    let AdminCall { platform, id, parts, body, .. } = call;
+    let request: RecountUsage = json_or_nothing(&parts, body, BODY_OCTETS_MAX).await?;
+    let (store, entropy) = (&platform.store, &*platform.entropy);
+    let found = recount::by_operator(store, entropy, &operator, organization, (act, &request)).await?;
+    Ok(respond::single(&id, found))
 }

@@ -38,6 +38,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
     ("draft", |harness, tenant| draft(harness, tenant).boxed()),
     ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
+    ("hold", |harness, tenant| hold(harness, tenant).boxed()),
     ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
@@ -99,6 +100,25 @@ async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
     let items = json!({"items": [tenant.domain.to_string()]});
     harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
     list
+}
+
+/// A send that a rule holds.
+async fn hold(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/{}/holds", grant(harness, tenant).await.name());
+    let ask = async |method, path: &str, body: Option<&Value>| harness.ask(&tenant.api_key, method, path, body).await;
+    if let Some(id) = ask("GET", &path, None).await.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let rule = json!({"name": "h", "trigger": "outbound", "actions": [{"type": "hold"}],
+        "match": {"conditions": [{"field": "recipient.domain", "operator": "is", "value": "hold.example"}]}});
+    let rule = ask("POST", "/v3/rules", Some(&rule)).await.is_ok().data()["id"].clone();
+    let workspace = format!("/v3/workspaces/{}", tenant.workspace_id);
+    let mut rules = ask("GET", &workspace, None).await.data()["rule_ids"].as_array().expect("ids").clone();
+    rules.push(rule);
+    ask("PATCH", &workspace, Some(&json!({"rule_ids": rules}))).await.is_ok();
+    let body = json!({"to": [{"email": "ada@hold.example"}], "subject": "Held"});
+    let sent = ask("POST", &path.replace("/holds", "/messages/send"), Some(&body)).await;
+    one(&sent.is_ok().json["hold"]["id"])
 }
 
 /// A suppressed address.

@@ -20,6 +20,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::audit::ROUTES,
         v3::connectors::ROUTES,
         v3::domains::ROUTES,
+        v3::holds::ROUTES,
         v3::lists::ROUTES,
         v3::policies::ROUTES,
         v3::providers::ROUTES,

@@ -115,8 +115,16 @@ fn show_sending(sending: &Value, session: &mut Session<'_, '_>) -> Outcome {
     if refusals.is_empty() {
         session.print("\na message would be accepted now\n")?;
     } else {
-        session.print("\na message would be refused now:\n")?;
+        match sending["held_for"].as_str() {
+            None => session.print("\na message would be refused now:\n")?,
+            Some(reason) => session.print(&format!("\na message would be held now ({reason}):\n"))?,
+        }
         session.print_table(&table(REFUSALS, &refusals))?;
+    }
+    match sending["held_sends"].as_u64().unwrap_or(0) {
+        0 => {}
+        1 => session.print("1 send is held\n")?,
+        count => session.print(&format!("{count} sends are held\n"))?,
     }
     let past = with_owners(&sending["past"]);
     if past.is_empty() {

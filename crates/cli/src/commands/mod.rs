@@ -10,6 +10,7 @@ mod drill;
 mod explain;
 mod feedback;
 mod fleet;
+mod hold;
 mod key;
 mod list;
 mod login;
@@ -62,6 +63,8 @@ pub enum Command {
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
     Queue(Noun<queue::Verb>),
+    /// Sends that wait for their quota or for somebody to approve them: looking at them and deciding
+    Hold(Noun<hold::Verb>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
     /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
@@ -125,6 +128,7 @@ impl Command {
             Self::Org(noun) => &noun.globals,
             Self::Audit(noun) => &noun.globals,
             Self::Queue(noun) => &noun.globals,
+            Self::Hold(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
             Self::Alert(noun) => &noun.globals,
@@ -156,6 +160,7 @@ impl Command {
             Self::Org(noun) => org::run(noun.verb, session).await,
             Self::Audit(noun) => audit::run(noun.verb, session).await,
             Self::Queue(noun) => queue::run(noun.verb, session).await,
+            Self::Hold(noun) => hold::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,

@@ -1,7 +1,9 @@
 //! `postfleet usage`: what a mailbox, an application or an organization uses, and where it ends.
 
+mod recount;
+
 use super::names::ORGANIZATION;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Kind, table};
 use crate::session::Session;
 use serde_json::Value;
@@ -9,12 +11,21 @@ use serde_json::Value;
 /// Of what.
 #[derive(clap::Args)]
 pub struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// A mailbox, by its id or address; without one, what the application uses
     #[arg(value_name = "ID|EMAIL")]
     agent: Option<String>,
     /// An organization instead, by its id or name, with the operator's key
     #[arg(long, value_name = "ORG", conflicts_with = "agent")]
     org: Option<String>,
+}
+
+/// What else may be done.
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    /// Counts anew from the messages themselves, and shows which counters are wrong: none, unless something is
+    Recount(recount::Arguments),
 }
 
 // -1 stands for a limit that is not there, as everywhere.
@@ -30,6 +41,14 @@ const COLUMNS: &[Column] = &[
 
 /// Runs it.
 pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome {
+    if let Some(verb) = arguments.verb {
+        if arguments.agent.is_some() || arguments.org.is_some() {
+            return Err(Failure::Usage("say whose usage it is behind the verb".to_owned()));
+        }
+        return match verb {
+            Verb::Recount(arguments) => recount::run(arguments, session).await,
+        };
+    }
     let data = match (&arguments.agent, &arguments.org) {
         (_, Some(org)) => {
             let api = session.operator()?;

@@ -50,6 +50,9 @@ pub struct Settings {
     /// Its rules, ids separated by commas; "" detaches all
     #[arg(long, value_name = "ID,ID")]
     rules_ids: Option<String>,
+    /// What becomes of sends over a quota: refused, held until there is quota, or until somebody approves them
+    #[arg(long, value_name = "WHAT", value_parser = ["reject", "hold", "approve"])]
+    on_quota: Option<String>,
 }
 
 /// Making one.
@@ -127,6 +130,7 @@ const FIELDS: &[Column] = &[
     Column("default", "/default", Kind::Flag),
     Column("policy", "/policy_id", Kind::Text),
     Column("rules", "/rule_ids", Kind::Text),
+    Column("over quota", "/on_quota", Kind::Text),
     Column("made", "/created_at", Kind::Time),
     Column("changed", "/updated_at", Kind::Time),
 ];
@@ -197,6 +201,7 @@ async fn update(arguments: Update, api: &Api, session: &mut Session<'_, '_>) -> 
 impl Settings {
     async fn put(&self, body: &mut Map<String, Value>, api: &Api) -> Result<(), Failure> {
         put(body, "auto_group", self.auto_group);
+        put(body, "on_quota", self.on_quota.clone());
         match self.policy_id.as_deref() {
             None => {}
             Some("") => put(body, "policy_id", Some(Value::Null)),

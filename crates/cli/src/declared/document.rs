@@ -144,6 +144,7 @@ const WORKSPACE_FIELDS: &[Field] = &[
     field("auto_group", Kind::Flag),
     field("policy", Kind::One(Section::Policies)),
     field("rules", Kind::Many(Section::Rules, 1_000)),
+    field("on_quota", Kind::Word(&["reject", "hold", "approve"])),
 ];
 
 const ACCOUNT_FIELDS: &[Field] = &[

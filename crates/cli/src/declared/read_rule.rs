@@ -11,7 +11,7 @@ use postfleet_core::rule::{Field, MatchOperator, Operator};
 use serde_json::{Value, json};
 
 const ACTIONS: &[&str] =
-    &["block", "mark_as_spam", "assign_to_folder", "mark_as_read", "mark_as_starred", "archive", "trash"];
+    &["block", "hold", "mark_as_spam", "assign_to_folder", "mark_as_read", "mark_as_starred", "archive", "trash"];
 
 /// `match`: how conditions go together, and the conditions.
 pub fn matching(reader: &mut Reader<'_>, entry: &mut Entry, node: &Node, path: &str) -> Option<Value> {

@@ -168,6 +168,18 @@ async fn suppression() {
 }
 
 #[tokio::test]
+async fn usage() {
+    // play("usage"), after a message was sent and one came in.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    let agent = world.mailbox(&installation.acme, "agent").await.id;
+    let message = json!({"to": [{"email": "ada@remote.test"}], "subject": "Hello", "body": "Hi"});
+    installation.ask(&format!("grants/{agent}/messages/send"), &message).await;
+    world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await.expect("taken");
+    play_in(installation, "usage").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

@@ -28,6 +28,7 @@ pub(super) struct CompiledRule {
     pub(super) conditions: Box<[usize]>,
     pub(super) actions: Box<[Action]>,
     pub(super) blocks: bool,
+    pub(super) holds: bool,
 }
 
 /// A condition.
@@ -57,12 +58,13 @@ impl Compiled {
             conditions.sort_by_key(|condition| condition.operator == Operator::InList);
             let conditions = conditions.iter().map(|condition| tests.place(test(condition, &mut lists))).collect();
             let blocks = rule.actions.contains(&Action::Block);
+            let holds = rule.actions.contains(&Action::Hold);
             let (id, operator, actions) = (rule.id, rule.match_operator, rule.actions.into());
             let rule_list = match rule.mode {
                 Mode::Enforce => &mut compiled.enforced,
                 Mode::Shadow => &mut compiled.shadow,
             };
-            rule_list.push(CompiledRule { id, operator, conditions, actions, blocks });
+            rule_list.push(CompiledRule { id, operator, conditions, actions, blocks, holds });
         }
         Self { tests: tests.things, lists: lists.things, ..compiled }
     }
@@ -77,6 +79,7 @@ impl Compiled {
             conditions,
             actions: rule.actions.clone().into(),
             blocks: rule.actions.contains(&Action::Block),
+            holds: rule.actions.contains(&Action::Hold),
         };
         (Self { tests: tests.things, lists: lists.things, ..Self::default() }, compiled)
     }

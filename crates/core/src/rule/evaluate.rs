@@ -7,7 +7,8 @@
 //! - A rule that blocks and is known to match blocks the message, also when another blocking rule before it could not be
 //!   decided: whatever that one would have said, the message does not go on.
 //! - If none is known to match, but one could not be decided, the message must not go on now (fail closed).
-//! - An undecidable rule that does not block is passed over: it does not stop mail.
+//! - So it is with a rule that holds: what somebody may have to look at does not leave unseen.
+//! - Any other undecidable rule is passed over: it does not stop mail.
 //! - A rule that only watches acts in no case, and its failures stop nothing. Each of them is judged for itself, also
 //!   behind one that blocks.
 
@@ -36,7 +37,7 @@ pub fn evaluate<L: Lookup>(compiled: &Compiled, input: &Input, lookup: &mut L) -
     for rule in &compiled.enforced {
         match facts.outcome(rule) {
             RuleOutcome::NoMatch => {}
-            RuleOutcome::Undecidable if rule.blocks => judgement.verdict = Verdict::Undecidable,
+            RuleOutcome::Undecidable if rule.blocks || rule.holds => judgement.verdict = Verdict::Undecidable,
             RuleOutcome::Undecidable => {}
             RuleOutcome::Matched => {
                 judgement.matched_rule_ids.push(rule.id);
@@ -44,12 +45,15 @@ pub fn evaluate<L: Lookup>(compiled: &Compiled, input: &Input, lookup: &mut L) -
                     judgement.verdict = Verdict::Block;
                     break;
                 }
+                if rule.holds && judgement.verdict == Verdict::Pass {
+                    judgement.verdict = Verdict::Hold;
+                }
                 rule.actions.iter().for_each(|action| judgement.effects.add(action));
             }
         }
     }
     match judgement.verdict {
-        Verdict::Pass => {}
+        Verdict::Pass | Verdict::Hold => {}
         Verdict::Block => judgement.effects = Effects::refused(false),
         Verdict::Undecidable => judgement.effects = Effects::refused(true),
     }

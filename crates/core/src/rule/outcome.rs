@@ -19,6 +19,8 @@ pub enum RuleOutcome {
 pub enum Verdict {
     /// The message may go on; the actions apply.
     Pass,
+    /// A rule wants somebody to look at it first, and none blocks it. Once that was done, the actions apply.
+    Hold,
     /// A rule blocks it.
     Block,
     /// No rule is known to block it, but one that might could not be decided: it must not go on now, and may later.
@@ -32,6 +34,8 @@ pub struct Effects {
     pub blocked: bool,
     /// It was refused because a blocking rule could not be decided, not because one matched.
     pub blocked_by_evaluation_error: bool,
+    /// It was held until somebody approves it.
+    pub held: bool,
     /// It goes into junk.
     pub marked_as_spam: bool,
     /// It starts as read.
@@ -51,6 +55,7 @@ impl Effects {
     pub(super) fn add(&mut self, action: &Action) {
         match action {
             Action::Block => self.blocked = true,
+            Action::Hold => self.held = true,
             Action::MarkAsSpam => self.marked_as_spam = true,
             Action::AssignToFolder(folder) if self.folders.contains(folder) => {}
             Action::AssignToFolder(folder) => self.folders.push(folder.clone()),

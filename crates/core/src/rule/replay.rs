@@ -12,7 +12,7 @@ pub struct Difference {
     pub no_longer_blocked: Option<RuleId>,
     /// It cannot be decided now, and could before.
     pub undecidable: bool,
-    /// It may go on before and after, and something else is done with it.
+    /// It may go on before and after, at once or once it is approved, and something else is done with it.
     pub actions_changed: bool,
     /// Rules that match now and did not before, whether they act or only watch.
     pub newly_matched: Vec<RuleId>,
@@ -26,7 +26,8 @@ pub fn difference(before: &Judgement, after: &Judgement) -> Option<Difference> {
         return None;
     }
     let (was, is) = (blocker(before), blocker(after));
-    let both_pass = before.verdict == Verdict::Pass && after.verdict == Verdict::Pass;
+    let goes_on = |judgement: &Judgement| matches!(judgement.verdict, Verdict::Pass | Verdict::Hold);
+    let both_pass = goes_on(before) && goes_on(after);
     Some(Difference {
         newly_blocked: is.filter(|_| was.is_none()),
         no_longer_blocked: was.filter(|_| is.is_none()),

@@ -352,6 +352,10 @@ fn spelling(field: Field, text: String) -> String {
 
 /// Only what is sent has recipients to look at, and begins or continues a conversation.
 fn suits_direction(rule: &Rule) -> Result<(), Problem> {
+    if rule.direction == Direction::Inbound && rule.actions.contains(&Action::Hold) {
+        let text = "actions: hold is for what is sent: the trigger of its rule must be outbound";
+        return Err(Problem::invalid("actions", text));
+    }
     if rule.direction == Direction::Outbound {
         return Ok(());
     }

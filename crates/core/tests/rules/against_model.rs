@@ -89,8 +89,9 @@ fn some_rule(dice: &mut Dice, number: u64) -> Rule {
         Action::Archive,
         Action::Trash,
     ];
-    let actions = match dice.below(3) {
-        0 => vec![Action::Block],
+    let actions = match dice.below(6) {
+        0 | 1 => vec![Action::Block],
+        2 if direction == Direction::Outbound => vec![Action::Hold, dice.of(&mild)],
         _ => (0..=dice.below(4)).map(|_| dice.of(&mild)).collect(),
     };
     Rule {
@@ -186,6 +187,7 @@ fn effects_of<'a>(rules: impl Iterator<Item = &'a Rule>) -> Effects {
     Effects {
         blocked: actions.contains(&&Action::Block),
         blocked_by_evaluation_error: false,
+        held: actions.contains(&&Action::Hold),
         marked_as_spam: actions.contains(&&Action::MarkAsSpam),
         marked_as_read: actions.contains(&&Action::MarkAsRead),
         marked_starred: actions.contains(&&Action::MarkAsStarred),
@@ -209,13 +211,17 @@ fn model(rules: &[Rule], direction: Direction, message: &Written, lists: &Lists)
     let ended = acting.iter().position(|rule| blocks(&rule) && surely(&rule));
     let until = ended.map_or(acting.len(), |place| place + 1);
     let matched: Vec<&Rule> = acting[..until].iter().filter(surely).copied().collect();
-    let might = acting.iter().filter(blocks).any(|rule| rule_holds(rule, message, lists, true));
+    let holds = |rule: &&&Rule| rule.actions.contains(&Action::Hold);
+    let unsure = |rule: &&Rule| rule_holds(rule, message, lists, true) && !surely(&rule);
+    let might = acting.iter().any(|rule| (blocks(&rule) || holds(&rule)) && unsure(rule));
+    let waits = matched.iter().any(|rule| holds(&rule));
     let (verdict, effects) = match (ended, might) {
         (Some(_), _) => (Verdict::Block, Effects { blocked: true, ..Effects::default() }),
         (None, true) => {
             let effects = Effects { blocked: true, blocked_by_evaluation_error: true, ..Effects::default() };
             (Verdict::Undecidable, effects)
         }
+        (None, false) if waits => (Verdict::Hold, effects_of(matched.iter().copied())),
         (None, false) => (Verdict::Pass, effects_of(matched.iter().copied())),
     };
     Judgement { verdict, matched_rule_ids: ids(&matched), effects, shadow }
@@ -245,7 +251,7 @@ fn with_failures(dice: &mut Dice, lists: &Lists) -> Lists {
 #[test]
 fn the_compiled_rules_say_what_the_model_says() {
     let mut dice = Dice(20_261_121);
-    let mut verdicts = [0; 3];
+    let mut verdicts = [0; 4];
     for workspace in 0..50 {
         let rules: Vec<Rule> = (0..10).map(|number| some_rule(&mut dice, workspace * 10 + number)).collect();
         let lists = some_lists(&mut dice);
@@ -265,14 +271,16 @@ fn the_compiled_rules_say_what_the_model_says() {
                 verdicts[judged.verdict as usize] += 1;
                 // What is blocked when everything works never passes when something fails, and the other way round.
                 match (whole.verdict, judged.verdict) {
-                    (Verdict::Block, Verdict::Pass) => panic!("a failure let a message through"),
-                    (Verdict::Pass, Verdict::Block) => panic!("a failure blocked a message for good"),
+                    (Verdict::Block, Verdict::Pass | Verdict::Hold) | (Verdict::Hold, Verdict::Pass) => {
+                        panic!("a failure let a message through")
+                    }
+                    (Verdict::Pass | Verdict::Hold, Verdict::Block) => panic!("a failure blocked a message for good"),
                     _ => {}
                 }
             }
         }
     }
-    assert!(verdicts.iter().all(|count| *count > 300), "all three verdicts are met often: {verdicts:?}");
+    assert!(verdicts.iter().all(|count| *count > 300), "all verdicts are met often: {verdicts:?}");
 }
 
 /// Lists that may be asked twice.
@@ -297,15 +305,17 @@ fn assert_explained(rules: &[Rule], direction: Direction, input: &Input, lists: 
     };
     assert_eq!(matched(Mode::Enforce), judged.matched_rule_ids);
     assert_eq!(matched(Mode::Shadow), judged.shadow.matched_rule_ids);
-    let blocks = |outcome| {
+    let does = |action, outcome| {
         traces.iter().any(|trace| {
             let rule = rule_of(trace.rule_id);
-            trace.outcome == Traced::Judged(outcome) && rule.mode == Mode::Enforce && rule.actions == [Action::Block]
+            trace.outcome == Traced::Judged(outcome) && rule.mode == Mode::Enforce && rule.actions.contains(&action)
         })
     };
-    let verdict = match (blocks(RuleOutcome::Matched), blocks(RuleOutcome::Undecidable)) {
+    let is_unsure = [Action::Block, Action::Hold].into_iter().any(|action| does(action, RuleOutcome::Undecidable));
+    let verdict = match (does(Action::Block, RuleOutcome::Matched), is_unsure) {
         (true, _) => Verdict::Block,
         (false, true) => Verdict::Undecidable,
+        (false, false) if does(Action::Hold, RuleOutcome::Matched) => Verdict::Hold,
         (false, false) => Verdict::Pass,
     };
     assert_eq!(verdict, judged.verdict);

@@ -144,6 +144,7 @@ fn each_action_in_each_direction() {
     let none = Effects::default();
     let table = [
         (Action::Block, Effects { blocked: true, ..none.clone() }),
+        (Action::Hold, Effects { held: true, ..none.clone() }),
         (Action::MarkAsSpam, Effects { marked_as_spam: true, ..none.clone() }),
         (Action::AssignToFolder("A/B".into()), Effects { folders: vec!["A/B".into()], ..none.clone() }),
         (Action::MarkAsRead, Effects { marked_as_read: true, ..none.clone() }),
@@ -161,7 +162,11 @@ fn each_action_in_each_direction() {
             let judge =
                 |rule: Rule, direction| evaluate(&Compiled::new([rule], direction), &input, &mut Lists::default());
             let judgement = judge(acting.clone(), direction);
-            let expected = if *action == Action::Block { Verdict::Block } else { Verdict::Pass };
+            let expected = match action {
+                Action::Block => Verdict::Block,
+                Action::Hold => Verdict::Hold,
+                _ => Verdict::Pass,
+            };
             assert_eq!((judgement.verdict, &judgement.effects), (expected, effects), "{direction:?}");
             assert_eq!(judgement.matched_rule_ids, [rule_id(1)]);
             assert!(judgement.shadow.matched_rule_ids.is_empty());

@@ -181,7 +181,7 @@ impl Keyring<'_> {
     async fn change(&self, holder: Holder, id: KeyId, act: Act, change: KeyChange) -> Result<Key, Problem> {
         let (scope, maker) = (self.operator.scope(), self.operator.maker());
         match self.store.run(ChangeKey { id, holder, scope, maker, change, act }).await? {
-            KeyOutcome::Done(key) => Ok(key),
+            KeyOutcome::Done(key) => Ok(*key),
             KeyOutcome::Unknown => Err(Problem::not_found()),
             KeyOutcome::Lacking(lacking) => Err(operator::lacking(&lacking)),
             KeyOutcome::Revoked => {

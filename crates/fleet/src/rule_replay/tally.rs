@@ -143,6 +143,7 @@ fn example(message: &Past, input: &Input, before: &Judgement, after: &Judgement)
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
+        Verdict::Hold => "hold",
         Verdict::Block => "block",
         Verdict::Undecidable => "undecidable",
     }

@@ -3,7 +3,8 @@
 use super::once::{self, Terms};
 use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
-use postfleet_core::id::{KeyId, MessageId};
+use postfleet_core::audit::Author;
+use postfleet_core::id::MessageId;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, metadata};
 use postfleet_mail::compose::{self, Attachment, Compose};
 use postfleet_mail::{Participant, message};
@@ -51,8 +52,8 @@ pub struct Outgoing {
     pub has_unsubscribe_link: bool,
     /// What the caller says about repeats.
     pub terms: Terms,
-    /// The key with which it is sent; `None` if a person or a mail client sends it.
-    pub by: Option<KeyId>,
+    /// Who sends it; `None` if the mailbox itself does.
+    pub by: Option<Author>,
 }
 
 /// Characters of the label in the tracking options.
@@ -74,7 +75,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     }
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
-    let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by);
+    let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by.take());
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);

@@ -3,6 +3,8 @@
 use super::{Outgoing, command, compose};
 use crate::platform::Platform;
 use crate::receive::shard;
+use postfleet_core::audit::Author;
+use postfleet_core::hold::Reason;
 use postfleet_core::id::KeyId;
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::Participant;
@@ -20,8 +22,13 @@ pub struct Question {
     pub by: Option<KeyId>,
 }
 
-/// Everything that stands against a small message, first what would be told first.
-pub async fn explain(platform: &Platform, grant: &Grant, question: &Question) -> Result<Vec<Problem>, Problem> {
+/// Everything that stands against a small message, first what would be told first, and why it would be held in place of
+/// being refused, if it would be.
+pub async fn explain(
+    platform: &Platform,
+    grant: &Grant,
+    question: &Question,
+) -> Result<(Vec<Problem>, Option<Reason>), Problem> {
     let submit = submission(platform, grant, question).await?;
     let shard = shard(grant.id.uuid());
     let explained = platform.store.run_near(shard, Explain { submit: submit.clone() }).await?;
@@ -33,7 +40,7 @@ pub async fn explain(platform: &Platform, grant: &Grant, question: &Question) ->
         explained
     };
     match explained {
-        Explained::Refusals(refusals) => Ok(refusals),
+        Explained::Refusals(refusals, held_for) => Ok((refusals, held_for)),
         Explained::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         Explained::NoSuchGrant => Err(Problem::not_found()),
     }
@@ -44,7 +51,13 @@ async fn submission(platform: &Platform, grant: &Grant, question: &Question) -> 
     let is_to_nobody = question.recipients.is_empty();
     let to = if is_to_nobody { vec![person(&grant.email)] } else { question.recipients.iter().map(person).collect() };
     let reply_to_message_id = question.reply_to_message_id.clone();
-    let outgoing = Outgoing { to, reply_to_message_id, is_plaintext: true, by: question.by, ..Outgoing::default() };
+    let outgoing = Outgoing {
+        to,
+        reply_to_message_id,
+        is_plaintext: true,
+        by: question.by.map(Author::of_key),
+        ..Outgoing::default()
+    };
     let (submit, _) = command(platform, grant, compose::prepare(platform, grant, outgoing).await?).await?;
     Ok(if is_to_nobody { Submit { recipients: Vec::new(), ..submit } } else { submit })
 }

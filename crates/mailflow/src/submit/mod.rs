@@ -16,9 +16,11 @@ pub use once::Terms;
 use crate::deliver::{self, Accepted, Room};
 use crate::drafts;
 use crate::feedback;
+use crate::holds;
 use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use futures::future::join;
+use postfleet_core::audit::Author;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::{BlobId, EvaluationId, EventId, KeyId, MessageId, QueueId, ScheduleId, ThreadId};
 use postfleet_core::outbound::{too_large, too_many_recipients};
@@ -33,6 +35,7 @@ use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::{Message, SuppressedRecipient};
 use postfleet_store::drafts::{CreateDraft, FromDraft};
 use postfleet_store::grants::Grant;
+use postfleet_store::holds::Hold;
 use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
@@ -67,8 +70,9 @@ pub struct Prepared {
     pub content: Option<[u8; 32]>,
     /// The draft that it is, if it is one.
     pub from_draft: Option<FromDraft>,
-    /// The key with which it is sent; `None` if a person or a mail client sends it.
-    pub by: Option<KeyId>,
+    /// Who sends it: should it be held, they are not who approves it. `None` if the mailbox itself does: a mail client, or
+    /// one of its tokens some time ago.
+    pub by: Option<Author>,
 }
 
 /// A message that was accepted for sending.
@@ -84,6 +88,8 @@ pub struct Sent {
     pub is_duplicate: bool,
     /// Whether it waits for its turn, because it is above the rate of its organization.
     pub waits: bool,
+    /// Why nothing leaves yet, if it is held: the message waits then, and of the allowance nothing is taken.
+    pub held: Option<Box<Hold>>,
 }
 
 /// Writes a message and accepts it for sending, or says why not. When it returns well, the message is on stable storage
@@ -105,6 +111,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
     platform.metrics.submitted(match &sent {
         Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(sent) if sent.waits => "queued",
+        Ok(sent) if sent.held.is_some() => "held",
         Ok(_) => "accepted",
         Err(problem) => problem.code,
     });
@@ -112,7 +119,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 }
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
-    let (shown, now) = (prepared.shown, prepared.date);
+    let (shown, now, author) = (prepared.shown, prepared.date, prepared.by.clone());
     let (command, raw) = command(platform, grant, prepared).await?;
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = Room::take(platform, &command.recipients, now);
@@ -124,7 +131,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             None => None,
         }
     };
-    let (outcome, signature) = join(decided(platform, grant, command.clone()), signing).await;
+    let (outcome, signature) = join(decided(platform, grant, command.clone(), author), signing).await;
     match outcome? {
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
@@ -138,21 +145,27 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
             } else {
                 deliver::announce(platform, &command.recipients);
             }
-            Ok(Sent { message, daily, suppressed, is_duplicate: false, waits: false })
+            Ok(Sent { message, daily, suppressed, is_duplicate: false, waits: false, held: None })
         }
         SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed } => {
             let sent = (message_id, thread_id, None);
             let message = once::sent_before(platform, grant.id, sent, &suppressed, shown).await?;
-            Ok(Sent { message, daily, suppressed, is_duplicate: true, waits: false })
+            Ok(Sent { message, daily, suppressed, is_duplicate: true, waits: false, held: None })
         }
         SubmitOutcome::Waits { thread_id, daily } => {
             let stored = StoredMessage { thread_id, ..stored(&command.facts, &command.copy, command.blob.id()) };
             let message = Message { headers: None, ..view::message(&stored, Some(&raw), shown) };
-            Ok(Sent { message, daily, suppressed: Vec::new(), is_duplicate: false, waits: true })
+            Ok(Sent { message, daily, suppressed: Vec::new(), is_duplicate: false, waits: true, held: None })
+        }
+        SubmitOutcome::Held(hold) => {
+            let message = holds::waiting(platform, grant, &hold, shown).await?;
+            let daily = Allowance::daily(None, 0, now.day());
+            Ok(Sent { message, daily, suppressed: Vec::new(), is_duplicate: false, waits: false, held: Some(hold) })
         }
         SubmitOutcome::Refused(problem) => Err(problem),
         SubmitOutcome::MustWait => Err(Problem::internal("a send does not know as what it waits")),
         SubmitOutcome::Unvalidated => Err(Problem::internal("recipients were not looked at")),
+        SubmitOutcome::Unheld => Err(Problem::internal("nothing was said of how it is held")),
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
         SubmitOutcome::Superseded => Err(drafts::superseded()),
     }
@@ -176,13 +189,14 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         thread_id,
         outbound_type,
         from_draft: prepared.from_draft,
-        by: prepared.by,
+        by: prepared.by.as_ref().and_then(Author::key),
         evaluation_id: EvaluationId::new(now, platform.entropy.ten()),
         sender: grant.email.clone(),
         reverse_path,
         sender_domain: grant.email.domain().clone(),
         recipients,
         undeliverable: None,
+        hold: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
         quota_event_id: EventId::new(now, platform.entropy.ten()),
         once,
@@ -204,23 +218,35 @@ fn to_deliver(command: &Submit) -> Option<Accepted> {
     })
 }
 
-/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at, and once
-/// more with what it waits as, if it has to wait. Nothing is locked while the DNS is asked.
-async fn decided(platform: &Platform, grant: &Grant, command: Arc<Submit>) -> Result<SubmitOutcome, Problem> {
+/// Runs the command; once more with what is found out about the recipients, if the policy wants them looked at, and with
+/// how it is held or as what it waits, if it has to. Nothing is locked meanwhile.
+async fn decided(
+    platform: &Platform,
+    grant: &Grant,
+    mut command: Arc<Submit>,
+    author: Option<Author>,
+) -> Result<SubmitOutcome, Problem> {
     let shard = shard(grant.id.uuid());
-    let (mut command, mut outcome) = (command.clone(), platform.store.run_near(shard, command).await?);
-    if outcome == SubmitOutcome::Unvalidated {
-        let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
-        let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
-        command = Arc::new(Submit { undeliverable: Some(undeliverable), ..Arc::unwrap_or_clone(command) });
-        outcome = platform.store.run_near(shard, command.clone()).await?;
+    loop {
+        let outcome = platform.store.run_near(shard, command.clone()).await?;
+        let again = match outcome {
+            SubmitOutcome::Unvalidated if command.undeliverable.is_none() => {
+                let recipients: Vec<&EmailAddress> = command.recipients.iter().map(|(_, address)| address).collect();
+                let undeliverable = platform.addresses().undeliverable(grant.application_id, &recipients).await?;
+                Submit { undeliverable: Some(undeliverable), ..Arc::unwrap_or_clone(command) }
+            }
+            SubmitOutcome::Unheld if command.hold.is_none() => {
+                let hold = holds::to_be_held(platform, grant, &command.facts, author.as_ref());
+                Submit { hold: Some(hold), ..Arc::unwrap_or_clone(command) }
+            }
+            SubmitOutcome::MustWait if !matches!(command.turn, Turn::Waits(_)) => {
+                let turn = Turn::Waits(Box::new(waiting(platform, &command)));
+                Submit { turn, ..Arc::unwrap_or_clone(command) }
+            }
+            outcome => return Ok(outcome),
+        };
+        command = Arc::new(again);
     }
-    if outcome == SubmitOutcome::MustWait {
-        let turn = Turn::Waits(Box::new(waiting(platform, &command)));
-        let command = Submit { turn, ..Arc::unwrap_or_clone(command) };
-        outcome = platform.store.run_near(shard, command).await?;
-    }
-    Ok(outcome)
 }
 
 /// As what a send waits for its turn: it is written already, and leaves as it is.

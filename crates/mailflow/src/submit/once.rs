@@ -35,7 +35,8 @@ impl Terms {
     pub(super) fn into_once(self, platform: &Platform, content: Option<[u8; 32]>) -> Once {
         let window = platform.settings.repeat_window;
         let may_repeat = self.allow_duplicate || self.key.is_some();
-        let content = content.filter(|_| !window.is_zero()).map(|hash| Content { hash, window, may_repeat });
+        // Without a window nothing is remembered of what was sent; what is held is known by its content all the same.
+        let content = content.map(|hash| Content { hash, window, may_repeat });
         Once { key: self.key, content }
     }
 }

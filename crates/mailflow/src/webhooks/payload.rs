@@ -211,6 +211,7 @@ fn settled(trigger: Trigger, stored: &StoredMessage, facts: &Value) -> Value {
                 json!({"reported_at": facts["at"], "type": facts["type"], "complained_recipients": complained});
         }
         Trigger::MessageRejected => rejected(&mut object, facts),
+        Trigger::MessageHeld | Trigger::MessageReleased => object["hold"] = facts["hold"].clone(),
         Trigger::MessageUnsubscribed => unsubscribed(&mut object, facts),
         _ => {}
     }

@@ -12,6 +12,7 @@ mod janitor;
 mod jobs;
 mod protection;
 mod receive;
+mod recount;
 mod routes;
 mod schedules;
 mod suppression;

@@ -177,6 +177,7 @@ async fn want_recipients_looked_at(setting: &Setting) {
         id: tenant.workspace_id,
         name: None,
         auto_group: None,
+        on_quota: None,
         domain: None,
         policy_id: Patch::Set(id),
         rule_ids: Patch::Keep,

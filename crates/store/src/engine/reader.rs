@@ -47,7 +47,7 @@ impl Readers {
             Some(db) => db,
             None => self.open().await?,
         };
-        Ok(Reader { db: Some(db), plans: &self.plans, home: &self.idle, _permit: permit })
+        Ok(Reader { db: Some(db), plans: &self.plans, home: &self.idle, is_frozen: false, _permit: permit })
     }
 
     async fn open(&self) -> Result<Db, DbError> {
@@ -64,6 +64,7 @@ pub struct Reader<'a> {
     db: Option<Db>,
     plans: &'a Plans,
     home: &'a Mutex<Vec<Db>>,
+    is_frozen: bool,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -71,6 +72,17 @@ impl Reader<'_> {
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
         self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
+    }
+
+    /// From the next statement on, everything that is read is as it was at one moment, until the reader is given back.
+    pub async fn freeze(&mut self) -> Result<(), StoreError> {
+        match &mut self.db {
+            Some(db @ Db::Sqlite(_)) => db.script("BEGIN").await?,
+            Some(db @ Db::Postgres(_)) => db.script("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?,
+            None => return Err(StoreError::Fault("reader has no connection".into())),
+        }
+        self.is_frozen = true;
+        Ok(())
     }
 
     /// Runs a statement that answers rows.
@@ -89,7 +101,8 @@ impl Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        if let Some(db) = self.db.take() {
+        // A connection in the middle of a transaction is closed, which ends it.
+        if let Some(db) = self.db.take().filter(|_| !self.is_frozen) {
             self.home.lock().push(db);
         }
     }

@@ -116,6 +116,7 @@ fn applied(effects: &Effects, folder_ids: &[String]) -> Value {
     let flags = [
         ("blocked", effects.blocked),
         ("blocked_by_evaluation_error", effects.blocked_by_evaluation_error),
+        ("held", effects.held),
         ("marked_as_spam", effects.marked_as_spam),
         ("marked_as_read", effects.marked_as_read),
         ("marked_starred", effects.marked_starred),

@@ -145,6 +145,7 @@ impl PruneRemoved {
             "DELETE FROM folder_counts WHERE grant_id = $1 AND folder IN \
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM schedules WHERE id IN (SELECT id FROM schedules WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM rule_evaluations WHERE id IN \
              (SELECT id FROM rule_evaluations WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM feedback_reports WHERE id IN \

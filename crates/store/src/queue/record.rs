@@ -251,7 +251,8 @@ impl RecordAttempt {
         }
         if let Some(day) = outbound.quota_day {
             let day = UtcDay::from_number(day);
-            meters::give_back(tx, outbound.application_id, outbound.grant_id, outbound.blob_id, day).await?;
+            let sent = (outbound.grant_id, self.message_id);
+            meters::give_back(tx, outbound.application_id, sent, outbound.blob_id, day).await?;
         }
         tx.execute(REMOVE, params![message]).await?;
         blobs::release(tx, outbound.blob_id).await

@@ -31,7 +31,7 @@ pub struct RequestRaise {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
     /// It waits for a decision.
-    Requested(Raise),
+    Requested(Box<Raise>),
     /// There is no such mailbox or workspace.
     NoTarget,
     /// It may not be.
@@ -61,7 +61,7 @@ pub struct DecideRaise {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecideOutcome {
     /// It is so now.
-    Decided(Raise),
+    Decided(Box<Raise>),
     /// There is no such raise.
     NotFound,
     /// It may not be.
@@ -94,7 +94,7 @@ impl Command for RequestRaise {
         insert(tx, raise).await?;
         record(tx, &self.act, "raise.requested", None, raise).await?;
         announce(tx, (self.event_id, Trigger::RaiseRequested), raise, &found, self.act.at).await?;
-        Ok(RequestOutcome::Requested(raise.clone()))
+        Ok(RequestOutcome::Requested(Box::new(raise.clone())))
     }
 }
 
@@ -149,7 +149,7 @@ impl Command for DecideRaise {
         if let Some(found) = &found {
             announce(tx, (self.event_id, Trigger::RaiseDecided), &after, found, now).await?;
         }
-        Ok(DecideOutcome::Decided(after))
+        Ok(DecideOutcome::Decided(Box::new(after)))
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn read_actions(text: &str) -> Result<Vec<Action>, DbError> {
 fn read_action(value: &Value) -> Option<Action> {
     Some(match value["type"].as_str()? {
         "block" => Action::Block,
+        "hold" => Action::Hold,
         "mark_as_spam" => Action::MarkAsSpam,
         "assign_to_folder" => Action::AssignToFolder(value["value"].as_str()?.to_owned()),
         "mark_as_read" => Action::MarkAsRead,
@@ -80,6 +81,7 @@ mod tests {
         assert_eq!(read_conditions(&write_conditions(&conditions)).unwrap(), conditions);
         let actions = [
             Action::Block,
+            Action::Hold,
             Action::MarkAsSpam,
             Action::AssignToFolder("Clients/Acme".into()),
             Action::MarkAsRead,

@@ -6,7 +6,7 @@ use crate::support::{
 };
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{BlobId, EventId, GrantId, MessageId, ScheduleId, ThreadId};
+use postfleet_core::id::{AuditId, BlobId, EventId, GrantId, MessageId, ScheduleId, ThreadId};
 use postfleet_core::schedule::PENDING_MAX;
 use postfleet_store::drafts::{CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft};
 use postfleet_store::messages::{MailboxCopy, MessageFacts, StoredMessage};
@@ -67,7 +67,7 @@ impl<'a> Case<'a> {
         let submission = self.tenant.submission(self.store, self.grant, 1, now).await;
         let new_thread_id = draft.thread_id;
         let copy = MailboxCopy { message_id: draft.id, new_thread_id, ..submission.copy };
-        let from_draft = Some(FromDraft { seen: draft.blob_id, release });
+        let from_draft = Some(FromDraft { seen: draft.blob_id, release, hold: None });
         Submit { copy, thread_id: Some(draft.thread_id), from_draft, ..submission }
     }
 
@@ -176,7 +176,12 @@ async fn a_draft_that_was_changed_meanwhile_is_read_again() {
         assert_eq!((case.octets().await, case.count("drafts").await), (edited.octets as i64, 1));
         assert_eq!(case.triggers().await, [Trigger::DraftCreated, Trigger::DraftUpdated]);
 
-        let delete = DeleteDraft { grant_id: case.grant, id: draft.id, at: at(4) };
+        let delete = DeleteDraft {
+            grant_id: case.grant,
+            id: draft.id,
+            audit_id: AuditId::from_uuid(crate::support::fresh()),
+            at: at(4),
+        };
         assert!(case.store.run(delete).await.expect("delete"));
         assert!(!case.store.run(delete).await.expect("delete"), "gone already");
         assert_eq!(case.store.run(first).await.expect("edit"), DraftOutcome::Gone);
@@ -201,7 +206,15 @@ async fn a_draft_joins_a_conversation_and_leaves_it_again() {
         let moved = UpdateDraft { thread_id: elsewhere, ..case.edit(&reply, None, at(2)).await };
         assert_eq!(case.store.run(moved).await.expect("edit"), DraftOutcome::Done);
         assert_eq!(case.threads().await, 2);
-        case.store.run(DeleteDraft { grant_id: case.grant, id: reply.id, at: at(3) }).await.expect("delete");
+        case.store
+            .run(DeleteDraft {
+                grant_id: case.grant,
+                id: reply.id,
+                audit_id: AuditId::from_uuid(crate::support::fresh()),
+                at: at(3),
+            })
+            .await
+            .expect("delete");
         assert_eq!(case.threads().await, 1, "a conversation of nothing is none");
     })
     .await;
@@ -334,7 +347,12 @@ async fn the_schedule_of_a_draft_follows_it() {
                 let sending = case.sending(&draft, None, at(3)).await;
                 assert_eq!(accepted(&[case.store.run(sending).await.expect("submit")]), 1);
             } else {
-                let delete = DeleteDraft { grant_id: case.grant, id: draft.id, at: at(3) };
+                let delete = DeleteDraft {
+                    grant_id: case.grant,
+                    id: draft.id,
+                    audit_id: AuditId::from_uuid(crate::support::fresh()),
+                    at: at(3),
+                };
                 assert!(case.store.run(delete).await.expect("delete"));
             }
             assert_eq!(case.schedule(id).await.status, Status::Cancelled);
@@ -393,7 +411,15 @@ async fn so_many_may_wait_and_what_is_over_is_forgotten() {
         assert_eq!(refused, [CreateOutcome::TooManySchedules, CreateOutcome::TooManySchedules]);
         assert!(case.find(one_more.copy.message_id).await.is_none());
         assert_eq!(case.count("drafts").await, PENDING_MAX as i64);
-        case.store.run(DeleteDraft { grant_id: case.grant, id: first.id, at: at(1) }).await.expect("delete");
+        case.store
+            .run(DeleteDraft {
+                grant_id: case.grant,
+                id: first.id,
+                audit_id: AuditId::from_uuid(crate::support::fresh()),
+                at: at(1),
+            })
+            .await
+            .expect("delete");
         assert!(matches!(case.store.run(one_more).await.expect("create"), CreateOutcome::Created(_)));
 
         let prune = |before| PruneSchedules { before, limit: 10 };

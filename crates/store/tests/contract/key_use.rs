@@ -103,7 +103,7 @@ async fn whoever_wrote_is_no_stranger_and_refusals_are_counted_by_day() {
         }
         // What is explained is what is refused, and counts for nothing.
         let submit = submission(engine, &tenant, grant, "x@elsewhere.example", by, at(4)).await;
-        let Explained::Refusals(explained) = engine.store.run(Explain { submit }).await.expect("explain") else {
+        let Explained::Refusals(explained, None) = engine.store.run(Explain { submit }).await.expect("explain") else {
             panic!("not explained")
         };
         assert_eq!(explained.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["new_recipients_exceeded"]);

@@ -42,6 +42,8 @@ fn word(outcome: &SubmitOutcome) -> &'static str {
         SubmitOutcome::MustWait | SubmitOutcome::Waits { .. } => "waits",
         SubmitOutcome::Unvalidated => "unvalidated",
         SubmitOutcome::Superseded => "superseded",
+        SubmitOutcome::Unheld => "unheld",
+        SubmitOutcome::Held(_) => "held",
         SubmitOutcome::Refused(problem) => problem.code,
         SubmitOutcome::NoSuchGrant => "no such grant",
     }
@@ -118,6 +120,7 @@ async fn a_kept_refusal_answers_for_a_day_and_never_takes_the_place_of_a_send() 
             match find(&mut reader, grant.uuid(), &[key; 32], at).await.expect("find").map(|kept| kept.answer) {
                 Some(KeptAnswer::Body(body)) => body,
                 Some(KeptAnswer::Sent(..)) => "sent".to_owned(),
+                Some(KeptAnswer::Held(..)) => "held".to_owned(),
                 None => String::new(),
             }
         };

@@ -15,7 +15,7 @@ use postfleet_store::moves::AssignOutcome;
 use postfleet_store::outbound::SubmitOutcome;
 use postfleet_store::queue::{Claimed, ReleaseLeases};
 use postfleet_store::threads::ThreadHints;
-use postfleet_store::{Command, Store, StoreError, Tx, events};
+use postfleet_store::{Command, Store, StoreError, Tx, events, recount};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use std::collections::BTreeSet;
@@ -123,6 +123,9 @@ async fn compare(store: &Store, program: &[Step], plant: Option<Plant>) -> Compa
     for step in program {
         run.step(step).await?;
     }
+    let found = recount::of_organization(store, run.tenant.organization, run.now).await.map_err(failed)?;
+    let drift = found.map(|found| found.drift);
+    same("the recount", &format!("{drift:?}"), "Some([])")?;
     let (stored, expected) = (run.picture().await.map_err(failed)?, run.model.picture());
     let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.difference(other).cloned().collect::<Vec<_>>();
     let (surplus, missing) = (only(&stored, &expected), only(&expected, &stored));
@@ -216,6 +219,8 @@ impl Run<'_> {
             SubmitOutcome::MustWait | SubmitOutcome::Waits { .. } => "waits".into(),
             SubmitOutcome::Repeated { .. } => "repeated".into(),
             SubmitOutcome::Superseded => "superseded".into(),
+            SubmitOutcome::Unheld => "unheld".into(),
+            SubmitOutcome::Held(_) => "held".into(),
         };
         self.threads.push(command.copy.new_thread_id);
         same("submit", &outcome, &self.model.submit(&command))
@@ -375,6 +380,7 @@ impl Command for Wipe {
             "DELETE FROM thread_keys",
             "DELETE FROM daily_sends",
             "DELETE FROM usage",
+            "DELETE FROM transfers",
             "DELETE FROM outbound",
             "DELETE FROM queue",
             "DELETE FROM destinations",

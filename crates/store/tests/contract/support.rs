@@ -264,6 +264,7 @@ impl Tenant {
             reverse_path: self.address("b-sender"),
             sender_domain: self.domain.clone(),
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
+            hold: None,
             undeliverable: None,
             rejected_event_id: EventId::from_uuid(fresh()),
             quota_event_id: EventId::from_uuid(fresh()),

@@ -35,6 +35,7 @@ pub fn create(tenant: &Tenant, domain: &str, policy: PolicyChoice) -> CreateWork
         name: "Tier".into(),
         domain: domain.into(),
         auto_group: !domain.is_empty(),
+        on_quota: postfleet_core::hold::OnQuota::Reject,
         policy_id: None,
         created_at: NOON,
         updated_at: NOON,
@@ -79,6 +80,7 @@ pub fn update(tenant: &Tenant, id: WorkspaceId) -> UpdateWorkspace {
         id,
         name: None,
         auto_group: None,
+        on_quota: None,
         domain: None,
         policy_id: Patch::Keep,
         rule_ids: Patch::Keep,
@@ -190,7 +192,8 @@ async fn changes_are_recorded_with_who_made_them_and_what_they_changed() {
         let (id, grant) = (workspace(store, &tenant, "a.example").await, tenant.mailbox(store, "a").await);
         let who = ["first key", "request", "workspace", &id.to_string()].map(str::to_owned).to_vec();
         let facts = |name: &str| {
-            json!({"name": name, "domain": "a.example", "auto_group": true, "policy_id": null, "rule_ids": []})
+            json!({"name": name, "domain": "a.example", "auto_group": true, "policy_id": null, "on_quota": "reject",
+                "rule_ids": []})
         };
         let expected = |before: Value, after: Value| (who.clone(), [before, after]);
         let made = newest_record(store, "workspace.created").await;

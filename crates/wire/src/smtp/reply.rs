@@ -189,6 +189,10 @@ impl Reply {
     pub fn accepted(reference: &str) -> Self {
         Self::new(Severity::Positive, 50, Some((6, 0)), format!("accepted as {reference}"))
     }
+    /// A submission was accepted, and waits for its quota or for somebody to approve it.
+    pub fn held(reference: &str, reason: &str) -> Self {
+        Self::new(Severity::Positive, 50, Some((6, 0)), format!("held ({reason}) as {reference}"))
+    }
     /// After STARTTLS (RFC 3207 §4).
     pub fn ready_for_tls() -> Self {
         Self::positive(20, (0, 0), "ready to start TLS")

@@ -8,6 +8,7 @@ pub(crate) mod connectors;
 pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod grants;
+pub(crate) mod holds;
 pub(crate) mod jobs;
 pub(crate) mod lists;
 pub(crate) mod policies;

@@ -172,7 +172,7 @@ async fn every_refusal_names_its_field() {
         (listed(json!([5])), "match.conditions[0].value[0]".into(), "invalid type"),
         (acts(json!([])), "actions".into(), "1 to 20"),
         (acts(json!([["block"]])), "actions[0]".into(), "must be an object"),
-        (acts(json!([{"type": "delete"}])), "actions[0].type".into(), "block, mark_as_spam, assign_to_folder"),
+        (acts(json!([{"type": "delete"}])), "actions[0].type".into(), "block, hold, mark_as_spam, assign_to_folder"),
         (acts(json!([{"type": "assign_to_folder"}])), "actions[0].value".into(), "1 to 256"),
         (acts(json!([{"type": "trash", "value": "x"}])), "actions[0].value".into(), "only assign_to_folder"),
         (acts(json!([{"type": "block"}, {"type": "trash"}])), "actions".into(), "block must be the only action"),

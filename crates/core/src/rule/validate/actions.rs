@@ -23,6 +23,7 @@ fn action(at: &str, input: ActionInput) -> Result<Action, Problem> {
     let value = input.value.as_deref().map(str::trim).filter(|value| !value.is_empty());
     let action = match input.kind.as_str() {
         "block" => Action::Block,
+        "hold" => Action::Hold,
         "mark_as_spam" => Action::MarkAsSpam,
         "assign_to_folder" | FOLDER_ALIAS => return folder(&format!("{at}.value"), value.unwrap_or_default()),
         "mark_as_read" => Action::MarkAsRead,
@@ -32,8 +33,8 @@ fn action(at: &str, input: ActionInput) -> Result<Action, Problem> {
         _ => {
             let field = format!("{at}.type");
             let text = format!(
-                "{field} must be one of block, mark_as_spam, assign_to_folder, mark_as_read, mark_as_starred, archive, \
-                 trash"
+                "{field} must be one of block, hold, mark_as_spam, assign_to_folder, mark_as_read, mark_as_starred, \
+                 archive, trash"
             );
             return Err(Problem::invalid(&field, text));
         }

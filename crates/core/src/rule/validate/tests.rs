@@ -160,7 +160,7 @@ fn every_action_is_judged_and_named() {
         refused(RuleInput { actions, ..block() }, "actions", "1 to 20");
     }
     for kind in ["", "delete", "Block"] {
-        refused(one(act(kind, None)), "actions[1].type", "block, mark_as_spam, assign_to_folder, mark_as_read,");
+        refused(one(act(kind, None)), "actions[1].type", "block, hold, mark_as_spam, assign_to_folder, mark_as_read,");
     }
     refused(one(act("block", None)), "actions", "block must be the only action");
     refused(with(vec![act("block", None); 2]), "actions", "block must be the only action");

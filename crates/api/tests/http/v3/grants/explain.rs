@@ -7,8 +7,8 @@ use serde_json::json;
 
 pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/explain"];
 
-const SHAPE: &str =
-    "grant_id:string at:integer key_id:string? recipients:array accepted:boolean refusals:array past:array";
+const SHAPE: &str = "grant_id:string at:integer key_id:string? recipients:array accepted:boolean refusals:array \
+    held_for:string? held_sends:integer past:array";
 const OBSTACLE: &str = "code:string status_code:integer type:string message:string owner:object change:string \
     scope:string? limit:integer? used:integer? resets_at:integer?";
 const PAST: &str = "code:string message:string times:integer first_at:integer last_at:integer key_id:string? owner:object \

@@ -15,9 +15,9 @@ pub(crate) mod send;
 mod send_form;
 mod send_mime;
 mod send_once;
-mod send_rules;
-mod send_with_key;
-mod submission;
+pub(crate) mod send_rules;
+pub(crate) mod send_with_key;
+pub(crate) mod submission;
 pub(crate) mod threads;
 pub(crate) mod usage;
 

@@ -25,7 +25,7 @@ impl Command for Lookups {
 }
 
 /// Makes an outbound rule that the default workspace uses after those that it uses already.
-pub(super) async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> String {
+pub(crate) async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, actions: Value) -> String {
     let ask = async |method, path: &str, body: Option<&Value>| {
         harness.ask(&tenant.api_key, method, path, body).await.is_ok().data().clone()
     };
@@ -38,7 +38,7 @@ pub(super) async fn put(harness: &Harness, tenant: &Tenant, conditions: Value, a
     id
 }
 
-pub(super) fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn condition(field: &str, operator: &str, value: impl Into<Value>) -> Value {
     json!({"field": field, "operator": operator, "value": value.into()})
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn list(harness: &Harness) -> String {
 }
 
 /// What was recorded of the last message that was judged.
-pub(super) async fn last_record(harness: &Harness) -> Value {
+pub(crate) async fn last_record(harness: &Harness) -> Value {
     harness.get(&harness.at("/rule-evaluations?limit=1")).await.is_ok().data()[0].clone()
 }
 

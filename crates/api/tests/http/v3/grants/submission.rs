@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const PLAIN: &str = "From: agent@acme.test\r\nTo: ann@good.test\r\nSubject: Hello\r\n\r\nHi\r\n";
 
 /// Submits a message to an envelope, a second after whatever was before; the id of the sent copy.
-async fn submit(harness: &Harness, recipients: &[&str], message: &str) -> Result<String, Problem> {
+pub(crate) async fn submit(harness: &Harness, recipients: &[&str], message: &str) -> Result<String, Problem> {
     harness.world.advance(1);
     let platform = &harness.world.platform;
     let agent = grants::find(&platform.store, harness.acme.application_id, &harness.agent).await.expect("mailbox");

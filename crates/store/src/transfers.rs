@@ -1,0 +1,76 @@
+//! What was sent and what came in, one row for each message and mailbox: from these rows the counters of sends and of
+//! bandwidth can be counted anew. Kept for this month and the one before.
+
+use crate::db::{Db, DbError};
+use crate::engine::{Command, Tx};
+use crate::params;
+use postfleet_core::UtcDay;
+use postfleet_core::id::{GrantId, MessageId};
+use uuid::Uuid;
+
+/// A message that a mailbox sent or got.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    /// On which day it counts.
+    pub(crate) day: UtcDay,
+    pub(crate) organization: Uuid,
+    pub(crate) application: Uuid,
+    pub(crate) grant: GrantId,
+    pub(crate) message: MessageId,
+    pub(crate) is_outgoing: bool,
+    /// Octets that it adds to its organization's bandwidth, and to its application's. What comes in for several of their
+    /// mailboxes adds to each once.
+    pub(crate) octets: [u64; 2],
+}
+
+/// What the rows of a batch become: one statement.
+pub(crate) async fn write(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbError> {
+    const WRITE: &str = "INSERT INTO transfers (day, organization_id, message_id, application_id, grant_id, outgoing, \
+        octets, application_octets) SELECT CAST(e.value ->> 0 AS {int}), {hex_id}(e.value ->> 1), \
+        {hex_id}(e.value ->> 2), {hex_id}(e.value ->> 3), {hex_id}(e.value ->> 4), CAST(e.value ->> 5 AS {int}), \
+        CAST(e.value ->> 6 AS {int}), CAST(e.value ->> 7 AS {int}) FROM {json_each}($1) AS e";
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let row = |one: &Transfer| {
+        let Transfer { day, organization, application, grant, message, is_outgoing, octets: [all, own] } = one;
+        let (organization, application) = (organization.as_simple(), application.as_simple());
+        let (grant, message) = (grant.uuid().simple(), message.uuid().simple());
+        let (day, outgoing) = (day.number(), u8::from(*is_outgoing));
+        format!("[{day},\"{organization}\",\"{message}\",\"{application}\",\"{grant}\",{outgoing},{all},{own}]")
+    };
+    let rows = format!("[{}]", transfers.iter().map(row).collect::<Vec<_>>().join(","));
+    db.execute(WRITE, params![&rows]).await?;
+    Ok(())
+}
+
+/// Takes back that a message was sent on a day.
+pub(crate) async fn remove(tx: &mut Tx, day: UtcDay, organization: Uuid, message: MessageId) -> Result<(), DbError> {
+    const REMOVE: &str = "DELETE FROM transfers WHERE day = $1 AND organization_id = $2 AND message_id = $3";
+    tx.tally().forget(message);
+    tx.execute(REMOVE, params![day.number(), organization, message.uuid()]).await?;
+    Ok(())
+}
+
+pub(crate) const OLD: &str = "SELECT day, organization_id, message_id FROM transfers WHERE day < $1 ORDER BY day, organization_id, message_id LIMIT $2";
+
+/// Removes what is from before a day, which is counted anew no more.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneTransfers {
+    /// Older ones go.
+    pub before: UtcDay,
+    /// How many at once.
+    pub limit: usize,
+}
+
+impl Command for PruneTransfers {
+    /// How many are gone.
+    type Outcome = u64;
+
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        const REMOVE: &str = "DELETE FROM transfers WHERE (day, organization_id, message_id) <= ($1, $2, $3)";
+        let rows = tx.query(OLD, params![self.before.number(), self.limit as i64]).await?;
+        let Some(last) = rows.last() else { return Ok(0) };
+        tx.execute(REMOVE, params![last.int(0)?, last.uuid(1)?, last.uuid(2)?]).await
+    }
+}
