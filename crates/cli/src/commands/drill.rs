@@ -138,13 +138,20 @@ impl Drill<'_, '_, '_> {
 
     /// Sends until the quota refuses. Answers whether it did when it should.
     async fn use_up(&mut self, id: &str, email: &str, limit: u64) -> Result<bool, Failure> {
-        let (mut accepted, mut too_fast) = (0, 0);
+        let (mut accepted, mut too_fast, mut end) = (0, 0, "");
         while accepted <= limit {
             let subject = format!("Quota drill, message {}", accepted + 1);
             let body = json!({"to": [{"email": email}], "subject": subject, "body": "This is a drill."});
             match self.api.post(&["grants", id, "messages", "send"], &body).await {
+                Ok(answer) if answer.body["hold"].is_object() => {
+                    end = "held";
+                    break;
+                }
                 Ok(_) => accepted += 1,
-                Err(Failure::Refused(refusal)) if refusal.code == "daily_quota_exceeded" => break,
+                Err(Failure::Refused(refusal)) if refusal.code == "daily_quota_exceeded" => {
+                    end = "refused";
+                    break;
+                }
                 Err(Failure::Refused(refusal)) if is_too_fast(&refusal) && too_fast < TOO_FAST_MAX => {
                     too_fast += 1;
                     self.session.pause(Duration::from_secs(refusal.retry_after.unwrap_or(1))).await;
@@ -152,19 +159,14 @@ impl Drill<'_, '_, '_> {
                 Err(failure) => return Err(failure),
             }
         }
-        let is_right = accepted == limit;
-        let (detail, advice) = match is_right {
-            true => (format!("{accepted} accepted, and one more refused"), None),
-            false if accepted > limit => (
-                format!("{accepted} accepted, although the quota is {limit}"),
-                Some("look at the policy's action at the quota"),
-            ),
-            false => (
-                format!("only {accepted} accepted of {limit}"),
-                Some("postfleet explain shows what holds for a mailbox"),
-            ),
+        let is_right = accepted == limit && !end.is_empty();
+        let (detail, advice) = match end {
+            "" => (format!("{accepted} accepted, although the quota is {limit}"), "look into the server's log"),
+            end => {
+                (format!("{accepted} accepted, and one more {end}"), "postfleet explain shows what holds for a mailbox")
+            }
         };
-        self.note(is_right, "use up the quota", &detail, advice)?;
+        self.note(is_right, "use up the quota", &detail, (!is_right).then_some(advice))?;
         Ok(is_right)
     }
 
