@@ -470,12 +470,13 @@ CREATE TABLE thread_keys (
 
 -- Sending ----------------------------------------------------------------------------------------------------------
 
--- The ledger of sends: what daily quotas count. told is the last line that was announced (1 warning, 2 reached,
+-- The ledger of sends: what daily quotas count; and what each mailbox received on a day. told is the last line that was announced (1 warning, 2 reached,
 -- 3 exceeded), told_limit the quota that it was a line of.
 CREATE TABLE daily_sends (
     grant_id {id} NOT NULL,
     day {int} NOT NULL,
     sent {int} NOT NULL,
+    received {int} NOT NULL DEFAULT 0,
     told {int} NOT NULL DEFAULT 0,
     told_limit {int} NOT NULL DEFAULT 0,
     PRIMARY KEY (grant_id, day)
