@@ -568,7 +568,7 @@ impl Submit {
             }
             (Some(message), None) => match message.run(tx).await? {
                 CreateOutcome::Created(thread_id) => thread_id,
-                CreateOutcome::Refused(problem) => return Ok(SubmitOutcome::Refused(problem)),
+                CreateOutcome::Refused(problem) => return self.refuse(tx, problem, &[], None).await,
                 CreateOutcome::TooManySchedules | CreateOutcome::NoSuchGrant => return Ok(SubmitOutcome::NoSuchGrant),
             },
             (None, None) => return Ok(SubmitOutcome::Superseded),
