@@ -86,8 +86,9 @@ def end_with_parent():
 class Postfleet:
     """One installation: a data directory, and the process that serves it."""
 
-    def __init__(self, folder, relay=None, storage=None, settings=None):
+    def __init__(self, folder, relay=None, storage=None, settings=None, config=None):
         self.folder = Path(folder)
+        self.config = ["--config", config] if config else []
         self.data = self.folder / "data"
         self.relay = relay
         self.http_port, self.smtp_port = free_port(), free_port()
@@ -113,7 +114,7 @@ class Postfleet:
 
     def init(self, organization="Acceptance", domains=("agents.test",), trust=True, plan="self_hosted"):
         """Makes an organization; returns what `init --json` printed."""
-        command = [BINARY, "init", "--data-dir", self.data, "--organization", organization, "--plan", plan, "--json"]
+        command = [BINARY, "init", "--data-dir", self.data, "--organization", organization, "--plan", plan, "--json", *self.config]
         command += [part for domain in domains for part in ("--domain", domain)]
         command += ["--trust-domains"] if trust else []
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
@@ -123,7 +124,7 @@ class Postfleet:
     def spawn(self):
         """Starts the server without waiting for it."""
         assert self.process is None
-        command = [BINARY, "serve", "--data-dir", self.data]
+        command = [BINARY, "serve", "--data-dir", self.data, *self.config]
         command += ["--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}"]
         command += ["--submission", f"127.0.0.1:{self.submission_port}", "--submissions", f"127.0.0.1:{self.submissions_port}"]
         command += ["--relay", self.relay] if self.relay else []
