@@ -165,6 +165,7 @@ class World:
             grant = ask(api, "POST", "/v3/connect/custom", wish)["id"]
             about = {"id": grant, "key": key, "email": email, "octets": octets, "organization": name}
             about |= {"daily": daily, "storage": storage, "holds": holds, "part": part}
+            about["is_slow"] = self.limits[name]["rate"] is not None
             # Where many more are tried than may be sent, the limit is reached on each of the days.
             about["tight"] = daily is not None and daily < self.attempts / 3 * part * 0.5
             self.accounts.append(about)
