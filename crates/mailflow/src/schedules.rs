@@ -210,7 +210,7 @@ async fn release(platform: &Platform, schedule: &Schedule) -> Result<(), Problem
         return Ok(());
     }
     let now = platform.clock.now();
-    if let Some(due_at) = limits::tried_again_at(&refusal, schedule.send_at, now) {
+    if let Some(due_at) = limits::tried_again_at(&refusal, (schedule.send_at, schedule.is_burst), now) {
         if refusal.kind != ProblemKind::RateLimited {
             tracing::warn!(schedule = %schedule.id, cause = ?refusal.cause, "is tried again: {refusal}");
         }
