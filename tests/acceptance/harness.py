@@ -86,8 +86,14 @@ def end_with_parent():
 class Postfleet:
     """One installation: a data directory, and the process that serves it."""
 
-    def __init__(self, folder, relay=None, storage=None, settings=None):
+    def __init__(self, folder, relay=None, storage=None, settings=None, plans=None):
         self.folder = Path(folder)
+        self.config = []
+        if plans:
+            # Plans are defined in the file alone.
+            file = self.folder / "postfleet.toml"
+            file.write_text(plans)
+            self.config = ["--config", file]
         self.data = self.folder / "data"
         self.relay = relay
         self.http_port, self.smtp_port = free_port(), free_port()
@@ -113,7 +119,7 @@ class Postfleet:
 
     def init(self, organization="Acceptance", domains=("agents.test",), trust=True, plan="self_hosted"):
         """Makes an organization; returns what `init --json` printed."""
-        command = [BINARY, "init", "--data-dir", self.data, "--organization", organization, "--plan", plan, "--json"]
+        command = [BINARY, "init", "--data-dir", self.data, "--organization", organization, "--plan", plan, "--json", *self.config]
         command += [part for domain in domains for part in ("--domain", domain)]
         command += ["--trust-domains"] if trust else []
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
@@ -127,6 +133,7 @@ class Postfleet:
         command += ["--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}"]
         command += ["--submission", f"127.0.0.1:{self.submission_port}", "--submissions", f"127.0.0.1:{self.submissions_port}"]
         command += ["--relay", self.relay] if self.relay else []
+        command += self.config
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent

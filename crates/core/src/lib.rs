@@ -4,6 +4,7 @@
 //! a domain) is an argument; what should happen is the return value. See `docs/glossary.md` for the words.
 
 // vocabulary
+pub mod account_levels;
 pub mod address;
 pub mod domain;
 pub mod id;

@@ -34,6 +34,7 @@ pub mod rule_test;
 pub mod rules;
 pub mod service_accounts;
 pub mod sign_in;
+pub mod statement;
 pub mod suppression_import;
 pub mod suppressions;
 pub mod tokens;

@@ -41,6 +41,7 @@ pub mod schedule;
 pub mod send;
 pub mod service_account;
 pub mod sign_in;
+pub mod statement;
 pub mod suppression;
 pub mod thread;
 pub mod tls_report;

@@ -30,6 +30,7 @@ pub mod peaks;
 pub mod policies;
 pub mod raises;
 mod rates;
+pub mod readings;
 pub mod recount;
 pub mod redirect_uris;
 pub mod rules;

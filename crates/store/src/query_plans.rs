@@ -6,8 +6,8 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, recount, redirect_uris, refusals, rules, schedules, service_accounts, sts,
-    suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
+    service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -77,6 +77,8 @@ const LISTS: &[(&str, &str)] = &[
     ("recount::SENT", recount::SENT),
     ("recount::USED", recount::USED),
     ("recount::ADRIFT", recount::ADRIFT),
+    ("readings::UNREAD", readings::UNREAD),
+    ("readings::APPLICATIONS", readings::APPLICATIONS),
     ("recount::DUE", recount::repair::DUE),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
