@@ -160,6 +160,8 @@ async fn a_statement_says_what_a_month_used_and_stays_when_the_month_is_over() {
     let month = clock.now().day().month();
     let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "Hello", "body": "Hi"});
     for _ in 0..3 {
+        // Within the rate of the plan.
+        harness.world.advance(1);
         harness.post(&harness.at("/messages/send"), &body).await.is_ok();
     }
     harness.world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await.expect("accepted");

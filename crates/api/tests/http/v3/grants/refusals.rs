@@ -86,6 +86,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("invalid_idempotency_key", "of the header: v3/grants/send_once.rs"),
     ("json_too_large", "of the request's form: v3/grants/send_form.rs"),
     ("foreign_author", "of mail clients: tests/compat/test_submission.py"),
+    ("daily_received_exceeded", "of mail that comes in: v3/grants/usage.rs"),
     ("disk_full", "a full disk: tests/acceptance/test_disk_full.py"),
 ];
 
