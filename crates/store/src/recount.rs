@@ -2,7 +2,7 @@
 //!
 //! Counters and rows are read as they were at one moment, so that whatever is sent meanwhile, they agree to the last
 //! octet unless something is wrong. It is read a page at a time, and nobody waits for it. A repair adds the difference,
-//! which is the same however much was sent since (docs/adr/0030).
+//! which is the same however much was sent since (docs/adr/0029).
 
 pub(crate) mod repair;
 
