@@ -133,7 +133,9 @@ def lost_or_twice(run):
             yield f"{token} ({record['path']}, {outcome}) is there {count} times"
         if outcome in ("refused", "waiting", "unsent") and count:
             yield f"{token} ({record['path']}, {outcome}) is there although it was not sent"
-        if outcome == "unknown" and record["path"] != "smtp":
+        if outcome == "unsent" and not has_quota(run, record["account"]):
+            yield f"{token} ({record['path']}) was not sent, although there is room in another second"
+        if outcome == "unknown":
             yield f"{token} ({record['path']}) has an end of which nothing is known"
         if count > 1:
             yield f"{token} is there {count} times"
@@ -143,6 +145,14 @@ def lost_or_twice(run):
         yield f"{len(strange)} messages were never sent, such as {min(strange)}"
     if apart := copies.keys() ^ run.taken:
         yield f"{len(apart)} messages have either arrived or are listed as sent, and not both, such as {min(apart)}"
+
+
+def has_quota(run, account):
+    """Whether there is anything but a rate by which a send may be refused for good."""
+    about = run.accounts[account]
+    limits = run.organizations[about["organization"]]
+    quotas = (about["daily"], about["storage"], limits["monthly"], limits["bandwidth"], limits["storage"])
+    return any(quota is not None for quota in quotas)
 
 
 def counters(run):

@@ -295,6 +295,7 @@ class Lives:
             self.until(at)
             self.again()
         self.until(last)
+        print(f"  {last:,} attempts were made", flush=True)
 
     def over(self, midnight):
         """Goes to a few seconds before midnight and lets it pass under load, with a kill close to it."""
@@ -373,6 +374,7 @@ def send(world, clock, folder, query, sink, chance):
     lives.third(2, world.attempts)
     writers.stop()
     told, sending = writers.told(), time.monotonic() - began
+    print(f"  {len(told):,} attempts in {sending:.0f} s", flush=True)
     # Everything that was put off is due now.
     lives.again(clock.now() + 2 * limits_clients.LATER[1])
     settle(query)
@@ -389,7 +391,9 @@ def settle(query):
         "the queue": "SELECT count(*) FROM queue",
     }
     for what, sql in left.items():
+        began = time.monotonic()
         wait_until(f"{what} to be empty", lambda sql=sql: int(query(sql)[0][0]) == 0, 300, 0.2)
+        print(f"  waited {time.monotonic() - began:.1f} s for {what}", flush=True)
 
 
 def query_of(server, postgres):
