@@ -180,7 +180,7 @@ mod tests {
 
     fn over(resets_at: Option<UnixMicros>) -> Problem {
         let exhausted = Exhausted { scope: "grant", limit: 1, used: 1, resets_at };
-        Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, "x", "x") }
+        Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", "x") }
     }
 
     #[test]
