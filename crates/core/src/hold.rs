@@ -176,11 +176,13 @@ pub fn digest<'a>(recipients: impl IntoIterator<Item = &'a str>, content: &[u8; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Exhausted;
 
     fn over(resets_at: Option<UnixMicros>) -> Problem {
         let exhausted = Exhausted { scope: "grant", limit: 1, used: 1, resets_at };
-        Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", "x") }
+        Problem {
+            exhausted: Some(Box::new(exhausted)),
+            ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", "x")
+        }
     }
 
     #[test]
