@@ -247,7 +247,12 @@ def test_002_19_20_22_37_the_bandwidth_of_the_month_is_used_up(fleets):
     assert (said.status_code, said.type) == (429, "too_many_requests")
     assert int(said.headers["Retry-After"]) > 0 and "bandwidth" in str(said)
     assert fleet.receive(address, text="word " * 12_000)[0] == 452
-    sdk.messages.send(agent, letter())
+    assert fleet.api.get("/v3/usage")["bytes_out"] == out, "what was refused did not go out"
+    # Each message counts for itself.
+    for _ in range(2):
+        before = fleet.api.get("/v3/usage")["bytes_out"]
+        sdk.messages.send(agent, letter())
+        assert fleet.api.get("/v3/usage")["bytes_out"] > before
 
 
 def made(fleet, **more):

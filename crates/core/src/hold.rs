@@ -176,7 +176,6 @@ pub fn digest<'a>(recipients: impl IntoIterator<Item = &'a str>, content: &[u8; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Exhausted;
 
     fn over(resets_at: Option<UnixMicros>) -> Problem {
         let exhausted = Exhausted { scope: "grant", limit: 1, used: 1, resets_at };
