@@ -86,9 +86,14 @@ def end_with_parent():
 class Postfleet:
     """One installation: a data directory, and the process that serves it."""
 
-    def __init__(self, folder, relay=None, storage=None, settings=None, config=None):
+    def __init__(self, folder, relay=None, storage=None, settings=None, plans=None):
         self.folder = Path(folder)
-        self.config = ["--config", config] if config else []
+        self.config = []
+        if plans:
+            # Plans are defined in the file alone.
+            file = self.folder / "postfleet.toml"
+            file.write_text(plans)
+            self.config = ["--config", file]
         self.data = self.folder / "data"
         self.relay = relay
         self.http_port, self.smtp_port = free_port(), free_port()

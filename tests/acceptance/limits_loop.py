@@ -120,12 +120,13 @@ def accounts_of(attempts):
 CLIENTS = (0, 1, 2, 6, 10, 12, 15, 21)
 
 
-def write_plans(path, limits):
+def written_plans(limits):
+    """The plans as the configuration has them."""
     lines = []
     for name, of in limits.items():
         lines += [f"[plans.limits_{name}]", 'based_on = "self_hosted"', "overage = false"]
         lines += [f"{KEYS[what]} = {value}" for what, value in of.items() if value is not None]
-    path.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 class World:
@@ -332,10 +333,9 @@ def run(arguments):
             ends.callback(postgres.stop)
         sink = Sink().start()
         ends.callback(sink.close)
-        write_plans(folder / "plans.toml", plans(arguments.attempts))
         settings = clock.environment | {"POSTFLEET_SUBMISSION__FAILED_SIGN_INS": "1"}
         storage = postgres.url if postgres else None
-        server = Postfleet(folder, sink.address, storage, settings, folder / "plans.toml")
+        server = Postfleet(folder, sink.address, storage, settings, written_plans(plans(arguments.attempts)))
         world = World(server, arguments.attempts)
         world.found()
         server.start()

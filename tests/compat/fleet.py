@@ -144,8 +144,8 @@ class Key(Api):
 class Fleet:
     """An installation with one organization."""
 
-    def __init__(self, folder, sink, domains=("agents.test",), plan="self_hosted", trust=True, settings=None, storage=None):
-        self.server = Postfleet(folder, relay=sink.address, storage=storage, settings=settings)
+    def __init__(self, folder, sink, domains=("agents.test",), plan="self_hosted", trust=True, settings=None, storage=None, plans=None):
+        self.server = Postfleet(folder, relay=sink.address, storage=storage, settings=settings, plans=plans)
         self.account = self.server.init(domains=domains, plan=plan, trust=trust)
         self.organization = self.account["organization_id"]
         self.application = self.account["application_id"]

@@ -144,7 +144,6 @@ def test_001_10_and_43_and_45_the_refusal_over_quota(fleets):
     assert status == 429 and 0 < int(headers["Retry-After"]) <= 86_400
 
 
-@pytest.mark.xfail(strict=True, reason="storage is not metered yet: see ProblemKind::StorageFull in docs/reference/errors.md")
 def test_001_11_and_44_storage_is_capped_where_mail_is_stored(fleets):
     fleet = fleets()
     policy = fleet.api.new_policy(limit_storage_total=60_000)["id"]

@@ -1,7 +1,7 @@
 //! Sends that are held: which refusals hold a send in place of refusing it, for how long it waits, and what an approval is
 //! bound to.
 
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::time::UnixMicros;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -150,7 +150,9 @@ pub fn is_of_key(refusal: &Problem) -> bool {
 /// The refusal of one more send that would have to wait.
 pub fn too_many() -> Problem {
     let text = format!("a mailbox has at most {HELD_MAX} sends that are held");
-    Problem::new(ProblemKind::OverQuota, "too_many_holds", text)
+    let held = HELD_MAX as u64;
+    let exhausted = Exhausted { scope: "grant", limit: held, used: held, resets_at: None };
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, "too_many_holds", text) }
 }
 
 /// What an approval is bound to: a hash over whom the message goes to, in whatever order they are named, what it says
@@ -178,7 +180,10 @@ mod tests {
 
     fn over(resets_at: Option<UnixMicros>) -> Problem {
         let exhausted = Exhausted { scope: "grant", limit: 1, used: 1, resets_at };
-        Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, "x", "x") }
+        Problem {
+            exhausted: Some(Box::new(exhausted)),
+            ..Problem::new(ProblemKind::OverQuota, "daily_quota_exceeded", "x")
+        }
     }
 
     #[test]

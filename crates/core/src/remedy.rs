@@ -1,10 +1,12 @@
 //! Whose decision a refusal is, and what would change it: for people who ask why sending stopped.
 
+use crate::policy::LimitField;
+
 /// Who or what says no.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// The limit of the policy or of the plan, whichever is in force.
-    Limit,
+    /// A limit of the policy or of the plan, whichever is in force.
+    Limit(LimitField),
     /// The plan of the organization.
     Plan,
     /// The key with which it was asked for.
@@ -23,7 +25,7 @@ impl Owner {
     /// The word on the wire; of a limit, who sets it is known by whoever knows the limits.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Limit => "limit",
+            Self::Limit(_) => "limit",
             Self::Plan => "plan",
             Self::Key => "api_key",
             Self::Domain => "domain",
@@ -34,13 +36,24 @@ impl Owner {
     }
 }
 
-/// Whose decision the refusal with that code is, and what would change it.
-pub fn of(code: &str) -> (Owner, &'static str) {
+/// Whose decision the refusal with that code is, and what would change it. Scope is whose allowance is used up.
+pub fn of(code: &str, scope: Option<&str>) -> (Owner, &'static str) {
     match code {
         "daily_quota_exceeded" => (
-            Owner::Limit,
+            Owner::Limit(LimitField::DailySends),
             "wait until it resets, or raise limit_count_daily_email_sent of the policy, up to what the plan allows",
         ),
+        "storage_full" if scope == Some("grant") => (
+            Owner::Limit(LimitField::StorageOctets),
+            "remove messages, or raise limit_storage_total of the policy, up to what the plan allows",
+        ),
+        "storage_full" => (Owner::Plan, "remove messages of any mailbox, or give the organization a larger plan"),
+        "monthly_quota_exceeded" | "bandwidth_exceeded" => {
+            (Owner::Plan, "wait until the month ends, or give the organization a larger plan")
+        }
+        "per_second_rate_limit_exceeded" | "rate_limit_exceeded" => {
+            (Owner::Plan, "send again in a second; the plan says how many may be sent in one")
+        }
         "message_too_large" => {
             (Owner::Plan, "send a smaller message, or files as links; the plan says how large one may be")
         }
@@ -71,6 +84,7 @@ pub fn of(code: &str) -> (Owner, &'static str) {
         "too_many_holds" => {
             (Owner::Message, "have held sends approved, rejected or cancelled, or wait until they leave")
         }
+        "too_many_schedules" => (Owner::Message, "cancel sends that wait for their time, or wait until they leave"),
         "rules_undecidable" => (Owner::Rules, "try again: a list could not be asked just now"),
         _ => (Owner::Message, "see the message of the refusal"),
     }
@@ -82,9 +96,11 @@ mod tests {
 
     #[test]
     fn counted_refusals_say_what_to_raise() {
-        assert_eq!(of("daily_quota_exceeded").0, Owner::Limit);
-        assert!(of("daily_quota_exceeded").1.contains("limit_count_daily_email_sent"));
-        assert!(of("new_recipients_exceeded").1.contains("new_recipients_per_day"));
-        assert_eq!(of("anything else").0, Owner::Message);
+        assert_eq!(of("daily_quota_exceeded", Some("grant")).0, Owner::Limit(LimitField::DailySends));
+        assert!(of("daily_quota_exceeded", Some("grant")).1.contains("limit_count_daily_email_sent"));
+        assert!(of("new_recipients_exceeded", Some("key")).1.contains("new_recipients_per_day"));
+        assert_eq!(of("storage_full", Some("grant")).0, Owner::Limit(LimitField::StorageOctets));
+        assert_eq!(of("storage_full", Some("organization")).0, Owner::Plan);
+        assert_eq!(of("anything else", None).0, Owner::Message);
     }
 }

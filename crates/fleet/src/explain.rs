@@ -86,7 +86,7 @@ impl Owners<'_> {
     fn of(&self, owner: remedy::Owner, key: Option<KeyId>) -> Owner {
         let plan = || Owner { kind: "plan", id: None, name: Some(self.limits.plan.name.clone()) };
         let (id, name) = match owner {
-            remedy::Owner::Limit => return self.policy().unwrap_or_else(plan),
+            remedy::Owner::Limit(field) => return self.policy(field).unwrap_or_else(plan),
             remedy::Owner::Plan => return plan(),
             remedy::Owner::Key => {
                 (key.map(|id| id.to_string()), key.and_then(|id| self.key_names.get(&id).cloned().flatten()))
@@ -98,10 +98,9 @@ impl Owners<'_> {
         Owner { kind: owner.name(), id, name }
     }
 
-    /// The policy, if it is the one that sets how many messages a day there are.
-    fn policy(&self) -> Option<Owner> {
+    /// The policy, if it is the one that sets the limit.
+    fn policy(&self, field: LimitField) -> Option<Owner> {
         let effective = Limits::effective(&self.limits.plan.limits, &self.limits.policy);
-        let field = LimitField::DailySends;
         let in_force = field.of(&effective);
         let is_policys = in_force.is_some() && field.set_by(&self.limits.policy) == in_force;
         let id = self.limits.policy_id.filter(|_| is_policys).map(|id: PolicyId| id.to_string())?;
@@ -111,8 +110,8 @@ impl Owners<'_> {
 
 fn obstacle(owners: &Owners<'_>, problem: &Problem, key: Option<KeyId>) -> Obstacle {
     let (status_code, kind) = status_and_type(problem.kind);
-    let (owner, change) = remedy::of(problem.code);
     let exhausted = problem.exhausted.as_deref();
+    let (owner, change) = remedy::of(problem.code, exhausted.map(|exhausted| exhausted.scope));
     let resets_at = exhausted.and_then(|Exhausted { resets_at, .. }| *resets_at);
     Obstacle {
         code: problem.code,
@@ -129,7 +128,7 @@ fn obstacle(owners: &Owners<'_>, problem: &Problem, key: Option<KeyId>) -> Obsta
 }
 
 fn past_refusal(owners: &Owners<'_>, refusal: Refusal) -> PastRefusal {
-    let (owner, change) = remedy::of(&refusal.code);
+    let (owner, change) = remedy::of(&refusal.code, refusal.scope.as_deref());
     PastRefusal {
         owner: owners.of(owner, refusal.key_id),
         change,

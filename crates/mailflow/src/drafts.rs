@@ -96,14 +96,14 @@ pub async fn send(
         let dispatched = match wish {
             Some(send_at) => {
                 let Prepared { recipients, summary, thread_id, .. } = prepared?;
-                submit::envelope(platform, recipients.clone(), platform.clock.now())?;
-                let facts = filing::sent(summary, raw.len() as u64, platform.clock.now());
                 let by = by.as_ref().and_then(Author::key);
+                let envelope = submit::envelope(platform, recipients.clone(), platform.clock.now());
+                submit::remembered(platform, grant, by, envelope).await?;
+                let facts = filing::sent(summary, raw.len() as u64, platform.clock.now());
                 submit::judge_key(platform, grant, by, recipients, (&facts, thread_id)).await?;
                 let draft = (&stored, raw.as_slice());
-                schedules::draft(platform, grant, draft, (send_at, by), keeping.clone())
-                    .await
-                    .map(Dispatched::Scheduled)
+                let scheduled = schedules::draft(platform, grant, draft, (send_at, by), keeping.clone()).await;
+                submit::remembered(platform, grant, by, scheduled).await.map(Dispatched::Scheduled)
             }
             None => submit::submit(platform, grant, prepared).await.map(Dispatched::Sent),
         };

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use postfleet_core::audit::Author;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{EventId, KeyId, ScheduleId};
+use postfleet_core::problem::Exhausted;
 use postfleet_core::schedule::{self as limits, PENDING_MAX};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::messages::load;
@@ -96,7 +97,8 @@ async fn wait(
     let folder = if schedule.use_draft { SystemFolder::Drafts.id() } else { SCHEDULED };
     let show = |Filed { stored, raw }: &Filed| shown_with(view::message(stored, Some(raw), shown), &schedule);
     let answer = |filed: &Filed| keeping.map(|keeping| keeping.answer(&show(filed), now));
-    let filed = drafts::file(platform, grant, letter, folder, Some(schedule), answer).await?;
+    let filed = drafts::file(platform, grant, letter, folder, Some(schedule), answer).await;
+    let filed = submit::remembered(platform, grant, schedule.by, filed).await?;
     Ok(show(&filed))
 }
 
@@ -153,7 +155,13 @@ fn shown_with(message: Message, schedule: &NewSchedule) -> Scheduled {
 /// The refusal of one more send that waits.
 pub(crate) fn too_many() -> Problem {
     let text = format!("a mailbox may have at most {PENDING_MAX} scheduled sends waiting");
-    Problem { field: Some("send_at".into()), ..Problem::new(ProblemKind::Conflict, "too_many_schedules", text) }
+    let waiting = PENDING_MAX as u64;
+    let exhausted = Exhausted { scope: "grant", limit: waiting, used: waiting, resets_at: None };
+    Problem {
+        field: Some("send_at".into()),
+        exhausted: Some(Box::new(exhausted)),
+        ..Problem::new(ProblemKind::Conflict, "too_many_schedules", text)
+    }
 }
 
 /// Takes a send back.

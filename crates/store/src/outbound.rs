@@ -573,7 +573,7 @@ impl Submit {
             }
             (Some(message), None) => match message.run(tx).await? {
                 CreateOutcome::Created(thread_id) => thread_id,
-                CreateOutcome::Refused(problem) => return Ok(SubmitOutcome::Refused(problem)),
+                CreateOutcome::Refused(problem) => return self.refuse(tx, problem, &[], None).await,
                 CreateOutcome::TooManySchedules | CreateOutcome::NoSuchGrant => return Ok(SubmitOutcome::NoSuchGrant),
             },
             (None, None) => return Ok(SubmitOutcome::Superseded),
@@ -726,7 +726,7 @@ impl Submit {
         let kept = CreateDraft {
             blob: self.blob.clone(),
             facts: new.waiting.clone(),
-            copy: self.copy.clone(),
+            copy: self.copy,
             thread_id: self.thread_id,
             starred: false,
             schedule: None,

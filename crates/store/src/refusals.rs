@@ -64,6 +64,27 @@ pub(crate) async fn record(
     Ok(())
 }
 
+/// Counts a refusal of what never came to be a command of its own.
+#[derive(Clone, Debug)]
+pub struct RecordRefusal {
+    /// The mailbox that wanted to send.
+    pub grant_id: GrantId,
+    /// Why it may not.
+    pub problem: Problem,
+    /// The key with which it was asked for.
+    pub by: Option<KeyId>,
+    /// When.
+    pub at: UnixMicros,
+}
+
+impl Command for RecordRefusal {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        record(tx, self.grant_id, &self.problem, self.by, self.at).await
+    }
+}
+
 pub(crate) const LIST: &str = "SELECT code, message, times, first_at, last_at, scope, limit_value, used, resets_at, key_id \
     FROM send_refusals WHERE grant_id = $1 AND day >= $2 ORDER BY day DESC, code DESC LIMIT $3";
 pub(crate) const OLD: &str = "SELECT grant_id, day, code FROM send_refusals WHERE day < $1 ORDER BY day LIMIT $2";

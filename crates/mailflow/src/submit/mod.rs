@@ -39,6 +39,7 @@ use postfleet_store::holds::Hold;
 use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
 use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
+use postfleet_store::refusals::RecordRefusal;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -105,6 +106,9 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
         Ok(prepared) => accept(platform, grant, prepared).await,
         Err(problem) => Err(problem),
     };
+    if let Err(problem) = &sent {
+        platform.metrics.refused(problem);
+    }
     platform.metrics.submitted(match &sent {
         Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(sent) if sent.waits => "queued",
@@ -117,7 +121,8 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
     let (shown, now, author) = (prepared.shown, prepared.date, prepared.by.clone());
-    let (command, raw) = command(platform, grant, prepared).await?;
+    let by = author.as_ref().and_then(Author::key);
+    let (command, raw) = remembered(platform, grant, by, command(platform, grant, prepared).await).await?;
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = Room::take(platform, &command.recipients, now);
     let command = Arc::new(Submit { lease: room.as_ref().map(|_| deliver::new_lease(platform, now)), ..command });
@@ -166,6 +171,27 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         SubmitOutcome::NoSuchGrant => Err(Problem::not_found()),
         SubmitOutcome::Superseded => Err(drafts::superseded()),
     }
+}
+
+/// Refusals of a send that are known before it is a command, or that are given where it only waits. What is wrong in a
+/// request is none of them.
+const REMEMBERED: [&str; 4] = ["too_many_recipients", "message_too_large", "storage_full", "too_many_schedules"];
+
+/// Counts such a refusal with those that the one door gives, so that whoever asks why a mailbox could not send is told.
+pub(crate) async fn remembered<T>(
+    platform: &Platform,
+    grant: &Grant,
+    by: Option<KeyId>,
+    result: Result<T, Problem>,
+) -> Result<T, Problem> {
+    if let Err(problem) = &result
+        && REMEMBERED.contains(&problem.code)
+    {
+        let (problem, at) = (problem.clone(), platform.clock.now());
+        let command = RecordRefusal { grant_id: grant.id, problem, by, at };
+        platform.store.run_near(shard(grant.id.uuid()), command).await?;
+    }
+    result
 }
 
 /// The command that sends a message, for whatever worker there will be, and the message itself.

@@ -9,6 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
 mod rates;
+mod refusals;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
 pub(crate) mod send;
