@@ -249,7 +249,7 @@ class Peaks(threading.Thread):
         self.world, self.highest, self.stopping, self.looks = world, {}, threading.Event(), 0
 
     def run(self):
-        while not self.stopping.wait(0.2):
+        while not self.stopping.wait(0.5):
             for name in self.world.organizations:
                 with contextlib.suppress(OSError, AssertionError):
                     for meter, (used, limit) in self.world.usage(name).items():
@@ -392,7 +392,7 @@ def settle(query):
     }
     for what, sql in left.items():
         began = time.monotonic()
-        wait_until(f"{what} to be empty", lambda sql=sql: int(query(sql)[0][0]) == 0, 300, 0.2)
+        wait_until(f"{what} to be empty", lambda sql=sql: int(query(sql)[0][0]) == 0, 900, 0.2)
         print(f"  waited {time.monotonic() - began:.1f} s for {what}", flush=True)
 
 

@@ -559,7 +559,8 @@ CREATE INDEX send_refusals_by_age ON send_refusals (day);
 
 -- The times of the last sends of whoever has a rate, as many as there may be in a second: microseconds in eight octets
 -- each, the earliest first. The scope is the number of core::rate::Scope: an organization, its sandboxes, a domain, a
--- mailbox or an API key.
+-- mailbox or an API key; of an organization whose plan lets sends wait these are turns, and those that left have that number
+-- and 8.
 CREATE TABLE send_rates (
     scope {int} NOT NULL,
     subject_id {id} NOT NULL,
