@@ -129,11 +129,10 @@ class Postfleet:
     def spawn(self):
         """Starts the server without waiting for it."""
         assert self.process is None
-        command = [BINARY, "serve", "--data-dir", self.data]
+        command = [BINARY, "serve", "--data-dir", self.data, *self.config]
         command += ["--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}"]
         command += ["--submission", f"127.0.0.1:{self.submission_port}", "--submissions", f"127.0.0.1:{self.submissions_port}"]
         command += ["--relay", self.relay] if self.relay else []
-        command += self.config
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use postfleet_core::audit::{Actor, ActorKind};
 use postfleet_core::id::{ApplicationId, GrantId, KeyId, OrganizationId};
+use postfleet_core::request_rate::RequestRates;
 use postfleet_core::{Problem, ProblemKind, permission};
 use postfleet_fleet::operator::Operator;
 use postfleet_fleet::{keys, tokens};
@@ -30,6 +31,8 @@ pub(crate) struct Caller {
     pub(crate) is_installation: bool,
     /// The key, if it is an application's: what is sent with it is judged by it.
     pub(crate) key: Option<KeyId>,
+    /// How many requests there may be in a second.
+    pub(crate) rates: RequestRates,
     /// Whether something may not be sent with that key.
     is_limited: bool,
     permissions: Vec<String>,
@@ -55,10 +58,13 @@ pub(crate) async fn caller_if_any(platform: &Platform, headers: &HeaderMap) -> R
 
 async fn of_bearer(platform: &Platform, key: &str) -> Result<Caller, Problem> {
     let (store, hasher, now) = (&platform.store, &platform.keys, platform.clock.now());
+    let rates = |plan: &str| store.plans().find(plan).map(|plan| plan.request_rates).unwrap_or_default();
     if key.starts_with(tokens::ACCESS_PREFIX) {
-        return Ok(of_token(tokens::authenticate(store, hasher, now, key).await?));
+        let opened = tokens::authenticate(store, hasher, now, key).await?;
+        return Ok(Caller { rates: rates(&opened.plan), ..of_token(opened) });
     }
-    Ok(of_key(keys::authenticate(store, hasher, now, key).await?))
+    let credential = keys::authenticate(store, hasher, now, key).await?;
+    Ok(Caller { rates: rates(&credential.plan), ..of_key(credential) })
 }
 
 /// A mail application on behalf of its mailbox.
@@ -71,6 +77,7 @@ fn of_token(opened: Opened) -> Caller {
         grant: Some(opened.grant_id),
         is_installation: false,
         key: None,
+        rates: RequestRates::default(),
         is_limited: false,
         permissions: tokens::PERMISSIONS.iter().map(|permission| (*permission).to_owned()).collect(),
     }
@@ -85,6 +92,7 @@ fn of_key(credential: Credential) -> Caller {
         grant: None,
         is_installation: credential.is_installation,
         key: credential.application_id.map(|_| credential.key_id),
+        rates: RequestRates::default(),
         is_limited: credential.capabilities.is_limited(),
         permissions: credential.permissions,
     }
@@ -99,6 +107,7 @@ fn of_account(account: ServiceAccount) -> Caller {
         grant: None,
         is_installation: false,
         key: None,
+        rates: RequestRates::default(),
         is_limited: false,
         permissions: account.permissions,
     }

@@ -1,6 +1,7 @@
 //! From a request to a call of a handler: who calls, what the path names, and carrying it out to its end.
 
 use crate::auth::{self, Caller};
+use crate::error;
 use crate::respond::{self, Answer, RequestId};
 use crate::route::Needs;
 use crate::router::Interface;
@@ -13,10 +14,13 @@ use axum::response::Response;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use postfleet_core::audit::{Act, Author};
-use postfleet_core::id::{ApplicationId, AuditId};
+use postfleet_core::id::{ApplicationId, AuditId, GrantId};
+use postfleet_core::request_rate::{RequestRates, RequestScope, Standing};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_fleet::operator::Operator;
+use postfleet_fleet::requests::Subject;
 use postfleet_mailflow::Platform;
+use std::sync::{Arc, Mutex, PoisonError};
 use sync_wrapper::SyncWrapper;
 
 /// What a handler of an application's resources gets: the caller, the request, and what its path names.
@@ -30,6 +34,61 @@ pub(crate) struct Call {
     pub(crate) body: SyncWrapper<Body>,
     /// The path's parameters in order, decoded once.
     pub(crate) path: Vec<String>,
+    /// The requests of the second.
+    pub(crate) rate: Rated,
+}
+
+/// How a request stands against the rates that it counts for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rated {
+    rates: RequestRates,
+    /// Whether it is about what a mailbox has.
+    is_of_mailbox: bool,
+    /// What is left of the rate that has the least left.
+    standing: Arc<Mutex<Option<Standing>>>,
+}
+
+impl Rated {
+    /// Counts the request for its key, and for its application unless it is about what a mailbox has.
+    fn begin(platform: &Platform, caller: &Caller, application: ApplicationId, path: &str) -> Result<Self, Problem> {
+        let is_of_mailbox = path.starts_with("/v3/grants/{grant}/");
+        let rated = Self { rates: caller.rates, is_of_mailbox, standing: Arc::default() };
+        if let Some(key) = caller.key {
+            rated.take(platform, RequestScope::Key, key.uuid().into_bytes())?;
+        }
+        if !is_of_mailbox {
+            rated.take(platform, RequestScope::Application, application.uuid().into_bytes())?;
+        }
+        Ok(rated)
+    }
+
+    /// Counts the request for the mailbox, if it is about what that has.
+    pub(crate) fn of_mailbox(&self, platform: &Platform, grant: GrantId) -> Result<(), Problem> {
+        if self.is_of_mailbox { self.take(platform, RequestScope::Mailbox, grant.uuid().into_bytes()) } else { Ok(()) }
+    }
+
+    /// Counts a send that comes as a form.
+    pub(crate) fn of_form(&self, platform: &Platform, grant: GrantId) -> Result<(), Problem> {
+        self.take(platform, RequestScope::MailboxForms, grant.uuid().into_bytes())
+    }
+
+    fn take(&self, platform: &Platform, scope: RequestScope, subject: Subject) -> Result<(), Problem> {
+        let taken = platform.requests.take(&self.rates, scope, subject, platform.clock.now());
+        let taken = taken.inspect_err(|problem| platform.metrics.refused(problem))?;
+        let Some(taken) = taken else { return Ok(()) };
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        *standing = Some(standing.filter(|before| before.remaining < taken.remaining).unwrap_or(taken));
+        Ok(())
+    }
+
+    /// Says in an answer what is left, unless it says what is left of something else.
+    fn tell(&self, response: &mut Response, now: UnixMicros) {
+        let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Standing { limit, remaining, resets_at }) = standing else { return };
+        if !error::has_rate_limit(response.headers()) {
+            error::rate_limit(response.headers_mut(), limit, remaining, error::reset_seconds(resets_at, now));
+        }
+    }
 }
 
 /// What a handler of an organization's resources gets: as [`Call`], from an operator.
@@ -62,6 +121,10 @@ pub(crate) trait Opened: Sized + Send + 'static {
         request: Request,
         permission: &'static str,
     ) -> impl Future<Output = Result<Self, Problem>> + Send;
+    /// How it stands against rates.
+    fn rate(&self) -> Rated {
+        Rated::default()
+    }
 }
 
 impl Opened for Call {
@@ -77,11 +140,17 @@ impl Opened for Call {
     ) -> Result<Self, Problem> {
         let caller = auth::caller(&platform, &mut request).await?;
         let application = caller.application()?;
-        caller.may_reach(request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str))?;
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let rate = Rated::begin(&platform, &caller, application, route)?;
+        caller.may_reach(route)?;
         caller.may(permission)?;
         let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
-        Ok(Self { platform, caller, application, id, parts, body: SyncWrapper::new(body), path })
+        Ok(Self { platform, caller, application, id, parts, body: SyncWrapper::new(body), path, rate })
+    }
+
+    fn rate(&self) -> Rated {
+        self.rate.clone()
     }
 }
 
@@ -180,15 +249,18 @@ where
             let platform = interface.platform;
             let id = request_id(&request);
             let selected = select::of(&request);
-            let answer = match C::open(platform.clone(), id.clone(), request, permission).await {
-                Ok(call) => to_its_end(run(call)).await,
-                Err(problem) => Err(problem),
+            let (rate, answer) = match C::open(platform.clone(), id.clone(), request, permission).await {
+                Ok(call) => (call.rate(), to_its_end(run(call)).await),
+                Err(problem) => (Rated::default(), Err(problem)),
             };
             let answer = match (answer, selected) {
                 (Ok(response), Some(fields)) => select::trim(response, &fields).await,
                 (answer, _) => answer,
             };
-            answer.unwrap_or_else(|problem| respond::problem(&id, &problem, platform.clock.now()))
+            let now = platform.clock.now();
+            let mut response = answer.unwrap_or_else(|problem| respond::problem(&id, &problem, now));
+            rate.tell(&mut response, now);
+            response
         })
     }
 }

@@ -33,15 +33,27 @@ pub fn headers(problem: &Problem, now: UnixMicros) -> HeaderMap {
         let seconds = reset_seconds(resets_at, now);
         set(&mut headers, header::RETRY_AFTER, seconds);
         rate_limit(&mut headers, exhausted.limit, exhausted.limit.saturating_sub(exhausted.used), seconds);
-    } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        set(&mut headers, header::RETRY_AFTER, RETRY_SECONDS);
     }
+    ensure_retry_after(status, &mut headers);
     headers
 }
 
 /// Whole seconds until an allowance resets: at least one, and never one too few.
 pub fn reset_seconds(resets_at: UnixMicros, now: UnixMicros) -> i64 {
     UnixMicros::from_micros(resets_at.as_micros().saturating_sub(now.as_micros())).as_seconds_up().max(1)
+}
+
+/// Whether the `RateLimit-*` header fields are there.
+pub fn has_rate_limit(headers: &HeaderMap) -> bool {
+    headers.contains_key("ratelimit-limit")
+}
+
+/// Every 429 and 503 says when to come back, whoever made the answer.
+pub fn ensure_retry_after(status: StatusCode, headers: &mut HeaderMap) {
+    let is_later = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if is_later && !headers.contains_key(header::RETRY_AFTER) {
+        set(headers, header::RETRY_AFTER, RETRY_SECONDS);
+    }
 }
 
 /// The `RateLimit-*` header fields.
@@ -96,6 +108,31 @@ mod tests {
         };
         let table: Vec<String> = ProblemKind::ALL.iter().map(row).collect();
         insta::assert_snapshot!(table.join("\n"));
+    }
+
+    /// Whatever the kind, and whether or not it is known when the allowance resets.
+    #[test]
+    fn every_429_and_503_says_when_to_come_back() {
+        let exhausted = |resets_at| Some(Box::new(Exhausted { scope: "grant", limit: 1, used: 1, resets_at }));
+        let mut later = 0;
+        for kind in ProblemKind::ALL {
+            for exhausted in [None, exhausted(None), exhausted(Some(UnixMicros::from_seconds(60)))] {
+                let is_known = exhausted.as_ref().is_some_and(|exhausted| exhausted.resets_at.is_some());
+                let headers = headers(&Problem { exhausted, ..Problem::new(*kind, "x", "x") }, UnixMicros::default());
+                let is_later = matches!(status_and_type(*kind).0.as_u16(), 429 | 503);
+                assert_eq!(headers.contains_key("retry-after"), is_later || is_known, "{kind:?}");
+                later += u32::from(is_later);
+            }
+        }
+        assert_eq!(later, 15);
+        let mut foreign = HeaderMap::new();
+        ensure_retry_after(StatusCode::OK, &mut foreign);
+        assert!(foreign.is_empty());
+        ensure_retry_after(StatusCode::TOO_MANY_REQUESTS, &mut foreign);
+        assert_eq!(foreign["retry-after"], "5");
+        foreign.insert("retry-after", HeaderValue::from(9));
+        ensure_retry_after(StatusCode::SERVICE_UNAVAILABLE, &mut foreign);
+        assert_eq!(foreign["retry-after"], "9");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which path leads where, and what happens around every request: its id, its key, its log line, its count.
 
 use crate::call::request_id;
+use crate::error;
 use crate::respond::{self, RequestId};
 use crate::routes;
 use crate::routes::openapi::Documents;
@@ -54,6 +55,7 @@ async fn around(State(interface): State<Interface>, mut request: Request, next: 
     let method = request.method().clone();
     let mut response = next.run(request).await;
     respond::name(&mut response, &id);
+    error::ensure_retry_after(response.status(), response.headers_mut());
     let seconds = platform.clock.now().since(start).as_secs_f64();
     let status = response.status().as_u16();
     tracing::debug!(request.id = id.0, %method, route, status, duration_ms = seconds * 1_000.0, "answered");

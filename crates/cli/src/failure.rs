@@ -163,7 +163,8 @@ impl Failure {
         }
     }
 
-    fn advice(&self) -> Option<String> {
+    /// What to do about it.
+    pub fn advice(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => refusal.advice(),
             Self::Unreachable { .. } => Some(

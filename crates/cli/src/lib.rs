@@ -13,7 +13,7 @@ mod session;
 mod surroundings;
 
 pub use commands::Command;
-pub use surroundings::Surroundings;
+pub use surroundings::{Pause, Surroundings};
 
 use clap::Subcommand;
 use failure::Failure;

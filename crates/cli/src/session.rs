@@ -7,6 +7,7 @@ use crate::output::{Column, printable, record, table};
 use crate::surroundings::Surroundings;
 use serde_json::{Value, json};
 use std::io::{BufRead, Read, Write};
+use std::time::Duration;
 
 /// How much is read from a file or the standard input: as much as the interface takes at once.
 const INPUT_OCTETS_MAX: u64 = 64 << 20;
@@ -74,6 +75,11 @@ impl<'s, 'w> Session<'s, 'w> {
     fn api(&self, key: Option<&str>, missing: &str) -> Result<Api, Failure> {
         let key = key.ok_or_else(|| Failure::Usage(missing.to_owned()))?;
         Api::new(&self.connection, key)
+    }
+
+    /// Lets time pass, for what the server does meanwhile.
+    pub async fn pause(&self, time: Duration) {
+        (self.surroundings.pause)(time).await;
     }
 
     /// Whether programs read what is shown.

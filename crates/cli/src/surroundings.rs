@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Something that lets time pass.
+pub type Pause<'a> = Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + 'static>> + 'a>;
 
 /// The environment and the streams of a command.
 pub struct Surroundings<'a> {
@@ -17,6 +22,8 @@ pub struct Surroundings<'a> {
     pub stdout_is_terminal: bool,
     /// Where questions, notes and failures go.
     pub stderr: Box<dyn Write + 'a>,
+    /// How to wait for what the server does meanwhile.
+    pub pause: Pause<'a>,
 }
 
 impl Surroundings<'static> {
@@ -33,6 +40,7 @@ impl Surroundings<'static> {
             stdout: Box::new(io::stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr: Box::new(io::stderr()),
+            pause: Box::new(|time| Box::pin(tokio::time::sleep(time))),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! a domain) is an argument; what should happen is the return value. See `docs/glossary.md` for the words.
 
 // vocabulary
+pub mod account_levels;
 pub mod address;
 pub mod domain;
 pub mod id;
@@ -57,6 +58,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod remedy;
+pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod sts;

@@ -78,6 +78,8 @@ pub struct Meters {
     pub sends: Allowance,
     /// Octets of mail in and out of the organization in the month.
     pub bandwidth: Allowance,
+    /// Messages that the mailbox gets in the day; without a limit where nothing comes in.
+    pub received: Allowance,
 }
 
 impl Meters {
@@ -89,13 +91,19 @@ impl Meters {
             storage: Room { limit: caps.storage, used: used.storage },
             sends: monthly(caps.sends, used.sends),
             bandwidth: monthly(caps.bandwidth, used.bandwidth),
+            received: monthly(None, 0),
         }
+    }
+
+    /// The same for a mailbox that has got so many messages in the day.
+    pub fn receiving(self, received: Allowance) -> Self {
+        Self { received, ..self }
     }
 
     /// Whether anything could stop the mailbox at all.
     pub fn are_capped(&self) -> bool {
-        let limits = [self.account_storage.limit, self.storage.limit, self.sends.limit, self.bandwidth.limit];
-        limits.iter().any(Option::is_some)
+        let monthly = [self.sends.limit, self.bandwidth.limit, self.received.limit];
+        [self.account_storage.limit, self.storage.limit].iter().chain(&monthly).any(Option::is_some)
     }
 
     /// What stops the organization.
@@ -129,6 +137,18 @@ impl Meters {
         let limit = self.sends.limit.unwrap_or(u64::MAX);
         let text = format!("monthly send quota of {limit} messages is used up until the month ends (UTC)");
         Err(used_up("monthly_quota_exceeded", text, &self.sends))
+    }
+
+    /// May the mailbox get one more today?
+    pub fn receive(&self) -> Result<(), Problem> {
+        if self.received.has_room() {
+            return Ok(());
+        }
+        let (limit, used) = (self.received.limit.unwrap_or(u64::MAX), self.received.used);
+        let text = format!("the mailbox has got the {limit} messages that it may get until the day ends (UTC)");
+        let exhausted = Exhausted { scope: "grant", limit, used, resets_at: Some(self.received.resets_at) };
+        let problem = Problem::new(ProblemKind::OverQuota, "daily_received_exceeded", text);
+        Err(Problem { exhausted: Some(Box::new(exhausted)), ..problem })
     }
 
     /// May so many octets of mail go in or out this month?
@@ -188,6 +208,11 @@ mod tests {
         assert_eq!(code(meters.send()), None);
         let full = Meters { sends: meters.sends.taken(), ..meters };
         assert_eq!(code(full.send()), Some(("monthly_quota_exceeded", "organization", 3, 3)));
+        let day = crate::time::UtcDay::from_number(20_000);
+        let getting = |used| meters.receiving(Allowance::daily(Some(2), used, day)).receive();
+        assert_eq!(code(getting(1)), None);
+        assert_eq!(code(getting(2)), Some(("daily_received_exceeded", "grant", 2, 2)));
+        assert_eq!(code(meters.receive()), None);
         assert_eq!(code(meters.transfer(10)), None);
         assert_eq!(code(meters.transfer(11)), Some(("bandwidth_exceeded", "organization", 500, 490)));
         let resets = full.send().unwrap_err().exhausted.unwrap().resets_at;

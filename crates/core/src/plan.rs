@@ -4,6 +4,7 @@
 use crate::media_range::MediaRange;
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::rate::SendRates;
+use crate::request_rate::RequestRates;
 use std::sync::Arc;
 
 /// The allowances of one plan. `None` is unlimited.
@@ -27,6 +28,8 @@ pub struct Plan {
     pub monthly_sends_max: Option<u64>,
     /// Messages that may be sent in any second.
     pub send_rates: SendRates,
+    /// Requests to the interface that there may be in any second.
+    pub request_rates: RequestRates,
     /// Whether the four metered resources go on above their allowance and are billed.
     pub has_overage: bool,
     /// What holds for each mailbox unless its policy lowers it.
@@ -159,6 +162,7 @@ fn free() -> Plan {
         monthly_bandwidth_octets_max: Some(3 * GIBIBYTE),
         monthly_sends_max: Some(3_000),
         send_rates: HOSTED_RATES,
+        request_rates: RequestRates::default(),
         has_overage: false,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,
@@ -187,6 +191,7 @@ fn full_platform() -> Plan {
         monthly_bandwidth_octets_max: Some(10 * GIBIBYTE),
         monthly_sends_max: Some(10_000),
         send_rates: HOSTED_RATES,
+        request_rates: RequestRates::default(),
         has_overage: true,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,
@@ -215,6 +220,7 @@ fn self_hosted() -> Plan {
         monthly_bandwidth_octets_max: None,
         monthly_sends_max: None,
         send_rates: SendRates::default(),
+        request_rates: RequestRates::default(),
         has_overage: false,
         limits: Limits {
             attachment_octets_max: 50 * MEBIBYTE,

@@ -11,6 +11,10 @@ use std::time::Duration;
 /// The length of the window.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
+/// From one turn to that which takes its place in the window. A send leaves a little after its turn, and the window is that
+/// of those that leave: without slack the next turn would come too early each time, and all would be later and later.
+const TURNS_APART: Duration = WINDOW.saturating_add(Duration::from_millis(20));
+
 /// The highest rate: as many times are remembered.
 pub const PER_SECOND_MAX: u64 = 1_000;
 
@@ -134,7 +138,7 @@ pub struct Exceeded {
 pub fn take(rate: Rate, times: &[UnixMicros], now: UnixMicros) -> Result<Taken, Exceeded> {
     let limit = usize::try_from(rate.limit).unwrap_or(usize::MAX);
     let Rate { scope, patience, .. } = rate;
-    let trusted_until = now.plus(patience).plus(CLOCKS_APART);
+    let trusted_until = now.plus(longest(patience)).plus(CLOCKS_APART);
     let mut times: Vec<UnixMicros> = times.iter().copied().filter(|time| *time <= trusted_until).collect();
     let exceeded = |until| Err(Exceeded { scope, limit: rate.limit, until });
     if limit == 0 {
@@ -145,13 +149,14 @@ pub fn take(rate: Rate, times: &[UnixMicros], now: UnixMicros) -> Result<Taken, 
         // older than as many times as the limit, so it cannot matter.
         Some(last) if *last < now.plus(WINDOW) => {
             let near = times.iter().filter(|time| time.plus(WINDOW) > now).count();
-            if near < limit { now } else { next(&times, limit, now) }
+            if near < limit { now } else { next(rate, &times, now) }
         }
-        Some(_) => next(&times, limit, now),
+        Some(_) => next(rate, &times, now),
         None => now,
     };
-    if at > now.plus(patience) {
-        return exceeded(at.minus(patience));
+    let longest = longest(patience);
+    if at > now.plus(longest) {
+        return exceeded(at.minus(longest));
     }
     let place = times.partition_point(|time| *time <= at);
     times.insert(place, at);
@@ -160,10 +165,18 @@ pub fn take(rate: Rate, times: &[UnixMicros], now: UnixMicros) -> Result<Taken, 
 }
 
 /// The earliest time after all others at which there is room.
-fn next(times: &[UnixMicros], limit: usize, now: UnixMicros) -> UnixMicros {
+fn next(rate: Rate, times: &[UnixMicros], now: UnixMicros) -> UnixMicros {
+    let limit = usize::try_from(rate.limit).unwrap_or(usize::MAX);
+    let apart = if rate.patience.is_zero() { WINDOW } else { TURNS_APART };
     let after_last = times.last().map_or(now, |last| now.max(*last));
-    let full_until = times.len().checked_sub(limit).map(|index| times[index].plus(WINDOW));
+    let full_until = times.len().checked_sub(limit).map(|index| times[index].plus(apart));
     full_until.map_or(after_last, |until| until.max(after_last))
+}
+
+/// How long a send may wait, with the slack of so many turns.
+fn longest(patience: Duration) -> Duration {
+    let seconds = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
+    patience.saturating_add((TURNS_APART - WINDOW).saturating_mul(seconds))
 }
 
 impl Exceeded {
@@ -234,10 +247,10 @@ mod tests {
     fn a_burst_waits_in_order_until_the_queue_is_full() {
         // Two a second, three seconds of patience: six wait.
         let sent = send(rate(2, 3), &[0; 9]);
-        let slots = [0, 0, 1_000, 1_000, 2_000, 2_000, 3_000, 3_000].map(Ok);
-        assert_eq!((&sent[..8], sent[8]), (&slots[..], Err(1_000)));
+        let slots = [0, 0, 1_020, 1_020, 2_040, 2_040, 3_060, 3_060].map(Ok);
+        assert_eq!((&sent[..8], sent[8]), (&slots[..], Err(1_020)));
         // Who comes later goes after those who wait, and at once when nobody does.
-        assert_eq!(send(rate(1, 3), &[0, 0, 500, 1_500, 9_000])[1..], [Ok(1_000), Ok(2_000), Ok(3_000), Ok(9_000)]);
+        assert_eq!(send(rate(1, 3), &[0, 0, 500, 1_500, 9_000])[1..], [Ok(1_020), Ok(2_040), Ok(3_060), Ok(9_000)]);
     }
 
     #[test]
@@ -292,7 +305,7 @@ mod tests {
                 let now = ms(clock - behind);
                 match take(rate, &times, now) {
                     Ok(taken) => {
-                        prop_assert!(taken.at >= now && taken.at <= now.plus(rate.patience));
+                        prop_assert!(taken.at >= now && taken.at <= now.plus(longest(rate.patience)));
                         prop_assert!(taken.times.len() <= limit as usize && taken.times.is_sorted());
                         gone.push(taken.at);
                         times = taken.times;

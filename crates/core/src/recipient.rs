@@ -34,10 +34,12 @@ pub fn admit(known: &Known, declared_octets: Option<u64>) -> Result<(), Problem>
     }
 }
 
-/// Judges whether there is room for a message, and whether so much mail may still come in. Where nothing is capped, there
+/// Judges whether there is room for a message, and whether so much mail, and one more message, may still come in. Where nothing is capped, there
 /// is.
 pub fn has_room(meters: Option<&Meters>, octets: u64) -> Result<(), Problem> {
-    meters.map_or(Ok(()), |meters| meters.keep(octets).and_then(|()| meters.transfer(octets)))
+    meters.map_or(Ok(()), |meters| {
+        meters.keep(octets).and_then(|()| meters.transfer(octets)).and_then(|()| meters.receive())
+    })
 }
 
 /// Judges the size of a message for one recipient.

@@ -47,19 +47,21 @@ pub fn may_cancel(send_at: UnixMicros, now: UnixMicros) -> bool {
 }
 
 /// When a send whose release was refused is tried again, if it is: it may succeed later without anybody changing it, and
-/// not by waiting for the end of a day or a month. Many may be due in the same second; those that a rate holds up come
-/// back less often the longer they have waited.
-pub fn tried_again_at(problem: &Problem, send_at: UnixMicros, now: UnixMicros) -> Option<UnixMicros> {
+/// not by waiting for the end of a day or a month. For a rate there is room in a moment, however late it is already. Many
+/// may be due in the same second: those that a rate holds up come back less often the longer they have waited, and not
+/// all at once but each in its own part of that time (`spread`, of 255), so that no second is left without any.
+pub fn tried_again_at(problem: &Problem, (send_at, spread): (UnixMicros, u8), now: UnixMicros) -> Option<UnixMicros> {
     let late = now.since(send_at);
-    if !problem.kind.is_retryable() || late >= PATIENCE {
+    if !problem.kind.is_retryable() {
         return None;
     }
     match &problem.exhausted {
-        None => Some(now.plus(TRY_AGAIN)),
         Some(exhausted) if problem.kind == ProblemKind::RateLimited => {
-            Some(exhausted.resets_at?.max(now).plus((late / 4).min(RATE_RETRY_MAX)))
+            let longest = (late / 4).min(RATE_RETRY_MAX);
+            Some(exhausted.resets_at?.max(now).plus(longest * u32::from(spread) / u32::from(u8::MAX)))
         }
-        Some(_) => None,
+        None if late < PATIENCE => Some(now.plus(TRY_AGAIN)),
+        _ => None,
     }
 }
 
@@ -95,7 +97,7 @@ mod tests {
     fn what_could_not_be_judged_is_tried_again_for_a_while() {
         let problem = |kind| Problem::new(kind, "x", "x");
         let (send_at, hour) = (UnixMicros::from_seconds(1_000), UnixMicros::from_seconds(4_600));
-        let again = |problem: &Problem, now| tried_again_at(problem, send_at, now);
+        let again = |problem: &Problem, now| tried_again_at(problem, (send_at, u8::MAX), now);
         assert_eq!(again(&problem(ProblemKind::Undecidable), send_at), Some(send_at.plus(TRY_AGAIN)));
         assert_eq!(again(&problem(ProblemKind::Undecidable), hour), None);
         assert_eq!(again(&problem(ProblemKind::BlockedByRule), send_at), None);
@@ -108,6 +110,7 @@ mod tests {
         assert_eq!(again(&rated, send_at), Some(second), "as soon as there may be room");
         let later = send_at.plus(Duration::from_secs(8));
         assert_eq!(again(&rated, later), Some(later.plus(Duration::from_secs(2))), "and less often after a while");
-        assert_eq!(again(&rated, hour), None);
+        assert_eq!(tried_again_at(&rated, (send_at, 0), later), Some(later), "each in its own part of that time");
+        assert_eq!(again(&rated, hour), Some(hour.plus(RATE_RETRY_MAX)), "also if nobody was there to send it");
     }
 }

@@ -45,6 +45,23 @@ pub async fn find(
     })
 }
 
+/// What a mailbox may still send today; nothing if it is gone.
+pub async fn daily_sends(
+    store: &Store,
+    application: ApplicationId,
+    grant: GrantId,
+    now: UnixMicros,
+) -> Result<Option<Allowance>, Problem> {
+    let mut reader = store.reader().await?;
+    let Some(found) = limits::of_grant(&mut reader, application, grant, now.day()).await? else { return Ok(None) };
+    let mut effective = Limits::effective(&found.plan.limits, &found.policy);
+    if effective.daily_sends_max.is_some() {
+        let raise = raises::holding(&mut reader, grant, found.workspace_id, now).await?;
+        effective.raise_daily_sends(&found.plan.limits, raise.map(|raise| raise.value));
+    }
+    Ok(Some(Allowance::daily(effective.daily_sends_max, found.sent_today, now.day())))
+}
+
 fn show(found: &GrantLimits, effective: &Limits, is_raised: bool) -> schema::LimitsInForce {
     let limit = |field: LimitField| schema::LimitInForce {
         value: number(field, effective),

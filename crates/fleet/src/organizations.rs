@@ -224,7 +224,7 @@ pub fn show(organization: &Organization, plans: &Plans) -> Result<schema::Organi
 pub fn show_plan(plan: &Plan) -> schema::Plan {
     let size = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
     let count = |limit: Option<u64>| limit.map_or(-1, size);
-    let (limits, rates) = (&plan.limits, &plan.send_rates);
+    let (limits, rates, requests) = (&plan.limits, &plan.send_rates, &plan.request_rates);
     schema::Plan {
         name: plan.name.clone(),
         grants_max: count(plan.grants_max),
@@ -241,6 +241,12 @@ pub fn show_plan(plan: &Plan) -> schema::Plan {
             grant: count(rates.mailbox),
             api_key: count(rates.key),
             burst_seconds: size(rates.burst_seconds),
+        },
+        request_rates: schema::RequestRates {
+            application: count(requests.application),
+            grant: count(requests.mailbox),
+            grant_form: count(requests.mailbox_forms),
+            api_key: count(requests.key),
         },
         has_overage: plan.has_overage,
         limits: schema::PlanLimits {

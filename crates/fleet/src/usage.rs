@@ -19,16 +19,17 @@ pub async fn of_grant(
 ) -> Result<schema::GrantUsage, Problem> {
     let (day, month) = (now.day(), now.day().month());
     let mut reader = store.reader().await?;
-    let found = meters::of_grant(&mut reader, application, grant, month).await?.ok_or_else(Problem::not_found)?;
+    let found = meters::of_grant(&mut reader, application, grant, day).await?.ok_or_else(Problem::not_found)?;
     let limits = limits::of_grant(&mut reader, application, grant, day).await?.ok_or_else(Problem::not_found)?;
     let monthly_sends = meters::sent_by(&mut reader, grant, month).await?;
     let (plan, held) = (&found.plan, &found.meters);
     let effective = Limits::effective(&limits.plan.limits, &limits.policy);
     let own = |meter, used, limit, included, resets_at| show(meter, "grant", used, limit, included, resets_at);
-    let storage = &held.account_storage;
+    let (storage, received) = (&held.account_storage, &held.received);
     let mut shown = vec![
         own("storage", storage.used, storage.limit, plan.limits.storage_octets_max, None),
         own("daily_sends", limits.sent_today, effective.daily_sends_max, plan.limits.daily_sends_max, Some(day.end())),
+        own("daily_received", received.used, received.limit, plan.limits.daily_received_max, Some(day.end())),
     ];
     let used =
         Usage { stored: held.storage.used, sent: held.sends.used, octets_in: held.bandwidth.used, octets_out: 0 };

@@ -2,6 +2,7 @@
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
+use postfleet_core::Problem;
 
 /// Upper bounds of the classes into which the durations of requests fall.
 const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -17,6 +18,7 @@ pub struct Metrics {
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
     sign_ins: Counter<u64>,
+    refusals: Counter<u64>,
     requests: Counter<u64>,
     request_seconds: Histogram<f64>,
     queue_recipients: Gauge<u64>,
@@ -51,6 +53,10 @@ impl Metrics {
                 "postfleet_sign_ins",
                 "Sign-ins of mail applications and mail clients attempted, by result",
             ),
+            refusals: counter(
+                "postfleet_refusals",
+                "Sends that were refused, and requests above a rate, by code and by whose allowance was used up",
+            ),
             requests: counter("postfleet_http_requests", "HTTP requests, by route and status"),
             request_seconds: meter
                 .f64_histogram("postfleet_http_request_seconds")
@@ -67,6 +73,11 @@ impl Metrics {
     /// A message was submitted for sending.
     pub fn submitted(&self, result: &'static str) {
         self.submitted.add(1, &[by("result", result)]);
+    }
+    /// A send was refused, or a request because of its rate.
+    pub fn refused(&self, problem: &Problem) {
+        let scope = problem.exhausted.as_ref().map_or("none", |exhausted| exhausted.scope);
+        self.refusals.add(1, &[by("code", problem.code), by("scope", scope)]);
     }
     /// A recipient was attempted.
     pub fn attempted(&self, result: &'static str) {

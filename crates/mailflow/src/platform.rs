@@ -10,6 +10,7 @@ use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_fleet::requests::Requests;
 use postfleet_fleet::sign_in::Gate;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::webhook_http::IpNetwork;
@@ -51,6 +52,8 @@ pub struct Platform {
     pub metrics: Arc<Metrics>,
     /// Requests under an idempotency key that this node is carrying out.
     pub underway: Arc<Underway>,
+    /// Requests of the last second of those who have a rate.
+    pub requests: Arc<Requests>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }

@@ -87,8 +87,8 @@ async fn meters_of(platform: &Platform, reader: &mut Reader<'_>, mailbox: &Mailb
     if !mailbox.is_capped {
         return Ok(None);
     }
-    let month = platform.clock.now().day().month();
-    let found = meters::of_grant(reader, mailbox.application_id, mailbox.grant_id, month).await?;
+    let today = platform.clock.now().day();
+    let found = meters::of_grant(reader, mailbox.application_id, mailbox.grant_id, today).await?;
     Ok(found.map(|found| found.meters))
 }
 

@@ -1,8 +1,10 @@
-//! Counting anew what organizations use, one after the other: that the counters are right is no matter of belief.
+//! Counting anew what organizations use, one after the other: that the counters are right is no matter of belief. And
+//! reading, when a month is over, what they have and keep then.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_fleet::recount;
+use postfleet_store::readings::TakeReadings;
 use postfleet_store::recount::ClaimRecount;
 use std::time::Duration;
 
@@ -37,6 +39,12 @@ pub async fn run_once(platform: &Platform) -> Result<bool, Problem> {
     tracing::debug!(organization = %id, counters = found.counters, drift = found.drift_count, "usage counted anew");
     platform.metrics.recounted(found.drift_count == 0);
     Ok(true)
+}
+
+/// Takes the readings of the month before, of organizations of which nobody has taken them.
+pub async fn read_once(platform: &Platform) -> Result<(), Problem> {
+    while platform.store.run(TakeReadings { now: platform.clock.now() }).await? {}
+    Ok(())
 }
 
 /// Tells how many counters are wrong, in all organizations.

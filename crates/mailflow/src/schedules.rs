@@ -210,7 +210,8 @@ async fn release(platform: &Platform, schedule: &Schedule) -> Result<(), Problem
         return Ok(());
     }
     let now = platform.clock.now();
-    if let Some(due_at) = limits::tried_again_at(&refusal, schedule.send_at, now) {
+    let spread = schedule.id.uuid().as_bytes()[15];
+    if let Some(due_at) = limits::tried_again_at(&refusal, (schedule.send_at, spread), now) {
         if refusal.kind != ProblemKind::RateLimited {
             tracing::warn!(schedule = %schedule.id, cause = ?refusal.cause, "is tried again: {refusal}");
         }

@@ -123,6 +123,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
         underway: Arc::default(),
+        requests: Arc::default(),
         metrics,
         settings: Arc::new(settings),
     })

@@ -433,9 +433,10 @@ async fn work_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
-/// Counts anew what organizations use, as each of them is due.
+/// Takes the readings of a month that is over, and counts anew what organizations use, as each of them is due.
 async fn recount_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
+        or_wait(&platform, "janitor", recount::read_once(&platform).await).await;
         tokio::select! {
             // What is not counted to the end is counted again.
             () = stop.cancelled() => {}

@@ -67,6 +67,8 @@ pub struct Plan {
     pub monthly_sends_max: i64,
     /// How many messages may be sent in any second.
     pub send_rates: SendRates,
+    /// How many requests to the interface there may be in any second.
+    pub request_rates: RequestRates,
     /// Whether mailboxes, storage, bandwidth and monthly sends go on above their allowance and are billed.
     pub has_overage: bool,
     /// What holds for each mailbox, unless a policy lowers it.
@@ -88,6 +90,19 @@ pub struct SendRates {
     pub api_key: i64,
     /// For how many seconds a send above the organization's rate may wait for its turn; 0 refuses it.
     pub burst_seconds: i64,
+}
+
+/// How many requests there may be in any second, at each node of the server. -1 is unlimited.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestRates {
+    /// By each application, about what belongs to no single mailbox.
+    pub application: i64,
+    /// About what each mailbox has: messages, drafts, folders.
+    pub grant: i64,
+    /// Of these, sends that come as forms.
+    pub grant_form: i64,
+    /// With each API key, whatever is asked for.
+    pub api_key: i64,
 }
 
 /// What a plan allows each mailbox, under the names that policies have for it. -1 is unlimited.

@@ -37,7 +37,7 @@ pub struct UsageRecount {
 /// A counter that is not what was counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageDrift {
-    /// What it counts: `accounts` (mailboxes), `storage` (bytes kept), `daily_sends` and `monthly_sends` (messages),
+    /// What it counts: `accounts` (mailboxes), `storage` (bytes kept), `daily_sends`, `daily_received` and `monthly_sends` (messages),
     /// `monthly_sends_of_removed` (those of mailboxes that are gone), `monthly_bytes_in` or `monthly_bytes_out`.
     pub meter: String,
     /// Whose it is: `organization`, `application` or `grant`.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// One counter. It is the one that sends and deliveries are held against.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Meter {
-    /// What is counted: `storage` (bytes kept), `daily_sends` (messages), `accounts` (mailboxes), `monthly_sends` (messages)
+    /// What is counted: `storage` (bytes kept), `daily_sends` and `daily_received` (messages), `accounts` (mailboxes), `monthly_sends` (messages)
     /// or `monthly_bandwidth` (bytes of mail in and out).
     pub meter: &'static str,
     /// Whose it is: `grant` or `organization`.

@@ -453,6 +453,17 @@ async fn sends_are_counted_with_those_of_the_interface() {
 }
 
 #[tokio::test]
+async fn a_send_above_the_rate_may_come_again() {
+    let server = Server::of(NewTenant { plan: "full_platform", ..NewTenant::of("acme.test") }).await;
+    let mut client = server.signed_in().await;
+    assert!(submit(&mut client, &["ann@people.test"], MESSAGE).await.starts_with("250"));
+    let reply = submit(&mut client, &["ann@people.test"], MESSAGE).await;
+    assert_eq!(reply, "451 4.7.1 per-second rate limit exceeded");
+    server.world.advance(1);
+    assert!(submit(&mut client, &["ann@people.test"], MESSAGE).await.starts_with("250"));
+}
+
+#[tokio::test]
 async fn an_unverified_domain_does_not_send() {
     let server = Server::of(NewTenant { is_verified: false, ..NewTenant::of("acme.test") }).await;
     let mut client = server.signed_in().await;

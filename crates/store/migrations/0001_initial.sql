@@ -5,6 +5,9 @@
 
 -- What it uses is counted anew now and then: the next time at recount_at; recounted says what was found the last time, as
 -- JSON, and recount_drift how many counters were wrong. The number of repairs keeps one drift from being repaired twice.
+-- Of the mailboxes is known how many there were at most (grant_peak) in the month in which their number changed last
+-- (count_month), how many when that month began (closed_count), and the most in the month in which it changed before
+-- (closed_peak, closed_month). read_month is the last month of which the readings were taken.
 CREATE TABLE organizations (
     id {id} NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -14,10 +17,17 @@ CREATE TABLE organizations (
     recounted TEXT,
     recount_drift {int} NOT NULL DEFAULT 0,
     repairs {int} NOT NULL DEFAULT 0,
+    count_month {int} NOT NULL DEFAULT 0,
+    grant_peak {int} NOT NULL DEFAULT 0,
+    closed_month {int} NOT NULL DEFAULT 0,
+    closed_count {int} NOT NULL DEFAULT 0,
+    closed_peak {int} NOT NULL DEFAULT 0,
+    read_month {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX organizations_to_recount ON organizations (recount_at, id);
+CREATE INDEX organizations_to_read ON organizations (read_month, id);
 CREATE INDEX organizations_adrift ON organizations (id) WHERE recount_drift > 0;
 
 -- A sub-account. The details (branding and other fields that are kept and shown) are a JSON object. The rules' version
@@ -460,12 +470,13 @@ CREATE TABLE thread_keys (
 
 -- Sending ----------------------------------------------------------------------------------------------------------
 
--- The ledger of sends: what daily quotas count. told is the last line that was announced (1 warning, 2 reached,
+-- The ledger of sends: what daily quotas count; and what each mailbox received on a day. told is the last line that was announced (1 warning, 2 reached,
 -- 3 exceeded), told_limit the quota that it was a line of.
 CREATE TABLE daily_sends (
     grant_id {id} NOT NULL,
     day {int} NOT NULL,
     sent {int} NOT NULL,
+    received {int} NOT NULL DEFAULT 0,
     told {int} NOT NULL DEFAULT 0,
     told_limit {int} NOT NULL DEFAULT 0,
     PRIMARY KEY (grant_id, day)
@@ -482,6 +493,17 @@ CREATE TABLE usage (
     sent_by_removed {int} NOT NULL,
     octets_in {int} NOT NULL,
     octets_out {int} NOT NULL,
+    PRIMARY KEY (owner_id, month)
+) {clustered};
+
+-- What organizations and applications (owner_id) had and kept when a month ended: read_at is a moment later.
+CREATE TABLE readings (
+    owner_id {id} NOT NULL,
+    month {int} NOT NULL,
+    accounts {int} NOT NULL,
+    accounts_peak {int},
+    stored {int} NOT NULL,
+    read_at {int} NOT NULL,
     PRIMARY KEY (owner_id, month)
 ) {clustered};
 
@@ -884,3 +906,11 @@ CREATE TABLE webhook_parked (
     PRIMARY KEY (webhook_id, grant_id, position)
 ) {clustered};
 CREATE INDEX webhook_parked_due ON webhook_parked (webhook_id, due_at);
+
+-- Events of which somebody is not told any more: the last attempt failed, or none could be made. Kept as long as the events.
+CREATE TABLE webhook_given_up (
+    webhook_id {id} NOT NULL,
+    position {int} NOT NULL,
+    PRIMARY KEY (webhook_id, position)
+) {clustered};
+CREATE INDEX webhook_given_up_by_position ON webhook_given_up (position);

@@ -6,7 +6,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use crate::webhooks::{Channel, Webhook, json as list_of, read, webhook_columns};
+use crate::webhooks::{Channel, Webhook, forget, json as list_of, read, webhook_columns};
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, WebhookId};
 use serde_json::json;
@@ -85,10 +85,9 @@ impl Command for RemoveAlert {
             "DELETE FROM webhooks WHERE id = $1 AND application_id = $2 AND channel <> 'webhook' RETURNING ",
             webhook_columns!()
         );
-        const PARKED: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1";
         let row = tx.query_one(REMOVE, params![self.id.uuid(), self.application_id.uuid()]).await?;
         let Some(old) = row.as_ref().map(read).transpose()? else { return Ok(false) };
-        tx.execute(PARKED, params![self.id.uuid()]).await?;
+        forget(tx, self.id).await?;
         record(tx, &self.act, "alert.removed", &old, true).await?;
         tx.wake_webhooks();
         Ok(true)

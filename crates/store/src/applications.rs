@@ -199,7 +199,9 @@ pub enum RemoveOutcome {
 /// What an application has besides mailboxes, in an order in which nothing is left that refers to what is gone.
 const BELONGINGS: &[&str] = &[
     "DELETE FROM usage WHERE owner_id = $1",
+    "DELETE FROM readings WHERE owner_id = $1",
     "DELETE FROM webhook_parked WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
+    "DELETE FROM webhook_given_up WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
     "DELETE FROM webhooks WHERE application_id = $1",
     "DELETE FROM jobs WHERE application_id = $1",
     "DELETE FROM connectors WHERE application_id = $1",

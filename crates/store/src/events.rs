@@ -92,7 +92,30 @@ macro_rules! event_columns {
     () => {
         "position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at"
     };
+    // With what stands between each two of them.
+    ($between:literal) => {
+        concat!(
+            "position",
+            $between,
+            "id",
+            $between,
+            "application_id",
+            $between,
+            "grant_id",
+            $between,
+            "grant_sequence",
+            $between,
+            "name",
+            $between,
+            "message_id",
+            $between,
+            "data",
+            $between,
+            "created_at"
+        )
+    };
 }
+pub(crate) use event_columns;
 
 pub(crate) const AFTER: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE position > $1 ORDER BY position LIMIT $2");
@@ -125,6 +148,23 @@ pub async fn at(reader: &mut Reader<'_>, position: i64) -> Result<Option<Event>,
     Ok(reader.query_one(AT, params![position]).await?.as_ref().map(read).transpose()?)
 }
 
+pub(crate) const BEFORE_OF: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE application_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3"
+);
+
+/// Events of one application before a position, newest first.
+pub async fn before_of(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    position: i64,
+    limit: usize,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(BEFORE_OF, params![application.uuid(), position, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
 /// The position of the newest event.
 pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
     const HEAD: &str = "SELECT position FROM event_head WHERE one = 1";
@@ -132,7 +172,7 @@ pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
     Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
 }
 
-fn read(row: &Row) -> Result<Event, DbError> {
+pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
     let name = row.text(5)?;
     let trigger = Trigger::ALL.iter().copied().find(|trigger| trigger.name() == name);
     let event = NewEvent {
@@ -164,6 +204,7 @@ impl Command for PruneEvents {
         const OLDEST: &str = "SELECT position, created_at FROM events ORDER BY position LIMIT $1";
         const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
         const PARKED: &str = "SELECT min(position) FROM webhook_parked";
+        const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
         const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
         let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
         let parked = tx.query_one(PARKED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
@@ -176,7 +217,10 @@ impl Command for PruneEvents {
             last = Some(row.int(0)?);
         }
         match last {
-            Some(position) => tx.execute(REMOVE, params![position]).await,
+            Some(position) => {
+                tx.execute(GIVEN_UP, params![position]).await?;
+                tx.execute(REMOVE, params![position]).await
+            }
             None => Ok(0),
         }
     }

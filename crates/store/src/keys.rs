@@ -415,20 +415,24 @@ pub struct Credential {
     pub revoked_at: Option<UnixMicros>,
     /// When it was last seen, to within a minute.
     pub last_used_at: Option<UnixMicros>,
+    /// The name of its organization's plan.
+    pub plan: String,
 }
 
 /// Finds a key by its hash, also one that has ended. One read from an index for a key that is there; a second one for
 /// a secret from before a rotation, and for what is no key at all.
 pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Credential>, StoreError> {
-    const FIND: &str = "SELECT id, name, organization_id, application_id, installation, permissions, expires_at, \
-        revoked_at, last_used_at, capabilities FROM api_keys WHERE hash = $1";
-    const FIND_PREVIOUS: &str = "SELECT id, name, organization_id, application_id, installation, permissions, \
-        expires_at, revoked_at, last_used_at, capabilities, previous_until FROM api_keys WHERE previous_hash = $1";
+    const FIND: &str = "SELECT k.id, k.name, k.organization_id, k.application_id, k.installation, k.permissions, \
+        k.expires_at, k.revoked_at, k.last_used_at, k.capabilities, o.plan \
+        FROM api_keys k JOIN organizations o ON o.id = k.organization_id WHERE k.hash = $1";
+    const FIND_PREVIOUS: &str = "SELECT k.id, k.name, k.organization_id, k.application_id, k.installation, \
+        k.permissions, k.expires_at, k.revoked_at, k.last_used_at, k.capabilities, o.plan, k.previous_until \
+        FROM api_keys k JOIN organizations o ON o.id = k.organization_id WHERE k.previous_hash = $1";
     if let Some(row) = reader.query_one(FIND, params![hash.as_slice()]).await? {
         return Ok(Some(read_credential(&row)?));
     }
     let Some(row) = reader.query_one(FIND_PREVIOUS, params![hash.as_slice()]).await? else { return Ok(None) };
-    let (mut credential, until) = (read_credential(&row)?, UnixMicros::from_micros(row.int(10)?));
+    let (mut credential, until) = (read_credential(&row)?, UnixMicros::from_micros(row.int(11)?));
     credential.expires_at = Some(credential.expires_at.map_or(until, |end| end.min(until)));
     Ok(Some(credential))
 }
@@ -520,5 +524,6 @@ fn read_credential(row: &Row) -> Result<Credential, DbError> {
         expires_at: time(6)?,
         revoked_at: time(7)?,
         last_used_at: time(8)?,
+        plan: row.text(10)?,
     })
 }

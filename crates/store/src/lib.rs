@@ -30,6 +30,7 @@ pub mod peaks;
 pub mod policies;
 pub mod raises;
 mod rates;
+pub mod readings;
 pub mod recount;
 pub mod redirect_uris;
 pub mod rules;
@@ -41,6 +42,7 @@ pub mod workspaces;
 // what moves and is kept, one module per concept
 pub mod addresses;
 pub mod alerts;
+pub mod deliveries;
 pub mod drafts;
 pub mod events;
 pub mod feedback;

@@ -13,6 +13,7 @@ use crate::threads::{self, ThreadHints};
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, OrganizationId, ThreadId};
 use postfleet_core::meter::Caps;
+use postfleet_core::recipient;
 use postfleet_core::rule::Placement;
 use postfleet_core::{Problem, UnixMicros};
 use std::collections::BTreeMap;
@@ -125,7 +126,7 @@ impl Deliver {
             let earlier = kept.entry(organization_id).or_default();
             meters.storage.used += *earlier;
             *earlier += octets;
-            if let Err(problem) = meters.keep(octets).and_then(|()| meters.transfer(octets)) {
+            if let Err(problem) = recipient::has_room(Some(&meters), octets) {
                 return Ok(Some(problem));
             }
             allowed.push((organization_id.uuid(), Caps { sends: None, ..meters.caps() }));

@@ -15,7 +15,8 @@ use crate::params;
 use crate::transfers::{self, Transfer};
 use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
-use postfleet_core::plan::Plan;
+use postfleet_core::plan::{Limits, Plan};
+use postfleet_core::quota::Allowance;
 use postfleet_core::{UnixMicros, UtcDay, UtcMonth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -144,6 +145,12 @@ impl Tally {
             Column::OctetsIn => &mut change.octets_in,
             Column::OctetsOut => &mut change.octets_out,
         } += by;
+    }
+
+    /// How many messages a mailbox got in this batch.
+    fn received(&self, grant: GrantId, day: UtcDay) -> u64 {
+        let is_its = |one: &&Transfer| one.grant == grant && one.day == day && !one.is_outgoing;
+        self.transfers.iter().filter(is_its).count() as u64
     }
 
     /// Something was allowed because these caps leave room: the batch may not pass them.
@@ -281,12 +288,13 @@ pub struct GrantMeters {
 macro_rules! of_grant {
     () => {
         concat!(
-            "SELECT o.id, o.plan, m.storage_octets, ",
+            "SELECT o.id, o.plan, m.storage_octets, ds.received, ",
             usage_columns!(),
             ", ",
             limits::policy_limit_columns!(),
             " FROM grants g JOIN mailboxes m ON m.grant_id = g.id JOIN organizations o ON o.id = m.organization_id \
-             LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id",
+             LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
+             LEFT JOIN daily_sends ds ON ds.grant_id = g.id AND ds.day = $4",
             usage_joins!("$3"),
             " WHERE g.application_id = $1 AND g.id = $2"
         )
@@ -294,11 +302,20 @@ macro_rules! of_grant {
 }
 pub(crate) const OF_GRANT: &str = of_grant!();
 
-fn read_of_grant(row: &Row, tally: &Tally, plan: Arc<Plan>, month: UtcMonth) -> Result<GrantMeters, DbError> {
-    let organization = row.uuid(0)?;
-    let policy = limits::policy_limits(row, 3 + USAGE_COLUMNS)?;
+fn read_of_grant(
+    row: &Row,
+    tally: &Tally,
+    plan: Arc<Plan>,
+    grant: GrantId,
+    day: UtcDay,
+) -> Result<GrantMeters, DbError> {
+    let (organization, month) = (row.uuid(0)?, day.month());
+    let policy = limits::policy_limits(row, 4 + USAGE_COLUMNS)?;
+    let received = row.opt_int(3)?.unwrap_or(0).max(0) as u64 + tally.received(grant, day);
+    let most = Limits::effective(&plan.limits, &policy).daily_received_max;
     let account = Room { limit: account_storage_cap(&plan, &policy), used: row.int(2)?.max(0) as u64 };
-    let meters = Meters::new(account, Caps::of(&plan), used(tally, organization, month, row, 3)?, month);
+    let meters = Meters::new(account, Caps::of(&plan), used(tally, organization, month, row, 4)?, month);
+    let meters = meters.receiving(Allowance::daily(most, received, day));
     Ok(GrantMeters { organization_id: OrganizationId::from_uuid(organization), plan, meters })
 }
 
@@ -307,12 +324,12 @@ pub async fn of_grant(
     reader: &mut Reader<'_>,
     application: ApplicationId,
     grant: GrantId,
-    month: UtcMonth,
+    day: UtcDay,
 ) -> Result<Option<GrantMeters>, StoreError> {
-    let values = params![application.uuid(), grant.uuid(), month.number()];
+    let values = params![application.uuid(), grant.uuid(), day.month().number(), day.number()];
     let Some(row) = reader.query_one(OF_GRANT, values).await? else { return Ok(None) };
     let plan = reader.plan(&row.text(1)?)?;
-    Ok(Some(read_of_grant(&row, &Tally::default(), plan, month)?))
+    Ok(Some(read_of_grant(&row, &Tally::default(), plan, grant, day)?))
 }
 
 /// The meters by which something is judged that a mailbox, which is locked, is to take or keep.
@@ -322,17 +339,18 @@ pub(crate) async fn judge(
     grant: GrantId,
     at: UnixMicros,
 ) -> Result<Option<GrantMeters>, DbError> {
-    let month = at.day().month();
-    let values = params![application.uuid(), grant.uuid(), month.number()];
+    let day = at.day();
+    let values = params![application.uuid(), grant.uuid(), day.month().number(), day.number()];
     let Some(row) = tx.query_one(OF_GRANT, values).await? else { return Ok(None) };
     let plan = tx.plan(&row.text(1)?)?;
-    Ok(Some(read_of_grant(&row, tx.tally(), plan, month)?))
+    Ok(Some(read_of_grant(&row, tx.tally(), plan, grant, day)?))
 }
 
 /// The sends of a mailbox that is removed stay its organization's. Only those of this month and of the one before may
 /// still be given back or counted anew.
 pub(crate) async fn remove_sender(tx: &mut Tx, owner: Owner, grant: GrantId, at: UnixMicros) -> Result<(), DbError> {
-    const SENT: &str = "SELECT day, sent FROM daily_sends WHERE grant_id = $1 AND day >= $2 ORDER BY day";
+    const SENT: &str = "SELECT day, sent FROM daily_sends WHERE grant_id = $1 AND day >= $2 AND sent > 0 \
+        ORDER BY day";
     let since = at.day().month().previous().first_day();
     for row in tx.query(SENT, params![grant.uuid(), since.number()]).await? {
         let month = UtcDay::from_number(row.int(0)?).month();

@@ -16,7 +16,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::quota_events;
 use crate::raises;
-use crate::rates::{self, Senders, Shares};
+use crate::rates::{self, Senders, Shares, Turns};
 use crate::refusals;
 use crate::schedules::{self, NewSchedule};
 use crate::suppressions;
@@ -523,16 +523,21 @@ impl Submit {
         pools: &Pools,
         held: Option<&Hold>,
     ) -> Result<Shares, DbError> {
-        if self.has_its_turn() || decide(facts).is_err() {
+        if decide(facts).is_err() {
             return Ok(Shares::default());
         }
+        let turns = match pools.rates.burst_seconds {
+            0 => Turns::None,
+            _ if self.has_its_turn() => Turns::Come,
+            _ => Turns::Asked,
+        };
         // What was held waits as it is.
         let rates = match self.turn {
             _ if held.is_some() => SendRates { burst_seconds: 0, ..pools.rates },
             Turn::Now => SendRates { burst_seconds: 0, ..pools.rates },
             Turn::MayWait | Turn::Waits(_) => pools.rates,
         };
-        match rates::judge(tx, &rates, &pools.senders, self.facts.date).await? {
+        match rates::judge(tx, &rates, &pools.senders, turns, self.facts.date).await? {
             Ok(shares) => Ok(shares),
             Err(exceeded) => {
                 facts.exceeded = Some(exceeded);
@@ -541,7 +546,7 @@ impl Submit {
         }
     }
 
-    /// Whether its turn was taken when it was accepted.
+    /// Whether its turn was given to it when it was accepted.
     fn has_its_turn(&self) -> bool {
         self.from_draft.as_ref().and_then(|draft| draft.release.as_ref()).is_some_and(|release| release.is_burst)
     }
@@ -573,7 +578,7 @@ impl Submit {
             },
             (None, None) => return Ok(SubmitOutcome::Superseded),
         };
-        shares.keep(tx).await?;
+        shares.keep_turn(tx).await?;
         let use_draft = self.from_draft.is_some();
         let schedule = NewSchedule { id: waiting.schedule_id, send_at: turn_at, use_draft, by: self.by };
         schedule.insert_burst(tx, copy, now).await?;
@@ -721,7 +726,7 @@ impl Submit {
         let kept = CreateDraft {
             blob: self.blob.clone(),
             facts: new.waiting.clone(),
-            copy: self.copy.clone(),
+            copy: self.copy,
             thread_id: self.thread_id,
             starred: false,
             schedule: None,

@@ -4,10 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, connectors, domains, evaluations, events, feedback, findings, grants,
-    holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, past,
-    peaks, policies, queue, raises, recount, redirect_uris, refusals, rules, schedules, service_accounts, sts,
-    suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
+    grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
+    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
+    service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -77,10 +77,14 @@ const LISTS: &[(&str, &str)] = &[
     ("recount::SENT", recount::SENT),
     ("recount::USED", recount::USED),
     ("recount::ADRIFT", recount::ADRIFT),
+    ("readings::UNREAD", readings::UNREAD),
+    ("readings::APPLICATIONS", readings::APPLICATIONS),
     ("recount::DUE", recount::repair::DUE),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
+    ("events::BEFORE_OF", events::BEFORE_OF),
+    ("deliveries::LIST", deliveries::LIST),
     ("tokens::PRUNE", tokens::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("alerts::LIST", alerts::LIST),

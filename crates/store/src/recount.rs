@@ -47,6 +47,8 @@ pub enum Counter {
     Storage,
     /// Messages sent on a day.
     DailySends(UtcDay),
+    /// Messages received on a day.
+    DailyReceived(UtcDay),
     /// Messages sent in a month.
     MonthlySends(UtcMonth),
     /// Those of them that mailboxes sent which are gone.
@@ -63,6 +65,7 @@ impl Counter {
         "accounts",
         "storage",
         "daily_sends",
+        "daily_received",
         "monthly_sends",
         "monthly_sends_of_removed",
         "monthly_bytes_in",
@@ -75,10 +78,11 @@ impl Counter {
             Self::Accounts => 0,
             Self::Storage => 1,
             Self::DailySends(_) => 2,
-            Self::MonthlySends(_) => 3,
-            Self::SendsOfRemoved(_) => 4,
-            Self::OctetsIn(_) => 5,
-            Self::OctetsOut(_) => 6,
+            Self::DailyReceived(_) => 3,
+            Self::MonthlySends(_) => 4,
+            Self::SendsOfRemoved(_) => 5,
+            Self::OctetsIn(_) => 6,
+            Self::OctetsOut(_) => 7,
         };
         Self::NAMES[place]
     }
@@ -87,7 +91,7 @@ impl Counter {
     pub fn period(self) -> Option<String> {
         match self {
             Self::Accounts | Self::Storage => None,
-            Self::DailySends(day) => Some(day.to_string()),
+            Self::DailySends(day) | Self::DailyReceived(day) => Some(day.to_string()),
             Self::MonthlySends(month)
             | Self::SendsOfRemoved(month)
             | Self::OctetsIn(month)
@@ -153,6 +157,7 @@ pub async fn of_organization(
     for application in applications {
         count.compare_usage(&mut reader, Subject::Application(application), application.uuid()).await?;
     }
+    reader.thaw().await?;
     count.recount.drift.sort();
     Ok(Some(count.recount))
 }
@@ -167,7 +172,7 @@ pub(crate) const KEPT: &str = "SELECT g.id, b.storage_octets, (SELECT coalesce(C
     WHERE l.grant_id = g.id AND l.folder IN ('', $4, $5) AND (l.folder = '' OR m.draft = 1)) \
     FROM grants g JOIN mailboxes b ON b.grant_id = g.id \
     WHERE g.application_id = $1 AND g.id > $2 ORDER BY g.id LIMIT $3";
-pub(crate) const SENT: &str = "SELECT s.grant_id, s.day, s.sent FROM grants g CROSS JOIN daily_sends s \
+pub(crate) const SENT: &str = "SELECT s.grant_id, s.day, s.sent, s.received FROM grants g CROSS JOIN daily_sends s \
     WHERE g.application_id = $1 AND g.id > $2 AND g.id <= $3 AND s.grant_id = g.id AND s.day >= $4 AND s.day < $5";
 pub(crate) const USED: &str = "SELECT month, stored, sent, sent_by_removed, octets_in, octets_out FROM usage \
     WHERE owner_id = $1 AND month IN (0, $2, $3)";
@@ -198,10 +203,14 @@ struct Total {
     months: [Month; 2],
 }
 
-/// What a mailbox sent, by day.
-struct Sender {
+/// What was counted of mailboxes on days: sent and received.
+type Counted = BTreeMap<(Uuid, i64), [i64; 2]>;
+
+/// What a mailbox sent and received, by day.
+struct Daily {
     application: Uuid,
-    days: [u32; DAYS],
+    sent: [u32; DAYS],
+    received: [u32; DAYS],
 }
 
 /// A count on its way.
@@ -209,14 +218,14 @@ struct Count {
     recount: Recount,
     months: [UtcMonth; 2],
     totals: HashMap<Uuid, Total>,
-    senders: HashMap<Uuid, Sender>,
+    daily: HashMap<Uuid, Daily>,
 }
 
 impl Count {
     fn new(organization_id: OrganizationId, months: [UtcMonth; 2]) -> Self {
         let recount =
             Recount { organization_id, repairs: 0, mailboxes: 0, transfers: 0, counters: 0, drift: Vec::new() };
-        Self { recount, months, totals: HashMap::new(), senders: HashMap::new() }
+        Self { recount, months, totals: HashMap::new(), daily: HashMap::new() }
     }
 
     fn first_day(&self) -> i64 {
@@ -268,11 +277,11 @@ impl Count {
                 month.octets_in += octets;
             }
         }
-        if is_outgoing {
-            let sender = self.senders.entry(grant).or_insert(Sender { application, days: [0; DAYS] });
-            if let Some(day) = sender.days.get_mut(since) {
-                *day += 1;
-            }
+        let new = Daily { application, sent: [0; DAYS], received: [0; DAYS] };
+        let daily = self.daily.entry(grant).or_insert(new);
+        let days = if is_outgoing { &mut daily.sent } else { &mut daily.received };
+        if let Some(day) = days.get_mut(since) {
+            *day += 1;
         }
         Ok(())
     }
@@ -285,9 +294,9 @@ impl Count {
             let rows = reader.query(KEPT, params![application.uuid(), after, limit, drafts, SCHEDULED]).await?;
             let Some(last) = rows.last().map(|row| row.uuid(0)).transpose()? else { return Ok(()) };
             let span = params![application.uuid(), after, last, self.first_day(), self.end_day()];
-            let mut sent: BTreeMap<(Uuid, i64), i64> = BTreeMap::new();
+            let mut counted: Counted = BTreeMap::new();
             for row in reader.query(SENT, span).await? {
-                sent.insert((row.uuid(0)?, row.int(1)?), row.int(2)?);
+                counted.insert((row.uuid(0)?, row.int(1)?), [row.int(2)?, row.int(3)?]);
             }
             for row in &rows {
                 let (grant, kept) = (row.uuid(0)?, row.int(2)?);
@@ -295,7 +304,7 @@ impl Count {
                 for owner in [self.recount.organization_id.uuid(), application.uuid()] {
                     self.totals.entry(owner).or_default().stored += kept;
                 }
-                self.compare_days(grant, &sent);
+                self.compare_days(grant, &counted);
             }
             self.recount.mailboxes += rows.len() as u64;
             tokio::task::yield_now().await;
@@ -303,22 +312,25 @@ impl Count {
         }
     }
 
-    /// Compares what a mailbox sent on each day.
-    fn compare_days(&mut self, grant: Uuid, counted: &BTreeMap<(Uuid, i64), i64>) {
-        let days = self.senders.remove(&grant).map_or([0; DAYS], |sender| sender.days);
-        for (day, sent) in (self.first_day()..self.end_day()).zip(days) {
-            let counted = counted.get(&(grant, day)).copied().unwrap_or(0);
-            let counter = Counter::DailySends(UtcDay::from_number(day));
-            self.compare(Subject::Grant(GrantId::from_uuid(grant)), counter, counted, i64::from(sent));
+    /// Compares what a mailbox sent and received on each day.
+    fn compare_days(&mut self, grant: Uuid, counted: &Counted) {
+        let none = ([0; DAYS], [0; DAYS]);
+        let (sent, received) = self.daily.remove(&grant).map_or(none, |daily| (daily.sent, daily.received));
+        let subject = Subject::Grant(GrantId::from_uuid(grant));
+        for ((day, sent), received) in (self.first_day()..self.end_day()).zip(sent).zip(received) {
+            let counted = counted.get(&(grant, day)).copied().unwrap_or_default();
+            let day = UtcDay::from_number(day);
+            self.compare(subject, Counter::DailySends(day), counted[0], i64::from(sent));
+            self.compare(subject, Counter::DailyReceived(day), counted[1], i64::from(received));
         }
     }
 
-    /// Who is left among the senders is gone.
+    /// Who is left is gone.
     fn close_removed(&mut self) {
-        for sender in std::mem::take(&mut self.senders).into_values() {
-            for (day, sent) in (self.first_day()..self.end_day()).zip(sender.days) {
+        for daily in std::mem::take(&mut self.daily).into_values() {
+            for (day, sent) in (self.first_day()..self.end_day()).zip(daily.sent) {
                 let place = self.place(day);
-                for owner in [self.recount.organization_id.uuid(), sender.application] {
+                for owner in [self.recount.organization_id.uuid(), daily.application] {
                     self.totals.entry(owner).or_default().months[place].sent_by_removed += i64::from(sent);
                 }
             }

@@ -347,13 +347,17 @@ pub struct Opened {
     pub created_at: UnixMicros,
     /// When it ends.
     pub expires_at: UnixMicros,
+    /// The name of its organization's plan.
+    pub plan: String,
 }
 
 /// Finds what an access token opens, also one that has ended. Nothing if its mailbox is gone.
 pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Opened>, StoreError> {
-    const FIND: &str = "SELECT a.organization_id, t.application_id, t.grant_id, g.email, t.created_at, t.expires_at \
+    const FIND: &str = "SELECT a.organization_id, t.application_id, t.grant_id, g.email, t.created_at, t.expires_at, \
+        o.plan \
         FROM tokens t JOIN grants g ON g.application_id = t.application_id AND g.id = t.grant_id \
-        JOIN applications a ON a.id = t.application_id WHERE t.hash = $1 AND t.kind = 'access'";
+        JOIN applications a ON a.id = t.application_id JOIN organizations o ON o.id = a.organization_id \
+        WHERE t.hash = $1 AND t.kind = 'access'";
     let Some(row) = reader.query_one(FIND, params![hash.as_slice()]).await? else { return Ok(None) };
     Ok(Some(Opened {
         organization_id: OrganizationId::from_uuid(row.uuid(0)?),
@@ -362,6 +366,7 @@ pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Ope
         email: EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?,
         created_at: UnixMicros::from_micros(row.int(4)?),
         expires_at: UnixMicros::from_micros(row.int(5)?),
+        plan: row.text(6)?,
     }))
 }
 

@@ -6,6 +6,7 @@ use crate::engine::{Command, Tx};
 use crate::params;
 use postfleet_core::UtcDay;
 use postfleet_core::id::{GrantId, MessageId};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A message that a mailbox sent or got.
@@ -23,7 +24,7 @@ pub(crate) struct Transfer {
     pub(crate) octets: [u64; 2],
 }
 
-/// What the rows of a batch become: one statement.
+/// Writes the rows of a batch: one statement.
 pub(crate) async fn write(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbError> {
     const WRITE: &str = "INSERT INTO transfers (day, organization_id, message_id, application_id, grant_id, outgoing, \
         octets, application_octets) SELECT CAST(e.value ->> 0 AS {int}), {hex_id}(e.value ->> 1), \
@@ -41,6 +42,25 @@ pub(crate) async fn write(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbE
     };
     let rows = format!("[{}]", transfers.iter().map(row).collect::<Vec<_>>().join(","));
     db.execute(WRITE, params![&rows]).await?;
+    count_received(db, transfers).await
+}
+
+/// Counts what mailboxes received, by day: one statement. Their rows are those of mailboxes that are locked.
+async fn count_received(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbError> {
+    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, received) \
+        SELECT {hex_id}(e.value ->> 0), CAST(e.value ->> 1 AS {int}), CAST(0 AS {int}), CAST(e.value ->> 2 AS {int}) \
+        FROM {json_each}($1) AS e WHERE true \
+        ON CONFLICT (grant_id, day) DO UPDATE SET received = daily_sends.received + excluded.received";
+    let mut received: BTreeMap<(Uuid, i64), u64> = BTreeMap::new();
+    for one in transfers.iter().filter(|one| !one.is_outgoing) {
+        *received.entry((one.grant.uuid(), one.day.number())).or_default() += 1;
+    }
+    if received.is_empty() {
+        return Ok(());
+    }
+    let row = |((grant, day), count): (&(Uuid, i64), &u64)| format!("[\"{}\",{day},{count}]", grant.as_simple());
+    let rows = format!("[{}]", received.iter().map(row).collect::<Vec<_>>().join(","));
+    db.execute(COUNT, params![&rows]).await?;
     Ok(())
 }
 

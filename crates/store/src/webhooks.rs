@@ -160,11 +160,10 @@ impl Command for RemoveWebhook {
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const REMOVE: &str = "DELETE FROM webhooks WHERE id = $1 AND application_id = $2 AND channel = 'webhook'";
-        const PARKED: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1";
         if tx.execute(REMOVE, params![self.id.uuid(), self.application_id.uuid()]).await? == 0 {
             return Ok(false);
         }
-        tx.execute(PARKED, params![self.id.uuid()]).await?;
+        forget(tx, self.id).await?;
         tx.wake_webhooks();
         Ok(true)
     }
@@ -224,6 +223,8 @@ pub struct AdvanceWebhook {
     pub position: i64,
     /// What waits from now on.
     pub parked: Vec<Parked>,
+    /// Events of which it is not told.
+    pub given_up: Vec<i64>,
 }
 
 impl Command for AdvanceWebhook {
@@ -237,6 +238,9 @@ impl Command for AdvanceWebhook {
         }
         for parked in &self.parked {
             park(tx, self.id, parked).await?;
+        }
+        for position in &self.given_up {
+            give_up(tx, self.id, *position).await?;
         }
         Ok(true)
     }
@@ -253,6 +257,8 @@ pub struct SettleParked {
     pub done: Parked,
     /// The same event with its next due time, if it is to be tried again.
     pub again: Option<Parked>,
+    /// Whether it is not told of the event, and will not be.
+    pub is_given_up: bool,
     /// Now: when the next one of that mailbox is due.
     pub now: UnixMicros,
 }
@@ -273,6 +279,9 @@ impl Command for SettleParked {
         match &self.again {
             Some(again) => park(tx, self.id, again).await?,
             None => {
+                if self.is_given_up {
+                    give_up(tx, self.id, self.done.position).await?;
+                }
                 let grant = self.done.grant_id.uuid();
                 tx.execute(REMOVE, params![id, grant, self.done.position]).await?;
                 tx.execute(RELEASE_NEXT, params![id, grant, self.now.as_micros()]).await?;
@@ -280,6 +289,22 @@ impl Command for SettleParked {
         }
         Ok(true)
     }
+}
+
+async fn give_up(tx: &mut Tx, webhook: WebhookId, position: i64) -> Result<(), DbError> {
+    const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position) VALUES ($1, $2) \
+        ON CONFLICT (webhook_id, position) DO NOTHING";
+    tx.execute(GIVE_UP, params![webhook.uuid(), position]).await?;
+    Ok(())
+}
+
+/// Forgets what waits for somebody who is told of nothing any more.
+pub(crate) async fn forget(tx: &mut Tx, webhook: WebhookId) -> Result<(), DbError> {
+    const PARKED: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1";
+    const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE webhook_id = $1";
+    tx.execute(PARKED, params![webhook.uuid()]).await?;
+    tx.execute(GIVEN_UP, params![webhook.uuid()]).await?;
+    Ok(())
 }
 
 async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), DbError> {

@@ -187,6 +187,7 @@ impl World {
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             underway: Arc::default(),
+            requests: Arc::default(),
             settings: Arc::new(settings(&options)),
             resolver,
         };

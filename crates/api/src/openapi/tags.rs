@@ -39,6 +39,7 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Higher quotas for a while, asked for by one key and granted by another.",
         &["/v3/raises", "/v3/grants/{grant}/raises", "/v3/workspaces/{workspace}/raises"],
     ),
+    ("events", "The log of what happened, as webhooks and alerts are told of it.", &["/v3/events"]),
     ("alerts", "Who is told by e-mail or chat when a quota is crossed or a raise asked for.", &["/v3/alerts"]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),
     ("lists", "Domains, top-level domains and addresses in which rules look things up.", &[]),

@@ -4,8 +4,10 @@ use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, json};
 use crate::respond::{self, Answer};
 use crate::route::Route;
+use crate::routes::events;
 use postfleet_mailflow::alerts;
 use postfleet_schema::alert::{Alert, AlertTest, CreateAlert};
+use postfleet_schema::event::Delivery;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -27,6 +29,10 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/alerts/{alert}/test", "alerts.write", test)
             .about("Test an alert", "It is told at once that this is a test.")
             .answers::<AlertTest>(),
+        Route::get("/v3/alerts/{alert}/deliveries", "alerts.read", deliveries)
+            .about("List what became of telling an alert", events::PAGES)
+            .query(events::PARAMETERS)
+            .lists::<Delivery>(),
     ]
 }
 
@@ -61,4 +67,10 @@ pub(crate) async fn remove(call: Call) -> Answer {
 pub(crate) async fn test(call: Call) -> Answer {
     let alert = alerts::find(&call.platform, call.application, call.id_at(0)?).await?;
     Ok(respond::single(&call.id, alerts::test(&call.platform, &alert).await?))
+}
+
+/// `GET /v3/alerts/{alert}/deliveries`
+pub(crate) async fn deliveries(call: Call) -> Answer {
+    let alert = alerts::find(&call.platform, call.application, call.id_at(0)?).await?;
+    events::deliveries(&call, &alert).await
 }

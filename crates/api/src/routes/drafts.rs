@@ -161,7 +161,14 @@ pub(crate) async fn delete(call: Call) -> Answer {
 
 /// `POST /v3/grants/{grant}/drafts/{draft}`
 pub(crate) async fn send_draft(call: Call) -> Answer {
-    let (grant, draft) = named(&call).await?;
+    let grant = call.grant().await?;
+    let (platform, id) = (call.platform.clone(), call.id.clone());
+    let answer = carry_out(call, grant.clone()).await;
+    Ok(send::with_allowance(&platform, &id, &grant, answer).await)
+}
+
+async fn carry_out(call: Call, grant: Grant) -> Answer {
+    let draft: MessageId = call.id_at(1)?;
     let (keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;

@@ -11,6 +11,7 @@ pub(crate) mod destinations;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Route> {
         policies::routes(),
         raises::routes(),
         alerts::routes(),
+        events::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),
@@ -127,7 +129,11 @@ impl Call {
         };
         let found = postfleet_fleet::grants::find(&self.platform.store, self.application, &segment).await?;
         // A token of one mailbox sees no other.
-        if self.caller.grant.is_some_and(|own| own != found.id) { Err(Problem::not_found()) } else { Ok(found) }
+        if self.caller.grant.is_some_and(|own| own != found.id) {
+            return Err(Problem::not_found());
+        }
+        self.rate.of_mailbox(&self.platform, found.id)?;
+        Ok(found)
     }
 
     /// An id that the path names; text that is no id names nothing.

@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::error;
 use crate::extract::Query;
+use crate::extract::multipart::is_multipart;
 use crate::idempotency::Keyed;
 use crate::letter::{self, Mime};
 use crate::respond::{self, Answer, RequestId};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
+use postfleet_fleet::limits;
 use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
@@ -81,6 +83,15 @@ const FIELD_SETS: &[&str] = &["standard", "include_headers", "include_basic_head
 /// Sends a message now.
 pub(crate) async fn send(call: Call) -> Answer {
     let grant = call.grant().await?;
+    let (platform, id) = (call.platform.clone(), call.id.clone());
+    let answer = carry_out(call, grant.clone()).await;
+    Ok(with_allowance(&platform, &id, &grant, answer).await)
+}
+
+async fn carry_out(call: Call, grant: Grant) -> Answer {
+    if is_multipart(&call.parts) {
+        call.rate.of_form(&call.platform, grant.id)?;
+    }
     let mut keyed = Keyed::of(&call, &grant)?;
     let by = Some(call.author());
     let Call { platform, id, parts, body, .. } = call;
@@ -139,6 +150,7 @@ pub(crate) fn sent(platform: &Platform, id: &RequestId, grant: &Grant, sent: Sen
     let body = SendResponse { duplicate: is_duplicate, ..answer(&id.0, grant, message) };
     let mut response = respond::json(status, id, &body);
     quota_headers(response.headers_mut(), &daily, platform.clock.now());
+    response.extensions_mut().insert(AllowanceSaid);
     if let Some(of) = of {
         response.headers_mut().insert("duplicate-of", of);
     }
@@ -187,6 +199,23 @@ pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> 
         use_draft: None,
         hold: None,
     }
+}
+
+/// The answer says what is left of the daily quota, which is nothing where there is no limit.
+#[derive(Clone, Copy)]
+struct AllowanceSaid;
+
+/// The answer to a send, whatever it is, with what is left of the daily quota, unless it says what is left of something
+/// else. Where that cannot be read just now, the answer is as good without it.
+pub(crate) async fn with_allowance(platform: &Platform, id: &RequestId, grant: &Grant, answer: Answer) -> Response {
+    let now = platform.clock.now();
+    let mut response = answer.unwrap_or_else(|problem| respond::problem(id, &problem, now));
+    let is_said = error::has_rate_limit(response.headers()) || response.extensions().get::<AllowanceSaid>().is_some();
+    if !is_said && let Ok(Some(daily)) = limits::daily_sends(&platform.store, grant.application_id, grant.id, now).await
+    {
+        quota_headers(response.headers_mut(), &daily, now);
+    }
+    response
 }
 
 /// What is left of the daily quota. Nothing is said of an allowance without limit.

@@ -1,14 +1,18 @@
 //! What mailboxes, applications and organizations use, and what ends them.
 
 use crate::call::{AdminCall, Call};
-use crate::extract::{BODY_OCTETS_MAX, json_or_nothing};
+use crate::extract::{BODY_OCTETS_MAX, Query, json_or_nothing};
 use crate::respond::{self, Answer};
-use crate::route::Route;
+use crate::route::{Kind, Parameter, Route};
 use postfleet_core::id::OrganizationId;
-use postfleet_fleet::{recount, usage};
+use postfleet_fleet::{recount, statement, usage};
 use postfleet_schema::recount::{RecountUsage, UsageRecount};
+use postfleet_schema::statement::UsageStatement;
 use postfleet_schema::usage::{ApplicationUsage, GrantUsage, OrganizationUsage};
 use postfleet_store::organizations::Scope;
+
+const MONTH: &[Parameter] =
+    &[Parameter::new("month", Kind::Text, "A UTC month such as `2026-10`; this one if absent.")];
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -28,6 +32,14 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/v3/admin/organizations/{organization}/usage", "organizations.read", of_organization)
             .about("Find what an organization uses", "Of its plan, over all its applications.")
             .answers::<OrganizationUsage>(),
+        Route::get("/v3/admin/organizations/{organization}/usage/statement", "organizations.read", statement_of_month)
+            .about(
+                "Find what an organization used in a month",
+                "What its plan meters, what of it is included, and what each application used: by the counters that \
+                 senders are stopped by.",
+            )
+            .query(MONTH)
+            .answers::<UsageStatement>(),
         Route::get("/v3/admin/organizations/{organization}/usage/recount", "organizations.read", last_recount)
             .about("Find whether the counters are right", "As it was when they were counted anew the last time.")
             .answers::<UsageRecount>(),
@@ -85,4 +97,13 @@ pub(crate) async fn recount_usage(call: AdminCall) -> Answer {
     let (store, entropy) = (&platform.store, &*platform.entropy);
     let found = recount::by_operator(store, entropy, &operator, organization, (act, &request)).await?;
     Ok(respond::single(&id, found))
+}
+
+/// `GET /v3/admin/organizations/{organization}/usage/statement`
+pub(crate) async fn statement_of_month(call: AdminCall) -> Answer {
+    let query = Query::of(&call.parts)?;
+    let (store, now) = (&call.platform.store, call.platform.clock.now());
+    let month = query.get("month");
+    let found = statement::of_organization(store, &call.operator(), call.id_at(0)?, month, now).await?;
+    Ok(respond::single(&call.id, found))
 }

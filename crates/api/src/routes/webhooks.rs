@@ -4,9 +4,11 @@ use crate::call::Call;
 use crate::extract::{BODY_OCTETS_MAX, json};
 use crate::respond::{self, Answer};
 use crate::route::Route;
+use crate::routes::events;
 use postfleet_core::Problem;
 use postfleet_core::id::WebhookId;
 use postfleet_mailflow::webhooks;
+use postfleet_schema::event::Delivery;
 use postfleet_schema::webhook::{CreateWebhook, Deleted, SourceAddresses, UpdateWebhook, Webhook};
 
 /// The routes of this resource.
@@ -35,6 +37,10 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::delete("/v3/webhooks/{webhook}", "webhooks.write", remove)
             .about("Remove a webhook", "It is told of nothing more.")
             .answers::<Deleted>(),
+        Route::get("/v3/webhooks/{webhook}/deliveries", "webhooks.read", deliveries)
+            .about("List what became of telling a webhook", events::PAGES)
+            .query(events::PARAMETERS)
+            .lists::<Delivery>(),
         Route::post("/v3/webhooks/rotate-secret/{webhook}", "webhooks.write", rotate_secret)
             .about("Give a webhook a new secret", "The old one is worthless at once.")
             .answers::<Webhook>(),
@@ -93,4 +99,10 @@ pub(crate) async fn rotate_secret(call: Call) -> Answer {
     let webhook: Result<WebhookId, Problem> = call.id_at(0);
     let webhook = webhooks::rotate_secret(&call.platform, call.application, webhook?).await?;
     Ok(respond::single(&call.id, webhooks::show(&webhook, true)))
+}
+
+/// `GET /v3/webhooks/{webhook}/deliveries`
+pub(crate) async fn deliveries(call: Call) -> Answer {
+    let webhook = webhooks::find(&call.platform, call.application, call.id_at(0)?).await?;
+    events::deliveries(&call, &webhook).await
 }

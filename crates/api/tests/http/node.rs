@@ -3,6 +3,12 @@
 use crate::support::Harness;
 use axum::body::Body;
 use axum::http::Request;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use postfleet_api::{Health, Interface, router};
+use postfleet_testkit::world::World;
+use std::sync::Arc;
+use tower::ServiceExt;
 
 pub(crate) const ROUTES: &[&str] = &["GET /health/live", "GET /health/ready", "GET /metrics"];
 
@@ -13,6 +19,29 @@ async fn the_node_answers_without_a_key() {
         let answer = harness.request(Request::get(path).body(Body::empty()).expect("request")).await;
         assert_eq!((answer.status, answer.octets.as_slice()), (200, body.as_bytes()), "{path}");
     }
+}
+
+struct Ill;
+
+impl Health for Ill {
+    fn not_ready(&self) -> BoxFuture<'_, Option<String>> {
+        async { Some("no disk".to_owned()) }.boxed()
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+/// Also an answer that no table of problems made says when to come back.
+#[tokio::test]
+async fn a_node_that_is_not_ready_says_when_to_come_back() {
+    let world = World::new().await;
+    let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Ill) });
+    let request = Request::get("/health/ready").body(Body::empty()).expect("request");
+    let response = router.oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "5");
 }
 
 #[tokio::test]

@@ -86,6 +86,13 @@ impl Harness {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let answer = Answer::read(response).await;
+        if matches!(answer.status, 429 | 503) {
+            let seconds = answer.header("retry-after").and_then(|text| text.parse::<u64>().ok());
+            assert!(
+                seconds.is_some_and(|seconds| seconds > 0),
+                "{method} {uri} does not say when to come back: {answer:?}"
+            );
+        }
         if answer.is_json() {
             let selects = uri.query().is_some_and(|query| query.contains("select="));
             let wrong = conform::check(method.as_str(), uri.path(), selects, answer.status, &answer.json);

@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod body;
 mod domain;
+mod drill;
 mod explain;
 mod feedback;
 mod fleet;
@@ -73,6 +74,10 @@ pub enum Command {
     Explain(Alone<explain::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
     Usage(Alone<usage::Arguments>),
+    /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
+    Advise(Alone<workspace::Advise>),
+    /// Tries out whether what is to happen does: a quota that is used up, and who is told of it
+    Drill(Noun<drill::Verb>),
     /// Shows what `apply` would change
     Plan(Alone<declared::PlanArguments>),
     /// Makes the server have what a fleet file says
@@ -133,6 +138,8 @@ impl Command {
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
+            Self::Advise(alone) => &alone.globals,
+            Self::Drill(noun) => &noun.globals,
             Self::Plan(alone) => &alone.globals,
             Self::Apply(alone) => &alone.globals,
             Self::Export(alone) => &alone.globals,
@@ -163,6 +170,8 @@ impl Command {
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
+            Self::Advise(alone) => workspace::run(workspace::Verb::Advise(alone.arguments), session).await,
+            Self::Drill(noun) => drill::run(noun.verb, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
             Self::Apply(alone) => declared::run_apply(&alone.arguments, session).await,
             Self::Export(alone) => declared::run_export(&alone.arguments, session).await,

@@ -1,6 +1,7 @@
 //! `postfleet usage`: what a mailbox, an application or an organization uses, and where it ends.
 
 mod recount;
+mod statement;
 
 use super::names::ORGANIZATION;
 use crate::failure::{Failure, Outcome};
@@ -26,9 +27,10 @@ pub struct Arguments {
 pub enum Verb {
     /// Counts anew from the messages themselves, and shows which counters are wrong: none, unless something is
     Recount(recount::Arguments),
+    /// Shows what an organization used in a month, what of it its plan includes, and what each application used
+    Statement(statement::Arguments),
 }
 
-// -1 stands for a limit that is not there, as everywhere.
 const COLUMNS: &[Column] = &[
     Column("what", "/meter", Kind::Text),
     Column("of", "/scope", Kind::Text),
@@ -47,6 +49,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
         }
         return match verb {
             Verb::Recount(arguments) => recount::run(arguments, session).await,
+            Verb::Statement(arguments) => statement::run(arguments, session).await,
         };
     }
     let data = match (&arguments.agent, &arguments.org) {
@@ -62,7 +65,11 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
         return session.print_json(&data);
     }
     let meters = data["meters"].as_array().or_else(|| data["organization"]["meters"].as_array());
-    let mut meters = meters.cloned().unwrap_or_default();
+    session.print_table(&table(COLUMNS, &with_limits(meters.cloned().unwrap_or_default())))
+}
+
+/// -1 stands for a limit that is not there, as everywhere.
+fn with_limits(mut meters: Vec<Value>) -> Vec<Value> {
     for meter in &mut meters {
         for field in ["limit", "included"] {
             if meter[field].is_null() {
@@ -70,5 +77,5 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
             }
         }
     }
-    session.print_table(&table(COLUMNS, &meters))
+    meters
 }

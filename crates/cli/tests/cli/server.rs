@@ -4,7 +4,8 @@ use clap::FromArgMatches;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_api::{Health, Interface, router, serve};
-use postfleet_cli::{Command, Surroundings, program, run};
+use postfleet_cli::{Command, Pause, Surroundings, program, run};
+use postfleet_mailflow::webhooks;
 use postfleet_testkit::world::{NewTenant, Tenant, World};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -65,6 +66,27 @@ impl Installation {
         answer["data"].clone()
     }
 
+    /// GET below `/v3` with the application's key.
+    pub async fn list(&self, path: &str) -> Value {
+        let request = reqwest::Client::new().get(format!("{}/v3/{path}", self.url)).bearer_auth(&self.acme.api_key);
+        let text = request.send().await.expect("loopback").text().await.expect("an answer");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["data"].clone()
+    }
+
+    /// What lets time pass on this platform, which tells webhooks and alerts meanwhile.
+    pub fn pause(&self) -> Pause<'_> {
+        Box::new(|time| {
+            let (platform, clock) = (self.world.platform.clone(), self.world.clock.clone());
+            Box::pin(async move {
+                clock.advance(time);
+                for mut hook in webhooks::lease(&platform).await.expect("lease") {
+                    webhooks::round(&platform, &mut hook).await.expect("round");
+                }
+            })
+        })
+    }
+
     /// The environment of somebody who has set everything.
     pub fn variables(&self) -> BTreeMap<String, String> {
         let home = self.home.path().display().to_string();
@@ -89,8 +111,19 @@ impl Installation {
     }
 }
 
-/// Runs a command in this process.
+/// Runs a command in this process. Whatever it waits for has happened.
 pub async fn type_in(words: &[String], variables: BTreeMap<String, String>, stdin: &str, is_terminal: bool) -> Ran {
+    type_in_at(words, variables, stdin, is_terminal, Box::new(|_| async {}.boxed_local())).await
+}
+
+/// As [`type_in`], with something that lets time pass.
+pub async fn type_in_at(
+    words: &[String],
+    variables: BTreeMap<String, String>,
+    stdin: &str,
+    is_terminal: bool,
+    pause: Pause<'_>,
+) -> Ran {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let parsed = program().try_get_matches_from(words).and_then(|matches| Command::from_arg_matches(&matches));
     let code = match parsed {
@@ -111,6 +144,7 @@ pub async fn type_in(words: &[String], variables: BTreeMap<String, String>, stdi
                 stdout: Box::new(&mut stdout),
                 stdout_is_terminal: false,
                 stderr: Box::new(&mut stderr),
+                pause,
             };
             run(command, &mut surroundings, program()).await
         }

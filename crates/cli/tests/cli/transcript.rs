@@ -15,7 +15,7 @@
 //! Ids, keys and what else differs from run to run has other values of the same shape. With the environment variable
 //! `POSTFLEET_REWRITE_TRANSCRIPTS` set, the files are written as the sessions come out.
 
-use crate::server::{Installation, Ran, type_in};
+use crate::server::{Installation, Ran, type_in_at};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use serde_json::json;
 use std::fs;
@@ -42,6 +42,11 @@ async fn audit() {
 #[tokio::test]
 async fn domain() {
     play("domain").await;
+}
+
+#[tokio::test]
+async fn drill() {
+    play("drill").await;
 }
 
 #[tokio::test]
@@ -283,7 +288,7 @@ impl Block {
         }
         let words: Vec<String> =
             words.iter().map(|word| word.replace("HOME", &installation.home.path().display().to_string())).collect();
-        let ran = type_in(&words, variables, stdin, self.is_terminal).await;
+        let ran = type_in_at(&words, variables, stdin, self.is_terminal, installation.pause()).await;
         (ran, scripted.map(|(script, _)| script.asked()).unwrap_or_default())
     }
 
@@ -404,6 +409,7 @@ impl Names {
             Some((kind @ ("nylas-ownership-verify" | "p"), value)) if value.len() > 16 => format!("{kind}=xxxx"),
             // The rest of a public key, and the name of one.
             _ if word.len() > 60 && !word.contains('-') => "xxxx".to_owned(),
+            _ if word.starts_with("quota-drill-") => "quota-drill-000000000000".to_owned(),
             _ if word.len() == 11 && word.starts_with("pf") && is_hex(&word[3..]) => format!("{}00000000", &word[..3]),
             _ => word.to_owned(),
         }

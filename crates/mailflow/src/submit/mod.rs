@@ -106,6 +106,9 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
         Ok(prepared) => accept(platform, grant, prepared).await,
         Err(problem) => Err(problem),
     };
+    if let Err(problem) = &sent {
+        platform.metrics.refused(problem);
+    }
     platform.metrics.submitted(match &sent {
         Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(sent) if sent.waits => "queued",

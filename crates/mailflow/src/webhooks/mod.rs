@@ -4,11 +4,13 @@
 //! of one mailbox one after the other. What is not taken is parked, with everything behind it of the same mailbox, so
 //! that one stalled mailbox delays no other. Then the position moves, in one transaction with the parking.
 
+mod deliveries;
 mod manage;
 mod payload;
 mod send;
 mod sign;
 
+pub use deliveries::{Wanted, deliveries, events};
 pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
 
 use crate::alerts;
@@ -82,9 +84,9 @@ async fn send_new(platform: &Platform, webhook: &mut Webhook) -> Result<Round, P
     let last = events.last().map_or(0, |event| event.position);
     let position = if more { last } else { last.max(head) };
     let lanes = lanes(webhook, events);
-    let parked = send_lanes(platform, webhook, lanes, &waiting).await;
+    let Left { parked, given_up } = send_lanes(platform, webhook, lanes, &waiting).await;
     let owner = platform.settings.node.clone();
-    let kept = platform.store.run(AdvanceWebhook { id: webhook.id, owner, position, parked }).await?;
+    let kept = platform.store.run(AdvanceWebhook { id: webhook.id, owner, position, parked, given_up }).await?;
     if kept {
         webhook.position = position;
     }
@@ -111,27 +113,48 @@ async fn send_lanes(
     webhook: &Webhook,
     lanes: BTreeMap<GrantId, Vec<Event>>,
     waiting: &HashSet<GrantId>,
-) -> Vec<Parked> {
+) -> Left {
     let sends = lanes.into_iter().map(|(grant, lane)| send_lane(platform, webhook, lane, waiting.contains(&grant)));
-    let parked: Vec<Vec<Parked>> =
-        stream::iter(sends).buffer_unordered(platform.settings.webhook_concurrency).collect().await;
-    parked.into_iter().flatten().collect()
+    let lanes = stream::iter(sends).buffer_unordered(platform.settings.webhook_concurrency);
+    lanes.fold(Left::default(), |all, lane| std::future::ready(all.and(lane))).await
+}
+
+/// What was not told.
+#[derive(Default)]
+struct Left {
+    /// What is tried again, and what waits behind it.
+    parked: Vec<Parked>,
+    /// What is not.
+    given_up: Vec<i64>,
+}
+
+impl Left {
+    fn and(mut self, more: Self) -> Self {
+        self.parked.extend(more.parked);
+        self.given_up.extend(more.given_up);
+        self
+    }
 }
 
 /// Sends one mailbox's events until one is not taken; that one and the rest are parked.
-async fn send_lane(platform: &Platform, webhook: &Webhook, lane: Vec<Event>, is_waiting: bool) -> Vec<Parked> {
-    let mut parked = Vec::new();
+async fn send_lane(platform: &Platform, webhook: &Webhook, lane: Vec<Event>, is_waiting: bool) -> Left {
+    let mut left = Left::default();
     for event in &lane {
-        if is_waiting || !parked.is_empty() {
-            parked.push(parked_at(event, 0, Parked::BEHIND));
+        if is_waiting || !left.parked.is_empty() {
+            left.parked.push(parked_at(event, 0, Parked::BEHIND));
             continue;
         }
-        if let Outcome::Again(retry_after) = send::send(platform, webhook, event, 1).await {
-            let due = retry::webhook_due(platform.clock.now(), 1, retry_after);
-            parked.extend(due.map(|due| parked_at(event, 1, due)));
+        let due = match send::send(platform, webhook, event, 1).await {
+            Outcome::Done => continue,
+            Outcome::Again(retry_after) => retry::webhook_due(platform.clock.now(), 1, retry_after),
+            Outcome::GivenUp => None,
+        };
+        match due {
+            Some(due) => left.parked.push(parked_at(event, 1, due)),
+            None => left.given_up.push(event.position),
         }
     }
-    parked
+    left
 }
 
 fn parked_at(event: &Event, attempts: u32, due_at: UnixMicros) -> Parked {
@@ -163,7 +186,8 @@ async fn retry_one(platform: &Platform, webhook: &Webhook, parked: Parked) -> Re
         Outcome::Done | Outcome::GivenUp => None,
     };
     let again = again.map(|due_at| Parked { attempts, due_at, ..parked });
+    let is_given_up = outcome != Outcome::Done && again.is_none();
     let owner = platform.settings.node.clone();
-    platform.store.run(SettleParked { id: webhook.id, owner, done: parked, again, now }).await?;
+    platform.store.run(SettleParked { id: webhook.id, owner, done: parked, again, is_given_up, now }).await?;
     Ok(())
 }

@@ -44,6 +44,10 @@ const KEYS: &[(&str, Key)] = &[
     ("mailbox_sends_per_second", Key::Open(|plan| &mut plan.send_rates.mailbox)),
     ("key_sends_per_second", Key::Open(|plan| &mut plan.send_rates.key)),
     ("send_burst_seconds", Key::Closed(|plan| &mut plan.send_rates.burst_seconds)),
+    ("requests_per_second", Key::Open(|plan| &mut plan.request_rates.application)),
+    ("mailbox_requests_per_second", Key::Open(|plan| &mut plan.request_rates.mailbox)),
+    ("mailbox_forms_per_second", Key::Open(|plan| &mut plan.request_rates.mailbox_forms)),
+    ("key_requests_per_second", Key::Open(|plan| &mut plan.request_rates.key)),
     ("overage", Key::Overage),
     ("attachment_octets_max", Key::Closed(|plan| &mut plan.limits.attachment_octets_max)),
     ("attachments_max", Key::Closed(|plan| &mut plan.limits.attachments_max)),
@@ -130,13 +134,17 @@ fn check(plan: &Plan) -> Result<()> {
         limits.outbound_message_octets_max <= OUTBOUND_OCTETS_MAX,
         "plans.{name}.outbound_message_octets_max must be at most {OUTBOUND_OCTETS_MAX}"
     );
-    let rates = &plan.send_rates;
+    let (rates, requests) = (&plan.send_rates, &plan.request_rates);
     for (key, rate) in [
         ("sends_per_second", rates.organization),
         ("sandbox_sends_per_second", rates.sandbox),
         ("domain_sends_per_second", rates.domain),
         ("mailbox_sends_per_second", rates.mailbox),
         ("key_sends_per_second", rates.key),
+        ("requests_per_second", requests.application),
+        ("mailbox_requests_per_second", requests.mailbox),
+        ("mailbox_forms_per_second", requests.mailbox_forms),
+        ("key_requests_per_second", requests.key),
     ] {
         let is_possible = rate.is_none_or(|rate| (1..=PER_SECOND_MAX).contains(&rate));
         ensure!(is_possible, "plans.{name}.{key} must be from 1 to {PER_SECOND_MAX}, or -1 for unlimited");
@@ -221,6 +229,10 @@ mod tests {
             ("[plans.x]\nbased_on = \"gold\"", "must be one of free, full_platform, self_hosted, not \"gold\""),
             ("[plans.x]\nsends_per_second = 0", "plans.x.sends_per_second must be from 1 to 1000, or -1 for unlimited"),
             ("[plans.x]\nkey_sends_per_second = 1001", "plans.x.key_sends_per_second must be from 1 to 1000"),
+            (
+                "[plans.x]\nmailbox_requests_per_second = 0",
+                "plans.x.mailbox_requests_per_second must be from 1 to 1000",
+            ),
             ("[plans.x]\nsend_burst_seconds = 91", "plans.x.send_burst_seconds must be at most 90"),
             ("[plans.x]\nbased_on = 1", "plans.x.based_on must be the name of a preset"),
             ("[plans.x]\ninbox_retention_days = 5", "plans.x.spam_retention_days must be lower"),

@@ -74,7 +74,7 @@ impl Reader<'_> {
         self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
     }
 
-    /// From the next statement on, everything that is read is as it was at one moment, until the reader is given back.
+    /// From the next statement on, everything that is read is as it was at one moment, until [`Reader::thaw`] or until the reader is given back.
     pub async fn freeze(&mut self) -> Result<(), StoreError> {
         match &mut self.db {
             Some(db @ Db::Sqlite(_)) => db.script("BEGIN").await?,
@@ -82,6 +82,15 @@ impl Reader<'_> {
             None => return Err(StoreError::Fault("reader has no connection".into())),
         }
         self.is_frozen = true;
+        Ok(())
+    }
+
+    /// From the next statement on, it sees everything that was committed before again.
+    pub async fn thaw(&mut self) -> Result<(), StoreError> {
+        if let Some(db) = self.db.as_mut().filter(|_| self.is_frozen) {
+            db.script("COMMIT").await?;
+        }
+        self.is_frozen = false;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::NewEvent;
 use crate::params;
+use crate::readings;
 use crate::suppressions;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -128,13 +129,12 @@ const OURS: &str = "SELECT owned_at FROM domains WHERE name = $1 AND organizatio
 const GROUPING: &str = "SELECT id FROM workspaces \
     WHERE application_id = $1 AND domain = $2 AND auto_group = 1 ORDER BY id LIMIT 1";
 const LOCK_BY_EMAIL: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 {lock}");
-const COUNT: &str = "UPDATE organizations SET grant_count = grant_count + $2 WHERE id = $1";
 const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count + $2 WHERE name = $1";
 
 /// What is read and counted for a mailbox that is made.
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] =
-    &[super::LOCK_TENANT, super::HAS_WORKSPACE, OURS, GROUPING, LOCK_BY_EMAIL, COUNT, COUNT_DOMAIN];
+    &[super::LOCK_TENANT, super::HAS_WORKSPACE, OURS, GROUPING, LOCK_BY_EMAIL, readings::COUNT, COUNT_DOMAIN];
 
 /// The mailboxes of one call in the making: what is known of the tenant, each fact read once, and how many were made.
 pub(super) struct Provisioning<'a> {
@@ -202,7 +202,7 @@ impl<'a> Provisioning<'a> {
             return Ok(());
         }
         let created = i64::try_from(self.created).unwrap_or(i64::MAX);
-        tx.execute(COUNT, params![self.tenant.organization_id.uuid(), created]).await?;
+        readings::count_accounts(tx, self.tenant.organization_id, created, self.act.at).await?;
         for (domain, facts) in self.domains.iter().filter(|(_, facts)| facts.created > 0) {
             tx.execute(COUNT_DOMAIN, params![domain.as_str(), facts.created]).await?;
         }

@@ -234,7 +234,7 @@ pub struct Mailbox {
     pub application_id: ApplicationId,
     /// Its effective limits.
     pub limits: Limits,
-    /// Whether its plan or its policy ends what it may keep, or its organization may send or transfer.
+    /// Whether its plan or its policy ends what it may keep or get, or its organization may send or transfer.
     pub is_capped: bool,
 }
 
@@ -244,6 +244,7 @@ impl Mailbox {
         let policy = limits::policy_limits(row, first)?;
         let is_capped = Caps::of(plan) != Caps::default() || account_storage_cap(plan, &policy).is_some();
         let limits = Limits::effective(&plan.limits, &policy);
+        let is_capped = is_capped || limits.daily_received_max.is_some();
         Ok(Self { grant_id: id, application_id: application, limits, is_capped })
     }
 }

@@ -10,6 +10,7 @@ use crate::messages;
 use crate::meters::{self, Owner};
 use crate::params;
 use crate::rates;
+use crate::readings;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -36,7 +37,6 @@ impl Command for RemoveGrant {
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const COUNT_DOMAIN: &str = "UPDATE domains SET grant_count = grant_count - 1 WHERE name = $1";
-        const COUNT: &str = "UPDATE organizations SET grant_count = grant_count - 1 WHERE id = $1";
         const REMOVE: &str = "DELETE FROM grants WHERE id = $1 AND application_id = $2";
         const REMEMBER: &str = "INSERT INTO removed_grants (grant_id, removed_at) VALUES ($1, $2)";
         let (id, at) = (self.id.uuid(), self.act.at);
@@ -45,7 +45,7 @@ impl Command for RemoveGrant {
         }
         let Some(grant) = lock(tx, self.application_id, self.id).await? else { return Ok(false) };
         tx.execute(REMOVE, params![id, self.application_id.uuid()]).await?;
-        tx.execute(COUNT, params![self.act.organization_id.uuid()]).await?;
+        readings::count_accounts(tx, self.act.organization_id, -1, at).await?;
         tx.execute(COUNT_DOMAIN, params![grant.email.domain().as_str()]).await?;
         tokens::remove_of_grant(tx, self.id).await?;
         tx.execute(REMEMBER, params![id, at.as_micros()]).await?;

@@ -100,12 +100,17 @@ async fn correct(tx: &mut Tx, drift: &Drift) -> Result<(), DbError> {
     const KEPT: &str = "UPDATE mailboxes SET storage_octets = storage_octets + $2 WHERE grant_id = $1";
     const SENT: &str = "INSERT INTO daily_sends (grant_id, day, sent) VALUES ($1, $2, $3) \
         ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + $3";
+    const RECEIVED: &str = "INSERT INTO daily_sends (grant_id, day, sent, received) VALUES ($1, $2, 0, $3) \
+        ON CONFLICT (grant_id, day) DO UPDATE SET received = daily_sends.received + $3";
     let by = drift.recounted - drift.counted;
     let owner = match drift.subject {
         Subject::Grant(grant) => {
             let is_there = drafts::lock(tx, grant).await?;
             match drift.counter {
                 Counter::Storage => tx.execute(KEPT, params![grant.uuid(), by]).await?,
+                Counter::DailyReceived(day) if is_there => {
+                    tx.execute(RECEIVED, params![grant.uuid(), day.number(), by]).await?
+                }
                 Counter::DailySends(day) if is_there => {
                     tx.execute(SENT, params![grant.uuid(), day.number(), by]).await?
                 }
@@ -127,7 +132,7 @@ async fn correct(tx: &mut Tx, drift: &Drift) -> Result<(), DbError> {
             tx.execute(ACCOUNTS, params![owner, by]).await?;
             return Ok(());
         }
-        Counter::DailySends(_) => return Ok(()),
+        Counter::DailySends(_) | Counter::DailyReceived(_) => return Ok(()),
         Counter::Storage => (Column::Stored, None),
         Counter::MonthlySends(month) => (Column::Sent, Some(month)),
         Counter::SendsOfRemoved(month) => (Column::SentByRemoved, Some(month)),

@@ -126,7 +126,7 @@ async fn first_position(store: &Store) -> i64 {
 async fn advance(store: &Store, hook: &Webhook, position: i64, parked: Vec<Parked>) {
     let lease = LeaseWebhooks { owner: "node".into(), now: at(0), until: at(60) };
     store.run(lease).await.expect("lease");
-    let command = AdvanceWebhook { id: hook.id, owner: "node".into(), position, parked };
+    let command = AdvanceWebhook { id: hook.id, owner: "node".into(), position, parked, given_up: Vec::new() };
     assert!(store.run(command).await.expect("advance"));
 }
 

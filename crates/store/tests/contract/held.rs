@@ -84,7 +84,7 @@ impl<'a> Case<'a> {
     /// The release of a hold.
     async fn release(&self, hold: &Hold, date: UnixMicros) -> Submit {
         let command = self.tenant.submission(self.store, self.grant, 1, date).await;
-        let copy = MailboxCopy { message_id: hold.message_id, ..command.copy.clone() };
+        let copy = MailboxCopy { message_id: hold.message_id, ..command.copy };
         let release = Release { id: hold.id, told: told() };
         let from_draft = Some(FromDraft { seen: hold.blob_id, release: None, hold: Some(release) });
         Submit { copy, from_draft, ..command }

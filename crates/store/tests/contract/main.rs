@@ -31,6 +31,7 @@ mod provisioning;
 mod queue;
 mod raises;
 mod rates;
+mod readings;
 mod recount;
 mod removal;
 mod routes;

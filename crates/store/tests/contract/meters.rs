@@ -169,3 +169,36 @@ async fn a_plan_with_overage_goes_on_and_counts() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_mailbox_receives_in_a_day_is_exact_under_concurrency_and_begins_anew_at_midnight() {
+    on_each_engine_with(plans(|plan| plan.limits.daily_received_max = Some(5)), async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "tight", None).await;
+        let grants = mailboxes(store, &tenant, 3).await;
+        let midnight = NOON.day().end();
+        for time in [NOON, midnight] {
+            let mut deliveries = Vec::new();
+            for index in 0..48 {
+                // To one mailbox, or to two at once: then both have room, or none gets it.
+                let (one, other) = (grants[index % 3], grants[(index + 1) % 3]);
+                let to = if index % 4 == 0 { vec![one.min(other), one.max(other)] } else { vec![one] };
+                deliveries.push((one, tenant.received(store, &to, time).await));
+            }
+            let outcomes = spread(store, deliveries).await;
+            let mut received = 0;
+            for grant in &grants {
+                const RECEIVED: &str = "SELECT received FROM daily_sends WHERE grant_id = $1 AND day = $2";
+                let counted = number(store, RECEIVED, params![grant.uuid(), time.day().number()]).await;
+                assert!(counted <= 5, "{counted} messages");
+                received += counted;
+            }
+            let filed: usize = outcomes.iter().flatten().map(Vec::len).sum();
+            assert_eq!((filed as i64, received), (received, 15), "there was more than enough for each");
+            for problem in outcomes.into_iter().filter_map(Result::err) {
+                assert_eq!(problem.code, "daily_received_exceeded");
+            }
+        }
+    })
+    .await;
+}

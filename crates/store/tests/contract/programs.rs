@@ -381,6 +381,7 @@ impl Command for Wipe {
             "DELETE FROM daily_sends",
             "DELETE FROM usage",
             "DELETE FROM transfers",
+            "DELETE FROM readings",
             "DELETE FROM outbound",
             "DELETE FROM queue",
             "DELETE FROM destinations",

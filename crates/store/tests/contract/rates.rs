@@ -4,12 +4,12 @@ use crate::support::{NOON, Tenant, at, at_once, daily_sends, fresh, number, on_e
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::{ApplicationId, GrantId, KeyId, ScheduleId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, KeyId, ScheduleId, WorkspaceId};
 use postfleet_store::applications::{Application, CreateApplication};
-use postfleet_store::drafts::CreateDraft;
-use postfleet_store::messages::MessageFacts;
+use postfleet_store::drafts::{CreateDraft, FromDraft};
+use postfleet_store::messages::{MailboxCopy, MessageFacts};
 use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
-use postfleet_store::schedules::{self, Schedule};
+use postfleet_store::schedules::{self, Release, Schedule};
 use postfleet_store::{Store, params};
 use std::time::Duration;
 
@@ -229,8 +229,59 @@ async fn a_burst_waits_for_its_turn_until_the_queue_is_full() {
         let mut reader = store.reader().await.expect("reader");
         let due = |rows: Vec<Schedule>| rows.into_iter().map(|one| (one.send_at, one.is_burst)).collect::<Vec<_>>();
         assert_eq!(due(schedules::due(&mut reader, at(1), 100).await.expect("due")), [(at(1), true); 5]);
-        assert_eq!(schedules::due(&mut reader, at(2), 100).await.expect("due").len(), 10);
+        assert_eq!(schedules::due(&mut reader, at(2), 100).await.expect("due").len(), 5, "turns are a little apart");
+        assert_eq!(schedules::due(&mut reader, at(3), 100).await.expect("due").len(), 10);
         assert!(schedules::list(&mut reader, grant, None, 100).await.expect("list").is_empty(), "nobody sees them");
     })
     .await;
+}
+
+#[tokio::test]
+async fn turns_that_come_late_do_not_add_up_to_more_than_the_rate() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "burst", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        for _ in 0..15 {
+            store.run(waiting(store, &tenant, grant, NOON).await).await.expect("submit");
+        }
+        // The server was away while their turns came: ten are due in the same moment, and only five leave.
+        let late = at(10);
+        let mut left = Vec::new();
+        for (moment, expected) in [(late, 5), (late.plus(Duration::from_millis(999)), 0), (at(11), 5)] {
+            let due = schedules::due(&mut store.reader().await.expect("reader"), moment, 100).await.expect("due");
+            let mut count = 0;
+            for schedule in &due {
+                let outcome = store.run(release(store, &tenant, schedule, moment).await).await.expect("submit");
+                match refused_by(&outcome) {
+                    "" => count += 1,
+                    scope => assert_eq!(scope, "organization"),
+                }
+            }
+            assert_eq!(count, expected, "{moment:?}");
+            left.push(count);
+            // Who comes now has no room either, and waits.
+            let newcomer = store.run(waiting(store, &tenant, grant, moment).await).await.expect("submit");
+            assert!(matches!(newcomer, SubmitOutcome::Waits { .. }), "{newcomer:?}");
+        }
+        assert_eq!((left.iter().sum::<i64>() + 5, queue_rows(store).await), (15, 15));
+    })
+    .await;
+}
+
+/// The send of a message that waits for its turn, at a time.
+async fn release(store: &Store, tenant: &Tenant, schedule: &Schedule, date: UnixMicros) -> Submit {
+    let command = tenant.submission(store, schedule.grant_id, 1, date).await;
+    let sql = "SELECT blob_id FROM messages WHERE id = $1";
+    let mut reader = store.reader().await.expect("reader");
+    let row = reader.query_one(sql, params![schedule.message_id.uuid()]).await.expect("message").expect("a draft");
+    let turn = Release {
+        id: schedule.id,
+        data: "{}".into(),
+        event_id: EventId::from_uuid(fresh()),
+        is_burst: schedule.is_burst,
+    };
+    let seen = BlobId::from_uuid(row.uuid(0).expect("id"));
+    let copy = MailboxCopy { message_id: schedule.message_id, ..command.copy };
+    Submit { copy, from_draft: Some(FromDraft { seen, release: Some(turn), hold: None }), ..command }
 }

@@ -230,11 +230,17 @@ async fn a_counter_that_is_wrong_is_found_and_set_right() {
                 3,
             ),
             falsified(
-                "DELETE FROM daily_sends WHERE grant_id = (SELECT grant_id FROM mailboxes)",
+                "UPDATE daily_sends SET sent = 0 WHERE grant_id = (SELECT grant_id FROM mailboxes)",
                 Subject::Grant(grant),
                 Counter::DailySends(day),
                 // One at first, and one in each case before.
                 -4,
+            ),
+            falsified(
+                "UPDATE daily_sends SET received = received - 2 WHERE grant_id = (SELECT grant_id FROM mailboxes)",
+                Subject::Grant(grant),
+                Counter::DailyReceived(day),
+                -2,
             ),
             falsified(
                 "UPDATE usage SET stored = stored + 70 WHERE month = 0 AND owner_id = (SELECT id FROM organizations)",

@@ -109,6 +109,7 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
             owner: owner.into(),
             position,
             parked: vec![Parked { grant_id: GrantId::from_uuid(fresh()), position, attempts: 1, due_at: at(0) }],
+            given_up: Vec::new(),
         };
         assert!(!store.run(advance("two", 5)).await.expect("advance"));
         assert!(store.run(advance("one", 5)).await.expect("advance"));
@@ -120,7 +121,14 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
         let mut reader = store.reader().await.expect("reader");
         let due = webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due");
         assert_eq!(due.len(), 1, "only what the holder of the lease parked");
-        let late = SettleParked { id: hook.id, owner: "one".into(), done: due[0], again: None, now: at(100) };
+        let late = SettleParked {
+            id: hook.id,
+            owner: "one".into(),
+            done: due[0],
+            again: None,
+            is_given_up: false,
+            now: at(100),
+        };
         assert!(!store.run(late).await.expect("settle"));
         assert_eq!(webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due"), due);
     })
@@ -143,7 +151,8 @@ async fn parked_events_of_a_mailbox_are_told_in_order() {
             parked(slow, 5, 0, Parked::BEHIND),
             parked(slow, 7, 0, Parked::BEHIND),
         ];
-        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 7, parked: waiting };
+        let advance =
+            AdvanceWebhook { id: hook.id, owner: "node".into(), position: 7, parked: waiting, given_up: Vec::new() };
         assert!(store.run(advance).await.expect("advance"));
 
         let mut reader = store.reader().await.expect("reader");
@@ -163,8 +172,14 @@ async fn parked_events_of_a_mailbox_are_told_in_order() {
                 if again.is_none() {
                     told.push(due.position);
                 }
-                let settle =
-                    SettleParked { id: hook.id, owner: "node".into(), done: due, again, now: at(seconds + 10) };
+                let settle = SettleParked {
+                    id: hook.id,
+                    owner: "node".into(),
+                    done: due,
+                    again,
+                    is_given_up: false,
+                    now: at(seconds + 10),
+                };
                 assert!(store.run(settle).await.expect("settle"));
             }
         }
@@ -185,7 +200,7 @@ async fn a_removed_webhook_leaves_nothing_parked() {
         lease(store, "node", at(0), at(60)).await;
         let grant_id = GrantId::from_uuid(fresh());
         let parked = vec![Parked { grant_id, position: 1, attempts: 1, due_at: at(0) }];
-        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 1, parked };
+        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 1, parked, given_up: Vec::new() };
         store.run(advance).await.expect("advance");
         let remove = RemoveWebhook { application_id: tenant.application, id: hook.id };
         assert!(store.run(remove).await.expect("remove"));

@@ -10,6 +10,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/alerts/{alert}",
     "DELETE /v3/alerts/{alert}",
     "POST /v3/alerts/{alert}/test",
+    "GET /v3/alerts/{alert}/deliveries",
 ];
 
 const ALERT: &str = "id:string type:string email:string? from_grant_id:string? url_host:string? trigger_types:array \

@@ -1,5 +1,7 @@
 //! `/v3/holds`, `/v3/grants/{grant}/holds`, and sends that are held.
 
+mod mutations;
+
 use crate::support::{Answer, Harness, assert_shape};
 use crate::v3::grants::send_rules::{condition, last_record, put};
 use crate::v3::grants::send_with_key::limited;

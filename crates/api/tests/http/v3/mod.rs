@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod connect;
 pub(crate) mod connectors;
 pub(crate) mod domains;
+pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod holds;
 pub(crate) mod jobs;

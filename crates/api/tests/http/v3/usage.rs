@@ -2,15 +2,17 @@
 
 use crate::support::{Harness, NOBODY, assert_shape};
 use crate::v3::grants::usage::METER;
+use postfleet_core::plan::{Plan, Plans};
 use postfleet_store::db::DbError;
 use postfleet_store::{Command, Tx};
-use postfleet_testkit::world::NewTenant;
+use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
 
 pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/usage",
     "GET /v3/admin/applications/{application}/usage",
     "GET /v3/admin/organizations/{organization}/usage",
+    "GET /v3/admin/organizations/{organization}/usage/statement",
     "GET /v3/admin/organizations/{organization}/usage/recount",
     "POST /v3/admin/organizations/{organization}/usage/recount",
 ];
@@ -140,4 +142,102 @@ async fn a_mailbox_that_is_removed_frees_what_it_kept_and_stays_counted() {
     harness.delete(&harness.at("")).await.is_ok();
     let usage = harness.get("/v3/usage").await;
     assert_eq!((&usage.data()["storage_bytes"], &usage.data()["monthly_sends"]), (&json!(0), &json!(1)));
+}
+
+const STATEMENT: &str = "organization_id:string name:string plan:string has_overage:boolean month:string \
+    starts_at:integer ends_at:integer is_final:boolean lines:array bytes_in:integer bytes_out:integer \
+    applications:array sends_of_removed_applications:integer";
+const LINE: &str = "meter:string reading:string used:integer? peak:integer? read_at:integer? included:integer? \
+    overage:integer? is_billed:boolean";
+const STATEMENT_APPLICATION: &str = "application_id:string name:string environment:string accounts:integer? \
+    storage_bytes:integer? bytes_in:integer bytes_out:integer monthly_sends:integer";
+
+#[tokio::test]
+async fn a_statement_says_what_a_month_used_and_stays_when_the_month_is_over() {
+    let harness = with_metered_plan().await;
+    let path = format!("/v3/admin/organizations/{}/usage/statement", harness.acme.organization_id);
+    let clock = &harness.world.platform.clock;
+    let month = clock.now().day().month();
+    let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "Hello", "body": "Hi"});
+    for _ in 0..3 {
+        // Within the rate of the plan.
+        harness.world.advance(1);
+        harness.post(&harness.at("/messages/send"), &body).await.is_ok();
+    }
+    harness.world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await.expect("accepted");
+    let third = harness.world.mailbox(&harness.acme, "third").await.id;
+    harness.delete(&format!("/v3/grants/{third}")).await.is_ok();
+    let open = harness.administer("GET", &path, None).await;
+    let data = open.is_ok().data();
+    assert_shape(data, STATEMENT);
+    assert_eq!((&data["month"], &data["is_final"]), (&json!(month.to_string()), &json!(false)));
+    let lines = data["lines"].as_array().expect("lines");
+    lines.iter().for_each(|line| assert_shape(line, LINE));
+    let usage = harness.get("/v3/usage").await.data()["organization"].clone();
+    let meters = usage["meters"].as_array().expect("meters");
+    for (line, meter) in lines.iter().zip(meters) {
+        let of = |value: &Value| ["meter", "used", "included", "overage"].map(|field| value[field].clone());
+        assert_eq!(of(line), of(meter), "the counters that decide");
+    }
+    let of = |lines: &[Value], meter: &str, field: &str| {
+        lines.iter().find(|line| line["meter"] == meter).map(|line| line[field].clone()).expect("line")
+    };
+    assert_eq!((of(lines, "accounts", "used"), of(lines, "accounts", "peak")), (json!(1), json!(2)));
+    assert_eq!(
+        (of(lines, "monthly_sends", "overage"), of(lines, "monthly_sends", "is_billed")),
+        (json!(1), json!(true))
+    );
+    assert_eq!(of(lines, "storage", "is_billed"), json!(false));
+    let [application] = &data["applications"].as_array().expect("applications")[..] else { panic!("one application") };
+    assert_shape(application, STATEMENT_APPLICATION);
+    assert_eq!((&application["accounts"], &application["monthly_sends"]), (&json!(1), &json!(3)));
+    assert_eq!(application["storage_bytes"], of(lines, "storage", "used"));
+
+    // The month ends, its readings are taken, and another begins.
+    harness.world.advance(month.end().since(clock.now()).as_secs() + 30);
+    postfleet_mailflow::recount::read_once(&harness.world.platform).await.expect("readings");
+    let read_at = clock.now().as_seconds();
+    harness.world.mailbox(&harness.acme, "later").await;
+    harness.post(&harness.at("/messages/send"), &body).await.is_ok();
+    let named = format!("{path}?month={month}");
+    let closed = harness.administer("GET", &named, None).await;
+    assert_eq!(closed.is_ok().data()["is_final"], true);
+    let after = closed.data()["lines"].as_array().expect("lines");
+    for meter in ["accounts", "storage", "monthly_bandwidth", "monthly_sends"] {
+        for field in ["used", "peak", "overage", "is_billed"] {
+            assert_eq!(of(after, meter, field), of(lines, meter, field), "{meter}.{field}");
+        }
+    }
+    assert_eq!(of(after, "storage", "read_at"), read_at);
+    assert_eq!(of(after, "monthly_sends", "read_at"), month.end().as_seconds());
+    assert_eq!(closed.data()["applications"], data["applications"]);
+    let next = harness.administer("GET", &path, None).await;
+    let now = next.data()["lines"].as_array().expect("lines");
+    assert_eq!((of(now, "accounts", "used"), of(now, "monthly_sends", "used")), (json!(2), json!(1)));
+    // A month of which nobody took readings.
+    let before = harness.administer("GET", &format!("{path}?month={}", month.previous()), None).await;
+    let never = before.is_ok().data()["lines"].as_array().expect("lines");
+    assert_eq!((of(never, "accounts", "used"), of(never, "monthly_sends", "used")), (Value::Null, json!(0)));
+    assert_eq!(before.data()["applications"], json!([]));
+}
+
+/// A plan that goes on above two sends.
+async fn with_metered_plan() -> Harness {
+    let full = (**Plans::presets().find("full_platform").expect("plan")).clone();
+    let plans = Plans::with([Plan { name: "metered".into(), monthly_sends_max: Some(2), ..full }]);
+    let world = World::with(WorldOptions { plans, ..WorldOptions::default() }).await;
+    Harness::in_world(world, NewTenant { plan: "metered", ..NewTenant::of("acme.test") }).await
+}
+
+#[tokio::test]
+async fn a_statement_is_of_a_month_that_has_begun_and_of_ones_own_organization() {
+    let harness = Harness::new().await;
+    let path = format!("/v3/admin/organizations/{}/usage/statement", harness.acme.organization_id);
+    let next = harness.world.platform.clock.now().day().month().end().day().month();
+    for wrong in ["2026", "2026-13", "October", &next.to_string()] {
+        let refused = harness.administer("GET", &format!("{path}?month={wrong}"), None).await;
+        refused.refuses(400, "invalid_request", Some("month"));
+    }
+    let unknown = format!("/v3/admin/organizations/{NOBODY}/usage/statement");
+    harness.administer("GET", &unknown, None).await.refuses(404, "not_found", None);
 }

@@ -8,6 +8,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "GET /v3/webhooks",
     "POST /v3/webhooks",
     "GET /v3/webhooks/ip-addresses",
+    "GET /v3/webhooks/{webhook}/deliveries",
     "GET /v3/webhooks/{webhook}",
     "PUT /v3/webhooks/{webhook}",
     "DELETE /v3/webhooks/{webhook}",

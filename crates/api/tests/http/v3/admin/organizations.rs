@@ -16,7 +16,7 @@ const ORGANIZATION: &str = "id:string name:string plan:string allowances:object 
     created_at:integer updated_at:integer";
 const PLAN: &str = "name:string grants_max:integer rules_max:integer lists_max:integer trial_domains_max:integer \
     storage_bytes_max:integer monthly_bandwidth_bytes_max:integer monthly_sends_max:integer send_rates:object \
-    has_overage:boolean limits:object";
+    request_rates:object has_overage:boolean limits:object";
 const LIMITS: &str = "limit_attachment_size_limit:integer limit_attachment_count_limit:integer \
     limit_attachment_allowed_types:array limit_size_total_mime:integer limit_storage_total:integer \
     limit_count_daily_message_received:integer limit_count_daily_email_sent:integer \

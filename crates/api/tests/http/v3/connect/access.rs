@@ -67,6 +67,7 @@ async fn what_names_no_mailbox_or_changes_one_is_refused() {
 #[tokio::test]
 async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
     const OPENED: &[&str] = &[
+        "DELETE /v3/grants/{grant}/holds/{hold}",
         "DELETE /v3/grants/{grant}/messages/schedules/{schedule}",
         "GET /v3/grants/{grant}",
         "GET /v3/grants/{grant}/attachments/{attachment}",
@@ -75,6 +76,8 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/feedback",
         "GET /v3/grants/{grant}/folders",
         "GET /v3/grants/{grant}/folders/{folder}",
+        "GET /v3/grants/{grant}/holds",
+        "GET /v3/grants/{grant}/holds/{hold}",
         "GET /v3/grants/{grant}/limits",
         "GET /v3/grants/{grant}/messages",
         "GET /v3/grants/{grant}/messages/schedules",

@@ -1,6 +1,7 @@
 //! `GET /v3/grants/{grant}/usage`, and what happens when a counter is at its end.
 
 use crate::support::{Answer, Harness, assert_shape};
+use postfleet_core::ProblemKind;
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_testkit::world::{BEGINNING, NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ async fn a_mailbox_without_limits_only_counts() {
     assert_shape(data, SHAPE);
     assert_eq!((&data["grant_id"], &data["month"]), (&json!(harness.agent), &json!("2026-03")));
     let names: Vec<_> = data["meters"].as_array().expect("meters").iter().map(|meter| meter["meter"].clone()).collect();
-    assert_eq!(names, ["storage", "daily_sends", "storage", "monthly_sends", "monthly_bandwidth"]);
+    assert_eq!(names, ["storage", "daily_sends", "daily_received", "storage", "monthly_sends", "monthly_bandwidth"]);
     send(&harness).await.is_ok();
     harness.world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await.expect("accepted");
     let stored = meter(&harness, "grant", "storage").await;
@@ -156,6 +157,30 @@ async fn a_policy_ends_storage_below_the_plan() {
 }
 
 #[tokio::test]
+async fn what_comes_in_in_a_day_ends_at_the_policys_limit_and_begins_anew_at_midnight_utc() {
+    let harness = Harness::with(NewTenant { daily_sends_max: Some(50), ..NewTenant::of("acme.test") }).await;
+    let policy = harness.ids("/v3/policies").await[0].clone();
+    let body = json!({"limits": {"limit_count_daily_message_received": 2}});
+    harness.put(&format!("/v3/policies/{policy}"), &body).await.is_ok();
+    let receive = async || harness.world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await;
+    for used in [1, 2] {
+        receive().await.expect("accepted");
+        let shown = meter(&harness, "grant", "daily_received").await;
+        assert_eq!((&shown["used"], &shown["limit"], &shown["remaining"]), (&json!(used), &json!(2), &json!(2 - used)));
+    }
+    let refused = receive().await.expect_err("full");
+    assert_eq!((refused.kind, refused.code), (ProblemKind::OverQuota, "daily_received_exceeded"));
+    let agent = "agent@acme.test".parse().expect("address");
+    let at_rcpt = postfleet_mailflow::receive::recipient(&harness.world.platform, &agent, None).await;
+    assert_eq!(at_rcpt.expect_err("full").code, "daily_received_exceeded");
+    // It says nothing about what is sent.
+    send(&harness).await.is_ok();
+    harness.world.advance(86_400);
+    assert_eq!(meter(&harness, "grant", "daily_received").await["used"], 0);
+    receive().await.expect("accepted");
+}
+
+#[tokio::test]
 async fn a_plan_with_overage_goes_on_and_says_how_far() {
     let harness = with_plan(|plan| {
         (plan.monthly_sends_max, plan.has_overage) = (Some(1), true);
@@ -168,4 +193,30 @@ async fn a_plan_with_overage_goes_on_and_says_how_far() {
     let shown = meter(&harness, "organization", "monthly_sends").await;
     let expected = (&json!(3), &Value::Null, &json!(1), &json!(2));
     assert_eq!((&shown["used"], &shown["limit"], &shown["included"], &shown["overage"]), expected);
+}
+
+#[tokio::test]
+async fn the_free_plan_ends_each_mailbox_at_two_hundred_sends_a_day_and_the_paid_one_does_not() {
+    for (plan, ends) in [("free", true), ("full_platform", false)] {
+        let harness = Harness::with(NewTenant { plan, ..NewTenant::of("acme.test") }).await;
+        let path = harness.at("/messages/send");
+        let message = |number: usize| json!({"to": [{"email": "a@sender.test"}], "subject": number.to_string()});
+        for number in 0..200 {
+            // Within the rate of the plan.
+            harness.world.advance(1);
+            harness.post(&path, &message(number)).await.is_ok();
+        }
+        harness.world.advance(1);
+        let next = harness.post(&path, &message(200)).await;
+        if !ends {
+            next.is_ok();
+            continue;
+        }
+        next.refuses(429, "daily_quota_exceeded", None);
+        assert_eq!(next.json["error"]["type"], "too_many_requests");
+        let (scope, limit, used, _) = used_up(&next);
+        assert_eq!((scope, limit, used), (&json!("grant"), &json!(200), &json!(200)));
+        let other = harness.world.mailbox(&harness.acme, "other").await.id;
+        harness.post(&format!("/v3/grants/{other}/messages/send"), &message(0)).await.is_ok();
+    }
 }

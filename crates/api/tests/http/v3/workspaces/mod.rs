@@ -23,7 +23,8 @@ pub(crate) const ROUTES: &[&[&str]] = &[
 ];
 
 pub(crate) const WORKSPACE: &str = "workspace_id:string application_id:string name:string domain:string \
-    auto_group:boolean default:boolean policy_id:string? rule_ids:array created_at:integer updated_at:integer";
+    auto_group:boolean default:boolean policy_id:string? on_quota:string rule_ids:array \
+    created_at:integer updated_at:integer";
 
 /// Makes a workspace, a second later than anything else; answers its id.
 pub(crate) async fn make(harness: &Harness, body: &Value) -> String {
