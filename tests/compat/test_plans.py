@@ -207,7 +207,6 @@ def test_002_07_10_and_46_what_comes_in_is_held_to_the_policy(fleets):
     assert mail(("application/zip", 50_000), ("image/png", 10), ("image/png", 10)) == 250
 
 
-@pytest.mark.xfail(strict=True, reason="messages received in a day are not counted yet")
 def test_002_47_received_a_day(fleets):
     fleet = fleets()
     policy = fleet.api.new_policy(limit_count_daily_message_received=2)["id"]

@@ -1,6 +1,7 @@
 //! Every refusal that a send can meet, each provoked by a real request: what its answer says, and what is recorded of it.
 //! All of them make one table, kept as a snapshot; a code without a row in it fails the test below.
 
+use super::send_form::Form;
 use super::send_rules::{self, Lookups, condition};
 use super::send_with_key::limited;
 use crate::support::{Answer, Harness};
@@ -11,6 +12,7 @@ use futures::future::BoxFuture;
 use postfleet_core::id::{GrantId, ScheduleId};
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::rate::SendRates;
+use postfleet_core::request_rate::RequestRates;
 use postfleet_net::StaticResolver;
 use postfleet_store::db::DbError;
 use postfleet_store::{Command, Tx};
@@ -61,6 +63,7 @@ const ROWS: &[Row] = &[
     ("rate_limit_exceeded", "of the domain", || rate("production", |rates| &mut rates.domain).boxed()),
     ("rate_limit_exceeded", "of the mailbox", || rate("production", |rates| &mut rates.mailbox).boxed()),
     ("rate_limit_exceeded", "of the key", || rate("production", |rates| &mut rates.key).boxed()),
+    ("rate_limit_exceeded", "of the mailbox's requests", || request_rate().boxed()),
     ("held_by_rule", "held in place of refused", || async { sending(holding().await, |_| letter()) }.boxed()),
     ("daily_quota_exceeded", "held for its quota", || daily("hold").boxed()),
     ("daily_quota_exceeded", "held for somebody to decide", || daily("approve").boxed()),
@@ -85,6 +88,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("concurrent_idempotent_request", "two in the same moment: v3/grants/send_once.rs"),
     ("invalid_idempotency_key", "of the header: v3/grants/send_once.rs"),
     ("json_too_large", "of the request's form: v3/grants/send_form.rs"),
+    ("daily_received_exceeded", "of mail that comes in: v3/grants/usage.rs"),
     ("foreign_author", "of mail clients: tests/compat/test_submission.py"),
     ("daily_received_exceeded", "of mail that comes in: v3/grants/usage.rs"),
     ("disk_full", "a full disk: tests/acceptance/test_disk_full.py"),
@@ -149,7 +153,7 @@ fn every_code_has_a_row() {
     // What the functions that judge a send say, documented or not.
     const WORDS: [&str; 4] = ["api_key", "thread_recipients", "hard_bounce", "reply_to_message_id"];
     let mut said = 0;
-    for file in ["capability", "hold", "meter", "outbound", "rate"] {
+    for file in ["capability", "hold", "meter", "outbound", "rate", "request_rate"] {
         let source = read(&format!("crates/core/src/{file}.rs"));
         let judged = source.split("#[cfg(test)]").next().unwrap_or_default();
         for literal in judged.split('"').skip(1).step_by(2).filter(|literal| literal.contains('_')) {
@@ -475,6 +479,23 @@ async fn rate(environment: &'static str, of: fn(&mut SendRates) -> &mut Option<u
     let harness = in_plan(plans, NewTenant { environment, ..NewTenant::of("acme.test") }).await;
     send(&harness, &letter()).await.is_ok();
     sending(harness, |_| letter())
+}
+
+/// A second form in a second.
+async fn request_rate() -> Provoked {
+    let rates = RequestRates { mailbox_forms: Some(1), ..RequestRates::default() };
+    let harness = in_plan(tight(|plan| plan.request_rates = rates), NewTenant::of("acme.test")).await;
+    let form = || {
+        let header = "Content-Disposition: form-data; name=\"message\"\r\nContent-Type: application/json";
+        let request = Request::post(harness.at("/messages/send"))
+            .header("authorization", format!("Bearer {}", harness.acme.api_key))
+            .header("content-type", "multipart/form-data; boundary=edge");
+        let form = Form::default().part(header, to_many(1).to_string().as_bytes());
+        request.body(Body::from(form.end())).expect("request")
+    };
+    harness.request(form()).await.is_ok();
+    let request = form();
+    Provoked { harness, request }
 }
 
 async fn burst() -> Provoked {
