@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What limits cost: CPU of the server per accepted API send, in turns of the same binaries on the same machine: where
 nothing is limited, where everything is (the day and the month, bandwidth, storage), with few mailboxes and with many, and,
-if another binary is given, by that. Sends always come from 1,000 mailboxes, whatever number there is. Prints one line of
-JSON for each turn, then the medians and their ratios."""
+if another binary is given, by that. Sends always come from 1,000 mailboxes, whatever number there is. The
+data directories are in memory (--folder), so that the moods of a disk do not count. Prints one line of JSON for each turn,
+then the medians and their ratios."""
 
 import argparse
 import json
@@ -106,6 +107,7 @@ def main():
     parser.add_argument("--sends", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", default="/dev/shm", help="where the data directories are made, and removed again")
     parser.add_argument("--port", type=int, default=28_100)
     arguments = parser.parse_args()
     kinds = [("few", arguments.postfleet, "self_hosted", arguments.few), ("few limited", arguments.postfleet, "limited", arguments.few)]
@@ -113,7 +115,7 @@ def main():
     if arguments.before:
         kinds += [("few before", arguments.before, "self_hosted", arguments.few)]
         kinds += [("many before", arguments.before, "self_hosted", arguments.many)]
-    with tempfile.TemporaryDirectory(prefix="postfleet-bench-limits-") as folder:
+    with tempfile.TemporaryDirectory(prefix="postfleet-bench-limits-", dir=arguments.folder) as folder:
         servers = [
             Server(name, binary, plan, mailboxes, Path(folder), arguments.port + 10 * number, arguments.load)
             for number, (name, binary, plan, mailboxes) in enumerate(kinds)
