@@ -1,0 +1,45 @@
+//! What stands against a send, told without sending it.
+
+use super::Submit;
+use super::facts::Loaded;
+use crate::db::DbError;
+use crate::engine::{Command, Tx};
+use postfleet_core::Problem;
+use postfleet_core::hold;
+
+/// Tells everything that stands against a send, without sending: by the same facts and checks as [`Submit`], of which
+/// what keeps it from being sent twice and the draft do not count.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// The send. Without recipients, what holds for any of them.
+    pub submit: Submit,
+}
+
+/// What became of [`Explain`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explained {
+    /// This stands against it, first what is told first; nothing if it would be accepted. If it would be held in place of
+    /// being refused, why.
+    Refusals(Vec<Problem>, Option<hold::Reason>),
+    /// The policy wants that recipients are looked at first: run it again with what was found.
+    Unvalidated,
+    /// There is no such mailbox.
+    NoSuchGrant,
+}
+
+impl Command for Explain {
+    type Outcome = Explained;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
+        let submit = &self.submit;
+        let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
+        let Loaded { mut facts, scope, validates, key, terms, .. } = loaded;
+        if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
+            return Ok(Explained::Unvalidated);
+        }
+        submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
+        let refusals = postfleet_core::outbound::refusals(&facts);
+        let held_for = refusals.first().and_then(|first| hold::reason(first, terms.on_quota));
+        Ok(Explained::Refusals(refusals, held_for))
+    }
+}
