@@ -43,9 +43,17 @@ def test_002_01_plans_are_data(fleets):
     fleet.api.refused("GET", "/v3/admin/plans", status=403)
 
 
-@pytest.mark.parametrize(("plan", "accounts"), [("free", 3), ("full_platform", 20)])
+# Ends where `full_platform` goes on.
+TWENTY = """
+[plans.twenty]
+based_on = "full_platform"
+overage = false
+"""
+
+
+@pytest.mark.parametrize(("plan", "accounts"), [("free", 3), ("twenty", 20)])
 def test_002_02_concurrent_accounts(fleets, plan, accounts):
-    fleet = fleets(plan=plan)
+    fleet = fleets(plan=plan, plans=TWENTY)
     grants = [fleet.mailbox() for _ in range(accounts)]
     body = {"provider": "nylas", "settings": {"email": "over@agents.test"}}
 
@@ -63,15 +71,27 @@ def test_002_02_concurrent_accounts(fleets, plan, accounts):
     refused()
 
 
-def test_002_02_is_met_exactly_by_many_at_once(full):
+def test_002_02_and_002_23_accounts_go_on_above_what_is_included(full):
+    for _ in range(22):
+        full.mailbox()
+    shown = next(one for one in full.api.get("/v3/usage")["organization"]["meters"] if one["meter"] == "accounts")
+    assert (shown["used"], shown["limit"], shown["included"], shown["overage"]) == (22, None, 20, 2)
+    path = f"/v3/admin/organizations/{full.organization}/usage/statement"
+    line = next(one for one in full.operator.get(path)["lines"] if one["meter"] == "accounts")
+    assert (line["used"], line["included"], line["overage"], line["is_billed"]) == (22, 20, 2, True)
+
+
+def test_002_02_is_met_exactly_by_many_at_once(fleets):
+    fleet = fleets(plan="twenty", plans=TWENTY)
+
     def make(number):
         body = {"provider": "nylas", "settings": {"email": f"race-{number}@agents.test"}}
-        return full.key(full.account["api_key"]).call("POST", "/v3/connect/custom", body)[0]
+        return fleet.key(fleet.account["api_key"]).call("POST", "/v3/connect/custom", body)[0]
 
     with ThreadPoolExecutor(16) as pool:
         statuses = list(pool.map(make, range(60)))
     assert statuses.count(201) == 20 and statuses.count(403) == 40
-    assert len(full.api.all_grants()) == 20
+    assert len(fleet.api.all_grants()) == 20
 
 
 @pytest.mark.parametrize(("plan", "lists"), [("free", 10), ("full_platform", 50)])

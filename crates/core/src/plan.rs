@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Plan {
     /// The name under which an organization has it.
     pub name: String,
-    /// Mailboxes that may exist at once in the organization.
+    /// Mailboxes that may exist at once in the organization; with overage, those that are included.
     pub grants_max: Option<u64>,
     /// Rules in the organization.
     pub rules_max: Option<u64>,
@@ -34,6 +34,13 @@ pub struct Plan {
     pub has_overage: bool,
     /// What holds for each mailbox unless its policy lowers it.
     pub limits: Limits,
+}
+
+impl Plan {
+    /// How many mailboxes the organization may have at once; `None` where it goes on above what is included.
+    pub fn grants_cap(&self) -> Option<u64> {
+        self.grants_max.filter(|_| !self.has_overage)
+    }
 }
 
 /// The allowances that hold for one mailbox. `None` is unlimited.
@@ -328,6 +335,15 @@ mod tests {
         assert_eq!(full.limits.daily_sends_max, None);
         assert_eq!(full.limits.storage_octets_max, Some(10_737_418_240));
         assert_eq!((full.limits.inbox_retention_days, full.limits.spam_retention_days), (Some(365), Some(30)));
+    }
+
+    #[test]
+    fn the_mailboxes_of_a_plan_with_overage_are_included_and_no_cap() {
+        let plans = Plans::presets();
+        let shown = |name: &str| plans.find(name).map(|plan| (plan.grants_max, plan.grants_cap())).unwrap();
+        assert_eq!(shown("free"), (Some(3), Some(3)));
+        assert_eq!(shown("full_platform"), (Some(20), None));
+        assert_eq!(shown("self_hosted"), (None, None));
     }
 
     #[test]

@@ -87,7 +87,7 @@ async fn organization(
     let found = organizations::find(&mut reader, id).await?.ok_or_else(Problem::not_found)?;
     let plan = store.plans().find(&found.plan).ok_or_else(|| Problem::internal("an organization's plan is unknown"))?;
     let used = meters::of_owner(&mut reader, id.uuid(), month).await?;
-    let accounts = show("accounts", "organization", found.grant_count, plan.grants_max, plan.grants_max, None);
+    let accounts = show("accounts", "organization", found.grant_count, plan.grants_cap(), plan.grants_max, None);
     let mut shown = vec![accounts];
     shown.extend(of_plan(plan, &used, now));
     Ok(schema::OrganizationUsage {

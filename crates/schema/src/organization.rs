@@ -51,7 +51,7 @@ pub struct Organization {
 pub struct Plan {
     /// Its name.
     pub name: String,
-    /// Mailboxes at once, over all applications of the organization.
+    /// Mailboxes at once, over all applications of the organization. With overage: those that are included.
     pub grants_max: i64,
     /// Rules, over all applications of the organization.
     pub rules_max: i64,

@@ -175,7 +175,7 @@ impl<'a> Provisioning<'a> {
         let is_owned = self.domain(tx, new.email.domain()).await?.is_owned;
         let place = self.place(tx, new).await?;
         let used = self.tenant.grant_count + self.created;
-        let full = self.tenant.grants_max.filter(|limit| used >= *limit).map(|limit| Cap { limit, used });
+        let full = self.tenant.grants_cap.filter(|limit| used >= *limit).map(|limit| Cap { limit, used });
         if let (Some(true), Some(place), None) = (is_owned, place, full)
             && let Some(grant) = self.insert(tx, new, place).await?
         {

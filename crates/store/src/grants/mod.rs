@@ -117,7 +117,7 @@ impl Grant {
 /// What the plan of an application's organization allows, and where its mailboxes go.
 struct Tenant {
     organization_id: OrganizationId,
-    grants_max: Option<u64>,
+    grants_cap: Option<u64>,
     grant_count: u64,
     default_workspace_id: WorkspaceId,
     connector_id: Option<ConnectorId>,
@@ -140,7 +140,7 @@ async fn lock_tenant(
     let Some(row) = found else { return Ok(None) };
     Ok(Some(Tenant {
         organization_id: organization,
-        grants_max: tx.plan(&row.text(0)?)?.grants_max,
+        grants_cap: tx.plan(&row.text(0)?)?.grants_cap(),
         grant_count: row.count(1)?,
         default_workspace_id: WorkspaceId::from_uuid(row.uuid(2)?),
         connector_id: row.opt_uuid(3)?.map(ConnectorId::from_uuid),

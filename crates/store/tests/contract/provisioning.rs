@@ -1,20 +1,29 @@
 //! Making mailboxes one by one and many at once, giving them something anew, changing them: what is counted stays
 //! right, and every change is told and recorded.
 
-use crate::support::{NOON, Statement, Tenant, all_events, at, at_once, fresh, number, on_each_engine, tenant};
+use crate::support::{
+    NOON, Statement, Tenant, all_events, at, at_once, fresh, number, on_each_engine, on_each_engine_with, tenant,
+};
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{EventId, GrantId, WorkspaceId};
-use postfleet_core::plan::Cap;
+use postfleet_core::plan::{Cap, Plan, Plans};
 use postfleet_core::{Patch, Secret};
 use postfleet_store::db::DbError;
 use postfleet_store::grants::{
     self, CreateGrants, Grant, GrantChange, GrantOutcome, GrantsPage, NewGrant, Origin, Placement, Sort, UpdateGrant,
     UpdateOutcome,
 };
+use postfleet_store::organizations::UpdateOrganization;
 use postfleet_store::{Command, Store, Tx, params};
 
-/// `full_platform` allows 20.
+/// How many `twenty` allows.
 const CAP: usize = 20;
+
+/// Besides the presets a plan that ends at `CAP` mailboxes, where `full_platform` goes on.
+fn capped() -> Plans {
+    let full = Plans::presets().find("full_platform").expect("plan").clone();
+    Plans::with([Plan { name: "twenty".into(), has_overage: false, ..(*full).clone() }])
+}
 
 /// A further workspace of an application.
 #[derive(Clone, Copy)]
@@ -77,9 +86,9 @@ async fn records(store: &Store, action: &'static str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_at_once_come_to_exactly_the_cap() {
-    on_each_engine(async |engine| {
+    on_each_engine_with(capped(), async |engine| {
         let store = &engine.store;
-        let tenant = tenant(store, "full_platform", None).await;
+        let tenant = tenant(store, "twenty", None).await;
         let outcomes = at_once(store, (0..64).map(|number| tenant.create(&format!("box{number}"))).collect()).await;
         let created = outcomes.iter().filter(|outcome| matches!(outcome, GrantOutcome::Created(_))).count();
         let refused =
@@ -93,9 +102,9 @@ async fn sixty_four_at_once_come_to_exactly_the_cap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_beside_single_ones_are_counted_exactly() {
-    on_each_engine(async |engine| {
+    on_each_engine_with(capped(), async |engine| {
         let store = &engine.store;
-        let tenant = tenant(store, "full_platform", None).await;
+        let tenant = tenant(store, "twenty", None).await;
         let of = |number: usize| tenant.new_grant(&format!("box{}", number % 30));
         // Calls of one to seven, whose addresses overlap.
         let calls: Vec<CreateGrants> = (0..24)
@@ -120,6 +129,29 @@ async fn many_at_once_beside_single_ones_are_counted_exactly() {
         assert_eq!((created, refused), (10, 10), "{outcomes:?}");
         assert_counted(store, &tenant, CAP as i64).await;
         assert_eq!(all_events(store).await.len(), 40, "20 made, 10 removed, 10 made again");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_with_overage_goes_on_above_the_mailboxes_it_includes() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "full_platform", None).await;
+        let outcomes = at_once(store, (0..30).map(|number| tenant.create(&format!("box{number}"))).collect()).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, GrantOutcome::Created(_))), "{outcomes:?}");
+        // Many at once just the same, and everything stays counted: that is what is billed.
+        let more = tenant.create_all((30..40).map(|number| tenant.new_grant(&format!("box{number}"))).collect());
+        let outcomes = store.run(more).await.expect("run");
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, GrantOutcome::Created(_))), "{outcomes:?}");
+        assert_counted(store, &tenant, 40).await;
+        // Where the plan ends, nothing more is made, and what is there stays.
+        let id = tenant.organization;
+        let free = UpdateOrganization { id, name: None, plan: Some("free".into()), act: tenant.act(at(1)) };
+        store.run(free).await.expect("update");
+        let refused = store.run(tenant.create("late")).await.expect("run");
+        assert_eq!(refused, GrantOutcome::TooMany(Cap { limit: 3, used: 40 }));
+        assert_counted(store, &tenant, 40).await;
     })
     .await;
 }

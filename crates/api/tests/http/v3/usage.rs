@@ -221,6 +221,40 @@ async fn a_statement_says_what_a_month_used_and_stays_when_the_month_is_over() {
     assert_eq!(before.data()["applications"], json!([]));
 }
 
+#[tokio::test]
+async fn mailboxes_above_those_that_a_plan_with_overage_includes_are_made_shown_and_billed() {
+    for (plan, limit, included, ends) in [("free", json!(3), 3, true), ("full_platform", Value::Null, 20, false)] {
+        let harness = Harness::with(NewTenant { plan, ..NewTenant::of("acme.test") }).await;
+        let make = async |number: usize| {
+            let body = json!({"provider": "nylas", "settings": {"email": format!("agent-{number}@acme.test")}});
+            harness.post("/v3/connect/custom", &body).await
+        };
+        // One is there from the start.
+        for number in 1..included {
+            make(number).await.is_ok();
+        }
+        let above = make(included).await;
+        if ends {
+            above.refuses(403, "grants_max_reached", None);
+        } else {
+            above.is_ok();
+            make(included + 1).await.is_ok();
+        }
+        let over = if ends { 0 } else { 2 };
+        let usage = harness.get("/v3/usage").await;
+        let shown = &usage.is_ok().data()["organization"]["meters"][0];
+        let remaining = if ends { json!(0) } else { Value::Null };
+        let expected = json!({"meter": "accounts", "scope": "organization", "used": included + over, "limit": limit,
+            "remaining": remaining, "included": included, "overage": over, "resets_at": null});
+        assert_eq!(shown, &expected);
+        let path = format!("/v3/admin/organizations/{}/usage/statement", harness.acme.organization_id);
+        let statement = harness.administer("GET", &path, None).await;
+        let line = &statement.is_ok().data()["lines"][0];
+        let said = ["meter", "used", "included", "overage", "is_billed"].map(|field| line[field].clone());
+        assert_eq!(said, [json!("accounts"), json!(included + over), json!(included), json!(over), json!(!ends)]);
+    }
+}
+
 /// A plan that goes on above two sends.
 async fn with_metered_plan() -> Harness {
     let full = (**Plans::presets().find("full_platform").expect("plan")).clone();
