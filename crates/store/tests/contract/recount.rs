@@ -7,6 +7,7 @@ use postfleet_core::UnixMicros;
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, WorkspaceId};
 use postfleet_core::plan::{Plan, Plans};
+use postfleet_core::rate::SendRates;
 use postfleet_store::applications::{Application, CreateApplication, RemoveApplication, RemoveOutcome};
 use postfleet_store::drafts::CreateDraft;
 use postfleet_store::grants::PruneRemoved;
@@ -20,7 +21,9 @@ use std::time::Duration;
 
 fn plans() -> Plans {
     let free = Plans::presets().find("free").expect("plan").clone();
-    Plans::with([Plan { name: "tight".into(), grants_max: None, monthly_sends_max: Some(40), ..(*free).clone() }])
+    let tight = Plan { name: "tight".into(), grants_max: None, monthly_sends_max: Some(40), ..(*free).clone() };
+    // Many are sent in one moment of these cases.
+    Plans::with([Plan { send_rates: SendRates::default(), ..tight }])
 }
 
 /// Two applications of one organization.
