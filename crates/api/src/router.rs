@@ -29,7 +29,7 @@ pub trait Health: Send + Sync {
     /// Why the node should get no requests just now, if so.
     fn not_ready(&self) -> BoxFuture<'_, Option<String>>;
     /// The metrics in Prometheus text format.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> BoxFuture<'_, String>;
 }
 
 /// All routes.

@@ -1,5 +1,6 @@
 //! The postfleet server: configuration, composition, roles. Everything else is in the crates below.
 
+mod accounts;
 mod compose;
 mod config;
 mod dev;

@@ -125,7 +125,13 @@ pub async fn start(
     if has(Role::Api) {
         let socket = bind("http.listen", config.http.listen).await?;
         running.http = Some(socket.local_addr()?);
-        let health = NodeHealth { store: platform.store.clone(), meters: meters.clone(), stop: stop.clone() };
+        let health = NodeHealth {
+            store: platform.store.clone(),
+            clock: platform.clock.clone(),
+            meters: meters.clone(),
+            by_account: config.metrics.by_account,
+            stop: stop.clone(),
+        };
         let interface = Interface { platform: platform.clone(), health: Arc::new(health) };
         running.spawn(serve(socket, router(interface), platform.clock.clone(), stop.clone()));
     }

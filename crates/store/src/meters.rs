@@ -422,3 +422,40 @@ pub async fn sent_by(reader: &mut Reader<'_>, grant: GrantId, month: UtcMonth) -
     let row = reader.query_one(SENT_BY_GRANT, values).await?;
     Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0).max(0) as u64)
 }
+
+/// What one mailbox uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountUsed {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// Its address.
+    pub email: String,
+    /// Octets that it keeps.
+    pub stored: u64,
+    /// Messages that it has sent in the day.
+    pub sent: u64,
+    /// Messages that it has got in the day.
+    pub received: u64,
+}
+
+pub(crate) const OF_ACCOUNTS: &str = "SELECT g.id, g.email, m.storage_octets, s.sent, s.received FROM grants g \
+    JOIN mailboxes m ON m.grant_id = g.id LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $1 \
+    WHERE g.id > $2 ORDER BY g.id LIMIT $3";
+
+/// What mailboxes use in a day, of all organizations: `limit` of those that come after one, in the order of their ids. These are
+/// the counters that they are held against.
+pub async fn of_accounts(
+    reader: &mut Reader<'_>,
+    day: UtcDay,
+    after: Option<GrantId>,
+    limit: usize,
+) -> Result<Vec<AccountUsed>, StoreError> {
+    let after = after.map_or(Uuid::nil(), GrantId::uuid);
+    let rows = reader.query(OF_ACCOUNTS, params![day.number(), after, limit as i64]).await?;
+    let read = rows.iter().map(|row| {
+        let count = |column| Ok::<_, DbError>(row.opt_int(column)?.unwrap_or(0).max(0) as u64);
+        let (grant_id, email) = (GrantId::from_uuid(row.uuid(0)?), row.text(1)?);
+        Ok(AccountUsed { grant_id, email, stored: count(2)?, sent: count(3)?, received: count(4)? })
+    });
+    Ok(read.collect::<Result<_, DbError>>()?)
+}

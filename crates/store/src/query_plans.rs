@@ -69,6 +69,7 @@ const LISTS: &[(&str, &str)] = &[
     ("schedules::CLOSED", schedules::CLOSED),
     ("meters::OF_GRANT", meters::OF_GRANT),
     ("meters::OF_OWNER", meters::OF_OWNER),
+    ("meters::OF_ACCOUNTS", meters::OF_ACCOUNTS),
     ("meters::SENT_BY_GRANT", meters::SENT_BY_GRANT),
     ("transfers::OLD", transfers::OLD),
     ("recount::APPLICATION", recount::APPLICATION),

@@ -39,5 +39,5 @@ async fn ready(State(interface): State<Interface>) -> Response {
 async fn metrics(State(interface): State<Interface>) -> impl IntoResponse {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
-    (headers, interface.health.metrics())
+    (headers, interface.health.metrics().await)
 }

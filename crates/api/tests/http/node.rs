@@ -28,8 +28,8 @@ impl Health for Ill {
         async { Some("no disk".to_owned()) }.boxed()
     }
 
-    fn metrics(&self) -> String {
-        String::new()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        async { String::new() }.boxed()
     }
 }
 

@@ -173,8 +173,8 @@ impl Health for Well {
         async { None }.boxed()
     }
 
-    fn metrics(&self) -> String {
-        "# nothing\n".to_owned()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        async { "# nothing\n".to_owned() }.boxed()
     }
 }
 

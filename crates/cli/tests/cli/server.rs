@@ -39,8 +39,8 @@ impl Health for Well {
         async { None }.boxed()
     }
 
-    fn metrics(&self) -> String {
-        String::new()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        async { String::new() }.boxed()
     }
 }
 

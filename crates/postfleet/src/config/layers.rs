@@ -132,6 +132,13 @@ mod tests {
     }
 
     #[test]
+    fn metrics_of_each_mailbox_are_only_there_if_they_are_wanted() {
+        assert!(!load("", &[], &[]).unwrap().metrics.by_account);
+        assert!(load("[metrics]\nby_account = true", &[], &[]).unwrap().metrics.by_account);
+        assert!(load("", &[("POSTFLEET_METRICS__BY_ACCOUNT", "true")], &[]).unwrap().metrics.by_account);
+    }
+
+    #[test]
     fn lists_in_the_environment_may_be_bare() {
         for text in ["127.0.0.0/8", "[\"127.0.0.0/8\"]"] {
             let config = load("", &[("POSTFLEET_WEBHOOKS__ALLOW", text)], &[]).unwrap();

@@ -36,6 +36,7 @@ pub struct Config {
     pub rules: Rules,
     pub feedback: Feedback,
     pub recipients: Recipients,
+    pub metrics: Metrics,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -145,6 +146,11 @@ pub struct Feedback {
 pub struct Recipients {
     pub disposable_domains: Vec<String>,
     pub hard_bounce_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Metrics {
+    pub by_account: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -202,3 +202,40 @@ async fn what_a_mailbox_receives_in_a_day_is_exact_under_concurrency_and_begins_
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_every_mailbox_uses_is_read_in_pages_in_the_order_of_their_ids() {
+    on_each_engine_with(plans(|_| {}), async |engine| {
+        let store = &engine.store;
+        let (one, two) = (tenant(store, "tight", None).await, tenant(store, "tight", None).await);
+        let (ones, twos) = (mailboxes(store, &one, 2).await, mailboxes(store, &two, 1).await);
+        let mut grants = [&ones[..], &twos[..]].concat();
+        grants.sort_unstable();
+        let owner = if ones.contains(&grants[0]) { &one } else { &two };
+        let letter = owner.received(store, &[grants[0]], NOON).await;
+        assert!(store.run(letter).await.expect("run").is_ok());
+        owner.submit(store, grants[0], 1, NOON).await;
+        let read = async |day, after, limit| {
+            let mut reader = store.reader().await.expect("reader");
+            meters::of_accounts(&mut reader, day, after, limit).await.expect("accounts")
+        };
+        let today = read(NOON.day(), None, 10).await;
+        assert_eq!(today.iter().map(|account| account.grant_id).collect::<Vec<_>>(), grants);
+        assert_eq!(
+            today.iter().map(|account| (account.sent, account.received)).collect::<Vec<_>>(),
+            [(1, 1), (0, 0), (0, 0)]
+        );
+        const STORED: &str = "SELECT storage_octets FROM mailboxes WHERE grant_id = $1";
+        for account in &today {
+            let stored = number(store, STORED, params![account.grant_id.uuid()]).await;
+            assert_eq!(account.stored, stored as u64);
+        }
+        assert!(today[0].stored > 0 && today[0].email.contains('@'));
+        let (first, rest) = (read(NOON.day(), None, 1).await, read(NOON.day(), Some(grants[0]), 10).await);
+        assert_eq!((first.as_slice(), rest.as_slice()), today.split_at(1));
+        // A day later what is kept stays, and the day's counts begin anew.
+        let later = read(NOON.day().end().day(), None, 1).await;
+        assert_eq!((later[0].sent, later[0].received, later[0].stored), (0, 0, today[0].stored));
+    })
+    .await;
+}
