@@ -32,15 +32,18 @@ pub async fn text(store: &Store, day: UtcDay, most: usize) -> Result<String, Sto
     Ok(gauges.text())
 }
 
+/// What a gauge says of a mailbox.
+type Value = fn(&AccountUsed) -> u64;
+
 struct Gauges {
     registry: Registry,
-    gauges: Vec<(IntGaugeVec, fn(&AccountUsed) -> u64)>,
+    gauges: Vec<(IntGaugeVec, Value)>,
 }
 
 impl Gauges {
     fn new() -> Self {
         let registry = Registry::new();
-        let wanted: [(&str, &str, fn(&AccountUsed) -> u64); 3] = [
+        let wanted: [(&str, &str, Value); 3] = [
             ("postfleet_account_sends_today", "Messages sent by a mailbox this UTC day", |account| account.sent),
             ("postfleet_account_received_today", "Messages received by a mailbox this UTC day", |account| {
                 account.received
