@@ -32,10 +32,10 @@ class Lost(Exception):
     """The answer did not come."""
 
 
-def work(plan, name, progress, offset, stopping, path):
+def work(plan, name, progress, allowed, offset, stopping, path):
     """One process: `plan.threads` writers that make `plan.tickets` attempts together. Writes what they were told to `path`."""
     end_with_parent()
-    pool = Pool(plan, progress, offset, stopping)
+    pool = Pool(plan, progress, allowed, offset, stopping)
     makers = [Submitter] * len(plan["clients"]) + [Caller] * (plan["threads"] - len(plan["clients"]))
     writers = [maker(pool, f"{name}{number}", number) for number, maker in enumerate(makers)]
     threads = [threading.Thread(target=writer.run, daemon=True) for writer in writers]
@@ -50,19 +50,24 @@ def work(plan, name, progress, offset, stopping, path):
 class Pool:
     """What the writers of a process share."""
 
-    def __init__(self, plan, progress, offset, stopping):
-        self.plan, self.progress, self.offset, self.stopping = plan, progress, offset, stopping
+    def __init__(self, plan, progress, allowed, offset, stopping):
+        self.plan, self.progress, self.allowed = plan, progress, allowed
+        self.offset, self.stopping = offset, stopping
         self.lock = threading.Lock()
         self.left = plan["tickets"]
         self.failures = []
 
     def take_ticket(self):
-        with self.lock:
-            if self.left == 0 or self.stopping.value or self.failures:
-                return False
-            self.left -= 1
-            self.progress.value += 1
-            return True
+        """Waits until one more attempt may be made; answers whether there is one left."""
+        while True:
+            with self.lock:
+                if self.left == 0 or self.stopping.value or self.failures:
+                    return False
+                if self.progress.value < self.allowed.value:
+                    self.left -= 1
+                    self.progress.value += 1
+                    return True
+            time.sleep(0.002)
 
     def now(self):
         """The server's time."""

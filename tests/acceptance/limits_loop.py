@@ -39,6 +39,8 @@ PASSWORD = "Correct-Horse-Battery-9"
 # Of each third of the attempts, after how many the server is killed; and how long before midnight it begins anew.
 KILLS_BETWEEN = 2
 BEFORE_MIDNIGHT = 4.0
+# The part of all attempts that is made while a midnight passes, one in so many.
+CROSSING = 12
 # Octets of the text of a message.
 SHORT, LONG = (10, 200), (500, 6_000)
 
@@ -206,6 +208,8 @@ class Writers:
         spawn = multiprocessing.get_context("spawn")
         self.stopping = spawn.Value("i", 0)
         self.progress = [spawn.Value("q", 0) for _ in range(PROCESSES)]
+        # How many attempts each process may have made by now: none of the days is over before it had its part.
+        self.allowed = spawn.Value("q", 0)
         self.paths = [folder / f"told{number}.json" for number in range(PROCESSES)]
         self.processes = []
         for number in range(PROCESSES):
@@ -215,10 +219,13 @@ class Writers:
                 "clients": CLIENTS[number::PROCESSES], "password": PASSWORD,
                 "http": world.server.http_port, "submissions": world.server.submissions_port,
             }
-            work = (plan, f"w{number}-", self.progress[number], clock.offset, self.stopping, self.paths[number])
+            work = (plan, f"w{number}-", self.progress[number], self.allowed, clock.offset, self.stopping, self.paths[number])
             self.processes.append(spawn.Process(target=limits_clients.work, args=work, daemon=True))
         for process in self.processes:
             process.start()
+
+    def allow(self, attempts):
+        self.allowed.value = attempts // PROCESSES
 
     def done(self):
         return sum(progress.value for progress in self.progress)
@@ -291,19 +298,28 @@ class Lives:
     def third(self, number, attempts):
         """Kills in one third of the attempts."""
         first, last = attempts * number // 3, attempts * (number + 1) // 3
+        self.writers.allow(last)
         for at in sorted(self.chance.randrange(first + (last - first) // 5, last) for _ in range(KILLS_BETWEEN)):
             self.until(at)
             self.again()
-        self.until(last)
+        self.until(last // PROCESSES * PROCESSES)
         print(f"  {last:,} attempts were made", flush=True)
 
-    def over(self, midnight):
-        """Goes to a few seconds before midnight and lets it pass under load, with a kill close to it."""
-        self.again(midnight - BEFORE_MIDNIGHT)
+    def over(self, midnight, attempts):
+        """Goes to a few seconds before midnight and lets it pass under load, with a kill close to it. The load is a part of
+        the next third, and even."""
+        begins, made = midnight - BEFORE_MIDNIGHT, self.writers.done()
+        self.again(begins)
+
+        def is_past(at):
+            passed = (self.clock.now() - begins) / (BEFORE_MIDNIGHT + 1)
+            self.writers.allow(made + int(attempts / CROSSING * min(1, max(0, passed))))
+            return self.clock.now() >= at
+
         kill_at = midnight + self.chance.uniform(-0.3, 0.6)
-        wait_until("midnight", lambda: self.clock.now() >= kill_at, every=0.002)
+        wait_until("midnight", lambda: is_past(kill_at), every=0.002)
         self.again()
-        wait_until("midnight to be over", lambda: self.clock.now() >= midnight + 1, every=0.01)
+        wait_until("midnight to be over", lambda: is_past(midnight + 1), every=0.002)
 
 
 def main():
@@ -368,9 +384,9 @@ def send(world, clock, folder, query, sink, chance):
     lives = Lives(world.server, clock, chance, writers)
     began = time.monotonic()
     lives.third(0, world.attempts)
-    lives.over(first)
+    lives.over(first, world.attempts)
     lives.third(1, world.attempts)
-    lives.over(second)
+    lives.over(second, world.attempts)
     lives.third(2, world.attempts)
     writers.stop()
     told, sending = writers.told(), time.monotonic() - began

@@ -141,6 +141,14 @@ class Key(Api):
                 return found
 
 
+# A plan that ends where `full_platform` goes on.
+TWENTY = """
+[plans.twenty]
+based_on = "full_platform"
+overage = false
+"""
+
+
 class Fleet:
     """An installation with one organization."""
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fleet import GIB, LIMITS, MIB
+from fleet import GIB, LIMITS, MIB, TWENTY
 
 UNLIMITED = -1
 PLANS = {
@@ -41,14 +41,6 @@ def test_002_01_plans_are_data(fleets):
     plans = {plan["name"]: plan for plan in fleet.operator.get("/v3/admin/plans")}
     assert set(PLANS) <= set(plans)
     fleet.api.refused("GET", "/v3/admin/plans", status=403)
-
-
-# Ends where `full_platform` goes on.
-TWENTY = """
-[plans.twenty]
-based_on = "full_platform"
-overage = false
-"""
 
 
 @pytest.mark.parametrize(("plan", "accounts"), [("free", 3), ("twenty", 20)])

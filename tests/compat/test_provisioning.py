@@ -3,7 +3,7 @@ the rows of the checklist. Rows 05 and 06 belong to reputation and are not here.
 
 from concurrent.futures import ThreadPoolExecutor
 
-from fleet import GRANT, LIMITS, POLICY, WORKSPACE
+from fleet import GRANT, LIMITS, POLICY, TWENTY, WORKSPACE
 from harness import wait_until
 
 ELSEWHERE = "00000000-0000-7000-8000-000000000000"
@@ -230,10 +230,11 @@ def test_bulk_takes_one_to_a_thousand(fleets):
     assert fleet.api.all_grants() == []
 
 
-def test_bulk_stops_at_the_plan(full):
+def test_bulk_stops_at_the_plan(fleets):
     """The plan's number is met exactly, and what is over it is said of each."""
+    fleet = fleets(plan="twenty", plans=TWENTY)
     wishes = [{"settings": {"email": f"b{n}@agents.test"}} for n in range(30)]
-    answer = full.api.post("/v3/grants/bulk", {"grants": wishes})
+    answer = fleet.api.post("/v3/grants/bulk", {"grants": wishes})
     assert (answer["created"], answer["failed"]) == (20, 10)
     assert all("for this plan" in one["error"]["message"] for one in answer["results"] if one["status"] == "failed")
-    assert len(full.api.all_grants()) == 20
+    assert len(fleet.api.all_grants()) == 20
