@@ -14,6 +14,7 @@ pub mod patch;
 pub mod reverse_path;
 pub mod secret;
 pub mod time;
+mod words;
 
 // what is said to whom
 pub mod audit;

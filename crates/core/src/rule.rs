@@ -26,6 +26,7 @@ pub mod validate;
 
 use crate::id::{ListId, RuleId};
 use crate::list::ListKind;
+use crate::words::words;
 
 /// A rule, as it was validated when it was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,29 +47,6 @@ pub struct Rule {
     pub conditions: Vec<Condition>,
     /// 1 to 20.
     pub actions: Vec<Action>,
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The word on the wire and in the store.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// Finds the one of that name.
-            pub fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.name() == name)
-            }
-        }
-    };
 }
 
 words! {

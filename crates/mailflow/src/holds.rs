@@ -6,6 +6,7 @@ use crate::platform::Platform;
 use crate::receive::shard;
 use crate::submit::once::content_of_mime;
 use crate::submit::{self, Prepared, Terms};
+use crate::unsent;
 use postfleet_core::audit::{Act, Actor, ActorKind, Author};
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::hold::{self as limits, LOOK_AGAIN, NOTE_CHARS_MAX, Reason, State};
@@ -15,7 +16,6 @@ use postfleet_mailbox::filing;
 use postfleet_mailbox::messages::load;
 use postfleet_mailbox::summary::{DraftFacts, Summary};
 use postfleet_mailbox::view::{self, Fields};
-use postfleet_schema::error::status_and_type;
 use postfleet_schema::message::Message;
 use postfleet_store::drafts::FromDraft;
 use postfleet_store::grants::{self, Grant};
@@ -332,24 +332,8 @@ async fn fail(
     Ok(())
 }
 
-/// What the event says of a send that does not leave: the message is nowhere else, unless it was a draft.
+/// What the event says of a send that does not leave.
 fn failure(hold: &Hold, message: Option<&StoredMessage>, refusal: &Problem) -> Value {
-    let (status, kind) = status_and_type(refusal.kind);
-    let object = message.and_then(|stored| {
-        let mut shown = serde_json::to_value(view::message(stored, None, Fields::Standard)).ok()?;
-        shown["object"] = "message".into();
-        shown["hold"] = json!({"id": hold.id.to_string(), "reason": hold.reason.name()});
-        Some(shown)
-    });
-    json!({
-        "reason": refusal.public,
-        "error": {
-            "type": kind,
-            "code": refusal.code,
-            "message": refusal.public,
-            "status_code": status,
-            "provider_error": null,
-        },
-        "object": object,
-    })
+    let facts = json!({"hold": {"id": hold.id.to_string(), "reason": hold.reason.name()}});
+    unsent::told(message, &facts, refusal)
 }

@@ -15,6 +15,7 @@ pub mod receive;
 pub mod routing;
 pub mod schedules;
 pub mod submit;
+mod unsent;
 
 // what comes back
 pub mod feedback;

@@ -7,6 +7,7 @@ use crate::platform::Platform;
 use crate::receive::{new_copy, shard};
 use crate::submit::raw::{self, Envelope};
 use crate::submit::{self, Outgoing, Prepared};
+use crate::unsent;
 use futures::future::join_all;
 use postfleet_core::audit::Author;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
@@ -16,7 +17,6 @@ use postfleet_core::schedule::{self as limits, PENDING_MAX};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::messages::load;
 use postfleet_mailbox::view::{self, Fields};
-use postfleet_schema::error::status_and_type;
 use postfleet_schema::message::Message;
 use postfleet_store::grants::{self, Grant};
 use postfleet_store::idempotency::{KeepAnswer, KeyedRequest};
@@ -221,7 +221,7 @@ async fn release(platform: &Platform, schedule: &Schedule) -> Result<(), Problem
     let fail = FailSchedule {
         schedule: schedule.clone(),
         reason: refusal.public.clone(),
-        data: failure(schedule, message.as_ref(), &refusal).to_string(),
+        data: unsent::told(message.as_ref(), &facts(schedule), &refusal).to_string(),
         event_id: EventId::new(now, platform.entropy.ten()),
         at: now,
     };
@@ -269,27 +269,5 @@ fn facts(schedule: &Schedule) -> Value {
         "schedule_id": schedule.id.to_string(),
         "send_at": schedule.send_at.as_seconds(),
         "use_draft": schedule.use_draft,
-    })
-}
-
-/// What the event says of a send that failed: the message is nowhere else, unless it was a draft.
-fn failure(schedule: &Schedule, message: Option<&StoredMessage>, refusal: &Problem) -> Value {
-    let (status, kind) = status_and_type(refusal.kind);
-    let object = message.and_then(|stored| {
-        let mut shown = serde_json::to_value(view::message(stored, None, Fields::Standard)).ok()?;
-        shown["object"] = "message".into();
-        shown.as_object_mut()?.extend(facts(schedule).as_object()?.clone());
-        Some(shown)
-    });
-    json!({
-        "reason": refusal.public,
-        "error": {
-            "type": kind,
-            "code": refusal.code,
-            "message": refusal.public,
-            "status_code": status,
-            "provider_error": null,
-        },
-        "object": object,
     })
 }
