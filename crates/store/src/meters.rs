@@ -12,12 +12,13 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
+use crate::send_events::{self, SendEvent};
 use crate::transfers::{self, Transfer};
 use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
 use postfleet_core::plan::{Limits, Plan};
 use postfleet_core::quota::Allowance;
-use postfleet_core::{UnixMicros, UtcDay, UtcMonth};
+use postfleet_core::{EmailAddress, UnixMicros, UtcDay, UtcMonth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -74,6 +75,8 @@ pub(crate) struct Tally {
     changes: BTreeMap<Key, Change>,
     /// What it is counted anew from.
     transfers: Vec<Transfer>,
+    /// What happened to recipients.
+    outcomes: Vec<SendEvent>,
 }
 
 impl Tally {
@@ -90,6 +93,19 @@ impl Tally {
         let Owner { organization, application } = owner;
         let octets = [octets; 2];
         self.transfers.push(Transfer { day, organization, application, grant, message, is_outgoing: true, octets });
+    }
+
+    /// Something happened to a recipient of what a mailbox sent.
+    pub(crate) fn happened(&mut self, event: SendEvent) {
+        self.outcomes.push(event);
+    }
+
+    /// Whether it is counted in this batch that nobody is there.
+    pub(crate) fn has_bounced(&self, message: MessageId, key: &str) -> bool {
+        self.outcomes.iter().any(|one| {
+            let recipient = one.recipient.as_ref().map(EmailAddress::key);
+            one.sent.message_id == message && one.counted.hard_bounce && recipient.as_deref() == Some(key)
+        })
     }
 
     fn count_send(&mut self, owner: Owner, month: UtcMonth, sign: i64, octets: u64) {
@@ -207,6 +223,7 @@ pub(crate) async fn write(db: &mut Db, tally: &Tally, locked: &BTreeSet<Key>) ->
     const WRITE: &str = write!();
     const WRITE_AND_TELL: &str = concat!(write!(), " RETURNING owner_id, month, stored, sent, octets_in + octets_out");
     transfers::write(db, &tally.transfers).await?;
+    send_events::write(db, &tally.outcomes).await?;
     if tally.changes.is_empty() {
         return Ok(Vec::new());
     }

@@ -50,6 +50,7 @@ mod failing;
 mod feedback;
 mod full;
 mod schema;
+mod send_events;
 
 // everything together
 mod model;
