@@ -59,6 +59,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod remedy;
+pub mod reputation;
 pub mod request_rate;
 pub mod retry;
 pub mod schedule;
