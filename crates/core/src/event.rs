@@ -43,6 +43,10 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Somebody may not send any more.
+    SendingStopped,
+    /// Who was stopped may send again.
+    SendingResumed,
 }
 
 impl Trigger {
@@ -68,6 +72,8 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::SendingStopped,
+        Self::SendingResumed,
     ];
 
     /// The name on the wire and in the store.
@@ -93,6 +99,8 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::SendingStopped => "sending.stopped",
+            Self::SendingResumed => "sending.resumed",
         }
     }
 
@@ -136,7 +144,9 @@ impl Trigger {
             | Self::QuotaReached
             | Self::QuotaExceeded
             | Self::RaiseRequested
-            | Self::RaiseDecided => "/nylas/system",
+            | Self::RaiseDecided
+            | Self::SendingStopped
+            | Self::SendingResumed => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

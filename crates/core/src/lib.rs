@@ -64,6 +64,7 @@ pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;
+pub mod stop;
 pub mod sts;
 pub mod suppression;
 pub mod threading;

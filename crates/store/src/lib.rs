@@ -60,6 +60,7 @@ mod quota_events;
 pub mod refusals;
 pub mod schedules;
 pub mod send_events;
+pub mod stops;
 pub mod sts;
 pub mod suppressions;
 pub mod threads;

@@ -29,6 +29,7 @@ use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Pri
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Input, Judgement, OutboundType, Placement, place};
 use postfleet_core::send_event::SendEventKind;
+use postfleet_core::stop;
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
 
@@ -257,7 +258,7 @@ impl Submit {
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
     ) -> Result<SubmitOutcome, DbError> {
-        let OutboundFacts { suppressed, daily, meters, .. } = facts;
+        let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let placement = match &judged {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
@@ -275,7 +276,8 @@ impl Submit {
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
         sent.thread_id = Some(thread_id);
-        self.enqueue(tx, (&sent, &suppressed), priority(self.outbound_type, self.recipients.len(), daily.used)).await?;
+        let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
+        self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
         if !suppressed.is_empty() {
             self.announce_rejected(tx, &sent, &suppressed).await?;
         }
@@ -323,7 +325,7 @@ impl Submit {
             self.announce_rejected(tx, sent, suppressed).await?;
         }
         // What is tried again by itself was told of when it was held.
-        if self.released_hold().is_none() || !problem.is_retryable() {
+        if self.released_hold().is_none() || !(problem.is_retryable() || stop::is_of_stop(&problem)) {
             refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
         }
         Ok(SubmitOutcome::Refused(problem))
@@ -334,10 +336,11 @@ impl Submit {
         tx: &mut Tx,
         (sent, suppressed): (&Sent, &[Suppressed]),
         priority: Priority,
+        is_approved: bool,
     ) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
-            queued_at, recipients_open, quota_day, organization_id, workspace_id, thread_id, sender) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+            queued_at, recipients_open, quota_day, approved, organization_id, workspace_id, thread_id, sender) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
             priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
@@ -351,6 +354,7 @@ impl Submit {
             now.as_micros(),
             self.recipients.len().saturating_sub(suppressed.len()) as i64,
             now.day().number(),
+            is_approved,
             sent.organization_id.uuid(),
             sent.workspace_id.map(|id| id.uuid()),
             sent.thread_id.map(|id| id.uuid()),

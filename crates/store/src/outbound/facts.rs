@@ -14,6 +14,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::raises;
 use crate::rates::Senders;
+use crate::stops;
 use crate::suppressions;
 use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId, WorkspaceId};
@@ -23,6 +24,7 @@ use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
+use postfleet_core::stop;
 
 /// What a send is decided by.
 pub(super) struct Loaded {
@@ -85,7 +87,7 @@ impl Submit {
             meters::usage_columns!(),
             ", o.id, a.environment, d.id",
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
-             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1)",
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -103,6 +105,7 @@ impl Submit {
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         const HOLD: usize = SENDERS + 3;
+        const STOPS: usize = HOLD + 4;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -138,6 +141,11 @@ impl Submit {
             is_raised,
         };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
+        // Who belongs to an organization without stops is not asked about.
+        let stops = match row.int(STOPS)? > 0 {
+            true => stops::of_sender(tx, &self.as_stopped(&row, SENDERS, STOPS + 1)?).await?,
+            false => Vec::new(),
+        };
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             meters: Meters::new(account, Caps::of(&plan), used, month),
@@ -150,6 +158,8 @@ impl Submit {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
+            throttle: stop::throttle(&stops),
+            stops,
             approved: false,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
@@ -168,6 +178,18 @@ impl Submit {
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
         Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, terms }))
+    }
+
+    /// The sender as stops see it.
+    fn as_stopped(&self, row: &Row, organization: usize, workspace: usize) -> Result<stops::Sender, DbError> {
+        Ok(stops::Sender {
+            organization: OrganizationId::from_uuid(row.uuid(organization)?),
+            application: self.copy.application_id,
+            workspace: row.opt_uuid(workspace)?.map(WorkspaceId::from_uuid),
+            grant: self.copy.grant_id,
+            address: self.sender.clone(),
+            thread: self.thread_id,
+        })
     }
 
     /// The sent copy takes the place of the draft, or of what waited.
