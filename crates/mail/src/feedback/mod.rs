@@ -127,8 +127,12 @@ impl<'a> Shape<'a> {
 /// A report in the standard form; `None` if there is none in it, or it names nobody.
 fn standard(raw: &[u8], parts: &[Part<'_>]) -> Option<DeliveryReport> {
     let report = dsn::parse(raw).filter(|report| !report.recipients.is_empty())?;
+    let is_about_one = report.recipients.len() == 1;
     let recipients = report.recipients.into_iter().map(|recipient| {
         let kind = match recipient.action {
+            Action::Failed if is_about_one && tells_nothing(&recipient) => {
+                classify_reported(&recipient.status, &told_to_people(parts, &recipient.address))
+            }
             Action::Failed => classify_reported(&recipient.status, &recipient.diagnostic),
             _ => BounceType::Undetermined,
         };
@@ -146,6 +150,17 @@ fn standard(raw: &[u8], parts: &[Part<'_>]) -> Option<DeliveryReport> {
         is_standard: true,
         quoted_paths: quoted_paths(parts),
     })
+}
+
+/// Whether the part for machines gives no reason at all.
+fn tells_nothing(recipient: &dsn::ReportedRecipient) -> bool {
+    recipient.diagnostic.is_empty() && (recipient.status.is_empty() || recipient.status.ends_with(".0.0"))
+}
+
+/// What the part for people says behind the address.
+fn told_to_people(parts: &[Part<'_>], address: &EmailAddress) -> String {
+    let text = content::text_prefix(parts, TEXT_MAX);
+    text.split_once(&address.to_string()).map(|(_, told)| told.to_owned()).unwrap_or_default()
 }
 
 /// The return paths that a quoted message carries, as a part of its own.

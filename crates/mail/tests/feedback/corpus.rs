@@ -97,7 +97,8 @@ fn of_six_hundred_bounces_nearly_all_are_understood_and_no_soft_one_counts_as_ha
         *confusion.entry((sample.expected.class().name(), class)).or_insert(0_usize) += 1;
         if found != Some(sample.expected) {
             let is_class = found.is_some_and(|found| found.class() == sample.expected.class());
-            let (part, wrong) = (if sample.is_held_out { "held-out" } else { "open" }, if is_class { "type" } else { "CLASS" });
+            let (part, wrong) =
+                (if sample.is_held_out { "held-out" } else { "open" }, if is_class { "type" } else { "CLASS" });
             println!(
                 "{wrong} ({part}): {} {} {} {} {:?}: {:?}, found {found:?}",
                 sample.provider, sample.form, sample.code, sample.status, sample.text, sample.expected
@@ -113,7 +114,10 @@ fn of_six_hundred_bounces_nearly_all_are_understood_and_no_soft_one_counts_as_ha
     }
     for (name, score) in [("all", &all), ("held out", &held_out)] {
         let Score { all, in_class, of_type } = score;
-        println!("{name}: {in_class} of {all} in the right class ({:.1} %), {of_type} of the right type", score.percent());
+        println!(
+            "{name}: {in_class} of {all} in the right class ({:.1} %), {of_type} of the right type",
+            score.percent()
+        );
     }
     assert_eq!(counted_wrongly, [String::new(); 0], "counted against an address that may be good");
     assert!(all.percent() >= 98.0 && held_out.percent() >= 95.0, "{:.1} %, {:.1} %", all.percent(), held_out.percent());

@@ -243,7 +243,9 @@ fn exim_dsn(sample: &Sample) -> String {
     let said = sample.text.rsplit_once(">: ").or(sample.text.rsplit_once("data: ")).map(|(_, said)| said);
     let diagnostic = match (sample.code, said) {
         (0, _) => String::new(),
-        (_, said) => format!("\nRemote-MTA: dns; mx.remote.test\nDiagnostic-Code: smtp; {}", said.unwrap_or(&sample.text)),
+        (_, said) => {
+            format!("\nRemote-MTA: dns; mx.remote.test\nDiagnostic-Code: smtp; {}", said.unwrap_or(&sample.text))
+        }
     };
     standard(
         &fields,
@@ -279,7 +281,9 @@ fn yahoo(reply: &str) -> String {
 fn gmx(sample: &Sample, reply: &str) -> String {
     let said = match sample.code {
         0 => sample.text.clone(),
-        _ => format!("SMTP error from remote server for RCPT TO command, host: mx00.gmx.net (192.0.2.7) reason: {reply}"),
+        _ => {
+            format!("SMTP error from remote server for RCPT TO command, host: mx00.gmx.net (192.0.2.7) reason: {reply}")
+        }
     };
     mail(
         "From: GMX Mailer Daemon <mailer-daemon@gmx.net>\nSubject: Mail delivery failed: returning message to sender\n\
@@ -329,7 +333,9 @@ fn zoho(sample: &Sample, reply: &str) -> String {
 fn mailru(sample: &Sample, reply: &str) -> String {
     let said = match sample.code {
         0 => sample.text.clone(),
-        _ => format!("host mxs.mail.ru [192.0.2.7]\n    SMTP error from remote mail server after RCPT TO:<{RECIPIENT}>:\n    {reply}"),
+        _ => format!(
+            "host mxs.mail.ru [192.0.2.7]\n    SMTP error from remote mail server after RCPT TO:<{RECIPIENT}>:\n    {reply}"
+        ),
     };
     mail(
         "From: <mailer-daemon@corp.mail.ru>\nSubject: =?UTF-8?B?0KHQvtC+0LHRidC10L3QuNC1INC90LUg0LTQvtGB0YLQsNCy0LvQtdC90L4=?=\n\
@@ -411,7 +417,10 @@ fn courier(sample: &Sample, reply: &str) -> String {
              UNDELIVERABLE MAIL\n\nYour message to the following recipients cannot be delivered:\n\n<{RECIPIENT}>:\n    {reply}"
         )),
         "Reporting-MTA: dns; mx.remote.test\nArrival-Date: Mon, 02 Mar 2026 10:00:00 +0000",
-        &format!("Final-Recipient: rfc822; {RECIPIENT}\nAction: failed\nStatus: {}\nDiagnostic-Code: smtp; {reply}", status(sample)),
+        &format!(
+            "Final-Recipient: rfc822; {RECIPIENT}\nAction: failed\nStatus: {}\nDiagnostic-Code: smtp; {reply}",
+            status(sample)
+        ),
     )
 }
 
