@@ -73,10 +73,13 @@ pub struct ReportedFate {
 /// the null reverse path, as reports do (RFC 5321 §4.5.5).
 pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
     let parts = structure::parse(raw).parts;
-    if let Some(complaint) = arf::read(&parts) {
+    // Who quotes a report of the other kind with the same boundary does not make one.
+    let declared = parts.first().and_then(|top| top.content_type.get("report-type")).unwrap_or_default();
+    let may_be = |other: &str| !declared.trim().eq_ignore_ascii_case(other);
+    if let Some(complaint) = arf::read(&parts).filter(|_| may_be("delivery-status")) {
         return Some(Feedback::Complaint(complaint));
     }
-    if let Some(report) = standard(raw, &parts) {
+    if let Some(report) = standard(raw, &parts).filter(|_| may_be("feedback-report")) {
         return Some(Feedback::Delivery(report));
     }
     let message = Shape::of(raw, &parts, is_null_sender);
