@@ -92,6 +92,11 @@ pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
     auto_reply::is_auto_reply(&message).then_some(Feedback::AutoReply)
 }
 
+/// Whether a message is a report or the reply of a machine, by its header fields alone.
+pub(crate) fn is_report_or_auto_reply(raw: &[u8], is_null_sender: bool) -> bool {
+    may_be_report(raw) || auto_reply::is_auto_reply(&Shape::of(raw, &[], is_null_sender))
+}
+
 /// Whether a message that came to a mailbox may be a report in a standard form, by a look at its first fields.
 pub fn may_be_report(raw: &[u8]) -> bool {
     let mut fields = Fields::new(header::split(raw).0);
