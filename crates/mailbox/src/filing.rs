@@ -1,6 +1,6 @@
 //! From a parsed message to what the store files.
 
-use crate::summary::Summary;
+use crate::summary::{Automated, Summary};
 use postfleet_core::UnixMicros;
 use postfleet_core::folder::SystemFolder;
 use postfleet_mail::message::MessageView;
@@ -10,7 +10,8 @@ use postfleet_store::threads::ThreadHints;
 /// What is filed of a message that was received.
 pub fn received(view: &MessageView, octets: u64, date: UnixMicros) -> MessageFacts {
     let correspondents = view.from.iter().map(|person| person.email.clone()).collect();
-    facts(Summary::of(view), octets, date, SystemFolder::Inbox, correspondents)
+    let summary = Summary { automated: Automated::of(&view.automation), ..Summary::of(view) };
+    facts(summary, octets, date, SystemFolder::Inbox, correspondents)
 }
 
 /// What is filed of a message that the mailbox sends; `summary` knows the bcc recipients, the raw message does not.

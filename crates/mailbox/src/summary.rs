@@ -2,6 +2,7 @@
 //! whenever it is shown. Stored as JSON; new fields get a default so that older rows stay readable.
 
 use postfleet_mail::Participant;
+use postfleet_mail::automation::Automation;
 use postfleet_mail::message::{AttachmentMeta, MessageView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,9 +49,33 @@ pub struct Summary {
     /// What the application wants to be told of opens and links; nothing is tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Tracking>,
+    /// What machine or list sent it, if one did; known only of what was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automated: Option<Automated>,
     /// What a draft has beside its message; nothing once it is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<DraftFacts>,
+}
+
+/// What is known of the machine or the list that sent a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Automated {
+    /// `auto_replied`, `auto_generated`, `auto_notified` or `bulk`.
+    pub kind: String,
+    /// Whether it came by a mailing list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list: bool,
+    /// Whether it came with the null reverse path: nothing may be sent back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub null_path: bool,
+}
+
+impl Automated {
+    /// From what a message says; nothing for one that a human may have written.
+    pub fn of(automation: &Automation) -> Option<Self> {
+        let kind = automation.kind()?.to_owned();
+        Some(Self { kind, list: automation.is_list, null_path: automation.is_null_path })
+    }
 }
 
 /// What a draft has that its message cannot hold, or not as it was given.
@@ -149,6 +174,7 @@ impl Summary {
             attachments: view.attachments.iter().map(File::from).collect(),
             metadata: BTreeMap::new(),
             tracking: None,
+            automated: None,
             draft: None,
         }
     }

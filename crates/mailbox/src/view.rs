@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::MessageId;
 use postfleet_mail::message as mail;
-use postfleet_schema::message::{Attachment, Header, Message, Participant, RawMessage, TrackingOptions};
+use postfleet_schema::message::{Attachment, Automated, Header, Message, Participant, RawMessage, TrackingOptions};
 use postfleet_store::messages::StoredMessage;
 
 /// Which parts of a message are shown beside its standard fields.
@@ -69,6 +69,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         message_id_header: summary.message_id.map(bracketed),
         metadata: summary.metadata,
         tracking_options: (fields == Fields::IncludeTrackingOptions).then(|| tracking(summary.tracking)),
+        automated: summary.automated.map(|automated| Automated { kind: automated.kind, list: automated.list }),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at,
         send_at: draft.as_ref().and_then(|draft| draft.send_at),

@@ -66,6 +66,16 @@ pub struct TrackingOptions {
     pub domain_name: Option<String>,
 }
 
+/// What is known of the machine or the list that sent a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Automated {
+    /// `auto_replied` (vacation notices, reports, confirmations of reading), `auto_generated`, `auto_notified`, or `bulk`
+    /// (a list or a newsletter).
+    pub kind: String,
+    /// Whether it came by a mailing list.
+    pub list: bool,
+}
+
 /// A message.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Message {
@@ -122,6 +132,9 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tracking_options: Option<TrackingOptions>,
+    /// What machine or list sent it, as far as its header fields tell; null if a human may have written it, and for what
+    /// the mailbox sent itself. Who answers by itself should not answer it.
+    pub automated: Option<Automated>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
     /// When it was stored, in unix seconds; when a draft was made.

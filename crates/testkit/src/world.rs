@@ -79,6 +79,8 @@ pub struct WorldOptions {
     pub plans: Plans,
     /// Where chance starts.
     pub seed: u64,
+    /// The store's database; a SQLite file in the world's folder if absent.
+    pub database: Option<Location>,
 }
 
 impl Default for WorldOptions {
@@ -100,6 +102,7 @@ impl Default for WorldOptions {
             feedback_domains: Vec::new(),
             plans: Plans::presets(),
             seed: 1,
+            database: None,
         }
     }
 }
@@ -166,7 +169,8 @@ impl World {
     pub async fn with(options: WorldOptions) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = SimulatedClock::stopped_at(BEGINNING);
-        let database = Location::Sqlite(folder.path().join("postfleet.db"));
+        let file = folder.path().join("postfleet.db");
+        let database = options.database.clone().unwrap_or(Location::Sqlite(file));
         let store = Store::open(database, folder.path().join("blobs"), options.plans.clone()).await.expect("store");
         let resolver: Arc<dyn Resolver> = Arc::new(options.resolver.clone());
         let policies = WebhookHttpOptions {

@@ -6,7 +6,7 @@ mod tests;
 mod texts;
 
 use postfleet_core::bounce::BounceType;
-use texts::TEXTS;
+use texts::{Row, TEXTS};
 
 /// Octets of a text that are looked at.
 const TEXT_MAX: usize = 2_048;
@@ -38,8 +38,10 @@ pub fn classify_reported(status: &str, text: &str) -> BounceType {
 }
 
 fn decide(code: u16, status: Option<Status>, text: &str, is_permanent: bool) -> BounceType {
-    let of_text =
-        TEXTS.iter().find(|row| row.needs.applies(is_permanent) && row.words.iter().any(|word| text.contains(word)));
+    let words = without_names(text);
+    let is_policy = status.is_some_and(|(_, subject, _)| subject == 7);
+    let says = |row: &&Row| row.words.iter().any(|word| words.contains(word));
+    let of_text = TEXTS.iter().find(|row| row.needs.applies(is_permanent, is_policy) && says(row));
     let kind = of_text.map(|row| row.kind).or_else(|| of_status(status?, is_permanent));
     kind.unwrap_or_else(|| of_code(code, text, is_permanent))
 }
@@ -48,11 +50,43 @@ fn looked_at(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_MAX)].to_lowercase()
 }
 
-/// The enhanced code counts before the basic one: a report may quote several of those.
+/// The text without addresses, names of hosts and links: `host mx.barracuda.example said` is no word about a block list,
+/// and neither is the page where one may read about spam.
+fn without_names(text: &str) -> String {
+    let is_between = |c: char| c.is_whitespace() || "()[]<>\"',;".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive(is_between) {
+        if word.contains("://") {
+            kept.push(' ');
+            continue;
+        }
+        for piece in word.split_inclusive(':') {
+            // `ada@example.net...User unknown` is an address with a text behind it.
+            let piece = piece.find("...").filter(|_| piece.contains('@')).map_or(piece, |at| &piece[at..]);
+            let bare = piece.trim_end_matches(|c: char| is_between(c) || matches!(c, ':' | '.'));
+            kept.push_str(if is_name(bare) { &piece[bare.len()..] } else { piece });
+        }
+    }
+    kept
+}
+
+/// An address, or the name of a host: at least three labels, the last one short and of letters. What programs call their
+/// own errors (`RESOLVER.ADR.RecipientNotFound`) ends in a long one.
+fn is_name(word: &str) -> bool {
+    let is_host = || {
+        let last = word.rsplit('.').next().unwrap_or_default();
+        word.split('.').count() > 2
+            && (2..=6).contains(&last.len())
+            && last.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    word.contains('@') || is_host()
+}
+
+/// Where the two codes do not agree, the failure is taken for temporary: that does less harm.
 fn is_permanent(code: u16, status: Option<Status>) -> Option<bool> {
     match (code / 100, status) {
+        (5, Some((4, ..))) | (4, _) => Some(false),
         (5, _) => Some(true),
-        (4, _) => Some(false),
         (_, Some((class, ..))) => Some(class == 5),
         _ => None,
     }
@@ -92,14 +126,17 @@ fn of_status((_, subject, detail): Status, is_permanent: bool) -> Option<BounceT
             (0..=7, _) => BounceType::Temporary,
             _ => return None,
         },
-        (1, 0 | 1 | 3 | 6) => BounceType::UnknownUser,
+        // Something with the address, the system, the protocol: it is not said what.
+        (0..=7, 0) if subject != 6 && subject != 7 => return None,
+        (1, 1 | 3 | 6) => BounceType::UnknownUser,
         (1, 2 | 10) | (4, 4) => BounceType::UnknownDomain,
         (2, 1) => BounceType::MailboxDisabled,
         (2, 3) | (3, 4) => BounceType::MessageTooLarge,
         (7, 20..=27) => BounceType::AuthenticationFailed,
         (1, 7 | 8) | (7, _) => BounceType::Policy,
+        (4, 5) => BounceType::RateLimited,
+        (3, 1 | 2 | 5) | (4, 1..=3 | 6 | 7 | 14) => BounceType::Temporary,
         (3 | 5 | 6, _) => BounceType::Unsupported,
-        (4, 7) => BounceType::Temporary,
         _ => return None,
     };
     Some(kind)

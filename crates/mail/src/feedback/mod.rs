@@ -73,10 +73,13 @@ pub struct ReportedFate {
 /// the null reverse path, as reports do (RFC 5321 §4.5.5).
 pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
     let parts = structure::parse(raw).parts;
-    if let Some(complaint) = arf::read(&parts) {
+    // Who quotes a report of the other kind with the same boundary does not make one.
+    let declared = parts.first().and_then(|top| top.content_type.get("report-type")).unwrap_or_default();
+    let may_be = |other: &str| !declared.trim().eq_ignore_ascii_case(other);
+    if let Some(complaint) = arf::read(&parts).filter(|_| may_be("delivery-status")) {
         return Some(Feedback::Complaint(complaint));
     }
-    if let Some(report) = standard(raw, &parts) {
+    if let Some(report) = standard(raw, &parts).filter(|_| may_be("feedback-report")) {
         return Some(Feedback::Delivery(report));
     }
     let message = Shape::of(raw, &parts, is_null_sender);
@@ -87,6 +90,11 @@ pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
         return Some(Feedback::Challenge);
     }
     auto_reply::is_auto_reply(&message).then_some(Feedback::AutoReply)
+}
+
+/// Whether a message is a report or the reply of a machine, by its header fields alone.
+pub(crate) fn is_report_or_auto_reply(raw: &[u8], is_null_sender: bool) -> bool {
+    may_be_report(raw) || auto_reply::is_auto_reply(&Shape::of(raw, &[], is_null_sender))
 }
 
 /// Whether a message that came to a mailbox may be a report in a standard form, by a look at its first fields.
@@ -127,8 +135,12 @@ impl<'a> Shape<'a> {
 /// A report in the standard form; `None` if there is none in it, or it names nobody.
 fn standard(raw: &[u8], parts: &[Part<'_>]) -> Option<DeliveryReport> {
     let report = dsn::parse(raw).filter(|report| !report.recipients.is_empty())?;
+    let is_about_one = report.recipients.len() == 1;
     let recipients = report.recipients.into_iter().map(|recipient| {
         let kind = match recipient.action {
+            Action::Failed if is_about_one && tells_nothing(&recipient) => {
+                classify_reported(&recipient.status, &told_to_people(parts, &recipient.address))
+            }
             Action::Failed => classify_reported(&recipient.status, &recipient.diagnostic),
             _ => BounceType::Undetermined,
         };
@@ -146,6 +158,17 @@ fn standard(raw: &[u8], parts: &[Part<'_>]) -> Option<DeliveryReport> {
         is_standard: true,
         quoted_paths: quoted_paths(parts),
     })
+}
+
+/// Whether the part for machines gives no reason at all.
+fn tells_nothing(recipient: &dsn::ReportedRecipient) -> bool {
+    recipient.diagnostic.is_empty() && (recipient.status.is_empty() || recipient.status.ends_with(".0.0"))
+}
+
+/// What the part for people says behind the address.
+fn told_to_people(parts: &[Part<'_>], address: &EmailAddress) -> String {
+    let text = content::text_prefix(parts, TEXT_MAX);
+    text.split_once(&address.to_string()).map(|(_, told)| told.to_owned()).unwrap_or_default()
 }
 
 /// The return paths that a quoted message carries, as a part of its own.

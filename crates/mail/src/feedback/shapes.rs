@@ -65,6 +65,15 @@ pub(super) const SUBJECTS: &[&str] = &[
     "недоставлен",
     "не доставлено",
     "onbestelbaar",
+    "non distribué",
+    "impossible de remettre",
+    "配信不能",
+    "配信できません",
+    "配信されません",
+    "退信",
+    "无法送达",
+    "投递失败",
+    "배달되지",
 ];
 
 /// Sentences after which the recipients stand, or which name one.
@@ -130,6 +139,15 @@ pub(super) const LEADS: &[&str] = &[
     "не было доставлено",
     "не доставлено",
     "не может быть доставлено",
+    "n'a pas pu être distribué",
+    "n'a pas pu être délivré",
+    "配信できません",
+    "配信されません",
+    "邮件被退回",
+    "无法送达",
+    "没有能够投递",
+    "未能投递",
+    "배달되지",
 ];
 
 /// Sentences of reports that nothing is lost yet.

@@ -32,6 +32,11 @@ pub(super) fn read(message: &Shape<'_>, parts: &[Part<'_>]) -> Option<DeliveryRe
             groups.push((address, said[from..].to_owned()));
         }
     }
+    // In a table, or in a sentence of another language: the first address that there is.
+    if groups.is_empty() {
+        let lines = said[from..].lines();
+        groups.extend(lines.filter_map(any_address).next().map(|(address, _)| (address, said[from..].to_owned())));
+    }
     let recipients = match groups.is_empty() {
         true => vec![fate(Vec::new(), action, &said[from..])],
         false => groups.into_iter().map(|(address, text)| fate(vec![address], action, &text)).collect(),

@@ -11,6 +11,7 @@ pub use content::{attachment, body, files, is_plain, plain_text};
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
+use crate::automation::{Automation, automation};
 use crate::syntax::header::{self, Field, Fields};
 use crate::syntax::{address, date, word};
 use content::Part;
@@ -61,6 +62,8 @@ pub struct MessageView {
     pub attachments: Vec<AttachmentMeta>,
     /// Sent by a machine on its own (RFC 3834 §5): must not be answered by one.
     pub auto_submitted: bool,
+    /// Whether a machine or a list sent it, by all that tells.
+    pub automation: Automation,
     /// What is wrong with the message, each kind once.
     pub defects: Vec<Defect>,
 }
@@ -122,6 +125,7 @@ pub fn view(raw: &[u8]) -> MessageView {
     let structure = structure::parse(raw);
     let mut view = MessageView { defects: structure.defects, ..MessageView::default() };
     read_fields(header::split(raw).0, &mut view);
+    view.automation = automation(raw);
     view.snippet = content::snippet(&structure.parts);
     view.attachments = attachments(&structure.parts);
     view

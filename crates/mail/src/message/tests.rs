@@ -55,6 +55,7 @@ fn a_whole_view() {
             snippet: "Hello there, this is text.".into(),
             attachments: vec![],
             auto_submitted: true,
+            automation: crate::automation::automation(&raw),
             defects: vec![],
         }
     );

@@ -58,3 +58,16 @@ fn a_reporter_that_tells_nothing_is_read_all_the_same() {
     let complaint = complaint(&arf("\r\nFeedback-Type: abuse\r\nOriginal-Rcpt-To: redacted\r\n", "message/rfc822"));
     assert_eq!((complaint.kind, complaint.recipients.len()), (ComplaintKind::Abuse, 0));
 }
+
+#[test]
+fn a_report_of_one_kind_that_quotes_one_of_the_other_is_what_it_says_it_is() {
+    let both = arf("Feedback-Type: abuse\r\nVersion: 1\r\n", "message/rfc822").replace(
+        "--b\r\nContent-Type: message/feedback-report",
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.isp.test\r\n\r\n\
+         Final-Recipient: rfc822; eve@isp.test\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+         --b\r\nContent-Type: message/feedback-report",
+    );
+    complaint(&both);
+    let bounce = both.replace("report-type=feedback-report", "report-type=Delivery-Status");
+    assert!(matches!(read(&bounce), Some(Feedback::Delivery(_))));
+}

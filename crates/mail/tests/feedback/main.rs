@@ -3,6 +3,8 @@
 
 mod any_input;
 mod complaints;
+mod corpus;
+mod corpus_forms;
 mod replies;
 mod standard;
 mod texts;

@@ -8,6 +8,8 @@ mod destinations;
 mod domains;
 mod drafts;
 mod feedback;
+mod forgeries;
+mod forgery_kinds;
 mod janitor;
 mod jobs;
 mod protection;
