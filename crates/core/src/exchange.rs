@@ -207,27 +207,44 @@ impl Loop {
     }
 }
 
-/// How many of the texts that a mailbox has written before say what it is about to say.
+/// Whether enough of the texts that a mailbox has written before say what it is about to say.
 pub fn repeats(text: &str, earlier: &[String]) -> bool {
-    let said = said(text);
-    !said.is_empty() && earlier.iter().filter(|text| self::said(text) == said).count() >= ALIKE
+    let print = print(text);
+    print != 0 && earlier.iter().filter(|text| self::print(text) == print).count() >= ALIKE
 }
 
-/// What a text says: in lower case, without figures, signs and quoted lines, so that counters and times in it do not make
-/// it another one.
-pub fn said(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with('>'));
-    let words = lines.flat_map(|line| line.split(|c: char| !c.is_alphabetic())).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+/// Octets of a text that are compared.
+const COMPARED_OCTETS: usize = 4 << 10;
+
+/// The words of a text, octet by octet: in lower case, without figures, signs and quoted lines, so that counters and times
+/// in it do not make it another one.
+fn words(text: &str, mut each: impl FnMut(u8)) {
+    let (mut is_line_start, mut is_quoted, mut is_apart, mut has_begun) = (true, false, false, false);
+    for octet in text.bytes().take(COMPARED_OCTETS) {
+        match octet {
+            b'\n' => (is_line_start, is_quoted, is_apart) = (true, false, true),
+            _ if is_quoted => {}
+            b'>' if is_line_start => is_quoted = true,
+            b' ' | b'\t' | b'\r' => is_apart = true,
+            b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => {
+                if is_apart && has_begun {
+                    each(b' ');
+                }
+                each(octet.to_ascii_lowercase());
+                (is_line_start, is_apart, has_begun) = (false, false, true);
+            }
+            _ => (is_line_start, is_apart) = (false, true),
+        }
+    }
 }
 
 /// A number for what a text says (FNV-1a, 64 bits): the same in every release, for no other use. Zero for nothing.
 pub fn print(text: &str) -> u64 {
-    let said = said(text);
-    if said.is_empty() {
-        return 0;
-    }
-    said.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
+    let (mut hash, mut is_anything) = (0xcbf2_9ce4_8422_2325_u64, false);
+    words(text, |octet| {
+        (hash, is_anything) = ((hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3), true);
+    });
+    if is_anything { hash.max(1) } else { 0 }
 }
 
 /// How often a mailbox has said what in an hour: the texts that it said last, each with its count.
@@ -394,7 +411,9 @@ mod tests {
         assert!(repeats("Ticket 17: received!", &earlier(&["Ticket 15: received", "x", "TICKET 16 - received."])));
         assert!(!repeats("Ticket 17: received!", &earlier(&["Ticket 15: received", "x"])), "once may be chance");
         assert!(!repeats("17", &earlier(&["15", "16"])), "nothing was said");
-        assert_eq!(print("Hello,  Ada\n> what 1"), print("hello ada\n"));
+        assert_eq!(print("Hello,  Ada\n > what 1\nBye"), print("hello ada\n\nbye 2"));
+        assert_ne!(print("ab"), print("a b"));
+        assert_eq!(print(&"a".repeat(COMPARED_OCTETS)), print(&"a".repeat(COMPARED_OCTETS + 1)));
         assert_ne!(print("Hello Ada"), print("Hello Bob"));
         assert_eq!(print("  42 \n> quoted"), 0);
     }

@@ -46,6 +46,7 @@ fn facts(
             references: summary.references,
             subject: summary.subject,
             correspondents,
+            hops: 0,
         },
     }
 }

@@ -1,0 +1,110 @@
+//! What a message is to the conversation that it goes on with, found out before it is accepted: whether it answers itself,
+//! or answers a machine as a machine, and how many mailboxes of the installation have answered one another in turn. Whether
+//! that is a loop is decided where it is accepted.
+
+use super::Prepared;
+use crate::platform::Platform;
+use postfleet_core::id::ThreadId;
+use postfleet_core::rule::OutboundType;
+use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros, exchange};
+use postfleet_mail::exchange as fields;
+use postfleet_mail::message::MessageView;
+use postfleet_mailbox::messages::{load, with_message_id};
+use postfleet_mailbox::summary::{Person, Summary};
+use postfleet_store::grants::Grant;
+use postfleet_store::messages::StoredMessage;
+use postfleet_store::threads::{self, ThreadHints};
+
+/// The code of the refusal of an answer to oneself.
+pub const ANSWERS_ITSELF: &str = "answers_itself";
+
+/// The code of the refusal of an automatic answer to what no machine should answer.
+pub const AUTOMATIC_ANSWER_REFUSED: &str = "automatic_answer_refused";
+
+/// What a message goes on with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Continued {
+    /// The conversation, if it is known.
+    pub(super) thread_id: Option<ThreadId>,
+    /// How many mailboxes of the installation have answered in turn, with this one; 0 for what begins a conversation.
+    pub(super) hops: u64,
+}
+
+/// How the conversation stands that a message goes on with.
+pub(super) async fn continued(
+    platform: &Platform,
+    grant: &Grant,
+    (outbound_type, named): (OutboundType, Option<ThreadId>),
+    hints: &ThreadHints,
+    now: UnixMicros,
+) -> Result<Continued, Problem> {
+    let answers = outbound_type == OutboundType::Reply;
+    if !answers && (named.is_some() || !postfleet_core::threading::is_marked(&hints.subject)) {
+        return Ok(Continued { thread_id: named, hops: 0 });
+    }
+    let mut reader = platform.store.reader().await?;
+    let found = threads::standing(&mut reader, grant.id, named, hints, now).await?;
+    let Some(found) = found else { return Ok(Continued { thread_id: named, hops: u64::from(answers) }) };
+    let rest = platform.settings.loops.rest;
+    let hops = exchange::hops(found.hops, found.received_at, now, rest);
+    Ok(Continued { thread_id: Some(found.thread_id), hops })
+}
+
+/// The message with the count of answers on it.
+pub(super) fn counted(platform: &Platform, raw: Vec<u8>, hops: u64, message_id: Option<&str>) -> Vec<u8> {
+    match message_id {
+        Some(id) if hops > 0 => fields::with_hops(&raw, hops, &platform.keys.hop_mark(hops, id)),
+        _ => raw,
+    }
+}
+
+/// The count that an answer to a received message has, if the message is of this installation. What others write there
+/// is not believed.
+pub(crate) fn hops_of_answer(platform: &Platform, raw: &[u8], view: &MessageView) -> u64 {
+    let (Some((count, mark)), Some(id)) = (fields::hops(raw), &view.message_id) else { return 0 };
+    if platform.keys.is_hop_mark(&mark, count, id) { count + 1 } else { 0 }
+}
+
+/// Refuses an answer to oneself, and an automatic answer to what no machine should answer (RFC 3834 §2). Other messages
+/// cost a look at the header of those that answer.
+pub(super) async fn check(platform: &Platform, grant: &Grant, prepared: &Prepared) -> Result<(), Problem> {
+    if prepared.outbound_type != OutboundType::Reply {
+        return Ok(());
+    }
+    let own = grant.email.key();
+    let is_to_itself = prepared.recipients.iter().all(|recipient| recipient.key() == own);
+    let is_automatic = fields::is_automatic(&prepared.raw);
+    if !is_to_itself && !is_automatic {
+        return Ok(());
+    }
+    let Some((answered, raw)) = answered(platform, grant, &prepared.summary).await? else { return Ok(()) };
+    let why = fields::why_unanswered(&raw);
+    let is_own = answered.outgoing || wrote(&Summary::from_json(&answered.summary).from, &own);
+    if is_to_itself && (is_own || why.is_some()) {
+        let text = "an account does not answer itself: the only recipient is the account, and the message that is \
+            answered is its own or a machine's";
+        return Err(Problem { field: Some("to".into()), ..Problem::new(ProblemKind::Invalid, ANSWERS_ITSELF, text) });
+    }
+    match why {
+        Some(why) if is_automatic => {
+            let text = format!("no automatic answer is sent to this message: {why} (RFC 3834)");
+            Err(Problem::new(ProblemKind::Invalid, AUTOMATIC_ANSWER_REFUSED, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wrote(people: &[Person], key: &str) -> bool {
+    people.iter().any(|person| EmailAddress::parse(&person.email).is_ok_and(|email| email.key() == key))
+}
+
+/// The message of the mailbox that is answered, with its raw form.
+async fn answered(
+    platform: &Platform,
+    grant: &Grant,
+    summary: &Summary,
+) -> Result<Option<(StoredMessage, Vec<u8>)>, Problem> {
+    let Some(id) = summary.in_reply_to.as_ref().or(summary.references.last()) else { return Ok(None) };
+    let Some(found) = with_message_id(&platform.store, grant.id, id).await? else { return Ok(None) };
+    load(&platform.store, &mut platform.store.reader().await?, grant.id, found.id).await
+}
