@@ -1,6 +1,7 @@
 //! Breakers of a workspace: lines that its people draw before those of the platform, and what happens to a mailbox that
 //! crosses one.
 
+use crate::exchange::{Said, hour};
 use crate::stop::Effect;
 use crate::time::UnixMicros;
 use crate::words::words;
@@ -86,7 +87,7 @@ impl Metric {
     /// The number of the period in which it is told once.
     pub fn period(self, at: UnixMicros) -> i64 {
         match self {
-            Self::SendsPerHour | Self::RepeatedContent => crate::exchange::hour(at),
+            Self::SendsPerHour | Self::RepeatedContent => hour(at),
             _ => at.day().number(),
         }
     }
@@ -180,6 +181,70 @@ pub fn reason(breaker: &Breaker, reading: &Reading) -> String {
     }
 }
 
+/// What is counted of a mailbox where its workspace has breakers, or a throttle holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Watch {
+    /// The hour of the clock in which it sent last.
+    pub hour: i64,
+    /// What it sent in that hour.
+    pub sends: u64,
+    /// The UTC day on which it sent last.
+    pub day: i64,
+    /// To how many it wrote on that day for the first time.
+    pub new_recipients: u64,
+    /// What it said in that hour, as [`Said`] is stored.
+    pub said: String,
+    /// Since when all this is counted: a stop that was lifted lets it begin anew.
+    pub since: Option<UnixMicros>,
+    /// What was told, and in which period.
+    pub told: Vec<(Metric, i64)>,
+}
+
+impl Watch {
+    /// As it is at a time: what belongs to an hour or a day that is over is gone.
+    pub fn at(mut self, now: UnixMicros) -> Self {
+        let (hour, day) = (hour(now), now.day().number());
+        if self.hour != hour {
+            (self.hour, self.sends, self.said) = (hour, 0, String::new());
+        }
+        if self.day != day {
+            (self.day, self.new_recipients) = (day, 0);
+        }
+        self.told.retain(|(metric, period)| *period == metric.period(now));
+        self
+    }
+
+    /// Counted anew from a time on.
+    pub fn anew(self, since: UnixMicros) -> Self {
+        Self { sends: 0, new_recipients: 0, said: String::new(), since: Some(since), told: Vec::new(), ..self }
+    }
+
+    /// How often it was said in this hour.
+    pub fn repeated(&self, print: u64, now: UnixMicros) -> u64 {
+        Said::read(&self.said, now).count(print)
+    }
+
+    /// With one more that was sent.
+    pub fn with(mut self, print: u64, new_recipients: u64, now: UnixMicros) -> Self {
+        self.sends += 1;
+        self.new_recipients += new_recipients;
+        if print != 0 {
+            self.said = Said::read(&self.said, now).with(print).write();
+        }
+        self
+    }
+
+    /// Notes that something is told; false if it was already, in this period.
+    pub fn tells(&mut self, metric: Metric, now: UnixMicros) -> bool {
+        let told = (metric, metric.period(now));
+        let is_new = !self.told.contains(&told);
+        if is_new {
+            self.told.push(told);
+        }
+        is_new
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +295,31 @@ mod tests {
         assert_eq!(text, "bounce_rate of 7.5 percent reached the line of 5 percent: 3 of 40");
         let text = reason(&breaker(Metric::SendsPerHour, 5, Action::Hold), &Reading::of(6));
         assert_eq!(text, "sends_per_hour of 6 is above the line of 5");
+    }
+
+    #[test]
+    fn what_is_counted_ends_with_its_hour_and_its_day() {
+        let now = UnixMicros::from_seconds(1_772_445_600);
+        let later = |seconds| now.plus(std::time::Duration::from_secs(seconds));
+        let watch = Watch::default().at(now).with(7, 2, now).with(7, 0, now);
+        assert_eq!((watch.sends, watch.new_recipients, watch.repeated(7, now)), (2, 2, 2));
+        let next_hour = watch.clone().at(later(3_600));
+        assert_eq!((next_hour.sends, next_hour.new_recipients, next_hour.repeated(7, later(3_600))), (0, 2, 0));
+        assert_eq!(watch.clone().at(later(86_400)).new_recipients, 0);
+        let anew = watch.clone().anew(later(1));
+        assert_eq!((anew.sends, anew.new_recipients, anew.repeated(7, now), anew.since), (0, 0, 0, Some(later(1))));
+        assert_eq!(anew.at(now), watch.anew(later(1)));
+    }
+
+    #[test]
+    fn everything_is_told_once_in_its_period() {
+        let now = UnixMicros::from_seconds(1_772_445_600);
+        let mut watch = Watch::default().at(now);
+        assert!(watch.tells(Metric::SendsPerHour, now) && !watch.tells(Metric::SendsPerHour, now));
+        assert!(watch.tells(Metric::BounceRate, now));
+        let later = now.plus(std::time::Duration::from_secs(3_600));
+        let mut watch = watch.at(later);
+        assert!(watch.tells(Metric::SendsPerHour, later) && !watch.tells(Metric::BounceRate, later));
     }
 
     #[test]

@@ -187,6 +187,7 @@ CREATE TABLE workspaces (
     auto_group {int} NOT NULL,
     policy_id {id} REFERENCES policies (id),
     on_quota TEXT NOT NULL DEFAULT 'reject',
+    breakers TEXT,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -485,6 +486,20 @@ CREATE TABLE daily_sends (
     said TEXT,
     PRIMARY KEY (grant_id, day)
 ) {clustered};
+
+-- What breakers count of a mailbox (JSON), and to whom it has written: only where its workspace has breakers that ask for it,
+-- or a throttle holds.
+CREATE TABLE watches (
+    grant_id {id} NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL
+) {clustered};
+CREATE TABLE written_to (
+    grant_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    day {int} NOT NULL,
+    PRIMARY KEY (grant_id, address_key)
+) {clustered};
+CREATE INDEX written_to_by_day ON written_to (day);
 
 -- What organizations and applications (owner_id) use. A batch adds to these rows once, when it ends: see docs/adr/0028.
 -- Months are counted from January of the year 0. What is kept is no month's, and stands under the month 0. Of what was

@@ -27,6 +27,7 @@ pub mod lists;
 pub mod moves;
 pub mod organizations;
 pub mod peaks;
+pub mod breakers;
 pub mod policies;
 pub mod raises;
 mod rates;
@@ -64,6 +65,7 @@ pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod transfers;
+pub mod watch;
 pub mod webhooks;
 
 #[cfg(test)]
