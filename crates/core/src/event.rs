@@ -43,6 +43,14 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Somebody may not send any more.
+    SendingStopped,
+    /// Who was stopped may send again.
+    SendingResumed,
+    /// A mailbox has crossed a line that its workspace drew.
+    BreakerTripped,
+    /// One mailbox endangers a domain for all others on it.
+    DomainEndangered,
 }
 
 impl Trigger {
@@ -68,6 +76,10 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::SendingStopped,
+        Self::SendingResumed,
+        Self::BreakerTripped,
+        Self::DomainEndangered,
     ];
 
     /// The name on the wire and in the store.
@@ -93,6 +105,10 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::SendingStopped => "sending.stopped",
+            Self::SendingResumed => "sending.resumed",
+            Self::BreakerTripped => "breaker.tripped",
+            Self::DomainEndangered => "domain.endangered",
         }
     }
 
@@ -136,7 +152,11 @@ impl Trigger {
             | Self::QuotaReached
             | Self::QuotaExceeded
             | Self::RaiseRequested
-            | Self::RaiseDecided => "/nylas/system",
+            | Self::RaiseDecided
+            | Self::SendingStopped
+            | Self::SendingResumed
+            | Self::BreakerTripped
+            | Self::DomainEndangered => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

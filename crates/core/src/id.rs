@@ -117,6 +117,8 @@ ids! {
     RaiseId,
     /// A send that waits for its quota, or for somebody to approve it.
     HoldId,
+    /// What keeps somebody from sending.
+    StopId,
 }
 
 /// The text is not a UUID in its hyphenated form.

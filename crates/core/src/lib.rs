@@ -65,6 +65,7 @@ pub mod remedy;
 pub mod request_rate;
 pub mod retry;
 pub mod schedule;
+pub mod stop;
 pub mod sts;
 pub mod suppression;
 pub mod threading;

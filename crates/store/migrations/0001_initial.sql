@@ -23,6 +23,7 @@ CREATE TABLE organizations (
     closed_count {int} NOT NULL DEFAULT 0,
     closed_peak {int} NOT NULL DEFAULT 0,
     read_month {int} NOT NULL DEFAULT 0,
+    active_stops {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -616,7 +617,7 @@ CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
 
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
 -- longer be given back: a recipient's server has answered for it. With a route (HOST:PORT) it goes there, wherever its
--- recipients are.
+-- recipients are. Approved is what somebody let out of a hold.
 CREATE TABLE outbound (
     message_id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -627,13 +628,15 @@ CREATE TABLE outbound (
     queued_at {int} NOT NULL,
     recipients_open {int} NOT NULL,
     quota_day {int},
-    route TEXT
+    route TEXT,
+    approved {int} NOT NULL DEFAULT 0
 ) {strict};
 CREATE INDEX outbound_by_application ON outbound (application_id, message_id);
 
 -- One recipient of one message. A leased row is due again when its lease ends; a paused row is never due. A parked row
 -- waits behind its destination: it is claimed at the destination's turn, and until then nobody passes over it. A forced
--- row goes although its destination is left alone. A row is ambiguous once a server may have taken the message without
+-- row goes although its destination is left alone. Where parked is 2 the row waits behind a stop of its sender, which is
+-- named then; when that is lifted it is released, in the order in which it was due. A row is ambiguous once a server may have taken the message without
 -- saying so (RFC 1047).
 CREATE TABLE queue (
     id {id} NOT NULL PRIMARY KEY,
@@ -649,8 +652,10 @@ CREATE TABLE queue (
     forced {int} NOT NULL DEFAULT 0,
     lease {id},
     owner TEXT,
-    last_reply TEXT
+    last_reply TEXT,
+    stop_id {id}
 ) {strict};
+CREATE INDEX queue_stopped ON queue (stop_id, due_at, id) WHERE parked = 2;
 CREATE INDEX queue_due ON queue (priority, due_at, id) WHERE parked = 0;
 CREATE INDEX queue_by_destination ON queue (destination, parked, priority, due_at, id);
 CREATE INDEX queue_by_message ON queue (message_id);
@@ -837,6 +842,52 @@ CREATE INDEX suppressions_by_domain ON suppressions (application_id, domain, cre
 CREATE INDEX suppressions_by_domain_and_reason
     ON suppressions (application_id, domain, reason, created_at, address_key);
 CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Stops ------------------------------------------------------------------------------------------------------------
+
+-- What keeps somebody from sending, and what did. The subject is the key of an address, the name of a domain, or the text of
+-- an id; the application, the workspace and the mailbox are those that it belongs to, where there is one. Value is of a
+-- throttle. A stop that was lifted is swept once nothing waits in the queue behind it any more.
+CREATE TABLE stops (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL REFERENCES organizations (id),
+    application_id {id},
+    workspace_id {id},
+    grant_id {id},
+    kind TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    value {int},
+    reason TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    reference TEXT,
+    raised_kind TEXT NOT NULL,
+    raised_id TEXT NOT NULL,
+    raised_name TEXT NOT NULL,
+    raised_at {int} NOT NULL,
+    lifted_kind TEXT,
+    lifted_id TEXT,
+    lifted_name TEXT,
+    lifted_at {int},
+    lifted_why TEXT,
+    swept {int} NOT NULL DEFAULT 0
+) {strict};
+CREATE UNIQUE INDEX stops_in_force ON stops (organization_id, subject, kind, scope) WHERE lifted_at IS NULL;
+CREATE INDEX stops_of_organization ON stops (organization_id, id);
+CREATE INDEX stops_active ON stops (organization_id, id) WHERE lifted_at IS NULL;
+CREATE INDEX stops_active_anywhere ON stops (id) WHERE lifted_at IS NULL;
+CREATE INDEX stops_of_grant ON stops (grant_id, id) WHERE grant_id IS NOT NULL;
+CREATE INDEX stops_of_workspace ON stops (workspace_id, id) WHERE workspace_id IS NOT NULL;
+CREATE INDEX stops_to_sweep ON stops (id) WHERE lifted_at IS NOT NULL AND swept = 0;
+
+-- How many are in force, and a number that grows with each that is raised or lifted.
+CREATE TABLE stops_head (
+    one {int} NOT NULL PRIMARY KEY,
+    version {int} NOT NULL,
+    active {int} NOT NULL
+) {strict};
+INSERT INTO stops_head (one, version, active) VALUES (1, 0, 0);
 
 -- Raises -----------------------------------------------------------------------------------------------------------
 

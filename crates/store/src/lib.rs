@@ -60,6 +60,7 @@ pub mod queue;
 mod quota_events;
 pub mod refusals;
 pub mod schedules;
+pub mod stops;
 pub mod sts;
 pub mod suppressions;
 pub mod threads;

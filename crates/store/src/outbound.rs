@@ -2,6 +2,7 @@
 
 mod explain;
 mod facts;
+mod guard;
 mod held;
 mod told;
 mod turn;
@@ -19,12 +20,17 @@ use crate::params;
 use crate::refusals;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
+pub use guard::{Guard, TripIds};
+#[cfg(test)]
+pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
+use guard::Passes;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Input, Judgement, OutboundType, Placement, place};
+use postfleet_core::stop;
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
 
@@ -47,6 +53,8 @@ pub struct Submit {
     pub sender_domain: Domain,
     /// Whether it begins a conversation, as rules see it.
     pub outbound_type: OutboundType,
+    /// What is known of the conversation that it goes on with, and of what it says.
+    pub guard: Guard,
     /// The id of the record of what the rules say, if there are any.
     pub evaluation_id: EvaluationId,
     /// The draft that this sends, if it is one: it has the id of the sent copy, which takes its place.
@@ -156,7 +164,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, terms } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, terms, mut watched } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -198,7 +206,13 @@ impl Command for Submit {
             };
         }
         let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
-        match decide(&facts) {
+        let decided = match decide(&facts) {
+            // Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
+            Ok(_) if !self.look(tx, &mut facts, &mut watched).await? => return Ok(SubmitOutcome::Unheld),
+            Ok(_) if watched.problem.is_some() => watched.problem.take().map_or_else(|| decide(&facts), Err),
+            _ => decide(&facts),
+        };
+        match decided {
             Ok(cleared) => {
                 if let Some(turn_at) = shares.later(self.facts.date) {
                     return self.wait(tx, turn_at, &shares, facts.daily, draft).await;
@@ -208,7 +222,8 @@ impl Command for Submit {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
                 let crossed = quota.crossed(&cleared.daily());
-                let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held)).await?;
+                let passes = watched.passes(&self.guard, self.facts.date);
+                let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held), &passes).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
@@ -251,14 +266,16 @@ impl Submit {
         (facts, owner): (OutboundFacts, Owner),
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
+        passes: &Passes,
     ) -> Result<SubmitOutcome, DbError> {
-        let OutboundFacts { suppressed, daily, meters, .. } = facts;
+        let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let placement = match &judged {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
             None => self.facts.placement(),
         };
-        count_send(tx, self, now.day()).await?;
+        count_send(tx, self, now.day(), passes.said.as_deref()).await?;
+        passes.keep(tx, grant_id, now.day()).await?;
         let month = now.day().month();
         tx.tally().send(owner, (grant_id, self.copy.message_id), now.day(), self.blob.octets());
         tx.tally().hold(owner.organization, month, meters.caps());
@@ -269,7 +286,8 @@ impl Submit {
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
-        self.enqueue(tx, &suppressed, priority(self.outbound_type, self.recipients.len(), daily.used)).await?;
+        let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
+        self.enqueue(tx, &suppressed, priority, approved).await?;
         if !suppressed.is_empty() {
             self.announce_rejected(tx, &suppressed).await?;
         }
@@ -304,15 +322,21 @@ impl Submit {
             self.announce_rejected(tx, suppressed).await?;
         }
         // What is tried again by itself was told of when it was held.
-        if self.released_hold().is_none() || !problem.is_retryable() {
+        if self.released_hold().is_none() || !(problem.is_retryable() || stop::is_of_stop(&problem)) {
             refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
         }
         Ok(SubmitOutcome::Refused(problem))
     }
 
-    async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed], priority: Priority) -> Result<(), DbError> {
+    async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        suppressed: &[Suppressed],
+        priority: Priority,
+        is_approved: bool,
+    ) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
-            queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            queued_at, recipients_open, quota_day, approved) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
             priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
@@ -325,7 +349,8 @@ impl Submit {
             &reverse_path,
             now.as_micros(),
             self.recipients.len().saturating_sub(suppressed.len()) as i64,
-            now.day().number()
+            now.day().number(),
+            is_approved
         ];
         tx.execute(OUTBOUND, values).await?;
         let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
@@ -341,9 +366,10 @@ impl Submit {
     }
 }
 
-async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay) -> Result<(), DbError> {
-    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent) VALUES ($1, $2, 1) \
-        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1";
-    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number()]).await?;
+async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay, said: Option<&str>) -> Result<(), DbError> {
+    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, said) VALUES ($1, $2, 1, $3) \
+        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1, \
+        said = coalesce(excluded.said, daily_sends.said)";
+    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number(), said]).await?;
     Ok(())
 }

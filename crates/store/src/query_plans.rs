@@ -7,7 +7,7 @@ use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations, outbound,
     past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
-    service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -130,6 +130,11 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::OF_DOMAIN_AND_REASON", suppressions::OF_DOMAIN_AND_REASON),
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
+    ("stops::LIST", stops::LIST),
+    ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
+    ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
+    ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),
+    ("stops::BEHIND", stops::BEHIND),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

@@ -13,6 +13,7 @@ use postfleet_mailbox::messages::{load, with_message_id};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_store::grants::Grant;
 use postfleet_store::messages::StoredMessage;
+use postfleet_store::stops;
 use postfleet_store::threads::{self, ThreadHints};
 
 /// The code of the refusal of an answer to oneself.
@@ -45,8 +46,14 @@ pub(super) async fn continued(
     let mut reader = platform.store.reader().await?;
     let found = threads::standing(&mut reader, grant.id, named, hints, now).await?;
     let Some(found) = found else { return Ok(Continued { thread_id: named, hops: u64::from(answers) }) };
-    let rest = platform.settings.loops.rest;
-    let hops = exchange::hops(found.hops, found.received_at, now, rest);
+    let limits = &platform.settings.loops;
+    let mut hops = exchange::hops(found.hops, found.received_at, now, limits.rest);
+    if hops > limits.hops {
+        // Whoever let the conversation go on has seen what was answered until then.
+        let resumed_at = stops::resumed_at(&mut reader, grant.id, found.thread_id).await?;
+        let is_seen = |resumed_at: UnixMicros| found.received_at.is_none_or(|received_at| received_at <= resumed_at);
+        hops = if resumed_at.is_some_and(is_seen) { 1 } else { hops };
+    }
     Ok(Continued { thread_id: Some(found.thread_id), hops })
 }
 

@@ -10,6 +10,7 @@ mod drafts;
 mod feedback;
 mod janitor;
 mod jobs;
+mod loops;
 mod protection;
 mod receive;
 mod recount;

@@ -124,6 +124,11 @@ impl Tx {
     pub fn wake_schedules(&mut self) {
         self.hints.schedules = true;
     }
+    /// Says that a stop was raised, or lifted: then mail may wait behind it no more.
+    pub(crate) fn wake_stops(&mut self, is_lifted: bool) {
+        self.hints.stops = true;
+        self.hints.lifted |= is_lifted;
+    }
     /// Asks that those who work for webhooks look which there are after the commit.
     pub fn wake_webhooks(&mut self) {
         self.hints.webhooks = true;

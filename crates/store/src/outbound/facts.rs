@@ -1,5 +1,6 @@
 //! What a send is judged by, read under the lock of its mailbox: limits and counters, rules, recipients, its key.
 
+use super::guard::Watched;
 use super::told::DailyMarks;
 use super::{Judged, Submit};
 use crate::db::{DbError, Row};
@@ -14,15 +15,17 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::raises;
 use crate::rates::Senders;
+use crate::stops;
 use crate::suppressions;
 use postfleet_core::hold::OnQuota;
-use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId};
+use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::OutboundFacts;
 use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
+
 
 /// What a send is decided by.
 pub(super) struct Loaded {
@@ -42,6 +45,8 @@ pub(super) struct Loaded {
     pub(super) pools: Pools,
     /// By what it would be held.
     pub(super) terms: HoldTerms,
+    /// By what loops and breakers are known.
+    pub(super) watched: Watched,
 }
 
 /// How many there may be in a second, and of whom.
@@ -83,7 +88,10 @@ impl Submit {
             meters::usage_columns!(),
             ", o.id, a.environment, d.id",
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
-             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1)",
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
+            // What loops and breakers are known by. A name that is registered here is one of the fleet.
+            ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name IN \
+             (SELECT e.value ->> 0 FROM {json_each}($12) AS e))",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -101,6 +109,8 @@ impl Submit {
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         const HOLD: usize = SENDERS + 3;
+        const STOPS: usize = HOLD + 4;
+        const WATCH: usize = STOPS + 2;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -108,7 +118,7 @@ impl Submit {
         let month = day.month();
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
-        let domain = self.sender_domain.as_str();
+        let (domain, destinations) = (self.sender_domain.as_str(), self.destinations());
         let values = params![
             grant,
             domain,
@@ -120,7 +130,8 @@ impl Submit {
             sends_since,
             self.facts.date.as_micros(),
             month.number(),
-            self.by.map(|key| key.uuid())
+            self.by.map(|key| key.uuid()),
+            &destinations
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);
@@ -136,6 +147,12 @@ impl Submit {
             is_raised,
         };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
+        // Who belongs to an organization without stops is not asked about.
+        let stops = match row.int(STOPS)? > 0 {
+            true => stops::of_sender(tx, &self.as_stopped(&row, SENDERS, STOPS + 1)?).await?,
+            false => Vec::new(),
+        };
+        let watched = self.watched(tx, &row, (SENDERS, STOPS + 1, WATCH), &stops).await?;
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             meters: Meters::new(account, Caps::of(&plan), used, month),
@@ -148,6 +165,8 @@ impl Submit {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
+            throttle: watched.throttle(&stops, self.facts.date),
+            stops,
             approved: false,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
@@ -164,7 +183,19 @@ impl Submit {
         let pools = Pools { rates: plan.send_rates, senders };
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
-        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, terms }))
+        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, terms, watched }))
+    }
+
+    /// The sender as stops see it.
+    fn as_stopped(&self, row: &Row, organization: usize, workspace: usize) -> Result<stops::Sender, DbError> {
+        Ok(stops::Sender {
+            organization: OrganizationId::from_uuid(row.uuid(organization)?),
+            application: self.copy.application_id,
+            workspace: row.opt_uuid(workspace)?.map(WorkspaceId::from_uuid),
+            grant: self.copy.grant_id,
+            address: self.sender.clone(),
+            thread: self.thread_id,
+        })
     }
 
     /// The sent copy takes the place of the draft, or of what waited.

@@ -56,7 +56,7 @@ impl Submit {
         match held {
             Some(hold) if self.released_hold().is_some() => {
                 // What waits for its quota goes on waiting. What was approved under other rules is looked at anew.
-                if reason == hold::Reason::Rule {
+                if reason.is_seen() {
                     hold.reopen(tx, reason, &terms.version, now).await?;
                 }
                 return Ok(SubmitOutcome::Refused(problem));

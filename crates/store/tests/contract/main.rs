@@ -37,6 +37,7 @@ mod removal;
 mod routes;
 mod rules;
 mod sign_in;
+mod stops;
 mod submit;
 mod suppressions;
 mod tenancy;

@@ -1,0 +1,120 @@
+//! Stops: what keeps somebody from sending, and what did. [`raise`] and [`lift`] are the only ways to change it: each
+//! writes its record and its events in the same transaction, and keeps the counts by which everybody else pays nothing.
+
+mod change;
+mod read;
+mod target;
+
+pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, Raised, lift, lift_of, raise};
+pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, find, list};
+#[cfg(test)]
+pub(crate) use read::{BEHIND, LIST, LIST_ACTIVE, LIST_OF_GRANT, LIST_OF_WORKSPACE};
+pub use target::{Target, Within};
+
+use crate::db::{DbError, Row};
+use crate::engine::{Reader, Tx};
+use crate::error::StoreError;
+use crate::params;
+use postfleet_core::{EmailAddress, UnixMicros};
+use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, StopId, ThreadId, WorkspaceId};
+use postfleet_core::stop::{Effect, Kind, Scope, Stop, with_parents};
+use std::collections::BTreeSet;
+
+/// Who sends, as stops see it.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Whose the application is.
+    pub organization: OrganizationId,
+    /// The application.
+    pub application: ApplicationId,
+    /// The workspace of the mailbox, if it is in one.
+    pub workspace: Option<WorkspaceId>,
+    /// The mailbox.
+    pub grant: GrantId,
+    /// Its address.
+    pub address: EmailAddress,
+    /// The conversation, if it is known.
+    pub thread: Option<ThreadId>,
+}
+
+impl Sender {
+    /// What stops of the sender have as their subject.
+    pub fn subjects(&self) -> Vec<String> {
+        let ids = [
+            Some(self.organization.to_string()),
+            Some(self.application.to_string()),
+            self.workspace.map(|id| id.to_string()),
+            Some(self.grant.to_string()),
+            self.thread.map(|id| id.to_string()),
+            Some(self.address.key()),
+        ];
+        let domains = with_parents(self.address.domain()).into_iter().map(str::to_owned);
+        ids.into_iter().flatten().chain(domains).collect()
+    }
+}
+
+macro_rules! stop_columns {
+    () => {
+        "id, kind, effect, scope, subject, reason, value"
+    };
+}
+
+fn read_stop(row: &Row) -> Result<Stop, DbError> {
+    Ok(Stop {
+        id: StopId::from_uuid(row.uuid(0)?),
+        kind: Kind::named(&row.text(1)?).ok_or(DbError::Malformed("kind of stop"))?,
+        effect: Effect::named(&row.text(2)?).ok_or(DbError::Malformed("effect of stop"))?,
+        scope: Scope::named(&row.text(3)?).ok_or(DbError::Malformed("scope of stop"))?,
+        subject: row.text(4)?,
+        reason: row.text(5)?,
+        value: row.opt_int(6)?.map(|value| value.max(0) as u64),
+    })
+}
+
+pub(crate) const IN_FORCE: &str = concat!(
+    "SELECT ",
+    stop_columns!(),
+    " FROM stops WHERE organization_id = $1 AND lifted_at IS NULL AND subject IN \
+     (SELECT e.value ->> 0 FROM {json_each}($2) AS e)"
+);
+
+/// The stops of an organization that are in force and have one of these subjects, the oldest first.
+pub(crate) async fn in_force(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    subjects: &BTreeSet<String>,
+) -> Result<Vec<Stop>, DbError> {
+    let subjects: Vec<[&String; 1]> = subjects.iter().map(|subject| [subject]).collect();
+    let subjects = serde_json::to_string(&subjects).map_err(|_| DbError::Malformed("subjects"))?;
+    let rows = tx.query(IN_FORCE, params![organization.uuid(), &subjects]).await?;
+    let mut stops: Vec<Stop> = rows.iter().map(read_stop).collect::<Result<_, DbError>>()?;
+    stops.sort_by_key(|stop| stop.id);
+    Ok(stops)
+}
+
+const LIFTED: &str = "SELECT max(lifted_at) FROM stops WHERE grant_id = $1 AND kind = $2 AND subject = $3";
+
+/// When a stop of a mailbox of that (kind, subject) was lifted last.
+pub(crate) async fn lifted_at(
+    tx: &mut Tx,
+    grant: GrantId,
+    (kind, subject): (Kind, &str),
+) -> Result<Option<UnixMicros>, DbError> {
+    let row = tx.query_one(LIFTED, params![grant.uuid(), kind.name(), subject]).await?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
+}
+
+/// When a conversation of a mailbox was let go on last, that was stopped because mail went round in it.
+pub async fn resumed_at(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    thread: ThreadId,
+) -> Result<Option<UnixMicros>, StoreError> {
+    let row = reader.query_one(LIFTED, params![grant.uuid(), Kind::Loop.name(), &thread.to_string()]).await?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
+}
+
+/// The stops that concern somebody who sends.
+pub(crate) async fn of_sender(tx: &mut Tx, sender: &Sender) -> Result<Vec<Stop>, DbError> {
+    in_force(tx, sender.organization, &sender.subjects().into_iter().collect()).await
+}
