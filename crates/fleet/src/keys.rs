@@ -92,16 +92,17 @@ impl KeyHasher {
         UnsubscribeAddresses::new(self.derive("postfleet unsubscribe address 1"))
     }
 
-    /// The mark of a count of answers in a message: who is not of this installation cannot make one.
-    pub fn hop_mark(&self, count: u64, message_id: &str) -> String {
+    /// The mark of a count of answers, and of when it was counted, in a message: who is not of this installation cannot make one.
+    pub fn hop_mark(&self, (count, at): (u64, i64), message_id: &str) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.derive("postfleet count of answers 1"));
-        let hash = hasher.update(&count.to_le_bytes()).update(message_id.as_bytes()).finalize();
+        hasher.update(&count.to_le_bytes()).update(&at.to_le_bytes());
+        let hash = hasher.update(message_id.as_bytes()).finalize();
         hash.to_hex()[..HOP_MARK_CHARS].to_owned()
     }
 
     /// Whether a mark is the one of this count in this message.
-    pub fn is_hop_mark(&self, mark: &str, count: u64, message_id: &str) -> bool {
-        let own = self.hop_mark(count, message_id);
+    pub fn is_hop_mark(&self, mark: &str, counted: (u64, i64), message_id: &str) -> bool {
+        let own = self.hop_mark(counted, message_id);
         // In constant time: all characters are looked at.
         own.len() == mark.len() && own.bytes().zip(mark.bytes()).fold(0, |other, (a, b)| other | (a ^ b)) == 0
     }

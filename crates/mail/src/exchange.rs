@@ -10,20 +10,36 @@ pub const HOPS_FIELD: &str = "X-Postfleet-Hops";
 /// The highest count that is read.
 const HOPS_MAX: u64 = 1_000_000;
 
-/// The count of a message, and the mark by which those who wrote it know it as theirs.
-pub fn hops(raw: &[u8]) -> Option<(u64, String)> {
+/// The latest time that is read: the end of the year 9999.
+const TIME_MAX: i64 = 253_402_300_799;
+
+/// What such a field says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hops {
+    /// How many.
+    pub count: u64,
+    /// When that was written, in unix seconds.
+    pub at: i64,
+    /// The mark by which those who wrote it know it as theirs.
+    pub mark: String,
+}
+
+/// What a message says of that.
+pub fn hops(raw: &[u8]) -> Option<Hops> {
     let field = Fields::new(header::split(raw).0).find(|field| field.is(HOPS_FIELD))?;
     let text = field.text();
-    let (count, mark) = text.split_once(';')?;
-    let count = count.trim().parse().ok().filter(|count| (1..=HOPS_MAX).contains(count))?;
-    Some((count, mark.trim().to_owned()))
+    let mut parts = text.splitn(3, ';').map(str::trim);
+    let count = parts.next()?.parse().ok().filter(|count| (1..=HOPS_MAX).contains(count))?;
+    let at = parts.next()?.parse().ok().filter(|at| (0..=TIME_MAX).contains(at))?;
+    Some(Hops { count, at, mark: parts.next()?.to_owned() })
 }
 
 /// The message with a count in place of the one that it had.
-pub fn with_hops(raw: &[u8], count: u64, mark: &str) -> Vec<u8> {
+pub fn with_hops(raw: &[u8], hops: &Hops) -> Vec<u8> {
     let (block, _) = header::split(raw);
-    let mut out = Vec::with_capacity(raw.len() + 64);
-    out.extend_from_slice(format!("{HOPS_FIELD}: {count}; {mark}\r\n").as_bytes());
+    let Hops { count, at, mark } = hops;
+    let mut out = Vec::with_capacity(raw.len() + 80);
+    out.extend_from_slice(format!("{HOPS_FIELD}: {count}; {at}; {mark}\r\n").as_bytes());
     if !Fields::new(block).any(|field| field.is(HOPS_FIELD)) {
         out.extend_from_slice(raw);
         return out;
@@ -84,16 +100,17 @@ mod tests {
     fn the_count_is_read_back_and_replaced() {
         let plain = b"From: a@x.test\r\nX-Y: 1\r\n 2\r\n\r\nHello\r\n".as_slice();
         assert_eq!(hops(plain), None);
-        let one = with_hops(plain, 1, "ab");
-        assert_eq!(hops(&one), Some((1, "ab".to_owned())));
+        let of = |count, mark: &str| Hops { count, at: 1_772_445_600, mark: mark.to_owned() };
+        let one = with_hops(plain, &of(1, "ab"));
+        assert_eq!(hops(&one), Some(of(1, "ab")));
         assert!(one.ends_with(plain));
-        let two = with_hops(&one, 2, "cd");
-        assert_eq!(two, [b"X-Postfleet-Hops: 2; cd\r\n".as_slice(), plain].concat());
+        let two = with_hops(&one, &of(2, "cd"));
+        assert_eq!(two, [b"X-Postfleet-Hops: 2; 1772445600; cd\r\n".as_slice(), plain].concat());
     }
 
     #[test]
     fn what_is_no_count_is_none() {
-        for value in ["", "3", "x; y", "-1; y", "0; y", "1000001; y", "99999999999999999999999; y"] {
+        for value in ["", "3", "3; 1", "x; 1; y", "-1; 1; y", "0; 1; y", "1000001; 1; y", "99999999999999999999999; 1; y", "1; -1; y"] {
             assert_eq!(hops(format!("X-Postfleet-Hops: {value}\r\n\r\n").as_bytes()), None, "{value}");
         }
         assert_eq!(hops(b"A: b\r\n\r\nX-Postfleet-Hops: 3; y\r\n"), None, "in the body");

@@ -47,6 +47,7 @@ fn facts(
             subject: summary.subject,
             correspondents,
             hops: 0,
+            counted_at: None,
         },
     }
 }

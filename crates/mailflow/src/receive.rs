@@ -152,7 +152,9 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     // One order for all: two messages to the same mailboxes never wait for each other's locks.
     mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
     let mut facts = filing::received(&view, raw.len() as u64, now);
-    facts.thread.hops = hops_of_answer(platform, &raw, &view);
+    if let Some((hops, counted_at)) = hops_of_answer(platform, &raw, &view) {
+        (facts.thread.hops, facts.thread.counted_at) = (hops, Some(counted_at));
+    }
     let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
     let copies: Vec<MailboxCopy> = mailboxes.iter().map(|mailbox| copy(platform, mailbox, now)).collect();
     let capped = mailboxes.iter().filter(|mailbox| mailbox.is_capped).map(|mailbox| mailbox.grant_id).collect();

@@ -25,6 +25,8 @@ pub struct ThreadHints {
     /// How many mailboxes of the installation have answered in turn: of a sent message with it, of a received one with
     /// whoever answers it; 0 if nothing is known of that.
     pub hops: u64,
+    /// When whoever sent a received message counted that.
+    pub counted_at: Option<UnixMicros>,
 }
 
 /// Correspondents of one message that the subject fallback knows; a message to more is no conversation.
@@ -137,20 +139,26 @@ pub(crate) async fn drop_empty(tx: &mut Tx, grant: GrantId, thread: ThreadId) ->
 /// Adds a message to a thread; false when there is no such thread in this mailbox. Nodes may file messages in another
 /// order than that of their dates, so no date goes back.
 async fn extend(tx: &mut Tx, grant: GrantId, thread: ThreadId, facts: &MessageFacts) -> Result<bool, DbError> {
+    // The count of answers falls only by what was counted after the mailbox wrote last: by no old message that comes again.
     // A thread stands where its latest received message put it; one that has only sent ones moves with those.
     const RECEIVED: &str = "UPDATE threads SET \
         earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
         received_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END, \
         sort_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END, \
-        hops = CASE WHEN hops > $4 THEN hops ELSE $4 END WHERE id = $1 AND grant_id = $2";
+        hops = CASE WHEN hops > $4 AND coalesce(sent_date, $5) >= $5 THEN hops ELSE $4 END \
+        WHERE id = $1 AND grant_id = $2";
     const SENT: &str = "UPDATE threads SET \
         earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
         sent_date = CASE WHEN sent_date > $3 THEN sent_date ELSE $3 END, \
         sort_date = CASE WHEN received_date IS NULL AND sort_date < $3 THEN $3 ELSE sort_date END, hops = $4 \
         WHERE id = $1 AND grant_id = $2";
-    let statement = if facts.outgoing { SENT } else { RECEIVED };
-    let values = params![thread.uuid(), grant.uuid(), facts.date.as_micros(), facts.thread.hops as i64];
-    Ok(tx.execute(statement, values).await? > 0)
+    let (thread, grant, date) = (thread.uuid(), grant.uuid(), facts.date.as_micros());
+    let (hops, counted_at) = (facts.thread.hops as i64, facts.thread.counted_at.map_or(0, UnixMicros::as_micros));
+    let changed = match facts.outgoing {
+        true => tx.execute(SENT, params![thread, grant, date, hops]).await?,
+        false => tx.execute(RECEIVED, params![thread, grant, date, hops, counted_at]).await?,
+    };
+    Ok(changed > 0)
 }
 
 fn own_keys(hints: &ThreadHints) -> Vec<i64> {

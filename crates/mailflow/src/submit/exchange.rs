@@ -7,7 +7,7 @@ use crate::platform::Platform;
 use postfleet_core::id::ThreadId;
 use postfleet_core::rule::OutboundType;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros, exchange};
-use postfleet_mail::exchange as fields;
+use postfleet_mail::exchange::{self as fields, Hops};
 use postfleet_mail::message::MessageView;
 use postfleet_mailbox::messages::{load, with_message_id};
 use postfleet_mailbox::summary::{Person, Summary};
@@ -48,7 +48,8 @@ pub(super) async fn continued(
     let Some(found) = found else { return Ok(Continued { thread_id: named, hops: u64::from(answers) }) };
     let limits = &platform.settings.loops;
     let mut hops = exchange::hops(found.hops, found.received_at, now, limits.rest);
-    if hops > limits.hops {
+    // Below that there was no loop yet that anybody could have let go on.
+    if hops * 2 > limits.hops {
         // Whoever let the conversation go on has seen what was answered until then.
         let resumed_at = stops::resumed_at(&mut reader, grant.id, found.thread_id).await?;
         let is_seen = |resumed_at: UnixMicros| found.received_at.is_none_or(|received_at| received_at <= resumed_at);
@@ -58,18 +59,27 @@ pub(super) async fn continued(
 }
 
 /// The message with the count of answers on it.
-pub(super) fn counted(platform: &Platform, raw: Vec<u8>, hops: u64, message_id: Option<&str>) -> Vec<u8> {
+pub(super) fn counted(
+    platform: &Platform,
+    raw: Vec<u8>,
+    (hops, now): (u64, UnixMicros),
+    message_id: Option<&str>,
+) -> Vec<u8> {
     match message_id {
-        Some(id) if hops > 0 => fields::with_hops(&raw, hops, &platform.keys.hop_mark(hops, id)),
+        Some(id) if hops > 0 => {
+            let at = now.as_seconds();
+            fields::with_hops(&raw, &Hops { count: hops, at, mark: platform.keys.hop_mark((hops, at), id) })
+        }
         _ => raw,
     }
 }
 
-/// The count that an answer to a received message has, if the message is of this installation. What others write there
-/// is not believed.
-pub(crate) fn hops_of_answer(platform: &Platform, raw: &[u8], view: &MessageView) -> u64 {
-    let (Some((count, mark)), Some(id)) = (fields::hops(raw), &view.message_id) else { return 0 };
-    if platform.keys.is_hop_mark(&mark, count, id) { count + 1 } else { 0 }
+/// The count that an answer to a received message has, and when it was counted, if the message is of this installation.
+/// What others write there is not believed.
+pub(crate) fn hops_of_answer(platform: &Platform, raw: &[u8], view: &MessageView) -> Option<(u64, UnixMicros)> {
+    let Hops { count, at, mark } = fields::hops(raw)?;
+    let is_ours = platform.keys.is_hop_mark(&mark, (count, at), view.message_id.as_deref()?);
+    is_ours.then(|| (count + 1, UnixMicros::from_seconds(at)))
 }
 
 /// Refuses an answer to oneself, and an automatic answer to what no machine should answer (RFC 3834 §2). Other messages

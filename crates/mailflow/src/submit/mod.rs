@@ -214,7 +214,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     let mut facts = filing::sent(summary, raw.len() as u64, now);
     let going_on = (outbound_type, thread_id);
     let continued = exchange::continued(platform, grant, going_on, &facts.thread, now).await?;
-    let raw = exchange::counted(platform, raw, continued.hops, facts.thread.message_id.as_deref());
+    let raw = exchange::counted(platform, raw, (continued.hops, now), facts.thread.message_id.as_deref());
     (facts.octets, facts.thread.hops) = (raw.len() as u64, continued.hops);
     check_size(platform, &raw)?;
     let thread_id = continued.thread_id;

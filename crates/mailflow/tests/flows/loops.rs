@@ -250,6 +250,8 @@ async fn whoever_lifts_the_stop_lets_the_count_begin_anew() {
     let latest = fleet.setting.folder(&fleet.agents[from], "inbox").await.remove(0);
     let sent = fleet.write(from, &fleet.address(to), "Re: Plan", "once more", Some(&latest.id)).await.expect("sent");
     assert!(sent.held.is_none(), "the old numbers count no more");
+    // The other side was not let go on: for it a pause does.
+    fleet.setting.world.advance(61);
     let after: usize = fleet.run((30, 1), author).await.values().sum();
     assert!(before > 10 && (5..=20).contains(&after), "{before} {after}");
     assert_eq!(fleet.stops().await, 2, "and the new ones do");
