@@ -47,6 +47,10 @@ pub enum Trigger {
     SendingStopped,
     /// Who was stopped may send again.
     SendingResumed,
+    /// A mailbox has crossed a line that its workspace drew.
+    BreakerTripped,
+    /// One mailbox endangers a domain for all others on it.
+    DomainEndangered,
 }
 
 impl Trigger {
@@ -74,6 +78,8 @@ impl Trigger {
         Self::RaiseDecided,
         Self::SendingStopped,
         Self::SendingResumed,
+        Self::BreakerTripped,
+        Self::DomainEndangered,
     ];
 
     /// The name on the wire and in the store.
@@ -101,6 +107,8 @@ impl Trigger {
             Self::RaiseDecided => "raise.decided",
             Self::SendingStopped => "sending.stopped",
             Self::SendingResumed => "sending.resumed",
+            Self::BreakerTripped => "breaker.tripped",
+            Self::DomainEndangered => "domain.endangered",
         }
     }
 
@@ -146,7 +154,9 @@ impl Trigger {
             | Self::RaiseRequested
             | Self::RaiseDecided
             | Self::SendingStopped
-            | Self::SendingResumed => "/nylas/system",
+            | Self::SendingResumed
+            | Self::BreakerTripped
+            | Self::DomainEndangered => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

@@ -22,6 +22,8 @@ pub mod event;
 pub mod problem;
 
 // who may do what
+pub mod breaker;
+pub mod exchange;
 pub mod layout;
 pub mod meter;
 pub mod permission;
@@ -29,6 +31,7 @@ pub mod pkce;
 pub mod plan;
 pub mod policy;
 pub mod preset;
+pub mod quarantine;
 pub mod quota;
 pub mod raise;
 pub mod rate;

@@ -38,8 +38,8 @@ pub struct OutboundFacts {
     pub exceeded: Option<Exceeded>,
     /// What keeps the sender from sending.
     pub stops: Vec<Stop>,
-    /// Sends in an hour that a stop allows, if one does.
-    pub throttle: Option<u64>,
+    /// Sends in an hour that a stop allows, if one does, and how many there were.
+    pub throttle: Option<Allowance>,
     /// Whether somebody approved exactly this message, so that no rule holds it any more.
     pub approved: bool,
 }
@@ -49,6 +49,9 @@ pub const ALL_SUPPRESSED: &str = "all_recipients_suppressed";
 
 /// The code of the refusal of more than the daily quota.
 pub const DAILY_QUOTA_EXCEEDED: &str = "daily_quota_exceeded";
+
+/// The code of the refusal of more than a throttle allows.
+pub const THROTTLED: &str = "throttled";
 
 /// Leave to send. Only [`decide`] makes it, so nothing reaches the queue without having been judged.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl ClearedToSend {
 
 /// What may stand against a send, in the order in which it is asked: the key, an abuse restriction, the sender domain, a
 /// pause, another stop, recipients (how many, whether mail reaches them, whether anybody is left who may be written to) and
-/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, rate.
+/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, throttle, rate.
 const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
     of_key,
     of_restriction,
@@ -80,6 +83,7 @@ const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
     of_storage,
     of_quota,
     of_month,
+    of_throttle,
     of_rate,
 ];
 
@@ -154,6 +158,10 @@ fn of_quota(facts: &OutboundFacts) -> Vec<Problem> {
 
 fn of_month(facts: &OutboundFacts) -> Vec<Problem> {
     [facts.meters.send(), facts.meters.transfer(facts.message_octets)].into_iter().filter_map(Result::err).collect()
+}
+
+fn of_throttle(facts: &OutboundFacts) -> Vec<Problem> {
+    facts.throttle.iter().filter(|throttle| !throttle.has_room()).map(throttled).collect()
 }
 
 fn of_rate(facts: &OutboundFacts) -> Vec<Problem> {
@@ -261,6 +269,15 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
     let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
     let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: Some(daily.resets_at) };
     Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, DAILY_QUOTA_EXCEEDED, text) }
+}
+
+fn throttled(throttle: &Allowance) -> Problem {
+    let Allowance { limit, used, resets_at } = *throttle;
+    let limit = limit.unwrap_or(u64::MAX);
+    let text =
+        format!("the mailbox is throttled to {limit} messages in an hour, and they are sent until the hour ends");
+    let exhausted = Exhausted { scope: "grant", limit, used, resets_at: Some(resets_at) };
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, THROTTLED, text) }
 }
 
 #[cfg(test)]

@@ -41,13 +41,18 @@ fn strip_mark(subject: &str) -> Option<&str> {
     MARKS.contains(&mark).then(|| rest.trim_start())
 }
 
+/// Whether a subject is marked as that of a reply, or of something forwarded.
+pub fn is_marked(subject: &str) -> bool {
+    // Most are not, and need not be written anew to see that.
+    subject.contains(':') && strip_mark(&subject.trim().to_lowercase()).is_some()
+}
+
 /// Whether the subject alone may join a message to an older thread: only for a reply that lost its references (it is
 /// marked as a reply and names none), with a subject that says something, within [`SUBJECT_WINDOW`]. The correspondent
 /// must be part of the thread, which the lookup sees to.
 pub fn subject_may_join(subject: &str, has_references: bool, thread_latest: UnixMicros, now: UnixMicros) -> bool {
     let base = base_subject(subject);
-    let marked = strip_mark(&subject.trim().to_lowercase()).is_some();
-    !has_references && marked && base.chars().count() >= 3 && thread_latest.plus(SUBJECT_WINDOW) >= now
+    !has_references && is_marked(subject) && base.chars().count() >= 3 && thread_latest.plus(SUBJECT_WINDOW) >= now
 }
 
 #[cfg(test)]

@@ -68,6 +68,9 @@ fn hint(key: &Secret<String>) -> String {
 #[derive(Clone)]
 pub struct KeyHasher(Secret<[u8; 32]>);
 
+/// Characters of the mark of a count of answers: 96 bits.
+const HOP_MARK_CHARS: usize = 24;
+
 impl KeyHasher {
     /// From the installation's secret.
     pub fn new(secret: [u8; 32]) -> Self {
@@ -87,6 +90,21 @@ impl KeyHasher {
     /// The addresses to unsubscribe at that this installation's messages have.
     pub fn unsubscribe_addresses(&self) -> UnsubscribeAddresses {
         UnsubscribeAddresses::new(self.derive("postfleet unsubscribe address 1"))
+    }
+
+    /// The mark of a count of answers, and of when it was counted, in a message: who is not of this installation cannot make one.
+    pub fn hop_mark(&self, (count, at): (u64, i64), message_id: &str) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.derive("postfleet count of answers 1"));
+        hasher.update(&count.to_le_bytes()).update(&at.to_le_bytes());
+        let hash = hasher.update(message_id.as_bytes()).finalize();
+        hash.to_hex()[..HOP_MARK_CHARS].to_owned()
+    }
+
+    /// Whether a mark is the one of this count in this message.
+    pub fn is_hop_mark(&self, mark: &str, counted: (u64, i64), message_id: &str) -> bool {
+        let own = self.hop_mark(counted, message_id);
+        // In constant time: all characters are looked at.
+        own.len() == mark.len() && own.bytes().zip(mark.bytes()).fold(0, |other, (a, b)| other | (a ^ b)) == 0
     }
 
     /// The hash under which a key is stored. Keys have 256 random bits, so a fast hash is right; and since the store

@@ -13,6 +13,7 @@ pub mod participant;
 pub mod compose;
 pub mod content_id;
 pub mod dkim;
+pub mod exchange;
 pub mod form;
 pub mod submission;
 pub mod trace;

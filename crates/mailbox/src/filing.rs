@@ -47,6 +47,8 @@ fn facts(
             references: summary.references,
             subject: summary.subject,
             correspondents,
+            hops: 0,
+            counted_at: None,
         },
     }
 }

@@ -14,7 +14,7 @@ use postfleet_core::audit::Author;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{AuditId, BlobId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
-use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
+use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros, exchange};
 use postfleet_mail::{message, submission};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
@@ -160,6 +160,7 @@ pub(crate) fn prepared(
     let summary = Summary { message_id, draft: None, ..summary };
     Ok(Prepared {
         message_id: stored.id,
+        print: exchange::print(&message::body(&raw)),
         raw,
         recipients,
         outbound_type: outbound_type(false, &summary),

@@ -10,8 +10,8 @@ use crate::unsent;
 use postfleet_core::audit::{Act, Actor, ActorKind, Author};
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::hold::{self as limits, LOOK_AGAIN, NOTE_CHARS_MAX, Reason, State};
-use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, HoldId};
-use postfleet_core::stop::is_of_stop;
+use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, HoldId, StopId};
+use postfleet_core::stop::{HELD_BY_LOOP, is_of_stop};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::messages::load;
@@ -25,6 +25,7 @@ use postfleet_store::holds::{
     Release, Told,
 };
 use postfleet_store::messages::{MessageFacts, StoredMessage};
+use postfleet_store::outbound::TripIds;
 use serde_json::{Value, json};
 
 /// Mailboxes that one round looks at, sends of one of them, and expired ones.
@@ -58,6 +59,12 @@ pub(crate) fn to_be_held(platform: &Platform, grant: &Grant, sent: &MessageFacts
         id: HoldId::new(now, platform.entropy.ten()),
         author: author.map_or_else(|| mailbox_itself(grant), |author| author.actor.clone()),
         waiting,
+        trip: TripIds {
+            stop_id: StopId::new(now, platform.entropy.ten()),
+            audit_id: AuditId::new(now, platform.entropy.ten()),
+            event_id: EventId::new(now, platform.entropy.ten()),
+            tripped_id: EventId::new(now, platform.entropy.ten()),
+        },
         told: Told { request_id, ..told(platform, now) },
     }
 }
@@ -304,7 +311,7 @@ async fn release(platform: &Platform, hold: &Hold) -> Result<Result<(), Problem>
     let waits_on = drafts::is_superseded(&refusal)
         || refusal.is_retryable()
         || is_of_stop(&refusal)
-        || refusal.code == limits::HELD_BY_RULE;
+        || [limits::HELD_BY_RULE, HELD_BY_LOOP].contains(&refusal.code);
     if !waits_on {
         fail(platform, hold, Some(&stored), State::Failed, &refusal).await?;
     }

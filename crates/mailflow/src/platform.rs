@@ -6,6 +6,7 @@ use crate::routing::{Relay, RouteSettings, Routing};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
+use postfleet_core::exchange::LoopLimits;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
@@ -116,6 +117,8 @@ pub struct Settings {
     pub attempt_retention: Duration,
     /// For how long a mailbox does not send the same message again unless it is meant; zero: it always does.
     pub repeat_window: Duration,
+    /// What machines may say to each other.
+    pub loops: LoopLimits,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
     /// The domains whose complaints count, since they are known to report them; all if there are none.

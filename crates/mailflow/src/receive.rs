@@ -3,6 +3,7 @@
 
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
+use crate::submit::exchange::hops_of_answer;
 use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
 use postfleet_core::meter::Meters;
 use postfleet_core::recipient::{InboundFacts, Known, accepts, admit, has_room};
@@ -150,7 +151,10 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view).await?;
     // One order for all: two messages to the same mailboxes never wait for each other's locks.
     mailboxes.sort_by_key(|mailbox| mailbox.grant_id);
-    let facts = filing::received(&view, raw.len() as u64, now);
+    let mut facts = filing::received(&view, raw.len() as u64, now);
+    if let Some((hops, counted_at)) = hops_of_answer(platform, &raw, &view) {
+        (facts.thread.hops, facts.thread.counted_at) = (hops, Some(counted_at));
+    }
     let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
     let copies: Vec<MailboxCopy> = mailboxes.iter().map(|mailbox| copy(platform, mailbox, now)).collect();
     let capped = mailboxes.iter().filter(|mailbox| mailbox.is_capped).map(|mailbox| mailbox.grant_id).collect();

@@ -21,7 +21,7 @@ use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
 use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page, Provenance};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
-use postfleet_store::outbound::{Submit, SubmitOutcome, Turn};
+use postfleet_store::outbound::{Guard, Submit, SubmitOutcome, Turn};
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Reader, Store, folders, queue};
 use std::collections::{BTreeMap, HashMap};
@@ -240,6 +240,7 @@ impl Task {
             copy,
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            guard: Guard::default(),
             from_draft: None,
             evaluation_id: EvaluationId::new(at, self.source.random()),
             sender: self.mailbox(step).email.clone(),

@@ -188,6 +188,7 @@ CREATE TABLE workspaces (
     auto_group {int} NOT NULL,
     policy_id {id} REFERENCES policies (id),
     on_quota TEXT NOT NULL DEFAULT 'reject',
+    breakers TEXT,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -429,7 +430,8 @@ CREATE TABLE messages (
     draft {int} NOT NULL DEFAULT 0,
     sent_by {id}
 ) {strict};
-CREATE INDEX messages_by_thread ON messages (thread_id, date, id);
+-- The last two columns let the turns of a conversation be read from the index alone.
+CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
 CREATE INDEX messages_sent ON messages (sent_by, id) WHERE sent_by IS NOT NULL;
 
 -- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder.
@@ -456,7 +458,8 @@ CREATE TABLE threads (
     earliest_date {int} NOT NULL,
     received_date {int},
     sent_date {int},
-    sort_date {int} NOT NULL
+    sort_date {int} NOT NULL,
+    hops {int} NOT NULL DEFAULT 0
 ) {strict};
 CREATE INDEX threads_by_grant ON threads (grant_id, sort_date, id);
 
@@ -472,7 +475,8 @@ CREATE TABLE thread_keys (
 -- Sending ----------------------------------------------------------------------------------------------------------
 
 -- The ledger of sends: what daily quotas count; and what each mailbox received on a day. told is the last line that was announced (1 warning, 2 reached,
--- 3 exceeded), told_limit the quota that it was a line of.
+-- 3 exceeded), told_limit the quota that it was a line of. said is what the mailbox said last to mailboxes of the fleet, and how
+-- often in this hour.
 CREATE TABLE daily_sends (
     grant_id {id} NOT NULL,
     day {int} NOT NULL,
@@ -480,8 +484,23 @@ CREATE TABLE daily_sends (
     received {int} NOT NULL DEFAULT 0,
     told {int} NOT NULL DEFAULT 0,
     told_limit {int} NOT NULL DEFAULT 0,
+    said TEXT,
     PRIMARY KEY (grant_id, day)
 ) {clustered};
+
+-- What breakers count of a mailbox (JSON), and to whom it has written: only where its workspace has breakers that ask for it,
+-- or a throttle holds.
+CREATE TABLE watches (
+    grant_id {id} NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL
+) {clustered};
+CREATE TABLE written_to (
+    grant_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    day {int} NOT NULL,
+    PRIMARY KEY (grant_id, address_key)
+) {clustered};
+CREATE INDEX written_to_by_day ON written_to (day);
 
 -- What organizations and applications (owner_id) use. A batch adds to these rows once, when it ends: see docs/adr/0028.
 -- Months are counted from January of the year 0. What is kept is no month's, and stands under the month 0. Of what was

@@ -21,6 +21,7 @@ use crate::db::{DbError, Row};
 use crate::drafts::{self, Announcement, Held};
 use crate::engine::Tx;
 use crate::messages::{MailboxCopy, MessageFacts};
+use crate::outbound::TripIds;
 use crate::params;
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::event::Trigger;
@@ -178,6 +179,8 @@ pub struct NewHold {
     pub waiting: MessageFacts,
     /// The ids of what is told of it.
     pub told: Told,
+    /// The ids of what follows if it is held, or refused, because it goes round in circles or trips a breaker.
+    pub trip: TripIds,
 }
 
 /// The ids of what is told of a step.

@@ -14,6 +14,7 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod applications;
 pub mod audit;
+pub mod breakers;
 pub mod connectors;
 pub mod domains;
 pub mod evaluations;
@@ -66,6 +67,7 @@ pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod transfers;
+pub mod watch;
 pub mod webhooks;
 
 #[cfg(test)]

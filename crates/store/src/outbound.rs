@@ -2,6 +2,7 @@
 
 mod explain;
 mod facts;
+mod guard;
 mod held;
 mod told;
 mod turn;
@@ -20,6 +21,10 @@ use crate::refusals;
 use crate::send_events::{SendEvent, Sent};
 pub use explain::{Explain, Explained};
 use facts::Loaded;
+use guard::Passes;
+pub use guard::{Guard, TripIds};
+#[cfg(test)]
+pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::{
@@ -52,6 +57,8 @@ pub struct Submit {
     pub sender_domain: Domain,
     /// Whether it begins a conversation, as rules see it.
     pub outbound_type: OutboundType,
+    /// What is known of the conversation that it goes on with, and of what it says.
+    pub guard: Guard,
     /// The id of the record of what the rules say, if there are any.
     pub evaluation_id: EvaluationId,
     /// The draft that this sends, if it is one: it has the id of the sent copy, which takes its place.
@@ -161,7 +168,19 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, workspace, scope: rules, validates, key, earlier, quota, pools, terms } = loaded;
+        let Loaded {
+            mut facts,
+            owner,
+            workspace,
+            scope: rules,
+            validates,
+            key,
+            earlier,
+            quota,
+            pools,
+            terms,
+            mut watched,
+        } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -204,7 +223,13 @@ impl Command for Submit {
             };
         }
         let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
-        match decide(&facts) {
+        let decided = match decide(&facts) {
+            // Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
+            Ok(_) if !self.look(tx, &mut facts, &mut watched).await? => return Ok(SubmitOutcome::Unheld),
+            Ok(_) if watched.problem.is_some() => watched.problem.take().map_or_else(|| decide(&facts), Err),
+            _ => decide(&facts),
+        };
+        match decided {
             Ok(cleared) => {
                 if let Some(turn_at) = shares.later(self.facts.date) {
                     return self.wait(tx, turn_at, &shares, facts.daily, (draft, &sent)).await;
@@ -214,7 +239,8 @@ impl Command for Submit {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
                 let crossed = quota.crossed(&cleared.daily());
-                let outcome = self.accept(tx, cleared, (facts, owner, sent), judged, (draft, held)).await?;
+                let passes = watched.passes(&self.guard, self.facts.date);
+                let outcome = self.accept(tx, cleared, (facts, owner, sent), judged, (draft, held), &passes).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
@@ -257,6 +283,7 @@ impl Submit {
         (facts, owner, mut sent): (OutboundFacts, Owner, Sent),
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
+        passes: &Passes,
     ) -> Result<SubmitOutcome, DbError> {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
@@ -264,7 +291,8 @@ impl Submit {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
             None => self.facts.placement(),
         };
-        count_send(tx, self, now.day()).await?;
+        count_send(tx, self, now.day(), passes.said.as_deref()).await?;
+        passes.keep(tx, grant_id, now.day()).await?;
         let month = now.day().month();
         tx.tally().send(owner, (grant_id, self.copy.message_id), now.day(), self.blob.octets());
         tx.tally().hold(owner.organization, month, meters.caps());
@@ -375,9 +403,10 @@ impl Submit {
     }
 }
 
-async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay) -> Result<(), DbError> {
-    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent) VALUES ($1, $2, 1) \
-        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1";
-    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number()]).await?;
+async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay, said: Option<&str>) -> Result<(), DbError> {
+    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, said) VALUES ($1, $2, 1, $3) \
+        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1, \
+        said = coalesce(excluded.said, daily_sends.said)";
+    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number(), said]).await?;
     Ok(())
 }

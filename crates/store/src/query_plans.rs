@@ -6,8 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules, send_events,
-    service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
+    send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -42,6 +43,11 @@ const LISTS: &[(&str, &str)] = &[
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),
+    ("outbound::TURNS", outbound::TURNS),
+    ("outbound::OWN_SINCE", outbound::OWN_SINCE),
+    ("outbound::SAID_BEFORE", outbound::SAID_BEFORE),
+    ("watch::KNOWN", watch::KNOWN),
+    ("watch::OLD", watch::OLD),
     ("queue::DUE", queue::DUE),
     ("queue::TURNS", queue::TURNS),
     ("queue::PARKED", queue::PARKED),

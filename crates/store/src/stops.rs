@@ -15,9 +15,9 @@ use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::EmailAddress;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, StopId, ThreadId, WorkspaceId};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop, with_parents};
+use postfleet_core::{EmailAddress, UnixMicros};
 use std::collections::{BTreeSet, HashSet};
 
 /// Who sends, as stops see it.
@@ -128,6 +128,28 @@ pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, 
         }
     }
     Ok(Some(Known { version, applications }))
+}
+
+const LIFTED: &str = "SELECT max(lifted_at) FROM stops WHERE grant_id = $1 AND kind = $2 AND subject = $3";
+
+/// When a stop of a mailbox of that (kind, subject) was lifted last.
+pub(crate) async fn lifted_at(
+    tx: &mut Tx,
+    grant: GrantId,
+    (kind, subject): (Kind, &str),
+) -> Result<Option<UnixMicros>, DbError> {
+    let row = tx.query_one(LIFTED, params![grant.uuid(), kind.name(), subject]).await?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
+}
+
+/// When a conversation of a mailbox was let go on last, that was stopped because mail went round in it.
+pub async fn resumed_at(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    thread: ThreadId,
+) -> Result<Option<UnixMicros>, StoreError> {
+    let row = reader.query_one(LIFTED, params![grant.uuid(), Kind::Loop.name(), &thread.to_string()]).await?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
 }
 
 /// The stops that concern somebody who sends.

@@ -22,6 +22,11 @@ pub struct ThreadHints {
     pub subject: String,
     /// Those it is exchanged with: the sender of a received message, the recipients of a sent one.
     pub correspondents: Vec<String>,
+    /// How many mailboxes of the installation have answered in turn: of a sent message with it, of a received one with
+    /// whoever answers it; 0 if nothing is known of that.
+    pub hops: u64,
+    /// When whoever sent a received message counted that.
+    pub counted_at: Option<UnixMicros>,
 }
 
 /// Correspondents of one message that the subject fallback knows; a message to more is no conversation.
@@ -96,12 +101,17 @@ async fn remember(tx: &mut Tx, grant: GrantId, key: i64, thread: ThreadId, date:
 /// Starts a thread; it may be there already if drafts are in it.
 async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<ThreadId, DbError> {
     const INSERT: &str = "INSERT INTO threads \
-        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date) VALUES ($1, $2, $3, $4, $5, $6, $4) \
+        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date, hops) \
+        VALUES ($1, $2, $3, $4, $5, $6, $4, $7) \
         ON CONFLICT (id) DO UPDATE SET sent_date = excluded.sent_date, sort_date = excluded.sort_date";
     let date = facts.date.as_micros();
     let (received, sent) = if facts.outgoing { (None, Some(date)) } else { (Some(date), None) };
     let (id, grant) = (copy.new_thread_id, copy.grant_id.uuid());
-    tx.execute(INSERT, params![id.uuid(), grant, &facts.thread.subject, date, received, sent]).await?;
+    tx.execute(
+        INSERT,
+        params![id.uuid(), grant, &facts.thread.subject, date, received, sent, facts.thread.hops as i64],
+    )
+    .await?;
     Ok(id)
 }
 
@@ -133,18 +143,26 @@ pub(crate) async fn drop_empty(tx: &mut Tx, grant: GrantId, thread: ThreadId) ->
 /// Adds a message to a thread; false when there is no such thread in this mailbox. Nodes may file messages in another
 /// order than that of their dates, so no date goes back.
 async fn extend(tx: &mut Tx, grant: GrantId, thread: ThreadId, facts: &MessageFacts) -> Result<bool, DbError> {
+    // The count of answers falls only by what was counted after the mailbox wrote last: by no old message that comes again.
     // A thread stands where its latest received message put it; one that has only sent ones moves with those.
     const RECEIVED: &str = "UPDATE threads SET \
         earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
         received_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END, \
-        sort_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END WHERE id = $1 AND grant_id = $2";
+        sort_date = CASE WHEN received_date > $3 THEN received_date ELSE $3 END, \
+        hops = CASE WHEN hops > $4 AND coalesce(sent_date, $5) >= $5 THEN hops ELSE $4 END \
+        WHERE id = $1 AND grant_id = $2";
     const SENT: &str = "UPDATE threads SET \
         earliest_date = CASE WHEN earliest_date < $3 THEN earliest_date ELSE $3 END, \
         sent_date = CASE WHEN sent_date > $3 THEN sent_date ELSE $3 END, \
-        sort_date = CASE WHEN received_date IS NULL AND sort_date < $3 THEN $3 ELSE sort_date END \
+        sort_date = CASE WHEN received_date IS NULL AND sort_date < $3 THEN $3 ELSE sort_date END, hops = $4 \
         WHERE id = $1 AND grant_id = $2";
-    let statement = if facts.outgoing { SENT } else { RECEIVED };
-    Ok(tx.execute(statement, params![thread.uuid(), grant.uuid(), facts.date.as_micros()]).await? > 0)
+    let (thread, grant, date) = (thread.uuid(), grant.uuid(), facts.date.as_micros());
+    let (hops, counted_at) = (facts.thread.hops as i64, facts.thread.counted_at.map_or(0, UnixMicros::as_micros));
+    let changed = match facts.outgoing {
+        true => tx.execute(SENT, params![thread, grant, date, hops]).await?,
+        false => tx.execute(RECEIVED, params![thread, grant, date, hops, counted_at]).await?,
+    };
+    Ok(changed > 0)
 }
 
 fn own_keys(hints: &ThreadHints) -> Vec<i64> {
@@ -238,6 +256,62 @@ pub async fn with_message_id(
 ) -> Result<Vec<ThreadId>, StoreError> {
     let rows = reader.query(WITH_KEY, params![grant.uuid(), message_key(message_id)]).await?;
     Ok(rows.iter().map(|row| Ok(ThreadId::from_uuid(row.uuid(0)?))).collect::<Result<_, DbError>>()?)
+}
+
+/// How a conversation stands that a message goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The conversation.
+    pub thread_id: ThreadId,
+    /// How many mailboxes of the installation have answered in turn.
+    pub hops: u64,
+    /// When something came in last.
+    pub received_at: Option<UnixMicros>,
+}
+
+const STANDING_WITH_KEY: &str = "SELECT t.id, t.hops, t.received_date, k.date FROM thread_keys k \
+    JOIN threads t ON t.id = k.thread_id WHERE k.grant_id = $1 AND k.key = $2 \
+    ORDER BY k.date DESC, k.thread_id DESC LIMIT 1";
+
+/// The conversation of a mailbox that a message goes on with: the one that is named, or the one that it is filed into by
+/// what it says.
+pub async fn standing(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    named: Option<ThreadId>,
+    hints: &ThreadHints,
+    at: UnixMicros,
+) -> Result<Option<Standing>, StoreError> {
+    const NAMED: &str = "SELECT id, hops, received_date FROM threads WHERE id = $1 AND grant_id = $2";
+    if let Some(thread) = named {
+        let row = reader.query_one(NAMED, params![thread.uuid(), grant.uuid()]).await?;
+        return Ok(row.as_ref().map(read_standing).transpose()?);
+    }
+    for id in looked_up(&hints.in_reply_to, &hints.references) {
+        if let Some(row) = reader.query_one(STANDING_WITH_KEY, params![grant.uuid(), message_key(id)]).await? {
+            return Ok(Some(read_standing(&row)?));
+        }
+    }
+    let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
+    if !subject_may_join(&hints.subject, has_references, at, at) {
+        return Ok(None);
+    }
+    for correspondent in hints.correspondents.iter().take(CORRESPONDENTS_MAX) {
+        let key = subject_key(&hints.subject, correspondent);
+        let Some(row) = reader.query_one(STANDING_WITH_KEY, params![grant.uuid(), key]).await? else { continue };
+        if subject_may_join(&hints.subject, has_references, UnixMicros::from_micros(row.int(3)?), at) {
+            return Ok(Some(read_standing(&row)?));
+        }
+    }
+    Ok(None)
+}
+
+fn read_standing(row: &Row) -> Result<Standing, DbError> {
+    Ok(Standing {
+        thread_id: ThreadId::from_uuid(row.uuid(0)?),
+        hops: row.count(1)?,
+        received_at: row.opt_int(2)?.map(UnixMicros::from_micros),
+    })
 }
 
 /// Finds a thread of a mailbox.

@@ -5,6 +5,7 @@
 use opentelemetry::global;
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::domain_records::DomainSettings;
+use postfleet_core::exchange::LoopLimits;
 use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
@@ -71,6 +72,8 @@ pub struct WorldOptions {
     pub public_url: Option<String>,
     /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
     pub repeat_window: Duration,
+    /// What machines may say to each other.
+    pub loops: LoopLimits,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
     /// The domains whose complaints count; all if there are none.
@@ -98,6 +101,7 @@ impl Default for WorldOptions {
             trial_domains: Vec::new(),
             public_url: Some("https://mail.world.test".to_owned()),
             repeat_window: Duration::ZERO,
+            loops: LoopLimits::default(),
             hard_bounce_suppression: None,
             feedback_domains: Vec::new(),
             plans: Plans::presets(),
@@ -338,6 +342,7 @@ fn settings(options: &WorldOptions) -> Settings {
         feedback_retention: Duration::from_secs(90 * 86_400),
         attempt_retention: Duration::from_secs(30 * 86_400),
         repeat_window: options.repeat_window,
+        loops: options.loops,
         hard_bounce_suppression: options.hard_bounce_suppression,
         feedback_domains: options.feedback_domains.clone(),
         webhook_deadline: PATIENCE,

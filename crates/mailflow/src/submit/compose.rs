@@ -5,7 +5,7 @@ use super::{Prepared, outbound_type, unsubscribe};
 use crate::platform::Platform;
 use postfleet_core::audit::Author;
 use postfleet_core::id::MessageId;
-use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, metadata};
+use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros, exchange, metadata};
 use postfleet_mail::compose::{self, Attachment, Compose};
 use postfleet_mail::{Participant, message};
 use postfleet_mailbox::messages::with_message_id;
@@ -75,6 +75,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     }
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
+    let print = exchange::print(&outgoing.body);
     let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by.take());
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
@@ -95,6 +96,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
         terms,
         content,
         from_draft,
+        print,
         by,
     })
 }
@@ -112,9 +114,10 @@ pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> 
     let recipients = recipients(&Outgoing { to, cc, bcc, ..Outgoing::default() })?;
     Ok(Prepared {
         message_id,
-        raw,
         recipients,
         outbound_type: outbound_type(false, &summary),
+        print: exchange::print(&message::body(&raw)),
+        raw,
         summary,
         thread_id: None,
         own_thread_id: None,

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod compose;
+pub(crate) mod exchange;
 pub mod explain;
 pub mod once;
 pub mod raw;
@@ -38,7 +39,7 @@ use postfleet_store::grants::Grant;
 use postfleet_store::holds::Hold;
 use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
-use postfleet_store::outbound::{Submit, SubmitOutcome, Turn, Waiting};
+use postfleet_store::outbound::{Guard, Submit, SubmitOutcome, Turn, Waiting};
 use postfleet_store::refusals::RecordRefusal;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub struct Prepared {
     pub content: Option<[u8; 32]>,
     /// The draft that it is, if it is one.
     pub from_draft: Option<FromDraft>,
+    /// A number for what it says: see `postfleet_core::exchange::print`.
+    pub print: u64,
     /// Who sends it: should it be held, they are not who approves it. `None` if the mailbox itself does: a mail client, or
     /// one of its tokens some time ago.
     pub by: Option<Author>,
@@ -122,6 +125,7 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
 async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<Sent, Problem> {
     let (shown, now, author) = (prepared.shown, prepared.date, prepared.by.clone());
     let by = author.as_ref().and_then(Author::key);
+    remembered(platform, grant, by, exchange::check(platform, grant, &prepared).await).await?;
     let (command, raw) = remembered(platform, grant, by, command(platform, grant, prepared).await).await?;
     // Room at the delivery role is taken first: a message that is leased must have its worker.
     let room = Room::take(platform, &command.recipients, now);
@@ -175,7 +179,14 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
 
 /// Refusals of a send that are known before it is a command, or that are given where it only waits. What is wrong in a
 /// request is none of them.
-const REMEMBERED: [&str; 4] = ["too_many_recipients", "message_too_large", "storage_full", "too_many_schedules"];
+const REMEMBERED: [&str; 6] = [
+    "too_many_recipients",
+    "message_too_large",
+    "storage_full",
+    "too_many_schedules",
+    exchange::ANSWERS_ITSELF,
+    exchange::AUTOMATIC_ANSWER_REFUSED,
+];
 
 /// Counts such a refusal with those that the one door gives, so that whoever asks why a mailbox could not send is told.
 pub(crate) async fn remembered<T>(
@@ -196,18 +207,25 @@ pub(crate) async fn remembered<T>(
 
 /// The command that sends a message, for whatever worker there will be, and the message itself.
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, date: now, .. } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, print, date: now, .. } = prepared;
     let may_wait = prepared.terms.may_wait;
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
+    let mut facts = filing::sent(summary, raw.len() as u64, now);
+    let going_on = (outbound_type, thread_id);
+    let continued = exchange::continued(platform, grant, going_on, &facts.thread, now).await?;
+    let raw = exchange::counted(platform, raw, (continued.hops, now), facts.thread.message_id.as_deref());
+    (facts.octets, facts.thread.hops) = (raw.len() as u64, continued.hops);
     check_size(platform, &raw)?;
+    let thread_id = continued.thread_id;
     let fresh = new_copy(platform, grant.id, grant.application_id, now);
     let reverse_path = feedback::return_path(platform, message_id, grant.email.domain(), now)?;
     // The thread of a draft ends with it, and begins anew with the sent copy.
     let new_thread_id = thread_id.or(prepared.own_thread_id).unwrap_or(fresh.new_thread_id);
     let command = Submit {
         blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?,
-        facts: filing::sent(summary, raw.len() as u64, now),
+        facts,
+        guard: Guard { hops: continued.hops, print, limits: platform.settings.loops },
         copy: MailboxCopy { message_id, new_thread_id, ..fresh },
         thread_id,
         outbound_type,

@@ -4,7 +4,8 @@
 use super::{Prepared, Terms, outbound_type};
 use crate::platform::Platform;
 use postfleet_core::id::MessageId;
-use postfleet_core::{EmailAddress, Problem, UnixMicros};
+use postfleet_core::{EmailAddress, Problem, UnixMicros, exchange};
+use postfleet_mail::message;
 use postfleet_mail::submission::{self, Completed};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::Fields;
@@ -53,6 +54,7 @@ pub(crate) fn prepare_for(
     let outbound_type = outbound_type(false, &summary);
     Ok(Prepared {
         message_id,
+        print: exchange::print(&message::body(&raw)),
         raw,
         recipients,
         summary,

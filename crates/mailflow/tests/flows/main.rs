@@ -12,6 +12,7 @@ mod forgeries;
 mod forgery_kinds;
 mod janitor;
 mod jobs;
+mod loops;
 mod protection;
 mod receive;
 mod recount;

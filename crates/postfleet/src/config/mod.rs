@@ -3,11 +3,13 @@
 
 mod domains;
 mod layers;
+mod loops;
 mod plans;
 mod recipients;
 mod routes;
 
 use anyhow::{Context, Result};
+use loops::Loops;
 use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, return_path};
 use postfleet_net::webhook_http::IpNetwork;
@@ -29,6 +31,7 @@ pub struct Config {
     pub submission: Submission,
     pub tls: Tls,
     pub sending: Sending,
+    pub loops: Loops,
     pub delivery: Delivery,
     pub relay: RelaySection,
     pub webhooks: Webhooks,
@@ -251,6 +254,7 @@ impl Config {
         anyhow::ensure!((1..=3_650).contains(&days), "delivery.attempt_days must be from 1 to 3650");
         let window = self.sending.repeat_window_seconds;
         anyhow::ensure!(window <= 3_600, "sending.repeat_window_seconds must be from 0 to 3600");
+        self.loops.check()?;
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         let days = self.feedback.report_days;

@@ -12,6 +12,7 @@ use crate::params;
 use crate::rates;
 use crate::readings;
 use crate::tokens;
+use crate::watch;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
@@ -160,7 +161,7 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        for statement in REMAINS {
+        for statement in REMAINS.iter().chain(&watch::REMOVE) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }
         Ok(removed)

@@ -1,5 +1,6 @@
 //! What a send is judged by, read under the lock of its mailbox: limits and counters, rules, recipients, its key.
 
+use super::guard::Watched;
 use super::told::DailyMarks;
 use super::{Judged, Submit};
 use crate::db::{DbError, Row};
@@ -24,7 +25,6 @@ use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
-use postfleet_core::stop;
 
 /// What a send is decided by.
 pub(super) struct Loaded {
@@ -46,6 +46,8 @@ pub(super) struct Loaded {
     pub(super) pools: Pools,
     /// By what it would be held.
     pub(super) terms: HoldTerms,
+    /// By what loops and breakers are known.
+    pub(super) watched: Watched,
 }
 
 /// How many there may be in a second, and of whom.
@@ -88,6 +90,9 @@ impl Submit {
             ", o.id, a.environment, d.id",
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
              AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
+            // What loops and breakers are known by. A name that is registered here is one of the fleet.
+            ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name IN \
+             (SELECT e.value ->> 0 FROM {json_each}($12) AS e))",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -106,6 +111,7 @@ impl Submit {
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         const HOLD: usize = SENDERS + 3;
         const STOPS: usize = HOLD + 4;
+        const WATCH: usize = STOPS + 2;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -113,7 +119,7 @@ impl Submit {
         let month = day.month();
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
-        let domain = self.sender_domain.as_str();
+        let (domain, destinations) = (self.sender_domain.as_str(), self.destinations());
         let values = params![
             grant,
             domain,
@@ -125,7 +131,8 @@ impl Submit {
             sends_since,
             self.facts.date.as_micros(),
             month.number(),
-            self.by.map(|key| key.uuid())
+            self.by.map(|key| key.uuid()),
+            &destinations
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);
@@ -146,6 +153,7 @@ impl Submit {
             true => stops::of_sender(tx, &self.as_stopped(&row, SENDERS, STOPS + 1)?).await?,
             false => Vec::new(),
         };
+        let watched = self.watched(tx, &row, (SENDERS, STOPS + 1, WATCH), &stops).await?;
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             meters: Meters::new(account, Caps::of(&plan), used, month),
@@ -158,7 +166,7 @@ impl Submit {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
-            throttle: stop::throttle(&stops),
+            throttle: watched.throttle(&stops, self.facts.date),
             stops,
             approved: false,
         };
@@ -177,7 +185,7 @@ impl Submit {
         let pools = Pools { rates: plan.send_rates, senders };
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
-        Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, terms }))
+        Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, terms, watched }))
     }
 
     /// The sender as stops see it.

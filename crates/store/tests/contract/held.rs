@@ -1,7 +1,7 @@
 //! Sends that are held: who decides first decides, an approval is spent once, and what is drained never overruns a quota.
 
 use crate::support::{
-    Engine, NOON, Tenant, all_events, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant,
+    Engine, NOON, Tenant, all_events, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant, trip,
 };
 use crate::workspaces::update;
 use postfleet_core::UnixMicros;
@@ -69,7 +69,7 @@ impl<'a> Case<'a> {
         let command = self.tenant.submission(self.store, self.grant, 1, date).await;
         let waiting = MessageFacts { folder: "scheduled", unread: false, ..command.facts.clone() };
         let author = self.act("agent", date).actor;
-        let hold = Some(NewHold { id: HoldId::from_uuid(fresh()), author, waiting, told: told() });
+        let hold = Some(NewHold { id: HoldId::from_uuid(fresh()), author, waiting, told: told(), trip: trip() });
         let content = Content { hash: [content; 32], window: Duration::from_secs(120), may_repeat: false };
         Submit { hold, once: Once { key: None, content: Some(content) }, ..command }
     }

@@ -287,6 +287,7 @@ impl Run<'_> {
             references,
             subject: SUBJECTS[about.subject].into(),
             correspondents: vec![format!("c{}@elsewhere.example", about.correspondent)],
+            ..Default::default()
         }
     }
 

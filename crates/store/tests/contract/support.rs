@@ -7,7 +7,7 @@ use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, Reason};
 use postfleet_core::id::{
     ApplicationId, AuditId, BlobId, DomainId, EvaluationId, EventId, GrantId, LeaseId, MessageId, OrganizationId,
-    PolicyId, QueueId, ThreadId, WorkspaceId, uuid_v7,
+    PolicyId, QueueId, StopId, ThreadId, WorkspaceId, uuid_v7,
 };
 use postfleet_core::plan::{Plan, Plans, PolicyLimits};
 use postfleet_core::rate::SendRates;
@@ -20,7 +20,7 @@ use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant,
 use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
-use postfleet_store::outbound::{Lease, Submit, SubmitOutcome, Turn};
+use postfleet_store::outbound::{Guard, Lease, Submit, SubmitOutcome, TripIds, Turn};
 use postfleet_store::policies::Policy;
 use postfleet_store::queue::{Claim, Claimed, RecordAttempt, Report, Rooms};
 use postfleet_store::threads::ThreadHints;
@@ -263,6 +263,7 @@ impl Tenant {
             copy: self.copy(grant),
             thread_id: None,
             outbound_type: OutboundType::Compose,
+            guard: Guard::default(),
             from_draft: None,
             evaluation_id: EvaluationId::from_uuid(fresh()),
             sender: self.address("sender"),
@@ -287,6 +288,16 @@ impl Tenant {
         let outcome = store.run(command).await.expect("submit");
         assert!(matches!(outcome, SubmitOutcome::Accepted { .. }), "{outcome:?}");
         id
+    }
+}
+
+/// Ids of what follows if something trips.
+pub fn trip() -> TripIds {
+    TripIds {
+        stop_id: StopId::from_uuid(fresh()),
+        audit_id: AuditId::from_uuid(fresh()),
+        event_id: EventId::from_uuid(fresh()),
+        tripped_id: EventId::from_uuid(fresh()),
     }
 }
 
