@@ -65,6 +65,7 @@ pub mod schedule;
 pub mod sts;
 pub mod suppression;
 pub mod threading;
+pub mod warm_up;
 
 // what comes back
 pub mod bounce;

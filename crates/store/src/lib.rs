@@ -64,6 +64,7 @@ pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod transfers;
+pub mod warm_ups;
 pub mod webhooks;
 
 #[cfg(test)]

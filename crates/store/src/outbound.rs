@@ -17,6 +17,7 @@ use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
+use crate::warm_ups;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
 use postfleet_core::folder::SystemFolder;
@@ -156,7 +157,7 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, terms } = loaded;
+        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, warming, terms } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -197,6 +198,7 @@ impl Command for Submit {
                 None => self.answer_held(tx, hold.clone()).await,
             };
         }
+        facts.warm_up = warm_ups::lock(tx, warming, self.facts.date.day()).await?;
         let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
         match decide(&facts) {
             Ok(cleared) => {
@@ -207,6 +209,7 @@ impl Command for Submit {
                 if let (Some(key), Some(using)) = (&key, &facts.key) {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
+                warm_ups::count(tx, warming, facts.warm_up).await?;
                 let crossed = quota.crossed(&cleared.daily());
                 let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held)).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {

@@ -23,6 +23,7 @@ use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
+use uuid::Uuid;
 
 /// What a send is decided by.
 pub(super) struct Loaded {
@@ -40,6 +41,8 @@ pub(super) struct Loaded {
     pub(super) quota: DailyMarks,
     /// How many there may be in a second, and of whom.
     pub(super) pools: Pools,
+    /// Its domain, if it is being warmed up.
+    pub(super) warming: Option<Uuid>,
     /// By what it would be held.
     pub(super) terms: HoldTerms,
 }
@@ -83,11 +86,12 @@ impl Submit {
             meters::usage_columns!(),
             ", o.id, a.environment, d.id",
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
-             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1)",
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), wu.domain_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
+             LEFT JOIN warm_ups wu ON wu.domain_id = d.id AND wu.stage <= 28 \
              LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 \
              LEFT JOIN api_keys ak ON ak.id = $11 AND ak.application_id = a.id",
             idempotency::earlier_joins!(),
@@ -101,6 +105,7 @@ impl Submit {
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         const HOLD: usize = SENDERS + 3;
+        const WARMING: usize = HOLD + 4;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -148,6 +153,7 @@ impl Submit {
             rules: Verdict::Pass,
             key: None,
             exceeded: None,
+            warm_up: None,
             approved: false,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
@@ -164,7 +170,8 @@ impl Submit {
         let pools = Pools { rates: plan.send_rates, senders };
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
-        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, terms }))
+        let warming = row.opt_uuid(WARMING)?;
+        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, warming, terms }))
     }
 
     /// The sent copy takes the place of the draft, or of what waited.
