@@ -118,6 +118,9 @@ impl Refusal {
             "own_raise" => "ask somebody with another key that may decide about raises (raises.decide)",
             "raise_pending" => "withdraw the one that waits first: postfleet raise list --state requested",
             "daily_quota_exceeded" => "ask for more for a while: postfleet raise request",
+            "domain_warm_up_exceeded" => {
+                "see how far it is: postfleet domain warm-up <domain>; or send from another domain"
+            }
             "key_revoked" => "make another one: postfleet key create",
             "grants_max_reached"
             | "trial_domains_max_reached"

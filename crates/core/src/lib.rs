@@ -71,6 +71,7 @@ pub mod stop;
 pub mod sts;
 pub mod suppression;
 pub mod threading;
+pub mod warm_up;
 
 // what comes back
 pub mod bounce;

@@ -10,6 +10,7 @@ use crate::rate::Exceeded;
 use crate::rule::{OutboundType, Verdict};
 use crate::stop::{self, Stop};
 use crate::suppression::{Suppressed, Undeliverable};
+use crate::warm_up::WarmUp;
 
 /// What is known about a send, read in the transaction that would accept it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,8 @@ pub struct OutboundFacts {
     pub stops: Vec<Stop>,
     /// Sends in an hour that a stop allows, if one does, and how many there were.
     pub throttle: Option<Allowance>,
+    /// How far its domain is warmed up, if it is being.
+    pub warm_up: Option<WarmUp>,
     /// Whether somebody approved exactly this message, so that no rule holds it any more.
     pub approved: bool,
 }
@@ -69,7 +72,7 @@ impl ClearedToSend {
 
 /// What may stand against a send, in the order in which it is asked: the key, an abuse restriction, the sender domain, a
 /// pause, another stop, recipients (how many, whether mail reaches them, whether anybody is left who may be written to) and
-/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, throttle, rate.
+/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, the warm-up of the domain, throttle, rate.
 const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
     of_key,
     of_restriction,
@@ -83,6 +86,7 @@ const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
     of_storage,
     of_quota,
     of_month,
+    of_warm_up,
     of_throttle,
     of_rate,
 ];
@@ -158,6 +162,10 @@ fn of_quota(facts: &OutboundFacts) -> Vec<Problem> {
 
 fn of_month(facts: &OutboundFacts) -> Vec<Problem> {
     [facts.meters.send(), facts.meters.transfer(facts.message_octets)].into_iter().filter_map(Result::err).collect()
+}
+
+fn of_warm_up(facts: &OutboundFacts) -> Vec<Problem> {
+    facts.warm_up.iter().filter_map(|warm_up| warm_up.take().err()).collect()
 }
 
 fn of_throttle(facts: &OutboundFacts) -> Vec<Problem> {
@@ -289,6 +297,7 @@ mod tests {
     use crate::rate::Scope;
     use crate::suppression::Reason;
     use crate::time::UtcDay;
+    use crate::warm_up::Course;
 
     fn facts() -> OutboundFacts {
         let limits = Plans::presets().find("free").unwrap().limits.clone();
@@ -306,6 +315,7 @@ mod tests {
             exceeded: None,
             stops: Vec::new(),
             throttle: None,
+            warm_up: None,
             approved: false,
         }
     }
@@ -409,6 +419,7 @@ mod tests {
         let everything = OutboundFacts {
             meters,
             exceeded: Some(exceeded),
+            warm_up: Some(WarmUp { used: 23, ..WarmUp::new(Course::to(1_000), UtcDay::from_number(20_000)) }),
             domain_verified: false,
             recipients: 51,
             suppressed: suppressed(51),
@@ -420,7 +431,7 @@ mod tests {
         let all: Vec<&str> = refusals(&everything).iter().map(|problem| problem.code).collect();
         let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed message_too_large \
             blocked_by_rule storage_full daily_quota_exceeded monthly_quota_exceeded bandwidth_exceeded \
-            per_second_rate_limit_exceeded";
+            domain_warm_up_exceeded per_second_rate_limit_exceeded";
         assert_eq!(
             all.join(" "),
             expected,
@@ -449,6 +460,8 @@ mod tests {
         assert_eq!(refusal(everything.clone()), "bandwidth_exceeded");
         let meters = Meters { bandwidth: Allowance { used: 1_000, ..meters.bandwidth }, ..meters };
         let everything = OutboundFacts { meters, ..everything };
+        assert_eq!(refusal(everything.clone()), "domain_warm_up_exceeded");
+        let everything = OutboundFacts { warm_up: None, ..everything };
         assert_eq!(refusal(everything.clone()), "per_second_rate_limit_exceeded");
         assert!(decide(&OutboundFacts { exceeded: None, ..everything }).is_ok(), "to the last octet");
     }

@@ -54,6 +54,10 @@ pub fn of(code: &str, scope: Option<&str>) -> (Owner, &'static str) {
         "monthly_quota_exceeded" | "bandwidth_exceeded" => {
             (Owner::Plan, "wait until the month ends, or give the organization a larger plan")
         }
+        "domain_warm_up_exceeded" => (
+            Owner::Domain,
+            "wait until midnight UTC, send from another domain, or end the domain's warm-up if it is warm already",
+        ),
         "per_second_rate_limit_exceeded" | "rate_limit_exceeded" => {
             (Owner::Plan, "send again in a second; the plan says how many may be sent in one")
         }

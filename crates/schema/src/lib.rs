@@ -46,5 +46,6 @@ pub mod suppression;
 pub mod thread;
 pub mod tls_report;
 pub mod usage;
+pub mod warm_up;
 pub mod webhook;
 pub mod workspace;

@@ -588,6 +588,18 @@ CREATE TABLE send_rates (
     PRIMARY KEY (scope, subject_id)
 ) {clustered};
 
+-- Sending domains that are being warmed up: from which cap to which, how many of its days have counted (stage, from 1 on),
+-- and what was sent on the last UTC day on which something was. Above stage 28 the domain is warm.
+CREATE TABLE warm_ups (
+    domain_id {id} NOT NULL PRIMARY KEY REFERENCES domains (id),
+    start_cap {int} NOT NULL,
+    target {int} NOT NULL,
+    stage {int} NOT NULL,
+    day {int} NOT NULL,
+    used {int} NOT NULL,
+    started_at {int} NOT NULL
+) {clustered};
+
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
 -- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
 CREATE TABLE idempotency_keys (

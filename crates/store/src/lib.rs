@@ -67,6 +67,7 @@ pub mod suppressions;
 pub mod threads;
 pub mod tls_sessions;
 pub mod transfers;
+pub mod warm_ups;
 pub mod watch;
 pub mod webhooks;
 

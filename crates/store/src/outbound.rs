@@ -19,6 +19,7 @@ use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
 use crate::send_events::{SendEvent, Sent};
+use crate::warm_ups;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
 use guard::Passes;
@@ -178,6 +179,7 @@ impl Command for Submit {
             earlier,
             quota,
             pools,
+            warming,
             terms,
             mut watched,
         } = loaded;
@@ -222,6 +224,7 @@ impl Command for Submit {
                 None => self.answer_held(tx, hold.clone()).await,
             };
         }
+        facts.warm_up = warm_ups::lock(tx, warming, self.facts.date.day()).await?;
         let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
         let decided = match decide(&facts) {
             // Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
@@ -238,6 +241,7 @@ impl Command for Submit {
                 if let (Some(key), Some(using)) = (&key, &facts.key) {
                     key.count(tx, using, self.facts.date.day()).await?;
                 }
+                warm_ups::count(tx, warming, facts.warm_up).await?;
                 let crossed = quota.crossed(&cleared.daily());
                 let passes = watched.passes(&self.guard, self.facts.date);
                 let outcome = self.accept(tx, cleared, (facts, owner, sent), judged, (draft, held), &passes).await?;

@@ -37,6 +37,7 @@ pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
+pub(crate) mod warm_ups;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Vec<Route> {
         audit::routes(),
         tls_reports::routes(),
         domains::routes(),
+        warm_ups::routes(),
         connectors::routes(),
         grants::routes(),
         sign_in::routes(),

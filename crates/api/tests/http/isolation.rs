@@ -52,6 +52,7 @@ async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> A
         "name": "mine now",
         "description": "mine now",
         "url": "https://mine.test/",
+        "target_per_day": 1_000,
         "type": "mx",
         "to": [{"email": "a@b.test"}],
         "assign_grants": [harness.agent],

@@ -34,6 +34,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::unsubscribe::ROUTES,
         v3::usage::ROUTES,
         v3::addresses::ROUTES,
+        v3::warm_ups::ROUTES,
         v3::webhooks::ROUTES,
     ]
     .concat();

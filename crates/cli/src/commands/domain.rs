@@ -26,6 +26,8 @@ pub enum Verb {
     Zone(One),
     /// Begins a rotation of the signing keys
     Rotate(Rotate),
+    /// Lets a new domain send little at first: shows how far it is, begins (--to) or ends it (--off)
+    WarmUp(WarmUp),
     /// Removes a domain that no mailbox lives on
     Delete(Delete),
 }
@@ -64,6 +66,22 @@ pub struct Rotate {
     one: One,
     #[command(flatten)]
     consent: Consent,
+}
+
+/// Warming one up.
+#[derive(clap::Args)]
+pub struct WarmUp {
+    #[command(flatten)]
+    one: One,
+    /// Begin: messages that it may send on the last of 28 days
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    /// Messages that it may send on the first day
+    #[arg(long, value_name = "N", requires = "to")]
+    from: Option<u64>,
+    /// End it: nothing is capped any more
+    #[arg(long, conflicts_with = "to")]
+    off: bool,
 }
 
 /// Removing one.
@@ -121,6 +139,18 @@ const KEYS: &[Column] = &[
     Column("made", "/created_at", Kind::Time),
 ];
 
+const WARM_UP: &[Column] = &[
+    Column("state", "/state", Kind::Text),
+    Column("day", "/day", Kind::Count),
+    Column("limit", "/limit", Kind::Count),
+    Column("used", "/used", Kind::Count),
+    Column("remaining", "/remaining", Kind::Count),
+    Column("from", "/start_cap", Kind::Count),
+    Column("to", "/target_per_day", Kind::Count),
+    Column("began", "/started_at", Kind::Time),
+    Column("ends", "/ends_at", Kind::Time),
+];
+
 /// Runs a verb.
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.operator()?;
@@ -149,6 +179,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             if session.is_json() { session.print_json(&json!(zone)) } else { session.print(&zone) }
         }
         Verb::Rotate(arguments) => rotate(arguments, &api, session).await,
+        Verb::WarmUp(arguments) => warm_up(arguments, &api, session).await,
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
     }
 }
@@ -200,6 +231,25 @@ async fn rotate(arguments: Rotate, api: &Api, session: &mut Session<'_, '_>) -> 
     session.print_table(&table(KEYS, &keys))?;
     session.note(&format!("publish those that are next: postfleet domain records {domain}"));
     Ok(())
+}
+
+async fn warm_up(arguments: WarmUp, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let WarmUp { one: One { domain }, to, from, off } = arguments;
+    let path = ["domains", &domain, "warm-up"];
+    if off {
+        let answer = api.delete(&path).await?;
+        return session.done(&format!("{domain} may send as much as its mailboxes may"), answer);
+    }
+    let answer = match to {
+        None => api.get(&path).await?,
+        Some(target) => {
+            let mut body = Map::new();
+            super::body::put(&mut body, "target_per_day", Some(target));
+            super::body::put(&mut body, "start_cap", from);
+            api.put(&path, &Value::Object(body)).await?
+        }
+    };
+    session.show(WARM_UP, answer)
 }
 
 async fn delete(arguments: Delete, api: &Api, session: &mut Session<'_, '_>) -> Outcome {

@@ -5,6 +5,7 @@ mod manage;
 mod show;
 mod signing;
 mod verify;
+mod warm_up;
 
 pub use manage::Wanted;
 pub use show::{REGION, records, show};

@@ -145,7 +145,8 @@ impl Command for RemoveDomain {
     type Outcome = RemoveDomainOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<RemoveDomainOutcome, DbError> {
-        const REMOVE: [&str; 3] = [
+        const REMOVE: [&str; 4] = [
+            "DELETE FROM warm_ups WHERE domain_id = $1",
             "DELETE FROM domain_records WHERE domain_id = $1",
             "DELETE FROM dkim_keys WHERE domain_id = $1",
             "DELETE FROM domains WHERE id = $1",

@@ -25,6 +25,7 @@ use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
+use uuid::Uuid;
 
 /// What a send is decided by.
 pub(super) struct Loaded {
@@ -44,6 +45,8 @@ pub(super) struct Loaded {
     pub(super) quota: DailyMarks,
     /// How many there may be in a second, and of whom.
     pub(super) pools: Pools,
+    /// Its domain, if it is being warmed up.
+    pub(super) warming: Option<Uuid>,
     /// By what it would be held.
     pub(super) terms: HoldTerms,
     /// By what loops and breakers are known.
@@ -92,11 +95,12 @@ impl Submit {
              AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
             // What loops and breakers are known by. A name that is registered here is one of the fleet.
             ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name IN \
-             (SELECT e.value ->> 0 FROM {json_each}($12) AS e))",
+             (SELECT e.value ->> 0 FROM {json_each}($12) AS e)), wu.domain_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
              LEFT JOIN domains d ON d.name = $2 AND d.organization_id = o.id \
+             LEFT JOIN warm_ups wu ON wu.domain_id = d.id AND wu.stage <= 28 \
              LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 \
              LEFT JOIN api_keys ak ON ak.id = $11 AND ak.application_id = a.id",
             idempotency::earlier_joins!(),
@@ -112,6 +116,7 @@ impl Submit {
         const HOLD: usize = SENDERS + 3;
         const STOPS: usize = HOLD + 4;
         const WATCH: usize = STOPS + 2;
+        const WARMING: usize = WATCH + 3;
         let grant = self.copy.grant_id.uuid();
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
@@ -168,6 +173,7 @@ impl Submit {
             exceeded: None,
             throttle: watched.throttle(&stops, self.facts.date),
             stops,
+            warm_up: None,
             approved: false,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
@@ -185,7 +191,21 @@ impl Submit {
         let pools = Pools { rates: plan.send_rates, senders };
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
-        Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, terms, watched }))
+        let warming = row.opt_uuid(WARMING)?;
+        Ok(Some(Loaded {
+            facts,
+            owner,
+            workspace,
+            scope,
+            validates,
+            key,
+            earlier,
+            quota,
+            pools,
+            warming,
+            terms,
+            watched,
+        }))
     }
 
     /// The sender as stops see it.

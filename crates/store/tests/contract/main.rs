@@ -42,6 +42,7 @@ mod submit;
 mod suppressions;
 mod tenancy;
 mod threading;
+mod warm_ups;
 mod webhooks;
 mod workspaces;
 

@@ -19,5 +19,6 @@ pub(crate) mod rules;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
+pub(crate) mod warm_ups;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;

@@ -58,6 +58,7 @@ const ROWS: &[Row] = &[
     ("daily_quota_exceeded", "", || daily("reject").boxed()),
     ("monthly_quota_exceeded", "", || of_plan(|plan| plan.monthly_sends_max = Some(1)).boxed()),
     ("bandwidth_exceeded", "", || of_plan(|plan| plan.monthly_bandwidth_octets_max = Some(1_000)).boxed()),
+    ("domain_warm_up_exceeded", "", || warming().boxed()),
     ("per_second_rate_limit_exceeded", "of production", || rate("production", |rates| &mut rates.organization).boxed()),
     ("per_second_rate_limit_exceeded", "of sandboxes", || rate("sandbox", |rates| &mut rates.sandbox).boxed()),
     ("rate_limit_exceeded", "of the domain", || rate("production", |rates| &mut rates.domain).boxed()),
@@ -471,6 +472,18 @@ async fn daily(on_quota: &str) -> Provoked {
     harness.patch(&workspace, &json!({"on_quota": on_quota})).await.is_ok();
     send(&harness, &letter()).await.is_ok();
     harness.world.advance(1);
+    sending(harness, |_| letter())
+}
+
+/// A domain that may send two on the first day.
+async fn warming() -> Provoked {
+    let harness = Harness::new().await;
+    let (path, body) = ("/v3/domains/acme.test/warm-up", json!({"target_per_day": 100}));
+    harness.ask(&harness.acme.operator_key, "PUT", path, Some(&body)).await.is_ok();
+    for _ in 0..2 {
+        send(&harness, &letter()).await.is_ok();
+        harness.world.advance(3_600);
+    }
     sending(harness, |_| letter())
 }
 
