@@ -28,6 +28,7 @@ pub mod policies;
 pub mod raises;
 pub mod recount;
 pub mod redirect_uris;
+pub mod reputation;
 pub mod requests;
 pub mod rule_replay;
 pub mod rule_test;

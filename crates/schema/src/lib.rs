@@ -34,6 +34,7 @@ pub mod raise;
 pub mod recipient;
 pub mod recount;
 pub mod redirect_uri;
+pub mod reputation;
 pub mod rule;
 pub mod rule_replay;
 pub mod rule_test;

@@ -27,6 +27,7 @@ pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod raises;
+pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -56,6 +57,7 @@ pub(crate) fn all() -> Vec<Route> {
         domains::routes(),
         connectors::routes(),
         grants::routes(),
+        reputation::routes(),
         sign_in::routes(),
         workspaces::routes(),
         layout::routes(),
