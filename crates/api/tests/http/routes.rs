@@ -25,6 +25,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::policies::ROUTES,
         v3::providers::ROUTES,
         v3::queue::ROUTES,
+        v3::reputation::ROUTES,
         v3::rules::ROUTES,
         v3::rules::replay::ROUTES,
         v3::suppressions::ROUTES,
