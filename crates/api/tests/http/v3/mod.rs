@@ -17,6 +17,7 @@ pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod reputation;
 pub(crate) mod rules;
+pub(crate) mod stops;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
