@@ -6,9 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
-    send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks,
-    workspaces,
+    outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules,
+    schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers,
+    watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -123,6 +123,8 @@ const LISTS: &[(&str, &str)] = &[
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
     ("sts::DUE", sts::DUE),
+    ("reputation::WORST", reputation::WORST),
+    ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
     ("send_events::FAILED", send_events::FAILED),
     ("send_events::OF_GRANT", send_events::OF_GRANT),
     ("send_events::ADVERSE", send_events::ADVERSE),
@@ -135,6 +137,7 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
     ("stops::LIST", stops::LIST),
+    ("stops::LIST_ALL", stops::LIST_ALL),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),

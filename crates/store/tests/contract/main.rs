@@ -51,6 +51,7 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod reputation;
 mod schema;
 mod send_events;
 
