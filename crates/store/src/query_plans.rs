@@ -45,7 +45,6 @@ const LISTS: &[(&str, &str)] = &[
     ("outbound::TURNS", outbound::TURNS),
     ("outbound::OWN_SINCE", outbound::OWN_SINCE),
     ("outbound::SAID_BEFORE", outbound::SAID_BEFORE),
-    ("watch::KNOWN", watch::KNOWN),
     ("watch::OLD", watch::OLD),
     ("queue::DUE", queue::DUE),
     ("queue::TURNS", queue::TURNS),
