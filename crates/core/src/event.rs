@@ -43,6 +43,8 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Where a sender stands has changed: its bounces and complaints became more, or fewer.
+    ReputationChanged,
     /// Somebody may not send any more.
     SendingStopped,
     /// Who was stopped may send again.
@@ -76,6 +78,7 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::ReputationChanged,
         Self::SendingStopped,
         Self::SendingResumed,
         Self::BreakerTripped,
@@ -105,6 +108,7 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::ReputationChanged => "reputation.changed",
             Self::SendingStopped => "sending.stopped",
             Self::SendingResumed => "sending.resumed",
             Self::BreakerTripped => "breaker.tripped",
@@ -153,6 +157,7 @@ impl Trigger {
             | Self::QuotaExceeded
             | Self::RaiseRequested
             | Self::RaiseDecided
+            | Self::ReputationChanged
             | Self::SendingStopped
             | Self::SendingResumed
             | Self::BreakerTripped

@@ -109,6 +109,8 @@ ids! {
     EvaluationId,
     /// A record of what came back about one message.
     FeedbackId,
+    /// What happened to one recipient of what was sent.
+    SendEventId,
     /// An attempt to hand a message to a server.
     AttemptId,
     /// A send that waits for its time.

@@ -118,6 +118,8 @@ pub struct Settings {
     pub loops: LoopLimits,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
+    /// The domains whose complaints count, since they are known to report them; all if there are none.
+    pub feedback_domains: Vec<Domain>,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.
@@ -139,6 +141,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether complaints from the domain count, and what is sent there with them.
+    pub(crate) fn sends_feedback(&self, domain: &Domain) -> bool {
+        self.feedback_domains.is_empty() || self.feedback_domains.contains(domain)
+    }
+
     /// When whoever is found not to be there now may be written to again; `None` for never.
     pub(crate) fn suppressed_until(&self, now: UnixMicros) -> Option<UnixMicros> {
         self.hard_bounce_suppression.map(|time| now.plus(time))

@@ -617,7 +617,8 @@ CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
 
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
 -- longer be given back: a recipient's server has answered for it. With a route (HOST:PORT) it goes there, wherever its
--- recipients are. Approved is what somebody let out of a hold.
+-- recipients are. Approved is what somebody let out of a hold. Organization, workspace, thread and sender are those of the
+-- moment at which it was accepted: what becomes of it counts for them.
 CREATE TABLE outbound (
     message_id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -629,15 +630,19 @@ CREATE TABLE outbound (
     recipients_open {int} NOT NULL,
     quota_day {int},
     route TEXT,
-    approved {int} NOT NULL DEFAULT 0
+    approved {int} NOT NULL DEFAULT 0,
+    organization_id {id} NOT NULL,
+    workspace_id {id},
+    thread_id {id},
+    sender TEXT NOT NULL
 ) {strict};
 CREATE INDEX outbound_by_application ON outbound (application_id, message_id);
 
 -- One recipient of one message. A leased row is due again when its lease ends; a paused row is never due. A parked row
 -- waits behind its destination: it is claimed at the destination's turn, and until then nobody passes over it. A forced
 -- row goes although its destination is left alone. Where parked is 2 the row waits behind a stop of its sender, which is
--- named then; when that is lifted it is released, in the order in which it was due. A row is ambiguous once a server may have taken the message without
--- saying so (RFC 1047).
+-- named then; when that is lifted it is released, in the order in which it was due. A row is ambiguous once a server may
+-- have taken the message without saying so (RFC 1047), and answered once a server has answered for the recipient.
 CREATE TABLE queue (
     id {id} NOT NULL PRIMARY KEY,
     message_id {id} NOT NULL,
@@ -647,6 +652,7 @@ CREATE TABLE queue (
     due_at {int},
     attempts {int} NOT NULL,
     ambiguous {int} NOT NULL DEFAULT 0,
+    answered {int} NOT NULL DEFAULT 0,
     parked {int} NOT NULL DEFAULT 0,
     paused {int} NOT NULL DEFAULT 0,
     forced {int} NOT NULL DEFAULT 0,
@@ -817,6 +823,56 @@ CREATE TABLE feedback_reports (
 ) {strict};
 CREATE INDEX feedback_reports_by_grant ON feedback_reports (grant_id, id);
 CREATE UNIQUE INDEX feedback_reports_once ON feedback_reports (message_id, recipient, kind, outcome);
+
+-- What became of what was sent -----------------------------------------------------------------------------------
+
+-- The ledger of outcomes: what happened to each recipient, in the order of time (the id says when). kind is 1 accepted,
+-- 2 delivered, 3 bounced, 4 complaint, 5 rejected; bounce is the type of a failure, its class follows from it. late: it
+-- was reported after the message had been taken. counted says as what it counts for the sender's reputation (0: nothing;
+-- 1 attempt, 2 at a domain that sends feedback, 4 hard bounce, 8 complaint), number is its place among those of its mailbox
+-- that count, in the order in which they were counted, from 1; 0 if it does not, or the mailbox was gone. The sender is
+-- the mailbox's address, the workspace is that of the moment at which the message was accepted.
+CREATE TABLE send_events (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    workspace_id {id},
+    message_id {id} NOT NULL,
+    thread_id {id},
+    kind {int} NOT NULL,
+    bounce TEXT,
+    expired {int} NOT NULL,
+    late {int} NOT NULL,
+    counted {int} NOT NULL,
+    number {int} NOT NULL,
+    recipient TEXT NOT NULL,
+    recipient_domain TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    sender_domain TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL
+) {strict};
+CREATE INDEX send_events_by_application ON send_events (application_id, id);
+CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
+CREATE INDEX send_events_by_message ON send_events (message_id, id);
+CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
+
+-- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
+-- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is
+-- 0 healthy, 1 elevated, 2 under review, 3 paused; badness is 0 for healthy, and greater the worse it is.
+CREATE TABLE reputation (
+    kind {int} NOT NULL,
+    subject TEXT NOT NULL,
+    organization_id {id} NOT NULL,
+    application_id {id},
+    counts TEXT NOT NULL,
+    state {int} NOT NULL,
+    badness {int} NOT NULL,
+    since {int} NOT NULL,
+    PRIMARY KEY (kind, subject)
+) {clustered};
+CREATE INDEX reputation_by_application ON reputation (application_id, kind, badness, subject);
 
 -- Who is not written to --------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
+use crate::send_events::{SendEvent, Sent};
 pub use explain::{Explain, Explained};
 use facts::Loaded;
 pub use guard::{Guard, TripIds};
@@ -26,10 +27,13 @@ pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
 use guard::Passes;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
-use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
+use postfleet_core::id::{
+    EvaluationId, EventId, KeyId, LeaseId, MessageId, OrganizationId, QueueId, ScheduleId, ThreadId, WorkspaceId,
+};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Input, Judgement, OutboundType, Placement, place};
+use postfleet_core::send_event::SendEventKind;
 use postfleet_core::stop;
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
@@ -164,7 +168,8 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, terms, mut watched } = loaded;
+        let Loaded { mut facts, owner, workspace, scope: rules, validates, key, earlier, quota, pools, terms, mut watched } =
+            loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -181,6 +186,7 @@ impl Command for Submit {
         };
         let held = self.held_already(tx, &terms).await?;
         self.make_room(tx, &mut facts, draft.as_ref(), held.as_ref()).await?;
+        let sent = self.as_sent(owner, workspace);
         // A key by which something may not be sent is judged before it is told of what waits.
         let mut waits = None;
         if let Some(hold) = &held {
@@ -201,7 +207,7 @@ impl Command for Submit {
         let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
         if let Some(hold) = waits {
             return match facts.key.as_ref().and_then(|key| key.refusals().into_iter().next()) {
-                Some(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
+                Some(problem) => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await,
                 None => self.answer_held(tx, hold.clone()).await,
             };
         }
@@ -215,7 +221,7 @@ impl Command for Submit {
         match decided {
             Ok(cleared) => {
                 if let Some(turn_at) = shares.later(self.facts.date) {
-                    return self.wait(tx, turn_at, &shares, facts.daily, draft).await;
+                    return self.wait(tx, turn_at, &shares, facts.daily, (draft, &sent)).await;
                 }
                 shares.keep(tx).await?;
                 if let (Some(key), Some(using)) = (&key, &facts.key) {
@@ -223,7 +229,8 @@ impl Command for Submit {
                 }
                 let crossed = quota.crossed(&cleared.daily());
                 let passes = watched.passes(&self.guard, self.facts.date);
-                let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held), &passes).await?;
+                let sender = (facts, owner, sent);
+                let outcome = self.accept(tx, cleared, sender, judged, (draft, held), &passes).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
@@ -232,8 +239,8 @@ impl Command for Submit {
             Err(problem) => {
                 let crossed = quota.refused(&problem, &facts.daily);
                 let outcome = match hold::reason(&problem, terms.on_quota) {
-                    Some(reason) => self.hold(tx, (reason, problem), terms, judged, (draft, held)).await?,
-                    None => self.refuse(tx, problem, &facts.suppressed, judged).await?,
+                    Some(reason) => self.hold(tx, (reason, problem), (&sent, terms), judged, (draft, held)).await?,
+                    None => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await?,
                 };
                 // Of what is to be run again nothing is told yet.
                 if let Some(crossed) = crossed.filter(|_| outcome != SubmitOutcome::Unheld) {
@@ -263,7 +270,7 @@ impl Submit {
         &self,
         tx: &mut Tx,
         cleared: ClearedToSend,
-        (facts, owner): (OutboundFacts, Owner),
+        (facts, owner, mut sent): (OutboundFacts, Owner, Sent),
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
         passes: &Passes,
@@ -286,10 +293,11 @@ impl Submit {
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
+        sent.thread_id = Some(thread_id);
         let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
-        self.enqueue(tx, &suppressed, priority, approved).await?;
+        self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
         if !suppressed.is_empty() {
-            self.announce_rejected(tx, &suppressed).await?;
+            self.announce_rejected(tx, &sent, &suppressed).await?;
         }
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
@@ -297,12 +305,25 @@ impl Submit {
         if let (Some(hold), Some(told)) = (&held, self.hold_told()) {
             hold.released(tx, self.copy.message_id, told, now).await?;
         }
-        let sent = (200, self.copy.message_id, thread_id, &placement);
-        self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
+        let answer = (200, self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, grant_id, answer, &suppressed, now).await?;
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+    }
+
+    /// Whose message it is, as its outcomes are counted.
+    fn as_sent(&self, owner: Owner, workspace_id: Option<WorkspaceId>) -> Sent {
+        Sent {
+            organization_id: OrganizationId::from_uuid(owner.organization),
+            application_id: self.copy.application_id,
+            grant_id: self.copy.grant_id,
+            workspace_id,
+            message_id: self.copy.message_id,
+            thread_id: self.thread_id,
+            sender: self.sender.clone(),
+        }
     }
 
     /// Writes what is told of a send that is refused.
@@ -310,7 +331,7 @@ impl Submit {
         &self,
         tx: &mut Tx,
         problem: Problem,
-        suppressed: &[Suppressed],
+        (sent, suppressed): (&Sent, &[Suppressed]),
         judged: Option<Judged>,
     ) -> Result<SubmitOutcome, DbError> {
         // What is refused for another reason is not judged.
@@ -319,7 +340,7 @@ impl Submit {
             self.record(tx, &judged, false).await?;
         }
         if problem.code == ALL_SUPPRESSED {
-            self.announce_rejected(tx, suppressed).await?;
+            self.announce_rejected(tx, sent, suppressed).await?;
         }
         // What is tried again by itself was told of when it was held.
         if self.released_hold().is_none() || !(problem.is_retryable() || stop::is_of_stop(&problem)) {
@@ -331,16 +352,17 @@ impl Submit {
     async fn enqueue(
         &self,
         tx: &mut Tx,
-        suppressed: &[Suppressed],
+        (sent, suppressed): (&Sent, &[Suppressed]),
         priority: Priority,
         is_approved: bool,
     ) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
-            queued_at, recipients_open, quota_day, approved) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            queued_at, recipients_open, quota_day, approved, organization_id, workspace_id, thread_id, sender) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
             priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
-        let reverse_path = self.reverse_path.to_string();
+        let (reverse_path, sender) = (self.reverse_path.to_string(), sent.sender.to_string());
         let values = params![
             message,
             self.copy.grant_id.uuid(),
@@ -350,7 +372,11 @@ impl Submit {
             now.as_micros(),
             self.recipients.len().saturating_sub(suppressed.len()) as i64,
             now.day().number(),
-            is_approved
+            is_approved,
+            sent.organization_id.uuid(),
+            sent.workspace_id.map(|id| id.uuid()),
+            sent.thread_id.map(|id| id.uuid()),
+            &sender
         ];
         tx.execute(OUTBOUND, values).await?;
         let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
@@ -361,6 +387,7 @@ impl Submit {
             let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
             let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
             tx.execute(QUEUE, values).await?;
+            tx.tally().happened(SendEvent::new(sent, SendEventKind::Accepted, Some(recipient), (id.uuid(), now)));
         }
         Ok(())
     }

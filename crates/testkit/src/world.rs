@@ -76,6 +76,8 @@ pub struct WorldOptions {
     pub loops: LoopLimits,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
+    /// The domains whose complaints count; all if there are none.
+    pub feedback_domains: Vec<Domain>,
     /// The plans of the installation.
     pub plans: Plans,
     /// Where chance starts.
@@ -99,6 +101,7 @@ impl Default for WorldOptions {
             repeat_window: Duration::ZERO,
             loops: LoopLimits::default(),
             hard_bounce_suppression: None,
+            feedback_domains: Vec::new(),
             plans: Plans::presets(),
             seed: 1,
         }
@@ -336,6 +339,7 @@ fn settings(options: &WorldOptions) -> Settings {
         repeat_window: options.repeat_window,
         loops: options.loops,
         hard_bounce_suppression: options.hard_bounce_suppression,
+        feedback_domains: options.feedback_domains.clone(),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

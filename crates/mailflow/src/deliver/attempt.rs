@@ -379,7 +379,9 @@ fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: Aft
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
     let bounce = bounce(result);
-    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, bounce, event_id }
+    let sends_feedback = platform.settings.sends_feedback(row.recipient.domain());
+    let recipient = row.recipient.clone();
+    Report { id: row.id, recipient, after, reached, ambiguous, reply, bounce, sends_feedback, event_id }
 }
 
 /// What a failure says about the address, should it be the last word.

@@ -39,6 +39,7 @@ pub struct Config {
     pub rules: Rules,
     pub feedback: Feedback,
     pub recipients: Recipients,
+    pub reputation: Reputation,
     pub metrics: Metrics,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
@@ -149,6 +150,11 @@ pub struct Feedback {
 pub struct Recipients {
     pub disposable_domains: Vec<String>,
     pub hard_bounce_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Reputation {
+    pub feedback_domains: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -263,6 +269,7 @@ impl Config {
         self.domain_settings()?;
         self.public_url()?;
         self.disposable_domains()?;
+        self.feedback_domains()?;
         self.trusted_proxies()?;
         self.webhooks_allow()?;
         Ok(())

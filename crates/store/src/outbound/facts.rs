@@ -31,6 +31,8 @@ use postfleet_core::rule::{Direction, Input, Verdict};
 pub(super) struct Loaded {
     pub(super) facts: OutboundFacts,
     pub(super) owner: Owner,
+    /// The workspace in which the mailbox is.
+    pub(super) workspace: Option<WorkspaceId>,
     /// The rules, if the workspace has any.
     pub(super) scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
@@ -171,6 +173,7 @@ impl Submit {
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
         let key = key_use::of_row(&row, KEY, self.by, is_release)?;
+        let workspace = row.opt_uuid(SCOPE + 1)?.map(WorkspaceId::from_uuid);
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
         let senders = Senders {
@@ -183,7 +186,7 @@ impl Submit {
         let pools = Pools { rates: plan.send_rates, senders };
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
-        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, terms, watched }))
+        Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, terms, watched }))
     }
 
     /// The sender as stops see it.

@@ -50,7 +50,9 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod reputation;
 mod schema;
+mod send_events;
 
 // everything together
 mod model;

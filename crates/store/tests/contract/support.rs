@@ -334,6 +334,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         ambiguous: false,
         reply: "250 ok".into(),
         bounce: BounceType::General,
+        sends_feedback: true,
         event_id: EventId::from_uuid(fresh()),
     }
 }
