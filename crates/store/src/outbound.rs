@@ -22,6 +22,7 @@ use crate::send_events::{SendEvent, Sent};
 pub use explain::{Explain, Explained};
 use facts::Loaded;
 pub use guard::{Guard, TripIds};
+pub(crate) use guard::{Tripped, evidence, replaced};
 #[cfg(test)]
 pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
 use guard::Passes;
