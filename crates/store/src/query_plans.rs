@@ -4,7 +4,7 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
+    addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
     outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules,
     schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch,
@@ -47,6 +47,7 @@ const LISTS: &[(&str, &str)] = &[
     ("outbound::OWN_SINCE", outbound::OWN_SINCE),
     ("outbound::SAID_BEFORE", outbound::SAID_BEFORE),
     ("watch::OLD", watch::OLD),
+    ("breakers::MEASURED", breakers::MEASURED),
     ("queue::DUE", queue::DUE),
     ("queue::TURNS", queue::TURNS),
     ("queue::PARKED", queue::PARKED),

@@ -5,6 +5,7 @@ mod alert;
 mod app;
 mod audit;
 mod body;
+mod breaker;
 mod domain;
 mod drill;
 mod explain;
@@ -59,6 +60,8 @@ pub enum Command {
     Org(Noun<org::Verb>),
     /// Higher quotas for a while: asking, granting, refusing
     Raise(Noun<raise::Verb>),
+    /// Lines that a workspace draws before those of the platform, and what follows when a mailbox crosses one
+    Breaker(Noun<breaker::Verb>),
     /// Who is told by e-mail or chat of quotas and raises
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
@@ -132,6 +135,7 @@ impl Command {
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
             Self::Alert(noun) => &noun.globals,
+            Self::Breaker(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
@@ -164,6 +168,7 @@ impl Command {
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,
+            Self::Breaker(noun) => breaker::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
