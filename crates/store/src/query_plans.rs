@@ -137,10 +137,13 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
     ("stops::LIST", stops::LIST),
+    ("stops::LIST_ALL", stops::LIST_ALL),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),
     ("stops::BEHIND", stops::BEHIND),
+    ("queue::UNSWEPT", queue::UNSWEPT),
+    ("queue::WAITING", queue::WAITING),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {
