@@ -16,5 +16,6 @@ mod receive;
 mod recount;
 mod routes;
 mod schedules;
+mod stops;
 mod suppression;
 mod webhooks;
