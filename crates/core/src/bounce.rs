@@ -108,6 +108,11 @@ impl BounceType {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
+    /// Whether a server refused because of the sender, what it says, or its authentication: what a sender can mend.
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::Blocked | Self::ContentRejected | Self::Policy | Self::AuthenticationFailed)
+    }
+
     /// Its class.
     pub const fn class(self) -> BounceClass {
         match self {

@@ -221,6 +221,11 @@ impl Watch {
         Said::read(&self.said, now).count(print)
     }
 
+    /// How often the text was said that was said most in this hour.
+    pub fn most_repeated(&self, now: UnixMicros) -> u64 {
+        Said::read(&self.said, now).most()
+    }
+
     /// With one more that was sent.
     pub fn with(mut self, print: u64, new_recipients: u64, now: UnixMicros) -> Self {
         self.sends += 1;
@@ -301,6 +306,7 @@ mod tests {
         let later = |seconds| now.plus(std::time::Duration::from_secs(seconds));
         let watch = Watch::default().at(now).with(7, 2, now).with(7, 0, now);
         assert_eq!((watch.sends, watch.new_recipients, watch.repeated(7, now)), (2, 2, 2));
+        assert_eq!(watch.most_repeated(now), 2);
         let next_hour = watch.clone().at(later(3_600));
         assert_eq!((next_hour.sends, next_hour.new_recipients, next_hour.repeated(7, later(3_600))), (0, 2, 0));
         assert_eq!(watch.clone().at(later(86_400)).new_recipients, 0);

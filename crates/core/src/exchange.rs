@@ -292,6 +292,11 @@ impl Said {
         self.counts.iter().find(|(one, _)| *one == print).map_or(0, |(_, count)| *count)
     }
 
+    /// How often that was said which was said most.
+    pub fn most(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| *count).max().unwrap_or(0)
+    }
+
     /// With one more.
     pub fn with(mut self, print: u64) -> Self {
         let count = self.count(print) + 1;

@@ -1,39 +1,10 @@
 //! One mailbox that endangers a domain for all others on it: it is held before they suffer.
 
-/// What was sent by a mailbox or from a domain, and what became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Outcomes {
-    /// Recipients for whom a server answered.
-    pub attempts: u64,
-    /// Those of them at domains that send feedback.
-    pub feedback: u64,
-    /// Hard bounces.
-    pub bounces: u64,
-    /// Complaints.
-    pub complaints: u64,
-}
+use crate::reputation::{Counts, Line, REVIEW_BOUNCES, REVIEW_COMPLAINTS, Rate, Rates};
 
-/// From when on somebody is under review, in parts of a million; and from how much of that on a domain is in danger.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lines {
-    /// The rate of hard bounces.
-    pub bounces: u64,
-    /// The rate of complaints.
-    pub complaints: u64,
-    /// The part of either, in percent, at which a domain is in danger.
-    pub part: u64,
-}
+/// From how much of the line of review on a domain is in danger, in percent, unless something else is set.
+pub const PART: u64 = 50;
 
-impl Default for Lines {
-    fn default() -> Self {
-        Self { bounces: 50_000, complaints: 1_000, part: 50 }
-    }
-}
-
-/// The fewest attempts by which a rate of bounces is taken.
-const ATTEMPTS_MIN: u64 = 100;
-/// The fewest attempts by which a rate of complaints is taken.
-const FEEDBACK_MIN: u64 = 1_000;
 /// The fewest bounces, and complaints, of a mailbox that say anything.
 const BOUNCES_MIN: u64 = 10;
 const COMPLAINTS_MIN: u64 = 2;
@@ -57,42 +28,33 @@ impl Danger {
     }
 }
 
-/// Whether a mailbox endangers its domain: the domain is half way to review, at least half of what it comes from is this
-/// mailbox's, which is itself where it would be reviewed, and others send from the domain.
-pub fn endangers(domain: &Outcomes, grant: &Outcomes, lines: &Lines) -> Option<Danger> {
+/// Whether a mailbox endangers its domain: the domain has come that part (in percent) of the way to its review, at least
+/// half of what it comes from is this mailbox's, which is itself where it would be reviewed, and others send from the domain.
+pub fn endangers(domain: Counts, grant: Counts, part: u64) -> Option<Danger> {
     if domain.attempts <= grant.attempts {
         return None;
     }
-    let reaches = |bad: u64, volume: u64, line: u64| bad.saturating_mul(1_000_000) >= line.saturating_mul(volume);
-    let is_bad = |bad: (u64, u64), least: u64, volume: (u64, u64), line: u64| {
-        let (of_domain, of_grant) = bad;
-        // The domain is measured against a part of the line: its count is raised instead, so that nothing is rounded.
-        let raised = of_domain.saturating_mul(100);
-        of_grant >= least
-            && of_grant.saturating_mul(2) >= of_domain
-            && reaches(of_grant, volume.1, line)
-            && reaches(raised, volume.0, line.saturating_mul(lines.part))
+    let (all, own) = (Rates::of(domain), Rates::of(grant));
+    let is_bad = |all: Rate, own: Rate, least: u64, line: Line| {
+        let nearer = Line { count: line.count * part, of: line.of * 100 };
+        own.count >= least && own.count.saturating_mul(2) >= all.count && own.reaches(line) && all.reaches(nearer)
     };
-    let bounces = (domain.bounces, grant.bounces);
-    let attempts = (domain.attempts.max(ATTEMPTS_MIN), grant.attempts.max(ATTEMPTS_MIN));
-    if is_bad(bounces, BOUNCES_MIN, attempts, lines.bounces) {
+    if is_bad(all.bounces, own.bounces, BOUNCES_MIN, REVIEW_BOUNCES) {
         return Some(Danger::Bounces);
     }
-    let complaints = (domain.complaints, grant.complaints);
-    let feedback = (domain.feedback.max(FEEDBACK_MIN), grant.feedback.max(FEEDBACK_MIN));
-    is_bad(complaints, COMPLAINTS_MIN, feedback, lines.complaints).then_some(Danger::Complaints)
+    is_bad(all.complaints, own.complaints, COMPLAINTS_MIN, REVIEW_COMPLAINTS).then_some(Danger::Complaints)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcomes(attempts: u64, bounces: u64, complaints: u64) -> Outcomes {
-        Outcomes { attempts, feedback: attempts, bounces, complaints }
+    fn outcomes(attempts: u64, hard_bounces: u64, complaints: u64) -> Counts {
+        Counts { attempts, feedback_attempts: attempts, hard_bounces, complaints }
     }
 
-    fn danger(domain: Outcomes, grant: Outcomes) -> Option<Danger> {
-        endangers(&domain, &grant, &Lines::default())
+    fn danger(domain: Counts, grant: Counts) -> Option<Danger> {
+        endangers(domain, grant, PART)
     }
 
     #[test]
@@ -133,9 +95,8 @@ mod tests {
 
     #[test]
     fn the_part_of_the_line_can_be_set() {
-        let lines = Lines { part: 100, ..Lines::default() };
         let own = outcomes(100, 30, 0);
-        assert_eq!(endangers(&outcomes(1_000, 49, 0), &own, &lines), None);
-        assert_eq!(endangers(&outcomes(1_000, 50, 0), &own, &lines), Some(Danger::Bounces));
+        assert_eq!(endangers(outcomes(1_000, 49, 0), own, 100), None);
+        assert_eq!(endangers(outcomes(1_000, 50, 0), own, 100), Some(Danger::Bounces));
     }
 }

@@ -5,6 +5,7 @@ pub mod advisor;
 pub mod app_password;
 pub mod applications;
 pub mod audit;
+pub mod breakers;
 pub mod connectors;
 pub mod domains;
 pub mod doorkeeper;

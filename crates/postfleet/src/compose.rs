@@ -71,7 +71,10 @@ pub async fn store(config: &Config, data: &DataDir) -> Result<Store> {
         "" => data.path().join("blobs"),
         text => text.strip_prefix("file:").context("storage.blobs must start with \"file:\"")?.into(),
     };
-    Ok(Store::open(Location::parse(&url)?, blobs, config.plans.clone()).await?)
+    let store = Store::open(Location::parse(&url)?, blobs, config.plans.clone()).await?;
+    let reputation = &config.reputation;
+    store.quarantine_at(reputation.quarantine.then_some(reputation.quarantine_percent));
+    Ok(store)
 }
 
 /// The secret of the installation, made at first start. Nodes that share a database must share it.

@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod application;
 pub mod audit;
+pub mod breaker;
 pub mod bulk;
 pub mod connector;
 pub mod domain;

@@ -2,13 +2,15 @@
 //! and shown.
 
 use crate::audit;
-use crate::db::DbError;
+use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use crate::watch;
+use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
-use postfleet_core::breaker::{Action, Breaker, Metric};
-use postfleet_core::id::{ApplicationId, WorkspaceId};
+use postfleet_core::breaker::{Action, Breaker, Metric, Watch};
+use postfleet_core::id::{ApplicationId, GrantId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -66,6 +68,38 @@ pub async fn of(
         return Ok(None);
     };
     Ok(Some(read(row.opt_text(0)?.as_deref())?))
+}
+
+/// What is counted of a mailbox.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// Its address.
+    pub email: String,
+    /// What is counted.
+    pub watch: Watch,
+}
+
+/// Mailboxes of a workspace that are looked at.
+const MEASURED_MAX: i64 = 1_000;
+
+pub(crate) const MEASURED: &str = "SELECT g.id, g.email, t.state FROM grants g LEFT JOIN watches t ON t.grant_id = g.id \
+    WHERE g.application_id = $1 AND g.workspace_id = $2 ORDER BY g.id LIMIT $3";
+
+/// What is counted of the first thousand mailboxes of a workspace, as it is now.
+pub async fn measured(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    workspace: WorkspaceId,
+    now: UnixMicros,
+) -> Result<Vec<Measured>, StoreError> {
+    let rows = reader.query(MEASURED, params![application.uuid(), workspace.uuid(), MEASURED_MAX]).await?;
+    let one = |row: &Row| {
+        let watch = row.opt_text(2)?.map(|text| watch::read(&text)).transpose()?.unwrap_or_default();
+        Ok(Measured { grant_id: GrantId::from_uuid(row.uuid(0)?), email: row.text(1)?, watch: watch.at(now) })
+    };
+    Ok(rows.iter().map(one).collect::<Result<_, DbError>>()?)
 }
 
 /// Replaces the breakers of a workspace.

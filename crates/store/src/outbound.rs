@@ -26,6 +26,7 @@ use guard::Passes;
 pub use guard::{Guard, TripIds};
 #[cfg(test)]
 pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
+pub(crate) use guard::{Tripped, evidence, replaced};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::{
@@ -244,7 +245,8 @@ impl Command for Submit {
                 warm_ups::count(tx, warming, facts.warm_up).await?;
                 let crossed = quota.crossed(&cleared.daily());
                 let passes = watched.passes(&self.guard, self.facts.date);
-                let outcome = self.accept(tx, cleared, (facts, owner, sent), judged, (draft, held), &passes).await?;
+                let sender = (facts, owner, sent);
+                let outcome = self.accept(tx, cleared, sender, judged, (draft, held), &passes).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }

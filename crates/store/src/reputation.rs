@@ -6,6 +6,7 @@
 //! transaction as the outcome that it follows from: see docs/adr/0031.
 
 mod apply;
+mod guard;
 mod read;
 mod tell;
 

@@ -2,10 +2,13 @@
 //! writes its record and its events in the same transaction, and keeps the counts by which everybody else pays nothing.
 
 mod change;
+mod lifted;
 mod read;
 mod target;
 
 pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, Raised, lift, lift_of, raise};
+pub(crate) use lifted::lifted_at;
+pub use lifted::resumed_at;
 pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, find, list};
 #[cfg(test)]
 pub(crate) use read::{BEHIND, LIST, LIST_ACTIVE, LIST_ALL, LIST_OF_GRANT, LIST_OF_WORKSPACE};
@@ -128,28 +131,6 @@ pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, 
         }
     }
     Ok(Some(Known { version, applications }))
-}
-
-const LIFTED: &str = "SELECT max(lifted_at) FROM stops WHERE grant_id = $1 AND kind = $2 AND subject = $3";
-
-/// When a stop of a mailbox of that (kind, subject) was lifted last.
-pub(crate) async fn lifted_at(
-    tx: &mut Tx,
-    grant: GrantId,
-    (kind, subject): (Kind, &str),
-) -> Result<Option<UnixMicros>, DbError> {
-    let row = tx.query_one(LIFTED, params![grant.uuid(), kind.name(), subject]).await?;
-    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
-}
-
-/// When a conversation of a mailbox was let go on last, that was stopped because mail went round in it.
-pub async fn resumed_at(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    thread: ThreadId,
-) -> Result<Option<UnixMicros>, StoreError> {
-    let row = reader.query_one(LIFTED, params![grant.uuid(), Kind::Loop.name(), &thread.to_string()]).await?;
-    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
 }
 
 /// The stops that concern somebody who sends.

@@ -6,6 +6,7 @@ pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
+pub(crate) mod breakers;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
 pub(crate) mod domains;
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Vec<Route> {
         reputation::routes(),
         sign_in::routes(),
         workspaces::routes(),
+        breakers::routes(),
         layout::routes(),
         policies::routes(),
         raises::routes(),

@@ -5,6 +5,7 @@ mod alert;
 mod app;
 mod audit;
 mod body;
+mod breaker;
 mod domain;
 mod drill;
 mod explain;
@@ -60,6 +61,8 @@ pub enum Command {
     Org(Noun<org::Verb>),
     /// Higher quotas for a while: asking, granting, refusing
     Raise(Noun<raise::Verb>),
+    /// Lines that a workspace draws before those of the platform, and what follows when a mailbox crosses one
+    Breaker(Noun<breaker::Verb>),
     /// Who is told by e-mail or chat of quotas and raises
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
@@ -147,6 +150,7 @@ impl Command {
             Self::Restriction(noun) => &noun.globals,
             Self::SupportBundle(alone) => &alone.globals,
             Self::Alert(noun) => &noun.globals,
+            Self::Breaker(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
@@ -184,6 +188,7 @@ impl Command {
             Self::Restriction(noun) => stop::run(noun.verb, session).await,
             Self::SupportBundle(alone) => stop::bundle(alone.arguments, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,
+            Self::Breaker(noun) => breaker::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,

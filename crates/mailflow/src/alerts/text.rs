@@ -24,6 +24,12 @@ impl Said {
 pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
     let subject = match trigger {
         Trigger::QuotaWarning | Trigger::QuotaReached | Trigger::QuotaExceeded => quota(trigger, facts),
+        Trigger::SendingStopped | Trigger::SendingResumed => stop(trigger, facts),
+        Trigger::BreakerTripped => breaker(facts),
+        Trigger::DomainEndangered => {
+            format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"]))
+        }
+        Trigger::ReputationChanged => reputation(facts),
         _ => raise(trigger, facts),
     };
     let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null() && !value.is_object());
@@ -62,6 +68,50 @@ fn raise(trigger: Trigger, facts: &Value) -> String {
     format!("{} by {}: {what}", plain(&facts["state"]), by(&facts["decided_by"]))
 }
 
+fn stop(trigger: Trigger, facts: &Value) -> String {
+    let whom = facts["email"].as_str().or(facts["subject"].as_str()).unwrap_or_default();
+    let (scope, kind) = (of_fact(facts, "scope"), of_fact(facts, "kind"));
+    if trigger == Trigger::SendingResumed {
+        let why = quoted(&facts["lifted_why"]);
+        return format!(
+            "{whom} may send again: the {kind} of its {scope} was lifted: {why} (stop {})",
+            of_fact(facts, "id")
+        );
+    }
+    let what = match facts["effect"].as_str() {
+        Some("hold") => "what it sends is held".to_owned(),
+        Some("throttle") => format!("it sends {} messages in an hour at most", plain(&facts["sends_per_hour"])),
+        _ => "it does not send any more".to_owned(),
+    };
+    let why = quoted(&facts["reason"]);
+    format!("{whom}: {what}, by a {kind} of its {scope}: {why} (stop {})", of_fact(facts, "id"))
+}
+
+fn breaker(facts: &Value) -> String {
+    let what = match facts["action"].as_str() {
+        Some("throttle") => format!("it sends {} messages in an hour at most", plain(&facts["throttle_to"])),
+        Some("hold") => "what it sends is held".to_owned(),
+        Some("pause") => "it does not send any more".to_owned(),
+        _ => "it goes on sending".to_owned(),
+    };
+    format!("{} has tripped a breaker of its workspace, {what}: {}", of_fact(facts, "email"), quoted(&facts["reason"]))
+}
+
+fn reputation(facts: &Value) -> String {
+    let word = |name: &str| of_fact(facts, name).replace('_', " ");
+    let whom = format!("{} {}", word("subject_type"), of_fact(facts, "subject"));
+    format!("the reputation of the {whom} is {} now, and was {}", word("state"), word("from"))
+}
+
+fn of_fact(facts: &Value, name: &str) -> String {
+    plain(&facts[name])
+}
+
+/// What somebody else may have written, as much of it as is passed on.
+fn quoted(value: &Value) -> String {
+    plain(value).chars().take(QUOTED_CHARS_MAX).collect()
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -98,6 +148,30 @@ mod tests {
         ] {
             assert_eq!(moment(seconds), expected);
         }
+    }
+
+    #[test]
+    fn stops_breakers_and_reputation_are_told_in_a_sentence() {
+        let stopped = json!({"id": "7", "kind": "loop", "effect": "hold", "scope": "thread", "email": "a@acme.test",
+            "reason": "eleven answers"});
+        let said = |trigger, facts: &Value| of(trigger, facts).subject;
+        let expected = "a@acme.test: what it sends is held, by a loop of its thread: eleven answers (stop 7)";
+        assert_eq!(said(Trigger::SendingStopped, &stopped), expected);
+        let throttled = json!({"id": "7", "kind": "breaker", "effect": "throttle", "scope": "grant", "subject": "x",
+            "sends_per_hour": 5, "reason": "r", "lifted_why": "mended"});
+        let expected = "x: it sends 5 messages in an hour at most, by a breaker of its grant: r (stop 7)";
+        assert_eq!(said(Trigger::SendingStopped, &throttled), expected);
+        let expected = "x may send again: the breaker of its grant was lifted: mended (stop 7)";
+        assert_eq!(said(Trigger::SendingResumed, &throttled), expected);
+        let tripped = json!({"email": "a@acme.test", "action": "alert", "reason": "sends_per_hour of 6 is above 5"});
+        let expected =
+            "a@acme.test has tripped a breaker of its workspace, it goes on sending: sends_per_hour of 6 is above 5";
+        assert_eq!(said(Trigger::BreakerTripped, &tripped), expected);
+        let endangered = json!({"email": "a@acme.test", "domain": "acme.test", "reason": "20 of 25 bounces"});
+        assert_eq!(said(Trigger::DomainEndangered, &endangered), "a@acme.test endangers acme.test: 20 of 25 bounces");
+        let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});
+        let expected = "the reputation of the grant g is under review now, and was healthy";
+        assert_eq!(said(Trigger::ReputationChanged, &changed), expected);
     }
 
     #[test]

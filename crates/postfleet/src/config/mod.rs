@@ -155,6 +155,8 @@ pub struct Recipients {
 #[derive(Debug, Deserialize)]
 pub struct Reputation {
     pub feedback_domains: Vec<String>,
+    pub quarantine: bool,
+    pub quarantine_percent: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -255,6 +257,8 @@ impl Config {
         let window = self.sending.repeat_window_seconds;
         anyhow::ensure!(window <= 3_600, "sending.repeat_window_seconds must be from 0 to 3600");
         self.loops.check()?;
+        let percent = self.reputation.quarantine_percent;
+        anyhow::ensure!((10..=100).contains(&percent), "reputation.quarantine_percent must be from 10 to 100");
         let days = self.rules.evaluation_days;
         anyhow::ensure!((1..=3_650).contains(&days), "rules.evaluation_days must be from 1 to 3650");
         let days = self.feedback.report_days;

@@ -11,7 +11,7 @@ use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// Commands of one batch at most.
@@ -24,6 +24,7 @@ const SERIALIZATION_RETRIES: usize = 10;
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) plans: Plans,
+    pub(super) quarantine_part: Arc<AtomicU64>,
     pub(super) rule_book: Arc<RuleBook>,
     pub(super) wake: Arc<Wake>,
     pub(super) counters: Arc<Counters>,

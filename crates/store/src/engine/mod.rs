@@ -20,6 +20,7 @@ use crate::migrate;
 use crate::organizations;
 use crate::wake::{Hints, Wake};
 use postfleet_core::plan::{Plan, Plans};
+use postfleet_core::quarantine;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl<C: Command + Sync> Command for Arc<C> {
 /// The batch's transaction, as a command sees it.
 pub struct Tx {
     db: Db,
+    quarantine_part: Arc<AtomicU64>,
     plans: Plans,
     rule_book: Arc<RuleBook>,
     events: Vec<NewEvent>,
@@ -65,7 +67,8 @@ impl Tx {
     fn new(db: Db, context: &batch::Context) -> Self {
         let (plans, rule_book) = (context.plans.clone(), context.rule_book.clone());
         let (events, tally, locked) = (Vec::new(), Tally::default(), BTreeSet::new());
-        Self { db, plans, rule_book, events, tally, locked, hints: Hints::default() }
+        let quarantine_part = context.quarantine_part.clone();
+        Self { db, quarantine_part, plans, rule_book, events, tally, locked, hints: Hints::default() }
     }
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
@@ -103,6 +106,10 @@ impl Tx {
     pub fn announce(&mut self, event: NewEvent) {
         self.events.push(event);
         self.hints.events = true;
+    }
+    /// How near to its review a domain may come, in percent of the way, before the mailbox is held that endangers it.
+    pub(crate) fn quarantine_part(&self) -> Option<u64> {
+        Some(self.quarantine_part.load(Ordering::Relaxed)).filter(|part| *part > 0)
     }
     /// What the batch uses of plans so far. It is written when the batch ends.
     pub(crate) fn tally(&mut self) -> &mut Tally {
@@ -180,6 +187,7 @@ struct Inner {
     rule_book: Arc<RuleBook>,
     wake: Arc<Wake>,
     counters: Arc<Counters>,
+    quarantine_part: Arc<AtomicU64>,
 }
 
 /// What the engine has done since it was opened.
@@ -212,8 +220,10 @@ impl Store {
         let wake = Arc::new(Wake::default());
         let counters = Arc::new(Counters::default());
         let rule_book = Arc::new(RuleBook::default());
+        let quarantine_part = Arc::new(AtomicU64::new(quarantine::PART));
         let context = batch::Context {
             plans: plans.clone(),
+            quarantine_part: quarantine_part.clone(),
             rule_book: rule_book.clone(),
             wake: wake.clone(),
             counters: counters.clone(),
@@ -234,9 +244,16 @@ impl Store {
                 (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        let store = Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters }) };
+        let store =
+            Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters, quarantine_part }) };
         organizations::check_plans(&mut store.reader().await?).await?;
         Ok(store)
+    }
+
+    /// Sets how near to its review a domain may come, in percent of the way, before the mailbox is held that endangers it;
+    /// `None`: none is held.
+    pub fn quarantine_at(&self, part: Option<u64>) {
+        self.inner.quarantine_part.store(part.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Runs a command. Its outcome comes back after the commit.

@@ -1,7 +1,7 @@
 //! Counting what happened in a batch, and beginning anew.
 
 use super::read::standing;
-use super::{Subject, tell};
+use super::{Subject, guard, tell};
 use crate::db::{Db, DbError};
 use crate::engine::Tx;
 use crate::params;
@@ -40,7 +40,7 @@ pub(crate) async fn apply(tx: &mut Tx) -> Result<(), DbError> {
     for change in &changes {
         tell::what_follows(tx, change).await?;
     }
-    Ok(())
+    guard::look(tx, &outcomes, &standings).await
 }
 
 /// When the last of them happened.
