@@ -43,6 +43,8 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Where a sender stands has changed: its bounces and complaints became more, or fewer.
+    ReputationChanged,
     /// Somebody may not send any more.
     SendingStopped,
     /// Who was stopped may send again.
@@ -72,6 +74,7 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::ReputationChanged,
         Self::SendingStopped,
         Self::SendingResumed,
     ];
@@ -99,6 +102,7 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::ReputationChanged => "reputation.changed",
             Self::SendingStopped => "sending.stopped",
             Self::SendingResumed => "sending.resumed",
         }
@@ -145,6 +149,7 @@ impl Trigger {
             | Self::QuotaExceeded
             | Self::RaiseRequested
             | Self::RaiseDecided
+            | Self::ReputationChanged
             | Self::SendingStopped
             | Self::SendingResumed => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",

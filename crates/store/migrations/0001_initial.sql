@@ -839,6 +839,22 @@ CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
 CREATE INDEX send_events_by_message ON send_events (message_id, id);
 CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
 
+-- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
+-- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is
+-- 0 healthy, 1 elevated, 2 under review, 3 paused; badness is 0 for healthy, and greater the worse it is.
+CREATE TABLE reputation (
+    kind {int} NOT NULL,
+    subject TEXT NOT NULL,
+    organization_id {id} NOT NULL,
+    application_id {id},
+    counts TEXT NOT NULL,
+    state {int} NOT NULL,
+    badness {int} NOT NULL,
+    since {int} NOT NULL,
+    PRIMARY KEY (kind, subject)
+) {clustered};
+CREATE INDEX reputation_by_application ON reputation (application_id, kind, badness, subject);
+
 -- Who is not written to --------------------------------------------------------------------------------------------
 
 -- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,

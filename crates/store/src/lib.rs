@@ -58,6 +58,7 @@ pub mod past;
 pub mod queue;
 mod quota_events;
 pub mod refusals;
+pub mod reputation;
 pub mod schedules;
 pub mod send_events;
 pub mod stops;

@@ -12,12 +12,13 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
-use crate::send_events::{self, SendEvent};
+use crate::send_events::SendEvent;
 use crate::transfers::{self, Transfer};
 use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
 use postfleet_core::plan::{Limits, Plan};
 use postfleet_core::quota::Allowance;
+use postfleet_core::reputation::SubjectKind;
 use postfleet_core::{EmailAddress, UnixMicros, UtcDay, UtcMonth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,6 +99,18 @@ impl Tally {
     /// Something happened to a recipient of what a mailbox sent.
     pub(crate) fn happened(&mut self, event: SendEvent) {
         self.outcomes.push(event);
+    }
+
+    /// Hands over what happened, to be counted.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<SendEvent> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Somebody is gone, for whom nothing is counted any more.
+    pub(crate) fn forget_reputation(&mut self, kind: SubjectKind, name: &str) {
+        for outcome in self.outcomes.iter_mut().filter(|_| kind == SubjectKind::Grant) {
+            outcome.is_of_removed |= outcome.sent.grant_id.to_string() == name;
+        }
     }
 
     /// Whether it is counted in this batch that nobody is there.
@@ -223,7 +236,6 @@ pub(crate) async fn write(db: &mut Db, tally: &Tally, locked: &BTreeSet<Key>) ->
     const WRITE: &str = write!();
     const WRITE_AND_TELL: &str = concat!(write!(), " RETURNING owner_id, month, stored, sent, octets_in + octets_out");
     transfers::write(db, &tally.transfers).await?;
-    send_events::write(db, &tally.outcomes).await?;
     if tally.changes.is_empty() {
         return Ok(Vec::new());
     }

@@ -6,8 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules, send_events,
-    service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules, schedules,
+    send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -117,6 +118,8 @@ const LISTS: &[(&str, &str)] = &[
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
     ("sts::DUE", sts::DUE),
+    ("reputation::WORST", reputation::WORST),
+    ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
     ("send_events::FAILED", send_events::FAILED),
     ("send_events::OF_GRANT", send_events::OF_GRANT),
     ("send_events::ADVERSE", send_events::ADVERSE),

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::params;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::id::{
-    ApplicationId, EventId, GrantId, MessageId, OrganizationId, SendEventId, ThreadId, WorkspaceId, uuid_v7,
+    ApplicationId, GrantId, MessageId, OrganizationId, SendEventId, ThreadId, WorkspaceId, uuid_v7,
 };
 use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::{EmailAddress, UnixMicros};
@@ -130,12 +130,11 @@ pub(crate) fn made_of(of: Uuid, at: UnixMicros) -> Uuid {
 }
 
 /// Another id than those of its source: for what follows from it.
-#[expect(dead_code, reason = "what follows from an outcome is told by reputation")]
-pub(crate) fn follows_from(source: SendEventId, what: &str) -> EventId {
+pub(crate) fn follows_from(source: SendEventId, what: &str) -> Uuid {
     let hash = blake3::hash(&[source.uuid().as_bytes().as_slice(), what.as_bytes()].concat());
     let mut ten = [0; 10];
     ten.copy_from_slice(&hash.as_bytes()[..10]);
-    EventId::new(source.made_at(), ten)
+    uuid_v7(source.made_at(), ten)
 }
 
 fn bounded(text: &str, most: usize) -> String {

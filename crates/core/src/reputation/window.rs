@@ -37,7 +37,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    fn add(&mut self, other: &Self) {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
         let Counts { attempts, feedback_attempts, hard_bounces, complaints } = other.counts;
         self.counts.attempts += attempts;
         self.counts.feedback_attempts += feedback_attempts;

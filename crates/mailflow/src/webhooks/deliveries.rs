@@ -112,6 +112,7 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::QuotaExceeded
             | Trigger::RaiseRequested
             | Trigger::RaiseDecided
+            | Trigger::ReputationChanged
             | Trigger::SendingStopped
             | Trigger::SendingResumed => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
             _ => Value::Null,

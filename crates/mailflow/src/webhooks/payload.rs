@@ -84,6 +84,7 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::QuotaExceeded
         | Trigger::RaiseRequested
         | Trigger::RaiseDecided
+        | Trigger::ReputationChanged
         | Trigger::SendingStopped
         | Trigger::SendingResumed => Ok(facts),
         _ => {

@@ -108,6 +108,10 @@ impl Tx {
     pub(crate) fn tally(&mut self) -> &mut Tally {
         &mut self.tally
     }
+    /// The connection, for what ends a batch.
+    pub(crate) fn db(&mut self) -> &mut Db {
+        &mut self.db
+    }
     /// Asks that the delivery role look at the queue after the commit.
     pub fn wake_queue(&mut self) {
         self.hints.queue = true;

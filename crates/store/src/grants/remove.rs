@@ -11,12 +11,14 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::rates;
 use crate::readings;
+use crate::reputation;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
 use postfleet_core::rate::Scope;
+use postfleet_core::reputation::SubjectKind;
 
 /// Removes a mailbox with its tokens: at once for everybody, its content a little at a time by [`PruneRemoved`].
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ impl RemoveGrant {
             tx.tally().store(owner, -row.int(0)?);
             meters::remove_sender(tx, owner, self.id, self.act.at).await?;
         }
+        reputation::forget(tx, SubjectKind::Grant, &self.id.to_string()).await?;
         rates::forget(tx, Scope::Mailbox, self.id.uuid()).await?;
         tx.announce(NewEvent {
             id: self.event_id,

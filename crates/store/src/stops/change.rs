@@ -8,10 +8,12 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::params;
+use crate::reputation;
+use crate::send_events::made_of;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, EventId, GrantId, OrganizationId, StopId};
+use postfleet_core::id::{ApplicationId, EventId, GrantId, OrganizationId, SendEventId, StopId};
 use postfleet_core::stop::{Effect, Kind, Scope};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -135,6 +137,10 @@ pub async fn lift(tx: &mut Tx, id: StopId, lift: &Lift) -> Result<Option<Record>
     let (before, after) = (facts(&before).to_string(), facts(&record).to_string());
     write(tx, &lift.act, "stop.lifted", &record, Some(&before), &after).await?;
     announce(tx, (lift.event_id, Trigger::SendingResumed), &record, lift.act.at).await?;
+    if let (Kind::Pause, Scope::Grant, Some(grant)) = (record.stop.kind, record.stop.scope, record.grant_id) {
+        let cause = SendEventId::from_uuid(made_of(lift.event_id.uuid(), lift.act.at));
+        reputation::begin_anew(tx, grant, cause).await?;
+    }
     tx.wake_stops(true);
     tx.wake_queue();
     Ok(Some(record))

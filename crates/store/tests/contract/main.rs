@@ -50,6 +50,7 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod reputation;
 mod schema;
 mod send_events;
 
