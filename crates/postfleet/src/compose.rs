@@ -122,6 +122,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         handoff: None,
         pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
+        stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
         metrics,

@@ -136,6 +136,8 @@ const LISTS: &[(&str, &str)] = &[
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),
     ("stops::BEHIND", stops::BEHIND),
+    ("queue::UNSWEPT", queue::UNSWEPT),
+    ("queue::WAITING", queue::WAITING),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

@@ -12,12 +12,13 @@ pub(crate) use read::{BEHIND, LIST, LIST_ACTIVE, LIST_OF_GRANT, LIST_OF_WORKSPAC
 pub use target::{Target, Within};
 
 use crate::db::{DbError, Row};
-use crate::engine::Tx;
+use crate::engine::{Reader, Tx};
+use crate::error::StoreError;
 use crate::params;
 use postfleet_core::EmailAddress;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, StopId, ThreadId, WorkspaceId};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop, with_parents};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Who sends, as stops see it.
 #[derive(Clone, Debug)]
@@ -89,6 +90,44 @@ pub(crate) async fn in_force(
     let mut stops: Vec<Stop> = rows.iter().map(read_stop).collect::<Result<_, DbError>>()?;
     stops.sort_by_key(|stop| stop.id);
     Ok(stops)
+}
+
+/// The same for a reader: those that concern somebody who sends.
+pub(crate) async fn read_in_force(reader: &mut Reader<'_>, sender: &Sender) -> Result<Vec<Stop>, StoreError> {
+    let subjects: Vec<[String; 1]> = sender.subjects().into_iter().map(|subject| [subject]).collect();
+    let subjects = serde_json::to_string(&subjects).map_err(|_| DbError::Malformed("subjects"))?;
+    let rows = reader.query(IN_FORCE, params![sender.organization.uuid(), &subjects]).await?;
+    let mut stops: Vec<Stop> = rows.iter().map(read_stop).collect::<Result<_, DbError>>()?;
+    stops.sort_by_key(|stop| (stop.kind as usize, stop.scope as usize, stop.id));
+    Ok(stops)
+}
+
+/// What a node knows of stops: the version of all of them, and the applications whose organizations have some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// It grows with each that is raised or lifted.
+    pub version: i64,
+    /// Applications that a stop may concern.
+    pub applications: HashSet<ApplicationId>,
+}
+
+/// What there is to be known, if it is not what is known already.
+pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, StoreError> {
+    const HEAD: &str = "SELECT version, active FROM stops_head WHERE one = 1";
+    const APPLICATIONS: &str = "SELECT a.id FROM stops s JOIN applications a ON a.organization_id = s.organization_id \
+        WHERE s.lifted_at IS NULL GROUP BY a.id";
+    let Some(head) = reader.query_one(HEAD, params![]).await? else { return Ok(None) };
+    let version = head.int(0)?;
+    if version == known {
+        return Ok(None);
+    }
+    let mut applications = HashSet::new();
+    if head.int(1)? > 0 {
+        for row in reader.query(APPLICATIONS, params![]).await? {
+            applications.insert(ApplicationId::from_uuid(row.uuid(0)?));
+        }
+    }
+    Ok(Some(Known { version, applications }))
 }
 
 /// The stops that concern somebody who sends.

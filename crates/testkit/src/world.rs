@@ -189,6 +189,7 @@ impl World {
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            stops: Arc::default(),
             underway: Arc::default(),
             requests: Arc::default(),
             settings: Arc::new(settings(&options)),

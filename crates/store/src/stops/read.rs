@@ -251,10 +251,5 @@ pub async fn all_of_grant(
     let address = EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?;
     let workspace = row.opt_uuid(2)?.map(WorkspaceId::from_uuid);
     let sender = super::Sender { organization, application, workspace, grant, address, thread: None };
-    let subjects: Vec<[String; 1]> = sender.subjects().into_iter().map(|subject| [subject]).collect();
-    let subjects = serde_json::to_string(&subjects).map_err(|_| DbError::Malformed("subjects"))?;
-    let rows = reader.query(super::IN_FORCE, params![organization.uuid(), &subjects]).await?;
-    let mut stops: Vec<Stop> = rows.iter().map(read_stop).collect::<Result<_, DbError>>()?;
-    stops.sort_by_key(|stop| (stop.kind as usize, stop.scope as usize, stop.id));
-    Ok(stops)
+    super::read_in_force(reader, &sender).await
 }

@@ -72,6 +72,11 @@ impl Engine {
         Self::open(self.location, self.folder, plans).await
     }
 
+    /// The same place, opened anew.
+    pub async fn reopened(self) -> Self {
+        self.with(plans()).await
+    }
+
     /// Where large bodies are.
     pub fn bodies(&self) -> std::path::PathBuf {
         self.folder.path().join("bodies")
