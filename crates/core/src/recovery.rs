@@ -173,10 +173,9 @@ fn nothing_waits(waiting: &Addresses) -> Check {
     let passed = waiting.named.is_empty();
     let text = match passed {
         true => "nothing that is queued, scheduled or held is to somebody who bounced or complained".to_owned(),
-        false => format!(
-            "mail waits to be sent to somebody who bounced or complained: {}; cancel it",
-            waiting.in_words()
-        ),
+        false => {
+            format!("mail waits to be sent to somebody who bounced or complained: {}; cancel it", waiting.in_words())
+        }
     };
     Check { code: CheckCode::NothingWaitsForThem, passed, text }
 }
@@ -330,7 +329,8 @@ pub fn pending(id: impl std::fmt::Display) -> Problem {
 
 /// The refusal of a case of a mailbox that is not paused.
 pub fn not_paused() -> Problem {
-    let text = "the mailbox is not paused because of its bounce or complaint rate, so there is nothing to come back from";
+    let text =
+        "the mailbox is not paused because of its bounce or complaint rate, so there is nothing to come back from";
     Problem::new(ProblemKind::Conflict, "not_paused", text)
 }
 

@@ -32,6 +32,7 @@ pub mod raises;
 mod rates;
 pub mod readings;
 pub mod recount;
+pub mod recoveries;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;
