@@ -108,6 +108,7 @@ impl Desk<'_> {
         id: RecoveryId,
         request: schema::DecideRecovery,
     ) -> Result<Recovery, Problem> {
+        operator.for_installation()?;
         let scope = operator.scope();
         let decision = match request.decision.as_deref() {
             Some("grant") => Decision::Grant { despite_checks: request.despite_checks.unwrap_or(false) },

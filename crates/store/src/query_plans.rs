@@ -6,9 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules, schedules,
-    send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks,
-    workspaces,
+    past, peaks, policies, queue, raises, readings, recount, recoveries, redirect_uris, refusals, reputation, rules,
+    schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -26,6 +26,12 @@ const LISTS: &[(&str, &str)] = &[
     ("policies::LIST", policies::LIST),
     ("raises::LIST", raises::LIST),
     ("raises::OF_TARGET", raises::OF_TARGET),
+    ("recoveries::LIST", recoveries::LIST),
+    ("recoveries::LIST_OF_GRANT", recoveries::LIST_OF_GRANT),
+    ("recoveries::LIST_OF_ORGANIZATION", recoveries::LIST_OF_ORGANIZATION),
+    ("recoveries::LIST_OPEN", recoveries::LIST_OPEN),
+    ("recoveries::LIST_OPEN_OF_ORGANIZATION", recoveries::LIST_OPEN_OF_ORGANIZATION),
+    ("recoveries::OPEN", recoveries::OPEN),
     ("rules::LIST", rules::LIST),
     ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),
@@ -132,6 +138,7 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
     ("stops::LIST", stops::LIST),
+    ("stops::LIST_ALL", stops::LIST_ALL),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),

@@ -7,6 +7,7 @@ use crate::audit::{self, Change};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
+use crate::organizations;
 use crate::params;
 use crate::reputation;
 use crate::send_events::made_of;
@@ -347,6 +348,8 @@ pub enum LiftOutcome {
     Lifted(Box<Record>, bool),
     /// Only the operator of the installation lifts it.
     NotYours,
+    /// It is the pause of a mailbox, which a recovery lifts: with its cause and its fix.
+    ByRecovery,
     /// There is none, for whoever asks.
     NotFound,
 }
@@ -361,6 +364,10 @@ impl Command for LiftStop {
         }
         match self.within {
             Within::Operator(scope) if !scope.covers(record.organization_id) => return Ok(LiftOutcome::NotFound),
+            // What the installation raised its operator lifts.
+            Within::Operator(organizations::Scope::Of(_)) if !record.stop.kind.is_own() => {
+                return Ok(LiftOutcome::NotYours);
+            }
             Within::Operator(_) => {}
             Within::Application(application) => {
                 let home = target::home(tx, application).await?;
@@ -374,6 +381,10 @@ impl Command for LiftStop {
                     return Ok(LiftOutcome::NotYours);
                 }
             }
+        }
+        let is_pause = record.stop.kind == Kind::Pause && record.stop.scope == Scope::Grant;
+        if is_pause && record.lifted_at.is_none() {
+            return Ok(LiftOutcome::ByRecovery);
         }
         Ok(match lift(tx, self.id, &self.lift).await? {
             Some(lifted) => LiftOutcome::Lifted(Box::new(lifted), true),
