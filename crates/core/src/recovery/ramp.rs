@@ -14,7 +14,7 @@ const START_PART: u64 = 10;
 /// day or 14 days are over. The first day is always part of it.
 pub fn ramp_cap(days: u64, highest: u64) -> Option<u64> {
     let start = highest.div_ceil(START_PART).max(RAMP_START_MIN);
-    let on = |day: u64| u32::try_from(day).ok().and_then(|day| start.checked_shl(day)).unwrap_or(u64::MAX);
+    let on = |day: u64| start.saturating_mul(2_u64.saturating_pow(u32::try_from(day).unwrap_or(u32::MAX)));
     let is_over = days >= RAMP_DAYS || (days > 0 && on(days - 1) > highest);
     (!is_over).then(|| on(days))
 }

@@ -30,6 +30,7 @@ mod policies;
 mod provisioning;
 mod queue;
 mod raises;
+mod recoveries;
 mod rates;
 mod readings;
 mod recount;
