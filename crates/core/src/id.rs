@@ -121,6 +121,8 @@ ids! {
     HoldId,
     /// What keeps somebody from sending.
     StopId,
+    /// A request to send again after a pause.
+    RecoveryId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -61,6 +61,7 @@ pub mod mx;
 pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
+pub mod recovery;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;

@@ -19,6 +19,8 @@ pub struct OutboundFacts {
     pub limits: Limits,
     /// The mailbox's sends of the UTC day.
     pub daily: Allowance,
+    /// Whether that is as little since a pause was lifted a few days ago.
+    pub is_ramp: bool,
     /// What the mailbox and its organization keep, send and transfer.
     pub meters: Meters,
     /// Whether the domain of the From address is verified.
@@ -157,7 +159,7 @@ fn of_storage(facts: &OutboundFacts) -> Vec<Problem> {
 }
 
 fn of_quota(facts: &OutboundFacts) -> Vec<Problem> {
-    unless(facts.daily.has_room(), || over_daily_quota(&facts.daily))
+    unless(facts.daily.has_room(), || over_daily_quota(&facts.daily, facts.is_ramp))
 }
 
 fn of_month(facts: &OutboundFacts) -> Vec<Problem> {
@@ -272,9 +274,14 @@ fn rules_undecidable() -> Problem {
     Problem::new(ProblemKind::Undecidable, "rules_undecidable", text)
 }
 
-fn over_daily_quota(daily: &Allowance) -> Problem {
+fn over_daily_quota(daily: &Allowance, is_ramp: bool) -> Problem {
     let limit = daily.limit.unwrap_or(u64::MAX);
-    let text = format!("daily send quota of {limit} messages is used up until 00:00 UTC");
+    let text = match is_ramp {
+        false => format!("daily send quota of {limit} messages is used up until 00:00 UTC"),
+        true => format!(
+            "the ramp after a pause allows {limit} messages today, which are used up until 00:00 UTC; it doubles each day"
+        ),
+    };
     let exhausted = Exhausted { scope: "grant", limit, used: daily.used, resets_at: Some(daily.resets_at) };
     Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, DAILY_QUOTA_EXCEEDED, text) }
 }
@@ -303,6 +310,7 @@ mod tests {
         let limits = Plans::presets().find("free").unwrap().limits.clone();
         OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, 0, UtcDay::from_number(20_000)),
+            is_ramp: false,
             meters: Meters::new(Room::default(), Caps::default(), Used::default(), UtcDay::from_number(20_000).month()),
             limits,
             domain_verified: true,

@@ -127,6 +127,16 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Lowers the daily sends to what a ramp allows today, below the plan, the policy and any raise. Answers whether that is
+    /// what holds now.
+    pub fn ramp_daily_sends(&mut self, cap: Option<u64>) -> bool {
+        let before = self.daily_sends_max;
+        self.daily_sends_max = lower(before, cap);
+        self.daily_sends_max != before
+    }
+}
+
 fn lower(plan: Option<u64>, policy: Option<u64>) -> Option<u64> {
     match (plan, policy) {
         (Some(plan), Some(policy)) => Some(plan.min(policy)),

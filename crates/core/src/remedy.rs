@@ -85,7 +85,7 @@ pub fn of(code: &str, scope: Option<&str>) -> (Owner, &'static str) {
         ),
         "account_paused" => (
             Owner::Stop,
-            "mend what makes mail bounce or recipients complain, and ask the operator of the installation to lift the pause",
+            "mend what makes mail bounce or recipients complain, and say so in a request: POST /v3/grants/{grant}/recoveries",
         ),
         "sending_paused" => {
             (Owner::Stop, "see GET /v3/stops for who stopped it and why, and lift the stop once it is mended")

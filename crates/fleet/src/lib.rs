@@ -28,6 +28,7 @@ pub mod pages;
 pub mod policies;
 pub mod raises;
 pub mod recount;
+pub mod recoveries;
 pub mod redirect_uris;
 pub mod reputation;
 pub mod requests;

@@ -24,6 +24,8 @@ pub async fn find(
     let raise = raises::holding(&mut reader, grant, found.workspace_id, now).await?;
     let mut effective = Limits::effective(&found.plan.limits, &found.policy);
     let raised = effective.raise_daily_sends(&found.plan.limits, raise.as_ref().map(|raise| raise.value));
+    let ramp = found.ramp.and_then(|ramp| ramp.cap(now.day()).map(|cap| (ramp, cap)));
+    let is_ramp = effective.ramp_daily_sends(ramp.map(|(_, cap)| cap));
     let raise = raise.filter(|_| raised);
     let daily = Allowance::daily(effective.daily_sends_max, found.sent_today, now.day());
     Ok(schema::GrantLimits {
@@ -36,7 +38,12 @@ pub async fn find(
             value: raise.value,
             ends_at: raise.ends_at.as_seconds(),
         }),
-        limits: show(&found, &effective, raise.is_some()),
+        recovery_ramp: ramp.map(|(ramp, cap)| schema::RecoveryRamp {
+            value: cap,
+            highest_day: ramp.highest,
+            ends_at: ramp.ends().start().as_seconds(),
+        }),
+        limits: show(&found, &effective, says_of_sends(is_ramp, raise.is_some())),
         daily_sends: schema::DailySends {
             used: daily.used,
             remaining: daily.remaining(),
@@ -59,10 +66,16 @@ pub async fn daily_sends(
         let raise = raises::holding(&mut reader, grant, found.workspace_id, now).await?;
         effective.raise_daily_sends(&found.plan.limits, raise.map(|raise| raise.value));
     }
+    effective.ramp_daily_sends(found.ramp.and_then(|ramp| ramp.cap(now.day())));
     Ok(Some(Allowance::daily(effective.daily_sends_max, found.sent_today, now.day())))
 }
 
-fn show(found: &GrantLimits, effective: &Limits, is_raised: bool) -> schema::LimitsInForce {
+/// What says how many messages may be sent, if that is neither the plan nor the policy.
+fn says_of_sends(is_ramp: bool, is_raised: bool) -> Option<&'static str> {
+    if is_ramp { Some("recovery_ramp") } else { is_raised.then_some("raise") }
+}
+
+fn show(found: &GrantLimits, effective: &Limits, of_sends: Option<&'static str>) -> schema::LimitsInForce {
     let limit = |field: LimitField| schema::LimitInForce {
         value: number(field, effective),
         source: source(says(field, found, effective)),
@@ -77,9 +90,9 @@ fn show(found: &GrantLimits, effective: &Limits, is_raised: bool) -> schema::Lim
         limit_size_total_mime: limit(LimitField::InboundMessageOctets),
         limit_storage_total: limit(LimitField::StorageOctets),
         limit_count_daily_message_received: limit(LimitField::DailyReceived),
-        limit_count_daily_email_sent: match (limit(LimitField::DailySends), is_raised) {
-            (limit, true) => schema::LimitInForce { source: "raise", ..limit },
-            (limit, false) => limit,
+        limit_count_daily_email_sent: match (limit(LimitField::DailySends), of_sends) {
+            (limit, Some(source)) => schema::LimitInForce { source, ..limit },
+            (limit, None) => limit,
         },
         limit_inbox_retention_period: limit(LimitField::InboxRetentionDays),
         limit_spam_retention_period: limit(LimitField::SpamRetentionDays),

@@ -109,6 +109,7 @@ pub async fn lift(
     match store.run(LiftStop { id, kind, within, lift: Lift { act, event_id, reason } }).await? {
         LiftOutcome::Lifted(record, _) => shown(&mut store.reader().await?, &record).await,
         LiftOutcome::NotFound => Err(Problem::not_found()),
+        LiftOutcome::ByRecovery => Err(postfleet_core::recovery::only_by_recovery()),
         LiftOutcome::NotYours => Err(match within {
             Within::Application(_) => {
                 let text = "only an operator lifts this stop: restrictions and pauses that of the installation, a stop of the \

@@ -75,6 +75,15 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Lets the mailboxes send again whose pause ends by rule.
+pub async fn recover_once(platform: &Platform) -> Result<(), Problem> {
+    let granted = platform.recoveries().round(platform.clock.now()).await?;
+    if granted > 0 {
+        tracing::info!(granted, "pauses lifted by rule");
+    }
+    Ok(())
+}
+
 /// One look at the domains that are due to be looked at.
 pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
     platform.domains().recheck_once().await.map(|_| ())

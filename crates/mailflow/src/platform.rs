@@ -7,11 +7,13 @@ use crate::stops::Gate;
 use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
+use postfleet_core::recovery::Rule;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_fleet::addresses::Looker;
 use postfleet_fleet::domains::Domains;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_fleet::recoveries::Desk;
 use postfleet_fleet::requests::Requests;
 use postfleet_fleet::sign_in;
 use postfleet_net::mx_transport::MxTransport;
@@ -78,6 +80,11 @@ impl Platform {
         sign_in::Gate { store: &self.store, doorkeeper: &self.doorkeeper, now: self.clock.now() }
     }
 
+    /// What dealing with recoveries needs.
+    pub fn recoveries(&self) -> Desk<'_> {
+        Desk { store: &self.store, entropy: &*self.entropy, rule: self.settings.recovery_rule }
+    }
+
     /// What dealing with domains needs.
     pub fn domains(&self) -> Domains<'_> {
         Domains {
@@ -123,6 +130,8 @@ pub struct Settings {
     pub hard_bounce_suppression: Option<Duration>,
     /// The domains whose complaints count, since they are known to report them; all if there are none.
     pub feedback_domains: Vec<Domain>,
+    /// Which pauses end without an operator.
+    pub recovery_rule: Rule,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.

@@ -174,6 +174,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
             .filter(|days| *days > 0)
             .map(|days| Duration::from_secs(days * 86_400)),
         feedback_domains: config.feedback_domains()?,
+        recovery_rule: config.recovery_rule(),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,

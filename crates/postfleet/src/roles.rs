@@ -401,6 +401,7 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
 async fn clean_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
         or_wait(&platform, "janitor", janitor::clean_once(&platform).await).await;
+        or_wait(&platform, "janitor", janitor::recover_once(&platform).await).await;
         tokio::select! {
             // Name servers may be slow, and what is given up here is looked at again after the restart.
             () = stop.cancelled() => {}

@@ -34,6 +34,7 @@ pub mod quota_advice;
 pub mod raise;
 pub mod recipient;
 pub mod recount;
+pub mod recovery;
 pub mod redirect_uri;
 pub mod reputation;
 pub mod rule;

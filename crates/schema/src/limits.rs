@@ -16,6 +16,8 @@ pub struct GrantLimits {
     pub policy_id: Option<String>,
     /// The raise that says how many messages it may send in a day; null if none is in force.
     pub raise: Option<RaiseInForce>,
+    /// What limits it in the days after a pause was lifted; null if nothing does.
+    pub recovery_ramp: Option<RecoveryRamp>,
     /// The limits, by the names that they have in policies.
     pub limits: LimitsInForce,
     /// What is used of the messages that it may send today.
@@ -30,6 +32,18 @@ pub struct RaiseInForce {
     /// The limit that it asked for; the plan's if that is lower by now.
     pub value: u64,
     /// When it ends, in unix seconds: the limit is as before from then on.
+    pub ends_at: i64,
+}
+
+/// The ramp after a recovery: less than usual, and twice as much each day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecoveryRamp {
+    /// Messages that it allows in this UTC day, whatever a raise says; what was sent on the first day before the pause was
+    /// lifted comes on top.
+    pub value: u64,
+    /// Messages that the mailbox had sent on the highest of the 30 days before: the ramp ends above it.
+    pub highest_day: u64,
+    /// From when on it limits nothing any more, in unix seconds: at most 14 days after it began.
     pub ends_at: i64,
 }
 
@@ -61,7 +75,8 @@ pub struct LimitsInForce {
 pub struct LimitInForce {
     /// The number; -1 is unlimited.
     pub value: i64,
-    /// `plan`, `policy` if the policy says it, or `raise` while a raise holds that is above both.
+    /// `plan`, `policy` if the policy says it, `raise` while a raise holds that is above both, or `recovery_ramp` while the
+    /// ramp after a pause is below all of them.
     pub source: &'static str,
 }
 

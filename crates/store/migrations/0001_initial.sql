@@ -393,13 +393,14 @@ CREATE TABLE removed_grants (
 
 -- The counters of one mailbox that every change touches: octets kept and the sequence of its events.
 -- The row is the lock under which the mailbox changes. Whose it is never changes, and is here so that whoever counts
--- something of the mailbox knows it.
+-- something of the mailbox knows it. Ramp is what it may send in the days after a pause, as core::recovery writes it.
 CREATE TABLE mailboxes (
     grant_id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL,
     application_id {id} NOT NULL,
     storage_octets {int} NOT NULL,
-    event_sequence {int} NOT NULL
+    event_sequence {int} NOT NULL,
+    ramp TEXT
 ) {clustered};
 
 -- Raw messages. Small ones are inline and compressed, larger ones in the blob store under their hash (data is null).
@@ -956,6 +957,38 @@ CREATE TABLE stops_head (
     active {int} NOT NULL
 ) {strict};
 INSERT INTO stops_head (one, version, active) VALUES (1, 0, 0);
+
+-- Cases in which somebody asks that a paused mailbox may send again. State is requested, granted, refused or withdrawn;
+-- evidence and checks (code, passed, text) are JSON lists, and the checks those of checked_at.
+CREATE TABLE recoveries (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL REFERENCES organizations (id),
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    email TEXT NOT NULL,
+    stop_id {id} NOT NULL,
+    paused_since {int} NOT NULL,
+    state TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    fix TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    checks TEXT NOT NULL,
+    checked_at {int} NOT NULL,
+    requested_kind TEXT NOT NULL,
+    requested_id TEXT NOT NULL,
+    requested_name TEXT NOT NULL,
+    decided_kind TEXT,
+    decided_id TEXT,
+    decided_name TEXT,
+    decided_at {int},
+    note TEXT,
+    created_at {int} NOT NULL
+) {strict};
+CREATE INDEX recoveries_of_organization ON recoveries (organization_id, id);
+CREATE INDEX recoveries_of_grant ON recoveries (grant_id, id);
+CREATE INDEX recoveries_open ON recoveries (id) WHERE state = 'requested';
+CREATE INDEX recoveries_open_of_organization ON recoveries (organization_id, id) WHERE state = 'requested';
+CREATE UNIQUE INDEX recoveries_open_of_grant ON recoveries (grant_id) WHERE state = 'requested';
 
 -- Raises -----------------------------------------------------------------------------------------------------------
 

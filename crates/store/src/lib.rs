@@ -33,6 +33,7 @@ pub mod raises;
 mod rates;
 pub mod readings;
 pub mod recount;
+pub mod recoveries;
 pub mod redirect_uris;
 pub mod rules;
 pub mod service_accounts;

@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::params;
 use postfleet_core::id::{ApplicationId, GrantId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Limits, Plan, PolicyLimits};
+use postfleet_core::recovery::Ramp;
 use postfleet_core::{MediaRange, UtcDay};
 use std::sync::Arc;
 
@@ -49,6 +50,15 @@ pub(crate) fn opt_count(row: &Row, column: usize) -> Result<Option<u64>, DbError
     value.map(u64::try_from).transpose().map_err(|_| DbError::Malformed("count"))
 }
 
+/// What the ramp of a mailbox allows on a day, if it has one that is not over.
+pub(crate) fn ramp_cap(row: &Row, column: usize, day: UtcDay) -> Result<Option<u64>, DbError> {
+    Ok(read_ramp(row, column)?.and_then(|ramp| ramp.cap(day)))
+}
+
+fn read_ramp(row: &Row, column: usize) -> Result<Option<Ramp>, DbError> {
+    row.opt_text(column)?.map(|text| text.parse().map_err(|_| DbError::Malformed("ramp"))).transpose()
+}
+
 /// The limits that hold for a mailbox of an organization with that plan, under the policy whose columns begin at
 /// `first`.
 pub(crate) fn effective(plan: &Plan, row: &Row, first: usize) -> Result<Limits, DbError> {
@@ -66,6 +76,8 @@ pub struct GrantLimits {
     pub policy_id: Option<PolicyId>,
     /// What the policy sets.
     pub policy: PolicyLimits,
+    /// What limits it since a pause was lifted, if one was.
+    pub ramp: Option<Ramp>,
     /// Sends of the day that count: those that are held against the daily limit.
     pub sent_today: u64,
 }
@@ -78,9 +90,10 @@ pub async fn of_grant(
     day: UtcDay,
 ) -> Result<Option<GrantLimits>, StoreError> {
     const READ: &str = concat!(
-        "SELECT o.plan, w.id, w.policy_id, s.sent, ",
+        "SELECT o.plan, w.id, w.policy_id, s.sent, m.ramp, ",
         policy_limit_columns!(),
         " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+         LEFT JOIN mailboxes m ON m.grant_id = g.id \
          LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
          LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $3 WHERE g.application_id = $1 AND g.id = $2"
     );
@@ -90,7 +103,8 @@ pub async fn of_grant(
         plan: reader.plan(&row.text(0)?)?,
         workspace_id: row.opt_uuid(1)?.map(WorkspaceId::from_uuid),
         policy_id: row.opt_uuid(2)?.map(PolicyId::from_uuid),
-        policy: policy_limits(&row, 4)?,
+        policy: policy_limits(&row, 5)?,
+        ramp: read_ramp(&row, 4)?,
         sent_today: row.opt_int(3)?.map_or(0, |sent| sent.max(0) as u64),
     }))
 }

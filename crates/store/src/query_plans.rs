@@ -6,9 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback,
     findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
-    organizations, outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals,
-    reputation, rules, schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions,
-    tokens, transfers, watch, webhooks, workspaces,
+    organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries, redirect_uris,
+    refusals, reputation, rules, schedules, send_events, service_accounts, stops, sts, suppressions, threads,
+    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -26,6 +26,12 @@ const LISTS: &[(&str, &str)] = &[
     ("policies::LIST", policies::LIST),
     ("raises::LIST", raises::LIST),
     ("raises::OF_TARGET", raises::OF_TARGET),
+    ("recoveries::LIST", recoveries::LIST),
+    ("recoveries::LIST_OF_GRANT", recoveries::LIST_OF_GRANT),
+    ("recoveries::LIST_OF_ORGANIZATION", recoveries::LIST_OF_ORGANIZATION),
+    ("recoveries::LIST_OPEN", recoveries::LIST_OPEN),
+    ("recoveries::LIST_OPEN_OF_ORGANIZATION", recoveries::LIST_OPEN_OF_ORGANIZATION),
+    ("recoveries::OPEN", recoveries::OPEN),
     ("rules::LIST", rules::LIST),
     ("rules::OF_WORKSPACE", rules::OF_WORKSPACE),
     ("evaluations::LIST", evaluations::LIST),

@@ -18,9 +18,9 @@ use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use postfleet_core::EmailAddress;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, StopId, ThreadId, WorkspaceId};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop, with_parents};
-use postfleet_core::{EmailAddress, UnixMicros};
 use std::collections::{BTreeSet, HashSet};
 
 /// Who sends, as stops see it.

@@ -8,6 +8,7 @@ use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
 use postfleet_core::id::{ApplicationId, AuditId, DomainId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::plan::{Plans, PolicyLimits};
+use postfleet_core::recovery::Rule;
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, Secret, UnixMicros};
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::grants;
@@ -78,6 +79,8 @@ pub struct WorldOptions {
     pub hard_bounce_suppression: Option<Duration>,
     /// The domains whose complaints count; all if there are none.
     pub feedback_domains: Vec<Domain>,
+    /// Which pauses end without an operator.
+    pub recovery_rule: Rule,
     /// The plans of the installation.
     pub plans: Plans,
     /// Where chance starts.
@@ -104,6 +107,7 @@ impl Default for WorldOptions {
             loops: LoopLimits::default(),
             hard_bounce_suppression: None,
             feedback_domains: Vec::new(),
+            recovery_rule: Rule::default(),
             plans: Plans::presets(),
             seed: 1,
             database: None,
@@ -345,6 +349,7 @@ fn settings(options: &WorldOptions) -> Settings {
         loops: options.loops,
         hard_bounce_suppression: options.hard_bounce_suppression,
         feedback_domains: options.feedback_domains.clone(),
+        recovery_rule: options.recovery_rule,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -30,6 +30,7 @@ const PATH: &[(&str, &str)] = &[
     ("policy", "The policy's id."),
     ("provider", "The connector's provider."),
     ("raise", "The raise's id."),
+    ("recovery", "The recovery's id."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
     ("hold", "The id of the held send."),

@@ -28,6 +28,7 @@ pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod raises;
+pub(crate) mod recoveries;
 pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod schedules;
@@ -68,6 +69,7 @@ pub(crate) fn all() -> Vec<Route> {
         layout::routes(),
         policies::routes(),
         raises::routes(),
+        recoveries::routes(),
         alerts::routes(),
         events::routes(),
         rules::routes(),

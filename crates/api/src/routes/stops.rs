@@ -100,8 +100,8 @@ const STOP: &str = "Of a mailbox, a workspace, a domain with its subdomains, an 
     What is stopped like that already stays so, and is answered.";
 const LIFT: &str = "What waits in the queue leaves in its order. Restrictions and pauses are lifted by the operator of the \
     installation, and a stop of the organization by its operator: 403.";
-const LIFT_ANY: &str = "What waits in the queue leaves in its order. Restrictions and pauses are lifted by the operator of the \
-    installation.";
+const LIFT_ANY: &str = "What waits in the queue leaves in its order. Restrictions are lifted by the operator of the \
+    installation. The pause of a mailbox is lifted by granting a recovery, and not here: 409.";
 const RESTRICT: &str = "For the installation's operator. The next attempt to send is blocked, and what is queued waits. Of \
     several that match the first is told: address, domain with its subdomains, organization, application, mailbox.";
 

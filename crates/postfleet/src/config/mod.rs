@@ -11,12 +11,14 @@ mod routes;
 use anyhow::{Context, Result};
 use loops::Loops;
 use postfleet_core::plan::Plans;
+use postfleet_core::recovery::{Automatic, Rule};
 use postfleet_core::{Domain, EmailAddress, return_path};
 use postfleet_net::webhook_http::IpNetwork;
 use routes::{DnssecWord, EgressTable, RelaySection};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The commented defaults, as `postfleet config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -40,6 +42,7 @@ pub struct Config {
     pub feedback: Feedback,
     pub recipients: Recipients,
     pub reputation: Reputation,
+    pub recovery: Recovery,
     pub metrics: Metrics,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
@@ -160,6 +163,20 @@ pub struct Reputation {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Recovery {
+    pub automatic: AutomaticWord,
+    pub after_hours: u64,
+}
+
+/// What happens by itself.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AutomaticWord {
+    Never,
+    WhenChecked,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Metrics {
     pub by_account: bool,
 }
@@ -267,6 +284,8 @@ impl Config {
         anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
         let days = self.recipients.hard_bounce_days;
         anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
+        let hours = self.recovery.after_hours;
+        anyhow::ensure!((1..=8_760).contains(&hours), "recovery.after_hours must be from 1 to 8760");
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;
@@ -287,6 +306,15 @@ impl Config {
     /// The networks that webhooks may be in although they are not public.
     pub fn webhooks_allow(&self) -> Result<Vec<IpNetwork>> {
         networks("webhooks.allow", &self.webhooks.allow)
+    }
+
+    /// Which pauses end without an operator.
+    pub fn recovery_rule(&self) -> Rule {
+        let automatic = match self.recovery.automatic {
+            AutomaticWord::Never => Automatic::Never,
+            AutomaticWord::WhenChecked => Automatic::WhenChecked,
+        };
+        Rule { automatic, after: Duration::from_secs(self.recovery.after_hours * 3_600) }
     }
 
     /// Where complaints are taken.

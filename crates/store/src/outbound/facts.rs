@@ -75,7 +75,7 @@ impl Submit {
     /// Reads what the decision needs, under the mailbox's lock, so that no other send of the mailbox is judged by the
     /// same counter.
     pub(super) async fn load_facts(&self, tx: &mut Tx) -> Result<Option<Loaded>, DbError> {
-        const LOCK: &str = "SELECT storage_octets, organization_id, application_id FROM mailboxes \
+        const LOCK: &str = "SELECT storage_octets, organization_id, application_id, ramp FROM mailboxes \
             WHERE grant_id = $1 {lock}";
         const FACTS: &str = concat!(
             "SELECT o.plan, d.verified_at, s.sent, p.validate_recipients, s.told, s.told_limit, ",
@@ -145,12 +145,13 @@ impl Submit {
         let used = meters::used(tx.tally(), owner.organization, month, &row, USAGE)?;
         let mut limits = Limits::effective(&plan.limits, &policy);
         let is_raised = limits.raise_daily_sends(&plan.limits, limits::opt_count(&row, 6)?);
+        let is_ramp = limits.ramp_daily_sends(limits::ramp_cap(&mailbox, 3, day)?);
         let quota = DailyMarks {
             told: quota::Told {
                 crossing: row.opt_int(4)?.unwrap_or(0),
                 limit: limits::opt_count(&row, 5)?.unwrap_or(0),
             },
-            is_raised,
+            is_raised: is_raised && !is_ramp,
         };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
         // Who belongs to an organization without stops is not asked about.
@@ -161,6 +162,7 @@ impl Submit {
         let watched = self.watched(tx, &row, (SENDERS, STOPS + 1, WATCH), &stops).await?;
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
+            is_ramp,
             meters: Meters::new(account, Caps::of(&plan), used, month),
             limits,
             domain_verified: row.opt_int(1)?.is_some(),

@@ -348,6 +348,8 @@ pub enum LiftOutcome {
     Lifted(Box<Record>, bool),
     /// Only the operator of the installation lifts it.
     NotYours,
+    /// It is the pause of a mailbox, which a recovery lifts: with its cause and its fix.
+    ByRecovery,
     /// There is none, for whoever asks.
     NotFound,
 }
@@ -379,6 +381,10 @@ impl Command for LiftStop {
                     return Ok(LiftOutcome::NotYours);
                 }
             }
+        }
+        let is_pause = record.stop.kind == Kind::Pause && record.stop.scope == Scope::Grant;
+        if is_pause && record.lifted_at.is_none() {
+            return Ok(LiftOutcome::ByRecovery);
         }
         Ok(match lift(tx, self.id, &self.lift).await? {
             Some(lifted) => LiftOutcome::Lifted(Box::new(lifted), true),

@@ -33,6 +33,7 @@ mod raises;
 mod rates;
 mod readings;
 mod recount;
+mod recoveries;
 mod removal;
 mod routes;
 mod rules;
