@@ -62,6 +62,7 @@ pub mod remedy;
 pub mod request_rate;
 pub mod retry;
 pub mod schedule;
+pub mod sender_pool;
 pub mod sts;
 pub mod suppression;
 pub mod threading;

@@ -39,6 +39,7 @@ pub mod rule_replay;
 pub mod rule_test;
 pub mod schedule;
 pub mod send;
+pub mod sender_pool;
 pub mod service_account;
 pub mod sign_in;
 pub mod statement;

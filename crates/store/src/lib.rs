@@ -59,6 +59,7 @@ pub mod queue;
 mod quota_events;
 pub mod refusals;
 pub mod schedules;
+pub mod sender_pools;
 pub mod sts;
 pub mod suppressions;
 pub mod threads;

@@ -6,7 +6,7 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
+    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules, sender_pools,
     service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -116,6 +116,9 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::LISTS", findings::LISTS),
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
+    ("sender_pools::LIST", sender_pools::LIST),
+    ("sender_pools::MEMBERS", sender_pools::MEMBERS),
+    ("sender_pools::OLD_RECIPIENTS", sender_pools::OLD_RECIPIENTS),
     ("sts::DUE", sts::DUE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),

@@ -30,6 +30,7 @@ pub(crate) mod raises;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
+pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
 pub(crate) mod suppressions;
@@ -71,6 +72,7 @@ pub(crate) fn all() -> Vec<Route> {
         explain::routes(),
         messages::routes(),
         send::routes(),
+        sender_pools::routes(),
         schedules::routes(),
         holds::routes(),
         drafts::routes(),

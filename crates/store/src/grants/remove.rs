@@ -11,6 +11,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::rates;
 use crate::readings;
+use crate::sender_pools;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -74,6 +75,7 @@ impl RemoveGrant {
             tx.tally().store(owner, -row.int(0)?);
             meters::remove_sender(tx, owner, self.id, self.act.at).await?;
         }
+        sender_pools::forget(tx, self.id).await?;
         rates::forget(tx, Scope::Mailbox, self.id.uuid()).await?;
         tx.announce(NewEvent {
             id: self.event_id,

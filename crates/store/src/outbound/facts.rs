@@ -14,6 +14,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::raises;
 use crate::rates::Senders;
+use crate::sender_pools;
 use crate::suppressions;
 use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId};
@@ -107,6 +108,11 @@ impl Submit {
         const HOLD: usize = SENDERS + 3;
         const WARMING: usize = HOLD + 4;
         let grant = self.copy.grant_id.uuid();
+        if let Some(pool) = self.once.pool
+            && !sender_pools::hold(tx, pool).await?
+        {
+            return Ok(None);
+        }
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
         let day = self.facts.date.day();
@@ -125,7 +131,8 @@ impl Submit {
             sends_since,
             self.facts.date.as_micros(),
             month.number(),
-            self.by.map(|key| key.uuid())
+            self.by.map(|key| key.uuid()),
+            self.once.scope(self.copy.grant_id)
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);

@@ -36,6 +36,7 @@ mod recount;
 mod removal;
 mod routes;
 mod rules;
+mod sender_pools;
 mod sign_in;
 mod submit;
 mod suppressions;
