@@ -103,6 +103,11 @@ impl BounceType {
         }
     }
 
+    /// Finds the one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
     /// Its class.
     pub const fn class(self) -> BounceClass {
         match self {

@@ -43,6 +43,12 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Where a sender stands has changed: its bounces and complaints became more, or fewer.
+    ReputationChanged,
+    /// Somebody may not send any more.
+    SendingStopped,
+    /// Who was stopped may send again.
+    SendingResumed,
 }
 
 impl Trigger {
@@ -68,6 +74,9 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::ReputationChanged,
+        Self::SendingStopped,
+        Self::SendingResumed,
     ];
 
     /// The name on the wire and in the store.
@@ -93,6 +102,9 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::ReputationChanged => "reputation.changed",
+            Self::SendingStopped => "sending.stopped",
+            Self::SendingResumed => "sending.resumed",
         }
     }
 
@@ -136,7 +148,10 @@ impl Trigger {
             | Self::QuotaReached
             | Self::QuotaExceeded
             | Self::RaiseRequested
-            | Self::RaiseDecided => "/nylas/system",
+            | Self::RaiseDecided
+            | Self::ReputationChanged
+            | Self::SendingStopped
+            | Self::SendingResumed => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

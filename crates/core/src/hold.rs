@@ -2,6 +2,7 @@
 //! bound to.
 
 use crate::problem::{Exhausted, Problem, ProblemKind};
+use crate::stop::{HELD_BY_BREAKER, HELD_BY_LOOP};
 use crate::time::UnixMicros;
 use crate::words::words;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,10 @@ words! {
         Rule = "rule",
         /// There was no quota left, and the workspace wants somebody to decide.
         Approval = "approval",
+        /// A breaker wants somebody to look at it.
+        Breaker = "breaker",
+        /// Mail may be going around in a circle.
+        Loop = "loop",
     }
 }
 
@@ -59,6 +64,12 @@ impl State {
 }
 
 impl Reason {
+    /// Whether it is what is seen in the message or its sender that holds it, and not a quota: an approval that was given
+    /// under other rules is asked for anew.
+    pub const fn is_seen(self) -> bool {
+        matches!(self, Self::Rule | Self::Breaker | Self::Loop)
+    }
+
     /// Whether somebody has to approve it.
     pub const fn needs_approval(self) -> bool {
         !matches!(self, Self::Quota)
@@ -97,11 +108,14 @@ pub fn held_by_rule() -> Problem {
     Problem::new(ProblemKind::BlockedByRule, HELD_BY_RULE, text)
 }
 
-/// Whether a send that was refused is held in place of that, and why: what a rule holds always, and what is over a quota
-/// that resets if the workspace wants that.
+/// Whether a send that was refused is held in place of that, and why: what a rule or a stop holds always, and what is over a
+/// quota that resets if the workspace wants that.
 pub fn reason(refusal: &Problem, on_quota: OnQuota) -> Option<Reason> {
-    if refusal.code == HELD_BY_RULE {
-        return Some(Reason::Rule);
+    match refusal.code {
+        HELD_BY_RULE => return Some(Reason::Rule),
+        HELD_BY_BREAKER => return Some(Reason::Breaker),
+        HELD_BY_LOOP => return Some(Reason::Loop),
+        _ => {}
     }
     // What may not be done with a key is not kept for later.
     if resets_at(refusal).is_none() || is_of_key(refusal) {

@@ -109,6 +109,8 @@ ids! {
     EvaluationId,
     /// A record of what came back about one message.
     FeedbackId,
+    /// What happened to one recipient of what was sent.
+    SendEventId,
     /// An attempt to hand a message to a server.
     AttemptId,
     /// A send that waits for its time.
@@ -119,6 +121,8 @@ ids! {
     SenderPoolId,
     /// A send that waits for its quota, or for somebody to approve it.
     HoldId,
+    /// What keeps somebody from sending.
+    StopId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -8,6 +8,7 @@ use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
 use crate::rate::Exceeded;
 use crate::rule::{OutboundType, Verdict};
+use crate::stop::{self, Stop};
 use crate::suppression::{Suppressed, Undeliverable};
 use crate::warm_up::WarmUp;
 
@@ -38,6 +39,10 @@ pub struct OutboundFacts {
     pub exceeded: Option<Exceeded>,
     /// How far its domain is warmed up, if it is being.
     pub warm_up: Option<WarmUp>,
+    /// What keeps the sender from sending.
+    pub stops: Vec<Stop>,
+    /// Sends in an hour that a stop allows, if one does.
+    pub throttle: Option<u64>,
     /// Whether somebody approved exactly this message, so that no rule holds it any more.
     pub approved: bool,
 }
@@ -62,11 +67,26 @@ impl ClearedToSend {
     }
 }
 
-/// What may stand against a send, in the order in which it is asked: the key, the sender domain, recipients (how many,
-/// whether mail reaches them, whether anybody is left who may be written to) and size, rules, storage, daily quota, monthly
-/// quota, bandwidth, the warm-up of the domain, rate.
-const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] =
-    &[of_key, of_domain, of_recipients, of_size, of_rules, of_storage, of_quota, of_month, of_warm_up, of_rate];
+/// What may stand against a send, in the order in which it is asked: the key, an abuse restriction, the sender domain, a
+/// pause, another stop, recipients (how many, whether mail reaches them, whether anybody is left who may be written to) and
+/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth,
+/// the warm-up of the domain, rate.
+const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
+    of_key,
+    of_restriction,
+    of_domain,
+    of_pause,
+    of_stop,
+    of_recipients,
+    of_size,
+    of_rules,
+    of_holding_stop,
+    of_storage,
+    of_quota,
+    of_month,
+    of_warm_up,
+    of_rate,
+];
 
 /// Judges a send. The first refusal in the order of the checks is the answer.
 pub fn decide(facts: &OutboundFacts) -> Result<ClearedToSend, Problem> {
@@ -83,6 +103,23 @@ pub fn refusals(facts: &OutboundFacts) -> Vec<Problem> {
 
 fn of_key(facts: &OutboundFacts) -> Vec<Problem> {
     facts.key.as_ref().map(|key| key.refusals()).unwrap_or_default()
+}
+
+fn of_restriction(facts: &OutboundFacts) -> Vec<Problem> {
+    stop::restriction(&facts.stops).into_iter().collect()
+}
+
+fn of_pause(facts: &OutboundFacts) -> Vec<Problem> {
+    stop::pause(&facts.stops).into_iter().collect()
+}
+
+fn of_stop(facts: &OutboundFacts) -> Vec<Problem> {
+    stop::stopped(&facts.stops).into_iter().collect()
+}
+
+/// After the rules: what they forbid nobody has to look at.
+fn of_holding_stop(facts: &OutboundFacts) -> Vec<Problem> {
+    stop::held(&facts.stops, facts.approved).into_iter().collect()
 }
 
 fn of_domain(facts: &OutboundFacts) -> Vec<Problem> {
@@ -261,8 +298,43 @@ mod tests {
             key: None,
             exceeded: None,
             warm_up: None,
+            stops: Vec::new(),
+            throttle: None,
             approved: false,
         }
+    }
+
+    #[test]
+    fn stops_have_their_places_in_the_order() {
+        let stop = |number: u8, kind, effect| Stop {
+            id: crate::id::StopId::new(crate::UnixMicros::from_seconds(1), [number; 10]),
+            kind,
+            effect,
+            scope: stop::Scope::Grant,
+            subject: String::new(),
+            reason: "because".into(),
+            value: None,
+        };
+        use stop::{Effect, Kind};
+        let stops = vec![
+            stop(1, Kind::Breaker, Effect::Hold),
+            stop(2, Kind::Switch, Effect::Refuse),
+            stop(3, Kind::Pause, Effect::Refuse),
+            stop(4, Kind::Restriction, Effect::Refuse),
+        ];
+        let wrong = OutboundFacts {
+            stops,
+            domain_verified: false,
+            recipients: RECIPIENTS_MAX + 1,
+            rules: Verdict::Hold,
+            daily: Allowance { used: 200, ..facts().daily },
+            ..facts()
+        };
+        let all: Vec<&str> = refusals(&wrong).iter().map(|problem| problem.code).collect();
+        let expected = "abuse_restriction sender_domain_unverified account_paused sending_paused too_many_recipients \
+            held_by_rule held_by_breaker daily_quota_exceeded";
+        assert_eq!(all.join(" "), expected);
+        assert_eq!(refusal(wrong), "abuse_restriction");
     }
 
     fn refusal(facts: OutboundFacts) -> &'static str {

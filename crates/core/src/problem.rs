@@ -1,6 +1,7 @@
 //! What can go wrong, said once. Every front-end has one exhaustive table from [`ProblemKind`] to its own protocol:
 //! HTTP in `postfleet-api`, SMTP in `postfleet-wire`. Both tables are kept as snapshots.
 
+use crate::id::StopId;
 use crate::time::UnixMicros;
 
 /// The closed set of reasons for not doing what was asked.
@@ -30,6 +31,8 @@ pub enum ProblemKind {
     RateLimited,
     /// Sending is paused because of its results.
     SendingPaused,
+    /// Sending is stopped: by a switch, a breaker or quarantine.
+    Stopped,
     /// The sender's domain is not verified.
     DomainUnverified,
     /// More octets or recipients than allowed.
@@ -59,6 +62,7 @@ impl ProblemKind {
         Self::OverQuota,
         Self::RateLimited,
         Self::SendingPaused,
+        Self::Stopped,
         Self::DomainUnverified,
         Self::TooLarge,
         Self::StorageFull,
@@ -94,6 +98,15 @@ pub struct Exhausted {
     pub resets_at: Option<UnixMicros>,
 }
 
+/// What keeps somebody from sending.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoppedBy {
+    /// The stop.
+    pub id: StopId,
+    /// Whom it concerns: `sender_address`, `sender_domain`, `organization`, `application`, `workspace`, `grant`, `thread`.
+    pub scope: &'static str,
+}
+
 /// One refusal or failure, on its way to a client.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{public}")]
@@ -108,6 +121,8 @@ pub struct Problem {
     pub field: Option<String>,
     /// The allowance that is used up, where one is.
     pub exhausted: Option<Box<Exhausted>>,
+    /// What keeps somebody from sending, where something does.
+    pub stop: Option<Box<StoppedBy>>,
     /// What lies behind it. Logged once at the edge, never shown.
     pub cause: Option<String>,
 }
@@ -115,12 +130,18 @@ pub struct Problem {
 impl Problem {
     /// A problem with a text for people.
     pub fn new(kind: ProblemKind, code: &'static str, public: impl Into<String>) -> Self {
-        Self { kind, code, public: public.into(), field: None, exhausted: None, cause: None }
+        Self { kind, code, public: public.into(), field: None, exhausted: None, stop: None, cause: None }
     }
 
     /// Whether the same request may succeed later without anybody changing it.
     pub fn is_retryable(&self) -> bool {
         self.kind.is_retryable() || self.code == crate::idempotency::CONCURRENT
+    }
+
+    /// Whose allowance is used up, or whom the stop concerns, where there is one or the other.
+    pub fn scope(&self) -> Option<&'static str> {
+        let exhausted = self.exhausted.as_ref().map(|exhausted| exhausted.scope);
+        exhausted.or(self.stop.as_ref().map(|stop| stop.scope))
     }
 
     /// The request is wrong in `field`; `public` says how, and what the limit is.

@@ -17,6 +17,8 @@ pub enum Owner {
     Suppressions,
     /// The rules of the workspace.
     Rules,
+    /// A stop: whoever may lift it.
+    Stop,
     /// The message itself.
     Message,
 }
@@ -31,6 +33,7 @@ impl Owner {
             Self::Domain => "domain",
             Self::Suppressions => "suppressions",
             Self::Rules => "workspace",
+            Self::Stop => "stop",
             Self::Message => "message",
         }
     }
@@ -75,6 +78,20 @@ pub fn of(code: &str, scope: Option<&str>) -> (Owner, &'static str) {
         }
         "sender_domain_unverified" => {
             (Owner::Domain, "publish the records that the domain still lacks, and have it verified")
+        }
+        "abuse_restriction" => (
+            Owner::Stop,
+            "ask the operator of the installation to lift the restriction; the support bundle has what they need",
+        ),
+        "account_paused" => (
+            Owner::Stop,
+            "mend what makes mail bounce or recipients complain, and ask the operator of the installation to lift the pause",
+        ),
+        "sending_paused" => {
+            (Owner::Stop, "see GET /v3/stops for who stopped it and why, and lift the stop once it is mended")
+        }
+        "held_by_breaker" | "held_by_loop" => {
+            (Owner::Stop, "have the held send approved, or lift the stop once its cause is mended")
         }
         "all_recipients_suppressed" => {
             (Owner::Suppressions, "take the address off the suppressed ones, if its owner wants mail again")

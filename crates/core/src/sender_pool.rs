@@ -49,6 +49,8 @@ words! {
 pub struct Member {
     /// Which.
     pub grant: GrantId,
+    /// Which of the domains of the pool it is on.
+    pub domain: usize,
     /// Whether its domain is known to be stopped, or not verified.
     pub obstacle: Option<Obstacle>,
     /// How well its domain stands.
@@ -82,12 +84,16 @@ impl Member {
         (self.health as usize, self.to_count == 0, room, self.sent_today, self.grant)
     }
 
+    /// After it has sent one more.
     fn with_one_more(self) -> Self {
+        Self { quota: self.quota.map(|left| left.saturating_sub(1)), sent_today: self.sent_today + 1, ..self }
+    }
+
+    /// After somebody of its domain has.
+    fn with_one_more_of_domain(self) -> Self {
         Self {
-            quota: self.quota.map(|left| left.saturating_sub(1)),
             warm_up: self.warm_up.map(|left| left.saturating_sub(1)),
             to_count: self.to_count.saturating_sub(1),
-            sent_today: self.sent_today + 1,
             ..self
         }
     }
@@ -122,21 +128,31 @@ pub fn is_of_member(problem: &Problem) -> bool {
 /// How a day's volume spreads: what each member sends, in their order, and what nobody can. By [`choose`], one message
 /// after the other, each of a conversation of its own.
 pub fn spread(members: &[Member], volume: u64) -> (Vec<u64>, u64) {
-    let mut sent = vec![0; members.len()];
-    let ready = |member: &Member| member.passed_over().is_none();
-    let entry = |(index, member): (usize, Member)| Reverse((member.place(), index));
     let mut state: Vec<Member> = members.to_vec();
-    let able = state.iter().copied().enumerate().filter(|(_, member)| ready(member));
-    let mut waiting: BinaryHeap<_> = able.map(entry).collect();
-    for left in (1..=volume.min(PLANNED_MAX)).rev() {
-        let Some(Reverse((_, index))) = waiting.pop() else { return (sent, left + volume.saturating_sub(PLANNED_MAX)) };
-        sent[index] += 1;
-        state[index] = state[index].with_one_more();
-        if ready(&state[index]) {
-            waiting.push(entry((index, state[index])));
+    let mut sent = vec![0; members.len()];
+    let is_peer = |one: &Member, other: &Member| one.warm_up.is_some() && one.domain == other.domain;
+    let peers_of = |one: &Member| (0..members.len()).filter(|other| is_peer(one, &members[*other])).collect();
+    let peers: Vec<Vec<usize>> = members.iter().map(peers_of).collect();
+    let mut waiting: BinaryHeap<_> =
+        state.iter().enumerate().map(|(index, member)| Reverse((member.place(), index))).collect();
+    let mut left = volume.min(PLANNED_MAX);
+    while left > 0 {
+        let Some(Reverse((place, index))) = waiting.pop() else { break };
+        if state[index].passed_over().is_some() {
+            continue;
         }
+        // Others of its domain have sent meanwhile, by which nobody gets a better place.
+        if state[index].place() == place {
+            sent[index] += 1;
+            left -= 1;
+            state[index] = state[index].with_one_more();
+            for peer in &peers[index] {
+                state[*peer] = state[*peer].with_one_more_of_domain();
+            }
+        }
+        waiting.push(Reverse((state[index].place(), index)));
     }
-    (sent, volume.saturating_sub(PLANNED_MAX))
+    (sent, left + volume.saturating_sub(PLANNED_MAX))
 }
 
 #[cfg(test)]
@@ -152,6 +168,7 @@ mod tests {
     fn member(number: u128) -> Member {
         Member {
             grant: id(number),
+            domain: number as usize,
             obstacle: None,
             health: Health::Good,
             quota: None,
@@ -222,6 +239,8 @@ mod tests {
         let quota = Member { quota: Some(30), ..member(2) };
         assert_eq!(spread(&[member(3), member(4), warming, quota], 100), (vec![45, 45, 10, 0], 0));
         assert_eq!(spread(&[warming, quota], 100), (vec![20, 30], 50));
+        let beside = Member { domain: 1, quota: Some(3), ..warming };
+        assert_eq!(spread(&[warming, beside], 100), (vec![17, 3], 80), "a warm-up is of the domain, not of each");
         assert_eq!(spread(&[], 7), (vec![], 7));
         assert_eq!(spread(&[quota], PLANNED_MAX + 5), (vec![30], PLANNED_MAX - 25));
     }

@@ -93,7 +93,7 @@ impl Owners<'_> {
             }
             remedy::Owner::Domain => (None, Some(self.domain.to_owned())),
             remedy::Owner::Rules => (self.limits.workspace_id.map(|id| id.to_string()), None),
-            remedy::Owner::Suppressions | remedy::Owner::Message => (None, None),
+            remedy::Owner::Suppressions | remedy::Owner::Stop | remedy::Owner::Message => (None, None),
         };
         Owner { kind: owner.name(), id, name }
     }
@@ -111,16 +111,19 @@ impl Owners<'_> {
 fn obstacle(owners: &Owners<'_>, problem: &Problem, key: Option<KeyId>) -> Obstacle {
     let (status_code, kind) = status_and_type(problem.kind);
     let exhausted = problem.exhausted.as_deref();
-    let (owner, change) = remedy::of(problem.code, exhausted.map(|exhausted| exhausted.scope));
+    let (owner, change) = remedy::of(problem.code, problem.scope());
     let resets_at = exhausted.and_then(|Exhausted { resets_at, .. }| *resets_at);
     Obstacle {
         code: problem.code,
         status_code,
         kind,
         message: problem.public.clone(),
-        owner: owners.of(owner, key),
+        owner: match &problem.stop {
+            Some(stop) => Owner { kind: owner.name(), id: Some(stop.id.to_string()), name: None },
+            None => owners.of(owner, key),
+        },
         change,
-        scope: exhausted.map(|exhausted| exhausted.scope.to_owned()),
+        scope: problem.scope().map(str::to_owned),
         limit: exhausted.map(|exhausted| exhausted.limit),
         used: exhausted.map(|exhausted| exhausted.used),
         resets_at: resets_at.map(UnixMicros::as_seconds_up),

@@ -11,6 +11,7 @@ use postfleet_core::audit::{Act, Actor, ActorKind, Author};
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::hold::{self as limits, LOOK_AGAIN, NOTE_CHARS_MAX, Reason, State};
 use postfleet_core::id::{ApplicationId, AuditId, EventId, GrantId, HoldId};
+use postfleet_core::stop::is_of_stop;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::messages::load;
@@ -260,7 +261,7 @@ async fn drain(platform: &Platform, grant: GrantId) -> Result<(), Problem> {
         let Err(refusal) = release(platform, hold).await? else { continue };
         let now = platform.clock.now();
         // Of what somebody else changes at the same time the rest waits, too, and is read again.
-        if refusal.is_retryable() || drafts::is_superseded(&refusal) {
+        if refusal.is_retryable() || is_of_stop(&refusal) || drafts::is_superseded(&refusal) {
             // Somebody may raise the quota before it resets.
             let soon = now.plus(LOOK_AGAIN);
             let allowed_at = refusal.exhausted.as_ref().and_then(|exhausted| exhausted.resets_at);
@@ -300,7 +301,10 @@ async fn release(platform: &Platform, hold: &Hold) -> Result<Result<(), Problem>
         Ok(_) => return Ok(Ok(())),
         Err(refusal) => refusal,
     };
-    let waits_on = drafts::is_superseded(&refusal) || refusal.is_retryable() || refusal.code == limits::HELD_BY_RULE;
+    let waits_on = drafts::is_superseded(&refusal)
+        || refusal.is_retryable()
+        || is_of_stop(&refusal)
+        || refusal.code == limits::HELD_BY_RULE;
     if !waits_on {
         fail(platform, hold, Some(&stored), State::Failed, &refusal).await?;
     }
@@ -310,7 +314,7 @@ async fn release(platform: &Platform, hold: &Hold) -> Result<Result<(), Problem>
 async fn expire(platform: &Platform, hold: &Hold) -> Result<(), Problem> {
     let text = match hold.reason {
         Reason::Quota => "the message has waited for its quota for too long",
-        Reason::Rule | Reason::Approval => "nobody approved the message in time",
+        Reason::Rule | Reason::Approval | Reason::Breaker | Reason::Loop => "nobody approved the message in time",
     };
     let refusal = Problem::new(ProblemKind::Conflict, "hold_expired", text);
     let stored = read(platform, hold).await?.map(|(_, stored, _)| stored);

@@ -15,6 +15,7 @@ pub mod receive;
 pub mod routing;
 pub mod schedules;
 pub mod sender_pools;
+pub mod stops;
 pub mod submit;
 mod unsent;
 

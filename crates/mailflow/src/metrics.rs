@@ -76,7 +76,7 @@ impl Metrics {
     }
     /// A send was refused, or a request because of its rate.
     pub fn refused(&self, problem: &Problem) {
-        let scope = problem.exhausted.as_ref().map_or("none", |exhausted| exhausted.scope);
+        let scope = problem.scope().unwrap_or("none");
         self.refusals.add(1, &[by("code", problem.code), by("scope", scope)]);
     }
     /// A recipient was attempted.

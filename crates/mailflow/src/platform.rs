@@ -3,6 +3,7 @@
 use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
+use crate::stops::Gate;
 use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
@@ -11,7 +12,7 @@ use postfleet_fleet::domains::Domains;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
 use postfleet_fleet::requests::Requests;
-use postfleet_fleet::sign_in::Gate;
+use postfleet_fleet::sign_in;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::webhook_http::IpNetwork;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
@@ -50,6 +51,8 @@ pub struct Platform {
     pub signers: Arc<Signers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What this node knows of stops.
+    pub stops: Arc<Gate>,
     /// Requests under an idempotency key that this node is carrying out.
     pub underway: Arc<Underway>,
     /// Requests of the last second of those who have a rate.
@@ -70,8 +73,8 @@ impl Platform {
     }
 
     /// What signing in with a password needs.
-    pub fn gate(&self) -> Gate<'_> {
-        Gate { store: &self.store, doorkeeper: &self.doorkeeper, now: self.clock.now() }
+    pub fn gate(&self) -> sign_in::Gate<'_> {
+        sign_in::Gate { store: &self.store, doorkeeper: &self.doorkeeper, now: self.clock.now() }
     }
 
     /// What dealing with domains needs.
@@ -115,6 +118,8 @@ pub struct Settings {
     pub repeat_window: Duration,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
+    /// The domains whose complaints count, since they are known to report them; all if there are none.
+    pub feedback_domains: Vec<Domain>,
     /// How long a webhook has to answer.
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.
@@ -136,6 +141,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether complaints from the domain count, and what is sent there with them.
+    pub(crate) fn sends_feedback(&self, domain: &Domain) -> bool {
+        self.feedback_domains.is_empty() || self.feedback_domains.contains(domain)
+    }
+
     /// When whoever is found not to be there now may be written to again; `None` for never.
     pub(crate) fn suppressed_until(&self, now: UnixMicros) -> Option<UnixMicros> {
         self.hard_bounce_suppression.map(|time| now.plus(time))

@@ -123,6 +123,7 @@ fn standing(member: &PoolMember) -> Member {
     let to_count = |warm_up: WarmUp| warm_up.cap().map_or(0, |cap| cap.div_ceil(2).saturating_sub(warm_up.used));
     Member {
         grant: member.grant,
+        domain: 0,
         obstacle: (!member.is_verified).then_some(Obstacle::Unverified),
         health: if member.is_drifting { Health::Impaired } else { Health::Good },
         quota: member.daily.remaining(),
@@ -130,6 +131,12 @@ fn standing(member: &PoolMember) -> Member {
         to_count: member.warm_up.map_or(0, to_count),
         sent_today: member.daily.used,
     }
+}
+
+/// How all of them do, each with its domain.
+fn standings(members: &[PoolMember], one: impl Fn(&PoolMember) -> Member) -> Vec<Member> {
+    let domain = |member: &PoolMember| members.iter().position(|other| other.email.domain() == member.email.domain());
+    members.iter().map(|member| Member { domain: domain(member).unwrap_or(0), ..one(member) }).collect()
 }
 
 /// A member at the beginning of a day on which nothing was sent yet.
@@ -143,7 +150,7 @@ fn at_dawn(member: &PoolMember) -> Member {
 pub async fn details(platform: &Platform, pool: &SenderPool) -> Result<schema::SenderPoolDetails, Problem> {
     let now = platform.clock.now();
     let found = sender_pools::members(&mut platform.store.reader().await?, pool.id, now).await?;
-    let standings: Vec<Member> = found.iter().map(standing).collect();
+    let standings = standings(&found, standing);
     let order = sender_pool::choose(&standings, None);
     let total: u64 = found.iter().map(|member| member.sent_lately).sum();
     let mut members: Vec<_> = found.iter().zip(&standings).collect();
@@ -175,7 +182,7 @@ pub async fn plan(platform: &Platform, pool: &SenderPool, volume: u64) -> Result
     }
     let now = platform.clock.now();
     let found = sender_pools::members(&mut platform.store.reader().await?, pool.id, now).await?;
-    let standings: Vec<Member> = found.iter().map(at_dawn).collect();
+    let standings = standings(&found, at_dawn);
     let (messages, unsent) = sender_pool::spread(&standings, volume);
     let mut domains: Vec<schema::PlannedDomain> = Vec::new();
     for (member, messages) in found.iter().zip(&messages) {
@@ -238,7 +245,7 @@ async fn candidates(platform: &Platform, pool: &SenderPool, outgoing: &Outgoing)
         None => None,
     };
     let found = sender_pools::members(&mut reader, pool.id, platform.clock.now()).await?;
-    let standings: Vec<Member> = found.iter().map(standing).collect();
+    let standings = standings(&found, standing);
     Ok(sender_pool::choose(&standings, conversation))
 }
 

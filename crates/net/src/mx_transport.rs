@@ -103,7 +103,12 @@ pub struct HandedOver {
     pub tls: Option<TlsSession>,
     /// Why there is no connection to hand anything over on.
     pub failure: Option<Failure>,
+    /// The message was not sent, because it may not leave any more. The results say that it is lost on the way.
+    pub withheld: bool,
 }
+
+/// Asked once more before a message itself is sent: whether it may still leave.
+pub type MaySend = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Hands messages to other servers. Share one.
 pub struct MxTransport {
@@ -123,13 +128,18 @@ impl MxTransport {
     /// A server that does not want to talk to us at all gives [`RecipientResult::Lost`] with its words as the cause:
     /// it said nothing about the recipients, and another server of the same domain may take them.
     pub async fn deliver(&self, target: &Target, transaction: Transaction) -> HandedOver {
+        self.deliver_if(target, transaction, &(Arc::new(|| true) as MaySend)).await
+    }
+
+    /// The same; `may_send` is asked when the server is ready for the message. If it says no, nothing of it is sent.
+    pub async fn deliver_if(&self, target: &Target, transaction: Transaction, may_send: &MaySend) -> HandedOver {
         self.close_idle();
         let ends = Ends::of(&self.config);
         if let Some(connection) = self.take_idle(target) {
             let encryption = connection.encryption();
-            let outcome = self.transact(target, connection, transaction.clone(), ends).await;
-            if !outcome.untouched {
-                return HandedOver { recipients: outcome.recipients, encryption, tls: None, failure: None };
+            let (outcome, withheld) = self.transact(target, connection, transaction.clone(), ends, may_send).await;
+            if withheld || !outcome.untouched {
+                return HandedOver { recipients: outcome.recipients, encryption, tls: None, failure: None, withheld };
             }
             tracing::debug!(address = %target.address, "kept connection was dead, connecting again");
         }
@@ -137,12 +147,12 @@ impl MxTransport {
         match self.connect(target, ends, &mut tls).await {
             Ok(connection) => {
                 let encryption = connection.encryption();
-                let recipients = self.transact(target, connection, transaction, ends).await.recipients;
-                HandedOver { recipients, encryption, tls, failure: None }
+                let (outcome, withheld) = self.transact(target, connection, transaction, ends, may_send).await;
+                HandedOver { recipients: outcome.recipients, encryption, tls, failure: None, withheld }
             }
             Err(failure) => {
                 let recipients = lost(transaction, &failure).recipients;
-                HandedOver { recipients, encryption: None, tls, failure: Some(failure) }
+                HandedOver { recipients, encryption: None, tls, failure: Some(failure), withheld: false }
             }
         }
     }
@@ -161,22 +171,26 @@ impl MxTransport {
         stale.into_iter().for_each(Connection::quit);
     }
 
-    /// Runs one transaction and keeps the connection if it can be used again.
+    /// Runs one transaction and keeps the connection if it can be used again; whether the message was withheld.
     async fn transact(
         &self,
         target: &Target,
         mut connection: Connection,
         transaction: Transaction,
         ends: Ends,
-    ) -> TransactionOutcome {
-        match connection.begin(transaction.clone(), ends).run(&self.config).await {
+        may_send: &MaySend,
+    ) -> (TransactionOutcome, bool) {
+        let step = connection.begin(transaction.clone(), ends, may_send).run(&self.config).await;
+        let withheld = connection.is_withheld();
+        let outcome = match step {
             Step::Done(outcome) => {
                 self.keep(target, connection);
                 outcome
             }
             Step::Closed(failure) => lost(transaction, &failure),
             step => lost(transaction, &unexpected(&step)),
-        }
+        };
+        (outcome, withheld)
     }
 
     fn keep(&self, target: &Target, mut connection: Connection) {

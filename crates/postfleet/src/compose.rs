@@ -122,6 +122,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         handoff: None,
         pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
         signers: Arc::new(Signers::default()),
+        stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
         metrics,
@@ -168,6 +169,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         hard_bounce_suppression: Some(config.recipients.hard_bounce_days)
             .filter(|days| *days > 0)
             .map(|days| Duration::from_secs(days * 86_400)),
+        feedback_domains: config.feedback_domains()?,
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         notification_octets_max: config.webhooks.notification_bytes,

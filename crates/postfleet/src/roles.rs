@@ -11,7 +11,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, holds, janitor, jobs, recount, schedules, webhooks};
+use postfleet_mailflow::{Platform, deliver, holds, janitor, jobs, recount, schedules, stops, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -94,6 +94,10 @@ pub async fn start(
     // Mail is judged wherever it comes in or is sent.
     running.spawn(remember_rules_until(platform.clone(), stop.clone()));
     if has(Role::Deliver) {
+        // Before anything is handed over.
+        stops::refresh_once(&platform).await?;
+        running.spawn(watch_stops_until(platform.clone(), stop.clone()));
+        running.spawn(sweep_until(platform.clone(), stop.clone()));
         let resumed = deliver::resume(&platform, platform.clock.now()).await?;
         tracing::debug!(rows = resumed, "leases of earlier runs freed");
         let concurrency = config.delivery.concurrency;
@@ -456,6 +460,35 @@ async fn recount_until(platform: Platform, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(RECOUNT_EVERY)) => {}
+        }
+    }
+}
+
+/// Keeps what this node knows of stops up to date: at once when somebody is stopped here, and soon when that is elsewhere.
+async fn watch_stops_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        or_wait(&platform, "deliver", stops::refresh_once(&platform).await).await;
+        let again = platform.clock.now().plus(stops::LOOK_AGAIN);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().stops.notified() => {}
+            () = platform.clock.sleep_until(again) => {}
+        }
+    }
+}
+
+/// Releases what has waited behind stops that were lifted.
+async fn sweep_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if or_wait(&platform, "deliver", stops::sweep_once(&platform).await).await {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.store.wake().lifted.notified() => {}
+            // Of what is lifted on another node nobody tells this one.
+            () = platform.clock.sleep_until(platform.clock.now().plus(LOOK_AGAIN)) => {}
         }
     }
 }

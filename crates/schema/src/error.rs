@@ -31,10 +31,16 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub field: Option<String>,
-    /// Whose allowance is used up: `grant`, `application` or `organization`; absent if none is.
+    /// Whose allowance is used up: `grant`, `application` or `organization`; or whom the stop concerns that keeps the mailbox
+    /// from sending: `sender_address`, `sender_domain`, `organization`, `application`, `workspace`, `grant` or `thread`.
+    /// Absent if there is neither.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub scope: Option<&'static str>,
+    /// The stop that keeps the mailbox from sending; absent if none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stop_id: Option<String>,
     /// The allowance; absent if none is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -65,6 +71,7 @@ pub const fn status_and_type(kind: ProblemKind) -> (u16, &'static str) {
         ProblemKind::OverQuota => (429, "too_many_requests"),
         ProblemKind::RateLimited => (429, "rate_limit_error"),
         ProblemKind::SendingPaused => (400, "bad_request"),
+        ProblemKind::Stopped => (403, "forbidden_access"),
         ProblemKind::DomainUnverified => (403, "forbidden_access"),
         ProblemKind::TooLarge => (413, "invalid_request_error"),
         ProblemKind::StorageFull => (403, "forbidden_access"),

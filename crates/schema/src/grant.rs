@@ -1,5 +1,6 @@
 //! Grants: mailboxes as the interface calls them.
 
+use crate::stop::GrantSending;
 use postfleet_core::{Patch, Secret};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,16 @@ pub struct Grant {
     pub updated_at: i64,
     /// Always empty: it has one address.
     pub email_aliases: Vec<String>,
+}
+
+/// A mailbox, looked at alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GrantDetails {
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub grant: Grant,
+    /// By what sending is stopped; null if it is not.
+    pub sending: Option<GrantSending>,
 }
 
 /// The `settings` of a grant.

@@ -13,7 +13,7 @@ pub struct QueuedMessage {
     pub id: String,
     /// The mailbox that sent it.
     pub grant_id: String,
-    /// Where it stands: `paused` by somebody, `sending`, `waiting` behind its destination, `deferred` (tried, and to be
+    /// Where it stands: `paused` by somebody, `stopped` with its mailbox, `sending`, `waiting` behind its destination, `deferred` (tried, and to be
     /// tried again) or `queued` (not tried yet). The first of these in which one of its recipients is.
     pub state: String,
     /// The mailbox's address.
@@ -82,6 +82,8 @@ pub struct QueueRecipient {
     pub ambiguous: bool,
     /// What was said last; null if nothing was.
     pub last_reply: Option<String>,
+    /// The stop behind which it waits; null if it is not `stopped`.
+    pub stop_id: Option<String>,
 }
 
 /// An attempt with a message at one server.

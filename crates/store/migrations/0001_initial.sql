@@ -23,6 +23,7 @@ CREATE TABLE organizations (
     closed_count {int} NOT NULL DEFAULT 0,
     closed_peak {int} NOT NULL DEFAULT 0,
     read_month {int} NOT NULL DEFAULT 0,
+    active_stops {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
@@ -636,7 +637,8 @@ CREATE INDEX recent_sends_by_age ON recent_sends (sent_at);
 
 -- A message on its way out, until its last recipient is settled. quota_day is null once the quota it took can no
 -- longer be given back: a recipient's server has answered for it. With a route (HOST:PORT) it goes there, wherever its
--- recipients are.
+-- recipients are. Approved is what somebody let out of a hold. Organization, workspace, thread and sender are those of the
+-- moment at which it was accepted: what becomes of it counts for them.
 CREATE TABLE outbound (
     message_id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -647,14 +649,20 @@ CREATE TABLE outbound (
     queued_at {int} NOT NULL,
     recipients_open {int} NOT NULL,
     quota_day {int},
-    route TEXT
+    route TEXT,
+    approved {int} NOT NULL DEFAULT 0,
+    organization_id {id} NOT NULL,
+    workspace_id {id},
+    thread_id {id},
+    sender TEXT NOT NULL
 ) {strict};
 CREATE INDEX outbound_by_application ON outbound (application_id, message_id);
 
 -- One recipient of one message. A leased row is due again when its lease ends; a paused row is never due. A parked row
 -- waits behind its destination: it is claimed at the destination's turn, and until then nobody passes over it. A forced
--- row goes although its destination is left alone. A row is ambiguous once a server may have taken the message without
--- saying so (RFC 1047).
+-- row goes although its destination is left alone. Where parked is 2 the row waits behind a stop of its sender, which is
+-- named then; when that is lifted it is released, in the order in which it was due. A row is ambiguous once a server may
+-- have taken the message without saying so (RFC 1047), and answered once a server has answered for the recipient.
 CREATE TABLE queue (
     id {id} NOT NULL PRIMARY KEY,
     message_id {id} NOT NULL,
@@ -664,13 +672,16 @@ CREATE TABLE queue (
     due_at {int},
     attempts {int} NOT NULL,
     ambiguous {int} NOT NULL DEFAULT 0,
+    answered {int} NOT NULL DEFAULT 0,
     parked {int} NOT NULL DEFAULT 0,
     paused {int} NOT NULL DEFAULT 0,
     forced {int} NOT NULL DEFAULT 0,
     lease {id},
     owner TEXT,
-    last_reply TEXT
+    last_reply TEXT,
+    stop_id {id}
 ) {strict};
+CREATE INDEX queue_stopped ON queue (stop_id, due_at, id) WHERE parked = 2;
 CREATE INDEX queue_due ON queue (priority, due_at, id) WHERE parked = 0;
 CREATE INDEX queue_by_destination ON queue (destination, parked, priority, due_at, id);
 CREATE INDEX queue_by_message ON queue (message_id);
@@ -833,6 +844,56 @@ CREATE TABLE feedback_reports (
 CREATE INDEX feedback_reports_by_grant ON feedback_reports (grant_id, id);
 CREATE UNIQUE INDEX feedback_reports_once ON feedback_reports (message_id, recipient, kind, outcome);
 
+-- What became of what was sent -----------------------------------------------------------------------------------
+
+-- The ledger of outcomes: what happened to each recipient, in the order of time (the id says when). kind is 1 accepted,
+-- 2 delivered, 3 bounced, 4 complaint, 5 rejected; bounce is the type of a failure, its class follows from it. late: it
+-- was reported after the message had been taken. counted says as what it counts for the sender's reputation (0: nothing;
+-- 1 attempt, 2 at a domain that sends feedback, 4 hard bounce, 8 complaint), number is its place among those of its mailbox
+-- that count, in the order in which they were counted, from 1; 0 if it does not, or the mailbox was gone. The sender is
+-- the mailbox's address, the workspace is that of the moment at which the message was accepted.
+CREATE TABLE send_events (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    workspace_id {id},
+    message_id {id} NOT NULL,
+    thread_id {id},
+    kind {int} NOT NULL,
+    bounce TEXT,
+    expired {int} NOT NULL,
+    late {int} NOT NULL,
+    counted {int} NOT NULL,
+    number {int} NOT NULL,
+    recipient TEXT NOT NULL,
+    recipient_domain TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    sender_domain TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL
+) {strict};
+CREATE INDEX send_events_by_application ON send_events (application_id, id);
+CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
+CREATE INDEX send_events_by_message ON send_events (message_id, id);
+CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
+
+-- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
+-- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is
+-- 0 healthy, 1 elevated, 2 under review, 3 paused; badness is 0 for healthy, and greater the worse it is.
+CREATE TABLE reputation (
+    kind {int} NOT NULL,
+    subject TEXT NOT NULL,
+    organization_id {id} NOT NULL,
+    application_id {id},
+    counts TEXT NOT NULL,
+    state {int} NOT NULL,
+    badness {int} NOT NULL,
+    since {int} NOT NULL,
+    PRIMARY KEY (kind, subject)
+) {clustered};
+CREATE INDEX reputation_by_application ON reputation (application_id, kind, badness, subject);
+
 -- Who is not written to --------------------------------------------------------------------------------------------
 
 -- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,
@@ -857,6 +918,52 @@ CREATE INDEX suppressions_by_domain ON suppressions (application_id, domain, cre
 CREATE INDEX suppressions_by_domain_and_reason
     ON suppressions (application_id, domain, reason, created_at, address_key);
 CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Stops ------------------------------------------------------------------------------------------------------------
+
+-- What keeps somebody from sending, and what did. The subject is the key of an address, the name of a domain, or the text of
+-- an id; the application, the workspace and the mailbox are those that it belongs to, where there is one. Value is of a
+-- throttle. A stop that was lifted is swept once nothing waits in the queue behind it any more.
+CREATE TABLE stops (
+    id {id} NOT NULL PRIMARY KEY,
+    organization_id {id} NOT NULL REFERENCES organizations (id),
+    application_id {id},
+    workspace_id {id},
+    grant_id {id},
+    kind TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    value {int},
+    reason TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    reference TEXT,
+    raised_kind TEXT NOT NULL,
+    raised_id TEXT NOT NULL,
+    raised_name TEXT NOT NULL,
+    raised_at {int} NOT NULL,
+    lifted_kind TEXT,
+    lifted_id TEXT,
+    lifted_name TEXT,
+    lifted_at {int},
+    lifted_why TEXT,
+    swept {int} NOT NULL DEFAULT 0
+) {strict};
+CREATE UNIQUE INDEX stops_in_force ON stops (organization_id, subject, kind, scope) WHERE lifted_at IS NULL;
+CREATE INDEX stops_of_organization ON stops (organization_id, id);
+CREATE INDEX stops_active ON stops (organization_id, id) WHERE lifted_at IS NULL;
+CREATE INDEX stops_active_anywhere ON stops (id) WHERE lifted_at IS NULL;
+CREATE INDEX stops_of_grant ON stops (grant_id, id) WHERE grant_id IS NOT NULL;
+CREATE INDEX stops_of_workspace ON stops (workspace_id, id) WHERE workspace_id IS NOT NULL;
+CREATE INDEX stops_to_sweep ON stops (id) WHERE lifted_at IS NOT NULL AND swept = 0;
+
+-- How many are in force, and a number that grows with each that is raised or lifted.
+CREATE TABLE stops_head (
+    one {int} NOT NULL PRIMARY KEY,
+    version {int} NOT NULL,
+    active {int} NOT NULL
+) {strict};
+INSERT INTO stops_head (one, version, active) VALUES (1, 0, 0);
 
 -- Raises -----------------------------------------------------------------------------------------------------------
 

@@ -12,12 +12,14 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
+use crate::send_events::SendEvent;
 use crate::transfers::{self, Transfer};
 use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
 use postfleet_core::plan::{Limits, Plan};
 use postfleet_core::quota::Allowance;
-use postfleet_core::{UnixMicros, UtcDay, UtcMonth};
+use postfleet_core::reputation::SubjectKind;
+use postfleet_core::{EmailAddress, UnixMicros, UtcDay, UtcMonth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -74,6 +76,8 @@ pub(crate) struct Tally {
     changes: BTreeMap<Key, Change>,
     /// What it is counted anew from.
     transfers: Vec<Transfer>,
+    /// What happened to recipients.
+    outcomes: Vec<SendEvent>,
 }
 
 impl Tally {
@@ -90,6 +94,31 @@ impl Tally {
         let Owner { organization, application } = owner;
         let octets = [octets; 2];
         self.transfers.push(Transfer { day, organization, application, grant, message, is_outgoing: true, octets });
+    }
+
+    /// Something happened to a recipient of what a mailbox sent.
+    pub(crate) fn happened(&mut self, event: SendEvent) {
+        self.outcomes.push(event);
+    }
+
+    /// Hands over what happened, to be counted.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<SendEvent> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Somebody is gone, for whom nothing is counted any more.
+    pub(crate) fn forget_reputation(&mut self, kind: SubjectKind, name: &str) {
+        for outcome in self.outcomes.iter_mut().filter(|_| kind == SubjectKind::Grant) {
+            outcome.is_of_removed |= outcome.sent.grant_id.to_string() == name;
+        }
+    }
+
+    /// Whether it is counted in this batch that nobody is there.
+    pub(crate) fn has_bounced(&self, message: MessageId, key: &str) -> bool {
+        self.outcomes.iter().any(|one| {
+            let recipient = one.recipient.as_ref().map(EmailAddress::key);
+            one.sent.message_id == message && one.counted.hard_bounce && recipient.as_deref() == Some(key)
+        })
     }
 
     fn count_send(&mut self, owner: Owner, month: UtcMonth, sign: i64, octets: u64) {

@@ -17,16 +17,21 @@ use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
+use crate::send_events::{SendEvent, Sent};
 use crate::sender_pools;
 use crate::warm_ups;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
-use postfleet_core::id::{EvaluationId, EventId, KeyId, LeaseId, MessageId, QueueId, ScheduleId, ThreadId};
+use postfleet_core::id::{
+    EvaluationId, EventId, KeyId, LeaseId, MessageId, OrganizationId, QueueId, ScheduleId, ThreadId, WorkspaceId,
+};
 use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
 use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{Input, Judgement, OutboundType, Placement, place};
+use postfleet_core::send_event::SendEventKind;
+use postfleet_core::stop;
 use postfleet_core::suppression::{Suppressed, Undeliverable};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
 
@@ -158,7 +163,8 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, scope: rules, validates, key, earlier, quota, pools, warming, terms } = loaded;
+        let Loaded { mut facts, owner, workspace, scope: rules, validates, key, earlier, quota, pools, warming, terms } =
+            loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
@@ -175,6 +181,7 @@ impl Command for Submit {
         };
         let held = self.held_already(tx, &terms).await?;
         self.make_room(tx, &mut facts, draft.as_ref(), held.as_ref()).await?;
+        let sent = self.as_sent(owner, workspace);
         // A key by which something may not be sent is judged before it is told of what waits.
         let mut waits = None;
         if let Some(hold) = &held {
@@ -195,7 +202,7 @@ impl Command for Submit {
         let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
         if let Some(hold) = waits {
             return match facts.key.as_ref().and_then(|key| key.refusals().into_iter().next()) {
-                Some(problem) => self.refuse(tx, problem, &facts.suppressed, judged).await,
+                Some(problem) => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await,
                 None => self.answer_held(tx, hold.clone()).await,
             };
         }
@@ -204,7 +211,7 @@ impl Command for Submit {
         match decide(&facts) {
             Ok(cleared) => {
                 if let Some(turn_at) = shares.later(self.facts.date) {
-                    return self.wait(tx, turn_at, &shares, facts.daily, draft).await;
+                    return self.wait(tx, turn_at, &shares, facts.daily, (draft, &sent)).await;
                 }
                 shares.keep(tx).await?;
                 if let (Some(key), Some(using)) = (&key, &facts.key) {
@@ -212,7 +219,7 @@ impl Command for Submit {
                 }
                 warm_ups::count(tx, warming, facts.warm_up).await?;
                 let crossed = quota.crossed(&cleared.daily());
-                let outcome = self.accept(tx, cleared, (facts, owner), judged, (draft, held)).await?;
+                let outcome = self.accept(tx, cleared, (facts, owner, sent), judged, (draft, held)).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
                     self.announce_quota(tx, &crossed).await?;
                 }
@@ -221,8 +228,8 @@ impl Command for Submit {
             Err(problem) => {
                 let crossed = quota.refused(&problem, &facts.daily);
                 let outcome = match hold::reason(&problem, terms.on_quota) {
-                    Some(reason) => self.hold(tx, (reason, problem), terms, judged, (draft, held)).await?,
-                    None => self.refuse(tx, problem, &facts.suppressed, judged).await?,
+                    Some(reason) => self.hold(tx, (reason, problem), (&sent, terms), judged, (draft, held)).await?,
+                    None => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await?,
                 };
                 // Of what is to be run again nothing is told yet.
                 if let Some(crossed) = crossed.filter(|_| outcome != SubmitOutcome::Unheld) {
@@ -252,11 +259,11 @@ impl Submit {
         &self,
         tx: &mut Tx,
         cleared: ClearedToSend,
-        (facts, owner): (OutboundFacts, Owner),
+        (facts, owner, mut sent): (OutboundFacts, Owner, Sent),
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
     ) -> Result<SubmitOutcome, DbError> {
-        let OutboundFacts { suppressed, daily, meters, .. } = facts;
+        let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let placement = match &judged {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
@@ -273,9 +280,11 @@ impl Submit {
         blobs::insert(tx, &self.blob, 2).await?;
         let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
-        self.enqueue(tx, &suppressed, priority(self.outbound_type, self.recipients.len(), daily.used)).await?;
+        sent.thread_id = Some(thread_id);
+        let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
+        self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
         if !suppressed.is_empty() {
-            self.announce_rejected(tx, &suppressed).await?;
+            self.announce_rejected(tx, &sent, &suppressed).await?;
         }
         if let Some(from) = &self.from_draft {
             from.close(tx, &self.copy, now).await?;
@@ -283,8 +292,8 @@ impl Submit {
         if let (Some(hold), Some(told)) = (&held, self.hold_told()) {
             hold.released(tx, self.copy.message_id, told, now).await?;
         }
-        let sent = (200, self.copy.message_id, thread_id, &placement);
-        self.once.remember(tx, grant_id, sent, &suppressed, now).await?;
+        let answer = (200, self.copy.message_id, thread_id, &placement);
+        self.once.remember(tx, grant_id, answer, &suppressed, now).await?;
         if let (Some(pool), Some((_, recipient))) = (self.once.pool, self.recipients.first()) {
             sender_pools::remember(tx, pool, recipient, grant_id, now).await?;
         }
@@ -294,12 +303,25 @@ impl Submit {
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
     }
 
+    /// Whose message it is, as its outcomes are counted.
+    fn as_sent(&self, owner: Owner, workspace_id: Option<WorkspaceId>) -> Sent {
+        Sent {
+            organization_id: OrganizationId::from_uuid(owner.organization),
+            application_id: self.copy.application_id,
+            grant_id: self.copy.grant_id,
+            workspace_id,
+            message_id: self.copy.message_id,
+            thread_id: self.thread_id,
+            sender: self.sender.clone(),
+        }
+    }
+
     /// Writes what is told of a send that is refused.
     async fn refuse(
         &self,
         tx: &mut Tx,
         problem: Problem,
-        suppressed: &[Suppressed],
+        (sent, suppressed): (&Sent, &[Suppressed]),
         judged: Option<Judged>,
     ) -> Result<SubmitOutcome, DbError> {
         // What is refused for another reason is not judged.
@@ -308,22 +330,29 @@ impl Submit {
             self.record(tx, &judged, false).await?;
         }
         if problem.code == ALL_SUPPRESSED {
-            self.announce_rejected(tx, suppressed).await?;
+            self.announce_rejected(tx, sent, suppressed).await?;
         }
         // What is tried again by itself was told of when it was held.
-        if self.released_hold().is_none() || !problem.is_retryable() {
+        if self.released_hold().is_none() || !(problem.is_retryable() || stop::is_of_stop(&problem)) {
             refusals::record(tx, self.copy.grant_id, &problem, self.by, self.facts.date).await?;
         }
         Ok(SubmitOutcome::Refused(problem))
     }
 
-    async fn enqueue(&self, tx: &mut Tx, suppressed: &[Suppressed], priority: Priority) -> Result<(), DbError> {
+    async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        (sent, suppressed): (&Sent, &[Suppressed]),
+        priority: Priority,
+        is_approved: bool,
+    ) -> Result<(), DbError> {
         const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
-            queued_at, recipients_open, quota_day) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            queued_at, recipients_open, quota_day, approved, organization_id, workspace_id, thread_id, sender) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
             priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
-        let reverse_path = self.reverse_path.to_string();
+        let (reverse_path, sender) = (self.reverse_path.to_string(), sent.sender.to_string());
         let values = params![
             message,
             self.copy.grant_id.uuid(),
@@ -332,7 +361,12 @@ impl Submit {
             &reverse_path,
             now.as_micros(),
             self.recipients.len().saturating_sub(suppressed.len()) as i64,
-            now.day().number()
+            now.day().number(),
+            is_approved,
+            sent.organization_id.uuid(),
+            sent.workspace_id.map(|id| id.uuid()),
+            sent.thread_id.map(|id| id.uuid()),
+            &sender
         ];
         tx.execute(OUTBOUND, values).await?;
         let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
@@ -343,6 +377,7 @@ impl Submit {
             let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
             let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
             tx.execute(QUEUE, values).await?;
+            tx.tally().happened(SendEvent::new(sent, SendEventKind::Accepted, Some(recipient), (id.uuid(), now)));
         }
         Ok(())
     }

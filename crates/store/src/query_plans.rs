@@ -6,8 +6,9 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules, sender_pools,
-    service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules, schedules,
+    send_events, sender_pools, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -120,6 +121,11 @@ const LISTS: &[(&str, &str)] = &[
     ("sender_pools::MEMBERS", sender_pools::MEMBERS),
     ("sender_pools::OLD_RECIPIENTS", sender_pools::OLD_RECIPIENTS),
     ("sts::DUE", sts::DUE),
+    ("reputation::WORST", reputation::WORST),
+    ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
+    ("send_events::FAILED", send_events::FAILED),
+    ("send_events::OF_GRANT", send_events::OF_GRANT),
+    ("send_events::ADVERSE", send_events::ADVERSE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
     ("suppressions::LIST", suppressions::LIST),
@@ -128,6 +134,14 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::OF_DOMAIN_AND_REASON", suppressions::OF_DOMAIN_AND_REASON),
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
+    ("stops::LIST", stops::LIST),
+    ("stops::LIST_ALL", stops::LIST_ALL),
+    ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
+    ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
+    ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),
+    ("stops::BEHIND", stops::BEHIND),
+    ("queue::UNSWEPT", queue::UNSWEPT),
+    ("queue::WAITING", queue::WAITING),
 ];
 
 async fn migrated(folder: &tempfile::TempDir) -> Db {

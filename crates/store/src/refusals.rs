@@ -54,7 +54,7 @@ pub(crate) async fn record(
         problem.code,
         at.as_micros(),
         &problem.public,
-        exhausted.map(|exhausted| exhausted.scope),
+        problem.scope(),
         exhausted.map(|exhausted| number(exhausted.limit)),
         exhausted.map(|exhausted| number(exhausted.used)),
         exhausted.and_then(|exhausted| exhausted.resets_at).map(UnixMicros::as_micros),

@@ -19,6 +19,10 @@ pub struct Wake {
     pub schedules: Notify,
     /// A quota was raised for which sends wait.
     pub holds: Notify,
+    /// Stops were raised or lifted: what a node knows of them is old.
+    pub stops: Notify,
+    /// Stops were lifted behind which mail may wait.
+    pub lifted: Notify,
 }
 
 /// Which hints a command asks for; given after its batch is committed.
@@ -36,6 +40,10 @@ pub struct Hints {
     pub rules: bool,
     /// See [`Wake::schedules`].
     pub schedules: bool,
+    /// See [`Wake::stops`].
+    pub stops: bool,
+    /// See [`Wake::lifted`].
+    pub lifted: bool,
 }
 
 impl Wake {
@@ -57,6 +65,12 @@ impl Wake {
         }
         if hints.schedules {
             self.schedules.notify_one();
+        }
+        if hints.stops {
+            self.stops.notify_one();
+        }
+        if hints.lifted {
+            self.lifted.notify_one();
         }
     }
 }

@@ -7,12 +7,14 @@ use crate::error::StoreError;
 use crate::moves::Mover;
 use crate::params;
 use crate::policies::{self, Policy, SpamDetection};
+use crate::reputation;
 use crate::rules::{self, used};
 use postfleet_core::audit::Act;
 use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
 use postfleet_core::plan::Plan;
 use postfleet_core::preset::Preset;
+use postfleet_core::reputation::SubjectKind;
 use postfleet_core::{Domain, Patch, UnixMicros};
 use std::sync::Arc;
 
@@ -377,6 +379,7 @@ impl Command for RemoveWorkspace {
             rules::changed(tx, self.application_id).await?;
         }
         tx.execute(REMOVE, params![self.id.uuid()]).await?;
+        reputation::forget(tx, SubjectKind::Workspace, &self.id.to_string()).await?;
         let mut before = facts(&found);
         before["grants"] = moved.into();
         record(tx, &self.act, "workspace.deleted", self.id, Some(&before.to_string()), None).await?;

@@ -73,6 +73,8 @@ pub struct WorldOptions {
     pub repeat_window: Duration,
     /// For how long nothing is sent to whom a server said is not there; for ever if absent.
     pub hard_bounce_suppression: Option<Duration>,
+    /// The domains whose complaints count; all if there are none.
+    pub feedback_domains: Vec<Domain>,
     /// The plans of the installation.
     pub plans: Plans,
     /// Where chance starts.
@@ -95,6 +97,7 @@ impl Default for WorldOptions {
             public_url: Some("https://mail.world.test".to_owned()),
             repeat_window: Duration::ZERO,
             hard_bounce_suppression: None,
+            feedback_domains: Vec::new(),
             plans: Plans::presets(),
             seed: 1,
         }
@@ -186,6 +189,7 @@ impl World {
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
+            stops: Arc::default(),
             underway: Arc::default(),
             requests: Arc::default(),
             settings: Arc::new(settings(&options)),
@@ -331,6 +335,7 @@ fn settings(options: &WorldOptions) -> Settings {
         attempt_retention: Duration::from_secs(30 * 86_400),
         repeat_window: options.repeat_window,
         hard_bounce_suppression: options.hard_bounce_suppression,
+        feedback_domains: options.feedback_domains.clone(),
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
         notification_octets_max: options.notification_octets_max,

@@ -9,9 +9,10 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use postfleet_core::{Patch, Problem};
 use postfleet_fleet::grants::{self, Filter, Provided};
+use postfleet_fleet::stops;
 use postfleet_mailflow::Platform;
 use postfleet_schema::bulk::{BulkAnswer, BulkError, BulkResult, CreateGrants};
-use postfleet_schema::grant::{CreateGrant, Grant, UpdateGrant};
+use postfleet_schema::grant::{CreateGrant, Grant, GrantDetails, UpdateGrant};
 use postfleet_store::grants::{GrantsPage, Origin};
 
 /// Characters of a client's name that are kept.
@@ -55,7 +56,9 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("List mailboxes", "Newest first, unless another order is asked for.")
             .query(LIST)
             .lists_by_offset::<Grant>(),
-        Route::get(PATH, "grants.read", find).about("Find a mailbox", "By its id or its address.").answers::<Grant>(),
+        Route::get(PATH, "grants.read", find)
+            .about("Find a mailbox", "By its id or its address.")
+            .answers::<GrantDetails>(),
         Route::patch(PATH, "grants.write", update)
             .about("Change a mailbox", CHANGE)
             .takes::<UpdateGrant>()
@@ -168,7 +171,8 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
 /// `GET /v3/grants/{grant}`
 pub(crate) async fn find(call: Call) -> Answer {
     let grant = call.grant().await?;
-    Ok(respond::single(&call.id, grants::show(&grant)))
+    let sending = stops::of_grant(&call.platform.store, call.application, grant.id).await?;
+    Ok(respond::single(&call.id, GrantDetails { grant: grants::show(&grant), sending }))
 }
 
 /// `PATCH /v3/grants/{grant}`, and `PUT` as older clients spell it.

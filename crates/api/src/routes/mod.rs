@@ -27,12 +27,14 @@ pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod raises;
+pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
 pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod stops;
 pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
@@ -59,6 +61,7 @@ pub(crate) fn all() -> Vec<Route> {
         warm_ups::routes(),
         connectors::routes(),
         grants::routes(),
+        reputation::routes(),
         sign_in::routes(),
         workspaces::routes(),
         layout::routes(),
@@ -79,6 +82,7 @@ pub(crate) fn all() -> Vec<Route> {
         feedback::routes(),
         queue::routes(),
         destinations::routes(),
+        stops::routes(),
         suppressions::routes(),
         addresses::routes(),
         unsubscribe::routes(),

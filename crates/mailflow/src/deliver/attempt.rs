@@ -4,6 +4,7 @@ use super::route::Server;
 use super::{Message, label, notice, protection};
 use crate::platform::Platform;
 use crate::receive::{self, Arrival, shard};
+use crate::stops::Pass;
 use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
@@ -13,11 +14,13 @@ use postfleet_core::retry::class_of;
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
+use postfleet_net::mx_transport::MaySend;
 use postfleet_store::StoreError;
 use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Recorded, Report};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
 use postfleet_wire::smtp::reply::Reply;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Characters of another server's text that are kept.
@@ -146,15 +149,27 @@ fn refused_here(problem: &Problem) -> AttemptResult {
     }
 }
 
-/// Tries the servers of a destination in turn, until one has answered.
-pub(super) async fn servers(platform: &Platform, message: &Message, rows: &[&Claimed], servers: &[Server]) -> Tried {
+/// Tries the servers of a destination in turn, until one has answered. `None` if the message may not leave any more, and
+/// nothing of it has.
+pub(super) async fn servers(
+    platform: &Platform,
+    message: &Message,
+    rows: &[&Claimed],
+    servers: &[Server],
+    pass: Pass,
+) -> Option<Tried> {
+    let stops = platform.stops.clone();
+    let may_send: MaySend = Arc::new(move || stops.still_lets(pass));
     // An attempt must end before its lease does, so late in the lease no further server is begun with.
     let last_begin = platform.clock.now().plus(platform.settings.lease / 2);
     let mut tried = Tried { visits: Vec::new() };
     for server in servers {
         let began = platform.clock.now();
         let Server { target, protection } = server;
-        let handed_over = platform.transport.deliver(target, transaction(message, rows)).await;
+        let handed_over = platform.transport.deliver_if(target, transaction(message, rows), &may_send).await;
+        if handed_over.withheld {
+            return None;
+        }
         let name = (target.host_name.as_str(), target.address.ip());
         let unprotected = protection::observe(platform, name, protection, &handed_over, platform.clock.now());
         let nobody_answered = handed_over
@@ -172,8 +187,11 @@ pub(super) async fn servers(platform: &Platform, message: &Message, rows: &[&Cla
         if !nobody_answered || platform.clock.now() >= last_begin {
             break;
         }
+        if !platform.stops.still_lets(pass) {
+            return None;
+        }
     }
-    tried
+    Some(tried)
 }
 
 fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {
@@ -379,7 +397,9 @@ fn report(platform: &Platform, row: &Claimed, result: &AttemptResult, after: Aft
     };
     let event_id = EventId::new(platform.clock.now(), platform.entropy.ten());
     let bounce = bounce(result);
-    Report { id: row.id, recipient: row.recipient.clone(), after, reached, ambiguous, reply, bounce, event_id }
+    let sends_feedback = platform.settings.sends_feedback(row.recipient.domain());
+    let recipient = row.recipient.clone();
+    Report { id: row.id, recipient, after, reached, ambiguous, reply, bounce, sends_feedback, event_id }
 }
 
 /// What a failure says about the address, should it be the last word.

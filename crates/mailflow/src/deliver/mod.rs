@@ -11,16 +11,18 @@ pub use pacing::Pacing;
 pub use sign::Signers;
 
 use crate::platform::Platform;
+use crate::receive::shard;
+use crate::stops;
 use futures::future::join_all;
 use pacing::Permit;
 use postfleet_core::audit::Act;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason};
 use postfleet_core::destination::sign;
-use postfleet_core::id::{GrantId, LeaseId, MessageId, QueueId};
+use postfleet_core::id::{ApplicationId, GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros};
 use postfleet_store::outbound::Lease;
-use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLeases, State};
+use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLeases, State, TurnBack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -45,6 +47,7 @@ pub struct Delivery {
 #[derive(Debug)]
 struct Fresh {
     grant_id: GrantId,
+    application_id: ApplicationId,
     reverse_path: EmailAddress,
     queued_at: UnixMicros,
     raw: Vec<u8>,
@@ -117,6 +120,7 @@ impl Delivery {
             permits,
             fresh: Some(Fresh {
                 grant_id: command.grant_id,
+                application_id: command.application_id,
                 reverse_path: command.reverse_path,
                 queued_at: command.queued_at,
                 raw,
@@ -130,6 +134,7 @@ impl Delivery {
 pub(crate) struct Accepted {
     pub(crate) message_id: MessageId,
     pub(crate) grant_id: GrantId,
+    pub(crate) application_id: ApplicationId,
     pub(crate) lease: LeaseId,
     pub(crate) reverse_path: EmailAddress,
     pub(crate) queued_at: UnixMicros,
@@ -275,6 +280,7 @@ async fn leave_out(
 struct Message {
     id: MessageId,
     grant_id: GrantId,
+    application_id: ApplicationId,
     reverse_path: EmailAddress,
     queued_at: UnixMicros,
     raw: Arc<Vec<u8>>,
@@ -288,6 +294,7 @@ impl Message {
         Self {
             id,
             grant_id: fresh.grant_id,
+            application_id: fresh.application_id,
             reverse_path: fresh.reverse_path,
             queued_at: fresh.queued_at,
             raw: Arc::new(fresh.raw),
@@ -303,6 +310,7 @@ async fn load(platform: &Platform, id: MessageId) -> Result<Option<Message>, Pro
     Ok(Some(Message {
         id,
         grant_id: outbound.grant_id,
+        application_id: outbound.application_id,
         reverse_path: outbound.reverse_path,
         queued_at: outbound.queued_at,
         raw: Arc::new(platform.store.blobs().load(&outbound.blob).await?),
@@ -336,11 +344,17 @@ async fn attempt_destination(
     recipients: Vec<&Claimed>,
 ) -> Result<(), Problem> {
     let began = platform.clock.now();
-    let tried = match route::find(platform, message, domain).await? {
-        route::Route::Here => attempt::here(platform, message, &recipients).await,
-        route::Route::Servers(servers) => attempt::servers(platform, message, &recipients, &servers).await,
-        route::Route::Nowhere(result) => attempt::nowhere(platform, &recipients, &result),
+    // Claimed, or accepted with a worker, before the sender was stopped.
+    let Some(pass) = stops::let_through(platform, message.application_id, message.id).await? else {
+        return turn_back(platform, message, lease, &recipients).await;
     };
+    let tried = match route::find(platform, message, domain).await? {
+        _ if !platform.stops.still_lets(pass) => None,
+        route::Route::Here => Some(attempt::here(platform, message, &recipients).await),
+        route::Route::Servers(servers) => attempt::servers(platform, message, &recipients, &servers, pass).await,
+        route::Route::Nowhere(result) => Some(attempt::nowhere(platform, &recipients, &result)),
+    };
+    let Some(tried) = tried else { return turn_back(platform, message, lease, &recipients).await };
     let sign = sign(&tried.results());
     let is_probe = permit.is_failing() || recipients.iter().any(|row| row.is_probe);
     let news = attempt::news(platform, domain, sign, is_probe, began, &tried);
@@ -350,6 +364,22 @@ async fn attempt_destination(
         platform.store.wake().queue.notify_one();
     }
     recorded
+}
+
+/// Gives back what may not leave just now. Nothing was attempted, so nothing is learnt about the destination; it is due when
+/// it was accepted, or now if it was attempted before, so that it comes in its order again.
+async fn turn_back(
+    platform: &Platform,
+    message: &Message,
+    lease: LeaseId,
+    recipients: &[&Claimed],
+) -> Result<(), Problem> {
+    let was_tried = recipients.iter().any(|row| row.attempts > 0);
+    let due_at = if was_tried { platform.clock.now() } else { message.queued_at };
+    let rows = recipients.iter().map(|row| row.id).collect();
+    let command = TurnBack { message_id: message.id, lease, rows, due_at };
+    platform.store.run_near(shard(message.grant_id.uuid()), command).await?;
+    Ok(())
 }
 
 /// What a result is counted as.

@@ -247,7 +247,9 @@ async fn write_down(
 }
 
 fn new_report(platform: &Platform, said: Said, now: UnixMicros) -> NewReport {
+    let domain = said.recipient.as_ref().map(EmailAddress::domain);
     NewReport {
+        sends_feedback: domain.is_none_or(|domain| platform.settings.sends_feedback(domain)),
         id: FeedbackId::new(now, platform.entropy.ten()),
         kind: said.kind,
         outcome: said.outcome,

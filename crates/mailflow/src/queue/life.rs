@@ -92,6 +92,8 @@ fn waiting(recipient: &QueuedRecipient, destination: Option<&Destination>, now: 
     let turn = destination.and_then(|destination| destination.turn_at);
     let next = match recipient.state {
         State::Waiting => recipient.due_at.and(turn.map(|turn| turn.max(recipient.due_at.unwrap_or(turn)))),
+        // When that is, is for whoever lifts the stop.
+        State::Stopped => None,
         _ => recipient.due_at,
     };
     QueueRecipient {
@@ -104,6 +106,7 @@ fn waiting(recipient: &QueuedRecipient, destination: Option<&Destination>, now: 
         next_attempt_at: next.map(|next| next.as_seconds()),
         ambiguous: recipient.is_ambiguous,
         last_reply: recipient.last_reply.clone(),
+        stop_id: recipient.stop_id.map(|id| id.to_string()),
     }
 }
 
@@ -118,6 +121,7 @@ fn why(
     let wait = next.map_or(0, |next| next.since(now).as_secs());
     match recipient.state {
         State::Paused => "somebody has paused it".to_owned(),
+        State::Stopped => "sending of the mailbox is stopped; stop_id says by what".to_owned(),
         State::Sending => format!("it is being attempted; if that does not end well, again in {wait} s at the latest"),
         State::Waiting => match destination {
             Some(destination) if destination.is_paused => format!("an operator has paused {name}"),
@@ -187,6 +191,7 @@ fn outcome(email: &str, attempts: u64, record: &AttemptRecord, answer: &Answer) 
         next_attempt_at: None,
         ambiguous: false,
         last_reply: (!last_reply.is_empty()).then(|| last_reply.join(" ")),
+        stop_id: None,
     }
 }
 

@@ -234,6 +234,7 @@ fn to_deliver(command: &Submit) -> Option<Accepted> {
     command.lease.as_ref().map(|lease| Accepted {
         message_id: command.copy.message_id,
         grant_id: command.copy.grant_id,
+        application_id: command.copy.application_id,
         lease: lease.id,
         reverse_path: command.reverse_path.clone(),
         queued_at: command.facts.date,

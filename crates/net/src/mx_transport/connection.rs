@@ -1,6 +1,6 @@
 //! One connection: octets between the socket and the session, and the deadlines of both.
 
-use super::MxTransportConfig;
+use super::{MaySend, MxTransportConfig};
 use futures::FutureExt;
 use postfleet_wire::smtp::client::{Session, Step, Transaction};
 use std::io;
@@ -27,6 +27,9 @@ pub(super) struct Connection {
     waiting: (&'static str, u64),
     waiting_since: Instant,
     ends: Ends,
+    /// Whom to ask before the message is sent, until they were asked.
+    may_send: Option<MaySend>,
+    is_withheld: bool,
 }
 
 /// When a delivery is over as a whole, on however many connections, and whatever it is busy with.
@@ -79,13 +82,16 @@ impl Connection {
             since: now,
             waiting_since: now,
             ends,
+            may_send: None,
+            is_withheld: false,
         }
     }
 
     /// Hands a transaction to the session. One that is not ready closes, which then comes out of [`Connection::run`].
-    pub(super) fn begin(&mut self, transaction: Transaction, ends: Ends) -> &mut Self {
+    pub(super) fn begin(&mut self, transaction: Transaction, ends: Ends, may_send: &MaySend) -> &mut Self {
         self.transactions += 1;
         self.ends = ends;
+        self.may_send = Some(may_send.clone());
         if self.session.begin(transaction).is_err() {
             self.session.disconnected("connection was not ready");
         }
@@ -99,6 +105,9 @@ impl Connection {
             if matches!(step, Step::Closed(_)) {
                 return step;
             }
+            if self.has_to_be_withheld() {
+                continue;
+            }
             let written = self.write(config).await;
             match step {
                 Step::NeedInput | Step::Write if !written => {}
@@ -109,6 +118,25 @@ impl Connection {
                 step => return step,
             }
         }
+    }
+
+    /// Asks once, when the message is next. A server that does not get the end of a message forgets it (RFC 5321 §4.1.1.4),
+    /// so what is pending is thrown away and the connection given up.
+    fn has_to_be_withheld(&mut self) -> bool {
+        if !self.session.is_in_message() {
+            return false;
+        }
+        let is_withheld = self.may_send.take().is_some_and(|may_send| !may_send());
+        if is_withheld {
+            self.is_withheld = true;
+            self.session.disconnected("the sender was stopped");
+        }
+        is_withheld
+    }
+
+    /// Whether the message of the last transaction was not sent, because it may not leave any more.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.is_withheld
     }
 
     /// Writes what is pending. `false` means that it took too long and the session has ended.

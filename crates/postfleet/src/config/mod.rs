@@ -36,6 +36,7 @@ pub struct Config {
     pub rules: Rules,
     pub feedback: Feedback,
     pub recipients: Recipients,
+    pub reputation: Reputation,
     pub metrics: Metrics,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
@@ -149,6 +150,11 @@ pub struct Recipients {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Reputation {
+    pub feedback_domains: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Metrics {
     pub by_account: bool,
 }
@@ -259,6 +265,7 @@ impl Config {
         self.domain_settings()?;
         self.public_url()?;
         self.disposable_domains()?;
+        self.feedback_domains()?;
         self.trusted_proxies()?;
         self.webhooks_allow()?;
         Ok(())

@@ -32,6 +32,14 @@ impl Config {
         };
         self.recipients.disposable_domains.iter().map(read).collect()
     }
+
+    /// The domains whose complaints count; all if there are none.
+    pub fn feedback_domains(&self) -> Result<Vec<Domain>> {
+        let read = |name: &String| {
+            Domain::parse(name).with_context(|| format!("reputation.feedback_domains: {name:?} is not a domain"))
+        };
+        self.reputation.feedback_domains.iter().map(read).collect()
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +70,9 @@ mod tests {
         assert!(config("").disposable_domains().unwrap().is_empty());
         assert_eq!(read("[\"Burner.Example\"]").unwrap()[0].as_str(), "burner.example");
         assert!(read("[\"no domain\"]").unwrap_err().to_string().starts_with("recipients.disposable_domains"));
+        let read = |list: &str| config(&format!("[reputation]\nfeedback_domains = {list}")).feedback_domains();
+        assert!(config("").feedback_domains().unwrap().is_empty());
+        assert_eq!(read("[\"Big.Example\"]").unwrap()[0].as_str(), "big.example");
+        assert!(read("[\"no domain\"]").unwrap_err().to_string().starts_with("reputation.feedback_domains"));
     }
 }

@@ -8,10 +8,12 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
 use crate::rates;
+use crate::reputation;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{DomainId, OrganizationId};
 use postfleet_core::plan::Cap;
 use postfleet_core::rate::Scope;
+use postfleet_core::reputation::SubjectKind;
 use postfleet_core::{Domain, UnixMicros};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -165,6 +167,7 @@ impl Command for RemoveDomain {
             tx.execute(statement, params![id]).await?;
         }
         rates::forget(tx, Scope::Domain, id).await?;
+        reputation::forget(tx, SubjectKind::Domain, domain.name.as_str()).await?;
         let before = describe(&domain.name, &domain.label);
         record(tx, &self.act, self.id, "domain.deleted", Some(&before), None).await?;
         Ok(RemoveDomainOutcome::Removed)

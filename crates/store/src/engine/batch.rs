@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::events;
 use crate::judging::RuleBook;
 use crate::meters::{self, Tally};
+use crate::reputation;
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
@@ -188,12 +189,14 @@ async fn begin(tx: &mut Tx) -> Result<(), DbError> {
 
 async fn commit(tx: &mut Tx) -> Result<(), DbError> {
     let ended = async {
-        let events = std::mem::take(&mut tx.events);
         let passed = meters::write(&mut tx.db, &tx.tally, &tx.locked).await?;
         if !passed.is_empty() {
             tx.locked.extend(passed);
             return Err(DbError::Serialization("a cap was reached by several writers at once".into()));
         }
+        // It may tell of more, so that events get their places after it.
+        reputation::apply(tx).await?;
+        let events = std::mem::take(&mut tx.events);
         events::append(&mut tx.db, &events).await?;
         tx.db.commit().await
     };

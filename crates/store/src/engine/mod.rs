@@ -108,6 +108,10 @@ impl Tx {
     pub(crate) fn tally(&mut self) -> &mut Tally {
         &mut self.tally
     }
+    /// The connection, for what ends a batch.
+    pub(crate) fn db(&mut self) -> &mut Db {
+        &mut self.db
+    }
     /// Asks that the delivery role look at the queue after the commit.
     pub fn wake_queue(&mut self) {
         self.hints.queue = true;
@@ -123,6 +127,11 @@ impl Tx {
     /// Asks that those who release scheduled sends look which there are after the commit.
     pub fn wake_schedules(&mut self) {
         self.hints.schedules = true;
+    }
+    /// Says that a stop was raised, or lifted: then mail may wait behind it no more.
+    pub(crate) fn wake_stops(&mut self, is_lifted: bool) {
+        self.hints.stops = true;
+        self.hints.lifted |= is_lifted;
     }
     /// Asks that those who work for webhooks look which there are after the commit.
     pub fn wake_webhooks(&mut self) {

@@ -7,11 +7,13 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
+use crate::send_events::{self, SendEvent};
 use crate::suppressions::{self, Cause};
 use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::event::Trigger;
 use postfleet_core::feedback::{Kind, Outcome};
 use postfleet_core::id::{ApplicationId, EventId, FeedbackId, GrantId, MessageId, ThreadId};
+use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use serde_json::json;
@@ -68,6 +70,8 @@ pub struct NewReport {
     pub diagnostic: String,
     /// Who says it.
     pub reporter: String,
+    /// Whether the recipient's domain is one of which it is known that it reports complaints.
+    pub sends_feedback: bool,
     /// The id of the event, should there be one.
     pub event_id: EventId,
 }
@@ -178,6 +182,7 @@ impl TakeFeedback {
             let cause = Cause { reason, source, grant_id, message_id, expires_at };
             suppressions::suppress(tx, application_id, recipient, &cause, self.at).await?;
         }
+        self.write_outcome(tx, report, grant_id, message_id).await?;
         let Some((trigger, data)) = announcement(report, self.at) else { return Ok(()) };
         let Some(grant_sequence) = events::next_sequence(tx, grant_id).await? else { return Ok(()) };
         tx.announce(NewEvent {
@@ -190,6 +195,43 @@ impl TakeFeedback {
             data,
             at: self.at,
         });
+        Ok(())
+    }
+}
+
+impl TakeFeedback {
+    /// Writes down what came back, and as what it counts. The mailbox is there, and locked.
+    async fn write_outcome(
+        &self,
+        tx: &mut Tx,
+        report: &NewReport,
+        grant: GrantId,
+        message: MessageId,
+    ) -> Result<(), DbError> {
+        let Some(sent) = send_events::sent(tx, grant, message).await? else { return Ok(()) };
+        let of = (report.event_id.uuid(), self.at);
+        let event = |kind| SendEvent {
+            status: report.status.clone(),
+            reason: report.diagnostic.clone(),
+            is_late: true,
+            ..SendEvent::new(&sent, kind, report.recipient.as_ref(), of)
+        };
+        match report.kind {
+            Kind::Bounce => {
+                let bounce = report.bounce.unwrap_or(BounceType::Undetermined);
+                let counted_before = match &report.recipient {
+                    Some(recipient) => send_events::has_bounced(tx, message, recipient).await?,
+                    None => false,
+                };
+                let counted = Counted::late_bounce(bounce, counted_before);
+                tx.tally().happened(SendEvent { bounce: Some(bounce), counted, ..event(SendEventKind::Bounced) });
+            }
+            Kind::Complaint => {
+                let counted = Counted::complained(report.sends_feedback);
+                tx.tally().happened(SendEvent { counted, ..event(SendEventKind::Complaint) });
+            }
+            _ => {}
+        }
         Ok(())
     }
 }

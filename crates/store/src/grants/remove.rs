@@ -11,6 +11,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::rates;
 use crate::readings;
+use crate::reputation;
 use crate::sender_pools;
 use crate::tokens;
 use postfleet_core::audit::Act;
@@ -18,6 +19,7 @@ use postfleet_core::event::Trigger;
 use postfleet_core::folder::{SCHEDULED, SystemFolder};
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId};
 use postfleet_core::rate::Scope;
+use postfleet_core::reputation::SubjectKind;
 
 /// Removes a mailbox with its tokens: at once for everybody, its content a little at a time by [`PruneRemoved`].
 #[derive(Clone, Debug)]
@@ -76,6 +78,7 @@ impl RemoveGrant {
             meters::remove_sender(tx, owner, self.id, self.act.at).await?;
         }
         sender_pools::forget(tx, self.id).await?;
+        reputation::forget(tx, SubjectKind::Grant, &self.id.to_string()).await?;
         rates::forget(tx, Scope::Mailbox, self.id.uuid()).await?;
         tx.announce(NewEvent {
             id: self.event_id,

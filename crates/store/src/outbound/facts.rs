@@ -15,21 +15,25 @@ use crate::params;
 use crate::raises;
 use crate::rates::Senders;
 use crate::sender_pools;
+use crate::stops;
 use crate::suppressions;
 use postfleet_core::hold::OnQuota;
-use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId};
+use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
 use postfleet_core::outbound::OutboundFacts;
 use postfleet_core::plan::Limits;
 use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
+use postfleet_core::stop;
 use uuid::Uuid;
 
 /// What a send is decided by.
 pub(super) struct Loaded {
     pub(super) facts: OutboundFacts,
     pub(super) owner: Owner,
+    /// The workspace in which the mailbox is.
+    pub(super) workspace: Option<WorkspaceId>,
     /// The rules, if the workspace has any.
     pub(super) scope: Option<Scope>,
     /// Whether the policy wants recipients looked at first.
@@ -87,7 +91,7 @@ impl Submit {
             meters::usage_columns!(),
             ", o.id, a.environment, d.id",
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
-             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), wu.domain_id",
+             AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id, wu.domain_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -106,7 +110,8 @@ impl Submit {
         const USAGE: usize = EARLIER + idempotency::EARLIER_COLUMNS;
         const SENDERS: usize = USAGE + meters::USAGE_COLUMNS;
         const HOLD: usize = SENDERS + 3;
-        const WARMING: usize = HOLD + 4;
+        const STOPS: usize = HOLD + 4;
+        const WARMING: usize = STOPS + 2;
         let grant = self.copy.grant_id.uuid();
         if let Some(pool) = self.once.pool
             && !sender_pools::hold(tx, pool).await?
@@ -148,6 +153,11 @@ impl Submit {
             is_raised,
         };
         let sent = row.opt_int(2)?.map_or(0, |sent| sent.max(0) as u64);
+        // Who belongs to an organization without stops is not asked about.
+        let stops = match row.int(STOPS)? > 0 {
+            true => stops::of_sender(tx, &self.as_stopped(&row, SENDERS, STOPS + 1)?).await?,
+            false => Vec::new(),
+        };
         let facts = OutboundFacts {
             daily: Allowance::daily(limits.daily_sends_max, sent, day),
             meters: Meters::new(account, Caps::of(&plan), used, month),
@@ -161,10 +171,13 @@ impl Submit {
             key: None,
             exceeded: None,
             warm_up: None,
+            throttle: stop::throttle(&stops),
+            stops,
             approved: false,
         };
         let is_release = self.from_draft.as_ref().is_some_and(|from| from.release.is_some() || from.hold.is_some());
         let key = key_use::of_row(&row, KEY, self.by, is_release)?;
+        let workspace = row.opt_uuid(SCOPE + 1)?.map(WorkspaceId::from_uuid);
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
         let senders = Senders {
@@ -178,7 +191,19 @@ impl Submit {
         let terms = hold_terms(&row, SCOPE, HOLD)?;
         let validates = row.opt_int(3)? == Some(1);
         let warming = row.opt_uuid(WARMING)?;
-        Ok(Some(Loaded { facts, owner, scope, validates, key, earlier, quota, pools, warming, terms }))
+        Ok(Some(Loaded { facts, owner, workspace, scope, validates, key, earlier, quota, pools, warming, terms }))
+    }
+
+    /// The sender as stops see it.
+    fn as_stopped(&self, row: &Row, organization: usize, workspace: usize) -> Result<stops::Sender, DbError> {
+        Ok(stops::Sender {
+            organization: OrganizationId::from_uuid(row.uuid(organization)?),
+            application: self.copy.application_id,
+            workspace: row.opt_uuid(workspace)?.map(WorkspaceId::from_uuid),
+            grant: self.copy.grant_id,
+            address: self.sender.clone(),
+            thread: self.thread_id,
+        })
     }
 
     /// The sent copy takes the place of the draft, or of what waited.

@@ -8,6 +8,7 @@ use crate::engine::{Command, Tx};
 use crate::holds::{self, Hold, NewHold, Told};
 use crate::idempotency;
 use crate::schedules;
+use crate::send_events::Sent;
 use postfleet_core::event::Trigger;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::BlobId;
@@ -48,7 +49,7 @@ impl Submit {
         &self,
         tx: &mut Tx,
         (reason, problem): (hold::Reason, Problem),
-        terms: HoldTerms,
+        (sent, terms): (&Sent, HoldTerms),
         judged: Option<Judged>,
         (draft, held): (Option<Held>, Option<Hold>),
     ) -> Result<SubmitOutcome, DbError> {
@@ -56,7 +57,7 @@ impl Submit {
         match held {
             Some(hold) if self.released_hold().is_some() => {
                 // What waits for its quota goes on waiting. What was approved under other rules is looked at anew.
-                if reason == hold::Reason::Rule {
+                if reason.is_seen() {
                     hold.reopen(tx, reason, &terms.version, now).await?;
                 }
                 return Ok(SubmitOutcome::Refused(problem));
@@ -66,13 +67,13 @@ impl Submit {
         }
         let Some(new) = &self.hold else { return Ok(SubmitOutcome::Unheld) };
         if !holds::has_room(tx, self.copy.grant_id).await? {
-            return self.refuse(tx, hold::too_many(), &[], None).await;
+            return self.refuse(tx, hold::too_many(), (sent, &[]), None).await;
         }
         let blob_id = match &draft {
             Some(draft) => draft.blob_id,
             None => match self.keep_waiting(tx, new).await? {
                 Ok(blob_id) => blob_id,
-                Err(problem) => return self.refuse(tx, problem, &[], None).await,
+                Err(problem) => return self.refuse(tx, problem, (sent, &[]), None).await,
             },
         };
         if self.from_draft.is_some() {

@@ -7,11 +7,13 @@ use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
 use crate::params;
 use crate::quota_events;
+use crate::send_events::{SendEvent, Sent};
 use postfleet_core::Problem;
 use postfleet_core::event::Trigger;
 use postfleet_core::outbound::DAILY_QUOTA_EXCEEDED;
 use postfleet_core::policy::LimitField;
 use postfleet_core::quota::{self, Allowance, Crossing};
+use postfleet_core::send_event::SendEventKind;
 use postfleet_core::suppression::Suppressed;
 use serde_json::{Value, json};
 
@@ -62,7 +64,13 @@ impl Submit {
     }
 
     /// Tells that recipients get nothing. If that is all of them there is no sent copy, so the event says what it was.
-    pub(super) async fn announce_rejected(&self, tx: &mut Tx, suppressed: &[Suppressed]) -> Result<(), DbError> {
+    pub(super) async fn announce_rejected(
+        &self,
+        tx: &mut Tx,
+        sent: &Sent,
+        suppressed: &[Suppressed],
+    ) -> Result<(), DbError> {
+        self.write_rejected(tx, sent, suppressed);
         let grant_id = self.copy.grant_id;
         let Some(grant_sequence) = events::next_sequence(tx, grant_id).await? else { return Ok(()) };
         let one = |one: &Suppressed| json!({"email": one.address.to_string(), "reason": one.reason.name()});
@@ -85,6 +93,16 @@ impl Submit {
             at: self.facts.date,
         });
         Ok(())
+    }
+
+    fn write_rejected(&self, tx: &mut Tx, sent: &Sent, suppressed: &[Suppressed]) {
+        for one in suppressed {
+            let row = self.recipients.iter().find(|(_, address)| *address == one.address);
+            let Some((id, recipient)) = row else { continue };
+            let of = (id.uuid(), self.facts.date);
+            let event = SendEvent::new(sent, SendEventKind::Rejected, Some(recipient), of);
+            tx.tally().happened(SendEvent { reason: one.reason.name().to_owned(), ..event });
+        }
     }
 
     /// Tells that a line of the daily quota is crossed, and marks in its counter that this was told.

@@ -8,6 +8,7 @@ use crate::engine::{Command, Tx};
 use crate::holds::Hold;
 use crate::rates::{self, Shares, Turns};
 use crate::schedules::{self, NewSchedule};
+use crate::send_events::Sent;
 use postfleet_core::UnixMicros;
 use postfleet_core::outbound::{OutboundFacts, decide};
 use postfleet_core::quota::Allowance;
@@ -58,7 +59,7 @@ impl Submit {
         turn_at: UnixMicros,
         shares: &Shares,
         daily: Allowance,
-        draft: Option<Held>,
+        (draft, sent): (Option<Held>, &Sent),
     ) -> Result<SubmitOutcome, DbError> {
         let Turn::Waits(waiting) = &self.turn else { return Ok(SubmitOutcome::MustWait) };
         let (copy, now) = (&self.copy, self.facts.date);
@@ -73,7 +74,7 @@ impl Submit {
             }
             (Some(message), None) => match message.run(tx).await? {
                 CreateOutcome::Created(thread_id) => thread_id,
-                CreateOutcome::Refused(problem) => return self.refuse(tx, problem, &[], None).await,
+                CreateOutcome::Refused(problem) => return self.refuse(tx, problem, (sent, &[]), None).await,
                 CreateOutcome::TooManySchedules | CreateOutcome::NoSuchGrant => return Ok(SubmitOutcome::NoSuchGrant),
             },
             (None, None) => return Ok(SubmitOutcome::Superseded),

@@ -5,7 +5,7 @@ use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::params;
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{ApplicationId, GrantId, MessageId};
+use postfleet_core::id::{ApplicationId, GrantId, MessageId, StopId};
 use postfleet_core::outbound::Priority;
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ use uuid::Uuid;
 pub enum State {
     /// Somebody has paused it.
     Paused,
+    /// Its sender is stopped.
+    Stopped,
     /// A worker has it.
     Sending,
     /// It waits behind its destination, which does not answer, is paused, or has enough to do.
@@ -26,12 +28,14 @@ pub enum State {
 
 impl State {
     /// All, in the order in which one of several stands for the message.
-    pub const ALL: [Self; 5] = [Self::Paused, Self::Sending, Self::Waiting, Self::Deferred, Self::Queued];
+    pub const ALL: [Self; 6] =
+        [Self::Paused, Self::Stopped, Self::Sending, Self::Waiting, Self::Deferred, Self::Queued];
 
     /// The word on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Paused => "paused",
+            Self::Stopped => "stopped",
             Self::Sending => "sending",
             Self::Waiting => "waiting",
             Self::Deferred => "deferred",
@@ -48,8 +52,9 @@ impl State {
 /// The number of a row's state in [`State::ALL`].
 macro_rules! state {
     () => {
-        "CASE WHEN q.paused = 1 THEN CAST(0 AS {int}) WHEN q.lease IS NOT NULL THEN CAST(1 AS {int}) \
-         WHEN q.parked = 1 THEN CAST(2 AS {int}) WHEN q.attempts > 0 THEN CAST(3 AS {int}) ELSE CAST(4 AS {int}) END"
+        "CASE WHEN q.paused = 1 THEN CAST(0 AS {int}) WHEN q.lease IS NOT NULL THEN CAST(2 AS {int}) \
+         WHEN q.parked = 2 THEN CAST(1 AS {int}) WHEN q.parked = 1 THEN CAST(3 AS {int}) \
+         WHEN q.attempts > 0 THEN CAST(4 AS {int}) ELSE CAST(5 AS {int}) END"
     };
 }
 pub(super) use state;
@@ -189,6 +194,8 @@ pub struct QueuedRecipient {
     pub is_ambiguous: bool,
     /// What was said last.
     pub last_reply: Option<String>,
+    /// The stop behind which it waits, if it does.
+    pub stop_id: Option<StopId>,
 }
 
 /// The recipients of a message that are in the queue.
@@ -196,7 +203,7 @@ pub async fn recipients(reader: &mut Reader<'_>, message: MessageId) -> Result<V
     const FIND: &str = concat!(
         "SELECT q.recipient, q.destination, q.priority, q.due_at, q.attempts, q.ambiguous, q.last_reply, ",
         state!(),
-        " FROM queue q WHERE q.message_id = $1 ORDER BY q.id"
+        ", CASE WHEN q.parked = 2 THEN q.stop_id ELSE NULL END FROM queue q WHERE q.message_id = $1 ORDER BY q.id"
     );
     let rows = reader.query(FIND, params![message.uuid()]).await?;
     let read = |row: &Row| {
@@ -209,6 +216,7 @@ pub async fn recipients(reader: &mut Reader<'_>, message: MessageId) -> Result<V
             is_ambiguous: row.flag(5)?,
             last_reply: row.opt_text(6)?,
             state: state_of(Some(row.int(7)?)),
+            stop_id: row.opt_uuid(8)?.map(StopId::from_uuid),
         })
     };
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)

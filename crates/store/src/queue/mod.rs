@@ -12,8 +12,9 @@ mod life;
 mod list;
 mod operate;
 mod record;
+mod sweep;
 
-pub use claim::{Claim, ClaimExpired, ClaimMessage, Claimed, Claims, MessageClaims, Rooms, next_due};
+pub use claim::{Claim, ClaimExpired, ClaimMessage, Claimed, Claims, MessageClaims, Rooms, next_due, stop_of};
 #[cfg(test)]
 pub(crate) use claim::{DUE, EXPIRED, PARKED, TAKE_MESSAGE, TURNS};
 pub use depth::{Depth, closed_destinations, depth, state_depths};
@@ -29,13 +30,16 @@ pub(crate) use list::LIST;
 pub use list::{Filter, Queued, QueuedRecipient, State, find, list, recipients};
 pub use operate::{Operate, Operated, Operation};
 pub use record::{RecordAttempt, Recorded, Report};
+pub use sweep::{SweepStop, TurnBack};
+#[cfg(test)]
+pub(crate) use sweep::{UNSWEPT, WAITING};
 
 use crate::blobs::StoredBlob;
 use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{GrantId, LeaseId, MessageId};
+use postfleet_core::id::{ApplicationId, GrantId, LeaseId, MessageId};
 use postfleet_core::{EmailAddress, UnixMicros};
 
 /// Makes the rows that an earlier run of a node had leased due at once: nobody works on them. Whether they had been
@@ -67,6 +71,8 @@ impl Command for ReleaseLeases {
 pub struct OutboundMessage {
     /// The mailbox that sent it.
     pub grant_id: GrantId,
+    /// Its application.
+    pub application_id: ApplicationId,
     /// Where failures are reported.
     pub reverse_path: EmailAddress,
     /// When it was accepted.
@@ -79,11 +85,12 @@ pub struct OutboundMessage {
 
 /// Finds a message on its way out.
 pub async fn outbound_message(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<OutboundMessage>, StoreError> {
-    const FIND: &str = "SELECT o.grant_id, o.reverse_path, o.queued_at, o.signature, b.hash, b.octets, b.data \
+    const FIND: &str = "SELECT o.grant_id, o.reverse_path, o.queued_at, o.signature, b.hash, b.octets, b.data, o.application_id \
         FROM outbound o JOIN blobs b ON b.id = o.blob_id WHERE o.message_id = $1";
     let Some(row) = reader.query_one(FIND, params![id.uuid()]).await? else { return Ok(None) };
     Ok(Some(OutboundMessage {
         grant_id: GrantId::from_uuid(row.uuid(0)?),
+        application_id: ApplicationId::from_uuid(row.uuid(7)?),
         reverse_path: EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("reverse path"))?,
         queued_at: UnixMicros::from_micros(row.int(2)?),
         signature: row.opt_bytes(3)?,

@@ -100,7 +100,8 @@ impl Operate {
         // Whether their destination is open is for the next claim to see.
         const RESUME: &str = "UPDATE queue SET paused = 0, parked = 0, due_at = coalesce(due_at, $2) \
             WHERE message_id = $1 AND paused = 1";
-        const RETRY: &str = "UPDATE queue SET due_at = $2, parked = 0, forced = 1 \
+        // What waits behind a stop goes on waiting; once that is lifted, it goes first.
+        const RETRY: &str = "UPDATE queue SET due_at = $2, parked = CASE WHEN parked = 2 THEN 2 ELSE 0 END, forced = 1 \
             WHERE message_id = $1 AND paused = 0 AND (lease IS NULL OR due_at <= $2)";
         let statement = match self.operation {
             Operation::Pause => PAUSE,

@@ -10,13 +10,17 @@ use crate::events::{self, NewEvent};
 use crate::messages::Deliver;
 use crate::meters;
 use crate::params;
+use crate::send_events::{self, SendEvent, Sent};
 use crate::suppressions::{self, Cause};
 use postfleet_core::audit::Act;
 use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::delivery::AfterAttempt;
 use postfleet_core::destination::Episode;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, QueueId};
+use postfleet_core::id::{
+    ApplicationId, BlobId, EventId, GrantId, LeaseId, MessageId, OrganizationId, QueueId, ThreadId, WorkspaceId,
+};
+use postfleet_core::send_event::{Counted, LastWord, SendEventKind};
 use postfleet_core::{EmailAddress, UnixMicros, UtcDay, suppression};
 
 /// What a worker found out about one recipient.
@@ -37,6 +41,8 @@ pub struct Report {
     /// What a failure says about the address: if it is the last word and says that nobody is there, the recipient is
     /// suppressed.
     pub bounce: BounceType,
+    /// Whether the recipient's domain is one of which it is known that it reports complaints.
+    pub sends_feedback: bool,
     /// The id of the event, should there be one.
     pub event_id: EventId,
 }
@@ -75,8 +81,7 @@ pub struct Recorded {
 
 /// What is known of the message whose recipients are reported on.
 struct Outbound {
-    grant_id: GrantId,
-    application_id: ApplicationId,
+    sent: Sent,
     blob_id: BlobId,
     recipients_open: i64,
     quota_day: Option<i64>,
@@ -114,7 +119,7 @@ impl Command for RecordAttempt {
         }
         self.finish(tx, &outbound).await?;
         for attempt in &self.attempts {
-            attempt.write(tx, self.message_id, outbound.grant_id, outbound.application_id).await?;
+            attempt.write(tx, self.message_id, outbound.sent.grant_id, outbound.sent.application_id).await?;
         }
         if let Some(act) = &self.by {
             self.audit(tx, act, &recorded).await?;
@@ -136,12 +141,19 @@ impl Command for RecordAttempt {
 
 impl RecordAttempt {
     async fn lock_outbound(&self, tx: &mut Tx) -> Result<Option<Outbound>, DbError> {
-        const LOCK: &str = "SELECT grant_id, application_id, blob_id, recipients_open, quota_day FROM outbound \
-            WHERE message_id = $1 {lock}";
+        const LOCK: &str = "SELECT grant_id, application_id, blob_id, recipients_open, quota_day, organization_id, \
+            workspace_id, thread_id, sender FROM outbound WHERE message_id = $1 {lock}";
         let Some(row) = tx.query_one(LOCK, params![self.message_id.uuid()]).await? else { return Ok(None) };
         Ok(Some(Outbound {
-            grant_id: GrantId::from_uuid(row.uuid(0)?),
-            application_id: ApplicationId::from_uuid(row.uuid(1)?),
+            sent: Sent {
+                organization_id: OrganizationId::from_uuid(row.uuid(5)?),
+                application_id: ApplicationId::from_uuid(row.uuid(1)?),
+                grant_id: GrantId::from_uuid(row.uuid(0)?),
+                workspace_id: row.opt_uuid(6)?.map(WorkspaceId::from_uuid),
+                message_id: self.message_id,
+                thread_id: row.opt_uuid(7)?.map(ThreadId::from_uuid),
+                sender: EmailAddress::parse(&row.text(8)?).map_err(|_| DbError::Malformed("sender"))?,
+            },
             blob_id: BlobId::from_uuid(row.uuid(2)?),
             recipients_open: row.int(3)?,
             quota_day: row.opt_int(4)?,
@@ -178,15 +190,15 @@ impl RecordAttempt {
     ) -> Result<bool, DbError> {
         // What was paused meanwhile stays so.
         const RETRY: &str = "UPDATE queue SET due_at = CASE WHEN paused = 1 THEN NULL ELSE CAST($3 AS {int}) END, \
-            attempts = attempts + 1, lease = NULL, owner = NULL, last_reply = $4, parked = $6, forced = 0, \
+            attempts = attempts + 1, answered = CASE WHEN $7 = 1 THEN 1 ELSE answered END, lease = NULL, owner = NULL, last_reply = $4, parked = $6, forced = 0, \
             ambiguous = CASE WHEN $5 = 1 THEN 1 ELSE ambiguous END WHERE id = $1 AND lease = $2";
-        const DONE: &str = "DELETE FROM queue WHERE id = $1 AND lease = $2 RETURNING ambiguous";
+        const DONE: &str = "DELETE FROM queue WHERE id = $1 AND lease = $2 RETURNING ambiguous, answered";
         let (id, lease) = (report.id.uuid(), self.lease.uuid());
         if let AfterAttempt::RetryAt(due) = &report.after {
             // Behind a destination that does not answer, its turn is what counts.
             let due = episode.map_or(*due, |episode| episode.until.min(*due));
             let (is_ambiguous, is_parked) = (report.ambiguous, episode.is_some());
-            let values = params![id, lease, due.as_micros(), &report.reply, is_ambiguous, is_parked];
+            let values = params![id, lease, due.as_micros(), &report.reply, is_ambiguous, is_parked, report.reached];
             let is_ours = tx.execute(RETRY, values).await? > 0;
             outbound.keep_quota(is_ours && report.reached);
             return Ok(is_ours);
@@ -194,45 +206,81 @@ impl RecordAttempt {
         let Some(row) = tx.query_one(DONE, params![id, lease]).await? else { return Ok(false) };
         outbound.keep_quota(report.reached);
         outbound.recipients_open -= 1;
-        self.announce(tx, outbound, report, row.flag(0)? || report.ambiguous).await?;
+        let has_mailbox = self.announce(tx, &outbound.sent, report, row.flag(0)? || report.ambiguous).await?;
+        self.write_outcome(tx, &outbound.sent, report, (row.flag(1)? || report.reached, has_mailbox)).await?;
         if report.bounce.class() == BounceClass::Hard && matches!(report.after, AfterAttempt::Bounced(_)) {
-            self.suppress(tx, outbound, report).await?;
+            self.suppress(tx, &outbound.sent, report).await?;
         }
         Ok(true)
     }
 
     /// Nothing more is sent to whom there is not.
-    async fn suppress(&self, tx: &mut Tx, outbound: &Outbound, report: &Report) -> Result<(), DbError> {
+    async fn suppress(&self, tx: &mut Tx, sent: &Sent, report: &Report) -> Result<(), DbError> {
         let cause = Cause {
             reason: suppression::Reason::HardBounce,
             source: "delivery",
-            grant_id: Some(outbound.grant_id),
+            grant_id: Some(sent.grant_id),
             message_id: Some(self.message_id),
             expires_at: self.suppressed_until,
         };
-        suppressions::suppress(tx, outbound.application_id, &report.recipient, &cause, self.at).await?;
+        suppressions::suppress(tx, sent.application_id, &report.recipient, &cause, self.at).await?;
         Ok(())
     }
 
-    async fn announce(
-        &self,
-        tx: &mut Tx,
-        outbound: &Outbound,
-        report: &Report,
-        ambiguous: bool,
-    ) -> Result<(), DbError> {
+    /// Tells it; answers whether the mailbox is still there.
+    async fn announce(&self, tx: &mut Tx, sent: &Sent, report: &Report, ambiguous: bool) -> Result<bool, DbError> {
         // A removed mailbox has no more events; its accepted mail is delivered all the same.
-        let Some(grant_sequence) = events::next_sequence(tx, outbound.grant_id).await? else { return Ok(()) };
+        let Some(grant_sequence) = events::next_sequence(tx, sent.grant_id).await? else { return Ok(false) };
         let (trigger, data) = announcement(report, ambiguous, self.at);
         tx.announce(NewEvent {
             id: report.event_id,
-            application_id: outbound.application_id,
-            grant_id: outbound.grant_id,
+            application_id: sent.application_id,
+            grant_id: sent.grant_id,
             grant_sequence,
             trigger,
             message_id: Some(self.message_id),
             data,
             at: self.at,
+        });
+        Ok(true)
+    }
+
+    /// Writes down the last word about a recipient, and as what it counts.
+    async fn write_outcome(
+        &self,
+        tx: &mut Tx,
+        sent: &Sent,
+        report: &Report,
+        (answered, has_mailbox): (bool, bool),
+    ) -> Result<(), DbError> {
+        let (kind, said) = match &report.after {
+            AfterAttempt::Delivered | AfterAttempt::RetryAt(_) => (SendEventKind::Delivered, LastWord::Delivered),
+            AfterAttempt::Bounced(_) => (SendEventKind::Bounced, LastWord::Failed(report.bounce)),
+            AfterAttempt::Expired(_) => (SendEventKind::Bounced, LastWord::Expired(report.bounce)),
+            AfterAttempt::Suppressed(_) => (SendEventKind::Rejected, LastWord::Suppressed),
+        };
+        let counted_before = match said {
+            LastWord::Failed(bounce) if bounce.class() == BounceClass::Hard => {
+                send_events::has_bounced(tx, self.message_id, &report.recipient).await?
+            }
+            _ => false,
+        };
+        let (status, reason) = match &report.after {
+            AfterAttempt::Bounced(reason) | AfterAttempt::Expired(reason) => {
+                (reason.status.clone(), reason.to_string())
+            }
+            AfterAttempt::Suppressed(why) => (String::new(), why.name().to_owned()),
+            AfterAttempt::Delivered | AfterAttempt::RetryAt(_) => Default::default(),
+        };
+        let of = (report.event_id.uuid(), self.at);
+        tx.tally().happened(SendEvent {
+            bounce: (kind == SendEventKind::Bounced).then_some(report.bounce),
+            is_expired: matches!(said, LastWord::Expired(_)),
+            counted: Counted::last_word(said, answered, report.sends_feedback, counted_before),
+            status,
+            reason,
+            is_of_removed: !has_mailbox,
+            ..SendEvent::new(sent, kind, Some(&report.recipient), of)
         });
         Ok(())
     }
@@ -251,8 +299,8 @@ impl RecordAttempt {
         }
         if let Some(day) = outbound.quota_day {
             let day = UtcDay::from_number(day);
-            let sent = (outbound.grant_id, self.message_id);
-            meters::give_back(tx, outbound.application_id, sent, outbound.blob_id, day).await?;
+            let sent = (outbound.sent.grant_id, self.message_id);
+            meters::give_back(tx, outbound.sent.application_id, sent, outbound.blob_id, day).await?;
         }
         tx.execute(REMOVE, params![message]).await?;
         blobs::release(tx, outbound.blob_id).await

@@ -28,6 +28,7 @@ fn bounce(recipient: &str) -> NewReport {
         status: "5.1.1".into(),
         diagnostic: "smtp; 550".into(),
         reporter: "mx".into(),
+        sends_feedback: true,
         event_id: EventId::from_uuid(fresh()),
     }
 }

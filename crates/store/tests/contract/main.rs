@@ -38,6 +38,7 @@ mod routes;
 mod rules;
 mod sender_pools;
 mod sign_in;
+mod stops;
 mod submit;
 mod suppressions;
 mod tenancy;
@@ -51,7 +52,9 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod reputation;
 mod schema;
+mod send_events;
 
 // everything together
 mod model;

@@ -72,6 +72,11 @@ impl Engine {
         Self::open(self.location, self.folder, plans).await
     }
 
+    /// The same place, opened anew.
+    pub async fn reopened(self) -> Self {
+        self.with(plans()).await
+    }
+
     /// Where large bodies are.
     pub fn bodies(&self) -> std::path::PathBuf {
         self.folder.path().join("bodies")
@@ -323,6 +328,7 @@ pub fn report(row: &Claimed, after: AfterAttempt, reached: bool) -> Report {
         ambiguous: false,
         reply: "250 ok".into(),
         bounce: BounceType::General,
+        sends_feedback: true,
         event_id: EventId::from_uuid(fresh()),
     }
 }

@@ -27,7 +27,8 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
         // The allowance resets by itself, so this is a delay and not a failure.
         ProblemKind::OverQuota => (Transient, 52, (7, 1), "allowance used up, try again later"),
         ProblemKind::RateLimited => (Transient, 50, (7, 1), "too fast, try again later"),
-        // Only a person can end these two, which takes longer than a queue waits.
+        ProblemKind::Stopped => (Permanent, 50, (7, 1), "sending is stopped"),
+        // Only a person can end these, which takes longer than a queue waits.
         ProblemKind::SendingPaused => (Permanent, 50, (7, 1), "sending is paused"),
         ProblemKind::DomainUnverified => (Permanent, 50, (7, 1), "sender domain is not verified"),
         ProblemKind::TooLarge => (Permanent, 52, (3, 4), "message too large"),
@@ -53,6 +54,7 @@ pub fn submission_reply_for(problem: &Problem) -> Reply {
         | ProblemKind::Restricted
         | ProblemKind::BlockedByRule
         | ProblemKind::SendingPaused
+        | ProblemKind::Stopped
         | ProblemKind::DomainUnverified => (Permanent, 50, (7, 1)),
         ProblemKind::Undecidable | ProblemKind::OverQuota | ProblemKind::RateLimited => (Transient, 51, (7, 1)),
         ProblemKind::TooLarge => (Permanent, 52, (3, 4)),

@@ -6,6 +6,7 @@
 
 mod expired;
 mod message;
+mod stopped;
 mod take;
 mod turns;
 
@@ -13,6 +14,8 @@ pub use expired::ClaimExpired;
 #[cfg(test)]
 pub(crate) use expired::EXPIRED;
 pub use message::{ClaimMessage, MessageClaims};
+pub use stopped::stop_of;
+pub(super) use stopped::{find as find_stopped, lock as lock_stop};
 pub use take::Claimed;
 #[cfg(test)]
 pub(crate) use take::TAKE_MESSAGE;
@@ -29,6 +32,7 @@ use postfleet_core::id::ApplicationId;
 use postfleet_core::outbound::Priority;
 use postfleet_core::suppression::Suppressed;
 use std::collections::{BTreeMap, BTreeSet};
+use stopped::Gate;
 use take::{Waits, hold, take_message};
 use turns::{park, set_turn};
 use uuid::Uuid;
@@ -99,7 +103,8 @@ impl Command for Claim {
 
     async fn run(&self, tx: &mut Tx) -> Result<Claims, DbError> {
         let claims = Claims::default();
-        let mut gathering = Gathering { claim: self, begun: BTreeMap::new(), owners: Vec::new(), claims };
+        let mut gathering =
+            Gathering { claim: self, begun: BTreeMap::new(), owners: Vec::new(), claims, gate: Gate::default() };
         if self.limit > 0 {
             // Half at most, so that neither those that wait for their turn nor those that are due shut out the others.
             gathering.take_turns(tx, self.limit.div_ceil(2)).await?;
@@ -118,6 +123,7 @@ struct Gathering<'a> {
     /// The application of each row.
     owners: Vec<Option<Uuid>>,
     claims: Claims,
+    gate: Gate,
 }
 
 /// Whether a row may be taken.
@@ -186,8 +192,13 @@ impl Gathering<'_> {
         let mut crowded = BTreeSet::new();
         let rows = tx.query(DUE, params![priority.number(), now, quota as i64]).await?;
         let is_full = rows.len() >= quota;
+        let messages = rows.iter().map(|row| row.uuid(2)).collect::<Result<_, DbError>>()?;
+        let stopped = self.gate.park(tx, &messages, self.claim.now).await?;
         for row in rows {
             let (id, destination, message) = (row.uuid(0)?, row.text(1)?, row.uuid(2)?);
+            if stopped.contains(&message) {
+                continue;
+            }
             let (is_forced, closed) = (row.flag(3)?, row.opt_int(5)?.unwrap_or(0));
             if row.flag(4)? {
                 hold(tx, id).await?;
@@ -207,7 +218,7 @@ impl Gathering<'_> {
                 }
             }
         }
-        let are_more = is_full && !crowded.is_empty();
+        let are_more = is_full && !(crowded.is_empty() && stopped.is_empty());
         for destination in crowded {
             park(tx, &destination, self.claim.now).await?;
             self.claims.waiting.insert(destination);
@@ -250,9 +261,14 @@ impl Gathering<'_> {
             let values = params![destination, priority.number(), now.as_micros(), open.max(1) as i64];
             let rows = tx.query(PARKED, values).await?;
             has_more |= rows.len() >= open.max(1);
+            let messages = rows.iter().map(|row| row.uuid(1)).collect::<Result<_, DbError>>()?;
+            let stopped = self.gate.park(tx, &messages, now).await?;
             for row in rows {
                 let id = row.uuid(0)?;
                 let message = row.uuid(1)?;
+                if stopped.contains(&message) {
+                    continue;
+                }
                 if row.flag(2)? {
                     hold(tx, id).await?;
                     continue;

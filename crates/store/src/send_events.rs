@@ -1,0 +1,259 @@
+//! The ledger of outcomes: what happened to each recipient of what was sent. Reputation is counted from it, and can be
+//! counted anew; people read in it what became of their mail.
+//!
+//! Commands add rows to the tally of their batch, which writes all of them in one statement just before the commit.
+
+use crate::db::{Db, DbError, Row};
+use crate::engine::{Reader, Tx};
+use crate::error::StoreError;
+use crate::params;
+use postfleet_core::bounce::BounceType;
+use postfleet_core::id::{
+    ApplicationId, GrantId, MessageId, OrganizationId, SendEventId, ThreadId, WorkspaceId, uuid_v7,
+};
+use postfleet_core::send_event::{Counted, SendEventKind};
+use postfleet_core::{EmailAddress, UnixMicros};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Characters of a reason at most; more are cut off.
+const REASON_CHARS_MAX: usize = 300;
+/// Characters of a status at most.
+const STATUS_CHARS_MAX: usize = 32;
+
+/// Whose message something happened to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The organization of the mailbox.
+    pub organization_id: OrganizationId,
+    /// The application of the mailbox.
+    pub application_id: ApplicationId,
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// The workspace in which it was when the message was accepted.
+    pub workspace_id: Option<WorkspaceId>,
+    /// The message.
+    pub message_id: MessageId,
+    /// Its thread, if it is known.
+    pub thread_id: Option<ThreadId>,
+    /// The mailbox's address.
+    pub sender: EmailAddress,
+}
+
+/// What happened to one recipient.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendEvent {
+    /// Its id, which says when.
+    pub id: SendEventId,
+    /// Whose message.
+    pub sent: Sent,
+    /// What happened.
+    pub kind: SendEventKind,
+    /// The type of a failure.
+    pub bounce: Option<BounceType>,
+    /// The failure is that time ran out.
+    pub is_expired: bool,
+    /// It was reported after the message had been taken.
+    pub is_late: bool,
+    /// As what it counts.
+    pub counted: Counted,
+    /// Its place among those of its mailbox that count; 0 for none.
+    pub number: u64,
+    /// The recipient; none if a report names nobody.
+    pub recipient: Option<EmailAddress>,
+    /// Enhanced status code, or the type of a complaint.
+    pub status: String,
+    /// What was said, for people.
+    pub reason: String,
+    /// The mailbox was gone when it happened: it counts for those whose it was.
+    pub is_of_removed: bool,
+}
+
+impl SendEvent {
+    /// Something that says nothing more yet. The id is made of the time and of another id that belongs to it alone.
+    pub(crate) fn new(
+        sent: &Sent,
+        kind: SendEventKind,
+        recipient: Option<&EmailAddress>,
+        (of, at): (Uuid, UnixMicros),
+    ) -> Self {
+        Self {
+            id: SendEventId::from_uuid(made_of(of, at)),
+            sent: sent.clone(),
+            kind,
+            bounce: None,
+            is_expired: false,
+            is_late: false,
+            counted: Counted::NOTHING,
+            number: 0,
+            recipient: recipient.cloned(),
+            status: String::new(),
+            reason: String::new(),
+            is_of_removed: false,
+        }
+    }
+
+    fn row(&self) -> Value {
+        let Sent { organization_id, application_id, grant_id, workspace_id, message_id, thread_id, sender } =
+            &self.sent;
+        let simple = |id: Uuid| id.as_simple().to_string();
+        let recipient = self.recipient.as_ref();
+        json!([
+            simple(self.id.uuid()),
+            simple(organization_id.uuid()),
+            simple(application_id.uuid()),
+            simple(grant_id.uuid()),
+            workspace_id.map(|id| simple(id.uuid())),
+            simple(message_id.uuid()),
+            thread_id.map(|id| simple(id.uuid())),
+            self.kind.number(),
+            self.bounce.map(BounceType::name),
+            u8::from(self.is_expired),
+            u8::from(self.is_late),
+            self.counted.number(),
+            self.number,
+            recipient.map(ToString::to_string).unwrap_or_default(),
+            recipient.map(|address| address.domain().as_str()).unwrap_or_default(),
+            sender.to_string(),
+            sender.domain().as_str(),
+            bounded(&self.status, STATUS_CHARS_MAX),
+            bounded(&self.reason, REASON_CHARS_MAX),
+        ])
+    }
+}
+
+/// An id of a time, made of another that was made for the same thing.
+pub(crate) fn made_of(of: Uuid, at: UnixMicros) -> Uuid {
+    let mut ten = [0; 10];
+    ten.copy_from_slice(&of.as_bytes()[6..]);
+    uuid_v7(at, ten)
+}
+
+/// Another id than those of its source: for what follows from it.
+pub(crate) fn follows_from(source: SendEventId, what: &str) -> Uuid {
+    let hash = blake3::hash(&[source.uuid().as_bytes().as_slice(), what.as_bytes()].concat());
+    let mut ten = [0; 10];
+    ten.copy_from_slice(&hash.as_bytes()[..10]);
+    uuid_v7(source.made_at(), ten)
+}
+
+fn bounded(text: &str, most: usize) -> String {
+    text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whose message it is, as the mailbox is now; none if the mailbox is gone.
+pub(crate) async fn sent(tx: &mut Tx, grant: GrantId, message: MessageId) -> Result<Option<Sent>, DbError> {
+    const FIND: &str = "SELECT b.organization_id, b.application_id, g.workspace_id, g.email, m.thread_id FROM mailboxes b \
+        JOIN grants g ON g.application_id = b.application_id AND g.id = b.grant_id \
+        LEFT JOIN messages m ON m.id = $2 WHERE b.grant_id = $1";
+    let Some(row) = tx.query_one(FIND, params![grant.uuid(), message.uuid()]).await? else { return Ok(None) };
+    Ok(Some(Sent {
+        organization_id: OrganizationId::from_uuid(row.uuid(0)?),
+        application_id: ApplicationId::from_uuid(row.uuid(1)?),
+        grant_id: grant,
+        workspace_id: row.opt_uuid(2)?.map(WorkspaceId::from_uuid),
+        message_id: message,
+        thread_id: row.opt_uuid(4)?.map(ThreadId::from_uuid),
+        sender: EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?,
+    }))
+}
+
+/// Whether it was counted already that nobody is there, by an attempt or by a report.
+pub(crate) async fn has_bounced(tx: &mut Tx, message: MessageId, recipient: &EmailAddress) -> Result<bool, DbError> {
+    let key = recipient.key();
+    if tx.tally().has_bounced(message, &key) {
+        return Ok(true);
+    }
+    for row in tx.query(FAILED, params![message.uuid()]).await? {
+        let is_hard = Counted::numbered(row.int(1)?).hard_bounce;
+        if is_hard && EmailAddress::parse(&row.text(0)?).is_ok_and(|address| address.key() == key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(crate) const FAILED: &str =
+    "SELECT recipient, counted FROM send_events WHERE message_id = $1 AND kind = 3 ORDER BY id";
+
+/// Writes the rows of a batch: one statement.
+pub(crate) async fn write(db: &mut Db, rows: &[SendEvent]) -> Result<(), DbError> {
+    const WRITE: &str = "INSERT INTO send_events (id, organization_id, application_id, grant_id, workspace_id, \
+        message_id, thread_id, kind, bounce, expired, late, counted, number, recipient, recipient_domain, sender, \
+        sender_domain, status, reason) SELECT {hex_id}(e.value ->> 0), {hex_id}(e.value ->> 1), \
+        {hex_id}(e.value ->> 2), {hex_id}(e.value ->> 3), {hex_id}(e.value ->> 4), {hex_id}(e.value ->> 5), \
+        {hex_id}(e.value ->> 6), CAST(e.value ->> 7 AS {int}), e.value ->> 8, CAST(e.value ->> 9 AS {int}), \
+        CAST(e.value ->> 10 AS {int}), CAST(e.value ->> 11 AS {int}), CAST(e.value ->> 12 AS {int}), \
+        e.value ->> 13, e.value ->> 14, e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18 \
+        FROM {json_each}($1) AS e";
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows = Value::Array(rows.iter().map(SendEvent::row).collect()).to_string();
+    db.execute(WRITE, params![&rows]).await?;
+    Ok(())
+}
+
+macro_rules! send_event_columns {
+    () => {
+        "id, organization_id, application_id, grant_id, workspace_id, message_id, thread_id, kind, bounce, expired, \
+         late, counted, number, recipient, sender, status, reason"
+    };
+}
+
+pub(crate) const OF_GRANT: &str = concat!(
+    "SELECT ",
+    send_event_columns!(),
+    " FROM send_events WHERE grant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+);
+
+/// What went wrong, among it what counts for nothing.
+pub(crate) const ADVERSE: &str = concat!(
+    "SELECT ",
+    send_event_columns!(),
+    " FROM send_events WHERE grant_id = $1 AND id < $2 AND kind >= 3 ORDER BY id DESC LIMIT $3"
+);
+
+/// What happened to what a mailbox sent, newest first: `limit` of those before an id; `adverse_only`: what went wrong.
+pub async fn of_grant(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    before: Option<SendEventId>,
+    adverse_only: bool,
+    limit: usize,
+) -> Result<Vec<SendEvent>, StoreError> {
+    let sql = if adverse_only { ADVERSE } else { OF_GRANT };
+    let before = before.map_or(Uuid::max(), SendEventId::uuid);
+    let rows = reader.query(sql, params![grant.uuid(), before, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// Reads the columns of `send_event_columns!`.
+pub(crate) fn read(row: &Row) -> Result<SendEvent, DbError> {
+    let address = |column, what| EmailAddress::parse(&row.text(column)?).map_err(|_| DbError::Malformed(what));
+    let recipient = row.text(13)?;
+    let sent = Sent {
+        organization_id: OrganizationId::from_uuid(row.uuid(1)?),
+        application_id: ApplicationId::from_uuid(row.uuid(2)?),
+        grant_id: GrantId::from_uuid(row.uuid(3)?),
+        workspace_id: row.opt_uuid(4)?.map(WorkspaceId::from_uuid),
+        message_id: MessageId::from_uuid(row.uuid(5)?),
+        thread_id: row.opt_uuid(6)?.map(ThreadId::from_uuid),
+        sender: address(14, "sender")?,
+    };
+    let (counted, number) = (Counted::numbered(row.int(11)?), row.count(12)?);
+    Ok(SendEvent {
+        id: SendEventId::from_uuid(row.uuid(0)?),
+        sent,
+        kind: SendEventKind::numbered(row.int(7)?).ok_or(DbError::Malformed("kind of a send event"))?,
+        bounce: row.opt_text(8)?.and_then(|name| BounceType::named(&name)),
+        is_expired: row.flag(9)?,
+        is_late: row.flag(10)?,
+        counted,
+        number,
+        recipient: if recipient.is_empty() { None } else { Some(address(13, "recipient")?) },
+        status: row.text(15)?,
+        reason: row.text(16)?,
+        is_of_removed: counted.is_anything() && number == 0,
+    })
+}
