@@ -42,6 +42,7 @@ pub mod rule;
 
 // what the DNS must hold
 pub mod domain_check;
+pub mod domain_health;
 pub mod domain_records;
 pub mod domain_zone;
 pub mod trial_domain;

@@ -7,6 +7,7 @@ use crate::platform::Platform;
 use crate::submit::{self, Outgoing, Sent};
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, GrantId, MessageId, SenderPoolId};
+use postfleet_core::reputation::State;
 use postfleet_core::sender_pool::{self, Health, MEMBERS_MAX, Member, Obstacle, PLANNED_MAX, POOLS_MAX};
 use postfleet_core::warm_up::WarmUp;
 use postfleet_core::{EmailAddress, Problem, ProblemKind};
@@ -124,8 +125,14 @@ fn standing(member: &PoolMember) -> Member {
     Member {
         grant: member.grant,
         domain: 0,
-        obstacle: (!member.is_verified).then_some(Obstacle::Unverified),
-        health: if member.is_drifting { Health::Impaired } else { Health::Good },
+        obstacle: (!member.is_verified)
+            .then_some(Obstacle::Unverified)
+            .or(member.is_stopped.then_some(Obstacle::Stopped)),
+        health: match member.reputation {
+            State::UnderReview | State::Paused => Health::Endangered,
+            State::Healthy if !member.is_drifting => Health::Good,
+            State::Healthy | State::Elevated => Health::Impaired,
+        },
         quota: member.daily.remaining(),
         warm_up: member.warm_up.and_then(left),
         to_count: member.warm_up.map_or(0, to_count),

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bulk;
 pub mod connector;
 pub mod domain;
+pub mod domain_health;
 pub mod draft;
 pub mod error;
 pub mod evaluation;

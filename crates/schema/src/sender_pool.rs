@@ -72,8 +72,9 @@ pub struct SenderPoolMember {
     pub is_ready: bool,
     /// Why it is passed over: `domain_unverified`, `stopped`, `daily_quota` or `warm_up`; null if it is not.
     pub obstacle: Option<&'static str>,
-    /// How well its domain stands: `good`, `impaired` (a record is missing just now: chosen after those that stand well) or
-    /// `endangered` (chosen last).
+    /// How well its domain stands: `good`, `impaired` (a record is missing just now, or more bounces
+    /// than should: chosen after those that stand well) or
+    /// `endangered` (it is under review: chosen last).
     pub health: &'static str,
     /// Messages that it may still send today, by its own quota and its domain's warm-up; null without a limit.
     pub remaining: Option<u64>,

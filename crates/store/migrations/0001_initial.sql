@@ -877,6 +877,7 @@ CREATE INDEX send_events_by_application ON send_events (application_id, id);
 CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
 CREATE INDEX send_events_by_message ON send_events (message_id, id);
 CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
+CREATE INDEX send_events_adverse_of_domain ON send_events (sender_domain, id) WHERE kind >= 3;
 
 -- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
 -- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is

@@ -125,6 +125,7 @@ const LISTS: &[(&str, &str)] = &[
     ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
     ("send_events::FAILED", send_events::FAILED),
     ("send_events::OF_GRANT", send_events::OF_GRANT),
+    ("send_events::ADVERSE_OF_DOMAIN", send_events::ADVERSE_OF_DOMAIN),
     ("send_events::ADVERSE", send_events::ADVERSE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),

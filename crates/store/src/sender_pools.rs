@@ -11,11 +11,11 @@ use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, DomainId, GrantId, MessageId, SenderPoolId};
 use postfleet_core::plan::{Limits, Plan};
 use postfleet_core::quota::Allowance;
+use postfleet_core::reputation::State;
 use postfleet_core::sender_pool::POOLS_MAX;
 use postfleet_core::warm_up::{Course, WarmUp};
 use postfleet_core::{EmailAddress, UnixMicros, UtcDay};
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// For how long it is remembered who wrote to whom, from the last message on.
@@ -341,8 +341,10 @@ pub struct PoolMember {
     pub is_verified: bool,
     /// Whether a record that the domain needs is missing just now.
     pub is_drifting: bool,
-    /// The plan of its organization.
-    pub plan: Arc<Plan>,
+    /// Where its domain stands.
+    pub reputation: State,
+    /// Whether something stops it.
+    pub is_stopped: bool,
     /// Its messages of the day.
     pub daily: Allowance,
     /// Its domain's warm-up, if that is under way.
@@ -359,6 +361,8 @@ pub(crate) const MEMBERS: &str = concat!(
     ", (SELECT CAST(sum(w7.sent) AS {int}) FROM daily_sends w7 WHERE w7.grant_id = g.id AND w7.day > $4 \
      AND w7.day <= $2), wu.start_cap, wu.target, wu.stage, wu.day, wu.used, ",
     limits::policy_limit_columns!(),
+    ", rep.state, (SELECT max(CAST(1 AS {int})) FROM stops st WHERE st.grant_id = g.id AND st.lifted_at IS NULL \
+     AND st.scope = 'grant' AND st.effect <> 'throttle')",
     " FROM sender_pool_members m JOIN sender_pools sp ON sp.id = m.pool_id \
      JOIN grants g ON g.application_id = sp.application_id AND g.id = m.grant_id \
      JOIN applications a ON a.id = sp.application_id JOIN organizations o ON o.id = a.organization_id \
@@ -366,6 +370,7 @@ pub(crate) const MEMBERS: &str = concat!(
      LEFT JOIN domains d ON d.name = m.domain AND d.organization_id = o.id \
      LEFT JOIN daily_sends s ON s.grant_id = g.id AND s.day = $2 \
      LEFT JOIN warm_ups wu ON wu.domain_id = d.id \
+     LEFT JOIN reputation rep ON rep.kind = 1 AND rep.subject = m.domain AND rep.organization_id = o.id \
      WHERE m.pool_id = $1 ORDER BY m.grant_id"
 );
 
@@ -381,14 +386,15 @@ pub async fn members(
     let mut members = Vec::new();
     for row in rows {
         let plan = reader.plan(&row.text(6)?)?;
-        members.push(member(&row, plan, today)?);
+        members.push(member(&row, &plan, today)?);
     }
     Ok(members)
 }
 
-fn member(row: &Row, plan: Arc<Plan>, today: UtcDay) -> Result<PoolMember, DbError> {
+fn member(row: &Row, plan: &Plan, today: UtcDay) -> Result<PoolMember, DbError> {
     const WARM_UP: usize = 9;
     const LIMITS: usize = WARM_UP + 5;
+    const STANDING: usize = LIMITS + limits::POLICY_LIMIT_COLUMNS;
     let mut limits = Limits::effective(&plan.limits, &limits::policy_limits(row, LIMITS)?);
     limits.raise_daily_sends(&plan.limits, limits::opt_count(row, 7)?);
     let sent = limits::opt_count(row, 5)?.unwrap_or(0);
@@ -408,7 +414,8 @@ fn member(row: &Row, plan: Arc<Plan>, today: UtcDay) -> Result<PoolMember, DbErr
         is_verified: row.opt_int(3)?.is_some(),
         is_drifting: row.opt_int(4)?.is_some(),
         daily: Allowance::daily(limits.daily_sends_max, sent, today),
-        plan,
+        reputation: row.opt_int(STANDING)?.and_then(State::numbered).unwrap_or(State::Healthy),
+        is_stopped: row.opt_int(STANDING + 1)?.is_some(),
         warm_up: warm_up.filter(|warm_up| !warm_up.is_over()),
         sent_lately: limits::opt_count(row, 8)?.unwrap_or(0),
     })

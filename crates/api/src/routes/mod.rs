@@ -8,6 +8,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
+pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<Route> {
         tls_reports::routes(),
         domains::routes(),
         warm_ups::routes(),
+        domain_health::routes(),
         connectors::routes(),
         grants::routes(),
         reputation::routes(),

@@ -19,6 +19,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::applications::redirect_uris::ROUTES,
         v3::audit::ROUTES,
         v3::connectors::ROUTES,
+        v3::domain_health::ROUTES,
         v3::domains::ROUTES,
         v3::holds::ROUTES,
         v3::lists::ROUTES,

@@ -5,6 +5,7 @@ pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod connect;
 pub(crate) mod connectors;
+pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod grants;
