@@ -120,7 +120,9 @@ fn of_record(record: &RecordHealth) -> Finding {
     };
     let looks = match (record.status, record.failures) {
         // It was right before, and still counts as such.
-        (RecordStatus::Done, failures) => format!(" any more (wrong at the last {failures} looks; it counts until the third)"),
+        (RecordStatus::Done, failures) => {
+            format!(" any more (wrong at the last {failures} looks; it counts until the third)")
+        }
         (_, 0) => String::new(),
         (_, 1) => " (wrong at the last look)".to_owned(),
         (_, failures) => format!(" (wrong at the last {failures} looks)"),
@@ -148,7 +150,8 @@ fn of_authentication(facts: &Facts) -> Vec<Finding> {
     let refused = format!("Mail to {recipients} was refused as unauthenticated");
     if missing.is_empty() {
         let text = format!("{refused}, though all records are published.");
-        let remedy = "look at the reasons of the bounces: somebody may forward the mail, or a receiver may ask for more";
+        let remedy =
+            "look at the reasons of the bounces: somebody may forward the mail, or a receiver may ask for more";
         return vec![finding("authentication_refused", Severity::Warning, text, remedy)];
     }
     let text = format!("{refused}; the cause is what is missing: {}.", missing.join(", "));
@@ -220,7 +223,10 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             can_send: true,
-            records: vec![record(RecordKind::Spf, RecordStatus::Done, 0), record(RecordKind::Dkim, RecordStatus::Done, 0)],
+            records: vec![
+                record(RecordKind::Spf, RecordStatus::Done, 0),
+                record(RecordKind::Dkim, RecordStatus::Done, 0),
+            ],
             bounces: Vec::new(),
             bounces_by_grant: Vec::new(),
             complaints_by_grant: Vec::new(),
@@ -267,12 +273,16 @@ mod tests {
         let bounces = vec![(BounceType::UnknownUser, 9), (BounceType::AuthenticationFailed, 3)];
         let well = Facts { bounces: bounces.clone(), ..facts() };
         assert_eq!(codes(&well), ["authentication_refused"]);
-        let records = vec![record(RecordKind::Dkim, RecordStatus::Failed, 3), record(RecordKind::Mx, RecordStatus::Failed, 3)];
+        let records =
+            vec![record(RecordKind::Dkim, RecordStatus::Failed, 3), record(RecordKind::Mx, RecordStatus::Failed, 3)];
         let found = findings(&Facts { bounces, records: records.clone(), ..facts() });
         let cause = found.iter().find(|one| one.code == "bounces_by_missing_records").unwrap();
         assert_eq!(
             (cause.text.as_str(), cause.severity),
-            ("Mail to 3 recipients was refused as unauthenticated; the cause is what is missing: dkim.", Severity::Critical)
+            (
+                "Mail to 3 recipients was refused as unauthenticated; the cause is what is missing: dkim.",
+                Severity::Critical
+            )
         );
         let others = Facts { bounces: vec![(BounceType::UnknownUser, 9)], records, ..facts() };
         assert_eq!(codes(&others), ["dkim_missing", "mx_missing"], "other bounces have other causes");

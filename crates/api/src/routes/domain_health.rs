@@ -12,7 +12,9 @@ const DETAILS: &str = "Findings in words, worst first, with what to do; records,
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/v3/domains/{domain}/health", "domains.read", find).about(SUMMARY, DETAILS).answers::<DomainHealth>(),
+        Route::get("/v3/domains/{domain}/health", "domains.read", find)
+            .about(SUMMARY, DETAILS)
+            .answers::<DomainHealth>(),
         Route::get("/v3/admin/domains/{domain}/health", "domains.read", find)
             .about(SUMMARY, DETAILS)
             .answers::<DomainHealth>(),

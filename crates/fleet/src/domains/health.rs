@@ -80,11 +80,8 @@ impl Domains<'_> {
                 failures: state.failures,
                 is_optional,
             };
-            let shown = schema::HealthRecord {
-                record: show_record(details, record),
-                failures: state.failures,
-                is_optional,
-            };
+            let shown =
+                schema::HealthRecord { record: show_record(details, record), failures: state.failures, is_optional };
             (known, shown)
         };
         records_of(details, self.settings, false).iter().map(of).collect()
