@@ -9,22 +9,34 @@ use crate::routes::send::{answer, held_answer};
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use postfleet_core::id::ThreadId;
+use postfleet_core::id::{ApplicationId, GrantId, SenderPoolId, ThreadId};
 use postfleet_core::{Problem, idempotency};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::submit::once::{Fingerprint, sent_before};
 use postfleet_mailflow::{Platform, holds};
-use postfleet_store::grants::Grant;
+use postfleet_store::grants::{self, Grant};
 use postfleet_store::idempotency::{KeepAnswer, Kept, KeptAnswer, KeyedRequest, find};
+use postfleet_store::sender_pools::SenderPool;
 use serde::Serialize;
 use serde_json::Value;
+
+/// Where a key is known.
+#[derive(Clone, Copy)]
+enum Known {
+    Mailbox(GrantId),
+    Pool(SenderPoolId),
+}
 
 /// A request that may have come with a key.
 pub(crate) struct Keyed {
     /// The hash of the key.
     key: Option<[u8; 32]>,
-    grant: Grant,
+    /// Where the key is known.
+    known: Known,
+    application: ApplicationId,
+    /// The mailbox; of a pool it is known once one of it has sent.
+    grant: Option<Grant>,
     /// What is asked for.
     asked: Fingerprint,
 }
@@ -32,6 +44,15 @@ pub(crate) struct Keyed {
 impl Keyed {
     /// Reads the key of a request about a mailbox. What the request is about is known by its route and path.
     pub(crate) fn of(call: &Call, grant: &Grant) -> Result<Self, Problem> {
+        Self::known_in(call, Known::Mailbox(grant.id), Some(grant.clone()))
+    }
+
+    /// Reads the key of a request about a pool of mailboxes: it holds for all of them.
+    pub(crate) fn of_pool(call: &Call, pool: &SenderPool) -> Result<Self, Problem> {
+        Self::known_in(call, Known::Pool(pool.id), None)
+    }
+
+    fn known_in(call: &Call, known: Known, grant: Option<Grant>) -> Result<Self, Problem> {
         let key = key(&call.parts)?.map(|key| {
             let mut print = Fingerprint::default();
             print.add(key);
@@ -43,7 +64,7 @@ impl Keyed {
         for segment in call.path.iter().skip(1) {
             asked.add(segment);
         }
-        Ok(Self { key, grant: grant.clone(), asked })
+        Ok(Self { key, known, application: call.application, grant, asked })
     }
 
     /// Adds something that the request says.
@@ -71,12 +92,17 @@ impl Keyed {
         run: impl AsyncFnOnce(Option<KeyedRequest>) -> Answer,
     ) -> Answer {
         let Some(key) = self.key else { return run(None).await };
-        let scope = self.grant.id.uuid();
+        let scope = match self.known {
+            Known::Mailbox(id) => id.uuid(),
+            Known::Pool(id) => id.uuid(),
+        };
         let request = KeyedRequest { scope, key, request: self.asked.finish(), request_id: id.0.clone() };
         let _turn = platform.underway.begin(scope, key).ok_or_else(idempotency::concurrent)?;
         let kept = find(&mut platform.store.reader().await?, scope, &key, platform.clock.now()).await?;
         match kept {
-            Some(kept) if kept.request == request.request => replay(platform, &self.grant, kept, shown).await,
+            Some(kept) if kept.request == request.request => {
+                replay(platform, self.application, self.grant, kept, shown).await
+            }
             Some(_) => Err(idempotency::other_request()),
             None => match run(Some(request.clone())).await {
                 // It was written with what was accepted.
@@ -128,7 +154,22 @@ async fn keep(platform: &Platform, request: KeyedRequest, status: StatusCode, bo
 }
 
 /// The answer as it was given.
-async fn replay(platform: &Platform, grant: &Grant, kept: Kept, shown: Fields) -> Answer {
+async fn replay(
+    platform: &Platform,
+    application: ApplicationId,
+    grant: Option<Grant>,
+    kept: Kept,
+    shown: Fields,
+) -> Answer {
+    // Whichever of a pool has sent.
+    let sender = async |sent: Option<GrantId>| match grant {
+        Some(grant) => Ok(grant),
+        None => {
+            let id = sent.ok_or_else(Problem::not_found)?;
+            let found = grants::find(&mut platform.store.reader().await?, application, id).await?;
+            found.ok_or_else(Problem::not_found)
+        }
+    };
     let mut response = match kept.answer {
         KeptAnswer::Body(body) => {
             let status = StatusCode::from_u16(kept.status).map_err(Problem::internal)?;
@@ -136,18 +177,20 @@ async fn replay(platform: &Platform, grant: &Grant, kept: Kept, shown: Fields) -
         }
         KeptAnswer::Held(_, hold) => {
             // As it is now: it may have been released meanwhile.
-            let hold = holds::find(platform, grant.application_id, hold).await?;
+            let hold = holds::find(platform, application, hold).await?;
+            let grant = sender(Some(hold.grant_id)).await?;
             let sent = (hold.message_id, ThreadId::from_uuid(hold.message_id.uuid()), None);
             let data = sent_before(platform, grant.id, sent, &[], shown).await?;
             let id = RequestId(kept.request_id);
-            respond::json(StatusCode::ACCEPTED, &id, &held_answer(&id.0, grant, data, &hold))
+            respond::json(StatusCode::ACCEPTED, &id, &held_answer(&id.0, &grant, data, &hold))
         }
         KeptAnswer::Sent(message, thread, placement, suppressed) => {
+            let grant = sender(kept.grant).await?;
             let sent = (message, thread, Some(placement));
             let data = sent_before(platform, grant.id, sent, &suppressed, shown).await?;
             let id = RequestId(kept.request_id);
             let status = StatusCode::from_u16(kept.status).map_err(Problem::internal)?;
-            respond::json(status, &id, &answer(&id.0, grant, data))
+            respond::json(status, &id, &answer(&id.0, &grant, data))
         }
     };
     response.headers_mut().insert("idempotent-response", HeaderValue::from_static("true"));

@@ -117,6 +117,8 @@ ids! {
     ScheduleId,
     /// A raise of a limit for a while.
     RaiseId,
+    /// A pool of mailboxes to send from.
+    SenderPoolId,
     /// A send that waits for its quota, or for somebody to approve it.
     HoldId,
     /// What keeps somebody from sending.

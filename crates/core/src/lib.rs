@@ -45,6 +45,7 @@ pub mod rule;
 
 // what the DNS must hold
 pub mod domain_check;
+pub mod domain_health;
 pub mod domain_records;
 pub mod domain_zone;
 pub mod trial_domain;
@@ -68,6 +69,7 @@ pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;
+pub mod sender_pool;
 pub mod stop;
 pub mod sts;
 pub mod suppression;

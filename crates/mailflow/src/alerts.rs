@@ -75,7 +75,7 @@ async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, s
         body: said.body,
         is_plaintext: true,
         custom_headers: vec![("Auto-Submitted".to_owned(), "auto-generated".to_owned())],
-        terms: Terms { may_wait: true, key: Some(once), allow_duplicate: false },
+        terms: Terms { may_wait: true, key: Some(once), allow_duplicate: false, pool: None },
         ..Outgoing::default()
     };
     match submit::send(platform, &grant, outgoing).await {

@@ -89,7 +89,7 @@ pub async fn send(
             Err(problem) => return Err(problem),
         };
         let key = keeping.as_ref().map(|keeping| keeping.key.clone());
-        let terms = Terms { may_wait: true, key, allow_duplicate: false };
+        let terms = Terms { may_wait: true, key, allow_duplicate: false, pool: None };
         let prepared = prepared(platform, grant, &stored, &raw, None);
         let prepared = prepared.map(|prepared| Prepared { shown, terms, by: by.clone(), ..prepared });
         let wish = Summary::from_json(&stored.summary).draft.and_then(|draft| draft.send_at);

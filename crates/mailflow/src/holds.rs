@@ -293,7 +293,7 @@ async fn release(platform: &Platform, hold: &Hold) -> Result<Result<(), Problem>
     };
     let release = Release { id: hold.id, told: told(platform, platform.clock.now()) };
     let from_draft = FromDraft { seen: stored.blob_id, release: None, hold: Some(release) };
-    let terms = Terms { may_wait: false, key: None, allow_duplicate: true };
+    let terms = Terms { may_wait: false, key: None, allow_duplicate: true, pool: None };
     // What may be sent with the key may have changed since.
     let by = hold.key().map(Author::of_key);
     let prepared = prepared(platform, &grant, hold, &stored, &raw);

@@ -200,7 +200,8 @@ async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
 async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
     for _ in 0..ROUNDS_MAX {
-        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? == 0 {
+        let pools = crate::sender_pools::prune_once(platform).await?;
+        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? + pools == 0 {
             break;
         }
     }

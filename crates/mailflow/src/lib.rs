@@ -14,6 +14,7 @@ pub mod queue;
 pub mod receive;
 pub mod routing;
 pub mod schedules;
+pub mod sender_pools;
 pub mod stops;
 pub mod submit;
 mod unsent;

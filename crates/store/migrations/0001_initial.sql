@@ -589,6 +589,33 @@ CREATE TABLE send_rates (
     PRIMARY KEY (scope, subject_id)
 ) {clustered};
 
+-- Pools of mailboxes to send from, their members with the domain of each, and which of them wrote last to whom.
+CREATE TABLE sender_pools (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    name TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX sender_pools_by_application ON sender_pools (application_id, id);
+
+CREATE TABLE sender_pool_members (
+    pool_id {id} NOT NULL REFERENCES sender_pools (id),
+    grant_id {id} NOT NULL,
+    domain TEXT NOT NULL,
+    PRIMARY KEY (pool_id, grant_id)
+) {clustered};
+CREATE INDEX sender_pool_members_by_grant ON sender_pool_members (grant_id);
+
+CREATE TABLE sender_pool_recipients (
+    pool_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    grant_id {id} NOT NULL,
+    sent_at {int} NOT NULL,
+    PRIMARY KEY (pool_id, address_key)
+) {clustered};
+CREATE INDEX sender_pool_recipients_by_age ON sender_pool_recipients (sent_at);
+
 -- Sending domains that are being warmed up: from which cap to which, how many of its days have counted (stage, from 1 on),
 -- and what was sent on the last UTC day on which something was. Above stage 28 the domain is warm.
 CREATE TABLE warm_ups (
@@ -870,6 +897,7 @@ CREATE INDEX send_events_by_application ON send_events (application_id, id);
 CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
 CREATE INDEX send_events_by_message ON send_events (message_id, id);
 CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
+CREATE INDEX send_events_adverse_of_domain ON send_events (sender_domain, id) WHERE kind >= 3;
 
 -- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
 -- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is

@@ -5,7 +5,7 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::id::{GrantId, HoldId, MessageId, ThreadId};
+use postfleet_core::id::{GrantId, HoldId, MessageId, SenderPoolId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::suppression::{Reason, Suppressed};
 use postfleet_core::{EmailAddress, Problem, UnixMicros, idempotency};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// A request under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
-    /// Where the key is known: the id of a mailbox, or of an application.
+    /// Where the key is known: the id of a mailbox, of a pool of them, or of an application.
     pub scope: Uuid,
     /// The hash of the key.
     pub key: [u8; 32],
@@ -52,6 +52,8 @@ pub struct Once {
     pub key: Option<KeyedRequest>,
     /// What it says; none where repeats are meant.
     pub content: Option<Content>,
+    /// The pool that chose the mailbox.
+    pub pool: Option<SenderPoolId>,
 }
 
 /// What is known about an earlier one.
@@ -64,11 +66,12 @@ pub(crate) enum Earlier {
     Sent(MessageId, ThreadId, Vec<Suppressed>),
 }
 
-/// Joins that find what was sent by the mailbox `g` before, with the values of [`Once::bounds`] as `$5` to `$8`, and the
+/// Joins that find what was sent by the mailbox `g` before, with the values of [`Once::bounds`] as `$5` to `$8`
+/// and that of [`Once::scope`] as `$12`, and the
 /// columns that [`Once::earlier`] reads.
 macro_rules! earlier_joins {
     () => {
-        " LEFT JOIN idempotency_keys k ON k.scope_id = g.id AND k.key_hash = $5 AND k.created_at > $6 \
+        " LEFT JOIN idempotency_keys k ON k.scope_id = $12 AND k.key_hash = $5 AND k.created_at > $6 \
          LEFT JOIN recent_sends r ON r.grant_id = g.id AND r.content_hash = $7 AND r.sent_at > $8"
     };
 }
@@ -88,6 +91,11 @@ fn over(at: UnixMicros, kept: Duration) -> i64 {
 }
 
 impl Once {
+    /// Where the key is known; that of the mailbox if there is no key.
+    pub(crate) fn scope(&self, grant: GrantId) -> Uuid {
+        self.key.as_ref().map_or(grant.uuid(), |key| key.scope)
+    }
+
     /// What is looked for at a time: the key and since when it counts, the content and since when it does. Nothing has an
     /// empty hash.
     pub(crate) fn bounds(&self, at: UnixMicros) -> (&[u8], i64, &[u8], i64) {
@@ -136,7 +144,7 @@ impl Once {
         }
         if let Some(key) = &self.key {
             let Placement { folders, unread, starred } = placement;
-            let answer = json!({"thread_id": thread.to_string(), "folders": folders, "unread": unread,
+            let answer = json!({"grant_id": grant.to_string(), "thread_id": thread.to_string(), "folders": folders, "unread": unread,
                 "starred": starred, "suppressed": suppressed});
             keep(tx, key, (status, Some(message), &answer.to_string()), at).await?;
         }
@@ -217,6 +225,8 @@ pub struct Kept {
     pub request_id: String,
     /// The status.
     pub status: u16,
+    /// The mailbox that sent, if one did.
+    pub grant: Option<GrantId>,
     /// The rest.
     pub answer: KeptAnswer,
 }
@@ -248,15 +258,17 @@ pub async fn find(
 
 fn read(row: &Row) -> Result<Kept, DbError> {
     let text = row.text(4)?;
+    let mut grant = None;
     let answer = match row.opt_uuid(3)? {
         Some(message) => {
             let message = MessageId::from_uuid(message);
+            grant = sender(&text);
             held(message, &text).or_else(|| sent(message, &text)).ok_or(DbError::Malformed("kept answer"))?
         }
         None => KeptAnswer::Body(text),
     };
     let status = u16::try_from(row.int(2)?).map_err(|_| DbError::Malformed("kept status"))?;
-    Ok(Kept { request: row.bytes(0)?, request_id: row.text(1)?, status, answer })
+    Ok(Kept { request: row.bytes(0)?, request_id: row.text(1)?, status, grant, answer })
 }
 
 /// Writes under the key of a request that what it sends is held, unless an answer that still counts is there.
@@ -269,6 +281,11 @@ pub(crate) async fn keep_held(
 ) -> Result<(), DbError> {
     let answer = json!({"hold_id": hold.to_string()}).to_string();
     keep(tx, request, (202, Some(message), &answer), at).await
+}
+
+fn sender(text: &str) -> Option<GrantId> {
+    let kept: Value = serde_json::from_str(text).ok()?;
+    kept["grant_id"].as_str()?.parse().ok()
 }
 
 fn held(message: MessageId, text: &str) -> Option<KeptAnswer> {

@@ -63,6 +63,7 @@ pub mod refusals;
 pub mod reputation;
 pub mod schedules;
 pub mod send_events;
+pub mod sender_pools;
 pub mod stops;
 pub mod sts;
 pub mod suppressions;

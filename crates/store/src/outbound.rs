@@ -19,6 +19,7 @@ use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
 use crate::send_events::{SendEvent, Sent};
+use crate::sender_pools;
 use crate::warm_ups;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
@@ -323,6 +324,9 @@ impl Submit {
         }
         let answer = (200, self.copy.message_id, thread_id, &placement);
         self.once.remember(tx, grant_id, answer, &suppressed, now).await?;
+        if let (Some(pool), Some((_, recipient))) = (self.once.pool, self.recipients.first()) {
+            sender_pools::remember(tx, pool, recipient, grant_id, now).await?;
+        }
         if let Some(judged) = judged {
             self.record(tx, &judged, true).await?;
         }

@@ -7,8 +7,8 @@ use crate::{
     addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback,
     findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
     organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries, redirect_uris,
-    refusals, reputation, rules, schedules, send_events, service_accounts, stops, sts, suppressions, threads,
-    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    refusals, reputation, rules, schedules, send_events, sender_pools, service_accounts, stops, sts, suppressions,
+    threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -128,11 +128,15 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::LISTS", findings::LISTS),
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
+    ("sender_pools::LIST", sender_pools::LIST),
+    ("sender_pools::MEMBERS", sender_pools::MEMBERS),
+    ("sender_pools::OLD_RECIPIENTS", sender_pools::OLD_RECIPIENTS),
     ("sts::DUE", sts::DUE),
     ("reputation::WORST", reputation::WORST),
     ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
     ("send_events::FAILED", send_events::FAILED),
     ("send_events::OF_GRANT", send_events::OF_GRANT),
+    ("send_events::ADVERSE_OF_DOMAIN", send_events::ADVERSE_OF_DOMAIN),
     ("send_events::ADVERSE", send_events::ADVERSE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),

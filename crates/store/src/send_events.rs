@@ -214,6 +214,46 @@ pub(crate) const ADVERSE: &str = concat!(
     " FROM send_events WHERE grant_id = $1 AND id < $2 AND kind >= 3 ORDER BY id DESC LIMIT $3"
 );
 
+/// What went wrong with what was sent from a domain.
+pub(crate) const ADVERSE_OF_DOMAIN: &str = "SELECT grant_id, sender, kind, bounce, recipient_domain \
+    FROM send_events WHERE sender_domain = $1 AND id > $2 AND kind >= 3 AND organization_id = $3 ORDER BY id DESC LIMIT $4";
+
+/// Something that went wrong, as far as its domain is concerned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Adverse {
+    /// The mailbox.
+    pub grant: GrantId,
+    /// Its address.
+    pub sender: String,
+    /// What happened.
+    pub kind: SendEventKind,
+    /// Of a failure, its type.
+    pub bounce: Option<BounceType>,
+    /// The domain of the recipient.
+    pub recipient_domain: String,
+}
+
+/// What went wrong with what an organization sent from a domain since a time, newest first.
+pub async fn adverse_of_domain(
+    reader: &mut Reader<'_>,
+    (organization, domain): (OrganizationId, &str),
+    since: UnixMicros,
+    limit: usize,
+) -> Result<Vec<Adverse>, StoreError> {
+    let since = SendEventId::first_at(since).uuid();
+    let rows = reader.query(ADVERSE_OF_DOMAIN, params![domain, since, organization.uuid(), limit as i64]).await?;
+    let read = |row: &Row| {
+        Ok(Adverse {
+            grant: GrantId::from_uuid(row.uuid(0)?),
+            sender: row.text(1)?,
+            kind: SendEventKind::numbered(row.int(2)?).ok_or(DbError::Malformed("kind of a send event"))?,
+            bounce: row.opt_text(3)?.and_then(|name| BounceType::named(&name)),
+            recipient_domain: row.text(4)?,
+        })
+    };
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
 /// What happened to what a mailbox sent, newest first: `limit` of those before an id; `adverse_only`: what went wrong.
 pub async fn of_grant(
     reader: &mut Reader<'_>,

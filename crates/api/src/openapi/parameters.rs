@@ -28,6 +28,7 @@ const PATH: &[(&str, &str)] = &[
     ("message", "The message's id."),
     ("organization", "The organization's id."),
     ("policy", "The policy's id."),
+    ("pool", "The id of the pool of senders."),
     ("provider", "The connector's provider."),
     ("raise", "The raise's id."),
     ("recovery", "The recovery's id."),

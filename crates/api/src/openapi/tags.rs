@@ -35,6 +35,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),
     (
+        "sender_pools",
+        "Mailboxes among which volume is split, and sending from whichever is best placed.",
+        &["/v3/sender-pools"],
+    ),
+    (
         "raises",
         "Higher quotas for a while, asked for by one key and granted by another.",
         &["/v3/raises", "/v3/grants/{grant}/raises", "/v3/workspaces/{workspace}/raises"],

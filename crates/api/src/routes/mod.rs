@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod breakers;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
+pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
@@ -33,6 +34,7 @@ pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
+pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
 pub(crate) mod stops;
@@ -60,6 +62,7 @@ pub(crate) fn all() -> Vec<Route> {
         tls_reports::routes(),
         domains::routes(),
         warm_ups::routes(),
+        domain_health::routes(),
         connectors::routes(),
         grants::routes(),
         reputation::routes(),
@@ -78,6 +81,7 @@ pub(crate) fn all() -> Vec<Route> {
         explain::routes(),
         messages::routes(),
         send::routes(),
+        sender_pools::routes(),
         schedules::routes(),
         holds::routes(),
         drafts::routes(),

@@ -57,10 +57,10 @@ const DETAILS: &str = "The answer comes once the message is on stable storage. I
 const TYPE: Parameter =
     Parameter::new("type", Kind::OneOf(&["mime"]), "`mime`: the form has the message in RFC 5322 form.");
 
-const FIELDS: Parameter =
+pub(crate) const FIELDS: Parameter =
     Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown of the sent copy; `standard` if absent.");
 
-const ALLOW_DUPLICATE: Parameter = Parameter::new(
+pub(crate) const ALLOW_DUPLICATE: Parameter = Parameter::new(
     "allow_duplicate",
     Kind::Flag,
     "Whether the message is sent although the mailbox sent the same a moment ago; as the field of the same name.",
@@ -115,7 +115,7 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
                 return Ok(scheduled(&id, &grant, &waits));
             }
             let prepared = raw::prepare(&platform, &grant, &mime, Envelope::OfHeader, "mime");
-            let terms = Terms { may_wait: true, key, allow_duplicate: repeat };
+            let terms = Terms { may_wait: true, key, allow_duplicate: repeat, pool: None };
             let prepared = prepared.map(|prepared| Prepared { shown, terms, content, by, ..prepared });
             Ok(sent(&platform, &id, &grant, submit::submit(&platform, &grant, prepared).await?))
         };
@@ -128,7 +128,7 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
         let outgoing = Outgoing { attachments, shown, by, ..outgoing(request)? };
         let Some(send_at) = send_at else {
-            let outgoing = Outgoing { terms: Terms { may_wait: true, key, allow_duplicate }, ..outgoing };
+            let outgoing = Outgoing { terms: Terms { may_wait: true, key, allow_duplicate, pool: None }, ..outgoing };
             return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
         };
         let written = |waits: &Scheduled| written(&id, &grant, waits);
@@ -225,7 +225,7 @@ fn quota_headers(headers: &mut axum::http::HeaderMap, daily: &Allowance, now: Un
     }
 }
 
-fn shown(query: &Query) -> Result<Fields, Problem> {
+pub(crate) fn shown(query: &Query) -> Result<Fields, Problem> {
     let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
     Fields::named(name).filter(|fields| *fields != Fields::RawMime).ok_or_else(|| {
         let text = "fields must be standard, include_headers, include_basic_headers or include_tracking_options";
@@ -261,7 +261,7 @@ fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem>
 }
 
 /// The message without its files.
-fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
+pub(crate) fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     check_available(&request)?;
     Ok(Outgoing {
         has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),

@@ -63,6 +63,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
+    ("pool", |harness, tenant| pool(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("stop", |harness, tenant| stop(harness, tenant).boxed()),
     ("restriction", |harness, tenant| restriction(harness, tenant).boxed()),
@@ -279,6 +280,12 @@ async fn alert(harness: &Harness, tenant: &Tenant) -> Thing {
     let from = format!("agent@{}", tenant.domain);
     let body = json!({"type": "email", "email": "ops@elsewhere.test", "from_grant_id": from});
     made(harness, &tenant.api_key, "/v3/alerts", body).await
+}
+
+async fn pool(harness: &Harness, tenant: &Tenant) -> Thing {
+    let member = grant(harness, tenant).await.name().to_owned();
+    let body = json!({"name": "Pool", "grant_ids": [member]});
+    made(harness, &tenant.api_key, "/v3/sender-pools", body).await
 }
 
 async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {

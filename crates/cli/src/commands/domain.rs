@@ -26,6 +26,8 @@ pub enum Verb {
     Zone(One),
     /// Begins a rotation of the signing keys
     Rotate(Rotate),
+    /// Says how a domain does, worst first, and what to do; of all domains if none is named
+    Health(Health),
     /// Lets a new domain send little at first: shows how far it is, begins (--to) or ends it (--off)
     WarmUp(WarmUp),
     /// Removes a domain that no mailbox lives on
@@ -66,6 +68,13 @@ pub struct Rotate {
     one: One,
     #[command(flatten)]
     consent: Consent,
+}
+
+/// Looking after them.
+#[derive(clap::Args)]
+pub struct Health {
+    /// Its name or id
+    domain: Option<String>,
 }
 
 /// Warming one up.
@@ -179,6 +188,8 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             if session.is_json() { session.print_json(&json!(zone)) } else { session.print(&zone) }
         }
         Verb::Rotate(arguments) => rotate(arguments, &api, session).await,
+        Verb::Health(Health { domain: Some(domain) }) => health(&domain, &api, session).await,
+        Verb::Health(Health { domain: None }) => health_of_all(&api, session).await,
         Verb::WarmUp(arguments) => warm_up(arguments, &api, session).await,
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
     }
@@ -231,6 +242,54 @@ async fn rotate(arguments: Rotate, api: &Api, session: &mut Session<'_, '_>) -> 
     session.print_table(&table(KEYS, &keys))?;
     session.note(&format!("publish those that are next: postfleet domain records {domain}"));
     Ok(())
+}
+
+const FINDINGS: &[Column] = &[
+    Column("severity", "/severity", Kind::Text),
+    Column("what", "/text", Kind::Text),
+    Column("what to do", "/remedy", Kind::Text),
+];
+
+const HEALTH: &[Column] = &[
+    Column("domain", "/domain_address", Kind::Text),
+    Column("sends", "/can_send", Kind::Flag),
+    Column("reputation", "/reputation/state", Kind::Text),
+    Column("warm-up", "/warm_up/state", Kind::Text),
+    Column("attempts", "/outcomes/attempts", Kind::Count),
+    Column("bounced", "/outcomes/bounced", Kind::Count),
+    Column("complaints", "/outcomes/complaints", Kind::Count),
+    Column("findings", "/findings", Kind::Length),
+];
+
+const BOUNCES: &[Column] = &[
+    Column("bounces", "/type", Kind::Text),
+    Column("class", "/class", Kind::Text),
+    Column("in 7 days", "/count", Kind::Count),
+];
+
+async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let health = api.get(&["domains", domain, "health"]).await?.data();
+    if session.is_json() {
+        return session.print_json(&health);
+    }
+    session.print_table(&table(HEALTH, std::slice::from_ref(&health)))?;
+    let bounces = health["outcomes"]["bounce_types"].as_array().cloned().unwrap_or_default();
+    if !bounces.is_empty() {
+        session.print_table(&format!("\n{}", table(BOUNCES, &bounces)))?;
+    }
+    let findings = health["findings"].as_array().cloned().unwrap_or_default();
+    if !findings.is_empty() {
+        session.print_table(&format!("\n{}", table(FINDINGS, &findings)))?;
+    }
+    Ok(())
+}
+
+async fn health_of_all(api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let mut all = Vec::new();
+    for domain in api.list(&["domains"], &[], None).await?.items {
+        all.push(api.get(&["domains", domain["id"].as_str().unwrap_or_default(), "health"]).await?.data());
+    }
+    if session.is_json() { session.print_json(&json!(all)) } else { session.print_table(&table(HEALTH, &all)) }
 }
 
 async fn warm_up(arguments: WarmUp, api: &Api, session: &mut Session<'_, '_>) -> Outcome {

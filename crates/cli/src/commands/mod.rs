@@ -19,6 +19,7 @@ mod names;
 mod org;
 mod overview;
 mod policy;
+mod pool;
 mod queue;
 mod raise;
 mod rule;
@@ -51,6 +52,8 @@ pub enum Command {
     Suppression(Noun<suppression::Verb>),
     /// What came back about messages that were sent: bounces, complaints, and what counts for nothing
     Feedback(Noun<feedback::Verb>),
+    /// Pools of senders: mailboxes among which volume is split over their domains
+    Pool(Noun<pool::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -136,6 +139,7 @@ impl Command {
             Self::Agent(noun) => &noun.globals,
             Self::Workspace(noun) => &noun.globals,
             Self::Policy(noun) => &noun.globals,
+            Self::Pool(noun) => &noun.globals,
             Self::Domain(noun) => &noun.globals,
             Self::Key(noun) => &noun.globals,
             Self::App(noun) => &noun.globals,
@@ -173,6 +177,7 @@ impl Command {
             Self::Agent(noun) => agent::run(noun.verb, session).await,
             Self::Workspace(noun) => workspace::run(noun.verb, session).await,
             Self::Policy(noun) => policy::run(noun.verb, session).await,
+            Self::Pool(noun) => pool::run(noun.verb, session).await,
             Self::Domain(noun) => domain::run(noun.verb, session).await,
             Self::Key(noun) => key::run(noun.verb, session).await,
             Self::App(noun) => app::run(noun.verb, session).await,

@@ -24,6 +24,8 @@ pub const POLICY: Named = Named { what: "policy", path: &["policies"], id: "id",
 
 /// Rules.
 pub const RULE: Named = Named { what: "rule", path: &["rules"], id: "id", names: &["name"] };
+/// Pools of senders.
+pub const POOL: Named = Named { what: "pool", path: &["sender-pools"], id: "id", names: &["name"] };
 /// Lists.
 pub const LIST: Named = Named { what: "list", path: &["lists"], id: "id", names: &["name"] };
 /// Applications.

@@ -119,6 +119,11 @@ async fn policy() {
 }
 
 #[tokio::test]
+async fn pool() {
+    play("pool").await;
+}
+
+#[tokio::test]
 async fn queue() {
     play("queue").await;
 }

@@ -100,7 +100,12 @@ impl Window {
 
     /// The volume by which the sender is judged: W.
     pub fn volume(&self, today: UtcDay) -> u64 {
-        self.attempts_since(today.number() - DAYS as i64 + 1).clamp(VOLUME_MIN, VOLUME_MAX)
+        self.week(today).clamp(VOLUME_MIN, VOLUME_MAX)
+    }
+
+    /// Recipients for whom a server answered, on the last seven days.
+    pub fn week(&self, today: UtcDay) -> u64 {
+        self.attempts_since(today.number() - DAYS as i64 + 1)
     }
 
     fn attempts_since(&self, first_day: i64) -> u64 {

@@ -1,6 +1,7 @@
 //! Domains of an organization: registering them, saying what to publish, and looking at what the DNS holds.
 
 mod check;
+mod health;
 mod manage;
 mod show;
 mod signing;

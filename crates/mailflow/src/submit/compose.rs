@@ -16,7 +16,7 @@ use postfleet_store::messages::{self, StoredMessage};
 use std::collections::BTreeMap;
 
 /// A message that a mailbox wants to send.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// To.
     pub to: Vec<Participant>,

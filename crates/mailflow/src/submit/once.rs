@@ -3,7 +3,7 @@
 
 use super::{Outgoing, left_out};
 use crate::platform::Platform;
-use postfleet_core::id::{BlobId, GrantId, MessageId, ThreadId};
+use postfleet_core::id::{BlobId, GrantId, MessageId, SenderPoolId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
@@ -28,6 +28,8 @@ pub struct Terms {
     pub key: Option<KeyedRequest>,
     /// Whether a message is sent although the same was sent a moment ago.
     pub allow_duplicate: bool,
+    /// The pool that chose the mailbox.
+    pub pool: Option<SenderPoolId>,
 }
 
 impl Terms {
@@ -37,7 +39,7 @@ impl Terms {
         let may_repeat = self.allow_duplicate || self.key.is_some();
         // Without a window nothing is remembered of what was sent; what is held is known by its content all the same.
         let content = content.map(|hash| Content { hash, window, may_repeat });
-        Once { key: self.key, content }
+        Once { key: self.key, content, pool: self.pool }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::params;
 use crate::rates;
 use crate::readings;
 use crate::reputation;
+use crate::sender_pools;
 use crate::tokens;
 use crate::watch;
 use postfleet_core::audit::Act;
@@ -77,6 +78,7 @@ impl RemoveGrant {
             tx.tally().store(owner, -row.int(0)?);
             meters::remove_sender(tx, owner, self.id, self.act.at).await?;
         }
+        sender_pools::forget(tx, self.id).await?;
         reputation::forget(tx, SubjectKind::Grant, &self.id.to_string()).await?;
         rates::forget(tx, Scope::Mailbox, self.id.uuid()).await?;
         tx.announce(NewEvent {

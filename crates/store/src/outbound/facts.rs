@@ -15,6 +15,7 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::raises;
 use crate::rates::Senders;
+use crate::sender_pools;
 use crate::stops;
 use crate::suppressions;
 use postfleet_core::hold::OnQuota;
@@ -95,7 +96,7 @@ impl Submit {
              AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
             // What loops and breakers are known by. A name that is registered here is one of the fleet.
             ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name IN \
-             (SELECT e.value ->> 0 FROM {json_each}($12) AS e)), wu.domain_id",
+             (SELECT e.value ->> 0 FROM {json_each}($13) AS e)), wu.domain_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -118,6 +119,11 @@ impl Submit {
         const WATCH: usize = STOPS + 2;
         const WARMING: usize = WATCH + 3;
         let grant = self.copy.grant_id.uuid();
+        if let Some(pool) = self.once.pool
+            && !sender_pools::hold(tx, pool).await?
+        {
+            return Ok(None);
+        }
         let Some(mailbox) = tx.query_one(LOCK, params![grant]).await? else { return Ok(None) };
         let owner = Owner::read(&mailbox, 1)?;
         let day = self.facts.date.day();
@@ -137,6 +143,7 @@ impl Submit {
             self.facts.date.as_micros(),
             month.number(),
             self.by.map(|key| key.uuid()),
+            self.once.scope(self.copy.grant_id),
             &destinations
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };

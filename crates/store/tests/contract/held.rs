@@ -71,7 +71,7 @@ impl<'a> Case<'a> {
         let author = self.act("agent", date).actor;
         let hold = Some(NewHold { id: HoldId::from_uuid(fresh()), author, waiting, told: told(), trip: trip() });
         let content = Content { hash: [content; 32], window: Duration::from_secs(120), may_repeat: false };
-        Submit { hold, once: Once { key: None, content: Some(content) }, ..command }
+        Submit { hold, once: Once { key: None, content: Some(content), pool: None }, ..command }
     }
 
     async fn held(&self, content: u8, date: UnixMicros) -> Hold {

@@ -37,6 +37,7 @@ mod recoveries;
 mod removal;
 mod routes;
 mod rules;
+mod sender_pools;
 mod sign_in;
 mod stops;
 mod submit;

@@ -25,13 +25,13 @@ fn keyed(grant: GrantId, key: u8, request: u8) -> KeyedRequest {
 
 async fn under_key(store: &Store, tenant: &Tenant, key: KeyedRequest, date: UnixMicros) -> Submit {
     let grant = GrantId::from_uuid(key.scope);
-    let once = Once { key: Some(key), content: None };
+    let once = Once { key: Some(key), content: None, pool: None };
     Submit { once, ..tenant.submission(store, grant, 2, date).await }
 }
 
 async fn saying(store: &Store, tenant: &Tenant, grant: GrantId, hash: u8, date: UnixMicros) -> Submit {
     let content = Some(Content { hash: [hash; 32], window: WINDOW, may_repeat: false });
-    Submit { once: Once { key: None, content }, ..tenant.submission(store, grant, 2, date).await }
+    Submit { once: Once { key: None, content, pool: None }, ..tenant.submission(store, grant, 2, date).await }
 }
 
 /// What became of a send, in a word.

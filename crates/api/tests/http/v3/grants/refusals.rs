@@ -108,7 +108,7 @@ const OTHERS: &str = "unknown_route query_too_long body_unreadable body_too_larg
     rules_max_reached lists_max_reached workspaces_max_reached not_found domain_taken domain_in_use \
     dkim_rotation_under_way email_taken workspace_too_large message_under_way redirect_uri_taken application_not_empty \
     key_revoked connector_exists webhook_url_taken too_many_items sign_in_throttled alerts_max_reached \
-    auto_group_rate_limited too_many_jobs unavailable internal_error";
+    sender_pools_max_reached sender_pool_empty auto_group_rate_limited too_many_jobs unavailable internal_error";
 
 #[tokio::test]
 async fn every_refusal_of_a_send_and_its_record() {

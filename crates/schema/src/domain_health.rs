@@ -1,0 +1,111 @@
+//! How a sending domain does: records, what came back, reputation, warm-up, and what to do.
+
+use crate::domain::DomainRecord;
+use crate::reputation::Reputation;
+use crate::warm_up::WarmUp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The health of a domain.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainHealth {
+    /// Its id.
+    pub domain_id: String,
+    /// The domain.
+    pub domain_address: String,
+    /// Whether its mailboxes may send.
+    pub can_send: bool,
+    /// How many mailboxes live on it.
+    pub grant_count: u64,
+    /// The findings, worst first; empty if all is well.
+    pub findings: Vec<HealthFinding>,
+    /// Every record to publish, with what is known of it.
+    pub records: Vec<HealthRecord>,
+    /// What came back in the last seven days.
+    pub outcomes: DomainOutcomes,
+    /// Where it stands.
+    pub reputation: Reputation,
+    /// How far it is warmed up.
+    pub warm_up: WarmUp,
+}
+
+/// Something that is worth knowing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthFinding {
+    /// For programs, such as `spf_missing`.
+    pub code: &'static str,
+    /// `critical`, `warning` or `info`.
+    pub severity: &'static str,
+    /// A sentence for people.
+    pub text: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The id of the mailbox that it is about; null if it is about none.
+    pub grant_id: Option<String>,
+}
+
+/// A record, with how often in a row it was found wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthRecord {
+    /// The record.
+    pub record: DomainRecord,
+    /// How often in a row it was found wrong. What was right before counts as right until the third time.
+    pub failures: u32,
+    /// Whether the domain may send without it.
+    pub is_optional: bool,
+}
+
+/// What came back in the last seven days.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DomainOutcomes {
+    /// Recipients for whom a server answered, on the last seven UTC days.
+    pub attempts: u64,
+    /// Recipients whom mail did not reach.
+    pub bounced: u64,
+    /// Recipients that complained.
+    pub complaints: u64,
+    /// Recipients that were not written to, because they are suppressed.
+    pub rejected: u64,
+    /// Whether there was more than the newest 10,000 of these, which are counted.
+    pub is_partial: bool,
+    /// Bounces by type, most first.
+    pub bounce_types: Vec<BounceCount>,
+    /// Up to 10 mailboxes with most bounces.
+    pub bounces_by_grant: Vec<CulpritCount>,
+    /// Up to 10 mailboxes with most complaints.
+    pub complaints_by_grant: Vec<CulpritCount>,
+    /// Up to 10 domains of recipients with most complaints.
+    pub complaint_sources: Vec<SourceCount>,
+}
+
+/// Bounces of a type.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BounceCount {
+    /// `hard`, `soft` or `undetermined`.
+    pub class: &'static str,
+    /// The type, such as `UnknownUser`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a mailbox caused.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CulpritCount {
+    /// The id of the mailbox.
+    pub grant_id: String,
+    /// Its address.
+    pub email: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What came from recipients of a domain.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SourceCount {
+    /// The domain.
+    pub domain: String,
+    /// How many.
+    pub count: u64,
+}
