@@ -56,7 +56,9 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("List mailboxes", "Newest first, unless another order is asked for.")
             .query(LIST)
             .lists_by_offset::<Grant>(),
-        Route::get(PATH, "grants.read", find).about("Find a mailbox", "By its id or its address.").answers::<GrantDetails>(),
+        Route::get(PATH, "grants.read", find)
+            .about("Find a mailbox", "By its id or its address.")
+            .answers::<GrantDetails>(),
         Route::patch(PATH, "grants.write", update)
             .about("Change a mailbox", CHANGE)
             .takes::<UpdateGrant>()
