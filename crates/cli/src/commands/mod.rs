@@ -22,6 +22,7 @@ mod policy;
 mod pool;
 mod queue;
 mod raise;
+mod reputation;
 mod rule;
 mod shell;
 mod stop;
@@ -91,6 +92,8 @@ pub enum Command {
     Explain(Alone<explain::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
     Usage(Alone<usage::Arguments>),
+    /// Shows where a mailbox, the application or a domain stands with its bounces and complaints, and what it takes until a pause
+    Reputation(Alone<reputation::Arguments>),
     /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
     Advise(Alone<workspace::Advise>),
     /// Tries out whether what is to happen does: a quota that is used up, and who is told of it
@@ -161,6 +164,7 @@ impl Command {
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
+            Self::Reputation(alone) => &alone.globals,
             Self::Advise(alone) => &alone.globals,
             Self::Drill(noun) => &noun.globals,
             Self::Plan(alone) => &alone.globals,
@@ -200,6 +204,7 @@ impl Command {
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
+            Self::Reputation(alone) => reputation::run(alone.arguments, session).await,
             Self::Advise(alone) => workspace::run(workspace::Verb::Advise(alone.arguments), session).await,
             Self::Drill(noun) => drill::run(noun.verb, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,
