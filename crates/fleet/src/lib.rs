@@ -35,6 +35,7 @@ pub mod rules;
 pub mod service_accounts;
 pub mod sign_in;
 pub mod statement;
+pub mod stops;
 pub mod suppression_import;
 pub mod suppressions;
 pub mod tokens;

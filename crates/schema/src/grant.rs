@@ -1,5 +1,6 @@
 //! Grants: mailboxes as the interface calls them.
 
+use crate::stop::GrantSending;
 use postfleet_core::{Patch, Secret};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,8 @@ pub struct Grant {
     pub updated_at: i64,
     /// Always empty: it has one address.
     pub email_aliases: Vec<String>,
+    /// By what its sending is stopped, where one mailbox is asked for; null if it is not, and in lists.
+    pub sending: Option<GrantSending>,
 }
 
 /// The `settings` of a grant.

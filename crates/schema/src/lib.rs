@@ -42,6 +42,7 @@ pub mod send;
 pub mod service_account;
 pub mod sign_in;
 pub mod statement;
+pub mod stop;
 pub mod suppression;
 pub mod thread;
 pub mod tls_report;

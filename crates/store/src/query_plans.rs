@@ -126,6 +126,7 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
     ("stops::LIST", stops::LIST),
+    ("stops::LIST_ALL", stops::LIST_ALL),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),

@@ -9,6 +9,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use postfleet_core::{Patch, Problem};
 use postfleet_fleet::grants::{self, Filter, Provided};
+use postfleet_fleet::stops;
 use postfleet_mailflow::Platform;
 use postfleet_schema::bulk::{BulkAnswer, BulkError, BulkResult, CreateGrants};
 use postfleet_schema::grant::{CreateGrant, Grant, UpdateGrant};
@@ -168,7 +169,8 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
 /// `GET /v3/grants/{grant}`
 pub(crate) async fn find(call: Call) -> Answer {
     let grant = call.grant().await?;
-    Ok(respond::single(&call.id, grants::show(&grant)))
+    let sending = stops::of_grant(&call.platform.store, call.application, grant.id).await?;
+    Ok(respond::single(&call.id, Grant { sending, ..grants::show(&grant) }))
 }
 
 /// `PATCH /v3/grants/{grant}`, and `PUT` as older clients spell it.

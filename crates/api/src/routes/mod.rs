@@ -32,6 +32,7 @@ pub(crate) mod schedules;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod stops;
 pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
@@ -75,6 +76,7 @@ pub(crate) fn all() -> Vec<Route> {
         feedback::routes(),
         queue::routes(),
         destinations::routes(),
+        stops::routes(),
         suppressions::routes(),
         addresses::routes(),
         unsubscribe::routes(),

@@ -4,6 +4,11 @@
 use crate::support::{Harness, receiver};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use postfleet_core::audit::Act;
+use postfleet_core::id::{AuditId, EventId, StopId};
+use postfleet_core::stop::{Kind as StopKind, Scope};
+use postfleet_store::organizations;
+use postfleet_store::stops::{RaiseOutcome, RaiseStop, Within};
 use postfleet_testkit::http::FakeHttp;
 use postfleet_testkit::world::Tenant;
 use serde_json::{Value, json};
@@ -59,6 +64,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("account", |harness, tenant| account(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
+    ("stop", |harness, tenant| stop(harness, tenant).boxed()),
+    ("restriction", |harness, tenant| restriction(harness, tenant).boxed()),
 ];
 
 /// The fixture of an open place: by the segment before it and its name, or by its name alone.
@@ -119,6 +126,34 @@ async fn hold(harness: &Harness, tenant: &Tenant) -> Thing {
     let body = json!({"to": [{"email": "ada@hold.example"}], "subject": "Held"});
     let sent = ask("POST", &path.replace("/holds", "/messages/send"), Some(&body)).await;
     one(&sent.is_ok().json["hold"]["id"])
+}
+
+/// A stop of a domain that nobody sends from.
+async fn stop(harness: &Harness, tenant: &Tenant) -> Thing {
+    let subject = format!("stopped.{}", tenant.domain);
+    let body = json!({"scope": "domain", "subject": subject, "reason": "a fixture"});
+    one(&harness.ask(&tenant.api_key, "POST", "/v3/stops", Some(&body)).await.is_ok().data()["id"])
+}
+
+/// A restriction of such a domain, by the installation's operator, who is neither of the tenants.
+async fn restriction(harness: &Harness, tenant: &Tenant) -> Thing {
+    let platform = &harness.world.platform;
+    let now = platform.clock.now();
+    let command = RaiseStop {
+        id: StopId::new(now, platform.entropy.ten()),
+        act: Act::of_command_line(AuditId::new(now, platform.entropy.ten()), tenant.organization_id, now),
+        event_id: EventId::new(now, platform.entropy.ten()),
+        kind: StopKind::Restriction,
+        scope: Scope::Domain,
+        subject: format!("restricted.{}", tenant.domain),
+        within: Within::Operator(organizations::Scope::All),
+        reason: "a fixture".to_owned(),
+        reference: None,
+    };
+    match platform.store.run(command).await.expect("raise") {
+        RaiseOutcome::InForce(record, _) => Thing::Owned(vec![record.stop.id.to_string()]),
+        RaiseOutcome::NoSubject => panic!("no domain"),
+    }
 }
 
 /// A suppressed address.

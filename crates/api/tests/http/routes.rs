@@ -27,6 +27,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::queue::ROUTES,
         v3::rules::ROUTES,
         v3::rules::replay::ROUTES,
+        v3::stops::ROUTES,
         v3::suppressions::ROUTES,
         v3::raises::ROUTES,
         v3::alerts::ROUTES,

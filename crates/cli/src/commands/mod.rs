@@ -22,6 +22,7 @@ mod queue;
 mod raise;
 mod rule;
 mod shell;
+mod stop;
 mod suppression;
 mod usage;
 mod workspace;
@@ -65,6 +66,16 @@ pub enum Command {
     Queue(Noun<queue::Verb>),
     /// Sends that wait for their quota or for somebody to approve them: looking at them and deciding
     Hold(Noun<hold::Verb>),
+    /// Stops sending of a mailbox, a workspace, a domain, an application or everything
+    Stop(Alone<stop::Target>),
+    /// Starts sending again that was stopped
+    Start(Alone<stop::Target>),
+    /// Shows who may not send, and why
+    Stops(Alone<stop::All>),
+    /// Senders that are blocked because of abuse (operator)
+    Restriction(Noun<stop::Verb>),
+    /// Puts together what support needs to know of a mailbox
+    SupportBundle(Alone<stop::Bundle>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
     /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
@@ -131,6 +142,10 @@ impl Command {
             Self::Hold(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
+            Self::Stop(alone) | Self::Start(alone) => &alone.globals,
+            Self::Stops(alone) => &alone.globals,
+            Self::Restriction(noun) => &noun.globals,
+            Self::SupportBundle(alone) => &alone.globals,
             Self::Alert(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
@@ -163,6 +178,11 @@ impl Command {
             Self::Hold(noun) => hold::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
+            Self::Stop(alone) => stop::stop(alone.arguments, session).await,
+            Self::Start(alone) => stop::start(alone.arguments, session).await,
+            Self::Stops(alone) => stop::list(alone.arguments, session).await,
+            Self::Restriction(noun) => stop::run(noun.verb, session).await,
+            Self::SupportBundle(alone) => stop::bundle(alone.arguments, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,

@@ -7,6 +7,7 @@ use crate::audit::{self, Change};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
+use crate::organizations;
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
@@ -355,6 +356,10 @@ impl Command for LiftStop {
         }
         match self.within {
             Within::Operator(scope) if !scope.covers(record.organization_id) => return Ok(LiftOutcome::NotFound),
+            // What the installation raised its operator lifts.
+            Within::Operator(organizations::Scope::Of(_)) if !record.stop.kind.is_own() => {
+                return Ok(LiftOutcome::NotYours);
+            }
             Within::Operator(_) => {}
             Within::Application(application) => {
                 let home = target::home(tx, application).await?;

@@ -103,6 +103,8 @@ pub enum Whose {
     Application(OrganizationId, ApplicationId),
     /// Those of an organization.
     Organization(OrganizationId),
+    /// Everybody's.
+    All,
 }
 
 impl Whose {
@@ -110,6 +112,7 @@ impl Whose {
         match self {
             Self::Application(organization, application) => (organization.uuid(), false, application.uuid()),
             Self::Organization(organization) => (organization.uuid(), true, Uuid::nil()),
+            Self::All => (Uuid::nil(), true, Uuid::nil()),
         }
     }
 }
@@ -160,6 +163,14 @@ pub(crate) const LIST_OF_WORKSPACE: &str = page!(
       OR (s.lifted_at IS NOT NULL AND $9 = CAST(0 AS {int})))"
 );
 
+pub(crate) const LIST_ALL: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM stops s WHERE s.id < $1 AND ($2 = '' OR s.kind = $2) AND ($3 = '' OR s.scope = $3) \
+     AND ($5 = CAST(-1 AS {int}) OR (s.lifted_at IS NULL AND $5 = CAST(1 AS {int})) \
+     OR (s.lifted_at IS NOT NULL AND $5 = CAST(0 AS {int}))) ORDER BY s.id DESC LIMIT $4"
+);
+
 /// Stops, newest first.
 pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, StoreError> {
     let (organization, is_all, application) = page.whose.ids();
@@ -171,6 +182,11 @@ pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, S
         (None, Some(workspace)) => Some((LIST_OF_WORKSPACE, workspace.uuid())),
         (None, None) => None,
     };
+    if page.whose == Whose::All && one.is_none() {
+        let is_active = page.is_active.map_or(-1, i64::from);
+        let rows = reader.query(LIST_ALL, params![before, kind, scope, limit, is_active]).await?;
+        return Ok(rows.iter().map(read_record).collect::<Result<_, DbError>>()?);
+    }
     let rows = match one {
         Some((statement, one)) => {
             let is_active = page.is_active.map_or(-1, i64::from);
@@ -190,13 +206,13 @@ pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, S
 }
 
 /// Finds a stop that somebody may see.
-pub async fn find(reader: &mut Reader<'_>, whose: Option<Whose>, id: StopId) -> Result<Option<Record>, StoreError> {
+pub async fn find(reader: &mut Reader<'_>, whose: Whose, id: StopId) -> Result<Option<Record>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid()]).await?;
     let found = row.as_ref().map(read_record).transpose()?;
     Ok(found.filter(|record| match whose {
-        None => true,
-        Some(Whose::Organization(own)) => record.organization_id == own,
-        Some(Whose::Application(own, application)) => {
+        Whose::All => true,
+        Whose::Organization(own) => record.organization_id == own,
+        Whose::Application(own, application) => {
             record.organization_id == own && record.application_id.is_none_or(|concerned| concerned == application)
         }
     }))

@@ -16,6 +16,7 @@ pub(crate) mod providers;
 pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod rules;
+pub(crate) mod stops;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;

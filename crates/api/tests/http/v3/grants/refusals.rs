@@ -43,7 +43,10 @@ const ROWS: &[Row] = &[
     ("attachments_not_allowed", "no attachments", || of_key(json!({"attachments": false})).boxed()),
     ("recipient_not_allowed", "another domain", || of_key(json!({"recipient_domains": ["good.test"]})).boxed()),
     ("new_recipients_exceeded", "none a day", || of_key(json!({"new_recipients_per_day": 0})).boxed()),
+    ("abuse_restriction", "of the sender domain", || stopped("restriction").boxed()),
     ("sender_domain_unverified", "", || unverified().boxed()),
+    ("account_paused", "of the mailbox", || stopped("pause").boxed()),
+    ("sending_paused", "of the workspace, by somebody", || stopped("switch").boxed()),
     ("too_many_recipients", "51", || async { sending(Harness::new().await, |_| to_many(51)) }.boxed()),
     ("too_many_recipients", "51, at a later time", || many_later().boxed()),
     ("recipient_undeliverable", "the policy looks first", || undeliverable().boxed()),
@@ -65,6 +68,8 @@ const ROWS: &[Row] = &[
     ("rate_limit_exceeded", "of the key", || rate("production", |rates| &mut rates.key).boxed()),
     ("rate_limit_exceeded", "of the mailbox's requests", || request_rate().boxed()),
     ("held_by_rule", "held in place of refused", || async { sending(holding().await, |_| letter()) }.boxed()),
+    ("held_by_breaker", "held in place of refused", || stopped("breaker").boxed()),
+    ("held_by_loop", "held in place of refused", || stopped("loop").boxed()),
     ("daily_quota_exceeded", "held for its quota", || daily("hold").boxed()),
     ("daily_quota_exceeded", "held for somebody to decide", || daily("approve").boxed()),
     ("per_second_rate_limit_exceeded", "waits for its turn", || burst().boxed()),
@@ -98,7 +103,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 const OTHERS: &str = "unknown_route query_too_long body_unreadable body_too_large domain_not_registered \
     default_workspace domain_not_verified too_many_lookups invalid_api_key trial_domains_max_reached invalid_token \
     sign_in_failed access_token invalid_signature signature_expired nonce_used application_key insufficient_scopes \
-    key_is_limited permission_exceeds_maker installation_only redirect_uris_max_reached operator_key grants_max_reached \
+    key_is_limited operator_lifts permission_exceeds_maker installation_only redirect_uris_max_reached operator_key grants_max_reached \
     rules_max_reached lists_max_reached workspaces_max_reached not_found domain_taken domain_in_use \
     dkim_rotation_under_way email_taken workspace_too_large message_under_way redirect_uri_taken application_not_empty \
     key_revoked connector_exists webhook_url_taken too_many_items sign_in_throttled alerts_max_reached \
@@ -151,9 +156,10 @@ fn every_code_has_a_row() {
     assert!(gone.is_empty(), "not documented any more, or provoked: {gone:?}");
 
     // What the functions that judge a send say, documented or not.
-    const WORDS: [&str; 4] = ["api_key", "thread_recipients", "hard_bounce", "reply_to_message_id"];
+    const WORDS: [&str; 6] =
+        ["api_key", "thread_recipients", "hard_bounce", "reply_to_message_id", "sender_address", "sender_domain"];
     let mut said = 0;
-    for file in ["capability", "hold", "meter", "outbound", "rate", "request_rate"] {
+    for file in ["capability", "hold", "meter", "outbound", "rate", "request_rate", "stop"] {
         let source = read(&format!("crates/core/src/{file}.rs"));
         let judged = source.split("#[cfg(test)]").next().unwrap_or_default();
         for literal in judged.split('"').skip(1).step_by(2).filter(|literal| literal.contains('_')) {
@@ -561,6 +567,13 @@ async fn many_schedules() -> Provoked {
         status, created_at, key_id, burst FROM schedules WHERE grant_id = $1 ORDER BY id LIMIT 1";
     fill(&harness, statement).await;
     sending(harness, |_| later)
+}
+
+/// A mailbox that is stopped.
+async fn stopped(kind: &str) -> Provoked {
+    let harness = Harness::new().await;
+    super::super::stops::stop(&harness, kind).await;
+    sending(harness, |_| letter())
 }
 
 /// A scheduled send that is taken back some seconds after it was made, 600 before it leaves.
