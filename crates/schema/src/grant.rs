@@ -126,15 +126,7 @@ pub struct Grant {
     pub updated_at: i64,
     /// Always empty: it has one address.
     pub email_aliases: Vec<String>,
-}
-
-/// A mailbox, looked at alone.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct GrantDetails {
-    /// What lists show of it.
-    #[serde(flatten)]
-    pub grant: Grant,
-    /// By what sending is stopped; null if it is not.
+    /// By what its sending is stopped, where one mailbox is asked for; null if it is not, and in lists.
     pub sending: Option<GrantSending>,
 }
 

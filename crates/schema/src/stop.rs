@@ -170,6 +170,6 @@ pub struct SupportBundle {
     pub feedback: Vec<FeedbackReport>,
     /// Its domain, with the state of each record; null if it is not registered here.
     pub domain: Option<Domain>,
-    /// The ids of the last requests that changed it, and of this one: 20 at most.
+    /// The ids of the last requests that changed it: 20 at most.
     pub request_ids: Vec<String>,
 }

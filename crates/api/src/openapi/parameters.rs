@@ -31,6 +31,8 @@ const PATH: &[(&str, &str)] = &[
     ("provider", "The connector's provider."),
     ("raise", "The raise's id."),
     ("recovery", "The recovery's id."),
+    ("stop", "The stop's id."),
+    ("restriction", "The restriction's id: that of a stop of this kind."),
     ("redirect_uri", "The redirect URI's id."),
     ("rule", "The rule's id."),
     ("hold", "The id of the held send."),

@@ -44,6 +44,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Coming back from a pause: asking with cause and fix, and deciding.",
         &["/v3/grants/{grant}/recoveries", "/v3/admin/recoveries"],
     ),
+    (
+        "stops",
+        "Who may not send, and why: switches, abuse restrictions, pauses, breakers.",
+        &["/v3/stops", "/v3/admin/stops", "/v3/admin/restrictions"],
+    ),
     ("events", "The log of what happened, as webhooks and alerts are told of it.", &["/v3/events"]),
     ("alerts", "Who is told by e-mail or chat when a quota is crossed or a raise asked for.", &["/v3/alerts"]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),

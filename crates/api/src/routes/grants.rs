@@ -12,7 +12,7 @@ use postfleet_fleet::grants::{self, Filter, Provided};
 use postfleet_fleet::stops;
 use postfleet_mailflow::Platform;
 use postfleet_schema::bulk::{BulkAnswer, BulkError, BulkResult, CreateGrants};
-use postfleet_schema::grant::{CreateGrant, Grant, GrantDetails, UpdateGrant};
+use postfleet_schema::grant::{CreateGrant, Grant, UpdateGrant};
 use postfleet_store::grants::{GrantsPage, Origin};
 
 /// Characters of a client's name that are kept.
@@ -56,9 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("List mailboxes", "Newest first, unless another order is asked for.")
             .query(LIST)
             .lists_by_offset::<Grant>(),
-        Route::get(PATH, "grants.read", find)
-            .about("Find a mailbox", "By its id or its address.")
-            .answers::<GrantDetails>(),
+        Route::get(PATH, "grants.read", find).about("Find a mailbox", "By its id or its address.").answers::<Grant>(),
         Route::patch(PATH, "grants.write", update)
             .about("Change a mailbox", CHANGE)
             .takes::<UpdateGrant>()
@@ -172,7 +170,7 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
 pub(crate) async fn find(call: Call) -> Answer {
     let grant = call.grant().await?;
     let sending = stops::of_grant(&call.platform.store, call.application, grant.id).await?;
-    Ok(respond::single(&call.id, GrantDetails { grant: grants::show(&grant), sending }))
+    Ok(respond::single(&call.id, Grant { sending, ..grants::show(&grant) }))
 }
 
 /// `PATCH /v3/grants/{grant}`, and `PUT` as older clients spell it.

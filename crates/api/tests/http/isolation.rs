@@ -51,6 +51,7 @@ async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> A
     let body = json!({
         "name": "mine now",
         "description": "mine now",
+        "reason": "mine now",
         "url": "https://mine.test/",
         "type": "mx",
         "to": [{"email": "a@b.test"}],

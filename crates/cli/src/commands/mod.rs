@@ -20,8 +20,10 @@ mod overview;
 mod policy;
 mod queue;
 mod raise;
+mod reputation;
 mod rule;
 mod shell;
+mod stop;
 mod suppression;
 mod usage;
 mod workspace;
@@ -65,6 +67,16 @@ pub enum Command {
     Queue(Noun<queue::Verb>),
     /// Sends that wait for their quota or for somebody to approve them: looking at them and deciding
     Hold(Noun<hold::Verb>),
+    /// Stops sending of a mailbox, a workspace, a domain, an application or everything
+    Stop(Alone<stop::Target>),
+    /// Starts sending again that was stopped
+    Start(Alone<stop::Target>),
+    /// Shows who may not send, and why
+    Stops(Alone<stop::All>),
+    /// Senders that are blocked because of abuse (operator)
+    Restriction(Noun<stop::Verb>),
+    /// Puts together what support needs to know of a mailbox
+    SupportBundle(Alone<stop::Bundle>),
     /// The record of changes
     Audit(Noun<audit::Verb>),
     /// Shows the tree of an application: workspaces, policies, rules, lists; and what may not be as it was meant
@@ -74,6 +86,8 @@ pub enum Command {
     Explain(Alone<explain::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
     Usage(Alone<usage::Arguments>),
+    /// Shows where a mailbox, the application or a domain stands with its bounces and complaints, and what it takes until a pause
+    Reputation(Alone<reputation::Arguments>),
     /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
     Advise(Alone<workspace::Advise>),
     /// Tries out whether what is to happen does: a quota that is used up, and who is told of it
@@ -131,6 +145,10 @@ impl Command {
             Self::Hold(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
+            Self::Stop(alone) | Self::Start(alone) => &alone.globals,
+            Self::Stops(alone) => &alone.globals,
+            Self::Restriction(noun) => &noun.globals,
+            Self::SupportBundle(alone) => &alone.globals,
             Self::Alert(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
@@ -138,6 +156,7 @@ impl Command {
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
+            Self::Reputation(alone) => &alone.globals,
             Self::Advise(alone) => &alone.globals,
             Self::Drill(noun) => &noun.globals,
             Self::Plan(alone) => &alone.globals,
@@ -163,6 +182,11 @@ impl Command {
             Self::Hold(noun) => hold::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
+            Self::Stop(alone) => stop::stop(alone.arguments, session).await,
+            Self::Start(alone) => stop::start(alone.arguments, session).await,
+            Self::Stops(alone) => stop::list(alone.arguments, session).await,
+            Self::Restriction(noun) => stop::run(noun.verb, session).await,
+            Self::SupportBundle(alone) => stop::bundle(alone.arguments, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
@@ -170,6 +194,7 @@ impl Command {
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
+            Self::Reputation(alone) => reputation::run(alone.arguments, session).await,
             Self::Advise(alone) => workspace::run(workspace::Verb::Advise(alone.arguments), session).await,
             Self::Drill(noun) => drill::run(noun.verb, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,

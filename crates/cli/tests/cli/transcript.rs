@@ -124,6 +124,24 @@ async fn queue() {
 }
 
 #[tokio::test]
+async fn reputation() {
+    // play("reputation"), after some wrote to people who are not there.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    for (name, count) in [("calm", 0), ("sales", 6), ("agent", 3)] {
+        let grant = world.mailbox(&installation.acme, name).await.id;
+        for number in 0..=count {
+            world.advance(1);
+            let to = if number == 0 { format!("{name}@acme.test") } else { format!("{name}-{number}@acme.test") };
+            let message = json!({"to": [{"email": to}], "subject": "Hello", "body": "Hi"});
+            installation.ask(&format!("grants/{grant}/messages/send"), &message).await;
+            world.deliver_due().await;
+        }
+    }
+    play_in(installation, "reputation").await;
+}
+
+#[tokio::test]
 async fn rule() {
     play("rule").await;
 }

@@ -70,5 +70,6 @@ pub fn show(grant: &Grant) -> schema::Grant {
         created_at: grant.created_at.as_seconds(),
         updated_at: grant.updated_at.as_seconds(),
         email_aliases: Vec::new(),
+        sending: None,
     }
 }

@@ -15,5 +15,6 @@ mod receive;
 mod recount;
 mod routes;
 mod schedules;
+mod stops;
 mod suppression;
 mod webhooks;

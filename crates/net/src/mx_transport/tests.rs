@@ -557,3 +557,21 @@ async fn no_session_is_resumed_where_more_was_demanded() {
     let verified = Target { tls: TlsRule::Verified, ..peer.target.clone() };
     assert_eq!(deliver(&untrusting, &verified).await, "lost during TLS handshake, false");
 }
+
+/// Whoever is stopped while the envelope is on its way sends nothing of the message, and nothing is ambiguous about it.
+#[tokio::test]
+async fn a_message_that_may_not_leave_any_more_is_withheld_when_the_server_is_ready_for_it() {
+    let peer = peer(Manner::Good, TlsRule::Opportunistic).await;
+    let transport = transport(|_| {});
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let may_send: MaySend = Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) > 0);
+    let first = transport.deliver_if(&peer.target, transaction("b@mx.example"), &may_send).await;
+    assert!(first.withheld);
+    assert!(matches!(first.recipients[0].result, RecipientResult::Lost { ambiguous: false, .. }), "{first:?}");
+    assert_eq!(peer.messages.load(Ordering::Relaxed), 0);
+    let second = transport.deliver_if(&peer.target, transaction("b@mx.example"), &may_send).await;
+    assert!(!second.withheld);
+    assert_eq!(short(second.recipients), "accepted 250");
+    assert_eq!((peer.messages.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (1, 2));
+}

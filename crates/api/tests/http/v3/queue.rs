@@ -69,7 +69,7 @@ async fn a_message_is_told_whole_while_it_waits_and_when_it_is_gone() {
     assert_shape(
         later,
         "email:string destination:string state:string why:string priority:string? attempts:integer \
-         next_attempt_at:integer? ambiguous:boolean last_reply:string?",
+         next_attempt_at:integer? ambiguous:boolean last_reply:string? stop_id:string?",
     );
     let why = later["why"].as_str().expect("why");
     assert!(why.starts_with("put off: 450 4.7.1 greylisted; it is tried again in "), "{why}");

@@ -14,7 +14,7 @@ pub(crate) const ROUTES: &[&str] =
 pub(crate) const GRANT: &str = "id:string provider:string email:string name:string grant_status:string scope:array \
     settings:object state:string? ip:string user_agent:string blocked:boolean workspace_id:string? placement:string \
     credential_id:string? provider_user_id:string? account_id:string? created_at:integer updated_at:integer \
-    email_aliases:array";
+    email_aliases:array sending:object?";
 
 #[tokio::test]
 async fn a_mailbox_is_found_by_every_name_that_it_has() {
