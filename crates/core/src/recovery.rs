@@ -174,7 +174,11 @@ fn nothing_waits(waiting: &Addresses) -> Check {
     let text = match passed {
         true => "nothing that is queued, scheduled or held is to somebody who bounced or complained".to_owned(),
         false => {
-            format!("mail waits to be sent to somebody who bounced or complained: {}; cancel it", waiting.in_words())
+            format!(
+                "mail waits to be sent to somebody who bounced or complained: {}; cancel what is scheduled or held, and give up \
+             what is queued",
+                waiting.in_words()
+            )
         }
     };
     Check { code: CheckCode::NothingWaitsForThem, passed, text }

@@ -108,14 +108,14 @@ impl Desk<'_> {
         id: RecoveryId,
         request: schema::DecideRecovery,
     ) -> Result<Recovery, Problem> {
-        operator.for_installation()?;
         let scope = operator.scope();
+        let case = find_any(self.store, scope, id).await?;
+        operator.for_installation()?;
         let decision = match request.decision.as_deref() {
             Some("grant") => Decision::Grant { despite_checks: request.despite_checks.unwrap_or(false) },
             Some("refuse") => Decision::Refuse,
             _ => return Err(Problem::invalid("decision", "decision must be grant or refuse")),
         };
-        let case = find_any(self.store, scope, id).await?;
         self.carry_out(act, By::Operator(scope), &case, Wish { decision, note: note(request.note)? }).await
     }
 

@@ -2,6 +2,7 @@
 //! two tenants and ask for the one with the key of the other.
 
 use crate::support::{Harness, receiver};
+use crate::v3::recoveries;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_core::audit::Act;
@@ -66,6 +67,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("stop", |harness, tenant| stop(harness, tenant).boxed()),
+    ("recovery", |harness, tenant| recovery(harness, tenant).boxed()),
     ("restriction", |harness, tenant| restriction(harness, tenant).boxed()),
 ];
 
@@ -155,6 +157,23 @@ async fn restriction(harness: &Harness, tenant: &Tenant) -> Thing {
         RaiseOutcome::InForce(record, _) => Thing::Owned(vec![record.stop.id.to_string()]),
         RaiseOutcome::NoSubject => panic!("no domain"),
     }
+}
+
+/// A case of a mailbox that was paused when it was opened.
+async fn recovery(harness: &Harness, tenant: &Tenant) -> Thing {
+    let id = grant(harness, tenant).await.name().to_owned();
+    let path = format!("/v3/grants/{id}/recoveries");
+    let list = harness.ask(&tenant.api_key, "GET", &path, None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let grant = id.parse().expect("id");
+    recoveries::pause(harness, tenant, grant).await;
+    let body = json!({"cause": "a fixture", "fix": "none"});
+    let made = harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    recoveries::unpause(harness, tenant, grant).await;
+    one(&made.json["data"]["id"])
 }
 
 /// A suppressed address.

@@ -33,6 +33,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::stops::ROUTES,
         v3::suppressions::ROUTES,
         v3::raises::ROUTES,
+        v3::recoveries::ROUTES,
         v3::alerts::ROUTES,
         v3::events::ROUTES,
         v3::unsubscribe::ROUTES,

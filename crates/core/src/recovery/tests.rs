@@ -37,7 +37,7 @@ fn each_check_fails_for_its_own_reason_alone() {
     for (facts, code, part) in [
         (Facts { not_suppressed: some(1), ..well() }, ListCleaned, "r0@x.test; suppress them"),
         (Facts { not_suppressed: some(6), ..well() }, ListCleaned, "r4@x.test and others;"),
-        (Facts { waiting: some(2), ..well() }, NothingWaitsForThem, "r0@x.test, r1@x.test; cancel it"),
+        (Facts { waiting: some(2), ..well() }, NothingWaitsForThem, "r0@x.test, r1@x.test; cancel"),
         (Facts { domain: None, ..well() }, DomainAuthenticated, "not registered"),
         (domain(|one| one.is_verified = false), DomainAuthenticated, "acme.test is not verified"),
         (domain(|one| one.wrong = vec!["no SPF".into()]), DomainAuthenticated, "acme.test: no SPF"),
@@ -89,7 +89,7 @@ fn a_case_is_decided_once_and_not_in_spite_of_what_is_missing_without_saying_why
     assert_eq!(judge(despite, State::Requested, &bad, Some(" ")), Err("invalid_request"));
     assert_eq!(judge(despite, State::Requested, &bad, Some("they are gone")), Ok(()));
     let problem = decide(grant, State::Requested, &bad, None).expect_err("refused");
-    assert!(problem.public.contains("suppress them") && problem.public.contains("cancel it"), "{}", problem.public);
+    assert!(problem.public.contains("suppress them") && problem.public.contains("; cancel what"), "{}", problem.public);
     for decision in [Decision::Refuse, Decision::Withdraw] {
         assert_eq!(judge(decision, State::Requested, &bad, None), Ok(()));
     }

@@ -16,6 +16,7 @@ pub(crate) mod policies;
 pub(crate) mod providers;
 pub(crate) mod queue;
 pub(crate) mod raises;
+pub(crate) mod recoveries;
 pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod sender_pools;
