@@ -29,7 +29,7 @@ async fn standing(store: &Store, kind: SubjectKind, name: impl ToString) -> Stan
 }
 
 /// What is to be recorded of everything that is due: one command for each message.
-async fn settled(store: &Store, now: UnixMicros, is_gone: impl Fn(usize) -> bool) -> Vec<RecordAttempt> {
+pub async fn settled(store: &Store, now: UnixMicros, is_gone: impl Fn(usize) -> bool) -> Vec<RecordAttempt> {
     let taken = claim("worker", now, 1_000);
     let lease = taken.lease.id;
     let rows = store.run(taken).await.expect("claim").rows;
@@ -45,7 +45,7 @@ async fn settled(store: &Store, now: UnixMicros, is_gone: impl Fn(usize) -> bool
 }
 
 /// Sends to so many to whom nobody has written before.
-async fn send(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seconds: u64) {
+pub async fn send(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seconds: u64) {
     let mut command = tenant.submission(store, grant, count, at(seconds)).await;
     for (_, recipient) in &mut command.recipients {
         *recipient = EmailAddress::parse(&format!("{}@elsewhere.example", fresh().simple())).expect("address");
@@ -55,7 +55,7 @@ async fn send(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seco
 }
 
 /// So many recipients that are not there.
-async fn bounce(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seconds: u64) {
+pub async fn bounce(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seconds: u64) {
     send(store, tenant, grant, count, seconds).await;
     for command in settled(store, at(seconds + 1), |_| true).await {
         store.run(command).await.expect("record");
