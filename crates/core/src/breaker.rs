@@ -147,10 +147,7 @@ impl Breaker {
 }
 
 /// Those that trip, the one with the strongest consequence first.
-pub fn tripped(
-    breakers: &[Breaker],
-    measured: impl Fn(Metric) -> Option<Reading>,
-) -> Vec<(Breaker, Reading)> {
+pub fn tripped(breakers: &[Breaker], measured: impl Fn(Metric) -> Option<Reading>) -> Vec<(Breaker, Reading)> {
     let trips = |breaker: &Breaker| measured(breaker.metric).filter(|reading| breaker.trips(reading));
     let mut all: Vec<(Breaker, Reading)> =
         breakers.iter().filter_map(|breaker| Some((*breaker, trips(breaker)?))).collect();
@@ -282,8 +279,7 @@ mod tests {
 
     #[test]
     fn the_strongest_consequence_comes_first() {
-        let all: Vec<Breaker> =
-            Action::ALL.iter().map(|action| breaker(Metric::SendsPerHour, 1, *action)).collect();
+        let all: Vec<Breaker> = Action::ALL.iter().map(|action| breaker(Metric::SendsPerHour, 1, *action)).collect();
         let found = tripped(&all, |metric| (metric == Metric::SendsPerHour).then_some(Reading::of(2)));
         let actions: Vec<&str> = found.iter().map(|(breaker, _)| breaker.action.name()).collect();
         assert_eq!(actions, ["pause", "hold", "throttle", "alert"]);
@@ -292,7 +288,9 @@ mod tests {
 
     #[test]
     fn figures_are_written_as_people_write_them() {
-        for (thousandths, text) in [(0, "0"), (5_000, "5"), (2_500, "2.5"), (100, "0.1"), (1, "0.001"), (100_000, "100")] {
+        for (thousandths, text) in
+            [(0, "0"), (5_000, "5"), (2_500, "2.5"), (100, "0.1"), (1, "0.001"), (100_000, "100")]
+        {
             assert_eq!(percent(thousandths), text);
         }
         let reading = Reading { count: 3, volume: 40 };

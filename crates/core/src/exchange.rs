@@ -184,13 +184,17 @@ impl Loop {
                 format!("the mailbox has sent {count} messages in one conversation today, of {limit} that it may")
             }
             Sign::MachineSpeed => {
-                format!("{count} messages of the mailbox went back and forth in one conversation without a pause in which anybody could have read them")
+                format!(
+                    "{count} messages of the mailbox went back and forth in one conversation without a pause in which anybody could have read them"
+                )
             }
             Sign::Hops => {
                 format!("{count} mailboxes of the fleet have answered one another in turn, of {limit} that may")
             }
             Sign::SameText => {
-                format!("the mailbox has said the same to mailboxes of the fleet {count} times within an hour, of {limit} that it may")
+                format!(
+                    "the mailbox has said the same to mailboxes of the fleet {count} times within an hour, of {limit} that it may"
+                )
             }
         }
     }
@@ -202,7 +206,8 @@ impl Loop {
 
     /// The refusal of what is to be held, where no stop says it.
     pub fn problem(&self) -> Problem {
-        let text = format!("the message may go around in a circle; it waits until somebody approves it: {}", self.reason());
+        let text =
+            format!("the message may go around in a circle; it waits until somebody approves it: {}", self.reason());
         Problem::new(ProblemKind::Stopped, HELD_BY_LOOP, text)
     }
 }
@@ -407,7 +412,10 @@ mod tests {
         assert_eq!(sign(&Exchange { hops: 21, ..with() }), Some((Sign::Hops, 21)));
         assert_eq!(sign(&Exchange { said: Some(19), ..with() }), None);
         assert_eq!(sign(&Exchange { said: Some(20), ..with() }), Some((Sign::SameText, 20)));
-        assert_eq!(Exchange { said: Some(20), ..with() }.judge(&LoopLimits::default()).unwrap().problem().code, "held_by_loop");
+        assert_eq!(
+            Exchange { said: Some(20), ..with() }.judge(&LoopLimits::default()).unwrap().problem().code,
+            "held_by_loop"
+        );
     }
 
     #[test]

@@ -274,7 +274,8 @@ fn over_daily_quota(daily: &Allowance) -> Problem {
 fn throttled(throttle: &Allowance) -> Problem {
     let Allowance { limit, used, resets_at } = *throttle;
     let limit = limit.unwrap_or(u64::MAX);
-    let text = format!("the mailbox is throttled to {limit} messages in an hour, and they are sent until the hour ends");
+    let text =
+        format!("the mailbox is throttled to {limit} messages in an hour, and they are sent until the hour ends");
     let exhausted = Exhausted { scope: "grant", limit, used, resets_at: Some(resets_at) };
     Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::OverQuota, THROTTLED, text) }
 }

@@ -2,9 +2,7 @@
 //! mailboxes stand.
 
 use postfleet_core::audit::Act;
-use postfleet_core::breaker::{
-    self, Action, BREAKERS_MAX, Breaker, COUNT_MAX, MIN_VOLUME, Metric, Reading, WHOLE,
-};
+use postfleet_core::breaker::{self, Action, BREAKERS_MAX, Breaker, COUNT_MAX, MIN_VOLUME, Metric, Reading, WHOLE};
 use postfleet_core::exchange::LoopLimits;
 use postfleet_core::id::{ApplicationId, WorkspaceId};
 use postfleet_core::reputation::{
@@ -59,19 +57,23 @@ async fn replace(
 }
 
 fn read(at: &str, wanted: &schema::SetBreaker) -> Result<Breaker, Problem> {
-    let invalid = |field: &str, text: String| Problem::invalid(&format!("{at}.{field}"), format!("{at}.{field} {text}"));
+    let invalid =
+        |field: &str, text: String| Problem::invalid(&format!("{at}.{field}"), format!("{at}.{field} {text}"));
     let words = |names: Vec<&str>| format!("must be one of {}", names.join(", "));
     let metric = wanted.metric.as_deref().and_then(Metric::named);
-    let metric = metric
-        .ok_or_else(|| invalid("metric", words(Metric::ALL.iter().map(|metric| metric.name()).collect())))?;
+    let metric =
+        metric.ok_or_else(|| invalid("metric", words(Metric::ALL.iter().map(|metric| metric.name()).collect())))?;
     let action = wanted.action.as_deref().and_then(Action::named);
-    let action = action
-        .ok_or_else(|| invalid("action", words(Action::ALL.iter().map(|action| action.name()).collect())))?;
+    let action =
+        action.ok_or_else(|| invalid("action", words(Action::ALL.iter().map(|action| action.name()).collect())))?;
     let threshold = wanted.threshold.and_then(|value| threshold(metric, value)).ok_or_else(|| {
-        invalid("threshold", match metric.is_rate() {
-            true => "must be percent with up to three places, from 0.001 to 100".to_owned(),
-            false => format!("must be a whole number from 0 to {COUNT_MAX}"),
-        })
+        invalid(
+            "threshold",
+            match metric.is_rate() {
+                true => "must be percent with up to three places, from 0.001 to 100".to_owned(),
+                false => format!("must be a whole number from 0 to {COUNT_MAX}"),
+            },
+        )
     })?;
     let count = |value: i64| u64::try_from(value).ok().filter(|value| (1..=COUNT_MAX).contains(value));
     let min_volume = match wanted.min_volume {

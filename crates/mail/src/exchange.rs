@@ -76,7 +76,9 @@ pub fn why_unanswered(raw: &[u8]) -> Option<&'static str> {
         if field.name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("List-")) {
             return Some("it came from a mailing list");
         }
-        if field.is("Precedence") && matches!(field.text().trim().to_ascii_lowercase().as_str(), "bulk" | "junk" | "list") {
+        if field.is("Precedence")
+            && matches!(field.text().trim().to_ascii_lowercase().as_str(), "bulk" | "junk" | "list")
+        {
             return Some("it was sent to many at once");
         }
     }
@@ -110,7 +112,17 @@ mod tests {
 
     #[test]
     fn what_is_no_count_is_none() {
-        for value in ["", "3", "3; 1", "x; 1; y", "-1; 1; y", "0; 1; y", "1000001; 1; y", "99999999999999999999999; 1; y", "1; -1; y"] {
+        for value in [
+            "",
+            "3",
+            "3; 1",
+            "x; 1; y",
+            "-1; 1; y",
+            "0; 1; y",
+            "1000001; 1; y",
+            "99999999999999999999999; 1; y",
+            "1; -1; y",
+        ] {
             assert_eq!(hops(format!("X-Postfleet-Hops: {value}\r\n\r\n").as_bytes()), None, "{value}");
         }
         assert_eq!(hops(b"A: b\r\n\r\nX-Postfleet-Hops: 3; y\r\n"), None, "in the body");

@@ -14,6 +14,7 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod applications;
 pub mod audit;
+pub mod breakers;
 pub mod connectors;
 pub mod domains;
 pub mod evaluations;
@@ -27,7 +28,6 @@ pub mod lists;
 pub mod moves;
 pub mod organizations;
 pub mod peaks;
-pub mod breakers;
 pub mod policies;
 pub mod raises;
 mod rates;

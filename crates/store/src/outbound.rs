@@ -21,11 +21,11 @@ use crate::refusals;
 use crate::send_events::{SendEvent, Sent};
 pub use explain::{Explain, Explained};
 use facts::Loaded;
+use guard::Passes;
 pub use guard::{Guard, TripIds};
-pub(crate) use guard::{Tripped, evidence, replaced};
 #[cfg(test)]
 pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
-use guard::Passes;
+pub(crate) use guard::{Tripped, evidence, replaced};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::{
@@ -169,8 +169,19 @@ impl Command for Submit {
 
     async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
         let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded { mut facts, owner, workspace, scope: rules, validates, key, earlier, quota, pools, terms, mut watched } =
-            loaded;
+        let Loaded {
+            mut facts,
+            owner,
+            workspace,
+            scope: rules,
+            validates,
+            key,
+            earlier,
+            quota,
+            pools,
+            terms,
+            mut watched,
+        } = loaded;
         match earlier {
             Earlier::Nothing => {}
             Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),

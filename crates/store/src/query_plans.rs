@@ -4,11 +4,11 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback, findings,
-    grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, reputation, rules,
-    schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch,
-    webhooks, workspaces,
+    addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback,
+    findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
+    organizations, outbound, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals,
+    reputation, rules, schedules, send_events, service_accounts, stops, sts, suppressions, threads, tls_sessions,
+    tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 

@@ -107,7 +107,11 @@ async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<
     let date = facts.date.as_micros();
     let (received, sent) = if facts.outgoing { (None, Some(date)) } else { (Some(date), None) };
     let (id, grant) = (copy.new_thread_id, copy.grant_id.uuid());
-    tx.execute(INSERT, params![id.uuid(), grant, &facts.thread.subject, date, received, sent, facts.thread.hops as i64]).await?;
+    tx.execute(
+        INSERT,
+        params![id.uuid(), grant, &facts.thread.subject, date, received, sent, facts.thread.hops as i64],
+    )
+    .await?;
     Ok(id)
 }
 

@@ -41,7 +41,10 @@ const ORGANIZATION: Parameter = Parameter::new(
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v3/stops", "stops.read", list)
-            .about("List stops", "Who may not send, or could not, and why: those that concern the application, newest first.")
+            .about(
+                "List stops",
+                "Who may not send, or could not, and why: those that concern the application, newest first.",
+            )
             .query(&[LIMIT, TOKEN, KIND, SCOPE, GRANT, WORKSPACE, ACTIVE])
             .lists::<Stop>(),
         Route::post("/v3/stops", "stops.write", raise)
@@ -61,7 +64,9 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Stop sending of anybody", STOP)
             .takes::<CreateStop>()
             .answers::<Stop>(),
-        Route::get("/v3/admin/stops/{stop}", "stops.read", find_any).about("Find a stop of anybody", "").answers::<Stop>(),
+        Route::get("/v3/admin/stops/{stop}", "stops.read", find_any)
+            .about("Find a stop of anybody", "")
+            .answers::<Stop>(),
         Route::post("/v3/admin/stops/{stop}/lift", "stops.write", lift_any)
             .about("Start sending of anybody again", LIFT_ANY)
             .takes::<LiftStop>()
@@ -78,7 +83,10 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Find an abuse restriction", "")
             .answers::<Stop>(),
         Route::post("/v3/admin/restrictions/{restriction}/lift", "restrictions.write", lift_restriction)
-            .about("Lift an abuse restriction", "For the installation's operator. The next attempt is not blocked by it.")
+            .about(
+                "Lift an abuse restriction",
+                "For the installation's operator. The next attempt is not blocked by it.",
+            )
             .takes::<LiftStop>()
             .answers::<Stop>(),
         Route::get("/v3/grants/{grant}/support-bundle", "grants.read", bundle)

@@ -1,9 +1,9 @@
 //! `postfleet stop`, `start`, `stops`, `restriction` and `support-bundle`: who may not send, why, and until somebody says so.
 
+use super::Pages;
 use super::agent::find;
 use super::body::put;
 use super::names::{APPLICATION, ORGANIZATION, WORKSPACE};
-use super::Pages;
 use crate::client::Api;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Kind};

@@ -26,7 +26,9 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         Trigger::QuotaWarning | Trigger::QuotaReached | Trigger::QuotaExceeded => quota(trigger, facts),
         Trigger::SendingStopped | Trigger::SendingResumed => stop(trigger, facts),
         Trigger::BreakerTripped => breaker(facts),
-        Trigger::DomainEndangered => format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"])),
+        Trigger::DomainEndangered => {
+            format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"]))
+        }
         Trigger::ReputationChanged => reputation(facts),
         _ => raise(trigger, facts),
     };
@@ -71,7 +73,10 @@ fn stop(trigger: Trigger, facts: &Value) -> String {
     let (scope, kind) = (of_fact(facts, "scope"), of_fact(facts, "kind"));
     if trigger == Trigger::SendingResumed {
         let why = quoted(&facts["lifted_why"]);
-        return format!("{whom} may send again: the {kind} of its {scope} was lifted: {why} (stop {})", of_fact(facts, "id"));
+        return format!(
+            "{whom} may send again: the {kind} of its {scope} was lifted: {why} (stop {})",
+            of_fact(facts, "id")
+        );
     }
     let what = match facts["effect"].as_str() {
         Some("hold") => "what it sends is held".to_owned(),
@@ -159,7 +164,8 @@ mod tests {
         let expected = "x may send again: the breaker of its grant was lifted: mended (stop 7)";
         assert_eq!(said(Trigger::SendingResumed, &throttled), expected);
         let tripped = json!({"email": "a@acme.test", "action": "alert", "reason": "sends_per_hour of 6 is above 5"});
-        let expected = "a@acme.test has tripped a breaker of its workspace, it goes on sending: sends_per_hour of 6 is above 5";
+        let expected =
+            "a@acme.test has tripped a breaker of its workspace, it goes on sending: sends_per_hour of 6 is above 5";
         assert_eq!(said(Trigger::BreakerTripped, &tripped), expected);
         let endangered = json!({"email": "a@acme.test", "domain": "acme.test", "reason": "20 of 25 bounces"});
         assert_eq!(said(Trigger::DomainEndangered, &endangered), "a@acme.test endangers acme.test: 20 of 25 bounces");

@@ -244,7 +244,8 @@ impl Store {
                 (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        let store = Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters, quarantine_part }) };
+        let store =
+            Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters, quarantine_part }) };
         organizations::check_plans(&mut store.reader().await?).await?;
         Ok(store)
     }

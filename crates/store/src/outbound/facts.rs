@@ -26,7 +26,6 @@ use postfleet_core::quota::{self, Allowance};
 use postfleet_core::rate::{Scope as RateScope, SendRates};
 use postfleet_core::rule::{Direction, Input, Verdict};
 
-
 /// What a send is decided by.
 pub(super) struct Loaded {
     pub(super) facts: OutboundFacts,

@@ -12,6 +12,7 @@ use crate::params;
 use crate::send_events::{SendEvent, Sent, follows_from};
 use crate::stops::{self, NewStop, Target};
 use crate::watch;
+use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::breaker::{self, Breaker, Metric, Reading};
@@ -21,7 +22,6 @@ use postfleet_core::quarantine::{Danger, endangers};
 use postfleet_core::reputation::{Counts, Standing, SubjectKind};
 use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop};
-use postfleet_core::UnixMicros;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,9 +114,8 @@ async fn breakers_of<'a>(
     }
     let list = ids.iter().map(|id| json!([id.uuid().as_simple().to_string()])).collect::<Value>().to_string();
     let rows = tx.query(FIND, params![&list]).await?;
-    let read = |row: &crate::db::Row| {
-        Ok((WorkspaceId::from_uuid(row.uuid(0)?), breakers::read(row.opt_text(1)?.as_deref())?))
-    };
+    let read =
+        |row: &crate::db::Row| Ok((WorkspaceId::from_uuid(row.uuid(0)?), breakers::read(row.opt_text(1)?.as_deref())?));
     rows.iter().map(read).collect()
 }
 
@@ -149,10 +148,9 @@ fn read_rate(metric: Metric, counts: Counts, ledger: Option<&Since>) -> Option<R
     match metric {
         Metric::BounceRate => Some(Reading { count: counts.hard_bounces, volume: counts.attempts }),
         Metric::ComplaintRate => Some(Reading { count: counts.complaints, volume: counts.feedback_attempts }),
-        Metric::RejectionRate => ledger.map(|since| Reading {
-            count: since.rejections,
-            volume: since.counts.attempts + since.suppressed,
-        }),
+        Metric::RejectionRate => {
+            ledger.map(|since| Reading { count: since.rejections, volume: since.counts.attempts + since.suppressed })
+        }
         _ => None,
     }
 }

@@ -35,7 +35,11 @@ async fn submission(store: &Store, tenant: &Tenant, grant: GrantId, seconds: u64
     let command = tenant.submission(store, grant, 1, at(seconds)).await;
     let fresh = crate::support::fresh;
     let author = Actor { kind: ActorKind::ApiKey, id: fresh().to_string(), name: "key".into() };
-    let told = Told { audit_id: AuditId::from_uuid(fresh()), event_id: EventId::from_uuid(fresh()), request_id: String::new() };
+    let told = Told {
+        audit_id: AuditId::from_uuid(fresh()),
+        event_id: EventId::from_uuid(fresh()),
+        request_id: String::new(),
+    };
     let waiting = command.facts.clone();
     let hold = Some(NewHold { id: HoldId::from_uuid(fresh()), author, waiting, told, trip: trip() });
     Submit { hold, ..command }
@@ -51,7 +55,13 @@ fn word(outcome: &SubmitOutcome) -> &'static str {
 }
 
 /// So many send at once; answers what became of how many.
-async fn at_the_same_time(store: &Store, tenant: &Tenant, grant: GrantId, count: usize, seconds: u64) -> BTreeMap<&'static str, usize> {
+async fn at_the_same_time(
+    store: &Store,
+    tenant: &Tenant,
+    grant: GrantId,
+    count: usize,
+    seconds: u64,
+) -> BTreeMap<&'static str, usize> {
     let mut commands = Vec::new();
     for _ in 0..count {
         commands.push(submission(store, tenant, grant, seconds).await);
@@ -198,7 +208,8 @@ async fn a_mailbox_that_endangers_its_domain_is_held_and_no_other() {
         assert_eq!(stops.len(), 1);
         assert_eq!((stops[0].stop.kind.name(), stops[0].stop.effect.name()), ("quarantine", "hold"));
         let endangered = all_events(store).await;
-        let endangered = endangered.iter().find(|event| event.event.trigger == Trigger::DomainEndangered).expect("told");
+        let endangered =
+            endangered.iter().find(|event| event.event.trigger == Trigger::DomainEndangered).expect("told");
         assert_eq!(endangered.event.grant_id, bad);
         let outcome = store.run(submission(store, &tenant, bad, 90).await).await.expect("submit");
         assert_eq!(word(&outcome), "held");

@@ -114,7 +114,10 @@ async fn a_restriction_blocks_the_next_attempt_and_its_end_frees_it() {
         let path = format!("/v3/admin/restrictions/{}/lift", id.as_str().expect("id"));
         let lifted = admin(&harness, "POST", &path, Some(&json!({"reason": "appeal accepted"}))).await;
         assert_eq!(lifted.is_ok().data()["lift_reason"], "appeal accepted");
-        assert_eq!((&lifted.data()["active"], &lifted.data()["lifted_by"]["type"]), (&json!(false), &json!("operator_key")));
+        assert_eq!(
+            (&lifted.data()["active"], &lifted.data()["lifted_by"]["type"]),
+            (&json!(false), &json!("operator_key"))
+        );
     }
     send(&harness).await.is_ok();
     let all = admin(&harness, "GET", "/v3/admin/restrictions?active=true", None).await;
@@ -180,7 +183,9 @@ async fn one_request_stops_and_one_starts_again() {
         let first = &explained.is_ok().data()["refusals"][0];
         assert_eq!((&first["code"], &first["owner"]["type"]), (&json!("sending_paused"), &json!("stop")));
         assert_eq!((&first["owner"]["id"], &explained.data()["accepted"]), (&json!(id), &json!(false)));
-        let found = harness.get(&format!("/v3/stops?active=true&scope={}", made.data()["scope"].as_str().expect("scope"))).await;
+        let found = harness
+            .get(&format!("/v3/stops?active=true&scope={}", made.data()["scope"].as_str().expect("scope")))
+            .await;
         assert_eq!(found.is_ok().data()[0]["id"], json!(id));
         harness.post(&format!("/v3/stops/{id}/lift"), &json!({})).await.refuses(400, "invalid_request", Some("reason"));
         let lifted = harness.post(&format!("/v3/stops/{id}/lift"), &json!({"reason": "over"})).await;
@@ -286,9 +291,15 @@ async fn a_bundle_has_what_support_asks_for_and_no_secrets() {
     let bundle = harness.get(&path).await;
     let data = bundle.is_ok().data();
     assert_eq!(data["application_id"], harness.acme.application_id.to_string());
-    assert_eq!((&data["grant_id"], &data["organization_id"]), (&json!(harness.agent), &json!(harness.acme.organization_id.to_string())));
+    assert_eq!(
+        (&data["grant_id"], &data["organization_id"]),
+        (&json!(harness.agent), &json!(harness.acme.organization_id.to_string()))
+    );
     let error = &data["example_error"]["error"];
-    assert_eq!((&error["code"], &error["scope"], &error["stop_id"]), (&json!("abuse_restriction"), &json!("sender_domain"), &json!(id.to_string())));
+    assert_eq!(
+        (&error["code"], &error["scope"], &error["stop_id"]),
+        (&json!("abuse_restriction"), &json!("sender_domain"), &json!(id.to_string()))
+    );
     assert_eq!((&data["stops"][0]["id"], &data["sending"]["past"][0]["times"]), (&json!(id.to_string()), &json!(1)));
     assert_eq!(data["domain"]["can_send"], true);
     assert!(data["limits"]["limits"].is_object() && data["version"].is_string());

@@ -21,7 +21,8 @@ async fn set(harness: &Harness, breakers: Value) -> Answer {
 }
 
 async fn send(harness: &Harness, number: usize) -> Answer {
-    let body = json!({"to": [{"email": format!("r{number}@sender.test")}], "subject": "s", "body": format!("{number}")});
+    let body =
+        json!({"to": [{"email": format!("r{number}@sender.test")}], "subject": "s", "body": format!("{number}")});
     harness.post(&harness.at("/messages/send"), &body).await
 }
 
@@ -92,7 +93,10 @@ async fn what_is_no_breaker_is_refused_by_its_field() {
         (json!([{"metric": "bounce_rate", "threshold": 0, "action": "hold"}]), "breakers[0].threshold"),
         (json!([{"metric": "bounce_rate", "threshold": 100.001, "action": "hold"}]), "breakers[0].threshold"),
         (json!([{"metric": "bounce_rate", "threshold": 1.0001, "action": "hold"}]), "breakers[0].threshold"),
-        (json!([{"metric": "bounce_rate", "threshold": 1, "min_volume": 0, "action": "hold"}]), "breakers[0].min_volume"),
+        (
+            json!([{"metric": "bounce_rate", "threshold": 1, "min_volume": 0, "action": "hold"}]),
+            "breakers[0].min_volume",
+        ),
         (json!([{"metric": "sends_per_hour", "threshold": 1, "action": "throttle"}]), "breakers[0].throttle_to"),
         (
             json!([{"metric": "sends_per_hour", "threshold": 1, "action": "throttle", "throttle_to": 0}]),
@@ -115,7 +119,10 @@ async fn a_breaker_that_pauses_lets_no_more_leave_until_it_is_lifted() {
     refused.refuses(403, "sending_paused", None);
     let stops = harness.get("/v3/stops").await;
     let stop = &stops.is_ok().data()[0];
-    assert_eq!((&stop["kind"], &stop["scope"], &stop["effect"]), (&json!("breaker"), &json!("grant"), &json!("refuse")));
+    assert_eq!(
+        (&stop["kind"], &stop["scope"], &stop["effect"]),
+        (&json!("breaker"), &json!("grant"), &json!("refuse"))
+    );
     assert_eq!((&stop["evidence"]["metric"], &stop["evidence"]["value"]), (&json!("sends_per_hour"), &json!(4)));
     let tripped = event(&harness, "breaker.tripped").await;
     let object = tripped["data"]["object"].clone();
@@ -162,10 +169,15 @@ async fn an_alert_is_told_once_and_stops_nobody() {
     }
     send(&harness, 0).await.is_ok();
     let events = harness.get("/v3/events?limit=200").await;
-    let told = events.is_ok().data().as_array().expect("events").iter().filter(|one| one["type"] == "breaker.tripped").count();
+    let told =
+        events.is_ok().data().as_array().expect("events").iter().filter(|one| one["type"] == "breaker.tripped").count();
     assert_eq!(told, 1);
     let worst = harness.get(&path(&harness)).await.data()["breakers"][0]["worst"].clone();
-    assert_eq!((&worst[0]["value"], &worst[0]["trips"]), (&json!(4.0), &json!(true)), "who is known is not counted again");
+    assert_eq!(
+        (&worst[0]["value"], &worst[0]["trips"]),
+        (&json!(4.0), &json!(true)),
+        "who is known is not counted again"
+    );
 }
 
 #[tokio::test]
@@ -194,7 +206,8 @@ async fn a_breaker_is_below_the_protection_against_loops() {
     let asked = harness.receive_about("Question").await;
     for number in 0..3 {
         harness.world.advance(120);
-        let body = json!({"to": [{"email": "ada@sender.test"}], "body": format!("{number}"), "reply_to_message_id": asked});
+        let body =
+            json!({"to": [{"email": "ada@sender.test"}], "body": format!("{number}"), "reply_to_message_id": asked});
         let answer = harness.post(&harness.at("/messages/send"), &body).await;
         if number < 2 {
             answer.is_ok();
