@@ -125,7 +125,7 @@ async fn a_breaker_that_pauses_lets_no_more_leave_until_it_is_lifted() {
     );
     assert_eq!((&stop["evidence"]["metric"], &stop["evidence"]["value"]), (&json!("sends_per_hour"), &json!(4)));
     let tripped = event(&harness, "breaker.tripped").await;
-    let object = tripped["data"]["object"].clone();
+    let object = tripped["object"].clone();
     assert_eq!((&object["metric"], &object["threshold"]), (&json!("sends_per_hour"), &json!(3)), "{tripped}");
     let lift = format!("/v3/stops/{}/lift", stop["id"].as_str().expect("id"));
     harness.world.advance(1);
