@@ -114,7 +114,9 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::RaiseDecided
             | Trigger::ReputationChanged
             | Trigger::SendingStopped
-            | Trigger::SendingResumed => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
+            | Trigger::SendingResumed
+            | Trigger::BreakerTripped
+            | Trigger::DomainEndangered => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
             _ => Value::Null,
         },
         created_at: facts.at.as_seconds(),

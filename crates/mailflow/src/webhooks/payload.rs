@@ -86,7 +86,9 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::RaiseDecided
         | Trigger::ReputationChanged
         | Trigger::SendingStopped
-        | Trigger::SendingResumed => Ok(facts),
+        | Trigger::SendingResumed
+        | Trigger::BreakerTripped
+        | Trigger::DomainEndangered => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

@@ -3,6 +3,7 @@
 //! A case is a function of an open store and knows nothing of the engine; `support` opens both. `model` is the same
 //! semantics over plain maps, and `programs` compares the two after random sequences of commands.
 
+mod breakers;
 mod support;
 
 // what the commands promise

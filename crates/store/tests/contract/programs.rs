@@ -287,7 +287,8 @@ impl Run<'_> {
             references,
             subject: SUBJECTS[about.subject].into(),
             correspondents: vec![format!("c{}@elsewhere.example", about.correspondent)],
-            ..Default::default()
+            hops: 0,
+            counted_at: None,
         }
     }
 

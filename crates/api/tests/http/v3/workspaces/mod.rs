@@ -1,6 +1,7 @@
 //! `/v3/workspaces`, and what its tests share.
 
 pub(crate) mod auto_group;
+pub(crate) mod breakers;
 pub(crate) mod findings;
 pub(crate) mod layout;
 pub(crate) mod manual_assign;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     auto_group::ROUTES,
+    breakers::ROUTES,
     findings::ROUTES,
     layout::ROUTES,
     manual_assign::ROUTES,
