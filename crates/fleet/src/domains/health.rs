@@ -11,7 +11,7 @@ use postfleet_core::id::OrganizationId;
 use postfleet_core::reputation::{Standing, SubjectKind};
 use postfleet_core::send_event::SendEventKind;
 use postfleet_schema::domain_health as schema;
-use postfleet_store::domains::DomainDetails;
+use postfleet_store::domains::{DomainDetails, KeyState, PublishedKey};
 use postfleet_store::send_events::{self, Adverse};
 use postfleet_store::{reputation as kept, warm_ups};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl Domains<'_> {
         let records = self.records(&details);
         let facts = Facts {
             can_send: details.domain.verified_at.is_some(),
-            records: records.iter().map(|(known, _)| known.clone()).collect(),
+            records: records.iter().filter_map(|(known, _)| known.clone()).collect(),
             bounces: counted.types.clone(),
             bounces_by_grant: counted.bounces.clone(),
             complaints_by_grant: counted.complaints.clone(),
@@ -68,8 +68,8 @@ impl Domains<'_> {
         })
     }
 
-    /// What is known of each record, for the findings and to be shown.
-    fn records(&self, details: &DomainDetails) -> Vec<(RecordHealth, schema::HealthRecord)> {
+    /// What is known of each record, for the findings and to be shown. A key that does not sign yet is no finding.
+    fn records(&self, details: &DomainDetails) -> Vec<(Option<RecordHealth>, schema::HealthRecord)> {
         let of = |record: &postfleet_core::domain_records::Record| {
             let state = state_of(details, record);
             let is_optional = !self.settings.required_to_send.contains(&record.kind);
@@ -82,7 +82,8 @@ impl Domains<'_> {
             };
             let shown =
                 schema::HealthRecord { record: show_record(details, record), failures: state.failures, is_optional };
-            (known, shown)
+            let is_next = |key: &PublishedKey| key.selector == record.selector && key.state == KeyState::Next;
+            ((!details.keys.iter().any(is_next)).then_some(known), shown)
         };
         records_of(details, self.settings, false).iter().map(of).collect()
     }
