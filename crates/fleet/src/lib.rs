@@ -1,5 +1,6 @@
 //! Who exists and who may do what: organizations, keys, mailboxes, and who signs in to them. Decides nothing about single messages.
 
+pub mod activity;
 pub mod addresses;
 pub mod advisor;
 pub mod app_password;

@@ -1,10 +1,11 @@
-//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, attempts and records of what rules
+//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, outcomes, attempts and records of what rules
 //! said, sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
 //! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::{hold, schedule};
+use postfleet_store::activity::PruneActivity;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
@@ -56,6 +57,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_feedback(platform).await?;
+    prune_activity(platform).await?;
     prune_attempts(platform).await?;
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
@@ -128,6 +130,16 @@ async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.feedback_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneFeedback { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_activity(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.activity_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneActivity { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
+pub mod activity;
 pub mod alert;
 pub mod application;
 pub mod audit;

@@ -40,6 +40,7 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod activity;
 pub mod addresses;
 pub mod alerts;
 pub mod deliveries;

@@ -4,10 +4,10 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback, findings,
-    grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, organizations,
-    past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules, send_events,
-    service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    activity, addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback,
+    findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
+    organizations, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
+    send_events, service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -120,6 +120,13 @@ const LISTS: &[(&str, &str)] = &[
     ("send_events::FAILED", send_events::FAILED),
     ("send_events::OF_GRANT", send_events::OF_GRANT),
     ("send_events::ADVERSE", send_events::ADVERSE),
+    ("activity::OF_APPLICATION", activity::OF_APPLICATION),
+    ("activity::OF_GRANT", activity::OF_GRANT),
+    ("activity::OF_MESSAGE", activity::OF_MESSAGE),
+    ("activity::LAST_OF_APPLICATION", activity::LAST_OF_APPLICATION),
+    ("activity::LAST_OF_GRANT", activity::LAST_OF_GRANT),
+    ("activity::LAST_OF_MESSAGE", activity::LAST_OF_MESSAGE),
+    ("activity::PRUNE", activity::PRUNE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
     ("suppressions::LIST", suppressions::LIST),
@@ -289,6 +296,12 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("feedback_reports_by_grant", feedback::LIST),
         ("outbound_by_application", queue::LIST),
         ("attempts_by_message", queue::ATTEMPTS),
+        ("send_events_by_application", activity::OF_APPLICATION),
+        ("send_events_by_application", activity::LAST_OF_APPLICATION),
+        ("send_events_by_grant", activity::OF_GRANT),
+        ("send_events_by_grant", activity::LAST_OF_GRANT),
+        ("send_events_by_message", activity::OF_MESSAGE),
+        ("send_events_by_message", activity::LAST_OF_MESSAGE),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -16,6 +16,7 @@ const PATH: &[(&str, &str)] = &[
     ("destination", "The domain of recipients."),
     ("domain", "The domain's id, or its name."),
     ("draft", "The draft's id."),
+    ("event", "The id of what happened: 64 hexadecimal digits."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
     (
         "grant",

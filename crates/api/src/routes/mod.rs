@@ -1,6 +1,7 @@
 //! One file per resource: its routes and their handlers. A handler reads the request, calls one function of the layers
 //! below, and shows its answer.
 
+pub(crate) mod activity;
 pub(crate) mod addresses;
 pub(crate) mod alerts;
 pub(crate) mod applications;
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Vec<Route> {
         raises::routes(),
         alerts::routes(),
         events::routes(),
+        activity::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),

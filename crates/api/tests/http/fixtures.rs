@@ -53,6 +53,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
     ("queue/message", |harness, tenant| queued(harness, tenant).boxed()),
+    ("event", |harness, tenant| activity(harness, tenant).boxed()),
     ("destination", |harness, tenant| destination(harness, tenant).boxed()),
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
@@ -199,6 +200,12 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
     let path = format!("/v3/grants/agent@{}/messages/send", tenant.domain);
     let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "b"});
     one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// What became of that.
+async fn activity(harness: &Harness, tenant: &Tenant) -> Thing {
+    queued(harness, tenant).await;
+    one(&harness.ask(&tenant.api_key, "GET", "/v3/activity/send", None).await.is_ok().data()[0]["id"])
 }
 
 /// Where that goes; everybody who writes there sees their own part of it.

@@ -31,6 +31,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::raises::ROUTES,
         v3::alerts::ROUTES,
         v3::events::ROUTES,
+        v3::activity::ROUTES,
         v3::unsubscribe::ROUTES,
         v3::usage::ROUTES,
         v3::addresses::ROUTES,

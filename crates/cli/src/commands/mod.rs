@@ -1,5 +1,6 @@
 //! The commands, a file for each noun: the requests that it makes and the columns that people see.
 
+mod activity;
 mod agent;
 mod alert;
 mod app;
@@ -49,6 +50,8 @@ pub enum Command {
     Suppression(Noun<suppression::Verb>),
     /// What came back about messages that were sent: bounces, complaints, and what counts for nothing
     Feedback(Noun<feedback::Verb>),
+    /// Shows what became of what was sent: accepted, delivered, bounced, complaint, rejected
+    Activity(Box<Alone<activity::Arguments>>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -135,6 +138,7 @@ impl Command {
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
+            Self::Activity(alone) => &alone.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
@@ -167,6 +171,7 @@ impl Command {
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
+            Self::Activity(alone) => activity::run(alone.arguments, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,

@@ -1,3 +1,4 @@
+pub(crate) mod activity;
 pub(crate) mod addresses;
 pub(crate) mod admin;
 pub(crate) mod alerts;
