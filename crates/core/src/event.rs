@@ -43,6 +43,8 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// A rate of what an application sends is beyond a line that it has drawn.
+    AlertTriggered,
 }
 
 impl Trigger {
@@ -68,6 +70,7 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::AlertTriggered,
     ];
 
     /// The name on the wire and in the store.
@@ -93,6 +96,7 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::AlertTriggered => "alert.triggered",
         }
     }
 
@@ -136,7 +140,8 @@ impl Trigger {
             | Self::QuotaReached
             | Self::QuotaExceeded
             | Self::RaiseRequested
-            | Self::RaiseDecided => "/nylas/system",
+            | Self::RaiseDecided
+            | Self::AlertTriggered => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

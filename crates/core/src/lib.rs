@@ -63,6 +63,7 @@ pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;
+pub mod send_figures;
 pub mod sts;
 pub mod suppression;
 pub mod threading;

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod addresses;
 pub mod advisor;
+pub mod alert_rules;
 pub mod app_password;
 pub mod applications;
 pub mod audit;
@@ -33,6 +34,7 @@ pub mod requests;
 pub mod rule_replay;
 pub mod rule_test;
 pub mod rules;
+pub mod send_metrics;
 pub mod service_accounts;
 pub mod sign_in;
 pub mod statement;

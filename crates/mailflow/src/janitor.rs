@@ -18,6 +18,7 @@ use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
 use postfleet_store::schedules::PruneSchedules;
+use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
@@ -37,6 +38,12 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long figures of what was sent are kept, by the day.
+const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+
+/// And by the hour: as long as what looks back at most, and a day more.
+const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 
 /// How long it can be asked why sending was refused.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -140,6 +147,13 @@ async fn prune_activity(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.activity_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneActivity { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let now = platform.clock.now();
+    let (before, hours_before) = (now.minus(SUMS_RETENTION).day(), now.minus(HOURLY_SUMS_RETENTION));
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSums { before, hours_before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

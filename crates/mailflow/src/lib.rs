@@ -19,6 +19,7 @@ mod unsent;
 
 // what comes back
 pub mod feedback;
+pub mod figures;
 pub mod holds;
 
 // what is told

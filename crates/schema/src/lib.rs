@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod alert;
+pub mod alert_rule;
 pub mod application;
 pub mod audit;
 pub mod bulk;
@@ -40,6 +41,7 @@ pub mod rule_replay;
 pub mod rule_test;
 pub mod schedule;
 pub mod send;
+pub mod send_metrics;
 pub mod service_account;
 pub mod sign_in;
 pub mod statement;

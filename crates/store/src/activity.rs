@@ -183,7 +183,7 @@ pub async fn find(
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// Removes outcomes of before a time, the oldest first.
+/// Removes outcomes of before a time, the oldest first; none that is not in the sums.
 #[derive(Clone, Copy, Debug)]
 pub struct PruneActivity {
     /// Older ones go.
@@ -193,7 +193,8 @@ pub struct PruneActivity {
 }
 
 pub(crate) const PRUNE: &str = "DELETE FROM send_events WHERE id IN \
-    (SELECT e.id FROM send_events e WHERE e.id < $1 ORDER BY e.id LIMIT $2)";
+    (SELECT e.id FROM send_events e WHERE e.id < $1 \
+    AND e.id <= (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY e.id LIMIT $2)";
 
 impl Command for PruneActivity {
     /// How many are gone.

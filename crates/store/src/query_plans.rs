@@ -7,7 +7,8 @@ use crate::{
     activity, addresses, alerts, applications, audit, connectors, deliveries, domains, evaluations, events, feedback,
     findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
     organizations, past, peaks, policies, queue, raises, readings, recount, redirect_uris, refusals, rules, schedules,
-    send_events, service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers, webhooks, workspaces,
+    send_alerts, send_events, send_sums, service_accounts, sts, suppressions, threads, tls_sessions, tokens, transfers,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -127,6 +128,11 @@ const LISTS: &[(&str, &str)] = &[
     ("activity::LAST_OF_GRANT", activity::LAST_OF_GRANT),
     ("activity::LAST_OF_MESSAGE", activity::LAST_OF_MESSAGE),
     ("activity::PRUNE", activity::PRUNE),
+    ("send_alerts::LIST", send_alerts::LIST),
+    ("send_alerts::DUE", send_alerts::DUE),
+    ("send_sums::NEXT", send_sums::NEXT),
+    ("send_sums::TAIL", send_sums::TAIL),
+    ("send_sums::PRUNE", send_sums::PRUNE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
     ("suppressions::LIST", suppressions::LIST),

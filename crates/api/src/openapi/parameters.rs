@@ -11,6 +11,7 @@ const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
     ("address", "The address, percent-encoded where a path needs it; in any case."),
     ("alert", "The alert's id."),
+    ("alert_rule", "The alert rule's id."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("destination", "The domain of recipients."),

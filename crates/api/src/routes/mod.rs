@@ -3,6 +3,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod addresses;
+pub(crate) mod alert_rules;
 pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod attachments;
@@ -31,6 +32,7 @@ pub(crate) mod raises;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
+pub(crate) mod send_metrics;
 pub(crate) mod sign_in;
 mod sign_in_page;
 pub(crate) mod suppressions;
@@ -63,8 +65,10 @@ pub(crate) fn all() -> Vec<Route> {
         policies::routes(),
         raises::routes(),
         alerts::routes(),
+        alert_rules::routes(),
         events::routes(),
         activity::routes(),
+        send_metrics::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),

@@ -59,6 +59,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
+    ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
 ];
 
@@ -200,6 +201,11 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
     let path = format!("/v3/grants/agent@{}/messages/send", tenant.domain);
     let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "b"});
     one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+async fn alert_rule(harness: &Harness, tenant: &Tenant) -> Thing {
+    let body = json!({"metric": "bounce_rate", "threshold": 0.05});
+    made(harness, &tenant.api_key, "/v3/alerts/send", body).await
 }
 
 /// What became of that.

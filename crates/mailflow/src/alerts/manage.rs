@@ -12,12 +12,13 @@ use postfleet_store::alerts::{self, ALERTS_MAX, CreateAlert, RemoveAlert};
 use postfleet_store::webhooks::{Channel, Webhook};
 
 /// What alerts may be told of.
-const TRIGGERS: [Trigger; 5] = [
+const TRIGGERS: [Trigger; 6] = [
     Trigger::QuotaWarning,
     Trigger::QuotaReached,
     Trigger::QuotaExceeded,
     Trigger::RaiseRequested,
     Trigger::RaiseDecided,
+    Trigger::AlertTriggered,
 ];
 /// How many of them, from the first, an alert is told of that names none.
 const USUAL: usize = 4;

@@ -111,7 +111,8 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::QuotaReached
             | Trigger::QuotaExceeded
             | Trigger::RaiseRequested
-            | Trigger::RaiseDecided => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
+            | Trigger::RaiseDecided
+            | Trigger::AlertTriggered => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
             _ => Value::Null,
         },
         created_at: facts.at.as_seconds(),

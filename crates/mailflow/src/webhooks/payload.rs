@@ -83,7 +83,8 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::QuotaReached
         | Trigger::QuotaExceeded
         | Trigger::RaiseRequested
-        | Trigger::RaiseDecided => Ok(facts),
+        | Trigger::RaiseDecided
+        | Trigger::AlertTriggered => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

@@ -1,6 +1,7 @@
 pub(crate) mod activity;
 pub(crate) mod addresses;
 pub(crate) mod admin;
+pub(crate) mod alert_rules;
 pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod audit;
@@ -17,6 +18,7 @@ pub(crate) mod providers;
 pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod rules;
+pub(crate) mod send_metrics;
 pub(crate) mod suppressions;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
