@@ -70,7 +70,7 @@ pub async fn grouped(
     let mut found: Vec<_> = found.into_iter().collect();
     found.sort_by_cached_key(|(key, sums)| (Reverse(weight(sums, sort)), Reverse(sums.accepted), key.clone()));
     found.truncate(limit);
-    let shown = found.into_iter().map(|(key, sums)| schema::SendMetric { group_by, key, figures: show(&sums) });
+    let shown = found.into_iter().map(|(key, sums)| schema::SendMetric::new(show(&sums), group_by, key));
     Ok(shown.collect())
 }
 
@@ -105,14 +105,8 @@ pub async fn summary(
     let mut sums = Sums::default();
     days.values().for_each(|day| sums.add(day));
     let (health, findings) = sums.health();
-    Ok(schema::SendSummary {
-        state: health.name(),
-        min_assess_volume: ASSESSED_FROM,
-        findings,
-        start: from.to_string(),
-        end: to.to_string(),
-        figures: show(&sums),
-    })
+    let (from, to) = (from.to_string(), to.to_string());
+    Ok(schema::SendSummary::new(show(&sums), health.name(), ASSESSED_FROM, findings, from, to))
 }
 
 /// Figures over time.
@@ -141,8 +135,7 @@ pub async fn timeseries(
             point.add(sums);
         }
     }
-    let shown =
-        |(start, sums): (UtcDay, Sums)| schema::SendTimeseriesPoint { start: start.to_string(), figures: show(&sums) };
+    let shown = |(start, sums): (UtcDay, Sums)| schema::SendTimeseriesPoint::new(show(&sums), start.to_string());
     Ok(schema::SendTimeseries { granularity, points: points.into_iter().map(shown).collect() })
 }
 

@@ -6,6 +6,7 @@
 mod support;
 
 // what the commands promise
+mod activity;
 mod connectors;
 mod deliver;
 mod destinations;
@@ -51,6 +52,7 @@ mod feedback;
 mod full;
 mod schema;
 mod send_events;
+mod send_sums;
 
 // everything together
 mod model;
