@@ -17,6 +17,14 @@ pub enum BounceClass {
 }
 
 impl BounceClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Hard, Self::Soft, Self::Undetermined];
+
+    /// Finds the one of that word.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
     /// The word on the wire and in the store.
     pub const fn name(self) -> &'static str {
         match self {

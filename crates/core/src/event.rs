@@ -53,6 +53,8 @@ pub enum Trigger {
     BreakerTripped,
     /// One mailbox endangers a domain for all others on it.
     DomainEndangered,
+    /// A rate of what an application sends is beyond a line that it has drawn.
+    AlertTriggered,
 }
 
 impl Trigger {
@@ -83,6 +85,7 @@ impl Trigger {
         Self::SendingResumed,
         Self::BreakerTripped,
         Self::DomainEndangered,
+        Self::AlertTriggered,
     ];
 
     /// The name on the wire and in the store.
@@ -113,6 +116,7 @@ impl Trigger {
             Self::SendingResumed => "sending.resumed",
             Self::BreakerTripped => "breaker.tripped",
             Self::DomainEndangered => "domain.endangered",
+            Self::AlertTriggered => "alert.triggered",
         }
     }
 
@@ -161,7 +165,8 @@ impl Trigger {
             | Self::SendingStopped
             | Self::SendingResumed
             | Self::BreakerTripped
-            | Self::DomainEndangered => "/nylas/system",
+            | Self::DomainEndangered
+            | Self::AlertTriggered => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

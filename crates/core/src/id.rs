@@ -111,6 +111,8 @@ ids! {
     FeedbackId,
     /// What happened to one recipient of what was sent.
     SendEventId,
+    /// A rule about the rates of what is sent.
+    AlertRuleId,
     /// An attempt to hand a message to a server.
     AttemptId,
     /// A send that waits for its time.

@@ -69,6 +69,7 @@ pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;
+pub mod send_figures;
 pub mod sender_pool;
 pub mod stop;
 pub mod sts;

@@ -47,6 +47,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("addresses.validate", "look at addresses before anything is sent to them"),
     ("queue.read", "see what is on its way out, and what was tried"),
     ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),
+    ("activity.read", "see what became of what was sent, and its figures"),
     ("events.read", "see the log of what happened"),
     ("alerts.read", "see who is told of what by e-mail or chat"),
     ("alerts.write", "make, remove and test alerts"),

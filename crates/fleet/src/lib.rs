@@ -1,7 +1,9 @@
 //! Who exists and who may do what: organizations, keys, mailboxes, and who signs in to them. Decides nothing about single messages.
 
+pub mod activity;
 pub mod addresses;
 pub mod advisor;
+pub mod alert_rules;
 pub mod app_password;
 pub mod applications;
 pub mod audit;
@@ -35,6 +37,7 @@ pub mod requests;
 pub mod rule_replay;
 pub mod rule_test;
 pub mod rules;
+pub mod send_metrics;
 pub mod service_accounts;
 pub mod sign_in;
 pub mod statement;

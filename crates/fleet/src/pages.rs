@@ -32,12 +32,17 @@ pub fn after<I: FromStr>(page_token: Option<&str>) -> Result<Option<I>, Problem>
     text.parse().map(Some).map_err(|_| invalid())
 }
 
+/// The cursor of a page that goes on after an id.
+pub fn cursor(id: &impl Display) -> String {
+    URL_SAFE_NO_PAD.encode(id.to_string())
+}
+
 /// Cuts what was read with one more than `limit`.
 pub fn cut<T, I: Display>(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> I) -> Page<T> {
     let has_more = items.len() > limit;
     items.truncate(limit);
     let last = items.last().filter(|_| has_more);
-    let next_cursor = last.map(|item| URL_SAFE_NO_PAD.encode(id(item).to_string()));
+    let next_cursor = last.map(|item| cursor(&id(item)));
     Page { items, next_cursor }
 }
 

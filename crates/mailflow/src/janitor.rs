@@ -1,10 +1,11 @@
-//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, attempts and records of what rules
+//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, outcomes, attempts and records of what rules
 //! said, sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
 //! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::{hold, schedule};
+use postfleet_store::activity::PruneActivity;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
@@ -17,6 +18,7 @@ use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
 use postfleet_store::schedules::PruneSchedules;
+use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
 use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
@@ -37,6 +39,12 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 /// How long jobs that are over can be asked about.
 const JOB_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
+/// How long figures of what was sent are kept, by the day.
+const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+
+/// And by the hour: as long as what looks back at most, and a day more.
+const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
+
 /// How long it can be asked why sending was refused.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
@@ -56,6 +64,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_feedback(platform).await?;
+    prune_activity(platform).await?;
     prune_attempts(platform).await?;
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
@@ -137,6 +146,23 @@ async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.feedback_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneFeedback { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_activity(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.activity_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneActivity { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let now = platform.clock.now();
+    let (before, hours_before) = (now.minus(SUMS_RETENTION).day(), now.minus(HOURLY_SUMS_RETENTION));
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSums { before, hours_before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -21,6 +21,7 @@ mod unsent;
 
 // what comes back
 pub mod feedback;
+pub mod figures;
 pub mod holds;
 
 // what is told

@@ -169,6 +169,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         feedback_addresses: config.feedback_addresses()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
         loops: config.loops.limits(),
+        activity_retention: Duration::from_secs(config.activity.days * 86_400),
         repeat_window: Duration::from_secs(config.sending.repeat_window_seconds),
         hard_bounce_suppression: Some(config.recipients.hard_bounce_days)
             .filter(|days| *days > 0)

@@ -11,7 +11,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, holds, janitor, jobs, recount, schedules, stops, webhooks};
+use postfleet_mailflow::{Platform, deliver, figures, holds, janitor, jobs, recount, schedules, stops, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -48,6 +48,9 @@ const JOBS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked for organizations that are to be counted anew.
 const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+
+/// How often figures of what was sent are brought up to date.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often it is looked for what has waited behind a destination for too long, and how much waits is counted.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
@@ -116,6 +119,7 @@ pub async fn start(
         running.spawn(clean_until(platform.clone(), stop.clone()));
         running.spawn(work_until(platform.clone(), stop.clone()));
         running.spawn(recount_until(platform.clone(), stop.clone()));
+        running.spawn(sum_up_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
@@ -490,6 +494,21 @@ async fn sweep_until(platform: Platform, stop: CancellationToken) {
             () = platform.store.wake().lifted.notified() => {}
             // Of what is lifted on another node nobody tells this one.
             () = platform.clock.sleep_until(platform.clock.now().plus(LOOK_AGAIN)) => {}
+        }
+    }
+}
+
+/// Brings the figures of what was sent up to date, and tells who wants to know what they say.
+async fn sum_up_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if or_wait(&platform, "janitor", figures::sum_up_once(&platform).await).await {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        or_wait(&platform, "janitor", figures::watch_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(SUM_UP_EVERY)) => {}
         }
     }
 }

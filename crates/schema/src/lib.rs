@@ -2,7 +2,9 @@
 //!
 //! Every documented field is always there, arrays are never null: the official clients break on what is missing.
 
+pub mod activity;
 pub mod alert;
+pub mod alert_rule;
 pub mod application;
 pub mod audit;
 pub mod breaker;
@@ -43,6 +45,7 @@ pub mod rule_replay;
 pub mod rule_test;
 pub mod schedule;
 pub mod send;
+pub mod send_metrics;
 pub mod sender_pool;
 pub mod service_account;
 pub mod sign_in;

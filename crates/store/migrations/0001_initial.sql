@@ -915,6 +915,54 @@ CREATE TABLE reputation (
 ) {clustered};
 CREATE INDEX reputation_by_application ON reputation (application_id, kind, badness, subject);
 
+-- Sums of the ledger, by UTC day: dimension is 0 the application, 1 the domain of the sender, 2 its address, 3 the domain of
+-- the recipient, or 4 the application by hours (period is then the number of the hour since 1970 instead of the day).
+CREATE TABLE send_sums (
+    application_id {id} NOT NULL,
+    dimension {int} NOT NULL,
+    period {int} NOT NULL,
+    key TEXT NOT NULL,
+    accepted {int} NOT NULL,
+    delivered {int} NOT NULL,
+    hard {int} NOT NULL,
+    soft {int} NOT NULL,
+    undetermined {int} NOT NULL,
+    complaints {int} NOT NULL,
+    rejected {int} NOT NULL,
+    PRIMARY KEY (application_id, dimension, period, key)
+) {clustered};
+CREATE INDEX send_sums_by_age ON send_sums (dimension, period);
+
+-- Up to which row of the ledger the sums go. Rows that are written behind it are added to the sums by their writer.
+CREATE TABLE send_sums_head (
+    one {int} NOT NULL PRIMARY KEY CHECK (one = 1),
+    last {id} NOT NULL
+) {strict};
+INSERT INTO send_sums_head (one, last) VALUES (1, {hex_id}('00000000000000000000000000000000'));
+
+-- Lines that applications draw for the rates of what they send; threshold and value are millionths. A rule is looked at
+-- when it is due; it fires while the rate is beyond the line, and triggered says how often that was told.
+CREATE TABLE send_alert_rules (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    name TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    threshold {int} NOT NULL,
+    min_volume {int} NOT NULL,
+    window_hours {int} NOT NULL,
+    firing {int} NOT NULL,
+    value {int},
+    volume {int},
+    evaluated_at {int},
+    triggered_at {int},
+    triggered {int} NOT NULL,
+    due_at {int} NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {strict};
+CREATE INDEX send_alert_rules_by_application ON send_alert_rules (application_id, id);
+CREATE INDEX send_alert_rules_due ON send_alert_rules (due_at, id);
+
 -- Who is not written to --------------------------------------------------------------------------------------------
 
 -- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,

@@ -42,6 +42,7 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod activity;
 pub mod addresses;
 pub mod alerts;
 pub mod deliveries;
@@ -62,7 +63,9 @@ mod quota_events;
 pub mod refusals;
 pub mod reputation;
 pub mod schedules;
+pub mod send_alerts;
 pub mod send_events;
+pub mod send_sums;
 pub mod sender_pools;
 pub mod stops;
 pub mod sts;

@@ -4,11 +4,11 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events, feedback,
-    findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
-    organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries, redirect_uris,
-    refusals, reputation, rules, schedules, send_events, sender_pools, service_accounts, stops, sts, suppressions,
-    threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    activity, addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events,
+    feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters,
+    migrate, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
+    redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums, sender_pools,
+    service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -138,6 +138,18 @@ const LISTS: &[(&str, &str)] = &[
     ("send_events::OF_GRANT", send_events::OF_GRANT),
     ("send_events::ADVERSE_OF_DOMAIN", send_events::ADVERSE_OF_DOMAIN),
     ("send_events::ADVERSE", send_events::ADVERSE),
+    ("activity::OF_APPLICATION", activity::OF_APPLICATION),
+    ("activity::OF_GRANT", activity::OF_GRANT),
+    ("activity::OF_MESSAGE", activity::OF_MESSAGE),
+    ("activity::LAST_OF_APPLICATION", activity::LAST_OF_APPLICATION),
+    ("activity::LAST_OF_GRANT", activity::LAST_OF_GRANT),
+    ("activity::LAST_OF_MESSAGE", activity::LAST_OF_MESSAGE),
+    ("activity::PRUNE", activity::PRUNE),
+    ("send_alerts::LIST", send_alerts::LIST),
+    ("send_alerts::DUE", send_alerts::DUE),
+    ("send_sums::NEXT", send_sums::NEXT),
+    ("send_sums::TAIL", send_sums::TAIL),
+    ("send_sums::PRUNE", send_sums::PRUNE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
     ("suppressions::LIST", suppressions::LIST),
@@ -315,6 +327,12 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("feedback_reports_by_grant", feedback::LIST),
         ("outbound_by_application", queue::LIST),
         ("attempts_by_message", queue::ATTEMPTS),
+        ("send_events_by_application", activity::OF_APPLICATION),
+        ("send_events_by_application", activity::LAST_OF_APPLICATION),
+        ("send_events_by_grant", activity::OF_GRANT),
+        ("send_events_by_grant", activity::LAST_OF_GRANT),
+        ("send_events_by_message", activity::OF_MESSAGE),
+        ("send_events_by_message", activity::LAST_OF_MESSAGE),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -194,12 +194,15 @@ pub(crate) async fn write(db: &mut Db, rows: &[SendEvent]) -> Result<(), DbError
     Ok(())
 }
 
+/// Its columns, as [`read`] wants them.
 macro_rules! send_event_columns {
     () => {
         "id, organization_id, application_id, grant_id, workspace_id, message_id, thread_id, kind, bounce, expired, \
          late, counted, number, recipient, sender, status, reason"
     };
 }
+
+pub(crate) use send_event_columns;
 
 pub(crate) const OF_GRANT: &str = concat!(
     "SELECT ",

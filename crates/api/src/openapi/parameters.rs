@@ -11,11 +11,13 @@ const PATH: &[(&str, &str)] = &[
     ("account", "The service account's id."),
     ("address", "The address, percent-encoded where a path needs it; in any case."),
     ("alert", "The alert's id."),
+    ("alert_rule", "The alert rule's id."),
     ("application", "The application's id."),
     ("attachment", "The attachment's id, as its message shows it."),
     ("destination", "The domain of recipients."),
     ("domain", "The domain's id, or its name."),
     ("draft", "The draft's id."),
+    ("event", "The id of what happened: 64 hexadecimal digits."),
     ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
     (
         "grant",

@@ -54,6 +54,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Who may not send, and why: switches, abuse restrictions, pauses, breakers.",
         &["/v3/stops", "/v3/admin/stops", "/v3/admin/restrictions"],
     ),
+    (
+        "activity",
+        "What became of what was sent, recipient by recipient, and its figures.",
+        &["/v3/activity", "/v3/metrics"],
+    ),
     ("events", "The log of what happened, as webhooks and alerts are told of it.", &["/v3/events"]),
     ("alerts", "Who is told by e-mail or chat when a quota is crossed or a raise asked for.", &["/v3/alerts"]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),

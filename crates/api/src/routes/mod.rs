@@ -1,7 +1,9 @@
 //! One file per resource: its routes and their handlers. A handler reads the request, calls one function of the layers
 //! below, and shows its answer.
 
+pub(crate) mod activity;
 pub(crate) mod addresses;
+pub(crate) mod alert_rules;
 pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod attachments;
@@ -34,6 +36,7 @@ pub(crate) mod reputation;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
+pub(crate) mod send_metrics;
 pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
@@ -74,7 +77,10 @@ pub(crate) fn all() -> Vec<Route> {
         raises::routes(),
         recoveries::routes(),
         alerts::routes(),
+        alert_rules::routes(),
         events::routes(),
+        activity::routes(),
+        send_metrics::routes(),
         rules::routes(),
         lists::routes(),
         evaluations::routes(),

@@ -59,12 +59,14 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("redirect_uri", |harness, tenant| redirect_uri(harness, tenant).boxed()),
     ("job", |harness, tenant| job(harness, tenant).boxed()),
     ("queue/message", |harness, tenant| queued(harness, tenant).boxed()),
+    ("event", |harness, tenant| activity(harness, tenant).boxed()),
     ("destination", |harness, tenant| destination(harness, tenant).boxed()),
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
+    ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("stop", |harness, tenant| stop(harness, tenant).boxed()),
     ("recovery", |harness, tenant| recovery(harness, tenant).boxed()),
@@ -254,6 +256,17 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
     let path = format!("/v3/grants/agent@{}/messages/send", tenant.domain);
     let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "b"});
     one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+async fn alert_rule(harness: &Harness, tenant: &Tenant) -> Thing {
+    let body = json!({"metric": "bounce_rate", "threshold": 0.05});
+    made(harness, &tenant.api_key, "/v3/alerts/send", body).await
+}
+
+/// What became of that.
+async fn activity(harness: &Harness, tenant: &Tenant) -> Thing {
+    queued(harness, tenant).await;
+    one(&harness.ask(&tenant.api_key, "GET", "/v3/activity/send", None).await.is_ok().data()[0]["id"])
 }
 
 /// Where that goes; everybody who writes there sees their own part of it.

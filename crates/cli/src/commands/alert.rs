@@ -9,7 +9,8 @@ use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
-const TRIGGERS: [&str; 5] = ["quota.warning", "quota.reached", "quota.exceeded", "raise.requested", "raise.decided"];
+const TRIGGERS: [&str; 6] =
+    ["quota.warning", "quota.reached", "quota.exceeded", "raise.requested", "raise.decided", "alert.triggered"];
 
 /// What may be done.
 #[derive(clap::Subcommand)]
@@ -20,6 +21,12 @@ pub enum Verb {
     Add(Add),
     /// Tells somebody at once that this is a test
     Test(One),
+    /// Lists the lines that are drawn for rates of what is sent, and what they found last
+    Rules,
+    /// Draws a line for a rate: alert.triggered is announced when it is crossed
+    Watch(Watch),
+    /// Takes such a line away
+    Unwatch(Remove),
     /// Tells somebody nothing more
     #[command(visible_alias = "delete")]
     Remove(Remove),
@@ -37,7 +44,7 @@ pub struct Add {
     /// To this chat: the URL of its incoming webhook
     #[arg(long, value_name = "URL")]
     chat: Option<String>,
-    /// Of what, several times for several; of all but raise.decided if it is not said
+    /// Of what, several times for several; of quotas and raises that are asked for if it is not said
     #[arg(long = "trigger", value_name = "TRIGGER", value_parser = TRIGGERS)]
     triggers: Vec<String>,
     /// Only of mailboxes of this workspace: id, name or domain
@@ -46,6 +53,26 @@ pub struct Add {
     /// A text for people
     #[arg(long)]
     description: Option<String>,
+}
+
+/// A line that is drawn for a rate.
+#[derive(clap::Args)]
+pub struct Watch {
+    /// Which rate: bounces and complaints from the threshold upwards, deliveries below it
+    #[arg(value_parser = METRICS)]
+    metric: String,
+    /// From where on, as a fraction: 0.05 is 5 %
+    #[arg(long, value_name = "FRACTION")]
+    threshold: f64,
+    /// How many hours are looked back, 1 to 24
+    #[arg(long, value_name = "HOURS")]
+    window_hours: Option<i64>,
+    /// Recipients with a last word that are needed to say anything
+    #[arg(long, value_name = "N")]
+    min_volume: Option<i64>,
+    /// What people call it
+    #[arg(long)]
+    name: Option<String>,
 }
 
 /// An alert.
@@ -63,6 +90,21 @@ pub struct Remove {
     #[command(flatten)]
     consent: Consent,
 }
+
+const METRICS: [&str; 3] = ["bounce_rate", "complaint_rate", "delivery_rate"];
+
+const RULES: &[Column] = &[
+    Column("name", "/name", Kind::Text),
+    Column("metric", "/metric", Kind::Text),
+    Column("threshold", "/threshold", Kind::Text),
+    Column("hours", "/window_hours", Kind::Count),
+    Column("from", "/min_volume", Kind::Count),
+    Column("state", "/state", Kind::Text),
+    Column("value", "/last_value", Kind::Text),
+    Column("of", "/last_volume", Kind::Text),
+    Column("told", "/last_triggered_at", Kind::Time),
+    Column("id", "/id", Kind::Text),
+];
 
 const COLUMNS: &[Column] = &[
     Column("type", "/type", Kind::Text),
@@ -97,6 +139,25 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
                 }
             }
             session.show_list(COLUMNS, things)
+        }
+        Verb::Rules => {
+            let things = api.list(&["alerts", "send"], &[], None).await?;
+            session.show_list(RULES, things)
+        }
+        Verb::Watch(watch) => {
+            let mut body = Map::new();
+            put(&mut body, "metric", Some(watch.metric));
+            put(&mut body, "threshold", Some(watch.threshold));
+            put(&mut body, "window_hours", watch.window_hours);
+            put(&mut body, "min_volume", watch.min_volume);
+            put(&mut body, "name", watch.name);
+            let answer = api.post(&["alerts", "send"], &Value::Object(body)).await?;
+            session.show(RULES, answer)
+        }
+        Verb::Unwatch(Remove { one: One { id }, consent }) => {
+            session.confirm(consent.yes, &format!("remove the alert rule {id}"))?;
+            let answer = api.delete(&["alerts", "send", &id]).await?;
+            session.done("its line is not looked at any more", answer)
         }
         Verb::Add(arguments) => add(arguments, &api, session).await,
         Verb::Test(One { id }) => {

@@ -1,5 +1,6 @@
 //! The commands, a file for each noun: the requests that it makes and the columns that people see.
 
+mod activity;
 mod agent;
 mod alert;
 mod app;
@@ -15,6 +16,7 @@ mod hold;
 mod key;
 mod list;
 mod login;
+mod metrics;
 mod names;
 mod org;
 mod overview;
@@ -55,6 +57,10 @@ pub enum Command {
     Feedback(Noun<feedback::Verb>),
     /// Pools of senders: mailboxes among which volume is split over their domains
     Pool(Noun<pool::Verb>),
+    /// Shows what became of what was sent: accepted, delivered, bounced, complaint, rejected
+    Activity(Box<Alone<activity::Arguments>>),
+    /// Figures of what was sent: rates by domain and account, how sending is, how it went over time
+    Metrics(Noun<metrics::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
     Domain(Noun<domain::Verb>),
     /// Keys of applications and operators (operator)
@@ -161,6 +167,8 @@ impl Command {
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
+            Self::Activity(alone) => &alone.globals,
+            Self::Metrics(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
@@ -201,6 +209,8 @@ impl Command {
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
+            Self::Activity(alone) => activity::run(alone.arguments, session).await,
+            Self::Metrics(noun) => metrics::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,

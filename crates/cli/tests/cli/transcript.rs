@@ -25,6 +25,20 @@ use std::sync::{Arc, Mutex};
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
 
 #[tokio::test]
+async fn activity() {
+    // play("activity"), after a message was sent to a mailbox here.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    let agent = world.mailbox(&installation.acme, "agent").await.id;
+    world.mailbox(&installation.acme, "ada").await;
+    let message = json!({"to": [{"email": "ada@acme.test"}], "subject": "Hello", "body": "Hi"});
+    installation.ask(&format!("grants/{agent}/messages/send"), &message).await;
+    world.advance(1);
+    world.deliver_due().await;
+    play_in(installation, "activity").await;
+}
+
+#[tokio::test]
 async fn agent() {
     play("agent").await;
 }

@@ -12,7 +12,7 @@ use postfleet_store::alerts::{self, ALERTS_MAX, CreateAlert, RemoveAlert};
 use postfleet_store::webhooks::{Channel, Webhook};
 
 /// What alerts may be told of.
-const TRIGGERS: [Trigger; 10] = [
+const TRIGGERS: [Trigger; 11] = [
     Trigger::QuotaWarning,
     Trigger::QuotaReached,
     Trigger::QuotaExceeded,
@@ -23,6 +23,7 @@ const TRIGGERS: [Trigger; 10] = [
     Trigger::BreakerTripped,
     Trigger::DomainEndangered,
     Trigger::ReputationChanged,
+    Trigger::AlertTriggered,
 ];
 /// How many of them, from the first, an alert is told of that names none.
 const USUAL: usize = 4;

@@ -1,6 +1,7 @@
 //! What people are told: one sentence for a chat, the same and the facts by mail.
 
 use postfleet_core::event::Trigger;
+use postfleet_core::send_figures::{Metric, WHOLE, percent};
 use serde_json::Value;
 
 /// Characters of what somebody else wrote that are passed on.
@@ -30,6 +31,7 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
             format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"]))
         }
         Trigger::ReputationChanged => reputation(facts),
+        Trigger::AlertTriggered => rate(facts),
         _ => raise(trigger, facts),
     };
     let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null() && !value.is_object());
@@ -51,6 +53,28 @@ fn quota(trigger: Trigger, facts: &Value) -> String {
         Trigger::QuotaReached => format!("{who} has used all {limit} messages that it may send until {end}"),
         _ => format!("{who} wanted to send more than the {limit} messages that it may until {end}, and was refused"),
     }
+}
+
+/// A rate that is beyond a line.
+fn rate(facts: &Value) -> String {
+    let rule = &facts["rule"];
+    let percent = |value: &Value| percent((value.as_f64().unwrap_or_default() * WHOLE as f64).round() as u64);
+    let (what, beyond) = match rule["metric"].as_str().and_then(Metric::named) {
+        Some(Metric::Bounces) => ("of recipients are not there", "or more"),
+        Some(Metric::Complaints) => ("of deliveries led to complaints", "or more"),
+        Some(Metric::Deliveries) | None => ("of recipients were delivered to", "less"),
+    };
+    let line = match beyond {
+        "less" => format!("less than {}", percent(&rule["threshold"])),
+        _ => format!("{} or more", percent(&rule["threshold"])),
+    };
+    format!(
+        "{}: {} {what} in the last {} hours ({} recipients with a last word), {line}",
+        plain(&rule["name"]),
+        percent(&facts["value"]),
+        plain(&rule["window_hours"]),
+        plain(&facts["volume"]),
+    )
 }
 
 fn raise(trigger: Trigger, facts: &Value) -> String {

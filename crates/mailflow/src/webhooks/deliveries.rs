@@ -116,7 +116,8 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::SendingStopped
             | Trigger::SendingResumed
             | Trigger::BreakerTripped
-            | Trigger::DomainEndangered => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
+            | Trigger::DomainEndangered
+            | Trigger::AlertTriggered => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
             _ => Value::Null,
         },
         created_at: facts.at.as_seconds(),

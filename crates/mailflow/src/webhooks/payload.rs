@@ -88,7 +88,8 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::SendingStopped
         | Trigger::SendingResumed
         | Trigger::BreakerTripped
-        | Trigger::DomainEndangered => Ok(facts),
+        | Trigger::DomainEndangered
+        | Trigger::AlertTriggered => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

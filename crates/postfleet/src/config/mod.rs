@@ -40,6 +40,7 @@ pub struct Config {
     pub domains: Domains,
     pub rules: Rules,
     pub feedback: Feedback,
+    pub activity: Activity,
     pub recipients: Recipients,
     pub reputation: Reputation,
     pub recovery: Recovery,
@@ -147,6 +148,11 @@ pub struct Rules {
 pub struct Feedback {
     pub addresses: Vec<String>,
     pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Activity {
+    pub days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -282,6 +288,8 @@ impl Config {
         // A return path that is still good must not be forgotten: what came by it would count again.
         let least = return_path::DAYS_MAX.unsigned_abs() + 1;
         anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
+        let days = self.activity.days;
+        anyhow::ensure!((1..=3_650).contains(&days), "activity.days must be from 1 to 3650");
         let days = self.recipients.hard_bounce_days;
         anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
         let hours = self.recovery.after_hours;

@@ -8,6 +8,7 @@
 //! | `{clustered}`   | rows in key order| (nothing)                |
 //! | `{strict}`      | checked kinds    | (nothing)                |
 //! | `{lock}`        | (one writer)     | `FOR UPDATE`             |
+//! | `{share}`       | (one writer)     | `FOR SHARE`              |
 //! | `{skip_locked}` | (one writer)     | `FOR UPDATE SKIP LOCKED` |
 //! | `{json_each}`   | `json_each`      | `json_array_elements`    |
 //! | `{hex_id}`      | `unhex`          | `uuid`                   |
@@ -22,6 +23,7 @@ const SQLITE: &[(&str, &str)] = &[
     ("{clustered}", "STRICT, WITHOUT ROWID"),
     ("{strict}", "STRICT"),
     ("{lock}", ""),
+    ("{share}", ""),
     ("{skip_locked}", ""),
     ("{json_each}", "json_each"),
     ("{hex_id}", "unhex"),
@@ -34,6 +36,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("{clustered}", ""),
     ("{strict}", ""),
     ("{lock}", "FOR UPDATE"),
+    ("{share}", "FOR SHARE"),
     ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
     ("{json_each}", "json_array_elements"),
     ("{hex_id}", "uuid"),

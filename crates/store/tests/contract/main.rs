@@ -7,6 +7,7 @@ mod breakers;
 mod support;
 
 // what the commands promise
+mod activity;
 mod connectors;
 mod deliver;
 mod destinations;
@@ -57,6 +58,7 @@ mod full;
 mod reputation;
 mod schema;
 mod send_events;
+mod send_sums;
 
 // everything together
 mod model;

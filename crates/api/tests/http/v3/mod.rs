@@ -1,5 +1,7 @@
+pub(crate) mod activity;
 pub(crate) mod addresses;
 pub(crate) mod admin;
+pub(crate) mod alert_rules;
 pub(crate) mod alerts;
 pub(crate) mod applications;
 pub(crate) mod audit;
@@ -19,6 +21,7 @@ pub(crate) mod raises;
 pub(crate) mod recoveries;
 pub(crate) mod reputation;
 pub(crate) mod rules;
+pub(crate) mod send_metrics;
 pub(crate) mod sender_pools;
 pub(crate) mod stops;
 pub(crate) mod suppressions;
