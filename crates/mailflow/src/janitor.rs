@@ -25,6 +25,7 @@ use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use postfleet_store::transfers::PruneTransfers;
+use postfleet_store::watch::PruneWrittenTo;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -239,6 +240,11 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
     let now = platform.clock.now();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneKeyUse { today: now.day(), limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneWrittenTo { today: now.day(), limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }
