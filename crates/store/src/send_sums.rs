@@ -99,6 +99,9 @@ impl Outcome {
 
 type Key = (Uuid, Dimension, i64, String);
 
+/// By period and key.
+type ByPeriod = BTreeMap<(i64, String), Sums>;
+
 fn sums_of(outcomes: &[Outcome]) -> BTreeMap<Key, Sums> {
     let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
     for outcome in outcomes {
@@ -247,7 +250,7 @@ async fn sums(
     sql: &'static str,
     application: ApplicationId,
     (dimension, (from, to)): (Dimension, (i64, i64)),
-) -> Result<BTreeMap<(i64, String), Sums>, StoreError> {
+) -> Result<ByPeriod, StoreError> {
     let rows = reader.query(sql, params![application.uuid(), dimension as i64, from, to]).await?;
     let (head, mut found) = read_sums(&rows)?;
     let tail = reader.query(TAIL, params![application.uuid(), head, TAIL_MAX]).await?;
@@ -262,8 +265,8 @@ async fn sums(
     Ok(found)
 }
 
-fn read_sums(rows: &[Row]) -> Result<(Uuid, BTreeMap<(i64, String), Sums>), DbError> {
-    let mut found = BTreeMap::new();
+fn read_sums(rows: &[Row]) -> Result<(Uuid, ByPeriod), DbError> {
+    let mut found = ByPeriod::new();
     let mut head = Uuid::nil();
     for row in rows {
         head = row.uuid(0)?;
