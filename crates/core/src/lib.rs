@@ -65,6 +65,7 @@ pub mod request_rate;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;
+pub mod simulator;
 pub mod stop;
 pub mod sts;
 pub mod suppression;

@@ -20,6 +20,7 @@ mod overview;
 mod policy;
 mod queue;
 mod raise;
+mod recovery;
 mod reputation;
 mod rule;
 mod shell;
@@ -61,6 +62,8 @@ pub enum Command {
     Org(Noun<org::Verb>),
     /// Higher quotas for a while: asking, granting, refusing
     Raise(Noun<raise::Verb>),
+    /// Coming back from a pause: asking with cause and fix, granting, refusing
+    Recovery(Noun<recovery::Verb>),
     /// Who is told by e-mail or chat of quotas and raises
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
@@ -145,6 +148,7 @@ impl Command {
             Self::Hold(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
+            Self::Recovery(noun) => &noun.globals,
             Self::Stop(alone) | Self::Start(alone) => &alone.globals,
             Self::Stops(alone) => &alone.globals,
             Self::Restriction(noun) => &noun.globals,
@@ -182,6 +186,7 @@ impl Command {
             Self::Hold(noun) => hold::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
+            Self::Recovery(noun) => recovery::run(noun.verb, session).await,
             Self::Stop(alone) => stop::stop(alone.arguments, session).await,
             Self::Start(alone) => stop::start(alone.arguments, session).await,
             Self::Stops(alone) => stop::list(alone.arguments, session).await,
