@@ -71,6 +71,7 @@ pub mod schedule;
 pub mod send_event;
 pub mod send_figures;
 pub mod sender_pool;
+pub mod simulator;
 pub mod stop;
 pub mod sts;
 pub mod suppression;

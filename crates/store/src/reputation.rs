@@ -18,6 +18,7 @@ pub(crate) use read::{OF_APPLICATION, WORST};
 use crate::send_events::SendEvent;
 use postfleet_core::id::{ApplicationId, OrganizationId};
 use postfleet_core::reputation::SubjectKind;
+use postfleet_core::simulator;
 use serde_json::Value;
 
 /// Whose reputation it is.
@@ -51,6 +52,10 @@ impl Subject {
         let domain = Self::new(SubjectKind::Domain, sent.sender.domain(), event, false);
         let workspace = sent.workspace_id.map(|id| Self::new(SubjectKind::Workspace, id, event, true));
         let application = Self::new(SubjectKind::Application, sent.application_id, event, true);
+        // What was only tried out says nothing about those who share a domain or an organization.
+        if simulator::is_simulated(event.recipient.as_ref()) {
+            return [grant, workspace, Some(application)].into_iter().flatten().collect();
+        }
         let organization = Self::new(SubjectKind::Organization, sent.organization_id, event, false);
         [grant, Some(domain), workspace, Some(application), Some(organization)].into_iter().flatten().collect()
     }

@@ -1,6 +1,7 @@
-//! `postfleet drill`: tries out whether what is to happen does. A mailbox that is made for it uses up its quota, with
-//! messages to itself that leave the server nowhere, and everybody who is to be told of that must have been.
+//! `postfleet drill`: tries out whether what is to happen does. A mailbox that is made for it uses up its quota, is paused or
+//! complained about, with messages that leave the server nowhere, and everybody who is to be told must have been.
 
+mod outcome;
 mod told;
 
 use super::Consent;
@@ -17,6 +18,12 @@ use told::Watcher;
 pub enum Verb {
     /// Lets a mailbox that is made for it use up its daily quota, and checks that everybody was told
     Quota(Quota),
+    /// Lets a mailbox that is made for it write to ten who are not there, and checks that it is paused and who was told
+    Pause(outcome::Arguments),
+    /// Lets a recipient complain about a mailbox that is made for it, and checks what follows
+    Complaint(outcome::Arguments),
+    /// Makes an event, and checks that each webhook that wants it takes it
+    Webhook(outcome::Arguments),
 }
 
 /// A quota that is used up.
@@ -52,10 +59,18 @@ struct Drill<'a, 's, 'w> {
     steps: Vec<Value>,
     /// Paths of what was made, in order.
     made: Vec<[String; 2]>,
+    /// What is tried out.
+    of: &'static str,
 }
 
 /// Runs a verb.
-pub async fn run(Verb::Quota(arguments): Verb, session: &mut Session<'_, '_>) -> Outcome {
+pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
+    let arguments = match verb {
+        Verb::Quota(arguments) => arguments,
+        Verb::Pause(arguments) => return outcome::run(outcome::PAUSE, arguments, session).await,
+        Verb::Complaint(arguments) => return outcome::run(outcome::COMPLAINT, arguments, session).await,
+        Verb::Webhook(arguments) => return outcome::run(outcome::WEBHOOK, arguments, session).await,
+    };
     let api = session.application()?;
     let application = api.get(&["applications"]).await?.data();
     let name = application["name"].as_str().unwrap_or_default();
@@ -64,7 +79,7 @@ pub async fn run(Verb::Quota(arguments): Verb, session: &mut Session<'_, '_>) ->
             format!("the application {name} is no sandbox: let a mailbox in it use up its quota, and alert people");
         session.confirm(arguments.consent.yes, &what)?;
     }
-    let mut drill = Drill { api, session, steps: Vec::new(), made: Vec::new() };
+    let mut drill = Drill::new(api, session);
     if let Err(failure) = drill.quota(&arguments).await {
         drill.note(false, "go on", &failure.to_string(), failure.advice().as_deref())?;
     }
@@ -72,9 +87,15 @@ pub async fn run(Verb::Quota(arguments): Verb, session: &mut Session<'_, '_>) ->
     drill.end()
 }
 
+impl<'a, 's, 'w> Drill<'a, 's, 'w> {
+    fn new(api: Api, session: &'a mut Session<'s, 'w>) -> Self {
+        Self { api, session, steps: Vec::new(), made: Vec::new(), of: "quota" }
+    }
+}
+
 impl Drill<'_, '_, '_> {
     async fn quota(&mut self, arguments: &Quota) -> Outcome {
-        let watchers = told::watchers(&self.api).await?;
+        let watchers = told::watchers(&self.api, told::TRIGGERS).await?;
         let workspace = match &arguments.workspace {
             Some(named) => WORKSPACE.id(&self.api, named).await?,
             None => self.make_workspace().await?,
@@ -94,7 +115,7 @@ impl Drill<'_, '_, '_> {
             return Ok(());
         }
         let since = mailbox["created_at"].as_i64().unwrap_or_default();
-        let logged = self.logged(&id, since).await?;
+        let logged = self.logged(&id, since, told::TRIGGERS).await?;
         self.told(watchers, (&id, &workspace), &logged, arguments.within).await
     }
 
@@ -122,8 +143,8 @@ impl Drill<'_, '_, '_> {
             Some([_, id]) => tag(id),
             None => tag(&self.api.get(&["applications"]).await?.body["request_id"].to_string().replace('"', "")),
         };
-        let settings = json!({"email": format!("quota-drill-{seed}@{domain}")});
-        let body = json!({"provider": "nylas", "name": "Quota drill", "workspace_id": workspace, "settings": settings});
+        let settings = json!({"email": format!("{}-drill-{seed}@{domain}", self.of)});
+        let body = json!({"provider": "nylas", "name": "Drill", "workspace_id": workspace, "settings": settings});
         let made = self.api.post(&["connect", "custom"], &body).await?.data();
         self.made.push(["grants".to_owned(), text(&made["id"])]);
         Ok(made)
@@ -171,10 +192,10 @@ impl Drill<'_, '_, '_> {
     }
 
     /// What the log of events says of the mailbox's quota.
-    async fn logged(&mut self, id: &str, since: i64) -> Result<Vec<Value>, Failure> {
+    async fn logged(&mut self, id: &str, since: i64, triggers: &[&str]) -> Result<Vec<Value>, Failure> {
         let query = [("grant_id", id.to_owned()), ("since", since.to_string())];
         let events = self.api.list(&["events"], &query, None).await?.items;
-        for trigger in told::TRIGGERS {
+        for trigger in triggers {
             let is_there = events.iter().any(|event| event["type"] == *trigger);
             let (detail, advice) = match is_there {
                 true => ("in the log of events", None),
@@ -196,12 +217,18 @@ impl Drill<'_, '_, '_> {
         let (concerned, others): (Vec<_>, Vec<_>) =
             watchers.into_iter().partition(|watcher| watcher.is_concerned(workspace));
         for watcher in others {
-            let why = format!("{} is not told of this mailbox's quota", watcher.name);
+            let why = format!("{} is not told of this mailbox's {}", watcher.name, self.of);
             self.session.note(&why);
         }
         if concerned.is_empty() {
-            let advice = "postfleet alert add --email <ADDRESS> --from <AGENT>, or --chat <URL>";
-            return self.note(false, "tell somebody", "nobody is told of a quota that is used up", Some(advice));
+            let (advice, detail) = match self.of {
+                "quota" => (
+                    "postfleet alert add --email <ADDRESS> --from <AGENT>, or --chat <URL>",
+                    "nobody is told of a quota that is used up",
+                ),
+                _ => ("postfleet alert add --trigger <TRIGGER>, or POST /v3/webhooks", "nobody is told of that"),
+            };
+            return self.note(false, "tell somebody", detail, Some(advice));
         }
         let mut left = u64::from(within);
         for watcher in concerned {

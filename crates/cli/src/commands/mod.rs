@@ -24,6 +24,7 @@ mod policy;
 mod pool;
 mod queue;
 mod raise;
+mod recovery;
 mod reputation;
 mod rule;
 mod shell;
@@ -73,6 +74,8 @@ pub enum Command {
     Raise(Noun<raise::Verb>),
     /// Lines that a workspace draws before those of the platform, and what follows when a mailbox crosses one
     Breaker(Noun<breaker::Verb>),
+    /// Coming back from a pause: asking with cause and fix, granting, refusing
+    Recovery(Noun<recovery::Verb>),
     /// Who is told by e-mail or chat of quotas and raises
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
@@ -158,6 +161,7 @@ impl Command {
             Self::Hold(noun) => &noun.globals,
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
+            Self::Recovery(noun) => &noun.globals,
             Self::Stop(alone) | Self::Start(alone) => &alone.globals,
             Self::Stops(alone) => &alone.globals,
             Self::Restriction(noun) => &noun.globals,
@@ -199,6 +203,7 @@ impl Command {
             Self::Hold(noun) => hold::run(noun.verb, session).await,
             Self::Rule(noun) => rule::run(noun.verb, session).await,
             Self::Raise(noun) => raise::run(noun.verb, session).await,
+            Self::Recovery(noun) => recovery::run(noun.verb, session).await,
             Self::Stop(alone) => stop::stop(alone.arguments, session).await,
             Self::Start(alone) => stop::start(alone.arguments, session).await,
             Self::Stops(alone) => stop::list(alone.arguments, session).await,

@@ -11,6 +11,7 @@ use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attemp
 use postfleet_core::destination::Sign;
 use postfleet_core::id::{AttemptId, EventId, LeaseId};
 use postfleet_core::retry::class_of;
+use postfleet_core::simulator::{self, Behaviour};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
@@ -109,6 +110,18 @@ pub(super) fn news(
     let said = tried.visits.last().and_then(|visit| visit.answers.first());
     let reply = said.map(|said| said.lines.join(" ")).unwrap_or_default();
     Some(News::Down { destination, began, reply, jitter: platform.entropy.ten()[0] })
+}
+
+/// Does with it what the simulator does with mail to such recipients.
+pub(super) fn simulated(platform: &Platform, rows: &[&Claimed]) -> Tried {
+    let answer = |row: &&Claimed| match simulator::behaviour(&row.recipient) {
+        Behaviour::Deliver | Behaviour::Complaint => Said::of(AttemptResult::Accepted),
+        Behaviour::Bounce => {
+            let reason = Reason { code: 550, status: "5.1.1".into(), text: "no such user".into() };
+            Said::of(AttemptResult::Permanent { reason, reached: true })
+        }
+    };
+    Tried::at_nowhere(platform, platform.clock.now(), simulator::DOMAIN, rows.iter().map(answer).collect())
 }
 
 /// Hands the message to mailboxes here, by the way that all received mail goes.

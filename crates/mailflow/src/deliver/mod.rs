@@ -6,6 +6,7 @@ mod pacing;
 mod protection;
 mod route;
 mod sign;
+mod simulate;
 
 pub use pacing::Pacing;
 pub use sign::Signers;
@@ -348,8 +349,13 @@ async fn attempt_destination(
     let Some(pass) = stops::let_through(platform, message.application_id, message.id).await? else {
         return turn_back(platform, message, lease, &recipients).await;
     };
+    let mut complaining = Vec::new();
     let tried = match route::find(platform, message, domain).await? {
         _ if !platform.stops.still_lets(pass) => None,
+        route::Route::Simulator => {
+            complaining = simulate::complaining(&recipients);
+            Some(attempt::simulated(platform, &recipients))
+        }
         route::Route::Here => Some(attempt::here(platform, message, &recipients).await),
         route::Route::Servers(servers) => attempt::servers(platform, message, &recipients, &servers, pass).await,
         route::Route::Nowhere(result) => Some(attempt::nowhere(platform, &recipients, &result)),
@@ -360,6 +366,7 @@ async fn attempt_destination(
     let news = attempt::news(platform, domain, sign, is_probe, began, &tried);
     // Written down before the place is free: whoever comes next knows what was learnt.
     let recorded = attempt::record(platform, message, lease, &recipients, tried, news).await;
+    simulate::complain(platform, message, &complaining).await;
     if permit.leave(sign, platform.clock.now()).is_awaited {
         platform.store.wake().queue.notify_one();
     }

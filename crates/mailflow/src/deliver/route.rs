@@ -7,6 +7,7 @@ use crate::platform::Platform;
 use crate::routing::{EgressSource, Relay, RelayTls};
 use postfleet_core::delivery::{AttemptResult, Reason};
 use postfleet_core::mx::{self, MxOrder};
+use postfleet_core::simulator;
 use postfleet_core::{Domain, Problem};
 use postfleet_net::mx_transport::{Source, Target, TlsRule};
 use postfleet_net::{DnsError, MxAnswer, MxHost};
@@ -24,6 +25,8 @@ const HOSTS_MAX: usize = 16;
 pub(super) enum Route {
     /// The domain is ours.
     Here,
+    /// It is only tried out, and leaves the server nowhere.
+    Simulator,
     /// These, in this order; at least one.
     Servers(Vec<Server>),
     /// There is no way, and this is what follows for every recipient.
@@ -38,6 +41,9 @@ pub(super) struct Server {
 }
 
 pub(super) async fn find(platform: &Platform, message: &Message, domain: &Domain) -> Result<Route, Problem> {
+    if simulator::is_simulator(domain) {
+        return simulated(platform, message).await;
+    }
     let bearing = queue::bearing(&mut platform.store.reader().await?, message.id, domain).await?;
     // What an operator says goes before everything else.
     if let Some(relay) = bearing.route.as_deref().and_then(|route| route.parse::<Relay>().ok()) {
@@ -52,6 +58,15 @@ pub(super) async fn find(platform: &Platform, message: &Message, domain: &Domain
         Some(relay) => Ok(to_relay(platform, relay, egress).await),
         None => to_servers_of(platform, domain, egress).await,
     }
+}
+
+/// The simulator answers sandbox applications alone. That it does not answer others counts against nobody.
+async fn simulated(platform: &Platform, message: &Message) -> Result<Route, Problem> {
+    if queue::is_of_sandbox(&mut platform.store.reader().await?, message.id).await? {
+        return Ok(Route::Simulator);
+    }
+    let text = format!("{} answers sandbox applications alone", simulator::DOMAIN);
+    Ok(Route::Nowhere(never("5.7.1", text)))
 }
 
 /// From where the message is sent; `None` if the system chooses.

@@ -106,6 +106,14 @@ pub struct Bearing {
     pub route: Option<String>,
 }
 
+/// Whether a message that is on its way was sent by a sandbox application.
+pub async fn is_of_sandbox(reader: &mut Reader<'_>, id: MessageId) -> Result<bool, StoreError> {
+    const FIND: &str = "SELECT a.environment FROM outbound o JOIN applications a ON a.id = o.application_id \
+        WHERE o.message_id = $1";
+    let row = reader.query_one(FIND, params![id.uuid()]).await?;
+    Ok(row.map(|row| row.text(0)).transpose()?.is_some_and(|environment| environment == "sandbox"))
+}
+
 /// Finds out where a message for a domain is to go. A name that somebody has merely registered attracts nobody's mail.
 pub async fn bearing(reader: &mut Reader<'_>, id: MessageId, domain: &Domain) -> Result<Bearing, StoreError> {
     const FIND: &str = "SELECT (SELECT d.owned_at FROM domains d WHERE d.name = $2 AND d.owned_at IS NOT NULL), \

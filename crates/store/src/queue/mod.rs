@@ -18,7 +18,9 @@ pub use claim::{Claim, ClaimExpired, ClaimMessage, Claimed, Claims, MessageClaim
 #[cfg(test)]
 pub(crate) use claim::{DUE, EXPIRED, PARKED, TAKE_MESSAGE, TURNS};
 pub use depth::{Depth, closed_destinations, depth, state_depths};
-pub use destinations::{Bearing, Destination, DestinationChange, News, UpdateDestination, bearing, destination};
+pub use destinations::{
+    Bearing, Destination, DestinationChange, News, UpdateDestination, bearing, destination, is_of_sandbox,
+};
 pub use destinations::{DestinationOutcome, PruneDestinations, RetryDestination, destinations};
 #[cfg(test)]
 pub(crate) use destinations::{LIST as DESTINATIONS, LIST_OF_ORGANIZATION as DESTINATIONS_OF_ORGANIZATION};

@@ -1,4 +1,4 @@
-//! Who is told of a quota that is used up, and whether they were.
+//! Who is told of what a drill makes happen, and whether they were.
 
 use crate::client::Api;
 use crate::failure::Failure;
@@ -31,21 +31,21 @@ pub enum State {
     GivenUp,
 }
 
-/// Everybody who is told of anything.
-pub async fn watchers(api: &Api) -> Result<Vec<Watcher>, Failure> {
+/// Everybody who is told of anything; what of it matters is named by `triggers`.
+pub async fn watchers(api: &Api, triggers: &[&'static str]) -> Result<Vec<Watcher>, Failure> {
     let mut watchers = Vec::new();
     for kind in ["alerts", "webhooks"] {
         for thing in api.list(&[kind], &[], None).await?.items {
-            watchers.push(Watcher::of(kind, &thing));
+            watchers.push(Watcher::of(kind, &thing, triggers));
         }
     }
     Ok(watchers)
 }
 
 impl Watcher {
-    fn of(kind: &'static str, thing: &Value) -> Self {
+    fn of(kind: &'static str, thing: &Value, triggers: &[&'static str]) -> Self {
         let text = |field: &str| thing[field].as_str().unwrap_or_default();
-        let named = |trigger: &&&str| {
+        let named = |trigger: &&&'static str| {
             thing["trigger_types"].as_array().is_some_and(|all| all.iter().any(|one| one == **trigger))
         };
         let name = match (kind, text("type")) {
@@ -57,7 +57,7 @@ impl Watcher {
             name,
             kind,
             id: text("id").to_owned(),
-            triggers: TRIGGERS.iter().filter(named).copied().collect(),
+            triggers: triggers.iter().filter(named).copied().collect(),
             workspace: thing["workspace_id"].as_str().map(str::to_owned),
             is_active: thing.get("status").is_none_or(|status| status == "active" || status == "failing"),
         }
