@@ -51,6 +51,10 @@ pub enum Trigger {
     BreakerTripped,
     /// One mailbox endangers a domain for all others on it.
     DomainEndangered,
+    /// Somebody confirmed that they want mail for a purpose.
+    OptInConfirmed,
+    /// Somebody said that it was not them who wanted mail for a purpose.
+    OptInDeclined,
 }
 
 impl Trigger {
@@ -80,6 +84,8 @@ impl Trigger {
         Self::SendingResumed,
         Self::BreakerTripped,
         Self::DomainEndangered,
+        Self::OptInConfirmed,
+        Self::OptInDeclined,
     ];
 
     /// The name on the wire and in the store.
@@ -109,6 +115,8 @@ impl Trigger {
             Self::SendingResumed => "sending.resumed",
             Self::BreakerTripped => "breaker.tripped",
             Self::DomainEndangered => "domain.endangered",
+            Self::OptInConfirmed => "opt_in.confirmed",
+            Self::OptInDeclined => "opt_in.declined",
         }
     }
 
@@ -156,7 +164,9 @@ impl Trigger {
             | Self::SendingStopped
             | Self::SendingResumed
             | Self::BreakerTripped
-            | Self::DomainEndangered => "/nylas/system",
+            | Self::DomainEndangered
+            | Self::OptInConfirmed
+            | Self::OptInDeclined => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

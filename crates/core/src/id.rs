@@ -121,6 +121,8 @@ ids! {
     HoldId,
     /// What keeps somebody from sending.
     StopId,
+    /// A question to somebody whether they want mail for a purpose.
+    OptInId,
 }
 
 /// The text is not a UUID in its hyphenated form.
