@@ -21,6 +21,7 @@ mod unsent;
 // what comes back
 pub mod feedback;
 pub mod holds;
+pub mod opt_ins;
 
 // what is told
 pub mod alerts;

@@ -46,7 +46,6 @@ const LISTS: &[(&str, &str)] = &[
     ("outbound::TURNS", outbound::TURNS),
     ("outbound::OWN_SINCE", outbound::OWN_SINCE),
     ("outbound::SAID_BEFORE", outbound::SAID_BEFORE),
-    ("watch::KNOWN", watch::KNOWN),
     ("watch::OLD", watch::OLD),
     ("queue::DUE", queue::DUE),
     ("queue::TURNS", queue::TURNS),
@@ -246,7 +245,7 @@ async fn suppressions_are_looked_up_by_their_keys() {
     let by_both = "SEARCH opt_ins USING INDEX opt_ins_by_address_and_purpose (application_id=? AND address_key=? AND \
         purpose_hash=?)";
     assert!(confirmed.contains(&by_both.to_owned()), "{confirmed:#?}");
-    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES, key_use::KNOWN] {
+    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES, key_use::KNOWN, watch::KNOWN] {
         let steps = plan(&mut db, sql).await;
         assert!(wasteful(&steps).iter().all(|step| step.contains(" e ")), "{steps:#?}");
     }

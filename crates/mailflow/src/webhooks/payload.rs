@@ -85,7 +85,9 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::RaiseRequested
         | Trigger::RaiseDecided
         | Trigger::SendingStopped
-        | Trigger::SendingResumed => Ok(facts),
+        | Trigger::SendingResumed
+        | Trigger::OptInConfirmed
+        | Trigger::OptInDeclined => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };
