@@ -169,8 +169,7 @@ pub async fn list(
         address: query.email.map(|text| address("email", text)).transpose()?,
     };
     let before = pages::after(query.page_token)?;
-    let found =
-        opt_ins::list(&mut store.reader().await?, application, &filter, before, (now, query.limit + 1)).await?;
+    let found = opt_ins::list(&mut store.reader().await?, application, &filter, before, (now, query.limit + 1)).await?;
     Ok(pages::cut(found, query.limit, |one| one.id))
 }
 
@@ -247,8 +246,17 @@ mod tests {
         for url in ["https://shop.example", "https://shop.example/thanks?a=1#b", "https://shop.example:8443/"] {
             assert!(is_secure(url), "{url}");
         }
-        for url in ["http://shop.example", "https://", "https:///x", "javascript:alert(1)", "https://a@b.example/",
-            "https://a.example/\"x", "https://a.example/ x", "//a.example", "https://ä.example"] {
+        for url in [
+            "http://shop.example",
+            "https://",
+            "https:///x",
+            "javascript:alert(1)",
+            "https://a@b.example/",
+            "https://a.example/\"x",
+            "https://a.example/ x",
+            "//a.example",
+            "https://ä.example",
+        ] {
             assert!(!is_secure(url), "{url}");
         }
     }

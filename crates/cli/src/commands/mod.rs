@@ -15,6 +15,7 @@ mod key;
 mod list;
 mod login;
 mod names;
+mod opt_in;
 mod org;
 mod overview;
 mod policy;
@@ -47,6 +48,8 @@ pub enum Command {
     List(Noun<list::Verb>),
     /// Addresses that are not written to, and looking at addresses
     Suppression(Noun<suppression::Verb>),
+    /// Asking somebody whether they want mail for a purpose (double opt-in), and the proof of what they said
+    OptIn(Noun<opt_in::Verb>),
     /// What came back about messages that were sent: bounces, complaints, and what counts for nothing
     Feedback(Noun<feedback::Verb>),
     /// Domains: registering, verifying, signing keys (operator)
@@ -134,6 +137,7 @@ impl Command {
             Self::Alert(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
+            Self::OptIn(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
@@ -166,6 +170,7 @@ impl Command {
             Self::Alert(noun) => alert::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
+            Self::OptIn(noun) => opt_in::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,

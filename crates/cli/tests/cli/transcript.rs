@@ -104,6 +104,11 @@ async fn login() {
 }
 
 #[tokio::test]
+async fn opt_in() {
+    play("opt_in").await;
+}
+
+#[tokio::test]
 async fn org() {
     play("org").await;
 }
