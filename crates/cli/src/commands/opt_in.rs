@@ -17,8 +17,8 @@ pub enum Verb {
     /// Lists who was asked, newest first
     List(All),
     /// Shows the proof of one
-    #[command(visible_alias = "show")]
-    Get(One),
+    #[command(visible_alias = "get")]
+    Show(One),
     /// Takes back what somebody agreed to, or was asked
     Withdraw(Withdraw),
 }
@@ -119,7 +119,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             let things = api.list(&["opt-ins"], &filters, pages.most()).await?;
             session.show_list(COLUMNS, things)
         }
-        Verb::Get(One { id }) => {
+        Verb::Show(One { id }) => {
             let answer = api.get(&["opt-ins", &id]).await?;
             session.show(FIELDS, answer)
         }

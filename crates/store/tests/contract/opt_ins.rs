@@ -129,11 +129,8 @@ async fn an_answer_is_taken_and_told_when_the_mailbox_is_gone() {
         let told = &events.last().expect("an event").event;
         assert_eq!((told.trigger, told.grant_sequence), (Trigger::OptInConfirmed, 0));
         assert!(told.grant_id.uuid().is_nil());
-        let remove = RemoveApplication {
-            act: tenant.act(NOON),
-            id: tenant.application,
-            scope: Scope::Of(tenant.organization),
-        };
+        let remove =
+            RemoveApplication { act: tenant.act(NOON), id: tenant.application, scope: Scope::Of(tenant.organization) };
         assert_eq!(store.run(remove).await.expect("remove"), RemoveOutcome::Removed);
         assert_eq!(number(store, "SELECT count(*) FROM opt_ins", &[]).await, 0);
     })
