@@ -55,6 +55,10 @@ pub enum Trigger {
     DomainEndangered,
     /// A rate of what an application sends is beyond a line that it has drawn.
     AlertTriggered,
+    /// Somebody confirmed that they want mail for a purpose.
+    OptInConfirmed,
+    /// Somebody said that it was not them who wanted mail for a purpose.
+    OptInDeclined,
 }
 
 impl Trigger {
@@ -86,6 +90,8 @@ impl Trigger {
         Self::BreakerTripped,
         Self::DomainEndangered,
         Self::AlertTriggered,
+        Self::OptInConfirmed,
+        Self::OptInDeclined,
     ];
 
     /// The name on the wire and in the store.
@@ -117,6 +123,8 @@ impl Trigger {
             Self::BreakerTripped => "breaker.tripped",
             Self::DomainEndangered => "domain.endangered",
             Self::AlertTriggered => "alert.triggered",
+            Self::OptInConfirmed => "opt_in.confirmed",
+            Self::OptInDeclined => "opt_in.declined",
         }
     }
 
@@ -166,7 +174,9 @@ impl Trigger {
             | Self::SendingResumed
             | Self::BreakerTripped
             | Self::DomainEndangered
-            | Self::AlertTriggered => "/nylas/system",
+            | Self::AlertTriggered
+            | Self::OptInConfirmed
+            | Self::OptInDeclined => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

@@ -127,6 +127,8 @@ ids! {
     StopId,
     /// A request to send again after a pause.
     RecoveryId,
+    /// A question to somebody whether they want mail for a purpose.
+    OptInId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -59,6 +59,7 @@ pub mod folder;
 pub mod hold;
 pub mod idempotency;
 pub mod mx;
+pub mod opt_in;
 pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;

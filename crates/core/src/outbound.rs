@@ -1,8 +1,10 @@
 //! May this message be sent? One pure function holds the order of refusals, for every way of sending.
 
+use crate::address::EmailAddress;
 use crate::capability::KeyUse;
 use crate::hold;
 use crate::meter::Meters;
+use crate::opt_in;
 use crate::plan::{Limits, RECIPIENTS_MAX};
 use crate::problem::{Exhausted, Problem, ProblemKind};
 use crate::quota::Allowance;
@@ -31,6 +33,8 @@ pub struct OutboundFacts {
     pub suppressed: Vec<Suppressed>,
     /// Those that were looked at before, because the policy says so, and that mail cannot reach.
     pub undeliverable: Vec<Undeliverable>,
+    /// Those who have not confirmed that they want mail for the purpose that the send names, if it names one.
+    pub unconfirmed: Vec<EmailAddress>,
     /// Octets of the raw message.
     pub message_octets: u64,
     /// What the rules of the workspace say.
@@ -73,8 +77,8 @@ impl ClearedToSend {
 }
 
 /// What may stand against a send, in the order in which it is asked: the key, an abuse restriction, the sender domain, a
-/// pause, another stop, recipients (how many, whether mail reaches them, whether anybody is left who may be written to) and
-/// size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, the warm-up of the domain, throttle, rate.
+/// pause, another stop, recipients (how many, whether mail reaches them, whether anybody is left who may be written to, whether
+/// they agreed to it) and size, rules, a stop that holds, storage, daily quota, monthly quota, bandwidth, the warm-up of the domain, throttle, rate.
 const CHECKS: &[fn(&OutboundFacts) -> Vec<Problem>] = &[
     of_key,
     of_restriction,
@@ -136,6 +140,7 @@ fn of_recipients(facts: &OutboundFacts) -> Vec<Problem> {
     refusals.extend(unless(facts.undeliverable.is_empty(), || undeliverable(&facts.undeliverable)));
     let is_anybody_left = facts.recipients == 0 || facts.suppressed.len() < facts.recipients;
     refusals.extend(unless(is_anybody_left, || all_suppressed(&facts.suppressed)));
+    refusals.extend(unless(facts.unconfirmed.is_empty(), || opt_in::not_confirmed(&facts.unconfirmed)));
     refusals
 }
 
@@ -298,7 +303,6 @@ fn throttled(throttle: &Allowance) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::EmailAddress;
     use crate::meter::{Caps, Room, Used};
     use crate::plan::Plans;
     use crate::rate::Scope;
@@ -317,6 +321,7 @@ mod tests {
             recipients: 1,
             suppressed: Vec::new(),
             undeliverable: Vec::new(),
+            unconfirmed: Vec::new(),
             message_octets: 1_000,
             rules: Verdict::Pass,
             key: None,
@@ -431,13 +436,14 @@ mod tests {
             domain_verified: false,
             recipients: 51,
             suppressed: suppressed(51),
+            unconfirmed: vec![suppressed(1)[0].address.clone()],
             message_octets: u64::MAX,
             rules: Verdict::Block,
             daily,
             ..facts()
         };
         let all: Vec<&str> = refusals(&everything).iter().map(|problem| problem.code).collect();
-        let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed message_too_large \
+        let expected = "sender_domain_unverified too_many_recipients all_recipients_suppressed no_opt_in message_too_large \
             blocked_by_rule storage_full daily_quota_exceeded monthly_quota_exceeded bandwidth_exceeded \
             domain_warm_up_exceeded per_second_rate_limit_exceeded";
         assert_eq!(
@@ -451,6 +457,8 @@ mod tests {
         let everything = OutboundFacts { recipients: 50, ..everything };
         assert_eq!(refusal(everything.clone()), "all_recipients_suppressed");
         let everything = OutboundFacts { suppressed: suppressed(49), ..everything };
+        assert_eq!(refusal(everything.clone()), "no_opt_in");
+        let everything = OutboundFacts { unconfirmed: Vec::new(), ..everything };
         assert_eq!(refusal(everything.clone()), "message_too_large");
         let everything = OutboundFacts { message_octets: 1_000, ..everything };
         assert_eq!(refusal(everything.clone()), "blocked_by_rule");

@@ -44,6 +44,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("drafts.write", "make, change and remove drafts"),
     ("suppressions.read", "see suppressed addresses"),
     ("suppressions.write", "suppress addresses, and stop suppressing them"),
+    ("opt_ins.read", "see who was asked whether they want mail, and what they said"),
+    ("opt_ins.write", "take back what somebody agreed to, or was asked"),
     ("addresses.validate", "look at addresses before anything is sent to them"),
     ("queue.read", "see what is on its way out, and what was tried"),
     ("queue.write", "pause, resume, try, give up and reroute what is on its way out"),

@@ -25,6 +25,7 @@ pub mod lint;
 pub mod lists;
 pub mod mail_client;
 pub mod operator;
+pub mod opt_ins;
 pub mod organizations;
 pub mod pages;
 pub mod policies;

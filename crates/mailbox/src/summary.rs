@@ -49,6 +49,9 @@ pub struct Summary {
     /// What the application wants to be told of opens and links; nothing is tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Tracking>,
+    /// The purpose for which everybody who gets it must have agreed to mail, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_opt_in: Option<String>,
     /// What machine or list sent it, if one did; known only of what was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automated: Option<Automated>,
@@ -174,6 +177,7 @@ impl Summary {
             attachments: view.attachments.iter().map(File::from).collect(),
             metadata: BTreeMap::new(),
             tracking: None,
+            require_opt_in: None,
             automated: None,
             draft: None,
         }

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod list;
 pub mod message;
 pub mod notification;
+pub mod opt_in;
 pub mod organization;
 pub mod page;
 pub mod policy;

@@ -58,6 +58,12 @@ pub struct SendRequest {
     /// for the same; `false` if absent. It must have exactly one recipient then.
     #[serde(default)]
     pub list_unsubscribe: Option<bool>,
+    /// A purpose: it is sent only if everybody whom it goes to has confirmed that they want mail for it
+    /// (`POST /v3/grants/{grant}/opt-ins`), in exactly these words of 1 to 500 characters; not asked if absent. Of what waits it
+    /// is asked when it leaves.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub require_opt_in: Option<String>,
     /// Whether it is sent although the mailbox sent the same to the same recipients a moment ago (120 seconds, if the
     /// operator has not set another time); `false` if absent: the answer is the first one's then.
     #[serde(default)]

@@ -249,6 +249,7 @@ impl Task {
             recipients,
             hold: None,
             undeliverable: None,
+            require_opt_in: None,
             rejected_event_id: EventId::new(at, self.source.random()),
             quota_event_id: EventId::new(at, self.source.random()),
             once: Once::default(),

@@ -988,6 +988,42 @@ CREATE INDEX suppressions_by_domain_and_reason
     ON suppressions (application_id, domain, reason, created_at, address_key);
 CREATE INDEX suppressions_by_end ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
 
+-- Whom an application asked by mail whether they want mail for a purpose, and what they said: kept as proof. State is pending,
+-- confirmed, declined or withdrawn; that one has expired follows from the time, with which its id begins. Words are what
+-- is agreed to. The source is what the application knows of who asked.
+CREATE TABLE opt_ins (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    grant_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    address TEXT NOT NULL,
+    name TEXT,
+    purpose TEXT NOT NULL,
+    purpose_hash {bytes} NOT NULL,
+    language TEXT NOT NULL,
+    words TEXT NOT NULL,
+    message_id {id} NOT NULL,
+    source_ip TEXT,
+    source_user_agent TEXT,
+    source_url TEXT,
+    redirect_url TEXT,
+    state TEXT NOT NULL,
+    asked_at {int} NOT NULL,
+    confirmed_at {int},
+    confirmed_ip TEXT,
+    confirmed_user_agent TEXT,
+    declined_at {int},
+    declined_ip TEXT,
+    declined_user_agent TEXT,
+    withdrawn_at {int}
+) {strict};
+CREATE INDEX opt_ins_by_application ON opt_ins (application_id, id);
+CREATE INDEX opt_ins_by_state ON opt_ins (application_id, state, id);
+CREATE INDEX opt_ins_by_purpose ON opt_ins (application_id, purpose_hash, id);
+CREATE INDEX opt_ins_by_purpose_and_state ON opt_ins (application_id, purpose_hash, state, id);
+CREATE INDEX opt_ins_by_address ON opt_ins (application_id, address_key, id);
+CREATE INDEX opt_ins_by_address_and_purpose ON opt_ins (application_id, address_key, purpose_hash, id);
+
 -- Stops ------------------------------------------------------------------------------------------------------------
 
 -- What keeps somebody from sending, and what did. The subject is the key of an address, the name of a domain, or the text of

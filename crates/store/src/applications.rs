@@ -212,6 +212,7 @@ const BELONGINGS: &[&str] = &[
     "DELETE FROM lists WHERE application_id = $1",
     "DELETE FROM policies WHERE application_id = $1",
     "DELETE FROM suppressions WHERE application_id = $1",
+    "DELETE FROM opt_ins WHERE application_id = $1",
     "DELETE FROM raises WHERE application_id = $1",
     "DELETE FROM reputation WHERE application_id = $1",
     "DELETE FROM redirect_uris WHERE application_id = $1",

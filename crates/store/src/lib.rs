@@ -56,6 +56,7 @@ pub mod idempotency;
 pub mod judging;
 pub mod messages;
 pub mod meters;
+pub mod opt_ins;
 pub mod outbound;
 pub mod past;
 pub mod queue;

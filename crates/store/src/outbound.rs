@@ -70,6 +70,8 @@ pub struct Submit {
     pub recipients: Vec<(QueueId, EmailAddress)>,
     /// Those of them that mail cannot reach; `None` if nobody has looked, which is asked for if the policy wants it.
     pub undeliverable: Option<Vec<Undeliverable>>,
+    /// The hash of the purpose for which each of them must have agreed to mail, if one was named.
+    pub require_opt_in: Option<[u8; 32]>,
     /// The id of the event about those that are suppressed, should there be any.
     pub rejected_event_id: EventId,
     /// The id of the event about a quota, should a line of it be crossed.

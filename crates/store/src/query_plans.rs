@@ -6,7 +6,7 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     activity, addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events,
     feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters,
-    migrate, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
+    migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
     redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums, sender_pools,
     service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
@@ -158,6 +158,15 @@ const LISTS: &[(&str, &str)] = &[
     ("suppressions::OF_DOMAIN_AND_REASON", suppressions::OF_DOMAIN_AND_REASON),
     ("suppressions::EXPIRED", suppressions::EXPIRED),
     ("suppressions::CHECK_ONE", suppressions::CHECK_ONE),
+    ("opt_ins::LIST", opt_ins::LIST),
+    ("opt_ins::OF_STATE", opt_ins::OF_STATE),
+    ("opt_ins::OF_PURPOSE", opt_ins::OF_PURPOSE),
+    ("opt_ins::OF_PURPOSE_AND_STATE", opt_ins::OF_PURPOSE_AND_STATE),
+    ("opt_ins::OF_ADDRESS", opt_ins::OF_ADDRESS),
+    ("opt_ins::OF_ADDRESS_AND_STATE", opt_ins::OF_ADDRESS_AND_STATE),
+    ("opt_ins::OF_ADDRESS_AND_PURPOSE", opt_ins::OF_ADDRESS_AND_PURPOSE),
+    ("opt_ins::OF_ADDRESS_AND_PURPOSE_AND_STATE", opt_ins::OF_ADDRESS_AND_PURPOSE_AND_STATE),
+    ("opt_ins::LATELY", opt_ins::LATELY),
     ("stops::LIST", stops::LIST),
     ("stops::LIST_ALL", stops::LIST_ALL),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
@@ -258,7 +267,11 @@ async fn suppressions_are_looked_up_by_their_keys() {
     let folder = tempfile::tempdir().expect("folder");
     let mut db = migrated(&folder).await;
     let steps = plan(&mut db, suppressions::CHECK_MANY).await;
-    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES, key_use::KNOWN] {
+    let confirmed = plan(&mut db, opt_ins::CONFIRMED).await;
+    let by_both = "SEARCH opt_ins USING INDEX opt_ins_by_address_and_purpose (application_id=? AND address_key=? AND \
+        purpose_hash=?)";
+    assert!(confirmed.contains(&by_both.to_owned()), "{confirmed:#?}");
+    for sql in [addresses::OWN_DOMAINS, addresses::MAILBOXES, key_use::KNOWN, watch::KNOWN] {
         let steps = plan(&mut db, sql).await;
         assert!(wasteful(&steps).iter().all(|step| step.contains(" e ")), "{steps:#?}");
     }

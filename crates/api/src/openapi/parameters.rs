@@ -28,6 +28,7 @@ const PATH: &[(&str, &str)] = &[
     ("key", "The key's id."),
     ("list", "The list's id."),
     ("message", "The message's id."),
+    ("opt_in", "The opt-in's id."),
     ("organization", "The organization's id."),
     ("policy", "The policy's id."),
     ("pool", "The id of the pool of senders."),

@@ -31,6 +31,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         "Addresses that are not written to, and looking at addresses before anything is.",
         &["/v3/suppressions", "/v3/addresses", "/v3/unsubscribe"],
     ),
+    (
+        "opt_ins",
+        "Asking somebody whether they want mail for a purpose, and the proof of what they said.",
+        &["/v3/opt-ins", "/v3/opt-in", "/v3/grants/{grant}/opt-ins"],
+    ),
     ("webhooks", "Who is told of events, and where.", &["/v3/webhooks"]),
     ("workspaces", "Groups of mailboxes that share a policy.", &[]),
     ("policies", "Limits and settings for the mailboxes of a workspace.", &[]),

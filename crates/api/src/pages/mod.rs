@@ -1,5 +1,7 @@
-//! Pages for people: signing in, what went wrong before that, and unsubscribing. They are whole in themselves: no scripts, nothing from
+//! Pages for people: signing in, what went wrong before that, unsubscribing, and agreeing to mail ([`opt_in`]). They are whole in themselves: no scripts, nothing from
 //! elsewhere, never inside another page, never kept. Everything that a request said is escaped.
+
+pub(crate) mod opt_in;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};

@@ -27,6 +27,7 @@ pub(crate) mod lists;
 pub(crate) mod messages;
 pub(crate) mod node;
 pub(crate) mod openapi;
+pub(crate) mod opt_ins;
 pub(crate) mod organizations;
 pub(crate) mod policies;
 pub(crate) mod queue;
@@ -98,6 +99,7 @@ pub(crate) fn all() -> Vec<Route> {
         suppressions::routes(),
         addresses::routes(),
         unsubscribe::routes(),
+        opt_ins::routes(),
         usage::routes(),
         threads::routes(),
         folders::routes(),

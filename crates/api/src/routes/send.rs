@@ -13,7 +13,7 @@ use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
-use postfleet_fleet::limits;
+use postfleet_fleet::{limits, opt_ins};
 use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
@@ -263,7 +263,10 @@ fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem>
 /// The message without its files.
 pub(crate) fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
     check_available(&request)?;
+    let require_opt_in = request.require_opt_in.filter(|purpose| !purpose.is_empty());
+    let require_opt_in = require_opt_in.map(|purpose| opt_ins::purpose("require_opt_in", &purpose)).transpose()?;
     Ok(Outgoing {
+        require_opt_in,
         has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),
         to: people(request.to),
         from: people(request.from),

@@ -64,6 +64,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
     ("account", |harness, tenant| account(harness, tenant).boxed()),
+    ("opt_in", |harness, tenant| opt_in(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
     ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
@@ -183,6 +184,17 @@ async fn suppressed(harness: &Harness, tenant: &Tenant) -> Thing {
     let address = format!("gone@from.{}", tenant.domain);
     harness.ask(&tenant.api_key, "POST", "/v3/suppressions", Some(&json!({"address": address}))).await.is_ok();
     Thing::Owned(vec![address.clone(), address.to_uppercase(), address.replace('@', "%40")])
+}
+
+/// Somebody who was asked.
+async fn opt_in(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/opt-ins", None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let path = format!("/v3/grants/agent@{}/opt-ins", tenant.domain);
+    let body = json!({"email": "ada@sender.test", "purpose": "News"});
+    one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
 }
 
 async fn domain(harness: &Harness, tenant: &Tenant) -> Thing {

@@ -23,6 +23,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::domains::ROUTES,
         v3::holds::ROUTES,
         v3::lists::ROUTES,
+        v3::opt_ins::ROUTES,
         v3::policies::ROUTES,
         v3::providers::ROUTES,
         v3::queue::ROUTES,

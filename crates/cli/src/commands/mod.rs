@@ -18,6 +18,7 @@ mod list;
 mod login;
 mod metrics;
 mod names;
+mod opt_in;
 mod org;
 mod overview;
 mod policy;
@@ -54,6 +55,8 @@ pub enum Command {
     List(Noun<list::Verb>),
     /// Addresses that are not written to, and looking at addresses
     Suppression(Noun<suppression::Verb>),
+    /// Asking somebody whether they want mail for a purpose (double opt-in), and the proof of what they said
+    OptIn(Noun<opt_in::Verb>),
     /// What came back about messages that were sent: bounces, complaints, and what counts for nothing
     Feedback(Noun<feedback::Verb>),
     /// Pools of senders: mailboxes among which volume is split over their domains
@@ -170,6 +173,7 @@ impl Command {
             Self::Breaker(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
+            Self::OptIn(noun) => &noun.globals,
             Self::Feedback(noun) => &noun.globals,
             Self::Activity(alone) => &alone.globals,
             Self::Metrics(noun) => &noun.globals,
@@ -213,6 +217,7 @@ impl Command {
             Self::Breaker(noun) => breaker::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,
+            Self::OptIn(noun) => opt_in::run(noun.verb, session).await,
             Self::Feedback(noun) => feedback::run(noun.verb, session).await,
             Self::Activity(alone) => activity::run(alone.arguments, session).await,
             Self::Metrics(noun) => metrics::run(noun.verb, session).await,

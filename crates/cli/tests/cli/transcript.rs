@@ -118,6 +118,11 @@ async fn login() {
 }
 
 #[tokio::test]
+async fn opt_in() {
+    play("opt_in").await;
+}
+
+#[tokio::test]
 async fn org() {
     play("org").await;
 }

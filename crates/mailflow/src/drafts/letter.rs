@@ -104,6 +104,7 @@ impl Letter {
             tracking: summary.tracking,
             message_id: Some(stored.id),
             has_unsubscribe_link: facts.list_unsubscribe,
+            require_opt_in: summary.require_opt_in,
             ..Outgoing::default()
         };
         let written = facts.as_written.then(|| raw.to_vec());

@@ -50,6 +50,8 @@ pub struct Outgoing {
     pub shown: Fields,
     /// Whether it has a link by which its one recipient wants no more mail.
     pub has_unsubscribe_link: bool,
+    /// The purpose for which everybody who gets it must have agreed to mail, if one is named.
+    pub require_opt_in: Option<String>,
     /// What the caller says about repeats.
     pub terms: Terms,
     /// Who sends it; `None` if the mailbox itself does.
@@ -75,12 +77,13 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     }
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
+    let require_opt_in = outgoing.require_opt_in.take();
     let print = exchange::print(&outgoing.body);
     let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by.take());
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
-    summary = Summary { bcc, metadata, tracking, ..summary };
+    summary = Summary { bcc, metadata, tracking, require_opt_in, ..summary };
     let thread_id = answered.map(|message| message.thread_id);
     let from_draft = None;
     Ok(Prepared {
@@ -107,8 +110,8 @@ pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> 
     let date = platform.clock.now();
     let message_id = outgoing.message_id.unwrap_or_else(|| MessageId::new(date, platform.entropy.ten()));
     let bcc: Vec<Person> = outgoing.bcc.iter().map(Person::from).collect();
-    let (metadata, tracking) = (outgoing.metadata, outgoing.tracking);
-    let summary = Summary { bcc, metadata, tracking, ..Summary::of(&message::view(&raw)) };
+    let (metadata, tracking, require_opt_in) = (outgoing.metadata, outgoing.tracking, outgoing.require_opt_in);
+    let summary = Summary { bcc, metadata, tracking, require_opt_in, ..Summary::of(&message::view(&raw)) };
     let people = |people: &[Person]| people.iter().map(Participant::from).collect();
     let (to, cc, bcc) = (people(&summary.to), people(&summary.cc), people(&summary.bcc));
     let recipients = recipients(&Outgoing { to, cc, bcc, ..Outgoing::default() })?;

@@ -30,6 +30,7 @@ use postfleet_core::quota::Allowance;
 use postfleet_core::rule::{OutboundType, Placement};
 use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
+use postfleet_fleet::opt_ins::purpose_hash;
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::{DraftFacts, Summary};
 use postfleet_mailbox::view::{self, Fields};
@@ -211,6 +212,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     let may_wait = prepared.terms.may_wait;
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
+    let require_opt_in = summary.require_opt_in.as_deref().map(purpose_hash);
     let mut facts = filing::sent(summary, raw.len() as u64, now);
     let going_on = (outbound_type, thread_id);
     let continued = exchange::continued(platform, grant, going_on, &facts.thread, now).await?;
@@ -237,6 +239,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         sender_domain: grant.email.domain().clone(),
         recipients,
         undeliverable: None,
+        require_opt_in,
         hold: None,
         rejected_event_id: EventId::new(now, platform.entropy.ten()),
         quota_event_id: EventId::new(now, platform.entropy.ten()),

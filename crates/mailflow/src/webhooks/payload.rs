@@ -89,7 +89,9 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::SendingResumed
         | Trigger::BreakerTripped
         | Trigger::DomainEndangered
-        | Trigger::AlertTriggered => Ok(facts),
+        | Trigger::AlertTriggered
+        | Trigger::OptInConfirmed
+        | Trigger::OptInDeclined => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

@@ -12,12 +12,14 @@ use crate::judging::{self, Scope};
 use crate::key_use;
 use crate::limits;
 use crate::meters::{self, Owner};
+use crate::opt_ins;
 use crate::params;
 use crate::raises;
 use crate::rates::Senders;
 use crate::sender_pools;
 use crate::stops;
 use crate::suppressions;
+use postfleet_core::EmailAddress;
 use postfleet_core::hold::OnQuota;
 use postfleet_core::id::{HoldId, KeyId, OrganizationId, PolicyId, WorkspaceId};
 use postfleet_core::meter::{Caps, Meters, Room, account_storage_cap};
@@ -176,6 +178,7 @@ impl Submit {
             recipients: self.recipients.len(),
             suppressed: Vec::new(),
             undeliverable: self.undeliverable.clone().unwrap_or_default(),
+            unconfirmed: Vec::new(),
             message_octets: self.blob.octets(),
             rules: Verdict::Pass,
             key: None,
@@ -258,6 +261,14 @@ impl Submit {
         let recipients = self.recipients.iter().map(|(_, address)| address);
         facts.suppressed =
             suppressions::of_recipients(tx, self.copy.application_id, recipients, self.facts.date).await?;
+        facts.unconfirmed = match &self.require_opt_in {
+            Some(purpose) => {
+                let is_left = |address: &&EmailAddress| facts.suppressed.iter().all(|one| one.address != **address);
+                let left = self.recipients.iter().map(|(_, address)| address).filter(is_left);
+                opt_ins::without(tx, self.copy.application_id, purpose, left).await?
+            }
+            None => Vec::new(),
+        };
         // All who were asked for are judged, whoever of them is written to.
         let judged = match rules {
             Some(scope) => self.judge(tx, scope).await?,

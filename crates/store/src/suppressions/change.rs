@@ -5,9 +5,11 @@ use super::{Suppression, read, suppression_columns};
 use crate::audit::{self, Change};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
+use crate::opt_ins;
 use crate::params;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, GrantId, MessageId};
+use postfleet_core::opt_in::ends_agreement;
 use postfleet_core::suppression::Reason;
 use postfleet_core::{EmailAddress, UnixMicros};
 use serde_json::{Value, json};
@@ -33,7 +35,8 @@ pub struct Cause<'a> {
 
 /// Suppresses an address that the product itself found out about, in the transaction of whatever told it. An entry that
 /// is there and has not expired stays, unless the new reason weighs more ([`Reason::weight`]).
-/// No record is written: the event of the bounce or complaint is one. Answers whether anything changed.
+/// No record is written: the event of the bounce or complaint is one. What the address agreed to is over if its reader wants
+/// nothing more. Answers whether anything changed.
 pub async fn suppress(
     tx: &mut Tx,
     application: ApplicationId,
@@ -61,7 +64,11 @@ pub async fn suppress(
         i64::from(cause.reason.weight()),
         cause.expires_at.map(UnixMicros::as_micros)
     ];
-    Ok(tx.execute(UPSERT, values).await? > 0)
+    let is_new = tx.execute(UPSERT, values).await? > 0;
+    if is_new && ends_agreement(cause.reason) {
+        opt_ins::end_all(tx, application, address, at).await?;
+    }
+    Ok(is_new)
 }
 
 /// Forgets that an address bounced: there is a mailbox now.

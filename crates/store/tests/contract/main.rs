@@ -26,6 +26,7 @@ mod lists;
 mod meters;
 mod moves;
 mod once;
+mod opt_ins;
 mod past;
 mod peaks;
 mod policies;

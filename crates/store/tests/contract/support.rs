@@ -272,6 +272,7 @@ impl Tenant {
             recipients: (0..recipients).map(|number| (QueueId::from_uuid(fresh()), recipient(number))).collect(),
             hold: None,
             undeliverable: None,
+            require_opt_in: None,
             rejected_event_id: EventId::from_uuid(fresh()),
             quota_event_id: EventId::from_uuid(fresh()),
             once: Once::default(),

@@ -14,6 +14,7 @@ pub(crate) mod grants;
 pub(crate) mod holds;
 pub(crate) mod jobs;
 pub(crate) mod lists;
+pub(crate) mod opt_ins;
 pub(crate) mod policies;
 pub(crate) mod providers;
 pub(crate) mod queue;

@@ -51,6 +51,9 @@ const ROWS: &[Row] = &[
     ("too_many_recipients", "51, at a later time", || many_later().boxed()),
     ("recipient_undeliverable", "the policy looks first", || undeliverable().boxed()),
     ("all_recipients_suppressed", "", || suppressed().boxed()),
+    ("no_opt_in", "a recipient who has not agreed", || {
+        async { sending(Harness::new().await, |_| with(letter(), "require_opt_in", json!("News"))) }.boxed()
+    }),
     ("message_too_large", "of the plan", || too_large(false).boxed()),
     ("message_too_large", "of every plan", || too_large(true).boxed()),
     ("blocked_by_rule", "", || blocked().boxed()),
@@ -108,7 +111,8 @@ const OTHERS: &str = "unknown_route query_too_long body_unreadable body_too_larg
     rules_max_reached lists_max_reached workspaces_max_reached not_found domain_taken domain_in_use \
     dkim_rotation_under_way email_taken workspace_too_large message_under_way redirect_uri_taken application_not_empty \
     key_revoked connector_exists webhook_url_taken too_many_items sign_in_throttled alerts_max_reached \
-    sender_pools_max_reached sender_pool_empty auto_group_rate_limited too_many_jobs unavailable internal_error";
+    opt_in_limit_exceeded opt_in_declined opt_in_suppressed sender_pools_max_reached sender_pool_empty \
+    auto_group_rate_limited too_many_jobs unavailable internal_error";
 
 #[tokio::test]
 async fn every_refusal_of_a_send_and_its_record() {
