@@ -1,6 +1,8 @@
-//! `postfleet drill quota` where somebody is not told: it says who and why, ends with 4, and takes away what it made.
+//! `postfleet drill` where everybody is told and where somebody is not: it says who and why, ends with 4, and takes away what
+//! it made.
 
 use crate::server::{Installation, Ran, type_in_at};
+use postfleet_mailflow::deliver;
 use postfleet_testkit::http::{FakeHttp, HttpResponse};
 use serde_json::{Value, json};
 
@@ -47,4 +49,97 @@ async fn a_chat_that_does_not_take_it_fails_and_nothing_is_left() {
         let left = installation.list(list).await;
         assert_eq!(left.as_array().expect("list").len(), expected, "{list}: {left}");
     }
+}
+
+/// Runs a drill of outcomes, where mail is delivered while it waits, or not.
+async fn drill_of(installation: &Installation, what: &str, delivers: bool) -> Ran {
+    let words = ["postfleet", "drill", what, "--domain", "acme.test", "--within", "5", "--json"].map(str::to_owned);
+    let told = installation.pause();
+    let platform = &installation.world.platform;
+    let pause: postfleet_cli::Pause<'_> = Box::new(move |time| {
+        let (told, platform) = (told(time), platform.clone());
+        Box::pin(async move {
+            if delivers {
+                for delivery in deliver::claim(&platform, 100).await.expect("claim") {
+                    deliver::attempt(&platform, delivery).await.expect("attempt");
+                }
+            }
+            told.await;
+        })
+    });
+    type_in_at(&words, installation.variables(), "", false, pause).await
+}
+
+/// The names of the steps, each with whether it passed.
+fn steps(ran: &Ran) -> Vec<(String, bool)> {
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"));
+    let step = |step: &Value| (step["step"].as_str().expect("step").to_owned(), step["passed"] == true);
+    report["steps"].as_array().expect("steps").iter().map(step).collect()
+}
+
+async fn with_hook(triggers: &[&str]) -> (Installation, FakeHttp) {
+    let installation = Installation::new().await;
+    let hook = FakeHttp::start(|asked| match asked.path.split_once("challenge=") {
+        Some((_, challenge)) => HttpResponse::new(200, &[], challenge.as_bytes()),
+        None => HttpResponse::status(200),
+    })
+    .await;
+    let made =
+        installation.ask("webhooks", &json!({"webhook_url": hook.url("/hook"), "trigger_types": triggers})).await;
+    assert!(made["id"].is_string(), "{made}");
+    (installation, hook)
+}
+
+#[tokio::test]
+async fn a_pause_is_tried_out_and_leaves_nothing() {
+    let (installation, hook) = with_hook(&["reputation.changed", "sending.stopped"]).await;
+    let ran = drill_of(&installation, "pause", true).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let found = steps(&ran);
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names[..7],
+        [
+            "make a mailbox",
+            "send",
+            "be paused",
+            "refuse the next send",
+            "suppress the recipients",
+            "reputation.changed",
+            "sending.stopped"
+        ]
+    );
+    assert!(names[7].starts_with("tell the webhook"), "{names:?}");
+    let told = hook.requests().iter().filter(|asked| asked.method == "POST").count();
+    assert!(told >= 2, "{told}");
+    for (list, expected) in [("grants", 0), ("suppressions", 0), ("workspaces", 1)] {
+        let left = installation.list(list).await;
+        assert_eq!(left.as_array().expect("list").len(), expected, "{list}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_complaint_is_tried_out() {
+    let (installation, _hook) = with_hook(&["message.complaint"]).await;
+    let ran = drill_of(&installation, "complaint", true).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(steps(&ran).iter().any(|(name, passed)| name == "be under review" && *passed), "{ran:?}");
+}
+
+#[tokio::test]
+async fn webhooks_are_tried_out() {
+    let (installation, hook) = with_hook(&["message.delivered"]).await;
+    let ran = drill_of(&installation, "webhook", true).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(hook.requests().iter().any(|asked| asked.method == "POST"), "the event came");
+}
+
+#[tokio::test]
+async fn a_drill_where_nothing_is_delivered_fails_and_says_what_to_do() {
+    let (installation, _hook) = with_hook(&["sending.stopped"]).await;
+    let ran = drill_of(&installation, "pause", false).await;
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stdout.contains("is the server's role that delivers running?"), "{}", ran.stdout);
+    assert!(steps(&ran).iter().any(|(name, passed)| name == "be paused" && !passed), "{ran:?}");
+    assert_eq!(installation.list("grants").await.as_array().map(Vec::len), Some(0));
 }

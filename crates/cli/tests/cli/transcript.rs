@@ -205,6 +205,11 @@ async fn raise() {
 }
 
 #[tokio::test]
+async fn recovery() {
+    play("recovery").await;
+}
+
+#[tokio::test]
 async fn suppression() {
     play("suppression").await;
 }

@@ -1,7 +1,7 @@
 //! Coming back from a pause: what is looked at is what there is, one case at a time, granting does everything at once, and
 //! after it no more leaves than the ramp allows, however many try.
 
-use crate::reputation::{bounce, send, settled, standing};
+use crate::reputation::{bounce, kept, send, settled, standing};
 use crate::stops::{OPERATOR, act, lift, stop};
 use crate::support::{Tenant, all_events, at, at_once, fresh, number, on_each_engine, tenant};
 use postfleet_core::event::Trigger;
@@ -292,6 +292,30 @@ async fn the_rule_grants_once_in_thirty_days_and_of_two_who_decide_one_does() {
             let outcome = store.run(command).await.expect("decide");
             assert_eq!(matches!(outcome, DecideOutcome::Decided(_)), is_granted, "{seconds} {outcome:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_only_tried_out_counts_for_no_domain_and_no_organization() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grant = tenant.mailbox(store, "a").await;
+        let mut command = tenant.submission(store, grant, 2, at(1)).await;
+        for (number, (_, recipient)) in command.recipients.iter_mut().enumerate() {
+            let simulated = format!("bounce+{number}@{}", postfleet_core::simulator::DOMAIN);
+            *recipient = EmailAddress::parse(&simulated).expect("address");
+        }
+        store.run(command).await.expect("submit");
+        at_once(store, settled(store, at(2), |_| true).await).await;
+        for (kind, name) in
+            [(SubjectKind::Grant, grant.to_string()), (SubjectKind::Application, tenant.application.to_string())]
+        {
+            assert_eq!(standing(store, kind, name).await.window.counts().hard_bounces, 2, "{kind:?}");
+        }
+        assert_eq!(kept(store, SubjectKind::Domain, &tenant.domain).await, None);
+        assert_eq!(kept(store, SubjectKind::Organization, tenant.organization).await, None);
     })
     .await;
 }

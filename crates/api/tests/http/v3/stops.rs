@@ -232,8 +232,10 @@ async fn a_pause_is_told_as_one_and_only_an_operator_lifts_it() {
     harness.post(&format!("/v3/stops/{id}/lift"), &lift).await.refuses(403, "operator_lifts", None);
     let found = harness.get("/v3/stops?kind=pause").await;
     assert_eq!(found.is_ok().data()[0]["evidence"], json!({"bounced": 12}));
-    admin(&harness, "POST", &format!("/v3/admin/stops/{id}/lift"), Some(&lift)).await.is_ok();
-    send(&harness).await.is_ok();
+    // The operator lifts it by granting a recovery.
+    let lifted = admin(&harness, "POST", &format!("/v3/admin/stops/{id}/lift"), Some(&lift)).await;
+    lifted.refuses(409, "recovery_needed", None);
+    send(&harness).await.refuses(400, "account_paused", None);
 }
 
 #[tokio::test]
