@@ -82,7 +82,7 @@ fn letter(grant: &Grant, opt_in: &OptIn, sender: &str, link: &str, by: Option<Au
         is_plaintext: true,
         custom_headers: vec![("Auto-Submitted".to_owned(), "auto-generated".to_owned())],
         message_id: Some(opt_in.message_id),
-        terms: Terms { may_wait: true, key: None, allow_duplicate: true },
+        terms: Terms { may_wait: true, key: None, allow_duplicate: true, pool: None },
         by,
         ..Outgoing::default()
     }

@@ -1060,7 +1060,7 @@ CREATE INDEX stops_active ON stops (organization_id, id) WHERE lifted_at IS NULL
 CREATE INDEX stops_active_anywhere ON stops (id) WHERE lifted_at IS NULL;
 CREATE INDEX stops_of_grant ON stops (grant_id, id) WHERE grant_id IS NOT NULL;
 CREATE INDEX stops_of_workspace ON stops (workspace_id, id) WHERE workspace_id IS NOT NULL;
-CREATE INDEX stops_to_sweep ON stops (id) WHERE lifted_at IS NOT NULL AND swept = 0;
+CREATE INDEX stops_to_sweep ON stops (lifted_at, id) WHERE lifted_at IS NOT NULL AND swept = 0;
 
 -- How many are in force, and a number that grows with each that is raised or lifted.
 CREATE TABLE stops_head (

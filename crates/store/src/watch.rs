@@ -74,7 +74,7 @@ pub(crate) async fn keep(tx: &mut Tx, grant: GrantId, watch: &Watch) -> Result<(
     Ok(())
 }
 
-const KNOWN: &str = "SELECT address_key FROM written_to WHERE grant_id = $1 \
+pub(crate) const KNOWN: &str = "SELECT address_key FROM written_to WHERE grant_id = $1 \
     AND address_key IN (SELECT e.value ->> 0 FROM {json_each}($2) AS e) AND day >= $3";
 
 /// Those of some addresses to whom the mailbox has not written, as far as that is known.

@@ -18,7 +18,7 @@ pub struct SweepStop {
     pub limit: usize,
 }
 
-pub(crate) const UNSWEPT: &str = "SELECT id FROM stops WHERE lifted_at IS NOT NULL AND swept = 0 ORDER BY id LIMIT 1 \
+pub(crate) const UNSWEPT: &str = "SELECT id FROM stops WHERE lifted_at > 0 AND swept = 0 ORDER BY lifted_at, id LIMIT 1 \
     {skip_locked}";
 pub(crate) const WAITING: &str = "SELECT q.id, q.message_id FROM queue q WHERE q.stop_id = $1 AND q.parked = 2 \
     ORDER BY q.due_at, q.id LIMIT $2 {lock}";
