@@ -12,8 +12,8 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::limits;
 use crate::params;
-use crate::send_events::{self, SendEvent};
-use crate::send_sums::{self, SumUp};
+use crate::send_events::SendEvent;
+use crate::send_sums::SumUp;
 use crate::transfers::{self, Transfer};
 use postfleet_core::id::{ApplicationId, BlobId, GrantId, MessageId, OrganizationId};
 use postfleet_core::meter::{Caps, Meters, Room, Used, account_storage_cap};
@@ -236,17 +236,9 @@ macro_rules! write {
 /// Writes what a batch uses. Answers the rows in which it passes a cap by which it was judged, if it is not known that
 /// nobody else added to them meanwhile (`locked`): the batch may not be committed then.
 pub(crate) async fn write(db: &mut Db, tally: &Tally, locked: &BTreeSet<Key>) -> Result<Vec<Key>, DbError> {
-    transfers::write(db, &tally.transfers).await?;
-    send_events::write(db, &tally.outcomes).await?;
-    let passed = write_changes(db, tally, locked).await?;
-    // Last, since whoever sums up makes others wait.
-    send_sums::settle(db, &tally.outcomes, tally.sum_up).await?;
-    Ok(passed)
-}
-
-async fn write_changes(db: &mut Db, tally: &Tally, locked: &BTreeSet<Key>) -> Result<Vec<Key>, DbError> {
     const WRITE: &str = write!();
     const WRITE_AND_TELL: &str = concat!(write!(), " RETURNING owner_id, month, stored, sent, octets_in + octets_out");
+    transfers::write(db, &tally.transfers).await?;
     if tally.changes.is_empty() {
         return Ok(Vec::new());
     }

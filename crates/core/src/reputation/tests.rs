@@ -326,9 +326,8 @@ impl Model {
             false => 0,
         };
         let may_pause = kind == SubjectKind::Grant;
-        let next = if state == State::Paused {
-            State::Paused
-        } else if may_pause && (at(bounces, 0.1) || at(complaints, 0.005) || self.run >= self.volume(today) / 2) {
+        let is_bad = at(bounces, 0.1) || at(complaints, 0.005) || self.run >= self.volume(today) / 2;
+        let next = if state == State::Paused || (may_pause && is_bad) {
             State::Paused
         } else if state == State::UnderReview {
             let clear = !at(bounces, 0.02) && !at(complaints, 0.001);

@@ -7,6 +7,7 @@ use crate::events;
 use crate::judging::RuleBook;
 use crate::meters::{self, Tally};
 use crate::reputation;
+use crate::send_sums;
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
@@ -196,7 +197,10 @@ async fn commit(tx: &mut Tx) -> Result<(), DbError> {
             return Err(DbError::Serialization("a cap was reached by several writers at once".into()));
         }
         // It may tell of more, so that events get their places after it.
-        reputation::apply(tx).await?;
+        let outcomes = reputation::apply(tx).await?;
+        let sum_up = tx.tally.sum_up;
+        // The last but the events, since whoever sums up makes others wait.
+        send_sums::settle(&mut tx.db, &outcomes, sum_up).await?;
         let events = std::mem::take(&mut tx.events);
         events::append(&mut tx.db, &events).await?;
         tx.db.commit().await

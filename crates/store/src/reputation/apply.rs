@@ -22,8 +22,8 @@ pub(super) struct Change {
     pub(super) outcome: SendEvent,
 }
 
-/// Counts what happened in the batch, writes it down, and does what follows.
-pub(crate) async fn apply(tx: &mut Tx) -> Result<(), DbError> {
+/// Counts what happened in the batch, writes it down, and does what follows. Answers what happened.
+pub(crate) async fn apply(tx: &mut Tx) -> Result<Vec<SendEvent>, DbError> {
     let mut outcomes = tx.tally().take_outcomes();
     let counting = outcomes.iter().filter(|outcome| outcome.counted.is_anything());
     let concerned: BTreeMap<Subject, ()> = counting.flat_map(Subject::concerned).map(|one| (one, ())).collect();
@@ -40,7 +40,8 @@ pub(crate) async fn apply(tx: &mut Tx) -> Result<(), DbError> {
     for change in &changes {
         tell::what_follows(tx, change).await?;
     }
-    guard::look(tx, &outcomes, &standings).await
+    guard::look(tx, &outcomes, &standings).await?;
+    Ok(outcomes)
 }
 
 /// When the last of them happened.
