@@ -87,7 +87,9 @@ fn id(answer: &Answer) -> String {
 impl Harness {
     async fn sends(&self, to: &str) -> Answer {
         self.world.advance(1);
-        let body = json!({"to": [{"email": to}], "subject": "Hello", "body": "Hi"});
+        // Who says the same again and again to the fleet is held.
+        let text = format!("Hi at {}", self.world.platform.clock.now().as_seconds());
+        let body = json!({"to": [{"email": to}], "subject": "Hello", "body": text});
         self.post(&self.at("/messages/send"), &body).await
     }
 

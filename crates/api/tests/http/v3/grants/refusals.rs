@@ -97,9 +97,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("concurrent_idempotent_request", "two in the same moment: v3/grants/send_once.rs"),
     ("invalid_idempotency_key", "of the header: v3/grants/send_once.rs"),
     ("json_too_large", "of the request's form: v3/grants/send_form.rs"),
-    ("daily_received_exceeded", "of mail that comes in: v3/grants/usage.rs"),
     ("foreign_author", "of mail clients: tests/compat/test_submission.py"),
     ("daily_received_exceeded", "of mail that comes in: v3/grants/usage.rs"),
+    ("throttled", "of a breaker: v3/workspaces/breakers.rs"),
+    ("answers_itself", "crates/mailflow/tests/flows/loops.rs"),
+    ("automatic_answer_refused", "crates/mailflow/tests/flows/loops.rs"),
     ("disk_full", "a full disk: tests/acceptance/test_disk_full.py"),
 ];
 
@@ -112,6 +114,7 @@ const OTHERS: &str = "unknown_route query_too_long body_unreadable body_too_larg
     dkim_rotation_under_way email_taken workspace_too_large message_under_way redirect_uri_taken application_not_empty \
     key_revoked connector_exists webhook_url_taken too_many_items sign_in_throttled alerts_max_reached \
     opt_in_limit_exceeded opt_in_declined opt_in_suppressed sender_pools_max_reached sender_pool_empty \
+    alert_rules_max_reached not_paused recovery_checks_failed recovery_closed recovery_needed recovery_pending \
     auto_group_rate_limited too_many_jobs unavailable internal_error";
 
 #[tokio::test]

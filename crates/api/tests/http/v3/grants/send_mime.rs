@@ -280,7 +280,9 @@ async fn a_reply_in_raw_mime_that_waited_joins_its_thread_and_one_without_a_date
         assert_eq!(sent.data()["date"], leaves_at);
         let source = String::from_utf8(source(&harness).await).expect("text");
         assert!(
-            source.starts_with("Date: ") && source.ends_with(&format!("\r\n\r\nNine {use_draft}.\r\n")),
+            source.starts_with("X-Postfleet-Hops: 1; ")
+                && source.contains("\r\nDate: ")
+                && source.ends_with(&format!("\r\n\r\nNine {use_draft}.\r\n")),
             "{source}"
         );
     }
