@@ -76,6 +76,7 @@ fn is_name(word: &str) -> bool {
     let is_host = || {
         let last = word.rsplit('.').next().unwrap_or_default();
         word.split('.').count() > 2
+            && !word.contains("..")
             && (2..=6).contains(&last.len())
             && last.bytes().all(|byte| byte.is_ascii_lowercase())
     };

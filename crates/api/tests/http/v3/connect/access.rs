@@ -48,7 +48,9 @@ const PAGES: &[&str] = &["GET /v3/opt-in/{token}", "POST /v3/opt-in/{token}"];
 async fn what_names_no_mailbox_or_changes_one_is_refused() {
     let sign_in = SignIn::new().await;
     let tokens = sign_in.tokens().await;
-    let is_open = |route: &str| super::OPEN.contains(&route) || PAGES.contains(&route) || crate::v3::unsubscribe::ROUTES.contains(&route);
+    let is_open = |route: &str| {
+        super::OPEN.contains(&route) || PAGES.contains(&route) || crate::v3::unsubscribe::ROUTES.contains(&route)
+    };
     let routes = listed().into_iter().filter(|route| !is_open(route));
     let routes = routes.map(|route| route.split_once(' ').expect("method and path"));
     let mut refused = 0;

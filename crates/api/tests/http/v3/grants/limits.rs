@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/limits"];
 
-const SHAPE: &str =
-    "grant_id:string plan:string workspace_id:string? policy_id:string? raise:object? recovery_ramp:object? limits:object daily_sends:object";
+const SHAPE: &str = "grant_id:string plan:string workspace_id:string? policy_id:string? raise:object? recovery_ramp:object? limits:object daily_sends:object";
 
 fn in_force(value: impl Into<Value>, source: &str) -> Value {
     json!({"value": value.into(), "source": source})

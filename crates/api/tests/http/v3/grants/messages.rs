@@ -12,7 +12,7 @@ pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/messages", "GET /v3
 pub(crate) const MESSAGE: &str = "id:string object:string grant_id:string thread_id:string subject:string from:array \
     to:array cc:array bcc:array reply_to:array date:integer unread:boolean starred:boolean answered:boolean \
     folders:array snippet:string body:string attachments:array in_reply_to:string? message_id_header:string? \
-    metadata:object direction:string created_at:integer";
+    metadata:object automated:object? direction:string created_at:integer";
 
 const RICH: &str = "From: =?utf-8?q?Ad=C3=A0?= <ada@sender.test>\r\nTo: agent@acme.test, Bob <bob@sender.test>\r\n\
     Cc: cee@sender.test\r\nReply-To: answers@sender.test\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n\
@@ -50,6 +50,23 @@ async fn a_message_has_every_field() {
     let list = harness.get(&harness.at("/messages")).await;
     assert_shape(&list.json, "request_id:string data:array");
     assert_eq!(list.data()[0], *message);
+}
+
+#[tokio::test]
+async fn a_message_says_whether_a_machine_or_a_list_sent_it() {
+    let harness = Harness::new().await;
+    for (fields, expected) in [
+        ("Subject: Hello", json!(null)),
+        ("Auto-Submitted: no\r\nFeedback-ID: a:b:c:d", json!(null)),
+        ("Auto-Submitted: auto-replied", json!({"kind": "auto_replied", "list": false})),
+        ("Auto-Submitted: auto-generated", json!({"kind": "auto_generated", "list": false})),
+        ("List-Unsubscribe: <mailto:u@sender.test>", json!({"kind": "bulk", "list": false})),
+        ("List-Id: <talk.sender.test>", json!({"kind": "bulk", "list": true})),
+    ] {
+        let id = harness.receive(&format!("From: ada@sender.test\r\n{fields}\r\n\r\nHi\r\n")).await;
+        let found = harness.get(&harness.at(&format!("/messages/{id}"))).await;
+        assert_eq!(found.data()["automated"], expected, "{fields}");
+    }
 }
 
 #[tokio::test]
