@@ -83,7 +83,10 @@ impl Desk<'_> {
     /// Grants the cases that the rule grants by now. Answers how many.
     pub async fn round(&self, now: UnixMicros) -> Result<u64, Problem> {
         let (mut after, mut granted) = (None, 0);
-        while self.rule.automatic != Automatic::Never {
+        if self.rule.automatic == Automatic::Never {
+            return Ok(granted);
+        }
+        loop {
             let open = recoveries::open(&mut self.store.reader().await?, after, AT_ONCE).await?;
             after = open.last().map(|case| case.id);
             let is_last = open.len() < AT_ONCE;

@@ -47,10 +47,10 @@ pub fn all<'a>() -> [Kind<'a>; 16] {
             make: Forger::recipient_of_another,
         },
         Kind { name: "a name that is nearly right", share: 700, is_refused: false, make: Forger::nearly_right },
-        Kind { name: "to the mailbox itself", share: 600, is_refused: false, make: Forger::to_the_mailbox },
+        Kind { name: "to the mailbox itself", share: 600, is_refused: false, make: Forger::about_the_mailbox },
         Kind { name: "replay", share: 1_200, is_refused: false, make: Forger::replay },
         Kind { name: "complaint without a message of ours", share: 600, is_refused: false, make: Forger::unquoted },
-        Kind { name: "complaint from elsewhere", share: 300, is_refused: false, make: Forger::from_elsewhere },
+        Kind { name: "complaint from elsewhere", share: 300, is_refused: false, make: Forger::by_elsewhere },
         Kind { name: "nested", share: 280, is_refused: false, make: Forger::nested },
         Kind { name: "malformed", share: 300, is_refused: false, make: Forger::malformed },
         Kind { name: "huge", share: 20, is_refused: false, make: Forger::huge },
@@ -269,7 +269,7 @@ impl<'a> Forger<'a> {
     }
 
     /// A report that would count by the return path, quoting everything, sent to the mailbox.
-    fn to_the_mailbox(&mut self) -> Forgery {
+    fn about_the_mailbox(&mut self) -> Forgery {
         let about = self.any();
         let raw = self.true_report(about);
         let quoted =
@@ -280,7 +280,7 @@ impl<'a> Forger<'a> {
     /// A genuine report again: as it was, under other names, in other words, at another time, by another reporter.
     fn replay(&mut self) -> Forgery {
         if self.seen.is_empty() {
-            return self.to_the_mailbox();
+            return self.about_the_mailbox();
         }
         let at = self.below(self.seen.len());
         let taken = self.seen[at].clone();
@@ -341,7 +341,7 @@ impl<'a> Forger<'a> {
 
     /// A complaint that quotes a message of ours, and comes to a mailbox, to nobody, or is a bounce at the registered
     /// address.
-    fn from_elsewhere(&mut self) -> Forgery {
+    fn by_elsewhere(&mut self) -> Forgery {
         let about = self.any();
         let recipient = about.recipients[self.below(3)].clone();
         let raw = complaint(&about.path, &recipient, &about.raw);

@@ -259,8 +259,11 @@ impl Concerned<'_> {
         let Some(all) = found.map(|(_, standing)| standing.window.counts()) else { return Ok(()) };
         let mut own = self.counts;
         let Some(mut danger) = endangers(all, own, part) else { return Ok(()) };
-        if self.in_force(tx, Kind::Quarantine).await?.is_some() {
-            return Ok(());
+        // Who is paused endangers nobody any more.
+        for kind in [Kind::Pause, Kind::Quarantine] {
+            if self.in_force(tx, kind).await?.is_some() {
+                return Ok(());
+            }
         }
         if let Some(lifted_at) = stops::lifted_at(tx, grant, (Kind::Quarantine, &grant.to_string())).await? {
             own = Since::read(tx, grant, Some(lifted_at)).await?.counts;
