@@ -80,6 +80,6 @@ pub async fn refresh_once(platform: &Platform) -> Result<bool, Problem> {
 
 /// Goes through some of what waits behind stops that were lifted; whether there may be more.
 pub async fn sweep_once(platform: &Platform) -> Result<bool, Problem> {
-    let swept = platform.store.run(queue::SweepStop { limit: SWEPT_AT_ONCE }).await?;
+    let swept = platform.store.run(queue::SweepStop { now: platform.clock.now(), limit: SWEPT_AT_ONCE }).await?;
     Ok(swept.is_some())
 }

@@ -1,6 +1,6 @@
 //! Releasing what has waited behind a stop that was lifted, and turning back what was claimed before one was raised.
 
-use super::claim::{find_stopped, lock_stop};
+use super::claim::{find_stopped, keep_turn, lock_stop};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::params;
@@ -14,6 +14,8 @@ use uuid::Uuid;
 /// where it was, whoever dies.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepStop {
+    /// Now.
+    pub now: UnixMicros,
     /// Recipients at most.
     pub limit: usize,
 }
@@ -29,7 +31,10 @@ impl Command for SweepStop {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<u64>, DbError> {
         const SWEPT: &str = "UPDATE stops SET swept = 1 WHERE id = $1";
-        const RELEASE: &str = "UPDATE queue SET parked = 0, stop_id = NULL WHERE id = $1";
+        // Where others wait behind the destination it waits among them: those that have waited longest leave first.
+        const RELEASE: &str = "UPDATE queue SET stop_id = NULL, parked = CASE WHEN EXISTS (SELECT 1 FROM destinations d \
+            WHERE d.name = queue.destination AND d.turn_at IS NOT NULL) THEN 1 ELSE 0 END WHERE id = $1 \
+            RETURNING parked, destination";
         const MOVE: &str = "UPDATE queue SET stop_id = $2 WHERE id = $1";
         let Some(row) = tx.query_one(UNSWEPT, params![]).await? else { return Ok(None) };
         let stop = row.uuid(0)?;
@@ -40,11 +45,23 @@ impl Command for SweepStop {
             tx.execute(SWEPT, params![stop]).await?;
         }
         let stopped = in_force(tx, &rows.iter().map(|(_, message)| *message).collect()).await?;
+        let mut joined = BTreeSet::new();
         for (id, message) in &rows {
             match stopped.get(message) {
-                Some(other) => tx.execute(MOVE, params![*id, other.uuid()]).await?,
-                None => tx.execute(RELEASE, params![*id]).await?,
-            };
+                Some(other) => {
+                    tx.execute(MOVE, params![*id, other.uuid()]).await?;
+                }
+                None => {
+                    if let Some(row) = tx.query_one(RELEASE, params![*id]).await?
+                        && row.flag(0)?
+                    {
+                        joined.insert(row.text(1)?);
+                    }
+                }
+            }
+        }
+        for destination in joined {
+            keep_turn(tx, &destination, self.now).await?;
         }
         if !rows.is_empty() {
             tx.wake_queue();

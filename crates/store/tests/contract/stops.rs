@@ -10,7 +10,7 @@ use postfleet_core::stop::{Effect, Kind, Scope};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::organizations;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
-use postfleet_store::queue::{self, ClaimExpired, Operate, Operation, Rooms, State, SweepStop, TurnBack};
+use postfleet_store::queue::{self, Claim, ClaimExpired, Operate, Operation, Rooms, State, SweepStop, TurnBack};
 use postfleet_store::stops::{
     self, Lift, LiftOutcome, LiftStop, NewStop, Page, RaiseOutcome, RaiseStop, Raised, Target, Whose, Within,
 };
@@ -304,7 +304,43 @@ async fn behind(store: &Store, id: StopId) -> i64 {
 }
 
 async fn sweep(store: &Store, limit: usize) {
-    while store.run(SweepStop { limit }).await.expect("sweep").is_some() {}
+    while store.run(SweepStop { now: at(500), limit }).await.expect("sweep").is_some() {}
+}
+
+/// What a worker gets that can begin one message at each destination.
+async fn claimed_one(store: &Store, now: UnixMicros) -> Vec<Uuid> {
+    let rooms = Rooms { each: 1, ..Rooms::unlimited() };
+    let claims = store.run(Claim { rooms, ..claim("w", now, 1) }).await.expect("claim");
+    claims.rows.iter().map(|row| row.message_id.uuid()).collect()
+}
+
+#[tokio::test]
+async fn who_has_waited_longest_leaves_first_also_behind_a_destination_without_room() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let (grant, other) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
+        let stopped = tenant.submit(store, grant, 1, at(0)).await.uuid();
+        let raised = store.run(stop(&tenant, grant, Scope::Grant, SWITCH)).await.expect("raise");
+        assert_eq!(claimed(store, at(1)).await, NOTHING);
+        let mut later = Vec::new();
+        for second in 2..6 {
+            later.push(tenant.submit(store, other, 1, at(second)).await.uuid());
+        }
+        // All but the first wait behind the destination.
+        let rooms = Rooms { each: 1, ..Rooms::unlimited() };
+        let claims = store.run(Claim { rooms, ..claim("w", at(10), 4) }).await.expect("claim");
+        assert_eq!(claims.rows.iter().map(|row| row.message_id.uuid()).collect::<Vec<_>>(), later[..1]);
+        store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift");
+        sweep(store, 4).await;
+        assert_eq!(claimed_one(store, at(600)).await, [stopped], "before those that came later");
+        let mut rest = Vec::new();
+        for second in 601..604 {
+            rest.extend(claimed_one(store, at(second)).await);
+        }
+        assert_eq!(rest, later[1..]);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -333,7 +369,7 @@ async fn what_is_queued_waits_behind_the_stop_and_leaves_in_its_order_once_it_is
         drop(reader);
         store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift");
         // A few at a time, in the order in which they were due.
-        store.run(SweepStop { limit: 4 }).await.expect("sweep");
+        store.run(SweepStop { now: at(500), limit: 4 }).await.expect("sweep");
         let mut first: Vec<Uuid> = claimed(store, at(21)).await;
         first.dedup();
         assert_eq!(first, [sent[0].uuid(), sent[1].uuid()]);
@@ -397,7 +433,7 @@ async fn a_sweep_that_died_goes_on_where_the_store_is_opened_again() {
         let raised = store.run(stop(&tenant, grant, Scope::Application, SWITCH)).await.expect("raise");
         assert_eq!(claimed(store, at(1)).await, NOTHING);
         store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift");
-        store.run(SweepStop { limit: 2 }).await.expect("sweep");
+        store.run(SweepStop { now: at(500), limit: 2 }).await.expect("sweep");
         if let Location::Sqlite(_) = engine.location {
             return;
         }
@@ -416,7 +452,7 @@ async fn a_sweep_that_died_goes_on_where_the_store_is_opened_again() {
     let raised = engine.store.run(stop(&tenant, grant, Scope::Application, SWITCH)).await.expect("raise");
     assert_eq!(claimed(&engine.store, at(1)).await, NOTHING);
     engine.store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift");
-    engine.store.run(SweepStop { limit: 2 }).await.expect("sweep");
+    engine.store.run(SweepStop { now: at(500), limit: 2 }).await.expect("sweep");
     let engine = engine.reopened().await;
     sweep(&engine.store, 2).await;
     assert_eq!(claimed(&engine.store, at(2)).await.len(), 5);

@@ -19,7 +19,7 @@ pub(super) use stopped::{find as find_stopped, lock as lock_stop};
 pub use take::Claimed;
 #[cfg(test)]
 pub(crate) use take::TAKE_MESSAGE;
-pub(super) use turns::set_turn_when_due;
+pub(super) use turns::{keep_turn, set_turn_when_due};
 
 use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};

@@ -16,7 +16,12 @@ pub(super) async fn park(tx: &mut Tx, destination: &str, now: UnixMicros) -> Res
     for priority in Priority::ALL {
         tx.execute(PARK, params![destination, priority.number(), now.as_micros(), PARKED_AT_ONCE]).await?;
     }
-    // After the rows, so that who takes the last parked row and the turn away has either seen them or is waited for.
+    keep_turn(tx, destination, now).await
+}
+
+/// Sees to it that a destination behind which rows wait has a turn. After the rows, so that who takes the last parked row
+/// and the turn away has either seen them or is waited for.
+pub(in crate::queue) async fn keep_turn(tx: &mut Tx, destination: &str, now: UnixMicros) -> Result<(), DbError> {
     const TURN: &str = "INSERT INTO destinations (name, turn_at, updated_at) VALUES ($1, $2, $2) \
         ON CONFLICT (name) DO UPDATE SET turn_at = CASE WHEN destinations.paused = 1 THEN NULL \
         WHEN destinations.turn_at IS NOT NULL THEN destinations.turn_at \
