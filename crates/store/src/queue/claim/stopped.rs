@@ -33,10 +33,8 @@ struct Sending {
 macro_rules! senders {
     ($tail:literal) => {
         concat!(
-            "SELECT o.message_id, a.organization_id, o.application_id, g.workspace_id, o.grant_id, \
-             COALESCE(g.email, o.reverse_path), \
-             (SELECT m.thread_id FROM messages m WHERE m.id = o.message_id), o.approved FROM outbound o \
-             JOIN applications a ON a.id = o.application_id JOIN organizations x ON x.id = a.organization_id \
+            "SELECT o.message_id, o.organization_id, o.application_id, g.workspace_id, o.grant_id, o.sender, \
+             o.thread_id, o.approved FROM outbound o JOIN organizations x ON x.id = o.organization_id \
              LEFT JOIN grants g ON g.id = o.grant_id WHERE x.active_stops > 0 AND ",
             $tail
         )
