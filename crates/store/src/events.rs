@@ -1,6 +1,6 @@
 //! The event log: what happened, in the order in which it became true. Webhooks and other readers keep a position.
 
-use crate::db::{Db, DbError, Row};
+use crate::db::{Db, DbError, Param, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::meters::Owner;
@@ -30,6 +30,23 @@ pub struct NewEvent {
     pub at: UnixMicros,
 }
 
+impl NewEvent {
+    fn row(&self, position: i64) -> Vec<Param<'_>> {
+        params![
+            position,
+            self.id.uuid(),
+            self.application_id.uuid(),
+            self.grant_id.uuid(),
+            self.grant_sequence as i64,
+            self.trigger.name(),
+            self.message_id.map(MessageId::uuid),
+            &self.data,
+            self.at.as_micros()
+        ]
+        .to_vec()
+    }
+}
+
 /// A logged event.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -51,21 +68,9 @@ pub(crate) async fn append(db: &mut Db, events: &[NewEvent]) -> Result<(), DbErr
     }
     let count = events.len() as i64;
     let head = db.query_one(TAKE, params![count]).await?.ok_or(DbError::Malformed("event head"))?.int(0)?;
-    for (position, event) in (head - count + 1..).zip(events) {
-        let values = params![
-            position,
-            event.id.uuid(),
-            event.application_id.uuid(),
-            event.grant_id.uuid(),
-            event.grant_sequence as i64,
-            event.trigger.name(),
-            event.message_id.map(|id| id.uuid()),
-            &event.data,
-            event.at.as_micros()
-        ];
-        db.execute(INSERT, values).await?;
-    }
-    Ok(())
+    let rows: Vec<Vec<Param<'_>>> =
+        (head - count + 1..).zip(events).map(|(position, event)| event.row(position)).collect();
+    db.execute_each(INSERT, &rows).await
 }
 
 /// The next number in a mailbox's sequence of events; also the lock on the mailbox. `None` when it is gone.

@@ -1,9 +1,9 @@
 //! The ledger of outcomes: what happened to each recipient of what was sent. Reputation is counted from it, and can be
 //! counted anew; people read in it what became of their mail.
 //!
-//! Commands add rows to the tally of their batch, which writes all of them in one statement just before the commit.
+//! Commands add rows to the tally of their batch, which writes all of them just before the commit, in one round trip.
 
-use crate::db::{Db, DbError, Row};
+use crate::db::{Db, DbError, Param, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
@@ -13,7 +13,6 @@ use postfleet_core::id::{
 };
 use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::{EmailAddress, UnixMicros};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Characters of a reason at most; more are cut off.
@@ -92,33 +91,51 @@ impl SendEvent {
             is_of_removed: false,
         }
     }
+}
 
-    fn row(&self) -> Value {
-        let Sent { organization_id, application_id, grant_id, workspace_id, message_id, thread_id, sender } =
-            &self.sent;
-        let simple = |id: Uuid| id.as_simple().to_string();
-        let recipient = self.recipient.as_ref();
-        json!([
-            simple(self.id.uuid()),
-            simple(organization_id.uuid()),
-            simple(application_id.uuid()),
-            simple(grant_id.uuid()),
-            workspace_id.map(|id| simple(id.uuid())),
-            simple(message_id.uuid()),
-            thread_id.map(|id| simple(id.uuid())),
-            self.kind.number(),
-            self.bounce.map(BounceType::name),
-            u8::from(self.is_expired),
-            u8::from(self.is_late),
-            self.counted.number(),
-            self.number,
-            recipient.map(ToString::to_string).unwrap_or_default(),
-            recipient.map(|address| address.domain().as_str()).unwrap_or_default(),
-            sender.to_string(),
-            sender.domain().as_str(),
-            bounded(&self.status, STATUS_CHARS_MAX),
-            bounded(&self.reason, REASON_CHARS_MAX),
-        ])
+/// The texts of a row, which its values borrow.
+struct Texts {
+    recipient: String,
+    sender: String,
+    status: String,
+    reason: String,
+}
+
+impl Texts {
+    fn of(event: &SendEvent) -> Self {
+        Self {
+            recipient: event.recipient.as_ref().map(ToString::to_string).unwrap_or_default(),
+            sender: event.sent.sender.to_string(),
+            status: bounded(&event.status, STATUS_CHARS_MAX),
+            reason: bounded(&event.reason, REASON_CHARS_MAX),
+        }
+    }
+
+    fn row<'a>(&'a self, event: &'a SendEvent) -> Vec<Param<'a>> {
+        let sent = &event.sent;
+        let recipient_domain = event.recipient.as_ref().map_or("", |address| address.domain().as_str());
+        params![
+            event.id.uuid(),
+            sent.organization_id.uuid(),
+            sent.application_id.uuid(),
+            sent.grant_id.uuid(),
+            sent.workspace_id.map(WorkspaceId::uuid),
+            sent.message_id.uuid(),
+            sent.thread_id.map(ThreadId::uuid),
+            event.kind.number(),
+            event.bounce.map(BounceType::name),
+            event.is_expired,
+            event.is_late,
+            event.counted.number(),
+            event.number as i64,
+            &self.recipient,
+            recipient_domain,
+            &self.sender,
+            sent.sender.domain().as_str(),
+            &self.status,
+            &self.reason
+        ]
+        .to_vec()
     }
 }
 
@@ -176,22 +193,18 @@ pub(crate) async fn has_bounced(tx: &mut Tx, message: MessageId, recipient: &Ema
 pub(crate) const FAILED: &str =
     "SELECT recipient, counted FROM send_events WHERE message_id = $1 AND kind = 3 ORDER BY id";
 
-/// Writes the rows of a batch: one statement.
-pub(crate) async fn write(db: &mut Db, rows: &[SendEvent]) -> Result<(), DbError> {
+/// Writes the rows of a batch.
+pub(crate) async fn write(db: &mut Db, events: &[SendEvent]) -> Result<(), DbError> {
     const WRITE: &str = "INSERT INTO send_events (id, organization_id, application_id, grant_id, workspace_id, \
         message_id, thread_id, kind, bounce, expired, late, counted, number, recipient, recipient_domain, sender, \
-        sender_domain, status, reason) SELECT {hex_id}(e.value ->> 0), {hex_id}(e.value ->> 1), \
-        {hex_id}(e.value ->> 2), {hex_id}(e.value ->> 3), {hex_id}(e.value ->> 4), {hex_id}(e.value ->> 5), \
-        {hex_id}(e.value ->> 6), CAST(e.value ->> 7 AS {int}), e.value ->> 8, CAST(e.value ->> 9 AS {int}), \
-        CAST(e.value ->> 10 AS {int}), CAST(e.value ->> 11 AS {int}), CAST(e.value ->> 12 AS {int}), \
-        e.value ->> 13, e.value ->> 14, e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18 \
-        FROM {json_each}($1) AS e";
-    if rows.is_empty() {
+        sender_domain, status, reason) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+    if events.is_empty() {
         return Ok(());
     }
-    let rows = Value::Array(rows.iter().map(SendEvent::row).collect()).to_string();
-    db.execute(WRITE, params![&rows]).await?;
-    Ok(())
+    let texts: Vec<Texts> = events.iter().map(Texts::of).collect();
+    let rows: Vec<Vec<Param<'_>>> = texts.iter().zip(events).map(|(texts, event)| texts.row(event)).collect();
+    db.execute_each(WRITE, &rows).await
 }
 
 /// Its columns, as [`read`] wants them.

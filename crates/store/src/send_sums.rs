@@ -5,7 +5,7 @@
 //! where it is until the commit (a shared lock), and adds rows whose ids are behind it to the sums itself: so nothing
 //! depends on clocks, or on the order in which nodes commit.
 
-use crate::db::{Db, DbError, Row};
+use crate::db::{Db, DbError, Param, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
@@ -15,7 +15,6 @@ use postfleet_core::id::{ApplicationId, SendEventId};
 use postfleet_core::send_event::SendEventKind;
 use postfleet_core::send_figures::Sums;
 use postfleet_core::{UnixMicros, UtcDay};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -97,17 +96,18 @@ impl Outcome {
     }
 }
 
-type Key = (Uuid, Dimension, i64, String);
+/// Application, dimension, period and key: in this order they are locked.
+type Key<'a> = (Uuid, Dimension, i64, &'a str);
 
 /// By period and key.
 type ByPeriod = BTreeMap<(i64, String), Sums>;
 
-fn sums_of(outcomes: &[Outcome]) -> BTreeMap<Key, Sums> {
-    let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
+fn sums_of(outcomes: &[Outcome]) -> BTreeMap<Key<'_>, Sums> {
+    let mut sums: BTreeMap<Key<'_>, Sums> = BTreeMap::new();
     for outcome in outcomes {
         let at = outcome.id.made_at();
         for dimension in Dimension::ALL {
-            let key = (outcome.application, dimension, dimension.period(at), outcome.key(dimension).to_owned());
+            let key = (outcome.application, dimension, dimension.period(at), outcome.key(dimension));
             sums.entry(key).or_default().count(outcome.kind, outcome.bounce);
         }
     }
@@ -117,10 +117,7 @@ fn sums_of(outcomes: &[Outcome]) -> BTreeMap<Key, Sums> {
 /// Adds to the sums, in the order of their keys.
 async fn add(db: &mut Db, outcomes: &[Outcome]) -> Result<(), DbError> {
     const ADD: &str = "INSERT INTO send_sums (application_id, dimension, period, key, accepted, delivered, hard, soft, \
-        undetermined, complaints, rejected) SELECT {hex_id}(e.value ->> 0), CAST(e.value ->> 1 AS {int}), \
-        CAST(e.value ->> 2 AS {int}), e.value ->> 3, CAST(e.value ->> 4 AS {int}), CAST(e.value ->> 5 AS {int}), \
-        CAST(e.value ->> 6 AS {int}), CAST(e.value ->> 7 AS {int}), CAST(e.value ->> 8 AS {int}), \
-        CAST(e.value ->> 9 AS {int}), CAST(e.value ->> 10 AS {int}) FROM {json_each}($1) AS e WHERE 1 = 1 \
+        undetermined, complaints, rejected) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
         ON CONFLICT (application_id, dimension, period, key) DO UPDATE SET \
         accepted = send_sums.accepted + excluded.accepted, delivered = send_sums.delivered + excluded.delivered, \
         hard = send_sums.hard + excluded.hard, soft = send_sums.soft + excluded.soft, \
@@ -129,13 +126,14 @@ async fn add(db: &mut Db, outcomes: &[Outcome]) -> Result<(), DbError> {
     if outcomes.is_empty() {
         return Ok(());
     }
-    let row = |((application, dimension, period, key), sums): (&Key, &Sums)| {
-        let [a, b, c, d, e, f, g] = sums.in_order();
-        json!([application.as_simple().to_string(), *dimension as i64, period, key, a, b, c, d, e, f, g])
-    };
-    let rows = Value::Array(sums_of(outcomes).iter().map(row).collect()).to_string();
-    db.execute(ADD, params![&rows]).await?;
-    Ok(())
+    let added = sums_of(outcomes);
+    let rows: Vec<Vec<Param<'_>>> = added.iter().map(|(key, sums)| row(key, sums)).collect();
+    db.execute_each(ADD, &rows).await
+}
+
+fn row<'a>((application, dimension, period, key): &Key<'a>, sums: &Sums) -> Vec<Param<'a>> {
+    let key = [Param::Uuid(*application), Param::Int(*dimension as i64), Param::Int(*period), Param::Text(key)];
+    key.into_iter().chain(sums.in_order().map(|count| Param::Int(count as i64))).collect()
 }
 
 /// Adds what the ledger has behind the head to the sums, the oldest first. It is done when the rest of its batch is.

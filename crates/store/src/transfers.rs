@@ -1,7 +1,7 @@
 //! What was sent and what came in, one row for each message and mailbox: from these rows the counters of sends and of
 //! bandwidth can be counted anew. Kept for this month and the one before.
 
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Param};
 use crate::engine::{Command, Tx};
 use crate::params;
 use postfleet_core::UtcDay;
@@ -24,32 +24,27 @@ pub(crate) struct Transfer {
     pub(crate) octets: [u64; 2],
 }
 
-/// Writes the rows of a batch: one statement.
+/// Writes the rows of a batch.
 pub(crate) async fn write(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbError> {
     const WRITE: &str = "INSERT INTO transfers (day, organization_id, message_id, application_id, grant_id, outgoing, \
-        octets, application_octets) SELECT CAST(e.value ->> 0 AS {int}), {hex_id}(e.value ->> 1), \
-        {hex_id}(e.value ->> 2), {hex_id}(e.value ->> 3), {hex_id}(e.value ->> 4), CAST(e.value ->> 5 AS {int}), \
-        CAST(e.value ->> 6 AS {int}), CAST(e.value ->> 7 AS {int}) FROM {json_each}($1) AS e";
+        octets, application_octets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     if transfers.is_empty() {
         return Ok(());
     }
-    let row = |one: &Transfer| {
+    let row = |one: &Transfer| -> Vec<Param<'_>> {
         let Transfer { day, organization, application, grant, message, is_outgoing, octets: [all, own] } = one;
-        let (organization, application) = (organization.as_simple(), application.as_simple());
-        let (grant, message) = (grant.uuid().simple(), message.uuid().simple());
-        let (day, outgoing) = (day.number(), u8::from(*is_outgoing));
-        format!("[{day},\"{organization}\",\"{message}\",\"{application}\",\"{grant}\",{outgoing},{all},{own}]")
+        let (grant, message) = (grant.uuid(), message.uuid());
+        let octets = (*all as i64, *own as i64);
+        params![day.number(), *organization, message, *application, grant, *is_outgoing, octets.0, octets.1].to_vec()
     };
-    let rows = format!("[{}]", transfers.iter().map(row).collect::<Vec<_>>().join(","));
-    db.execute(WRITE, params![&rows]).await?;
+    let rows: Vec<Vec<Param<'_>>> = transfers.iter().map(row).collect();
+    db.execute_each(WRITE, &rows).await?;
     count_received(db, transfers).await
 }
 
-/// Counts what mailboxes received, by day: one statement. Their rows are those of mailboxes that are locked.
+/// Counts what mailboxes received, by day. Their rows are those of mailboxes that are locked.
 async fn count_received(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbError> {
-    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, received) \
-        SELECT {hex_id}(e.value ->> 0), CAST(e.value ->> 1 AS {int}), CAST(0 AS {int}), CAST(e.value ->> 2 AS {int}) \
-        FROM {json_each}($1) AS e WHERE true \
+    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, received) VALUES ($1, $2, 0, $3) \
         ON CONFLICT (grant_id, day) DO UPDATE SET received = daily_sends.received + excluded.received";
     let mut received: BTreeMap<(Uuid, i64), u64> = BTreeMap::new();
     for one in transfers.iter().filter(|one| !one.is_outgoing) {
@@ -58,10 +53,11 @@ async fn count_received(db: &mut Db, transfers: &[Transfer]) -> Result<(), DbErr
     if received.is_empty() {
         return Ok(());
     }
-    let row = |((grant, day), count): (&(Uuid, i64), &u64)| format!("[\"{}\",{day},{count}]", grant.as_simple());
-    let rows = format!("[{}]", received.iter().map(row).collect::<Vec<_>>().join(","));
-    db.execute(COUNT, params![&rows]).await?;
-    Ok(())
+    let row = |((grant, day), count): (&(Uuid, i64), &u64)| -> Vec<Param<'_>> {
+        params![*grant, *day, *count as i64].to_vec()
+    };
+    let rows: Vec<Vec<Param<'_>>> = received.iter().map(row).collect();
+    db.execute_each(COUNT, &rows).await
 }
 
 /// Takes back that a message was sent on a day.

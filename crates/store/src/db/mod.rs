@@ -212,6 +212,15 @@ impl Db {
         }
     }
 
+    /// Runs a statement for its effect once for each of `rows`, in one round trip. What one row fails with ends the
+    /// transaction, as if they had been run one after the other.
+    pub async fn execute_each(&mut self, sql: &'static str, rows: &[Vec<Param<'_>>]) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(db) => db.execute_each(sql, rows),
+            Self::Postgres(db) => db.execute_each(sql, rows).await,
+        }
+    }
+
     /// Runs several statements without parameters, such as a migration, after dialect substitution.
     pub async fn script(&mut self, sql: &str) -> Result<(), DbError> {
         match self {

@@ -44,6 +44,17 @@ impl Postgres {
         self.client.execute(&statement, &refs(params)).await.map_err(db_error)
     }
 
+    pub(super) async fn execute_each(&mut self, sql: &'static str, rows: &[Vec<Param<'_>>]) -> Result<(), DbError> {
+        let statement = self.prepare(sql).await?;
+        let (client, statement) = (&self.client, &statement);
+        // They are sent one behind the other, without waiting for the answers in between.
+        let each = rows.iter().map(|row| async move { client.execute(statement, &refs(row)).await });
+        for answer in futures::future::join_all(each).await {
+            answer.map_err(db_error)?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn script(&mut self, sql: &str) -> Result<(), DbError> {
         self.client.batch_execute(&dialect::postgres(sql)).await.map_err(db_error)
     }

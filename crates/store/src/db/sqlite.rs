@@ -81,6 +81,15 @@ impl Sqlite {
         Ok(changed as u64)
     }
 
+    pub(super) fn execute_each(&mut self, sql: &'static str, rows: &[Vec<Param<'_>>]) -> Result<(), DbError> {
+        let text = text(&mut self.texts, sql);
+        let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;
+        for row in rows {
+            statement.execute(rusqlite::params_from_iter(row)).map_err(db_error)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn script(&mut self, sql: &str) -> Result<(), DbError> {
         self.connection.execute_batch(&dialect::sqlite(sql)).map_err(db_error)
     }

@@ -97,8 +97,7 @@ impl Submit {
             ", w.on_quota, p.id, p.updated_at, (SELECT h.id FROM holds h WHERE h.grant_id = g.id AND h.content = $7 \
              AND h.closed_at IS NULL ORDER BY h.id LIMIT 1), o.active_stops, g.workspace_id",
             // What loops and breakers are known by. A name that is registered here is one of the fleet.
-            ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name IN \
-             (SELECT e.value ->> 0 FROM {json_each}($13) AS e)), wu.domain_id",
+            ", w.breakers, s.said, (SELECT count(*) FROM domains f WHERE f.name = $13), wu.domain_id",
             " FROM grants g JOIN applications a ON a.id = g.application_id \
              JOIN organizations o ON o.id = a.organization_id \
              LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
@@ -132,7 +131,7 @@ impl Submit {
         let month = day.month();
         let application = self.copy.application_id.uuid();
         let (key, keys_since, content, sends_since) = self.once.bounds(self.facts.date);
-        let (domain, destinations) = (self.sender_domain.as_str(), self.destinations());
+        let (domain, destination) = (self.sender_domain.as_str(), self.destinations().next().unwrap_or_default());
         let values = params![
             grant,
             domain,
@@ -146,7 +145,7 @@ impl Submit {
             month.number(),
             self.by.map(|key| key.uuid()),
             self.once.scope(self.copy.grant_id),
-            &destinations
+            destination
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
         let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);

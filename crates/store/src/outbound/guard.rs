@@ -22,6 +22,7 @@ use postfleet_core::quota::Allowance;
 use postfleet_core::stop::{Effect, Kind, Scope, Stop, throttle};
 use postfleet_core::{EmailAddress, Problem, UnixMicros, UtcDay};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What is known of the conversation that a message goes on with, and of what it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,13 +108,25 @@ pub(crate) const OWN_SINCE: &str = "SELECT count(*) FROM messages WHERE thread_i
 pub(crate) const SAID_BEFORE: &str = "SELECT summary FROM messages WHERE thread_id = $1 AND outgoing = 1 AND draft = 0 \
     ORDER BY date DESC, id DESC LIMIT $2";
 
+/// Names that are registered here are those of the fleet.
+const OF_FLEET: &str =
+    "SELECT d.name FROM domains d WHERE d.name IN (SELECT e.value ->> 0 FROM {json_each}($1) AS e) LIMIT 1";
+
 impl Submit {
-    /// The domains to which it goes, as a list of a statement.
-    pub(super) fn destinations(&self) -> String {
-        let mut names: Vec<&str> = self.recipients.iter().map(|(_, address)| address.domain().as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(|name| json!([name])).collect::<Value>().to_string()
+    /// The domain of each recipient.
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &str> {
+        self.recipients.iter().map(|(_, address)| address.domain().as_str())
+    }
+
+    /// Whether it goes to a domain of the fleet. Of the first destination it is known.
+    async fn goes_to_fleet(&self, tx: &mut Tx, is_first: bool) -> Result<bool, DbError> {
+        let first = self.destinations().next();
+        let more: BTreeSet<&str> = self.destinations().filter(|name| Some(*name) != first).collect();
+        if is_first || more.is_empty() {
+            return Ok(is_first);
+        }
+        let more = more.into_iter().map(|name| json!([name])).collect::<Value>().to_string();
+        Ok(tx.query_one(OF_FLEET, params![&more]).await?.is_some())
     }
 
     /// Reads by what loops and breakers are known, from columns of what is read with every send.
@@ -128,7 +141,7 @@ impl Submit {
         let breakers = breakers::read(row.opt_text(first)?.as_deref())?;
         let is_counted = throttle(stops).is_some() || breakers.iter().any(|one| one.enabled && !one.metric.is_rate());
         let watch = if is_counted { Some(watch::of(tx, self.copy.grant_id, now).await?) } else { None };
-        let goes_to_fleet = row.int(first + 2)? > 0;
+        let goes_to_fleet = self.goes_to_fleet(tx, row.int(first + 2)? > 0).await?;
         let said = goes_to_fleet.then_some(row.opt_text(first + 1)?.unwrap_or_default());
         Ok(Watched {
             organization: OrganizationId::from_uuid(row.uuid(organization)?),

@@ -2,14 +2,13 @@
 
 use super::read::standing;
 use super::{Subject, guard, tell};
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Param};
 use crate::engine::Tx;
 use crate::params;
 use crate::send_events::{self, SendEvent};
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{GrantId, SendEventId};
+use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, SendEventId};
 use postfleet_core::reputation::{Standing, SubjectKind, Transition};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A change of where somebody stands.
@@ -95,33 +94,33 @@ async fn lock(tx: &mut Tx, subjects: Vec<Subject>, now: UnixMicros) -> Result<BT
     Ok(standings.collect())
 }
 
-/// Writes where they stand: one statement.
+/// Writes where they stand.
 async fn write(db: &mut Db, standings: &BTreeMap<Subject, Standing>) -> Result<(), DbError> {
     const WRITE: &str = "INSERT INTO reputation (kind, subject, organization_id, application_id, counts, state, badness, \
-        since) SELECT CAST(e.value ->> 0 AS {int}), e.value ->> 1, {hex_id}(e.value ->> 2), {hex_id}(e.value ->> 3), \
-        e.value ->> 4, CAST(e.value ->> 5 AS {int}), CAST(e.value ->> 6 AS {int}), CAST(e.value ->> 7 AS {int}) \
-        FROM {json_each}($1) AS e WHERE true ON CONFLICT (kind, subject) DO UPDATE SET \
+        since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO UPDATE SET \
         organization_id = excluded.organization_id, counts = excluded.counts, state = excluded.state, \
         badness = excluded.badness, since = excluded.since";
     if standings.is_empty() {
         return Ok(());
     }
-    let row = |(subject, standing): (&Subject, &Standing)| {
-        let Standing { window, state, since } = standing;
-        json!([
-            subject.kind,
-            subject.name,
-            subject.organization_id.uuid().as_simple().to_string(),
-            subject.application_id.map(|id| id.uuid().as_simple().to_string()),
-            window.to_string(),
-            state.number(),
-            standing.badness(),
-            since.as_micros()
-        ])
-    };
-    let rows = Value::Array(standings.iter().map(row).collect()).to_string();
-    db.execute(WRITE, params![&rows]).await?;
-    Ok(())
+    let counts: Vec<String> = standings.values().map(|standing| standing.window.to_string()).collect();
+    let rows: Vec<Vec<Param<'_>>> =
+        standings.iter().zip(&counts).map(|((subject, standing), counts)| row(subject, standing, counts)).collect();
+    db.execute_each(WRITE, &rows).await
+}
+
+fn row<'a>(subject: &'a Subject, standing: &Standing, counts: &'a str) -> Vec<Param<'a>> {
+    params![
+        subject.kind,
+        &subject.name,
+        subject.organization_id.uuid(),
+        subject.application_id.map(ApplicationId::uuid),
+        counts,
+        standing.state.number(),
+        standing.badness(),
+        standing.since.as_micros()
+    ]
+    .to_vec()
 }
 
 /// Lets a mailbox begin anew, whose pause was lifted: what was counted before counts no more.
@@ -133,8 +132,8 @@ pub(crate) async fn begin_anew(tx: &mut Tx, grant: GrantId, cause: SendEventId) 
     let subject = Subject {
         kind: kind.number(),
         name,
-        organization_id: postfleet_core::id::OrganizationId::from_uuid(row.uuid(0)?),
-        application_id: row.opt_uuid(1)?.map(postfleet_core::id::ApplicationId::from_uuid),
+        organization_id: OrganizationId::from_uuid(row.uuid(0)?),
+        application_id: row.opt_uuid(1)?.map(ApplicationId::from_uuid),
     };
     let mut standing = standing(&row, 2)?;
     let Some(transition) = standing.begin_anew(cause.made_at()) else { return Ok(()) };
