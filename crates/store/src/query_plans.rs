@@ -169,6 +169,7 @@ const LISTS: &[(&str, &str)] = &[
     ("opt_ins::LATELY", opt_ins::LATELY),
     ("stops::LIST", stops::LIST),
     ("stops::LIST_ALL", stops::LIST_ALL),
+    ("stops::LIST_ABOVE", stops::LIST_ABOVE),
     ("stops::LIST_ACTIVE", stops::LIST_ACTIVE),
     ("stops::LIST_OF_GRANT", stops::LIST_OF_GRANT),
     ("stops::LIST_OF_WORKSPACE", stops::LIST_OF_WORKSPACE),
