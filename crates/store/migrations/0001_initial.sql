@@ -1018,6 +1018,7 @@ CREATE TABLE opt_ins (
     withdrawn_at {int}
 ) {strict};
 CREATE INDEX opt_ins_by_application ON opt_ins (application_id, id);
+CREATE INDEX opt_ins_pending_of_message ON opt_ins (message_id) WHERE state = 'pending';
 CREATE INDEX opt_ins_by_state ON opt_ins (application_id, state, id);
 CREATE INDEX opt_ins_by_purpose ON opt_ins (application_id, purpose_hash, id);
 CREATE INDEX opt_ins_by_purpose_and_state ON opt_ins (application_id, purpose_hash, state, id);
@@ -1151,6 +1152,7 @@ CREATE TABLE events (
 ) {strict};
 
 CREATE INDEX events_by_application ON events (application_id, position);
+CREATE INDEX events_of_reputation ON events (application_id, position) WHERE name = 'reputation.changed';
 
 CREATE TABLE event_head (
     one {int} NOT NULL PRIMARY KEY,

@@ -96,6 +96,7 @@ const LISTS: &[(&str, &str)] = &[
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
     ("events::AT", events::AT),
+    ("events::OF_REPUTATION", events::OF_REPUTATION),
     ("events::BEFORE_OF", events::BEFORE_OF),
     ("deliveries::LIST", deliveries::LIST),
     ("tokens::PRUNE", tokens::PRUNE),

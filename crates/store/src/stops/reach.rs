@@ -76,12 +76,7 @@ async fn count_name(tx: &mut Tx, organization: OrganizationId, name: &Domain, ea
 }
 
 /// Counts a stop, or its end, for those of other organizations whom it reaches. The names are locked.
-pub(super) async fn count_reached(
-    tx: &mut Tx,
-    home: OrganizationId,
-    subject: &str,
-    each: i64,
-) -> Result<(), DbError> {
+pub(super) async fn count_reached(tx: &mut Tx, home: OrganizationId, subject: &str, each: i64) -> Result<(), DbError> {
     const REACHED: &str = concat!(
         "SELECT d.organization_id, count(*) FROM domains d WHERE ",
         is_under!("d.name", "$1"),

@@ -189,8 +189,8 @@ pub(crate) const LIST_ABOVE: &str = concat!(
 pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, StoreError> {
     let mut found = list_kept(reader, page).await?;
     let is_of_all = page.grant.is_none() && page.workspace.is_none();
-    let may_reach = page.kind.is_none_or(|kind| kind == Kind::Restriction)
-        && page.scope.is_none_or(|scope| scope == Scope::Domain);
+    let may_reach =
+        page.kind.is_none_or(|kind| kind == Kind::Restriction) && page.scope.is_none_or(|scope| scope == Scope::Domain);
     let (Whose::Application(own, _) | Whose::Organization(own)) = page.whose else { return Ok(found) };
     if is_of_all && may_reach {
         let before = page.before.map_or(Uuid::max(), StopId::uuid);

@@ -2,10 +2,10 @@
 
 use crate::stops::{NOTHING, OPERATOR, RESTRICTION, SWITCH, act, active, behind, claimed, lift, stop, submit, sweep};
 use crate::support::{Engine, Tenant, all_events, at, at_once, fresh, number, on_each_engine, organization, tenant};
+use postfleet_core::Domain;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{DomainId, EventId, GrantId, OrganizationId, StopId};
 use postfleet_core::stop::{Kind, Scope};
-use postfleet_core::Domain;
 use postfleet_store::domains::{NewDomain, RegisterDomain, RegisterOutcome, RemoveDomain, RemoveDomainOutcome};
 use postfleet_store::events::Event;
 use postfleet_store::stops::{self, LiftOutcome, NewStop, Page, RaiseOutcome, RaiseStop, Whose};
@@ -80,7 +80,10 @@ async fn what_another_organization_has_below_it_is_restricted_and_freed_with_it(
         };
         let stopped = told(all_events(store).await, Trigger::SendingStopped);
         assert_eq!((stopped.len(), &stopped[0]["reference"]), (1, &Value::Null));
-        assert!(matches!(store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift"), LiftOutcome::Lifted(_, true)));
+        assert!(matches!(
+            store.run(lift(&tenant, raised.id, OPERATOR)).await.expect("lift"),
+            LiftOutcome::Lifted(_, true)
+        ));
         sweep(store, 10).await;
         assert_eq!(claimed(store, at(2)).await, [queued]);
         submit(store, &other, grant).await.expect("the next attempt");
@@ -144,7 +147,10 @@ async fn a_switch_of_a_domain_concerns_nobody_but_its_organization() {
 async fn a_name_that_nobody_has_registered_is_restricted_for_all_below_it_once() {
     on_each_engine(async |engine| {
         let store = &engine.store;
-        let parent = Tenant { domain: Domain::parse(&format!("p{}.example", fresh().simple())).expect("domain"), ..tenant(store, "self_hosted", None).await };
+        let parent = Tenant {
+            domain: Domain::parse(&format!("p{}.example", fresh().simple())).expect("domain"),
+            ..tenant(store, "self_hosted", None).await
+        };
         let (one, two) = (below(store, &parent, "one").await, below(store, &parent, "two").await);
         let ask = || RaiseStop {
             id: StopId::from_uuid(fresh()),

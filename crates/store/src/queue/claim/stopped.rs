@@ -132,7 +132,8 @@ impl Gate {
     /// What is stopped by something that is locked and in force.
     async fn find_locked(&mut self, tx: &mut Tx, messages: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, StopId>, DbError> {
         let mut stopped = find(tx, messages).await?;
-        let unknown: BTreeSet<StopId> = stopped.values().copied().filter(|stop| !self.locked.contains_key(stop)).collect();
+        let unknown: BTreeSet<StopId> =
+            stopped.values().copied().filter(|stop| !self.locked.contains_key(stop)).collect();
         for stop in &unknown {
             self.is_in_force(tx, *stop).await?;
         }
