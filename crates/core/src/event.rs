@@ -43,6 +43,10 @@ pub enum Trigger {
     RaiseRequested,
     /// A raise of a quota was granted, refused or withdrawn.
     RaiseDecided,
+    /// Somebody asks that a paused mailbox may send again.
+    RecoveryRequested,
+    /// That was granted, refused or taken back.
+    RecoveryDecided,
     /// Where a sender stands has changed: its bounces and complaints became more, or fewer.
     ReputationChanged,
     /// Somebody may not send any more.
@@ -59,6 +63,8 @@ pub enum Trigger {
     OptInConfirmed,
     /// Somebody said that it was not them who wanted mail for a purpose.
     OptInDeclined,
+    /// A question whether somebody wants mail was not sent after all: it was held, and did not leave.
+    OptInNotSent,
 }
 
 impl Trigger {
@@ -84,6 +90,8 @@ impl Trigger {
         Self::QuotaExceeded,
         Self::RaiseRequested,
         Self::RaiseDecided,
+        Self::RecoveryRequested,
+        Self::RecoveryDecided,
         Self::ReputationChanged,
         Self::SendingStopped,
         Self::SendingResumed,
@@ -92,6 +100,7 @@ impl Trigger {
         Self::AlertTriggered,
         Self::OptInConfirmed,
         Self::OptInDeclined,
+        Self::OptInNotSent,
     ];
 
     /// The name on the wire and in the store.
@@ -117,6 +126,8 @@ impl Trigger {
             Self::QuotaExceeded => "quota.exceeded",
             Self::RaiseRequested => "raise.requested",
             Self::RaiseDecided => "raise.decided",
+            Self::RecoveryRequested => "recovery.requested",
+            Self::RecoveryDecided => "recovery.decided",
             Self::ReputationChanged => "reputation.changed",
             Self::SendingStopped => "sending.stopped",
             Self::SendingResumed => "sending.resumed",
@@ -125,6 +136,7 @@ impl Trigger {
             Self::AlertTriggered => "alert.triggered",
             Self::OptInConfirmed => "opt_in.confirmed",
             Self::OptInDeclined => "opt_in.declined",
+            Self::OptInNotSent => "opt_in.not_sent",
         }
     }
 
@@ -169,6 +181,8 @@ impl Trigger {
             | Self::QuotaExceeded
             | Self::RaiseRequested
             | Self::RaiseDecided
+            | Self::RecoveryRequested
+            | Self::RecoveryDecided
             | Self::ReputationChanged
             | Self::SendingStopped
             | Self::SendingResumed
@@ -176,7 +190,8 @@ impl Trigger {
             | Self::DomainEndangered
             | Self::AlertTriggered
             | Self::OptInConfirmed
-            | Self::OptInDeclined => "/nylas/system",
+            | Self::OptInDeclined
+            | Self::OptInNotSent => "/nylas/system",
             Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed

@@ -33,13 +33,16 @@ pub enum State {
     Declined,
     /// It holds no more: taken back by the application, or by what the reader said later.
     Withdrawn,
+    /// Its mail never left: it was held, and was rejected, taken back, or waited for too long. Nobody was asked.
+    NotSent,
     /// Nobody said anything in time. Never stored: it follows from the time.
     Expired,
 }
 
 impl State {
     /// The words for all of them.
-    pub const NAMES: &'static [&'static str] = &["pending", "confirmed", "declined", "withdrawn", "expired"];
+    pub const NAMES: &'static [&'static str] =
+        &["pending", "confirmed", "declined", "withdrawn", "not_sent", "expired"];
 
     /// Its word on the wire and in the store.
     pub const fn name(self) -> &'static str {
@@ -48,13 +51,14 @@ impl State {
             Self::Confirmed => "confirmed",
             Self::Declined => "declined",
             Self::Withdrawn => "withdrawn",
+            Self::NotSent => "not_sent",
             Self::Expired => "expired",
         }
     }
 
     /// The state of that word.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Pending, Self::Confirmed, Self::Declined, Self::Withdrawn, Self::Expired];
+        let all = [Self::Pending, Self::Confirmed, Self::Declined, Self::Withdrawn, Self::NotSent, Self::Expired];
         all.into_iter().find(|state| state.name() == name)
     }
 

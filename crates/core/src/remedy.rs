@@ -96,6 +96,7 @@ pub fn of(code: &str, scope: Option<&str>) -> (Owner, &'static str) {
         "all_recipients_suppressed" => {
             (Owner::Suppressions, "take the address off the suppressed ones, if its owner wants mail again")
         }
+        "answers_itself" => (Owner::Message, "write to somebody else, or begin a new conversation"),
         "recipient_undeliverable" => (Owner::Message, "correct the address: its domain takes no mail"),
         "too_many_recipients" => (Owner::Message, "send to fewer recipients at once"),
         "blocked_by_rule" => (Owner::Rules, "change the rule that the mailbox's rule evaluations name, or the message"),

@@ -119,7 +119,11 @@ fn obstacle(owners: &Owners<'_>, problem: &Problem, key: Option<KeyId>) -> Obsta
         kind,
         message: problem.public.clone(),
         owner: match &problem.stop {
-            Some(stop) => Owner { kind: owner.name(), id: Some(stop.id.to_string()), name: None },
+            // What would be stopped by this send is not stopped yet.
+            Some(stop) => {
+                let id = Some(stop.id).filter(|id| !id.uuid().is_nil()).map(|id| id.to_string());
+                Owner { kind: owner.name(), id, name: None }
+            }
             None => owners.of(owner, key),
         },
         change,

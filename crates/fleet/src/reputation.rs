@@ -1,7 +1,7 @@
 //! Showing where senders stand: rates beside the lines that they must not reach, how many more it takes, and what of what
 //! went wrong counted.
 
-use crate::pages;
+use crate::{pages, recoveries};
 use postfleet_core::bounce::BounceType;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId};
 use postfleet_core::reputation::{
@@ -11,7 +11,9 @@ use postfleet_core::reputation::{
 use postfleet_core::send_event::{SendEventKind, why_not_counted};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_schema::reputation as schema;
+use postfleet_store::events::{self, NewEvent};
 use postfleet_store::grants::{self, Grant};
+use postfleet_store::recoveries::Whose;
 use postfleet_store::reputation::{self, Kept};
 use postfleet_store::send_events::{self, SendEvent};
 use postfleet_store::workspaces::{self, Listed};
@@ -20,6 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Things that went wrong that are looked at.
 const OUTCOMES_MAX: usize = 100;
+/// Transitions and cases of a support bundle, and events that are looked through for the former.
+const BUNDLED_MAX: usize = 20;
+const TRANSITIONS_READ: usize = 500;
 /// Workspaces and domains that are shown.
 const SHOWN_MAX: usize = 100;
 
@@ -84,6 +89,52 @@ pub async fn of_organization(
     now: UnixMicros,
 ) -> Result<schema::Reputation, Problem> {
     one(&mut store.reader().await?, SubjectKind::Organization, &organization.to_string(), now).await
+}
+
+/// Where a mailbox and what it belongs to stand now, what changed, and what was asked since: for whoever helps.
+pub async fn bundled(
+    store: &Store,
+    (organization, application): (OrganizationId, ApplicationId),
+    grant: &Grant,
+    now: UnixMicros,
+) -> Result<schema::BundledReputation, Problem> {
+    let whole = of_organization(store, organization, now).await?;
+    let domain = of_domain(store, organization, grant.email.domain().as_str(), now).await?;
+    let of_mailbox = of_grant(store, grant, false, now).await?;
+    let mut reader = store.reader().await?;
+    let workspace = match grant.workspace_id {
+        Some(id) => Some(one(&mut reader, SubjectKind::Workspace, &id.to_string(), now).await?),
+        None => None,
+    };
+    let of_application = one(&mut reader, SubjectKind::Application, &application.to_string(), now).await?;
+    let all = [Some(&of_mailbox), Some(&domain), workspace.as_ref(), Some(&of_application), Some(&whole)];
+    let subjects: BTreeSet<&str> = all.into_iter().flatten().map(|one| one.subject.as_str()).collect();
+    let events = events::of_reputation(&mut reader, application, TRANSITIONS_READ).await?;
+    let transitions = events.iter().filter_map(|event| transition(&event.event, &subjects)).take(BUNDLED_MAX).collect();
+    drop(reader);
+    let cases = recoveries::list(store, Whose::Grant(grant.id), (None, None, BUNDLED_MAX)).await?;
+    Ok(schema::BundledReputation {
+        organization: schema::OrganizationStanding {
+            subject: whole.subject.clone(),
+            state: whole.state,
+            since: whole.since,
+        },
+        transitions,
+        recoveries: cases.items.iter().map(recoveries::show).collect(),
+        grant: of_mailbox,
+        domain,
+        workspace,
+        application: of_application,
+    })
+}
+
+/// What an event tells, if it is about one of these.
+fn transition(event: &NewEvent, subjects: &BTreeSet<&str>) -> Option<schema::ReputationTransition> {
+    let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
+    let text = |field: &str| data[field].as_str().map(str::to_owned);
+    let subject = text("subject").filter(|subject| subjects.contains(subject.as_str()))?;
+    let (subject_type, from, to) = (text("subject_type")?, text("from")?, text("state")?);
+    Some(schema::ReputationTransition { subject_type, subject, from, to, at: event.at.as_seconds() })
 }
 
 /// Where an application stands, with its workspaces, their domains, and a page of the mailboxes that are not healthy.

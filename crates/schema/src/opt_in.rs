@@ -66,7 +66,7 @@ pub struct OptIn {
     pub purpose: String,
     /// The language of the mail and the page.
     pub language: String,
-    /// `pending`, `confirmed`, `declined` (it was not them), `withdrawn` (taken back, or ended by what the reader said
+    /// `pending`, `confirmed`, `declined` (it was not them), `not_sent` (its mail was held and never left), `withdrawn` (taken back, or ended by what the reader said
     /// later) or `expired` (nothing was said within 7 days).
     pub state: &'static str,
     /// Exactly the words that the mail and the page have, and that are agreed to.

@@ -1,6 +1,7 @@
 //! `/v3/reputation` and the reputation of a mailbox, a workspace, a domain or an organization: how many bounced and
 //! complained, where that leads, and what of it counted.
 
+use crate::recovery::Recovery;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -155,4 +156,49 @@ pub struct ApplicationReputation {
     pub grants: Vec<Reputation>,
     /// Where the next page of mailboxes starts; null on the last one.
     pub next_cursor: Option<String>,
+}
+
+/// The reputation of a mailbox in its support bundle.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BundledReputation {
+    /// Of the mailbox, with the last of what went wrong.
+    pub grant: Reputation,
+    /// Of its domain.
+    pub domain: Reputation,
+    /// Of its workspace; null if it is in none.
+    pub workspace: Option<Reputation>,
+    /// Of the application.
+    pub application: Reputation,
+    /// Of the organization. What it has sent in all is not for one of its applications.
+    pub organization: OrganizationStanding,
+    /// The last changes of the state of any of them, newest first: 20 at most, as long as their events are kept.
+    pub transitions: Vec<ReputationTransition>,
+    /// The cases in which somebody asked that the mailbox may send again, newest first: 20 at most.
+    pub recoveries: Vec<Recovery>,
+}
+
+/// Where an organization stands.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OrganizationStanding {
+    /// Its id.
+    pub subject: String,
+    /// `healthy`, `elevated` or `under_review`.
+    pub state: &'static str,
+    /// Since when, in unix seconds; null if nothing was counted yet.
+    pub since: Option<i64>,
+}
+
+/// A change of the state of somebody.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReputationTransition {
+    /// Whose: `grant`, `domain`, `workspace`, `application` or `organization`.
+    pub subject_type: String,
+    /// The id, or the name of a domain.
+    pub subject: String,
+    /// The state before.
+    pub from: String,
+    /// The state since.
+    pub to: String,
+    /// When, in unix seconds.
+    pub at: i64,
 }

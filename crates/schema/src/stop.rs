@@ -5,6 +5,7 @@ use crate::evaluation::RuleEvaluation;
 use crate::explanation::Explanation;
 use crate::feedback::FeedbackReport;
 use crate::limits::GrantLimits;
+use crate::reputation::BundledReputation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -162,8 +163,8 @@ pub struct SupportBundle {
     /// Stops that concern it, in force or not, the newest 50: its own, then those of its workspace, application,
     /// organization and domain.
     pub stops: Vec<Stop>,
-    /// Its reputation; null while nothing is known of it.
-    pub reputation: Option<Value>,
+    /// Its reputation and that of what it belongs to, as of now, with how they came there and what was asked since.
+    pub reputation: BundledReputation,
     /// What the rules said last: 20 at most.
     pub rule_evaluations: Vec<RuleEvaluation>,
     /// What came back last: 20 at most.

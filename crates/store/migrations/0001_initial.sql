@@ -1018,6 +1018,7 @@ CREATE TABLE opt_ins (
     withdrawn_at {int}
 ) {strict};
 CREATE INDEX opt_ins_by_application ON opt_ins (application_id, id);
+CREATE INDEX opt_ins_pending_of_message ON opt_ins (message_id) WHERE state = 'pending';
 CREATE INDEX opt_ins_by_state ON opt_ins (application_id, state, id);
 CREATE INDEX opt_ins_by_purpose ON opt_ins (application_id, purpose_hash, id);
 CREATE INDEX opt_ins_by_purpose_and_state ON opt_ins (application_id, purpose_hash, state, id);
@@ -1060,15 +1061,18 @@ CREATE INDEX stops_active ON stops (organization_id, id) WHERE lifted_at IS NULL
 CREATE INDEX stops_active_anywhere ON stops (id) WHERE lifted_at IS NULL;
 CREATE INDEX stops_of_grant ON stops (grant_id, id) WHERE grant_id IS NOT NULL;
 CREATE INDEX stops_of_workspace ON stops (workspace_id, id) WHERE workspace_id IS NOT NULL;
+CREATE INDEX stops_of_domains ON stops (id) WHERE kind = 'restriction' AND scope = 'domain';
+CREATE INDEX stops_above ON stops (subject, id) WHERE kind = 'restriction' AND scope = 'domain' AND lifted_at IS NULL;
 CREATE INDEX stops_to_sweep ON stops (lifted_at, id) WHERE lifted_at IS NOT NULL AND swept = 0;
 
--- How many are in force, and a number that grows with each that is raised or lifted.
+-- How many are in force, and a number that grows with each that is raised or lifted. The second row is a lock: who
+-- registers, removes or restricts a name of a domain has it, since a restriction reaches domains of other organizations.
 CREATE TABLE stops_head (
     one {int} NOT NULL PRIMARY KEY,
     version {int} NOT NULL,
     active {int} NOT NULL
 ) {strict};
-INSERT INTO stops_head (one, version, active) VALUES (1, 0, 0);
+INSERT INTO stops_head (one, version, active) VALUES (1, 0, 0), (2, 0, 0);
 
 -- Cases in which somebody asks that a paused mailbox may send again. State is requested, granted, refused or withdrawn;
 -- evidence and checks (code, passed, text) are JSON lists, and the checks those of checked_at.
@@ -1148,6 +1152,7 @@ CREATE TABLE events (
 ) {strict};
 
 CREATE INDEX events_by_application ON events (application_id, position);
+CREATE INDEX events_of_reputation ON events (application_id, position) WHERE name = 'reputation.changed';
 
 CREATE TABLE event_head (
     one {int} NOT NULL PRIMARY KEY,

@@ -170,6 +170,22 @@ pub async fn before_of(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
+pub(crate) const OF_REPUTATION: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE application_id = $1 AND name = 'reputation.changed' ORDER BY position DESC LIMIT $2"
+);
+
+/// The last events that tell an application that somebody stands otherwise than before, newest first.
+pub async fn of_reputation(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    limit: usize,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(OF_REPUTATION, params![application.uuid(), limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
 /// The position of the newest event.
 pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
     const HEAD: &str = "SELECT position FROM event_head WHERE one = 1";

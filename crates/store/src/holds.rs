@@ -21,6 +21,7 @@ use crate::db::{DbError, Row};
 use crate::drafts::{self, Announcement, Held};
 use crate::engine::Tx;
 use crate::messages::{MailboxCopy, MessageFacts};
+use crate::opt_ins;
 use crate::outbound::TripIds;
 use crate::params;
 use postfleet_core::audit::{Act, Actor, ActorKind};
@@ -395,6 +396,7 @@ pub(crate) async fn cancel_of(
     hold.close(tx, State::Cancelled, at).await?;
     let cancelled = Hold { state: State::Cancelled, ..hold };
     let told = Told { audit_id, event_id: EventId::from_uuid(audit_id.uuid()), request_id: String::new() };
+    opt_ins::not_sent(tx, message, told.event_id, at).await?;
     cancelled.record(tx, "hold.cancelled", system("removal of the draft"), &told, at).await
 }
 

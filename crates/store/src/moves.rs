@@ -6,6 +6,7 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::grants::Placement;
 use crate::params;
+use crate::queue;
 use crate::workspaces::{self, Workspace};
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -39,6 +40,7 @@ impl Mover<'_> {
         let values = params![application, grant.uuid(), from, to, placement.name(), at];
         let moved = tx.execute(MOVE, values).await? > 0;
         if moved {
+            queue::left_workspace(tx, (self.application_id, grant), from.map(WorkspaceId::from_uuid), self.at).await?;
             self.announce(tx, grant).await?;
         }
         Ok(moved)

@@ -14,7 +14,7 @@ use postfleet_core::opt_in::State;
 use postfleet_core::{EmailAddress, UnixMicros};
 
 pub use answer::{AnswerOptIn, Answered, WithdrawOptIn, WithdrawOutcome};
-pub(crate) use answer::{end_all, without};
+pub(crate) use answer::{end_all, not_sent, without};
 pub use ask::{AskOptIn, AskOutcome, TakeBackOptIn};
 pub use read::{Filter, find, list, with_id};
 

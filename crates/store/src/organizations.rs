@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::keys::{self, NewKey};
 use crate::params;
 use crate::policies::{self, Policy};
+use crate::stops;
 use crate::workspaces::{self, Workspace};
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, OrganizationId, WorkspaceId};
@@ -99,6 +100,9 @@ impl Command for CreateOrganization {
 
     async fn run(&self, tx: &mut Tx) -> Result<OrganizationOutcome, DbError> {
         const TAKEN: &str = "SELECT 1 FROM domains WHERE name = $1";
+        if !self.domains.is_empty() {
+            stops::lock_names(tx).await?;
+        }
         for domain in &self.domains {
             if tx.query_one(TAKEN, params![domain.name.as_str()]).await?.is_some() {
                 return Ok(OrganizationOutcome::DomainTaken(domain.name.clone()));

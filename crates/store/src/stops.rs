@@ -3,15 +3,17 @@
 
 mod change;
 mod lifted;
+mod reach;
 mod read;
 mod target;
 
 pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, Raised, lift, lift_of, raise};
 pub(crate) use lifted::lifted_at;
 pub use lifted::resumed_at;
+pub(crate) use reach::{lock_names, name_came, name_went};
 pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, find, list};
 #[cfg(test)]
-pub(crate) use read::{BEHIND, LIST, LIST_ACTIVE, LIST_ALL, LIST_OF_GRANT, LIST_OF_WORKSPACE};
+pub(crate) use read::{BEHIND, LIST, LIST_ABOVE, LIST_ACTIVE, LIST_ALL, LIST_OF_GRANT, LIST_OF_WORKSPACE};
 pub use target::{Target, Within};
 
 use crate::db::{DbError, Row};
@@ -78,10 +80,14 @@ pub(crate) const IN_FORCE: &str = concat!(
     "SELECT ",
     stop_columns!(),
     " FROM stops WHERE organization_id = $1 AND lifted_at IS NULL AND subject IN \
-     (SELECT e.value ->> 0 FROM {json_each}($2) AS e)"
+     (SELECT e.value ->> 0 FROM {json_each}($2) AS e) UNION ALL SELECT ",
+    stop_columns!(),
+    // Whoever has registered what is below a restricted domain.
+    " FROM stops WHERE kind = 'restriction' AND scope = 'domain' AND lifted_at IS NULL AND organization_id <> $1 \
+     AND subject IN (SELECT e.value ->> 0 FROM {json_each}($2) AS e)"
 );
 
-/// The stops of an organization that are in force and have one of these subjects, the oldest first.
+/// The stops that are in force for an organization and have one of these subjects, the oldest first.
 pub(crate) async fn in_force(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -117,8 +123,13 @@ pub struct Known {
 /// What there is to be known, if it is not what is known already.
 pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, StoreError> {
     const HEAD: &str = "SELECT version, active FROM stops_head WHERE one = 1";
-    const APPLICATIONS: &str = "SELECT a.id FROM stops s JOIN applications a ON a.organization_id = s.organization_id \
-        WHERE s.lifted_at IS NULL GROUP BY a.id";
+    const APPLICATIONS: &str = concat!(
+        "SELECT a.id FROM stops s JOIN applications a ON a.organization_id = s.organization_id \
+         WHERE s.lifted_at IS NULL UNION SELECT a.id FROM stops s JOIN domains d ON ",
+        reach::is_under!("d.name", "s.subject"),
+        " JOIN applications a ON a.organization_id = d.organization_id \
+         WHERE s.kind = 'restriction' AND s.scope = 'domain' AND s.lifted_at IS NULL"
+    );
     let Some(head) = reader.query_one(HEAD, params![]).await? else { return Ok(None) };
     let version = head.int(0)?;
     if version == known {

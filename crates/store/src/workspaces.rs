@@ -4,14 +4,15 @@ use crate::audit::{self, Change};
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
-use crate::moves::Mover;
+use crate::moves::{self, Mover};
 use crate::params;
 use crate::policies::{self, Policy, SpamDetection};
 use crate::reputation;
 use crate::rules::{self, used};
+use crate::stops::{self, Lift};
 use postfleet_core::audit::Act;
 use postfleet_core::hold::OnQuota;
-use postfleet_core::id::{ApplicationId, GrantId, PolicyId, RuleId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, AuditId, GrantId, PolicyId, RuleId, StopId, WorkspaceId};
 use postfleet_core::plan::Plan;
 use postfleet_core::preset::Preset;
 use postfleet_core::reputation::SubjectKind;
@@ -374,6 +375,7 @@ impl Command for RemoveWorkspace {
             return Ok(RemoveOutcome::TooLarge);
         }
         let moved = self.empty(tx, home.default_workspace_id).await?;
+        self.lift_stops(tx).await?;
         if !found.rule_ids.is_empty() {
             used::replace(tx, self.id, &[]).await?;
             rules::changed(tx, self.application_id).await?;
@@ -388,6 +390,21 @@ impl Command for RemoveWorkspace {
 }
 
 impl RemoveWorkspace {
+    /// Nobody is in it any more who could be stopped; what waits is judged by where its mailbox is now.
+    async fn lift_stops(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const STOPS: &str = "SELECT id FROM stops WHERE organization_id = $1 AND subject = $2 AND scope = 'workspace' \
+            AND lifted_at IS NULL ORDER BY id";
+        let (own, subject) = (self.act.organization_id, self.id.to_string());
+        for row in tx.query(STOPS, params![own.uuid(), &subject]).await? {
+            let stop = StopId::from_uuid(row.uuid(0)?);
+            let made = moves::event_id(&self.event_seed, GrantId::from_uuid(stop.uuid()), self.act.at);
+            let act = Act { record_id: AuditId::from_uuid(made.uuid()), ..self.act.clone() };
+            let lift = Lift { act, event_id: made, reason: "the workspace was removed".to_owned() };
+            stops::lift(tx, stop, &lift).await?;
+        }
+        Ok(())
+    }
+
     async fn empty(&self, tx: &mut Tx, default: WorkspaceId) -> Result<u64, DbError> {
         const MOVE: &str = "UPDATE grants SET workspace_id = $2, placement = 'default', updated_at = $3 \
             WHERE workspace_id = $1 RETURNING id";

@@ -62,7 +62,7 @@ fn content(opt_in: &OptIn, state: State) -> (StatusCode, &'static str, String) {
                  </form>"
             ),
         ),
-        State::Withdrawn => (
+        State::Withdrawn | State::NotSent => (
             StatusCode::GONE,
             "This is over",
             format!(

@@ -9,12 +9,12 @@ use postfleet_core::Problem;
 use postfleet_core::id::{ApplicationId, StopId};
 use postfleet_core::stop::Kind as StopKind;
 use postfleet_fleet::explain::Asked;
-use postfleet_fleet::{audit, evaluations, explain, feedback, limits, stops};
+use postfleet_fleet::{audit, evaluations, explain, feedback, limits, reputation, stops};
 use postfleet_mailflow::submit::explain::{Question, explain as obstacles};
 use postfleet_schema::stop::{CreateRestriction, CreateStop, LiftStop, Stop, SupportBundle};
 use postfleet_store::organizations::Scope;
 use postfleet_store::stops::{Whose, Within};
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 
 /// Records of each kind in a support bundle.
 const BUNDLED: usize = 20;
@@ -283,7 +283,7 @@ pub(crate) async fn bundle(call: Call) -> Answer {
         sending,
         example_error,
         stops: stops::history(store, (organization, call.application), grant.id).await?,
-        reputation: None::<Value>,
+        reputation: reputation::bundled(store, (organization, call.application), &grant, now).await?,
         rule_evaluations,
         feedback: feedback::list(store, Some(grant.id), BUNDLED, None).await?.items,
         domain: domain.map(|details| postfleet_fleet::domains::show(&details, &call.platform.settings.domains)),

@@ -9,8 +9,21 @@ use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
-const TRIGGERS: [&str; 6] =
-    ["quota.warning", "quota.reached", "quota.exceeded", "raise.requested", "raise.decided", "alert.triggered"];
+const TRIGGERS: [&str; 13] = [
+    "quota.warning",
+    "quota.reached",
+    "quota.exceeded",
+    "raise.requested",
+    "recovery.requested",
+    "raise.decided",
+    "recovery.decided",
+    "sending.stopped",
+    "sending.resumed",
+    "breaker.tripped",
+    "domain.endangered",
+    "reputation.changed",
+    "alert.triggered",
+];
 
 /// What may be done.
 #[derive(clap::Subcommand)]

@@ -7,7 +7,7 @@ use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value};
 
-const STATES: [&str; 5] = ["pending", "confirmed", "declined", "withdrawn", "expired"];
+const STATES: [&str; 6] = ["pending", "confirmed", "declined", "withdrawn", "not_sent", "expired"];
 
 /// What may be done.
 #[derive(clap::Subcommand)]

@@ -12,12 +12,14 @@ use postfleet_store::alerts::{self, ALERTS_MAX, CreateAlert, RemoveAlert};
 use postfleet_store::webhooks::{Channel, Webhook};
 
 /// What alerts may be told of.
-const TRIGGERS: [Trigger; 11] = [
+const TRIGGERS: [Trigger; 13] = [
     Trigger::QuotaWarning,
     Trigger::QuotaReached,
     Trigger::QuotaExceeded,
     Trigger::RaiseRequested,
+    Trigger::RecoveryRequested,
     Trigger::RaiseDecided,
+    Trigger::RecoveryDecided,
     Trigger::SendingStopped,
     Trigger::SendingResumed,
     Trigger::BreakerTripped,
@@ -26,7 +28,7 @@ const TRIGGERS: [Trigger; 11] = [
     Trigger::AlertTriggered,
 ];
 /// How many of them, from the first, an alert is told of that names none.
-const USUAL: usize = 4;
+const USUAL: usize = 5;
 /// Characters of a description.
 const DESCRIPTION_CHARS_MAX: usize = 256;
 /// Characters of a chat's address.

@@ -32,6 +32,7 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         }
         Trigger::ReputationChanged => reputation(facts),
         Trigger::AlertTriggered => rate(facts),
+        Trigger::RecoveryRequested | Trigger::RecoveryDecided => recovery(trigger, facts),
         _ => raise(trigger, facts),
     };
     let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null() && !value.is_object());
@@ -127,6 +128,19 @@ fn reputation(facts: &Value) -> String {
     format!("the reputation of the {whom} is {} now, and was {}", word("state"), word("from"))
 }
 
+/// A case in which somebody asks that a paused mailbox may send again.
+fn recovery(trigger: Trigger, facts: &Value) -> String {
+    let (email, id) = (of_fact(facts, "email"), of_fact(facts, "id"));
+    let name = |who: &str| plain(&facts[who]["name"]);
+    if trigger == Trigger::RecoveryRequested {
+        let (cause, fix) = (quoted(&facts["cause"]), quoted(&facts["fix"]));
+        let by = name("requested_by");
+        return format!("{by} asks that {email} may send again (recovery {id}): {cause}; what was done: {fix}");
+    }
+    let (state, by) = (of_fact(facts, "state"), name("decided_by"));
+    format!("the recovery of {email} was {state} by {by} (recovery {id})")
+}
+
 fn of_fact(facts: &Value, name: &str) -> String {
     plain(&facts[name])
 }
@@ -193,6 +207,12 @@ mod tests {
         assert_eq!(said(Trigger::BreakerTripped, &tripped), expected);
         let endangered = json!({"email": "a@acme.test", "domain": "acme.test", "reason": "20 of 25 bounces"});
         assert_eq!(said(Trigger::DomainEndangered, &endangered), "a@acme.test endangers acme.test: 20 of 25 bounces");
+        let case = json!({"id": "9", "email": "a@acme.test", "cause": "an old list", "fix": "cleaned", "state": "refused",
+            "requested_by": {"name": "CI"}, "decided_by": {"name": "ops"}});
+        let expected = "CI asks that a@acme.test may send again (recovery 9): an old list; what was done: cleaned";
+        assert_eq!(said(Trigger::RecoveryRequested, &case), expected);
+        let expected = "the recovery of a@acme.test was refused by ops (recovery 9)";
+        assert_eq!(said(Trigger::RecoveryDecided, &case), expected);
         let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});
         let expected = "the reputation of the grant g is under review now, and was healthy";
         assert_eq!(said(Trigger::ReputationChanged, &changed), expected);

@@ -1,6 +1,6 @@
 //! What stands against a send, asked without sending: by the facts and checks of the one door.
 
-use super::{Outgoing, command, compose};
+use super::{Outgoing, command, compose, exchange};
 use crate::platform::Platform;
 use crate::receive::shard;
 use postfleet_core::audit::Author;
@@ -29,7 +29,7 @@ pub async fn explain(
     grant: &Grant,
     question: &Question,
 ) -> Result<(Vec<Problem>, Option<Reason>), Problem> {
-    let submit = submission(platform, grant, question).await?;
+    let (submit, answers) = submission(platform, grant, question).await?;
     let shard = shard(grant.id.uuid());
     let explained = platform.store.run_near(shard, Explain { submit: submit.clone() }).await?;
     let explained = if explained == Explained::Unvalidated {
@@ -40,13 +40,22 @@ pub async fn explain(
         explained
     };
     match explained {
-        Explained::Refusals(refusals, held_for) => Ok((refusals, held_for)),
+        // What is wrong with the answer itself is told before the rest.
+        Explained::Refusals(refusals, held_for) => {
+            let held_for = held_for.filter(|_| answers.is_none());
+            Ok((answers.into_iter().chain(refusals).collect(), held_for))
+        }
         Explained::Unvalidated => Err(Problem::internal("recipients were not looked at")),
         Explained::NoSuchGrant => Err(Problem::not_found()),
     }
 }
 
-async fn submission(platform: &Platform, grant: &Grant, question: &Question) -> Result<Submit, Problem> {
+/// The send, and why it may not answer what it answers.
+async fn submission(
+    platform: &Platform,
+    grant: &Grant,
+    question: &Question,
+) -> Result<(Submit, Option<Problem>), Problem> {
     let person = |address: &EmailAddress| Participant { name: String::new(), email: address.to_string() };
     let is_to_nobody = question.recipients.is_empty();
     let to = if is_to_nobody { vec![person(&grant.email)] } else { question.recipients.iter().map(person).collect() };
@@ -58,6 +67,12 @@ async fn submission(platform: &Platform, grant: &Grant, question: &Question) -> 
         by: question.by.map(Author::of_key),
         ..Outgoing::default()
     };
-    let (submit, _) = command(platform, grant, compose::prepare(platform, grant, outgoing).await?).await?;
-    Ok(if is_to_nobody { Submit { recipients: Vec::new(), ..submit } } else { submit })
+    let prepared = compose::prepare(platform, grant, outgoing).await?;
+    let answers = match is_to_nobody {
+        true => None,
+        false => exchange::check(platform, grant, &prepared).await.err(),
+    };
+    let (submit, _) = command(platform, grant, prepared).await?;
+    let submit = if is_to_nobody { Submit { recipients: Vec::new(), ..submit } } else { submit };
+    Ok((submit, answers))
 }

@@ -112,6 +112,8 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::QuotaExceeded
             | Trigger::RaiseRequested
             | Trigger::RaiseDecided
+            | Trigger::RecoveryRequested
+            | Trigger::RecoveryDecided
             | Trigger::ReputationChanged
             | Trigger::SendingStopped
             | Trigger::SendingResumed

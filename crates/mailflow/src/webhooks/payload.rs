@@ -84,6 +84,8 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::QuotaExceeded
         | Trigger::RaiseRequested
         | Trigger::RaiseDecided
+        | Trigger::RecoveryRequested
+        | Trigger::RecoveryDecided
         | Trigger::ReputationChanged
         | Trigger::SendingStopped
         | Trigger::SendingResumed
@@ -91,7 +93,8 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         | Trigger::DomainEndangered
         | Trigger::AlertTriggered
         | Trigger::OptInConfirmed
-        | Trigger::OptInDeclined => Ok(facts),
+        | Trigger::OptInDeclined
+        | Trigger::OptInNotSent => Ok(facts),
         _ => {
             let draft = matches!(event.trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
             let kind = if draft { "draft" } else { "message" };

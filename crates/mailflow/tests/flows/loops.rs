@@ -2,10 +2,12 @@
 //! chains without references, and people, who are left alone.
 
 use crate::support::Setting;
-use postfleet_core::Problem;
 use postfleet_core::audit::Act;
+use postfleet_core::hold::Reason;
 use postfleet_core::id::{AuditId, EventId, StopId};
+use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::Participant;
+use postfleet_mailflow::submit::explain::{Question, explain};
 use postfleet_mailflow::submit::{Outgoing, Sent, send};
 use postfleet_schema::message::Message;
 use postfleet_store::grants::Grant;
@@ -122,6 +124,51 @@ async fn two_machines_stop_after_twenty_messages_and_their_neighbours_go_on() {
         let sent = fleet.write(from, &fleet.address(to), "Other", "Something else", None).await.expect("sent");
         assert!(sent.held.is_none(), "{from} to {to}");
     }
+}
+
+#[tokio::test]
+async fn what_would_be_stopped_because_of_a_send_is_told_without_sending_it() {
+    let mut fleet = Fleet::new(2).await;
+    fleet.write(0, &fleet.address(1), "Plan", "Shall we?", None).await.expect("sent");
+    let mut told = 0;
+    for round in 0..30 {
+        while fleet.setting.world.deliver_due().await > 0 {}
+        fleet.setting.world.advance(1);
+        let (agent, other) = ((round + 1) % 2, fleet.address(round % 2));
+        let [message] = fleet.news(agent).await.try_into().expect("one came in");
+        let question = Question {
+            recipients: vec![EmailAddress::parse(&other).expect("address")],
+            reply_to_message_id: Some(message.id.clone()),
+            by: None,
+        };
+        let before = (fleet.stops().await, fleet.setting.events("message.held").await.len());
+        let grant = &fleet.agents[agent];
+        let (against, held_for) = explain(&fleet.setting.world.platform, grant, &question).await.expect("told");
+        assert_eq!(
+            (fleet.stops().await, fleet.setting.events("message.held").await.len()),
+            before,
+            "nothing is stopped"
+        );
+        told = round;
+        let body = format!("{} {}", word(round), word(agent + 100));
+        let sent = fleet.write(agent, &other, &message.subject, &body, Some(&message.id)).await.expect("no refusal");
+        assert_eq!(held_for, sent.held.is_some().then_some(Reason::Loop), "round {round}: {against:?}");
+        assert_eq!(
+            against.iter().map(|one| one.code).collect::<Vec<_>>(),
+            match &sent.held {
+                Some(_) => vec!["held_by_loop"],
+                None => vec![],
+            }
+        );
+        if sent.held.is_some() {
+            assert!(against[0].stop.as_ref().expect("stop").id.uuid().is_nil(), "it was not there yet");
+            // Now it is.
+            let (against, _) = explain(&fleet.setting.world.platform, grant, &question).await.expect("told");
+            assert!(against.len() == 1 && !against[0].stop.as_ref().expect("stop").id.uuid().is_nil(), "{against:?}");
+            break;
+        }
+    }
+    assert!((10..20).contains(&told), "{told}");
 }
 
 #[tokio::test]

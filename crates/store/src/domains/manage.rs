@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::params;
 use crate::rates;
 use crate::reputation;
+use crate::stops;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{DomainId, OrganizationId};
 use postfleet_core::plan::Cap;
@@ -45,6 +46,7 @@ impl Command for RegisterDomain {
         const TAKEN: &str = "SELECT 1 FROM domains WHERE name = $1";
         const TRIALS: &str = "SELECT count(*) FROM domains WHERE organization_id = $1 AND branded = 1";
         let organization = self.act.organization_id;
+        stops::lock_names(tx).await?;
         let plan = lock_organization(tx, organization).await?;
         // First, so that repeating a request says the same however full the plan is by now.
         if tx.query_one(TAKEN, params![self.domain.name.as_str()]).await?.is_some() {
@@ -153,6 +155,7 @@ impl Command for RemoveDomain {
             "DELETE FROM dkim_keys WHERE domain_id = $1",
             "DELETE FROM domains WHERE id = $1",
         ];
+        stops::lock_names(tx).await?;
         // A mailbox is made under the organization's lock: none can appear on the domain meanwhile.
         lock_organization(tx, self.act.organization_id).await?;
         let (id, organization) = (self.id.uuid(), self.act.organization_id.uuid());
@@ -166,6 +169,7 @@ impl Command for RemoveDomain {
         for statement in REMOVE {
             tx.execute(statement, params![id]).await?;
         }
+        stops::name_went(tx, self.act.organization_id, &domain.name).await?;
         rates::forget(tx, Scope::Domain, id).await?;
         reputation::forget(tx, SubjectKind::Domain, domain.name.as_str()).await?;
         let before = describe(&domain.name, &domain.label);

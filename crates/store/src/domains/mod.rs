@@ -18,6 +18,7 @@ use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use crate::stops;
 use postfleet_core::domain_records::{RecordKind, RecordState, RecordStatus, is_done};
 use postfleet_core::id::{DomainId, OrganizationId};
 use postfleet_core::{Domain, UnixMicros};
@@ -204,7 +205,7 @@ async fn write_record(
     Ok(())
 }
 
-/// Registers a domain; answers whether the name was free.
+/// Registers a domain; answers whether the name was free. The names are locked.
 pub(crate) async fn insert(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -232,6 +233,7 @@ pub(crate) async fn insert(
     if tx.execute(INSERT, values).await? == 0 {
         return Ok(false);
     }
+    stops::name_came(tx, organization, &domain.name).await?;
     for key in &domain.dkim_keys {
         keys::insert(tx, domain.id, key, KeyState::Active, at).await?;
     }

@@ -7,6 +7,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::params;
+use crate::queue;
 use crate::tokens;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -56,11 +57,13 @@ impl Command for UpdateGrant {
     type Outcome = UpdateOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
+        // So that the workspace is still there when the mailbox comes, and none is stopped meanwhile.
+        if !self.change.workspace_id.is_keep()
+            && lock_tenant(tx, self.act.organization_id, self.application_id).await?.is_none()
+        {
+            return Ok(UpdateOutcome::NoSuchGrant);
+        }
         if let Patch::Set(workspace) = self.change.workspace_id {
-            // So that the workspace is still there when the mailbox comes.
-            if lock_tenant(tx, self.act.organization_id, self.application_id).await?.is_none() {
-                return Ok(UpdateOutcome::NoSuchGrant);
-            }
             if !has_workspace(tx, self.application_id, workspace).await? {
                 return Ok(UpdateOutcome::WorkspaceUnknown);
             }
@@ -95,6 +98,9 @@ pub(super) async fn apply(
         return Ok(None);
     }
     write(tx, &after).await?;
+    if after.workspace_id != before.workspace_id {
+        queue::left_workspace(tx, (before.application_id, before.id), before.workspace_id, at).await?;
+    }
     if is_password_changed {
         write_password(tx, &after, change.app_password.value()).await?;
         // Whoever signed in with the old one has to do so again.

@@ -6,6 +6,7 @@ use super::{Hold, Told, open};
 use crate::db::DbError;
 use crate::drafts;
 use crate::engine::{Command, Tx};
+use crate::opt_ins;
 use crate::params;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -119,6 +120,8 @@ impl DecideHold {
         hold.close(tx, State::Rejected, self.act.at).await?;
         hold.let_go(tx).await?;
         hold.announce(tx, Trigger::MessageSendFailed, data, self.event_id, self.act.at).await?;
+        let event_id = EventId::from_uuid(self.act.record_id.uuid());
+        opt_ins::not_sent(tx, hold.message_id, event_id, self.act.at).await?;
         let closed_at = Some(self.act.at);
         self.decided(tx, Hold { state: State::Rejected, closed_at, ..hold }, "hold.rejected").await
     }

@@ -5,6 +5,7 @@ use super::{Hold, Told, read_row, system};
 use crate::db::DbError;
 use crate::drafts;
 use crate::engine::{Command, Tx};
+use crate::opt_ins;
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
@@ -21,7 +22,7 @@ pub struct CancelHold {
     pub grant_id: GrantId,
     /// Which.
     pub id: HoldId,
-    /// The id of the record's event; there is none, and the id is not used twice.
+    /// The id of the event that tells that a question was not sent, if it was one.
     pub event_id: EventId,
 }
 
@@ -52,6 +53,7 @@ impl Command for CancelHold {
         }
         hold.close(tx, State::Cancelled, self.act.at).await?;
         hold.let_go(tx).await?;
+        opt_ins::not_sent(tx, hold.message_id, self.event_id, self.act.at).await?;
         let cancelled = Hold { state: State::Cancelled, ..hold };
         let told =
             Told { audit_id: self.act.record_id, event_id: self.event_id, request_id: self.act.request_id.clone() };
@@ -103,6 +105,8 @@ impl Command for EndHold {
         let action = if self.state == State::Expired { "hold.expired" } else { "hold.failed" };
         ended.record(tx, action, system("holds"), &self.told, self.at).await?;
         ended.announce(tx, Trigger::MessageSendFailed, &self.data, self.told.event_id, self.at).await?;
+        let event_id = EventId::from_uuid(self.told.audit_id.uuid());
+        opt_ins::not_sent(tx, ended.message_id, event_id, self.at).await?;
         Ok(true)
     }
 }

@@ -11,7 +11,7 @@ use crate::params;
 use crate::suppressions;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, EventId, GrantId, OptInId};
+use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId, OptInId};
 use postfleet_core::opt_in::{Say, State, after, ends_agreement};
 use postfleet_core::{EmailAddress, UnixMicros};
 use serde_json::{Value, json};
@@ -48,6 +48,22 @@ pub(crate) async fn end_all(
         WHERE application_id = $1 AND address_key = $2 AND state IN ('pending', 'confirmed')";
     tx.execute(END, params![application.uuid(), &address.key(), at.as_micros()]).await?;
     Ok(())
+}
+
+/// Ends a question whose mail was held and does not leave, if that message is one: nobody was asked. The mailbox is locked.
+pub(crate) async fn not_sent(
+    tx: &mut Tx,
+    message: MessageId,
+    event_id: EventId,
+    at: UnixMicros,
+) -> Result<(), DbError> {
+    const END: &str = "UPDATE opt_ins SET state = 'not_sent' WHERE message_id = $1 AND state = 'pending'";
+    const FIND: &str =
+        concat!("SELECT ", opt_in_columns!(), " FROM opt_ins WHERE message_id = $1 AND state = 'pending'");
+    let Some(row) = tx.query_one(FIND, params![message.uuid()]).await? else { return Ok(()) };
+    let opt_in = OptIn { state: State::NotSent, ..read_row(&row)? };
+    tx.execute(END, params![message.uuid()]).await?;
+    announce(tx, (event_id, Trigger::OptInNotSent), &opt_in, (true, at)).await
 }
 
 /// What the reader says on the page.
@@ -94,7 +110,8 @@ impl Command for AnswerOptIn {
             }
         }
         let opt_in = self.write(tx, state, before).await?;
-        self.announce(tx, &opt_in, has_mailbox).await?;
+        let trigger = if opt_in.state == State::Confirmed { Trigger::OptInConfirmed } else { Trigger::OptInDeclined };
+        announce(tx, (self.event_id, trigger), &opt_in, (has_mailbox, self.said.at)).await?;
         Ok(Some(Answered { opt_in, is_new: true }))
     }
 }
@@ -118,25 +135,29 @@ impl AnswerOptIn {
         tx.execute(DECLINE_OTHERS, params![before.application_id.uuid(), &key, purpose, said.at.as_micros()]).await?;
         Ok(OptIn { state, declined: Some(said.clone()), ..before })
     }
+}
 
-    /// Tells the application; as of no mailbox if that which asked is gone.
-    async fn announce(&self, tx: &mut Tx, opt_in: &OptIn, has_mailbox: bool) -> Result<(), DbError> {
-        let trigger = if opt_in.state == State::Confirmed { Trigger::OptInConfirmed } else { Trigger::OptInDeclined };
-        let sequence = if has_mailbox { events::next_sequence(tx, opt_in.grant_id).await? } else { None };
-        let nobody = GrantId::from_uuid(Uuid::nil());
-        let (grant_id, grant_sequence) = sequence.map_or((nobody, 0), |sequence| (opt_in.grant_id, sequence));
-        tx.announce(NewEvent {
-            id: self.event_id,
-            application_id: opt_in.application_id,
-            grant_id,
-            grant_sequence,
-            trigger,
-            message_id: None,
-            data: facts(opt_in).to_string(),
-            at: self.said.at,
-        });
-        Ok(())
-    }
+/// Tells the application; as of no mailbox if that which asked is gone.
+async fn announce(
+    tx: &mut Tx,
+    (id, trigger): (EventId, Trigger),
+    opt_in: &OptIn,
+    (has_mailbox, at): (bool, UnixMicros),
+) -> Result<(), DbError> {
+    let sequence = if has_mailbox { events::next_sequence(tx, opt_in.grant_id).await? } else { None };
+    let nobody = GrantId::from_uuid(Uuid::nil());
+    let (grant_id, grant_sequence) = sequence.map_or((nobody, 0), |sequence| (opt_in.grant_id, sequence));
+    tx.announce(NewEvent {
+        id,
+        application_id: opt_in.application_id,
+        grant_id,
+        grant_sequence,
+        trigger,
+        message_id: None,
+        data: facts(opt_in).to_string(),
+        at,
+    });
+    Ok(())
 }
 
 /// What events and records say of an opt-in. Where an answer came from stands in the proof alone.

@@ -10,7 +10,7 @@ use postfleet_core::opt_in::{self, LIFETIME, MAILS_TO_ADDRESS_MAX, State};
 use postfleet_core::{Problem, UnixMicros};
 
 pub(crate) const LATELY: &str = "SELECT asked_at, purpose_hash FROM opt_ins \
-    WHERE application_id = $1 AND address_key = $2 AND id >= $3 ORDER BY id DESC LIMIT $4";
+    WHERE application_id = $1 AND address_key = $2 AND id >= $3 AND state <> 'not_sent' ORDER BY id DESC LIMIT $4";
 
 /// Keeps a question, unless it must not be asked.
 #[derive(Clone, Debug)]

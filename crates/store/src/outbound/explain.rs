@@ -34,13 +34,16 @@ impl Command for Explain {
     async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
         let submit = &self.submit;
         let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
-        let Loaded { mut facts, scope, validates, key, warming, terms, .. } = loaded;
+        let Loaded { mut facts, scope, validates, key, warming, terms, mut watched, .. } = loaded;
         if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
             return Ok(Explained::Unvalidated);
         }
         submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
         facts.warm_up = warm_ups::lock(tx, warming, submit.facts.date.day()).await?;
-        let refusals = postfleet_core::outbound::refusals(&facts);
+        let held = self.submit.foresee(tx, &mut facts, &mut watched).await?;
+        let mut refusals = postfleet_core::outbound::refusals(&facts);
+        // It is asked of what would be sent.
+        refusals.extend(held);
         let held_for = refusals.first().and_then(|first| hold::reason(first, terms.on_quota));
         Ok(Explained::Refusals(refusals, held_for))
     }

@@ -1,6 +1,8 @@
 //! Loops and breakers, where a message would be accepted: what the mailbox has of the conversation and has counted is
 //! read, the pure functions of `core` judge it, and what trips raises a stop in the same transaction.
 
+mod foresee;
+
 use super::Submit;
 use crate::breakers;
 use crate::db::{DbError, Row};
@@ -316,10 +318,24 @@ impl Submit {
         watched: &mut Watched,
         turns: &[Turn],
     ) -> Result<bool, DbError> {
-        let Some(watch) = &watched.watch else { return Ok(true) };
-        let mut tripped = self.tripped(tx, watched, watch, turns).await?;
+        let tripped = self.trips(tx, watched, turns).await?;
         if tripped.is_empty() {
             return Ok(true);
+        }
+        self.act_on(tx, facts, watched, &tripped).await
+    }
+
+    /// The breakers that trip. What was counted until a stop was lifted is forgotten.
+    async fn trips(
+        &self,
+        tx: &mut Tx,
+        watched: &mut Watched,
+        turns: &[Turn],
+    ) -> Result<Vec<(Breaker, Reading)>, DbError> {
+        let Some(watch) = &watched.watch else { return Ok(Vec::new()) };
+        let mut tripped = self.tripped(tx, watched, watch, turns).await?;
+        if tripped.is_empty() {
+            return Ok(tripped);
         }
         let grant = self.copy.grant_id;
         let lifted_at = stops::lifted_at(tx, grant, (Kind::Breaker, &grant.to_string())).await?;
@@ -329,7 +345,7 @@ impl Submit {
             tripped = self.tripped(tx, watched, &anew, turns).await?;
             watched.watch = Some(anew);
         }
-        self.act_on(tx, facts, watched, &tripped).await
+        Ok(tripped)
     }
 
     async fn tripped(

@@ -10,6 +10,7 @@ mod depth;
 mod destinations;
 mod life;
 mod list;
+mod moved;
 mod operate;
 mod record;
 mod sweep;
@@ -30,6 +31,7 @@ pub use life::{Answer, AttemptRecord, Attempted, PruneAttempts, attempts};
 #[cfg(test)]
 pub(crate) use list::LIST;
 pub use list::{Filter, Queued, QueuedRecipient, State, find, list, recipients};
+pub(crate) use moved::left_workspace;
 pub use operate::{Operate, Operated, Operation};
 pub use record::{RecordAttempt, Recorded, Report};
 pub use sweep::{SweepStop, TurnBack};

@@ -72,14 +72,21 @@ impl Command for SweepStop {
 
 /// The other stops that keep messages back, each locked.
 async fn in_force(tx: &mut Tx, messages: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, StopId>, DbError> {
-    let mut stopped = find_stopped(tx, messages).await?;
+    let stopped = find_stopped(tx, messages).await?;
     let others: BTreeSet<StopId> = stopped.values().copied().collect();
+    let (is_any, mut gone) = (!others.is_empty(), BTreeSet::new());
     for other in others {
         if !lock_stop(tx, other).await? {
-            stopped.retain(|_, stop| *stop != other);
+            gone.insert(other);
         }
     }
-    Ok(stopped)
+    if !is_any {
+        return Ok(stopped);
+    }
+    // Who was waited for may have moved a mailbox out of a workspace that is stopped.
+    let mut again = find_stopped(tx, messages).await?;
+    again.retain(|message, stop| stopped.get(message) == Some(stop) && !gone.contains(stop));
+    Ok(again)
 }
 
 /// Gives rows back that were claimed, or handed over, before their sender was stopped: nothing was attempted, and nothing

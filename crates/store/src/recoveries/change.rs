@@ -4,10 +4,12 @@ use super::{Recovery, gather::Subject, read::FIND, read_row, write_checks};
 use crate::audit::{self, Change};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
+use crate::events::{self, NewEvent};
 use crate::organizations::Scope;
 use crate::params;
 use crate::stops::{self, Author, Lift, Sender};
 use postfleet_core::audit::Act;
+use postfleet_core::event::Trigger;
 use postfleet_core::id::{AuditId, EventId, GrantId, RecoveryId, StopId, WorkspaceId};
 use postfleet_core::recovery::{self, ByRule, Check, Decision, Facts, History, Ramp, Rule, State};
 use postfleet_core::{Problem, UnixMicros, UtcDay};
@@ -127,6 +129,7 @@ impl Command for RequestRecovery {
         };
         insert(tx, &case).await?;
         record(tx, &self.act, "recovery.requested", None, &case).await?;
+        announce(tx, (self.act.record_id, Trigger::RecoveryRequested), &case, self.act.at).await?;
         Ok(RequestOutcome::Requested(Box::new(case)))
     }
 }
@@ -165,6 +168,7 @@ impl Command for DecideRecovery {
         decide(tx, &after).await?;
         let act = Act { application_id: Some(before.application_id), ..self.act.to(before.organization_id) };
         record(tx, &act, self.decision.action(), Some(&before), &after).await?;
+        announce(tx, (self.act.record_id, Trigger::RecoveryDecided), &after, self.act.at).await?;
         Ok(DecideOutcome::Decided(Box::new(after)))
     }
 }
@@ -318,6 +322,35 @@ async fn record(
     let target_id = after.id.to_string();
     let (before, after) = (before.as_deref(), Some(after_text.as_str()));
     audit::record(tx, act, Change { action, target_kind: "recovery", target_id: &target_id, before, after }).await
+}
+
+/// Tells the mailbox's application. The event has the number of the record.
+async fn announce(
+    tx: &mut Tx,
+    (record, trigger): (AuditId, Trigger),
+    case: &Recovery,
+    at: UnixMicros,
+) -> Result<(), DbError> {
+    let Some(grant_sequence) = events::next_sequence(tx, case.grant_id).await? else { return Ok(()) };
+    let author = |author: &Author| json!({"type": author.kind, "id": author.id, "name": author.name});
+    let mut data = facts(case);
+    data["object"] = json!("recovery");
+    data["id"] = json!(case.id.to_string());
+    data["requested_by"] = author(&case.requested_by);
+    data["created_at"] = json!(case.created_at.as_seconds());
+    data["decided_by"] = json!(case.decided_by.as_ref().map(author));
+    data["decided_at"] = json!(case.decided_at.map(UnixMicros::as_seconds));
+    tx.announce(NewEvent {
+        id: EventId::from_uuid(record.uuid()),
+        application_id: case.application_id,
+        grant_id: case.grant_id,
+        grant_sequence,
+        trigger,
+        message_id: None,
+        data: data.to_string(),
+        at,
+    });
+    Ok(())
 }
 
 /// What records say of a case.

@@ -1,5 +1,6 @@
 //! Raising and lifting stops.
 
+use super::reach;
 use super::read::{FIND, read_record};
 use super::target::{self, Target, Within};
 use super::{Author, Record};
@@ -11,6 +12,7 @@ use crate::organizations;
 use crate::params;
 use crate::reputation;
 use crate::send_events::made_of;
+use crate::workspaces;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
@@ -77,8 +79,20 @@ pub async fn raise(tx: &mut Tx, new: &NewStop) -> Result<Raised, DbError> {
         ON CONFLICT (organization_id, subject, kind, scope) WHERE lifted_at IS NULL DO NOTHING";
     const COUNT: &str = "UPDATE organizations SET active_stops = active_stops + 1 WHERE id = $1";
     let (target, actor) = (&new.target, &new.act.actor);
+    let reaches_others = reach::reaches_others(new.kind, target.scope);
+    if reaches_others {
+        reach::lock_names(tx).await?;
+        // Of one name there is one, whoever has it by now.
+        if let Some(id) = reach::restriction_of(tx, &target.subject).await? {
+            return Ok(Raised { id, is_new: false });
+        }
+    }
     // Who stops somebody waits for nobody who waits for them.
     tx.query_one(LOCK, params![target.organization.uuid()]).await?;
+    if let (Scope::Workspace, Some(application)) = (target.scope, target.application) {
+        // No mailbox leaves it meanwhile: what it has in the queue would go on waiting here.
+        workspaces::lock_application(tx, application).await?;
+    }
     let values = params![
         new.id.uuid(),
         target.organization.uuid(),
@@ -104,6 +118,9 @@ pub async fn raise(tx: &mut Tx, new: &NewStop) -> Result<Raised, DbError> {
         return Ok(Raised { id, is_new: false });
     }
     tx.execute(COUNT, params![target.organization.uuid()]).await?;
+    if reaches_others {
+        reach::count_reached(tx, target.organization, &target.subject, 1).await?;
+    }
     move_head(tx, 1).await?;
     let record = found(tx, new.id).await?.ok_or(DbError::Malformed("stop"))?;
     let after = facts(&record).to_string();
@@ -121,12 +138,19 @@ pub async fn lift(tx: &mut Tx, id: StopId, lift: &Lift) -> Result<Option<Record>
     let Some(before) = found(tx, id).await? else { return Ok(None) };
     let actor = &lift.act.actor;
     let organization = before.organization_id.uuid();
+    let reaches_others = reach::reaches_others(before.stop.kind, before.stop.scope);
+    if reaches_others {
+        reach::lock_names(tx).await?;
+    }
     tx.execute(COUNT, params![organization]).await?;
     let values = params![id.uuid(), actor.kind.name(), &actor.id, &actor.name, lift.act.at.as_micros(), &lift.reason];
     if tx.execute(LIFT, values).await? == 0 {
         const BACK: &str = "UPDATE organizations SET active_stops = active_stops + 1 WHERE id = $1";
         tx.execute(BACK, params![organization]).await?;
         return Ok(None);
+    }
+    if reaches_others {
+        reach::count_reached(tx, before.organization_id, &before.stop.subject, -1).await?;
     }
     move_head(tx, -1).await?;
     let record = Record {
@@ -253,6 +277,12 @@ async fn announce(
             for (index, row) in (0u128..).zip(&rows) {
                 tx.announce(event(index, ApplicationId::from_uuid(row.uuid(0)?), nobody, 0));
             }
+            // Others are not told to which case it belongs.
+            let data = facts(&Record { reference: None, ..record.clone() }).to_string();
+            let others = reach::applications_reached(tx, record, TOLD_MAX).await?;
+            for (index, application) in (TOLD_MAX as u128..).zip(others) {
+                tx.announce(NewEvent { data: data.clone(), ..event(index, application, nobody, 0) });
+            }
         }
     }
     Ok(())
@@ -306,7 +336,10 @@ impl Command for RaiseStop {
             Within::Application(application) => target::home(tx, application).await?,
             Within::Operator(_) => None,
         };
-        let target = target::find(tx, self.scope, &self.subject).await?;
+        let mut target = target::find(tx, self.scope, &self.subject).await?;
+        if target.is_none() && reach::reaches_others(self.kind, self.scope) {
+            target = target::of_those_below(tx, &self.subject).await?;
+        }
         let Some(target) = target.filter(|target| self.within.covers(target, home)) else {
             return Ok(RaiseOutcome::NoSubject);
         };

@@ -1,6 +1,6 @@
 //! Who is stopped, who was, and why.
 
-use super::read_stop;
+use super::{reach, read_stop};
 use crate::db::{DbError, Row};
 use crate::engine::Reader;
 use crate::error::StoreError;
@@ -58,6 +58,8 @@ pub struct Record {
     pub lifted_at: Option<UnixMicros>,
     /// Why.
     pub lifted_why: Option<String>,
+    /// Whether it restricts a domain above one of whoever looks, and is kept under somebody else.
+    pub is_from_above: bool,
 }
 
 macro_rules! record_columns {
@@ -90,6 +92,7 @@ pub(super) fn read_record(row: &Row) -> Result<Record, DbError> {
         lifted_by,
         lifted_at: row.opt_int(20)?.map(UnixMicros::from_micros),
         lifted_why: row.opt_text(21)?,
+        is_from_above: false,
         email: row.opt_text(22)?,
     })
 }
@@ -171,8 +174,38 @@ pub(crate) const LIST_ALL: &str = concat!(
      OR (s.lifted_at IS NOT NULL AND $5 = CAST(0 AS {int}))) ORDER BY s.id DESC LIMIT $4"
 );
 
+pub(crate) const LIST_ABOVE: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM stops s WHERE s.kind = 'restriction' AND s.scope = 'domain' AND s.organization_id <> $1 AND s.id < $2 \
+     AND ($3 = CAST(-1 AS {int}) OR (s.lifted_at IS NULL AND $3 = CAST(1 AS {int})) \
+     OR (s.lifted_at IS NOT NULL AND $3 = CAST(0 AS {int}))) \
+     AND EXISTS (SELECT 1 FROM domains d WHERE d.organization_id = $1 AND ",
+    reach::is_under!("d.name", "s.subject"),
+    ") ORDER BY s.id DESC LIMIT $4"
+);
+
 /// Stops, newest first.
 pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, StoreError> {
+    let mut found = list_kept(reader, page).await?;
+    let is_of_all = page.grant.is_none() && page.workspace.is_none();
+    let may_reach =
+        page.kind.is_none_or(|kind| kind == Kind::Restriction) && page.scope.is_none_or(|scope| scope == Scope::Domain);
+    let (Whose::Application(own, _) | Whose::Organization(own)) = page.whose else { return Ok(found) };
+    if is_of_all && may_reach {
+        let before = page.before.map_or(Uuid::max(), StopId::uuid);
+        let values = params![own.uuid(), before, page.is_active.map_or(-1, i64::from), page.limit as i64];
+        for row in reader.query(LIST_ABOVE, values).await? {
+            found.push(reach::veiled(own, read_record(&row)?));
+        }
+        found.sort_by_key(|record| std::cmp::Reverse(record.stop.id));
+        found.truncate(page.limit);
+    }
+    Ok(found)
+}
+
+/// Those that are kept under whom the page is of.
+async fn list_kept(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, StoreError> {
     let (organization, is_all, application) = page.whose.ids();
     let before = page.before.map_or(Uuid::max(), StopId::uuid);
     let (kind, scope) = (page.kind.map_or("", Kind::name), page.scope.map_or("", Scope::name));
@@ -208,14 +241,19 @@ pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, S
 /// Finds a stop that somebody may see.
 pub async fn find(reader: &mut Reader<'_>, whose: Whose, id: StopId) -> Result<Option<Record>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid()]).await?;
-    let found = row.as_ref().map(read_record).transpose()?;
-    Ok(found.filter(|record| match whose {
-        Whose::All => true,
-        Whose::Organization(own) => record.organization_id == own,
-        Whose::Application(own, application) => {
-            record.organization_id == own && record.application_id.is_none_or(|concerned| concerned == application)
-        }
-    }))
+    let Some(record) = row.as_ref().map(read_record).transpose()? else { return Ok(None) };
+    let own = match whose {
+        Whose::All => return Ok(Some(record)),
+        Whose::Organization(own) | Whose::Application(own, _) => own,
+    };
+    if record.organization_id != own {
+        return reach::as_seen_by(reader, own, record).await;
+    }
+    let is_seen = match whose {
+        Whose::Application(_, application) => record.application_id.is_none_or(|concerned| concerned == application),
+        _ => true,
+    };
+    Ok(is_seen.then_some(record))
 }
 
 /// What waits because of a stop.
@@ -234,7 +272,14 @@ pub(crate) const BEHIND: &str = "SELECT count(*) FROM (SELECT q.id FROM queue q 
 pub async fn behind(reader: &mut Reader<'_>, stop: &Record, most: u64) -> Result<Behind, StoreError> {
     const HOLDS: &str = "SELECT count(*) FROM (SELECT h.id FROM holds h WHERE h.application_id = $1 \
         AND h.closed_at IS NULL AND h.reason = $2 AND ($3 = CAST(0 AS {int}) OR h.grant_id = $4) LIMIT $5) AS waiting";
-    let row = reader.query_one(BEHIND, params![stop.stop.id.uuid(), most as i64]).await?;
+    const BEHIND_OF_OWN: &str = "SELECT count(*) FROM (SELECT q.id FROM queue q \
+        JOIN outbound o ON o.message_id = q.message_id WHERE q.stop_id = $1 AND q.parked = 2 \
+        AND o.organization_id = $3 LIMIT $2) AS waiting";
+    let id = stop.stop.id.uuid();
+    let row = match stop.is_from_above {
+        true => reader.query_one(BEHIND_OF_OWN, params![id, most as i64, stop.organization_id.uuid()]).await?,
+        false => reader.query_one(BEHIND, params![id, most as i64]).await?,
+    };
     let recipients = row.map(|row| row.count(0)).transpose()?.unwrap_or(0);
     let reason = match (stop.stop.effect, stop.stop.kind) {
         (Effect::Hold, Kind::Loop) => "loop",

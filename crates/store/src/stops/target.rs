@@ -1,5 +1,6 @@
 //! Whom a stop is to concern: found by what somebody calls them, within what is theirs.
 
+use super::reach;
 use crate::db::{DbError, Row};
 use crate::engine::Tx;
 use crate::organizations;
@@ -121,6 +122,17 @@ async fn of_domain(tx: &mut Tx, name: &str) -> Result<Option<Target>, DbError> {
         }
     }
     Ok(None)
+}
+
+/// A name that is registered nowhere, with domains below it.
+pub(super) async fn of_those_below(tx: &mut Tx, name: &str) -> Result<Option<Target>, DbError> {
+    let Ok(domain) = Domain::parse(name) else { return Ok(None) };
+    if !domain.as_str().contains('.') {
+        return Ok(None);
+    }
+    let Some(organization) = reach::home_below(tx, &domain).await? else { return Ok(None) };
+    let (scope, subject) = (Scope::Domain, domain.as_str().to_owned());
+    Ok(Some(Target { organization, application: None, workspace: None, grant: None, scope, subject }))
 }
 
 fn of_row(row: &Row, subject: String) -> Result<Target, DbError> {

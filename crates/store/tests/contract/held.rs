@@ -1,5 +1,6 @@
 //! Sends that are held: who decides first decides, an approval is spent once, and what is drained never overruns a quota.
 
+use crate::opt_ins::question;
 use crate::support::{
     Engine, NOON, Tenant, all_events, at_once, daily_sends, fresh, number, on_each_engine, queue_rows, tenant, trip,
 };
@@ -18,6 +19,7 @@ use postfleet_store::holds::{
 use postfleet_store::idempotency::{Content, Once};
 use postfleet_store::messages::{MailboxCopy, MessageFacts};
 use postfleet_store::meters;
+use postfleet_store::opt_ins::{AskOptIn, AskOutcome, OptIn};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::workspaces::UpdateWorkspace;
 use postfleet_store::{Command, Store, Tx, params};
@@ -335,6 +337,44 @@ async fn what_is_held_is_stored_at_once_counted_when_it_leaves_and_crosses_the_q
         let after = used().await;
         assert_eq!((after.sent, after.octets_out), (2, before.octets_out + octets));
         assert_eq!(after.stored, kept().await);
+    })
+    .await;
+}
+
+/// Rejected, too late: whoever was to be asked was not. One that leaves goes on waiting for its answer.
+#[tokio::test]
+async fn a_question_whose_mail_never_leaves_ends_with_it() {
+    on_each_engine(async |engine| {
+        let case = Case::new(engine, 0, OnQuota::Approve).await;
+        let state = async |hold: &Hold| {
+            const STATE: &str = "SELECT count(*) FROM opt_ins WHERE message_id = $1 AND state = 'not_sent'";
+            number(case.store, STATE, params![hold.message_id.uuid()]).await
+        };
+        let asking = async |content: u8| {
+            let hold = case.held(content, NOON).await;
+            let email = format!("ada{content}@elsewhere.example");
+            let opt_in = OptIn { message_id: hold.message_id, ..question(&case.tenant, case.grant, &email, NOON) };
+            assert_eq!(case.store.run(AskOptIn { opt_in }).await.expect("ask"), AskOutcome::Kept);
+            hold
+        };
+        let (rejected, late, waits) = (asking(1).await, asking(2).await, asking(3).await);
+        let reject = DecideHold { decision: Decision::Reject("{}".into()), ..case.approval(&rejected, "boss", NOON).await };
+        case.store.run(reject).await.expect("reject");
+        let end = EndHold {
+            hold: late.clone(),
+            state: State::Expired,
+            note: "late".into(),
+            data: "{}".into(),
+            told: told(),
+            at: late.expires_at,
+        };
+        assert!(case.store.run(end).await.expect("end"));
+        assert_eq!((state(&rejected).await, state(&late).await, state(&waits).await), (1, 1, 0));
+        let events = all_events(case.store).await;
+        assert_eq!(events.iter().filter(|one| one.event.trigger == Trigger::OptInNotSent).count(), 2);
+        // Nobody was asked: they may be asked at once.
+        let opt_in = question(&case.tenant, case.grant, "ada1@elsewhere.example", NOON);
+        assert_eq!(case.store.run(AskOptIn { opt_in }).await.expect("ask"), AskOutcome::Kept);
     })
     .await;
 }

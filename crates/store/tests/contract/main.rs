@@ -43,6 +43,8 @@ mod rules;
 mod sender_pools;
 mod sign_in;
 mod stops;
+mod stops_moved;
+mod stops_reach;
 mod submit;
 mod suppressions;
 mod tenancy;

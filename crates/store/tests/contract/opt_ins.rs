@@ -19,7 +19,7 @@ fn address(text: &str) -> EmailAddress {
     EmailAddress::parse(text).expect("address")
 }
 
-fn question(tenant: &Tenant, grant: GrantId, to: &str, when: UnixMicros) -> OptIn {
+pub fn question(tenant: &Tenant, grant: GrantId, to: &str, when: UnixMicros) -> OptIn {
     OptIn {
         id: OptInId::new(when, fresh().as_bytes()[6..].try_into().expect("ten octets")),
         application_id: tenant.application,

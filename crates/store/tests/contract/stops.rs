@@ -62,10 +62,10 @@ pub fn lift(tenant: &Tenant, id: StopId, within: Within) -> LiftStop {
 
 pub const OPERATOR: Within = Within::Operator(organizations::Scope::All);
 
-const SWITCH: (Kind, Effect) = (Kind::Switch, Effect::Refuse);
-const RESTRICTION: (Kind, Effect) = (Kind::Restriction, Effect::Refuse);
+pub const SWITCH: (Kind, Effect) = (Kind::Switch, Effect::Refuse);
+pub const RESTRICTION: (Kind, Effect) = (Kind::Restriction, Effect::Refuse);
 
-async fn submit(store: &Store, tenant: &Tenant, grant: GrantId) -> Result<(), Problem> {
+pub async fn submit(store: &Store, tenant: &Tenant, grant: GrantId) -> Result<(), Problem> {
     let command = tenant.submission(store, grant, 1, NOON).await;
     match store.run(Submit { sender: tenant.address("a"), ..command }).await.expect("submit") {
         SubmitOutcome::Accepted { .. } => Ok(()),
@@ -74,7 +74,7 @@ async fn submit(store: &Store, tenant: &Tenant, grant: GrantId) -> Result<(), Pr
     }
 }
 
-async fn active(store: &Store, tenant: &Tenant) -> (i64, i64) {
+pub async fn active(store: &Store, tenant: &Tenant) -> (i64, i64) {
     const OWN: &str = "SELECT active_stops FROM organizations WHERE id = $1";
     const ALL: &str = "SELECT active FROM stops_head WHERE one = 1";
     (number(store, OWN, params![tenant.organization.uuid()]).await, number(store, ALL, params![]).await)
@@ -291,19 +291,19 @@ async fn what_is_refused_takes_nothing_and_is_no_message() {
 
 // What waits in the queue --------------------------------------------------------------------------------------------
 
-const NOTHING: [Uuid; 0] = [];
+pub const NOTHING: [Uuid; 0] = [];
 
-async fn claimed(store: &Store, now: UnixMicros) -> Vec<Uuid> {
+pub async fn claimed(store: &Store, now: UnixMicros) -> Vec<Uuid> {
     let claims = store.run(claim("w", now, 1_000)).await.expect("claim");
     claims.rows.iter().map(|row| row.message_id.uuid()).collect()
 }
 
-async fn behind(store: &Store, id: StopId) -> i64 {
+pub async fn behind(store: &Store, id: StopId) -> i64 {
     const BEHIND: &str = "SELECT count(*) FROM queue WHERE parked = 2 AND stop_id = $1 AND lease IS NULL";
     number(store, BEHIND, params![id.uuid()]).await
 }
 
-async fn sweep(store: &Store, limit: usize) {
+pub async fn sweep(store: &Store, limit: usize) {
     while store.run(SweepStop { now: at(500), limit }).await.expect("sweep").is_some() {}
 }
 

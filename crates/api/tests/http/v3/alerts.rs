@@ -25,7 +25,7 @@ async fn an_alert_is_made_found_listed_tested_and_removed() {
     assert_shape(made.is_ok().data(), ALERT);
     assert_eq!(made.data()["url_host"], chat.address().to_string());
     assert!(!made.json.to_string().contains("secret"), "the address is a password");
-    let usual = json!(["quota.warning", "quota.reached", "quota.exceeded", "raise.requested"]);
+    let usual = json!(["quota.warning", "quota.reached", "quota.exceeded", "raise.requested", "recovery.requested"]);
     assert_eq!(made.data()["trigger_types"], usual);
     let path = format!("/v3/alerts/{}", made.data()["id"].as_str().expect("id"));
     assert_eq!(harness.get(&path).await.data(), made.data());

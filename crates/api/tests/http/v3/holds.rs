@@ -35,7 +35,7 @@ fn letter(subject: &str) -> Value {
 }
 
 /// A harness whose default workspace holds what goes to `hold.test`, and the key of somebody who decides.
-async fn holding() -> (Harness, String) {
+pub(crate) async fn holding() -> (Harness, String) {
     let harness = Harness::new().await;
     let conditions = json!([condition("recipient.domain", "is", "hold.test")]);
     put(&harness, &harness.acme, conditions, json!([{"type": "hold"}, {"type": "mark_as_starred"}])).await;

@@ -1,5 +1,6 @@
 //! `/v3/grants/{grant}/opt-ins`, `/v3/opt-ins` and the page `/v3/opt-in/{token}`.
 
+use super::holds::holding;
 use crate::support::{Answer, Harness, assert_shape, ids};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -488,4 +489,31 @@ async fn what_cannot_be_sent_was_never_asked() {
     let harness = Harness::in_world(world, NewTenant::of("acme.test")).await;
     let refused = ask(&harness, &wish("ada@sender.test")).await;
     refused.refuses(400, "public_url_not_configured", None).says("server.public_url");
+}
+
+#[tokio::test]
+async fn what_was_held_and_never_left_asked_nobody() {
+    let (harness, boss) = holding().await;
+    let held = async || {
+        let answer = ask(&harness, &wish("ada@hold.test")).await;
+        let record = answer.is_ok().data().clone();
+        assert_eq!(record["state"], "pending");
+        let holds = harness.get("/v3/holds").await.is_ok().data().as_array().expect("holds").clone();
+        let hold = holds.into_iter().find(|hold| hold["message_id"] == record["message_id"]).expect("held");
+        (record["id"].clone(), hold["id"].as_str().expect("id").to_owned())
+    };
+    let (rejected, hold) = held().await;
+    let path = format!("/v3/holds/{hold}/reject");
+    harness.ask(&boss, "POST", &path, Some(&json!({"reason": "not them"}))).await.is_ok();
+    assert_eq!(record(&harness, &rejected).await["state"], "not_sent");
+    let told = events(&harness).await;
+    assert_eq!(told.iter().map(|event| event["type"].clone()).collect::<Vec<_>>(), ["opt_in.not_sent"]);
+    // It counts for no limit: they may be asked at once, as often as nothing leaves.
+    for _ in 0..4 {
+        let (cancelled, hold) = held().await;
+        harness.delete(&harness.at(&format!("/holds/{hold}"))).await.is_ok();
+        assert_eq!(record(&harness, &cancelled).await["state"], "not_sent");
+    }
+    let listed = harness.get("/v3/opt-ins?state=not_sent").await;
+    assert_eq!(listed.is_ok().data().as_array().expect("list").len(), 5);
 }

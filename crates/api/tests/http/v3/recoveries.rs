@@ -26,6 +26,9 @@ const RECOVERY: &str = "id:string organization_id:string application_id:string g
     checked_at:integer missing:array requested_by:object decided_by:object? decided_at:integer? note:string? \
     created_at:integer";
 
+const BUNDLED: &str = "grant:object domain:object workspace:object? application:object organization:object \
+    transitions:array recoveries:array";
+
 const DAY: i64 = 86_400;
 
 fn act(harness: &Harness, tenant: &Tenant) -> Act {
@@ -116,6 +119,12 @@ impl Harness {
         self.ask(&self.acme.operator_key, "POST", &path, Some(body)).await
     }
 
+    /// What events of that name say, newest first.
+    async fn told(&self, name: &str) -> Vec<Value> {
+        let events = self.get("/v3/events?limit=200").await.is_ok().data().as_array().expect("events").clone();
+        events.into_iter().filter(|event| event["type"] == name).map(|event| event["object"].clone()).collect()
+    }
+
     async fn limit(&self) -> Value {
         let limits = self.get(&self.at("/limits")).await.is_ok().data().clone();
         json!([limits["limits"]["limit_count_daily_email_sent"], limits["recovery_ramp"]])
@@ -148,6 +157,18 @@ async fn a_paused_mailbox_comes_back_by_an_operator_and_sends_little_at_first() 
     let again = harness.post(&harness.at("/recoveries"), &case()).await;
     again.refuses(409, "recovery_pending", None);
     assert!(again.json["error"]["message"].as_str().expect("text").contains(&id));
+    // Those who decide are told, and whoever helps sees all of it.
+    let told = harness.told("recovery.requested").await;
+    assert_eq!((told.len(), &told[0]["id"], &told[0]["cause"]), (1, &json!(id), &case()["cause"]));
+    assert_eq!((&told[0]["state"], &told[0]["email"]), (&json!("requested"), &json!("agent@acme.test")));
+    let bundle = harness.get(&harness.at("/support-bundle")).await.is_ok().data()["reputation"].clone();
+    assert_shape(&bundle, BUNDLED);
+    assert_eq!((&bundle["grant"]["state"], &bundle["grant"]["counts"]["hard_bounces"]), (&json!("paused"), &json!(10)));
+    assert_eq!(bundle["recoveries"][0]["id"], json!(id));
+    let last = bundle["transitions"].as_array().expect("transitions").iter();
+    let mut of_grant = last.filter(|one| one["subject"] == json!(harness.agent));
+    assert_eq!(of_grant.next().expect("the last")["to"], "paused");
+    assert_eq!(bundle["organization"]["subject"], json!(harness.acme.organization_id.to_string()));
     // Lifting it like any other stop says where to go.
     let stop = shown["stop_id"].as_str().expect("stop");
     let lift = format!("/v3/admin/stops/{stop}/lift");
@@ -163,6 +184,8 @@ async fn a_paused_mailbox_comes_back_by_an_operator_and_sends_little_at_first() 
     assert_eq!((&granted.data()["state"], &granted.data()["note"]), (&json!("granted"), &json!("seen")));
     assert_eq!(granted.data()["decided_by"]["kind"], "operator_key");
     harness.decides(&id, &json!({"decision": "refuse"})).await.refuses(409, "recovery_closed", None);
+    let told = harness.told("recovery.decided").await;
+    assert_eq!((told.len(), &told[0]["state"], &told[0]["note"]), (1, &json!("granted"), &json!("seen")));
     let standing = harness.get(&harness.at("/reputation")).await.is_ok().data().clone();
     assert_eq!((&standing["state"], &standing["counts"]["recipients"]), (&json!("healthy"), &json!(0)));
     let ends_at = (harness.world.platform.clock.now().as_seconds() / DAY + 1) * DAY;

@@ -309,3 +309,30 @@ async fn a_bundle_has_what_support_asks_for_and_no_secrets() {
     let text = bundle.json.to_string();
     assert!(!text.contains("the secret plan") && !text.contains(&harness.acme.api_key) && !text.contains("PRIVATE"));
 }
+
+#[tokio::test]
+async fn what_somebody_else_has_below_a_restricted_domain_is_restricted_and_sees_why() {
+    let harness = harness().await;
+    let below = harness.world.tenant(NewTenant::of("mail.acme.test")).await;
+    let grant = harness.world.mailbox(&below, "agent").await;
+    let path = format!("/v3/grants/{}/messages/send", grant.id);
+    let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "Hi"});
+    let wish = json!({"scope": "sender_domain", "subject": "acme.test", "reason": "phishing", "reference": "case 7"});
+    let raised = admin(&harness, "POST", "/v3/admin/restrictions", Some(&wish)).await;
+    let id = raised.is_ok().data()["id"].as_str().expect("id").to_owned();
+    harness.ask(&below.api_key, "POST", &path, Some(&body)).await.refuses(403, "abuse_restriction", None);
+    let listed = harness.ask(&below.api_key, "GET", "/v3/stops", None).await;
+    let [seen] = listed.is_ok().data().as_array().expect("stops").as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&seen["id"], &seen["reference"], &seen["reason"]), (&json!(id), &Value::Null, &json!("phishing")));
+    assert_eq!(
+        seen["organization_id"],
+        below.organization_id.to_string(),
+        "under whom it is kept is not theirs to know"
+    );
+    let found = harness.ask(&below.api_key, "GET", &format!("/v3/stops/{id}"), None).await;
+    assert_eq!(found.is_ok().data()["id"], json!(id));
+    harness.ask(&harness.other.api_key, "GET", &format!("/v3/stops/{id}"), None).await.refuses(404, "not_found", None);
+    let lift = json!({"reason": "seen"});
+    admin(&harness, "POST", &format!("/v3/admin/restrictions/{id}/lift"), Some(&lift)).await.is_ok();
+    harness.ask(&below.api_key, "POST", &path, Some(&body)).await.is_ok();
+}

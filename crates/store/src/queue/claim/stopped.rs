@@ -122,13 +122,27 @@ impl Gate {
         if self.is_any == Some(false) {
             return Ok(parked);
         }
-        for (message, stop) in find(tx, messages).await? {
-            if self.is_in_force(tx, stop).await? {
-                park(tx, message, stop, now).await?;
-                parked.insert(message);
-            }
+        for (message, stop) in self.find_locked(tx, messages).await? {
+            park(tx, message, stop, now).await?;
+            parked.insert(message);
         }
         Ok(parked)
+    }
+
+    /// What is stopped by something that is locked and in force.
+    async fn find_locked(&mut self, tx: &mut Tx, messages: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, StopId>, DbError> {
+        let mut stopped = find(tx, messages).await?;
+        let unknown: BTreeSet<StopId> =
+            stopped.values().copied().filter(|stop| !self.locked.contains_key(stop)).collect();
+        for stop in &unknown {
+            self.is_in_force(tx, *stop).await?;
+        }
+        if !unknown.is_empty() {
+            // Who was waited for may have moved the mailbox out of the workspace that is stopped.
+            stopped = find(tx, messages).await?;
+        }
+        stopped.retain(|_, stop| self.locked.get(stop) == Some(&true));
+        Ok(stopped)
     }
 
     async fn is_in_force(&mut self, tx: &mut Tx, stop: StopId) -> Result<bool, DbError> {

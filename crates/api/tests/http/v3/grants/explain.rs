@@ -77,3 +77,32 @@ async fn everything_that_stands_against_a_send_is_told_in_order() {
     }
     harness.get("/v3/grants/nobody@acme.test/explain").await.refuses(404, "not_found", None);
 }
+
+#[tokio::test]
+async fn what_a_breaker_would_do_is_told_and_nothing_trips() {
+    let harness = Harness::new().await;
+    let path = format!("/v3/workspaces/{}/breakers", harness.acme.workspace_id);
+    let breakers = json!({"breakers": [{"metric": "sends_per_hour", "threshold": 1, "action": "hold"}]});
+    harness.put(&path, &breakers).await.is_ok();
+    let asked = async || harness.get(&harness.at("/explain?to=ada@sender.test")).await.is_ok().data().clone();
+    assert_eq!(asked().await["accepted"], true);
+    let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "Hi"});
+    harness.post(&harness.at("/messages/send"), &body).await.is_ok();
+    for _ in 0..2 {
+        let data = asked().await;
+        let [one] = data["refusals"].as_array().expect("list").as_slice() else { panic!("{data}") };
+        assert_shape(one, OBSTACLE);
+        assert_eq!((&one["code"], &data["held_for"]), (&json!("held_by_breaker"), &json!("breaker")));
+        assert_eq!((&one["owner"]["type"], &one["owner"]["id"]), (&json!("stop"), &json!(null)));
+    }
+    assert_eq!(harness.get("/v3/stops").await.is_ok().data(), &json!([]), "asking stops nobody");
+    let held = harness
+        .post(
+            &harness.at("/messages/send"),
+            &json!({"to": [{"email": "bob@sender.test"}], "subject": "t", "body": "Ho"}),
+        )
+        .await;
+    assert_eq!(held.status, 202, "{held:?}");
+    let data = asked().await;
+    assert_eq!(data["refusals"][0]["owner"]["id"], harness.ids("/v3/stops").await[0].as_str());
+}
