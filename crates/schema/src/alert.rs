@@ -20,10 +20,11 @@ pub struct CreateAlert {
     /// It gets `{"text": "…"}`. It is a secret, and is not shown again.
     #[serde(default)]
     pub url: Option<String>,
-    /// What to tell of: 1 to 5 of `quota.warning`, `quota.reached`, `quota.exceeded`, `raise.requested` and
-    /// `raise.decided`; the first four if null or absent.
+    /// What to tell of: 1 to 11 of `quota.warning`, `quota.reached`, `quota.exceeded`, `raise.requested`, `raise.decided`,
+    /// `sending.stopped`, `sending.resumed`, `breaker.tripped`, `domain.endangered`, `reputation.changed` and
+    /// `alert.triggered`; the first four if null or absent.
     #[serde(default)]
-    #[schema(min_items = 1, max_items = 5)]
+    #[schema(min_items = 1, max_items = 11)]
     pub trigger_types: Option<Vec<String>>,
     /// Only of mailboxes of this workspace; of all if null or absent.
     #[serde(default)]

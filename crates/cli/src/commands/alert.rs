@@ -1,4 +1,4 @@
-//! `postfleet alert`: who is told by e-mail or chat when a quota is crossed or a raise asked for.
+//! `postfleet alert`: who is told by e-mail or chat when a quota is crossed, a raise asked for or somebody stopped.
 
 use super::Consent;
 use super::body::put;
@@ -9,8 +9,19 @@ use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
-const TRIGGERS: [&str; 6] =
-    ["quota.warning", "quota.reached", "quota.exceeded", "raise.requested", "raise.decided", "alert.triggered"];
+const TRIGGERS: [&str; 11] = [
+    "quota.warning",
+    "quota.reached",
+    "quota.exceeded",
+    "raise.requested",
+    "raise.decided",
+    "sending.stopped",
+    "sending.resumed",
+    "breaker.tripped",
+    "domain.endangered",
+    "reputation.changed",
+    "alert.triggered",
+];
 
 /// What may be done.
 #[derive(clap::Subcommand)]
