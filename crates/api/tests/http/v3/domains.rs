@@ -188,7 +188,7 @@ async fn every_refusal_names_its_field() {
     for (body, field, says) in [
         (json!({"type": "tls"}), Some("type"), "type must be one of ownership, mx, spf"),
         (json!({"type": "dkim", "options": {"key_length": 1024}}), Some("options.key_length"), "must be 2048"),
-        (json!({}), None, "missing field `type`"),
+        (json!({}), Some("type"), "missing field `type`"),
     ] {
         for verb in ["info", "verify"] {
             let path = format!("/v3/domains/acme.test/{verb}");
