@@ -84,7 +84,11 @@ pub(crate) fn typed<T: DeserializeOwned>(body: serde_json::Map<String, serde_jso
 fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let path = error.path();
     if path.iter().next().is_none() {
-        return unreadable(error.inner());
+        // Of the object as a whole only this is said of one field, and only in words.
+        let text = error.inner().to_string();
+        let field = text.strip_prefix("missing field `").and_then(|text| text.split('`').next());
+        let named = field.map(|field| Problem::invalid(field, format!("error parsing request body: {text}")));
+        return named.unwrap_or_else(|| unreadable(error.inner()));
     }
     Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
 }

@@ -121,6 +121,17 @@ impl Refusal {
             "domain_warm_up_exceeded" => {
                 "see how far it is: postfleet domain warm-up <domain>; or send from another domain"
             }
+            "operator_lifts" => {
+                "`postfleet stops <id>` says how it ends: an operator lifts a restriction, or grants a recovery from a pause"
+            }
+            "recovery_needed" => {
+                "ask to come back: postfleet recovery request <mailbox> --cause <cause> --fix <fix>; an operator grants it"
+            }
+            "recovery_checks_failed" => {
+                "mend what is missing: postfleet recovery show <mailbox> <id>; or grant it with --despite-checks and --note"
+            }
+            "recovery_pending" => "withdraw the one that waits first: postfleet recovery list <mailbox>",
+            "not_paused" => "see what stops it: postfleet stops <mailbox>",
             "key_revoked" => "make another one: postfleet key create",
             "grants_max_reached"
             | "trial_domains_max_reached"

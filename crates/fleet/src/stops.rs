@@ -68,7 +68,11 @@ pub async fn raise(store: &Store, entropy: &dyn Entropy, act: Act, wish: Wish) -
     match store.run(command).await? {
         RaiseOutcome::InForce(record, _) => shown(&mut store.reader().await?, &record).await,
         RaiseOutcome::NoSubject => {
-            let text = format!("subject names no {} that you may stop", scope.shown().replace('_', " "));
+            let what = scope.shown().replace('_', " ");
+            let text = match scope {
+                Scope::Address | Scope::Domain => format!("subject names no {what} that you may stop"),
+                _ => format!("subject must be the id of a {what} that you may stop: it names none"),
+            };
             Err(Problem::invalid("subject", text))
         }
     }

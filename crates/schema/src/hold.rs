@@ -13,8 +13,9 @@ pub struct Hold {
     pub grant_id: String,
     /// The id of the message that waits, and of the sent copy later.
     pub message_id: String,
-    /// Why it is held: `quota` (none was left), `rule` (a rule wants somebody to look at it) or `approval` (none was left,
-    /// and the workspace wants somebody to decide).
+    /// Why it is held: `quota` (none was left), `rule` (a rule wants somebody to look at it), `approval` (none was left,
+    /// and the workspace wants somebody to decide), `loop` (mail may be going around in a circle) or `breaker` (a breaker of
+    /// the workspace, or quarantine, holds what the mailbox sends).
     #[schema(example = "rule")]
     pub reason: &'static str,
     /// `waiting`, `approved` (it leaves as soon as there is quota), `released` (it was sent), `cancelled`, `rejected`,

@@ -187,7 +187,13 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         AccountVerb::List(arguments) => list(arguments, &api, session).await,
         AccountVerb::Get(One { agent }) => {
             let answer = api.get(&["grants", &agent]).await?;
-            session.show(FIELDS, answer)
+            let stop = answer.body["data"]["sending"].clone();
+            session.show(FIELDS, answer)?;
+            if let Some(id) = stop["stop_id"].as_str() {
+                let (kind, reason) = (plain(&stop["kind"]), plain(&stop["reason"]));
+                session.note(&format!("it is stopped by a {kind}: {reason}\nhow it ends: postfleet stops {id}"));
+            }
+            Ok(())
         }
         AccountVerb::Update(arguments) => update(arguments, &api, session).await,
         AccountVerb::Move(arguments) => move_to(arguments, &api, session).await,

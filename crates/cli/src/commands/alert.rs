@@ -1,4 +1,4 @@
-//! `postfleet alert`: who is told by e-mail or chat when a quota is crossed or a raise asked for.
+//! `postfleet alert`: who is told by e-mail or chat when a quota is crossed, a raise asked for or somebody stopped.
 
 use super::Consent;
 use super::body::put;

@@ -4,6 +4,7 @@
 use super::agent::{daily_sends, find, limits_table};
 use super::fleet::{Fleet, list_ids};
 use super::rule::{then, when};
+use super::stop;
 use crate::client::Api;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Kind, grid, plain, table, time};
@@ -74,6 +75,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
     let sending = sending(&api, &grant, &arguments).await?;
     let fleet = Fleet::read(&api).await?;
     let domain = domain(&grant, session).await?;
+    let stops = stop::of_mailbox(&api, grant["id"].as_str().unwrap_or_default()).await?;
 
     let workspace = fleet.workspace(&limits["workspace_id"]).cloned().unwrap_or_default();
     let policy = fleet.policy(&limits["policy_id"]).cloned().unwrap_or_default();
@@ -87,7 +89,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
     if session.is_json() {
         return session.print_json(&json!({
             "grant": grant, "workspace": workspace, "policy": policy, "limits": limits, "rules": rules, "lists": lists,
-            "domain": domain, "sending": sending,
+            "domain": domain, "sending": sending, "stops": stops,
         }));
     }
     session.print(&origins(&grant, &workspace, &policy, &limits, domain.as_ref()))?;
@@ -95,6 +97,7 @@ pub async fn run(arguments: Arguments, session: &mut Session<'_, '_>) -> Outcome
     session.print_table(&limits_table(&with_names(&limits, &policy)))?;
     session.print(&format!("\n{}\n", daily_sends(&limits)))?;
     show_sending(&sending, session)?;
+    stop::show_of_mailbox(stops, session)?;
     show_rules(rules, &lists, session)
 }
 

@@ -79,7 +79,7 @@ pub enum Command {
     Breaker(Noun<breaker::Verb>),
     /// Coming back from a pause: asking with cause and fix, granting, refusing
     Recovery(Noun<recovery::Verb>),
-    /// Who is told by e-mail or chat of quotas and raises
+    /// Who is told by e-mail or chat of stops, quotas and raises
     Alert(Noun<alert::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
     Queue(Noun<queue::Verb>),
@@ -87,8 +87,8 @@ pub enum Command {
     Hold(Noun<hold::Verb>),
     /// Stops sending of a mailbox, a workspace, a domain, an application or everything
     Stop(Alone<stop::Target>),
-    /// Starts sending again that was stopped
-    Start(Alone<stop::Target>),
+    /// Starts sending again: lifts switches, breakers, quarantine and cut loops
+    Start(Alone<stop::Restart>),
     /// Shows who may not send, and why
     Stops(Alone<stop::All>),
     /// Senders that are blocked because of abuse (operator)
@@ -165,7 +165,8 @@ impl Command {
             Self::Rule(noun) => &noun.globals,
             Self::Raise(noun) => &noun.globals,
             Self::Recovery(noun) => &noun.globals,
-            Self::Stop(alone) | Self::Start(alone) => &alone.globals,
+            Self::Stop(alone) => &alone.globals,
+            Self::Start(alone) => &alone.globals,
             Self::Stops(alone) => &alone.globals,
             Self::Restriction(noun) => &noun.globals,
             Self::SupportBundle(alone) => &alone.globals,

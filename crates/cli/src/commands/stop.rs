@@ -1,16 +1,21 @@
 //! `postfleet stop`, `start`, `stops`, `restriction` and `support-bundle`: who may not send, why, and until somebody says so.
 
+mod shown;
+mod start;
+
+pub use start::{Restart, start};
+
+use self::shown::{FIELDS, IN_FORCE, PAST, for_people, show};
 use super::Pages;
 use super::agent::find;
 use super::body::put;
-use super::names::{APPLICATION, ORGANIZATION, WORKSPACE};
-use crate::client::Api;
+use super::names::{APPLICATION, ORGANIZATION, WORKSPACE, is_id};
+use crate::client::{Api, Things};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
-/// What is stopped, or started again.
+/// What is stopped.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
     /// A mailbox: its id or address
@@ -40,7 +45,8 @@ pub struct Target {
 /// Which to list.
 #[derive(clap::Args)]
 pub struct All {
-    /// Those of this mailbox: id or address
+    /// Those of this mailbox: id or address. Or the id of a stop: all that is known of it, and what to do next
+    #[arg(value_name = "EMAIL|ID")]
     agent: Option<String>,
     /// With those that were lifted
     #[arg(long)]
@@ -112,38 +118,6 @@ pub struct Bundle {
     output: Option<String>,
 }
 
-const COLUMNS: &[Column] = &[
-    Column("kind", "/kind", Kind::Text),
-    Column("scope", "/scope", Kind::Text),
-    Column("of", "/subject", Kind::Text),
-    Column("active", "/active", Kind::Flag),
-    Column("since", "/raised_at", Kind::Time),
-    Column("by", "/raised_by/name", Kind::Text),
-    Column("queued", "/queued_recipients", Kind::Count),
-    Column("held", "/held_sends", Kind::Count),
-    Column("reason", "/reason", Kind::Text),
-    Column("id", "/id", Kind::Text),
-];
-
-const FIELDS: &[Column] = &[
-    Column("id", "/id", Kind::Text),
-    Column("kind", "/kind", Kind::Text),
-    Column("effect", "/effect", Kind::Text),
-    Column("scope", "/scope", Kind::Text),
-    Column("of", "/subject", Kind::Text),
-    Column("mailbox", "/email", Kind::Text),
-    Column("active", "/active", Kind::Flag),
-    Column("reason", "/reason", Kind::Text),
-    Column("case", "/reference", Kind::Text),
-    Column("since", "/raised_at", Kind::Time),
-    Column("by", "/raised_by/name", Kind::Text),
-    Column("lifted", "/lifted_at", Kind::Time),
-    Column("lifted by", "/lifted_by/name", Kind::Text),
-    Column("lifted because", "/lift_reason", Kind::Text),
-    Column("queued", "/queued_recipients", Kind::Count),
-    Column("held", "/held_sends", Kind::Count),
-];
-
 /// Where a target is found: with which key, and as what.
 struct Meant {
     api: Api,
@@ -153,11 +127,12 @@ struct Meant {
     subject: String,
 }
 
-async fn meant(target: &Target, session: &Session<'_, '_>) -> Result<Meant, Failure> {
-    const OWN: &[&str] = &["stops"];
-    const ANY: &[&str] = &["admin", "stops"];
-    let named = || target.name.clone().ok_or_else(|| Failure::Usage("say which: its name or id".to_owned()));
-    Ok(match target.what {
+const OWN: &[&str] = &["stops"];
+const ANY: &[&str] = &["admin", "stops"];
+
+async fn meant(what: What, name: Option<&str>, session: &Session<'_, '_>) -> Result<Meant, Failure> {
+    let named = || name.map(str::to_owned).ok_or_else(|| Failure::Usage("say which: its name or id".to_owned()));
+    Ok(match what {
         What::Agent => {
             let api = session.application()?;
             let subject = find(&api, &named()?).await?["id"].as_str().unwrap_or_default().to_owned();
@@ -171,7 +146,7 @@ async fn meant(target: &Target, session: &Session<'_, '_>) -> Result<Meant, Fail
         What::Domain => {
             Meant { api: session.application()?, path: OWN, scope: "sender_domain", subject: named()?.to_lowercase() }
         }
-        What::App => match &target.name {
+        What::App => match name {
             Some(name) => {
                 let api = session.operator()?;
                 let subject = APPLICATION.id(&api, name).await?;
@@ -185,7 +160,7 @@ async fn meant(target: &Target, session: &Session<'_, '_>) -> Result<Meant, Fail
         },
         What::All => {
             let api = session.operator()?;
-            let subject = match &target.name {
+            let subject = match name {
                 Some(name) => ORGANIZATION.id(&api, name).await?,
                 None => own(&session.application()?, "organization_id").await?,
             };
@@ -202,29 +177,20 @@ async fn own(api: &Api, field: &str) -> Result<String, Failure> {
 
 /// `postfleet stop`
 pub async fn stop(target: Target, session: &mut Session<'_, '_>) -> Outcome {
-    let Meant { api, path, scope, subject } = meant(&target, session).await?;
+    let Meant { api, path, scope, subject } = meant(target.what, target.name.as_deref(), session).await?;
     let body = json!({"scope": scope, "subject": subject, "reason": target.reason});
     let answer = api.post(path, &body).await?;
-    session.show(FIELDS, answer)
-}
-
-/// `postfleet start`
-pub async fn start(target: Target, session: &mut Session<'_, '_>) -> Outcome {
-    let Meant { api, path, scope, subject } = meant(&target, session).await?;
-    let filters = [("active", "true".to_owned()), ("kind", "switch".to_owned()), ("scope", scope.to_owned())];
-    let found = api.list(path, &filters, None).await?.items;
-    let id = found.iter().find(|stop| stop["subject"] == json!(subject)).and_then(|stop| stop["id"].as_str());
-    let Some(id) = id else {
-        return Err(Failure::Local("it is not stopped: `postfleet stops` shows what is, and why".to_owned()));
-    };
-    let path: Vec<&str> = path.iter().copied().chain([id, "lift"]).collect();
-    let answer = api.post(&path, &json!({"reason": target.reason})).await?;
-    session.show(FIELDS, answer)
+    show(answer.data(), session)
 }
 
 /// `postfleet stops`
 pub async fn list(wanted: All, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
+    if let Some(id) = wanted.agent.as_deref().filter(|text| is_id(text))
+        && let Some(stop) = known(&api, OWN, id).await?
+    {
+        return show(stop, session);
+    }
     let mut filters = Vec::new();
     if !wanted.past {
         filters.push(("active", "true".to_owned()));
@@ -236,8 +202,47 @@ pub async fn list(wanted: All, session: &mut Session<'_, '_>) -> Outcome {
     if let Some(workspace) = &wanted.workspace {
         filters.push(("workspace_id", WORKSPACE.id(&api, workspace).await?));
     }
-    let things = api.list(&["stops"], &filters, wanted.pages.most()).await?;
-    session.show_list(COLUMNS, things)
+    let mut things = api.list(OWN, &filters, wanted.pages.most()).await?;
+    if session.is_json() {
+        return session.show_list(IN_FORCE, things);
+    }
+    for_people(&mut things.items, &api).await?;
+    let some = !things.items.is_empty();
+    session.show_list(if wanted.past { PAST } else { IN_FORCE }, things)?;
+    if some {
+        session.note("`postfleet stops <ID>` says what was seen, and how it ends");
+    }
+    Ok(())
+}
+
+/// The stops in force of a mailbox and its conversations; none for a key that may not see stops.
+pub async fn of_mailbox(api: &Api, grant: &str) -> Result<Vec<Value>, Failure> {
+    let filters = [("active", "true".to_owned()), ("grant_id", grant.to_owned())];
+    match api.list(OWN, &filters, None).await {
+        Ok(things) => Ok(things.items),
+        Err(Failure::Refused(refusal)) if refusal.status == 403 => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Shows them, if there are any, with how the first of them ends.
+pub fn show_of_mailbox(mut stops: Vec<Value>, session: &mut Session<'_, '_>) -> Outcome {
+    let Some(ways) = stops.first().map(shown::ways_on) else { return Ok(()) };
+    shown::named(&mut stops);
+    session.print("\nstopped, the mailbox or a conversation of it:\n")?;
+    session.show_list(IN_FORCE, Things { items: stops, has_more: false })?;
+    ways.iter().for_each(|line| session.note(line));
+    Ok(())
+}
+
+/// A stop by its id; nothing if there is none.
+async fn known(api: &Api, path: &[&str], id: &str) -> Result<Option<Value>, Failure> {
+    let path: Vec<&str> = path.iter().copied().chain([id]).collect();
+    match api.get(&path).await {
+        Ok(answer) => Ok(Some(answer.data())),
+        Err(Failure::Refused(refusal)) if refusal.status == 404 => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// `postfleet restriction`
@@ -256,8 +261,11 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         }
         Verb::List(List { past, pages }) => {
             let filters = if past { Vec::new() } else { vec![("active", "true".to_owned())] };
-            let things = api.list(PATH, &filters, pages.most()).await?;
-            session.show_list(COLUMNS, things)
+            let mut things = api.list(PATH, &filters, pages.most()).await?;
+            if !session.is_json() {
+                shown::named(&mut things.items);
+            }
+            session.show_list(if past { PAST } else { IN_FORCE }, things)
         }
         Verb::Lift(Lift { id, reason }) => {
             let answer = api.post(&["admin", "restrictions", &id, "lift"], &json!({"reason": reason})).await?;

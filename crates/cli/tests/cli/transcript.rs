@@ -210,6 +210,11 @@ async fn recovery() {
 }
 
 #[tokio::test]
+async fn stop() {
+    play("stop").await;
+}
+
+#[tokio::test]
 async fn suppression() {
     play("suppression").await;
 }

@@ -35,9 +35,36 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         Trigger::RecoveryRequested | Trigger::RecoveryDecided => recovery(trigger, facts),
         _ => raise(trigger, facts),
     };
-    let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null() && !value.is_object());
-    let lines: String = named.map(|(name, value)| format!("{name}: {}\n", plain(value))).collect();
-    Said { body: format!("{subject}\n\n{lines}"), subject }
+    let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let lines: String = named.filter_map(|(name, value)| line(name, value)).collect();
+    let further = if trigger == Trigger::SendingStopped { further(facts) } else { String::new() };
+    Said { body: format!("{subject}\n\n{lines}{further}"), subject }
+}
+
+/// A fact in a line: a time as people write it, and of what was seen each figure.
+fn line(name: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Object(seen) if name == "evidence" => {
+            let figures: Vec<String> = seen.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+            (!figures.is_empty()).then(|| format!("{name}: {}\n", figures.join(", ")))
+        }
+        Value::Object(_) => None,
+        value => Some(match value.as_i64().filter(|_| name.ends_with("_at")) {
+            Some(seconds) => format!("{name}: {}\n", moment(seconds)),
+            None => format!("{name}: {}\n", plain(value)),
+        }),
+    }
+}
+
+/// The commands with which somebody goes on who was woken by a stop.
+fn further(facts: &Value) -> String {
+    let id = of_fact(facts, "id");
+    let end = match (facts["kind"].as_str(), facts["email"].as_str()) {
+        (Some("restriction"), _) => "the operator of the installation lifts it".to_owned(),
+        (Some("pause"), Some(email)) => format!("postfleet recovery request {email} --cause <cause> --fix <fix>"),
+        _ => format!("postfleet start stop {id} --reason <why>"),
+    };
+    format!("\nto see more: postfleet stops {id}\nto start again: {end}\n")
 }
 
 /// What a test says.
@@ -195,6 +222,15 @@ mod tests {
         let said = |trigger, facts: &Value| of(trigger, facts).subject;
         let expected = "a@acme.test: what it sends is held, by a loop of its thread: eleven answers (stop 7)";
         assert_eq!(said(Trigger::SendingStopped, &stopped), expected);
+        let seen = json!({"id": "7", "kind": "loop", "raised_at": 1_772_445_600, "evidence": {"count": 6, "limit": 6}});
+        let body = of(Trigger::SendingStopped, &seen).body;
+        for line in
+            ["raised_at: 2026-03-02 10:00 UTC\n", "evidence: count 6, limit 6\n", "postfleet start stop 7 --reason"]
+        {
+            assert!(body.contains(line), "{line}: {body}");
+        }
+        let paused = json!({"id": "7", "kind": "pause", "email": "a@acme.test"});
+        assert!(of(Trigger::SendingStopped, &paused).body.contains("postfleet recovery request a@acme.test"));
         let throttled = json!({"id": "7", "kind": "breaker", "effect": "throttle", "scope": "grant", "subject": "x",
             "sends_per_hour": 5, "reason": "r", "lifted_why": "mended"});
         let expected = "x: it sends 5 messages in an hour at most, by a breaker of its grant: r (stop 7)";

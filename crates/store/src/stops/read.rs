@@ -166,6 +166,9 @@ pub(crate) const LIST_OF_WORKSPACE: &str = page!(
       OR (s.lifted_at IS NOT NULL AND $9 = CAST(0 AS {int})))"
 );
 
+const ORGANIZATION_OF_GRANT: &str = "SELECT s.organization_id FROM stops s WHERE s.grant_id = $1 LIMIT 1";
+const ORGANIZATION_OF_WORKSPACE: &str = "SELECT s.organization_id FROM stops s WHERE s.workspace_id = $1 LIMIT 1";
+
 pub(crate) const LIST_ALL: &str = concat!(
     "SELECT ",
     record_columns!(),
@@ -206,7 +209,7 @@ pub async fn list(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, S
 
 /// Those that are kept under whom the page is of.
 async fn list_kept(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, StoreError> {
-    let (organization, is_all, application) = page.whose.ids();
+    let (mut organization, is_all, application) = page.whose.ids();
     let before = page.before.map_or(Uuid::max(), StopId::uuid);
     let (kind, scope) = (page.kind.map_or("", Kind::name), page.scope.map_or("", Scope::name));
     let limit = page.limit as i64;
@@ -222,6 +225,12 @@ async fn list_kept(reader: &mut Reader<'_>, page: &Page) -> Result<Vec<Record>, 
     }
     let rows = match one {
         Some((statement, one)) => {
+            if page.whose == Whose::All {
+                // One of them is of one organization, whoever asks.
+                let which = if page.grant.is_some() { ORGANIZATION_OF_GRANT } else { ORGANIZATION_OF_WORKSPACE };
+                let Some(row) = reader.query_one(which, params![one]).await? else { return Ok(Vec::new()) };
+                organization = row.uuid(0)?;
+            }
             let is_active = page.is_active.map_or(-1, i64::from);
             let values = params![organization, is_all, application, before, kind, scope, limit, one, is_active];
             reader.query(statement, values).await?

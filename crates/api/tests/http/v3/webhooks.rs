@@ -88,8 +88,8 @@ async fn every_refusal_names_its_field() {
         body
     };
     for (body, field, says) in [
-        (json!({"webhook_url": url}), ".", "missing field `trigger_types`"),
-        (json!({"trigger_types": ["message.created"]}), ".", "missing field `webhook_url`"),
+        (json!({"webhook_url": url}), "trigger_types", "missing field `trigger_types`"),
+        (json!({"trigger_types": ["message.created"]}), "webhook_url", "missing field `webhook_url`"),
         (with("trigger_types", json!([])), "trigger_types", "1 to 100 triggers"),
         (with("trigger_types", json!(vec!["message.created"; 101])), "trigger_types", "1 to 100 triggers"),
         (with("trigger_types", json!(["message.exploded"])), "trigger_types", "\"message.exploded\" is not a trigger"),

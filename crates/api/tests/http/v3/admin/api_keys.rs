@@ -243,7 +243,7 @@ async fn every_refusal_names_its_field() {
     let all = all(&harness);
     let many = vec!["grants.read"; 101];
     for (method, path, body, field, says) in [
-        ("POST", &all, json!({}), None, "missing field `name`"),
+        ("POST", &all, json!({}), Some("name"), "missing field `name`"),
         ("POST", &all, json!({"name": ""}), Some("name"), "1 to 256 characters"),
         ("POST", &all, json!({"name": "x", "expires_in": 0}), Some("expires_in"), "1 to 3650"),
         ("POST", &all, json!({"name": "x", "expires_in": 3_651}), Some("expires_in"), "1 to 3650"),

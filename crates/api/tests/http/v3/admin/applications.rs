@@ -117,7 +117,7 @@ async fn a_page_shows_the_redirect_uris_of_its_applications() {
 async fn every_refusal_names_its_field() {
     let harness = Harness::new().await;
     for (body, field, says) in [
-        (json!({}), None, "missing field `name`"),
+        (json!({}), Some("name"), "missing field `name`"),
         (json!({"name": ""}), Some("name"), "1 to 256 characters"),
         (json!({"name": "x", "environment": "live"}), Some("environment"), "production, sandbox, staging"),
         (json!({"name": "x", "organization_id": "acme"}), Some("organization_id"), "must be a UUID"),

@@ -133,7 +133,7 @@ async fn another_applications_redirect_uri_looks_like_none() {
 async fn every_refusal_names_its_field() {
     let harness = Harness::new().await;
     for (body, field, says) in [
-        (json!({}), None, "missing field `url`"),
+        (json!({}), Some("url"), "missing field `url`"),
         (json!({"url": ""}), Some("url"), "not an absolute URI"),
         (json!({"url": "/callback"}), Some("url"), "not an absolute URI"),
         (json!({"url": "https://a.test/#x"}), Some("url"), "fragment"),

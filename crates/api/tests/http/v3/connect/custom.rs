@@ -191,7 +191,7 @@ async fn every_refusal_names_its_field() {
             "workspace_id",
             "does not belong",
         ),
-        (json!({"provider": "nylas"}), "invalid_request", ".", "missing field `settings`"),
+        (json!({"provider": "nylas"}), "invalid_request", "settings", "missing field `settings`"),
         (with("settings", json!({"email": 1})), "invalid_request", "settings.email", "invalid type"),
         (json!([]), "invalid_request", ".", "error parsing request body"),
     ] {

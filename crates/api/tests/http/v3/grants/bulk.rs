@@ -116,7 +116,7 @@ async fn a_call_has_one_to_a_thousand() {
         let answer = harness.post(PATH, &many(count)).await;
         answer.refuses(400, "invalid_request", Some("grants")).says("1 to 1000");
     }
-    harness.post(PATH, &json!({})).await.refuses(400, "invalid_request", None).says("grants");
+    harness.post(PATH, &json!({})).await.refuses(400, "invalid_request", Some("grants")).says("grants");
     harness.post(PATH, &json!({"grants": {}})).await.refuses(400, "invalid_request", Some("grants"));
     assert_eq!(ids(&harness.get("/v3/grants").await), [harness.agent.as_str()]);
     let repeated = harness.post(PATH, &many(1_000)).await;
