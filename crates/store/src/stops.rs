@@ -9,7 +9,7 @@ mod target;
 pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, Raised, lift, lift_of, raise};
 pub(crate) use lifted::lifted_at;
 pub use lifted::resumed_at;
-pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, find, list};
+pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, count_by_kind, find, list};
 #[cfg(test)]
 pub(crate) use read::{BEHIND, LIST, LIST_ACTIVE, LIST_ALL, LIST_OF_GRANT, LIST_OF_WORKSPACE};
 pub use target::{Target, Within};
