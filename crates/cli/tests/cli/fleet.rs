@@ -162,8 +162,8 @@ impl Fleet {
 
     /// Runs a command; `FILE` is the fleet file. Answers what came of it, and how many requests it made.
     async fn run(&self, command: &str) -> (Ran, usize) {
-        // `_` stands for a space within a word.
-        let word = |word: &str| word.replace("FILE", &self.path("fleet.yaml")).replace('_', " ");
+        // `_` stands for a space within a word, and `~` for itself.
+        let word = |word: &str| word.replace('_', " ").replace('~', "_").replace("FILE", &self.path("fleet.yaml"));
         let words = command.split(' ').map(word).collect::<Vec<_>>();
         let mut variables = self.installation.variables();
         variables.insert("POSTFLEET_URL".to_owned(), self.wire.url.clone());
@@ -236,8 +236,8 @@ async fn drift_of_every_kind_is_seen_and_put_right() {
         "list update Bad_domains --description New",
         "rule update File_invoices --priority 30 --action trash",
         "workspace update Default --policy-id ",
-        "breaker set Support sends_per_hour 90 --action alert",
-        "breaker remove Support bounce_rate",
+        "breaker set Support sends~per~hour 90 --action alert",
+        "breaker remove Support bounce~rate",
         "agent move third@acme.test --workspace Support",
         "agent update support@acme.test --name Else",
         "agent delete nowhere@acme.test -y",
@@ -273,8 +273,8 @@ async fn breakers_are_managed_where_the_file_speaks_of_them() {
     fleet.write("version: 1\nworkspaces:\n  - name: Sales\n    breakers: []\n  - name: Default\n");
     let applied = fleet.ok("apply -f FILE -y").await;
     assert!(applied.starts_with("+ workspace Sales\n\n1 to create, 0 to change"), "{applied}");
-    fleet.ok("breaker set Sales bounce_rate 2.5 --action hold").await;
-    fleet.ok("breaker set Default sends_per_hour 10 --action pause --disabled").await;
+    fleet.ok("breaker set Sales bounce~rate 2.5 --action hold").await;
+    fleet.ok("breaker set Default sends~per~hour 10 --action pause --disabled").await;
     let planned = fleet.ok("plan -f FILE").await;
     assert!(planned.starts_with("~ workspace Sales: breakers [bounce_rate 2.5: hold] → []\n"), "{planned}");
     fleet.ok("apply -f FILE -y").await;

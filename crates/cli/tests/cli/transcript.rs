@@ -54,6 +54,11 @@ async fn audit() {
 }
 
 #[tokio::test]
+async fn breaker() {
+    play("breaker").await;
+}
+
+#[tokio::test]
 async fn domain() {
     play("domain").await;
 }
@@ -207,6 +212,11 @@ async fn raise() {
 #[tokio::test]
 async fn recovery() {
     play("recovery").await;
+}
+
+#[tokio::test]
+async fn stop() {
+    play("stop").await;
 }
 
 #[tokio::test]
