@@ -2,6 +2,7 @@
 //! HTTP in `postfleet-api`, SMTP in `postfleet-wire`. Both tables are kept as snapshots.
 
 use crate::id::StopId;
+use crate::stop;
 use crate::time::UnixMicros;
 
 /// The closed set of reasons for not doing what was asked.
@@ -103,6 +104,8 @@ pub struct Exhausted {
 pub struct StoppedBy {
     /// The stop.
     pub id: StopId,
+    /// What sort of stop.
+    pub kind: stop::Kind,
     /// Whom it concerns: `sender_address`, `sender_domain`, `organization`, `application`, `workspace`, `grant`, `thread`.
     pub scope: &'static str,
 }

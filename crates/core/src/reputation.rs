@@ -86,6 +86,13 @@ pub struct Line {
     pub of: u64,
 }
 
+impl Line {
+    /// Parts of a million.
+    pub const fn per_million(self) -> u64 {
+        self.count * 1_000_000 / self.of
+    }
+}
+
 /// Bounces from here on are more than there should be; below, and only there, a review because of them ends.
 pub const ELEVATED_BOUNCES: Line = Line { count: 2, of: 100 };
 /// Bounces from here on are looked into.

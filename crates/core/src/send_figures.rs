@@ -5,6 +5,7 @@
 //! by there is no rate.
 
 use crate::bounce::{BounceClass, BounceType};
+use crate::reputation::{ELEVATED_BOUNCES, PAUSE_BOUNCES, PAUSE_COMPLAINTS, REVIEW_BOUNCES, REVIEW_COMPLAINTS};
 use crate::send_event::SendEventKind;
 use crate::words::words;
 
@@ -16,10 +17,12 @@ pub const FINDINGS_MAX: usize = 3;
 /// Millionths, of which rates are counted.
 pub const WHOLE: u64 = 1_000_000;
 
-/// Where bounces are no longer healthy, where they endanger sending, and where they end it, in millionths.
-const BOUNCE_LINES: [u64; 3] = [20_000, 50_000, 100_000];
-/// Where complaints endanger sending, and where they end it, in millionths.
-const COMPLAINT_LINES: [u64; 2] = [1_000, 5_000];
+/// Where bounces are no longer healthy, where they endanger sending, and where they end it, in millionths: as reputation is
+/// judged.
+const BOUNCE_LINES: [u64; 3] =
+    [ELEVATED_BOUNCES.per_million(), REVIEW_BOUNCES.per_million(), PAUSE_BOUNCES.per_million()];
+/// Where complaints endanger sending, and where they end it, in millionths: likewise.
+const COMPLAINT_LINES: [u64; 2] = [REVIEW_COMPLAINTS.per_million(), PAUSE_COMPLAINTS.per_million()];
 /// A share of failures that are not hard above which it is said, in millionths.
 const OTHER_FAILURES_LINE: u64 = 50_000;
 

@@ -227,7 +227,7 @@ fn first(stops: &[Stop], is_meant: impl Fn(&Stop) -> bool) -> Option<&Stop> {
 }
 
 fn problem(stop: &Stop, kind: ProblemKind, code: &'static str, text: &str) -> Problem {
-    let by = StoppedBy { id: stop.id, scope: stop.scope.shown() };
+    let by = StoppedBy { id: stop.id, kind: stop.kind, scope: stop.scope.shown() };
     Problem { stop: Some(Box::new(by)), ..Problem::new(kind, code, text) }
 }
 

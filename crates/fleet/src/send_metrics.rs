@@ -4,8 +4,8 @@ use postfleet_core::id::ApplicationId;
 use postfleet_core::send_figures::{ASSESSED_FROM, Metric, Sums, WHOLE};
 use postfleet_core::{Problem, UnixMicros, UtcDay};
 use postfleet_schema::send_metrics as schema;
-use postfleet_store::Store;
 use postfleet_store::send_sums::{self, Dimension};
+use postfleet_store::{Store, senders};
 use std::cmp::Reverse;
 
 /// Days that are shown if no beginning is named, today among them.
@@ -101,12 +101,14 @@ pub async fn summary(
     now: UnixMicros,
 ) -> Result<schema::SendSummary, Problem> {
     let (from, to) = span.read(now)?;
-    let days = send_sums::by_day(&mut store.reader().await?, application, (from, to)).await?;
+    let mut reader = store.reader().await?;
+    let days = send_sums::by_day(&mut reader, application, (from, to)).await?;
+    let senders = senders::in_last_day(&mut reader, Some(application), now).await?;
     let mut sums = Sums::default();
     days.values().for_each(|day| sums.add(day));
     let (health, findings) = sums.health();
     let (from, to) = (from.to_string(), to.to_string());
-    Ok(schema::SendSummary::new(show(&sums), health.name(), ASSESSED_FROM, findings, from, to))
+    Ok(schema::SendSummary::new(show(&sums), health.name(), ASSESSED_FROM, findings, senders, from, to))
 }
 
 /// Figures over time.

@@ -1,9 +1,11 @@
-//! The figures of what was sent: bringing the sums up to date, and telling who wants to be told that a rate is beyond a line.
+//! The figures of what was sent: bringing the sums up to date, telling who wants to be told that a rate is beyond a line, and
+//! counting for the metrics who sends and who is stopped.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_store::send_alerts::WatchRates;
 use postfleet_store::send_sums::{self, SumUp};
+use postfleet_store::{senders, stops};
 use std::time::Duration;
 
 /// Rows that one command adds: few enough that mail does not wait for it.
@@ -37,4 +39,15 @@ pub async fn watch_once(platform: &Platform) -> Result<(), Problem> {
             return Ok(());
         }
     }
+}
+
+/// Counts who has sent lately and what is stopped, for whoever reads the metrics.
+pub async fn measure_once(platform: &Platform) -> Result<(), Problem> {
+    let mut reader = platform.store.reader().await?;
+    let senders = senders::in_last_day(&mut reader, None, platform.clock.now()).await?;
+    platform.metrics.sent_lately(senders);
+    for (kind, stops) in stops::count_by_kind(&mut reader).await? {
+        platform.metrics.stopped(kind, stops);
+    }
+    Ok(())
 }

@@ -34,6 +34,6 @@ pub mod janitor;
 pub mod jobs;
 pub mod recount;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, observe_outcomes};
 pub use platform::{Platform, Settings};
 pub use routing::{Egress, EgressSource, Relay, RelayTls, RouteSettings, Routing};

@@ -1,8 +1,9 @@
 //! What is counted, under stable names. Descriptors only; the binary decides where they are read.
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
-use postfleet_core::Problem;
+use postfleet_core::send_figures::Sums;
+use postfleet_core::{Problem, hold};
 
 /// Upper bounds of the classes into which the durations of requests fall.
 const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -19,6 +20,9 @@ pub struct Metrics {
     sessions: Counter<u64>,
     sign_ins: Counter<u64>,
     refusals: Counter<u64>,
+    holds: Counter<u64>,
+    stops: Gauge<u64>,
+    senders: Gauge<u64>,
     requests: Counter<u64>,
     request_seconds: Histogram<f64>,
     queue_recipients: Gauge<u64>,
@@ -55,8 +59,11 @@ impl Metrics {
             ),
             refusals: counter(
                 "postfleet_refusals",
-                "Sends that were refused, and requests above a rate, by code and by whose allowance was used up",
+                "Sends that were refused, and requests above a rate, by code, by whose allowance was used up and by stop",
             ),
+            holds: counter("postfleet_sends_held", "Messages that wait instead of being sent, by why"),
+            stops: gauge("postfleet_stops", "Stops in force, by sort"),
+            senders: gauge("postfleet_senders_last_day", "Mailboxes that have sent something in the last 24 hours"),
             requests: counter("postfleet_http_requests", "HTTP requests, by route and status"),
             request_seconds: meter
                 .f64_histogram("postfleet_http_request_seconds")
@@ -77,7 +84,20 @@ impl Metrics {
     /// A send was refused, or a request because of its rate.
     pub fn refused(&self, problem: &Problem) {
         let scope = problem.scope().unwrap_or("none");
-        self.refusals.add(1, &[by("code", problem.code), by("scope", scope)]);
+        let stop = problem.stop.as_ref().map_or("none", |stop| stop.kind.name());
+        self.refusals.add(1, &[by("code", problem.code), by("scope", scope), by("stop", stop)]);
+    }
+    /// A send is held.
+    pub fn held(&self, reason: hold::Reason) {
+        self.holds.add(1, &[by("reason", reason.name())]);
+    }
+    /// So many stops of a sort are in force.
+    pub fn stopped(&self, kind: &'static str, stops: u64) {
+        self.stops.record(stops, &[by("kind", kind)]);
+    }
+    /// So many mailboxes have sent something in the last day.
+    pub fn sent_lately(&self, mailboxes: u64) {
+        self.senders.record(mailboxes, &[]);
     }
     /// A recipient was attempted.
     pub fn attempted(&self, result: &'static str) {
@@ -126,6 +146,33 @@ impl Metrics {
         self.request_seconds.record(seconds, std::slice::from_ref(&route));
         self.requests.add(1, &[route, KeyValue::new("status", i64::from(status))]);
     }
+}
+
+/// What happened to recipients: counted where it is committed, and read when somebody asks. Each is there from the
+/// beginning, so that what is divided by another is never missing.
+pub fn observe_outcomes(meter: &Meter, read: impl Fn() -> Sums + Send + Sync + 'static) {
+    const OUTCOMES: [(&str, &str); 7] = [
+        ("accepted", "none"),
+        ("delivered", "none"),
+        ("bounced", "hard"),
+        ("bounced", "soft"),
+        ("bounced", "undetermined"),
+        ("complaint", "none"),
+        ("rejected", "none"),
+    ];
+    let observe = move |observer: &dyn AsyncInstrument<u64>| {
+        for ((outcome, class), count) in OUTCOMES.into_iter().zip(read().in_order()) {
+            observer.observe(count, &[by("outcome", outcome), by("bounce_class", class)]);
+        }
+    };
+    // It lives in the meter.
+    drop(
+        meter
+            .u64_observable_counter("postfleet_outcomes")
+            .with_description("What happened to recipients of what was sent, by outcome and class of bounce")
+            .with_callback(observe)
+            .build(),
+    );
 }
 
 fn by(key: &'static str, value: &'static str) -> KeyValue {

@@ -49,7 +49,15 @@ impl Health for NodeHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postfleet_testkit::world::{NewTenant, World};
+    use postfleet_core::id::{EventId, StopId};
+    use postfleet_core::stop::{Kind, Scope};
+    use postfleet_mail::Participant;
+    use postfleet_mailflow::submit::{Outgoing, send};
+    use postfleet_mailflow::{deliver, figures};
+    use postfleet_store::organizations;
+    use postfleet_store::stops::{RaiseStop, Within};
+    use postfleet_testkit::smtp::{FakeSmtp, SmtpAnswer, SmtpMoment};
+    use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 
     fn health(world: &World, by_account: bool) -> NodeHealth {
         let (store, clock) = (world.platform.store.clone(), world.platform.clock.clone());
@@ -101,5 +109,72 @@ mod tests {
         let text = accounts::text(&world.platform.store, world.platform.clock.now().day(), 2).await.unwrap();
         let shown = |name: &str| text.contains(&format!("{name}@acme.test"));
         assert_eq!([shown("first"), shown("second"), shown("third")], [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn outcomes_refusals_and_who_sends_are_among_the_metrics() {
+        let peer = FakeSmtp::start(|moment| match moment {
+            SmtpMoment::Recipient("gone@sender.test") => SmtpAnswer::Say("550 5.1.1 no such user".into()),
+            _ => SmtpAnswer::Good,
+        })
+        .await;
+        let world = World::with(WorldOptions { mx_port: peer.address().port(), ..WorldOptions::default() }).await;
+        let tenant = world.tenant(NewTenant::of("acme.test")).await;
+        let agent = world.mailbox(&tenant, "agent").await;
+        let health = health(&world, false);
+        health.meters.observe(&world.platform.store);
+        let mut platform = world.platform.clone();
+        platform.metrics = health.meters.metrics();
+        let outgoing = |to: &[&str]| Outgoing {
+            to: to.iter().map(|email| Participant { name: String::new(), email: (*email).to_owned() }).collect(),
+            body: "Hi".to_owned(),
+            ..Outgoing::default()
+        };
+        let value = |text: &str, name: &str, labels: &[&str]| {
+            let is_meant =
+                |line: &&str| line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label));
+            text.lines().find(is_meant).and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        };
+        let outcome = |text: &str, outcome: &str, class: &str| {
+            let labels = [format!("outcome=\"{outcome}\""), format!("bounce_class=\"{class}\"")];
+            value(text, "postfleet_outcomes_total", &[&labels[0], &labels[1]])
+        };
+        assert_eq!(outcome(&health.metrics().await, "complaint", "none"), Some(0), "there before anything happens");
+
+        send(&platform, &agent, outgoing(&["ada@sender.test", "gone@sender.test"])).await.unwrap();
+        world.deliver_due().await;
+        // Nobody writes twice to who is not there.
+        send(&platform, &agent, outgoing(&["bob@sender.test", "gone@sender.test"])).await.unwrap();
+        let now = platform.clock.now();
+        let command = RaiseStop {
+            id: StopId::new(now, platform.entropy.ten()),
+            act: world.act(&tenant),
+            event_id: EventId::new(now, platform.entropy.ten()),
+            kind: Kind::Switch,
+            scope: Scope::Grant,
+            subject: agent.id.to_string(),
+            within: Within::Operator(organizations::Scope::All),
+            reason: "an incident".to_owned(),
+            reference: None,
+        };
+        platform.store.run(command).await.unwrap();
+        assert_eq!(send(&platform, &agent, outgoing(&["eve@sender.test"])).await.unwrap_err().code, "sending_paused");
+        world.advance(10);
+        while figures::sum_up_once(&platform).await.unwrap() {}
+        figures::measure_once(&platform).await.unwrap();
+        deliver::measure_once(&platform).await.unwrap();
+        let text = health.metrics().await;
+        let of = |name, class| outcome(&text, name, class);
+        assert_eq!([of("accepted", "none"), of("delivered", "none")], [Some(3), Some(1)], "{text}");
+        assert_eq!([of("bounced", "hard"), of("bounced", "soft")], [Some(1), Some(0)]);
+        assert_eq!(of("rejected", "none"), Some(1));
+        let refused = ["code=\"sending_paused\"", "scope=\"grant\"", "stop=\"switch\""];
+        assert_eq!(value(&text, "postfleet_refusals_total", &refused), Some(1), "{text}");
+        assert_eq!(value(&text, "postfleet_stops", &["kind=\"switch\""]), Some(1));
+        assert_eq!(value(&text, "postfleet_stops", &["kind=\"pause\""]), Some(0));
+        assert_eq!(value(&text, "postfleet_senders_last_day", &[]), Some(1));
+        world.advance(2 * 86_400);
+        figures::measure_once(&platform).await.unwrap();
+        assert_eq!(value(&health.metrics().await, "postfleet_senders_last_day", &[]), Some(0));
     }
 }

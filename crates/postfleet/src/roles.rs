@@ -462,6 +462,7 @@ async fn recount_until(platform: Platform, stop: CancellationToken) {
             }
         }
         or_wait(&platform, "janitor", recount::measure_once(&platform).await).await;
+        or_wait(&platform, "janitor", figures::measure_once(&platform).await).await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(RECOUNT_EVERY)) => {}

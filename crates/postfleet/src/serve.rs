@@ -53,6 +53,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let data = DataDir::open(&arguments.data_dir)?;
     let meters = Meters::new()?;
     let platform = compose::platform(&config, &data, World::real(), meters.metrics()).await?;
+    meters.observe(&platform.store);
     let identity = compose::tls_identity(&config, &data)?;
     let stop = CancellationToken::new();
     let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;

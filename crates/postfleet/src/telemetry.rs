@@ -4,7 +4,8 @@ use crate::config::{Log, LogFormat};
 use anyhow::{Context, Result};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use postfleet_mailflow::Metrics;
+use postfleet_mailflow::{Metrics, observe_outcomes};
+use postfleet_store::Store;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -26,8 +27,8 @@ pub fn start_logs(log: &Log) -> Result<()> {
 #[derive(Clone)]
 pub struct Meters {
     registry: prometheus::Registry,
-    // Keeps the reader alive.
-    _provider: Arc<SdkMeterProvider>,
+    // Keeps the reader alive, too.
+    provider: Arc<SdkMeterProvider>,
     metrics: Arc<Metrics>,
 }
 
@@ -38,12 +39,18 @@ impl Meters {
         let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
         let provider = SdkMeterProvider::builder().with_reader(reader).build();
         let metrics = Arc::new(Metrics::new(&provider.meter("postfleet")));
-        Ok(Self { registry, _provider: Arc::new(provider), metrics })
+        Ok(Self { registry, provider: Arc::new(provider), metrics })
     }
 
     /// The counters of the flows.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
+    }
+
+    /// Shows what the store counts where it commits.
+    pub fn observe(&self, store: &Store) {
+        let counters = store.counters().clone();
+        observe_outcomes(&self.provider.meter("postfleet"), move || counters.outcomes());
     }
 
     /// Everything counted so far.

@@ -104,6 +104,9 @@ with_figures! {
         min_assess_volume: u64,
         /// What was found, in words, the worst first: three at most.
         findings: Vec<String>,
+        /// Mailboxes that have sent something since the beginning of the hour that was 24 hours ago, whatever the span; what
+        /// was sent in the last seconds may be missing.
+        senders_last_day: u64,
         /// The first day, such as `2026-03-02`.
         start: String,
         /// The last day.

@@ -933,6 +933,17 @@ CREATE TABLE send_sums (
 ) {clustered};
 CREATE INDEX send_sums_by_age ON send_sums (dimension, period);
 
+-- In which hour (its number since 1970) each address of an application sent last, as far as the ledger is summed up; those
+-- that have not for two days are forgotten.
+CREATE TABLE senders (
+    application_id {id} NOT NULL,
+    address TEXT NOT NULL,
+    hour {int} NOT NULL,
+    PRIMARY KEY (application_id, address)
+) {clustered};
+CREATE INDEX senders_lately ON senders (application_id, hour);
+CREATE INDEX senders_by_age ON senders (hour);
+
 -- Up to which row of the ledger the sums go. Rows that are written behind it are added to the sums by their writer.
 CREATE TABLE send_sums_head (
     one {int} NOT NULL PRIMARY KEY CHECK (one = 1),

@@ -68,6 +68,7 @@ pub mod send_alerts;
 pub mod send_events;
 pub mod send_sums;
 pub mod sender_pools;
+pub mod senders;
 pub mod stops;
 pub mod sts;
 pub mod suppressions;

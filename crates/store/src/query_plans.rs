@@ -7,7 +7,7 @@ use crate::{
     activity, addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events,
     feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters,
     migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
-    redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums, sender_pools,
+    redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums, sender_pools, senders,
     service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -151,6 +151,9 @@ const LISTS: &[(&str, &str)] = &[
     ("send_sums::NEXT", send_sums::NEXT),
     ("send_sums::TAIL", send_sums::TAIL),
     ("send_sums::PRUNE", send_sums::PRUNE),
+    ("senders::OF_APPLICATION", senders::OF_APPLICATION),
+    ("senders::ANYWHERE", senders::ANYWHERE),
+    ("senders::PRUNE", senders::PRUNE),
     ("tls_sessions::DOMAINS", tls_sessions::DOMAINS),
     ("tls_sessions::OF_DOMAIN", tls_sessions::OF_DOMAIN),
     ("suppressions::LIST", suppressions::LIST),
@@ -287,6 +290,19 @@ async fn suppressions_are_looked_up_by_their_keys() {
     ] {
         let steps = plan(&mut db, list).await;
         assert!(steps.iter().any(|step| step.contains(&format!("{index} ("))), "{list}: {steps:#?}");
+    }
+}
+
+/// How many mailboxes sent lately is counted in an index alone, among those that did.
+#[tokio::test]
+async fn who_sent_lately_is_counted_in_an_index() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (sql, step) in [
+        (senders::OF_APPLICATION, "SEARCH senders USING COVERING INDEX senders_lately (application_id=? AND hour>?)"),
+        (senders::ANYWHERE, "SEARCH senders USING COVERING INDEX senders_by_age (hour>?)"),
+    ] {
+        assert_eq!(plan(&mut db, sql).await, [step]);
     }
 }
 

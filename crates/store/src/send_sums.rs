@@ -10,7 +10,9 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
 use crate::send_events::SendEvent;
+use crate::senders;
 use postfleet_core::bounce::BounceType;
+use postfleet_core::exchange::hour;
 use postfleet_core::id::{ApplicationId, SendEventId};
 use postfleet_core::send_event::SendEventKind;
 use postfleet_core::send_figures::Sums;
@@ -43,11 +45,6 @@ impl Dimension {
     fn period(self, at: UnixMicros) -> i64 {
         if self == Self::Hours { hour(at) } else { at.day().number() }
     }
-}
-
-/// The hour in which a time is, from 1970 on.
-fn hour(at: UnixMicros) -> i64 {
-    at.as_seconds().div_euclid(3_600)
 }
 
 /// What of a row is summed.
@@ -128,7 +125,10 @@ async fn add(db: &mut Db, outcomes: &[Outcome]) -> Result<(), DbError> {
     }
     let added = sums_of(outcomes);
     let rows: Vec<Vec<Param<'_>>> = added.iter().map(|(key, sums)| row(key, sums)).collect();
-    db.execute_each(ADD, &rows).await
+    db.execute_each(ADD, &rows).await?;
+    let sent = outcomes.iter().filter(|outcome| outcome.kind == SendEventKind::Accepted);
+    senders::note(db, sent.map(|outcome| (outcome.application, outcome.sender.as_str(), hour(outcome.id.made_at()))))
+        .await
 }
 
 fn row<'a>((application, dimension, period, key): &Key<'a>, sums: &Sums) -> Vec<Param<'a>> {
@@ -291,7 +291,7 @@ pub(crate) async fn of_last_hours(
     Ok(read_sums(&rows)?.1.into_values().next().unwrap_or_default())
 }
 
-/// Removes sums of days, or of hours, that are over.
+/// Removes sums of days, or of hours, that are over, and who sent in them.
 #[derive(Clone, Copy, Debug)]
 pub struct PruneSums {
     /// Days before this go.
@@ -316,6 +316,6 @@ impl Command for PruneSums {
             let before = if dimension == Dimension::Hours { hour(self.hours_before) } else { self.before.number() };
             gone += tx.execute(PRUNE, params![dimension as i64, before, self.limit as i64]).await?;
         }
-        Ok(gone)
+        Ok(gone + senders::prune(tx, self.hours_before, self.limit).await?)
     }
 }

@@ -11,7 +11,7 @@ pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, 
 pub(crate) use lifted::lifted_at;
 pub use lifted::resumed_at;
 pub(crate) use reach::{lock_names, name_came, name_went};
-pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, find, list};
+pub use read::{Author, Behind, Page, Record, Whose, all_of_grant, behind, count_by_kind, find, list};
 #[cfg(test)]
 pub(crate) use read::{BEHIND, LIST, LIST_ABOVE, LIST_ACTIVE, LIST_ALL, LIST_OF_GRANT, LIST_OF_WORKSPACE};
 pub use target::{Target, Within};

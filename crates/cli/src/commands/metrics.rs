@@ -90,6 +90,12 @@ const GROUPED: &[Column] = figures!("of", "/key");
 const OVER_TIME: &[Column] = figures!("from", "/start");
 const SUMMARY: &[Column] = figures!("state", "/state");
 
+/// Who sent lately, whatever the span.
+fn senders(data: &Value) -> String {
+    let count = data["senders_last_day"].as_u64().unwrap_or_default();
+    format!("{count} {} sent something in the last day\n", if count == 1 { "mailbox has" } else { "mailboxes have" })
+}
+
 /// Runs a verb.
 pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
     let api = session.application()?;
@@ -109,7 +115,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
             }
             let findings = data["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let findings: String = findings.map(|finding| format!("- {finding}\n")).collect();
-            session.print_table(&format!("{}{findings}", table(SUMMARY, std::slice::from_ref(&data))))
+            session.print_table(&format!("{}{}{findings}", table(SUMMARY, std::slice::from_ref(&data)), senders(&data)))
         }
         Verb::Timeseries(OverTime { granularity, span }) => {
             let mut query = span.query();

@@ -1,7 +1,7 @@
 //! Carrying a plan out, a request for a step; new mailboxes go in bulk. It stops at the first refusal, and knows what was
 //! done and what was not. Whatever was done stays, and the next plan begins there.
 
-use super::document::Section;
+use super::document::{BREAKERS, Section};
 use super::fetch::{Servers, path};
 use super::plan::{Change, Plan, Step};
 use super::state::{Names, on_the_wire};
@@ -83,7 +83,15 @@ impl Work<'_> {
                 self.made(step, &answer.data());
             }
             Change::Update(changes) => {
-                let fields = changes.iter().map(|change| (&change.field, &change.after));
+                let (apart, together): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.field == BREAKERS);
+                for breakers in apart {
+                    let path = [path, self.id(section, &step.key)?, BREAKERS];
+                    api.put(&path, &json!({ BREAKERS: breakers.after })).await?;
+                }
+                if together.is_empty() {
+                    return Ok(());
+                }
+                let fields = together.iter().map(|change| (&change.field, &change.after));
                 let body = self.body(section, fields)?;
                 let method = match section {
                     Section::Workspaces | Section::Accounts => Method::PATCH,

@@ -1,7 +1,7 @@
 //! `postfleet plan`, `postfleet apply` and `postfleet export`.
 
 use super::carry_out::{self, carry_out};
-use super::document::{Document, Section};
+use super::document::{BREAKERS, Document, Section};
 use super::fault::Fault;
 use super::fetch::{Fetched, Servers, Wanted, fetch};
 use super::plan::{Plan, plan};
@@ -124,7 +124,7 @@ pub async fn run_export(arguments: &ExportArguments, session: &mut Session<'_, '
             session.note("without domains: they need an operator's key");
         }
     }
-    let wanted = Wanted { sections: with_named(&sections), items_of: None };
+    let wanted = Wanted { sections: with_named(&sections), items_of: None, breakers_of: None };
     let state = fetch(&servers, &wanted).await?.state;
     let twice: Vec<String> = wanted
         .sections
@@ -151,7 +151,10 @@ async fn planned(file: &File, session: &mut Session<'_, '_>) -> Result<Planned, 
     let servers = Servers::of(session);
     let items_of = document.sections.get(&Section::Lists).into_iter().flatten();
     let items_of = items_of.filter(|entry| entry.items.is_some()).map(|entry| entry.key.clone()).collect();
-    let wanted = Wanted { sections: document.needed(), items_of: Some(items_of) };
+    let workspaces = document.sections.get(&Section::Workspaces).into_iter().flatten();
+    let breakers_of =
+        workspaces.filter(|entry| entry.fields.contains_key(BREAKERS)).map(|entry| entry.key.clone()).collect();
+    let wanted = Wanted { sections: document.needed(), items_of: Some(items_of), breakers_of: Some(breakers_of) };
     let fetched = fetch(&servers, &wanted).await?;
     let plan = plan(&document, &fetched.state, &prune).map_err(|faults| faulty(session, &file.file, &faults))?;
     Ok(Planned { servers, fetched, plan })

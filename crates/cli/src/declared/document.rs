@@ -86,6 +86,8 @@ pub enum Kind {
     Match,
     /// The actions of a rule.
     Actions,
+    /// The breakers of a workspace, all of them; they have a place of their own at the server.
+    Breakers,
 }
 
 const fn field(name: &'static str, kind: Kind) -> Field {
@@ -139,12 +141,16 @@ const RULE_FIELDS: &[Field] = &[
     Field { name: "actions", kind: Kind::Actions, habit: Habit::Needed },
 ];
 
+/// The field of a workspace that is asked for and set by itself.
+pub const BREAKERS: &str = "breakers";
+
 const WORKSPACE_FIELDS: &[Field] = &[
     Field { name: "domain", kind: Kind::Domain, habit: Habit::Fixed },
     field("auto_group", Kind::Flag),
     field("policy", Kind::One(Section::Policies)),
     field("rules", Kind::Many(Section::Rules, 1_000)),
     field("on_quota", Kind::Word(&["reject", "hold", "approve"])),
+    field(BREAKERS, Kind::Breakers),
 ];
 
 const ACCOUNT_FIELDS: &[Field] = &[

@@ -1,6 +1,7 @@
 //! Reading what a server has: only the sections that a file needs, page by page, nothing twice.
 
-use super::document::Section;
+use super::document::{BREAKERS, Kind, Section};
+use super::spelling::normal;
 use super::state::{Names, State, id_of, key_of};
 use crate::client::Api;
 use crate::failure::Failure;
@@ -30,6 +31,8 @@ pub struct Wanted {
     pub sections: BTreeSet<Section>,
     /// Items of these lists; of all if there is nothing here.
     pub items_of: Option<BTreeSet<String>>,
+    /// Breakers of these workspaces; of all if there is nothing here.
+    pub breakers_of: Option<BTreeSet<String>>,
 }
 
 impl Servers {
@@ -65,6 +68,9 @@ pub async fn fetch(servers: &Servers, wanted: &Wanted) -> Result<Fetched, Failur
         fetched.names.insert(*section, names);
         if *section == Section::Lists {
             items(api, &mut fetched.state, wanted).await?;
+        }
+        if *section == Section::Workspaces {
+            breakers(api, &mut fetched.state, wanted).await?;
         }
     }
     Ok(fetched)
@@ -104,6 +110,17 @@ async fn items(api: &Api, state: &mut State, wanted: &Wanted) -> Result<(), Fail
         }
         let items = api.list(&[path(Section::Lists), &held.id, "items"], &[], None).await?.items;
         held.items = Some(items.iter().filter_map(|item| item["value"].as_str().map(str::to_owned)).collect());
+    }
+    Ok(())
+}
+
+async fn breakers(api: &Api, state: &mut State, wanted: &Wanted) -> Result<(), Failure> {
+    for held in state.sections.get_mut(&Section::Workspaces).into_iter().flatten() {
+        if wanted.breakers_of.as_ref().is_some_and(|workspaces| !workspaces.contains(&held.key)) {
+            continue;
+        }
+        let answer = api.get(&[path(Section::Workspaces), &held.id, BREAKERS]).await?.data();
+        held.fields.insert(BREAKERS.to_owned(), normal(&Kind::Breakers, &answer[BREAKERS]));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod fetch;
 pub mod plan;
 pub mod read;
+pub mod read_breaker;
 pub mod read_rule;
 pub mod render;
 pub mod spelling;

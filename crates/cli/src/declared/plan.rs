@@ -1,7 +1,7 @@
 //! What is to be done so that a server has what a fleet file says: ordered steps, each of which is one change that can
 //! stand by itself. Whatever prefix of them was carried out, a new plan from there ends in the same state.
 
-use super::document::{Document, Entry, Habit, Section};
+use super::document::{BREAKERS, Document, Entry, Habit, Section};
 use super::fault::{Fault, did_you_mean};
 use super::read_rule::unfit_for_inbound;
 use super::spelling;
@@ -165,8 +165,11 @@ impl<'a> Planner<'a> {
             // A new rule that says nothing about it is about what arrives.
             self.faults.extend(unfit_for_inbound(entry));
         }
+        // What is new has none.
+        let is_none =
+            |(field, value): &(&String, &Value)| *field == BREAKERS && value.as_array().is_some_and(Vec::is_empty);
         let is_later = |(field, value): &(&String, &Value)| is_only_changed(section, field, value);
-        let (later, fields): (Vec<_>, Vec<_>) = entry.fields.iter().partition(is_later);
+        let (later, fields): (Vec<_>, Vec<_>) = entry.fields.iter().filter(|field| !is_none(field)).partition(is_later);
         let fields = fields.into_iter().map(|(field, value)| (field.clone(), value.clone())).collect();
         let mut changes = vec![(entry.key.as_str(), Change::Create(fields))];
         if !later.is_empty() {
@@ -249,7 +252,7 @@ impl<'a> Planner<'a> {
 fn is_only_changed(section: Section, field: &str, value: &Value) -> bool {
     match (section, field) {
         (Section::Accounts, "workspace") => value.is_null(),
-        (Section::Webhooks, "status") => true,
+        (Section::Webhooks, "status") | (Section::Workspaces, BREAKERS) => true,
         _ => false,
     }
 }

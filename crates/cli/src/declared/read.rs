@@ -3,9 +3,9 @@
 
 use super::document::{Document, Entry, Field, Kind, Reference, Section, VERSION};
 use super::fault::{At, Fault};
-use super::read_rule;
 use super::spelling::{self, normal};
 use super::yaml::{self, Key, Node, Yaml, unknown_key};
+use super::{read_breaker, read_rule};
 use postfleet_core::list::ListKind;
 use postfleet_core::{Domain, EmailAddress};
 use serde_json::{Value, json};
@@ -212,6 +212,7 @@ impl Reader<'_> {
             Kind::Many(section, max) => self.names(entry, section, node, path, max),
             Kind::Match => read_rule::matching(self, entry, node, path),
             Kind::Actions => read_rule::actions(self, node, path),
+            Kind::Breakers => read_breaker::breakers(self, node, path),
             Kind::Group(_) | Kind::Anything => None,
         }
     }

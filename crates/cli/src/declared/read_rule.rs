@@ -121,11 +121,11 @@ pub fn unfit_for_inbound(entry: &Entry) -> Vec<Fault> {
     unfit.map(fault).collect()
 }
 
-fn named<'n>(fields: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {
+pub(super) fn named<'n>(fields: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {
     fields.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
 }
 
-fn needed<'n>(
+pub(super) fn needed<'n>(
     reader: &mut Reader<'_>,
     node: &Node,
     fields: &'n [(Key, Node)],
@@ -139,7 +139,7 @@ fn needed<'n>(
     found
 }
 
-fn known_only(reader: &mut Reader<'_>, fields: &[(Key, Node)], path: &str, known: &[&str]) {
+pub(super) fn known_only(reader: &mut Reader<'_>, fields: &[(Key, Node)], path: &str, known: &[&str]) {
     for (key, _) in fields.iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
         reader.note(unknown_key(key, path, known));
     }

@@ -67,6 +67,7 @@ fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) => format!("[{}]", all(list).join(", ")),
+        Value::Object(map) if map.contains_key("metric") => breaker(map),
         Value::Object(map) => match (map.get("conditions"), map.get("field"), map.get("type")) {
             (Some(Value::Array(conditions)), ..) if map["operator"] == "any" => all(conditions).join(" or "),
             (Some(Value::Array(conditions)), ..) => all(conditions).join(" and "),
@@ -75,6 +76,21 @@ fn words(value: &Value) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// `bounce_rate 2.5 of 50: throttle to 20`.
+fn breaker(map: &Map<String, Value>) -> String {
+    let part = |before: &str, name: &str| map.get(name).map(|value| format!("{before}{}", words(value)));
+    let off = map.get("enabled").is_some_and(|enabled| *enabled == false).then(|| " (off)".to_owned());
+    let parts = [
+        part("", "metric"),
+        part(" ", "threshold"),
+        part(" of ", "min_volume"),
+        part(": ", "action"),
+        part(" to ", "throttle_to"),
+        off,
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn shortened(text: &str) -> String {

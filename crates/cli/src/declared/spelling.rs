@@ -2,6 +2,7 @@
 //! sorted, addresses and domains are as the server keeps them, what is empty and what is absent is the same.
 
 use super::document::{Kind, Section};
+use super::read_breaker;
 use postfleet_core::id::RuleId;
 use postfleet_core::list::{self, ListKind};
 use postfleet_core::rule::validate::{ConditionInput, MatchInput, NamedRule, RuleChange, RuleInput, ValueInput};
@@ -21,6 +22,7 @@ pub fn normal(kind: &Kind, value: &Value) -> Value {
         (Kind::LowerSet(..), Value::Array(list)) => set(list, str::to_lowercase),
         (Kind::Match, Value::Object(matching)) => normal_match(matching),
         (Kind::Actions, Value::Array(actions)) => Value::Array(actions.iter().map(normal_action).collect()),
+        (Kind::Breakers, Value::Array(breakers)) => read_breaker::normal(breakers),
         (_, value) => value.clone(),
     }
 }

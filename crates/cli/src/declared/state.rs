@@ -1,7 +1,7 @@
 //! What a server has, as values that can be compared with a fleet file: ids have become names, and every value has its
 //! one spelling. Made from the interface's own answers.
 
-use super::document::{Document, Entry, Field, Kind, Section};
+use super::document::{BREAKERS, Document, Entry, Field, Kind, Section};
 use super::spelling::{self, normal};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,9 @@ impl Held {
         let mut fields = self.fields.clone();
         // What was never said is not said in an export, either.
         let is_empty = |value: &Value| matches!(value, Value::Null) || *value == json!("") || *value == json!([]);
-        for field in ["description", "state", "notification_email_addresses", "limits.limit_attachment_allowed_types"] {
+        let unsaid =
+            ["description", "state", "notification_email_addresses", "limits.limit_attachment_allowed_types", BREAKERS];
+        for field in unsaid {
             if fields.get(field).is_some_and(is_empty) {
                 fields.remove(field);
             }
@@ -80,7 +82,7 @@ impl Held {
             fields.remove("status");
         }
         if self.is_default {
-            fields.retain(|name, _| name == "policy" || name == "rules");
+            fields.retain(|name, _| name == "policy" || name == "rules" || name == BREAKERS);
         }
         Entry { key: self.key.clone(), fields, items: self.items.clone(), ..Entry::default() }
     }

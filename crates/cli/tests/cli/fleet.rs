@@ -41,6 +41,10 @@ workspaces:
     domain: acme.test
     policy: Strict
     rules: [File invoices, Block bad domains]
+    breakers:
+      - {metric: sends_per_hour, threshold: 60, action: throttle, throttle_to: 20}
+      - {metric: bounce_rate, threshold: 2.5, min_volume: 50, action: hold}
+      - {metric: bounce_rate, threshold: 4, action: pause, min_volume: 100, enabled: true}
   - name: Default
     policy: Strict
 accounts:
@@ -60,7 +64,7 @@ webhooks:
 ";
 
 /// Everything that carries out [`FLEET`] on a new server.
-const STEPS: usize = 14;
+const STEPS: usize = 15;
 
 /// Somebody with a fleet file, and the wire to the server.
 struct Fleet {
@@ -158,8 +162,8 @@ impl Fleet {
 
     /// Runs a command; `FILE` is the fleet file. Answers what came of it, and how many requests it made.
     async fn run(&self, command: &str) -> (Ran, usize) {
-        // `_` stands for a space within a word.
-        let word = |word: &str| word.replace("FILE", &self.path("fleet.yaml")).replace('_', " ");
+        // `_` stands for a space within a word, and `~` for itself.
+        let word = |word: &str| word.replace('_', " ").replace('~', "_").replace("FILE", &self.path("fleet.yaml"));
         let words = command.split(' ').map(word).collect::<Vec<_>>();
         let mut variables = self.installation.variables();
         variables.insert("POSTFLEET_URL".to_owned(), self.wire.url.clone());
@@ -232,6 +236,8 @@ async fn drift_of_every_kind_is_seen_and_put_right() {
         "list update Bad_domains --description New",
         "rule update File_invoices --priority 30 --action trash",
         "workspace update Default --policy-id ",
+        "breaker set Support sends~per~hour 90 --action alert",
+        "breaker remove Support bounce~rate",
         "agent move third@acme.test --workspace Support",
         "agent update support@acme.test --name Else",
         "agent delete nowhere@acme.test -y",
@@ -244,7 +250,8 @@ async fn drift_of_every_kind_is_seen_and_put_right() {
     let expected = "~ list Bad domains: -1 item (extra.test)
 ~ rule File invoices: actions [trash] → [assign_to_folder Clients/Shop, mark_as_read], priority 30 → 20
 + rule Block bad domains: actions [block], match from.domain in_list [Bad domains]
-~ workspace Support: rules [File invoices] → [Block bad domains, File invoices]
+~ workspace Support: breakers [sends_per_hour 90: alert, sends_per_hour 60: throttle to 20] → \
+                    [bounce_rate 2.5 of 50: hold, bounce_rate 4: pause, sends_per_hour 60: throttle to 20], rules [File invoices] → [Block bad domains, File invoices]
 ~ workspace Default: policy none → Strict
 ~ account support@acme.test: name Else → Support: the \"team\"
 + account nowhere@acme.test
@@ -259,6 +266,26 @@ async fn drift_of_every_kind_is_seen_and_put_right() {
     fleet.assert_nothing_to_do("plan -f FILE").await;
 }
 
+/// Who has nothing to say about breakers leaves them alone, and an empty list takes them away.
+#[tokio::test]
+async fn breakers_are_managed_where_the_file_speaks_of_them() {
+    let fleet = Fleet::new().await;
+    fleet.write("version: 1\nworkspaces:\n  - name: Sales\n    breakers: []\n  - name: Default\n");
+    let applied = fleet.ok("apply -f FILE -y").await;
+    assert!(applied.starts_with("+ workspace Sales\n\n1 to create, 0 to change"), "{applied}");
+    fleet.ok("breaker set Sales bounce~rate 2.5 --action hold").await;
+    fleet.ok("breaker set Default sends~per~hour 10 --action pause --disabled").await;
+    let planned = fleet.ok("plan -f FILE").await;
+    assert!(planned.starts_with("~ workspace Sales: breakers [bounce_rate 2.5: hold] → []\n"), "{planned}");
+    fleet.ok("apply -f FILE -y").await;
+    fleet.assert_nothing_to_do("plan -f FILE").await;
+    assert_eq!(fleet.json("breaker list Sales").await["breakers"], serde_json::json!([]));
+    let kept = "  - name: Default\n    policy: null\n    rules: []\n    breakers:\n      - metric: sends_per_hour\n        \
+                threshold: 10\n        action: pause\n        enabled: false\n";
+    let exported = fleet.ok("export").await;
+    assert!(exported.contains(kept), "{exported}");
+}
+
 #[tokio::test]
 async fn what_is_exported_changes_nothing_when_it_is_applied() {
     let fleet = Fleet::new().await;
@@ -266,15 +293,21 @@ async fn what_is_exported_changes_nothing_when_it_is_applied() {
     fleet.ok("apply -f FILE -y").await;
     fleet.ok("export -o FILE").await;
     let exported = fs::read_to_string(fleet.path("fleet.yaml")).expect("an export");
-    for part in
-        ["domain_address: acme.test", "- spam.test", "name: Block bad domains", "policy: Strict", "status: pause"]
-    {
+    for part in [
+        "domain_address: acme.test",
+        "- spam.test",
+        "name: Block bad domains",
+        "policy: Strict",
+        "status: pause",
+        "metric: bounce_rate\n        threshold: 2.5\n",
+    ] {
         assert!(exported.contains(part), "{part} is not in {exported}");
     }
     let (applied, requests) = fleet.run("apply -f FILE -y").await;
     assert!(applied.stdout.starts_with("Nothing to do"), "{applied:?}");
-    // Domains, lists and the items of one, policies, rules, workspaces, accounts, webhooks: all are read, none is changed.
-    assert_eq!((applied.code, requests), (0, 8));
+    // Domains, lists and the items of one, policies, rules, workspaces and the breakers of one, accounts, webhooks: all are
+    // read, none is changed.
+    assert_eq!((applied.code, requests), (0, 9));
     assert_eq!(fleet.ok("export").await, exported, "the same state is the same text");
 }
 

@@ -54,6 +54,11 @@ async fn audit() {
 }
 
 #[tokio::test]
+async fn breaker() {
+    play("breaker").await;
+}
+
+#[tokio::test]
 async fn domain() {
     play("domain").await;
 }

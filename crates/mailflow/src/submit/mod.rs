@@ -113,6 +113,9 @@ pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepare
     if let Err(problem) = &sent {
         platform.metrics.refused(problem);
     }
+    if let Ok(Sent { held: Some(hold), .. }) = &sent {
+        platform.metrics.held(hold.reason);
+    }
     platform.metrics.submitted(match &sent {
         Ok(sent) if sent.is_duplicate => "duplicate",
         Ok(sent) if sent.waits => "queued",

@@ -60,6 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let data = DataDir::open(folder.path())?;
     let meters = Meters::new()?;
     let platform = compose::platform(&config, &data, world(&arguments), meters.metrics()).await?;
+    meters.observe(&platform.store);
     let created = seed(&platform).await?;
     let identity = compose::tls_identity(&config, &data)?;
     let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;

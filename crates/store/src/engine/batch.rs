@@ -11,6 +11,7 @@ use crate::send_sums;
 use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
+use postfleet_core::send_figures::Sums;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -79,6 +80,7 @@ pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Cont
     if ended.is_ok() {
         context.counters.batches.fetch_add(1, Ordering::Relaxed);
         context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        context.counters.happened(&tx.happened);
     }
     let shared = ended.as_ref().err().map(shared_error);
     for (job, own) in jobs.into_iter().zip(failed) {
@@ -203,6 +205,8 @@ async fn commit(tx: &mut Tx) -> Result<(), DbError> {
         send_sums::settle(&mut tx.db, &outcomes, sum_up).await?;
         let events = std::mem::take(&mut tx.events);
         events::append(&mut tx.db, &events).await?;
+        tx.happened = Sums::default();
+        outcomes.iter().for_each(|outcome| tx.happened.count(outcome.kind, outcome.bounce));
         tx.db.commit().await
     };
     match ended.await {

@@ -21,6 +21,7 @@ use crate::organizations;
 use crate::wake::{Hints, Wake};
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::quarantine;
+use postfleet_core::send_figures::Sums;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct Tx {
     tally: Tally,
     /// Rows of usage that are locked from the beginning of the batch.
     locked: BTreeSet<(uuid::Uuid, i64)>,
+    /// What happened to recipients in the batch that was committed last.
+    happened: Sums,
     hints: Hints,
 }
 
@@ -68,7 +71,8 @@ impl Tx {
         let (plans, rule_book) = (context.plans.clone(), context.rule_book.clone());
         let (events, tally, locked) = (Vec::new(), Tally::default(), BTreeSet::new());
         let quarantine_part = context.quarantine_part.clone();
-        Self { db, quarantine_part, plans, rule_book, events, tally, locked, hints: Hints::default() }
+        let (happened, hints) = (Sums::default(), Hints::default());
+        Self { db, quarantine_part, plans, rule_book, events, tally, locked, happened, hints }
     }
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
@@ -196,6 +200,8 @@ pub struct Counters {
     commands: AtomicU64,
     batches: AtomicU64,
     reruns: AtomicU64,
+    /// In the order of the fields of [`Sums`].
+    outcomes: [AtomicU64; 7],
 }
 
 impl Counters {
@@ -210,6 +216,16 @@ impl Counters {
     /// Batches that were run a second time because a command in them failed.
     pub fn reruns(&self) -> u64 {
         self.reruns.load(Ordering::Relaxed)
+    }
+    /// What happened to recipients, as far as it was written down here.
+    pub fn outcomes(&self) -> Sums {
+        Sums::of(self.outcomes.each_ref().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    fn happened(&self, sums: &Sums) {
+        self.outcomes.iter().zip(sums.in_order()).filter(|(_, more)| *more > 0).for_each(|(count, more)| {
+            count.fetch_add(more, Ordering::Relaxed);
+        });
     }
 }
 
@@ -320,7 +336,7 @@ impl Store {
     }
 
     /// What the engine has done.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.inner.counters
     }
 }

@@ -9,7 +9,19 @@ use postfleet_core::audit::Actor;
 use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, StopId, WorkspaceId};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop};
 use postfleet_core::{EmailAddress, UnixMicros};
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// How many stops of each sort are in force, in all organizations.
+pub async fn count_by_kind(reader: &mut Reader<'_>) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+    const COUNT: &str = "SELECT kind, count(*) FROM stops WHERE lifted_at IS NULL GROUP BY kind";
+    let mut counts: BTreeMap<&'static str, u64> = Kind::ALL.iter().map(|kind| (kind.name(), 0)).collect();
+    for row in reader.query(COUNT, &[]).await? {
+        let kind = Kind::named(&row.text(0)?).ok_or(DbError::Malformed("kind of a stop"))?;
+        counts.insert(kind.name(), row.count(1)?);
+    }
+    Ok(counts)
+}
 
 /// Who raised or lifted a stop.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,7 +6,8 @@ use postfleet_core::id::{ApplicationId, GrantId};
 use postfleet_core::send_figures::Sums;
 use postfleet_store::Store;
 use postfleet_store::activity::PruneActivity;
-use postfleet_store::send_sums::{self, Dimension, SumUp};
+use postfleet_store::send_sums::{self, Dimension, PruneSums, SumUp};
+use postfleet_store::senders;
 
 async fn of_engine(engine: &Engine) -> (Tenant, GrantId) {
     let tenant = tenant(&engine.store, "self_hosted", None).await;
@@ -102,6 +103,41 @@ async fn nothing_is_removed_before_it_is_in_the_sums() {
         assert_eq!(store.run(PruneActivity { limit: 2, ..prune }).await.expect("pruned"), 2);
         assert_eq!(store.run(prune).await.expect("pruned"), 1);
         assert_eq!(accepted(store, tenant.application).await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_sent_in_the_last_day_is_counted_once() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, first) = of_engine(engine).await;
+        let second = tenant.mailbox(store, "second").await;
+        let other = self::tenant(store, "self_hosted", None).await;
+        let third = other.mailbox(store, "third").await;
+        // It begins at noon.
+        tenant.submit(store, first, 2, at(100)).await;
+        tenant.submit(store, first, 1, at(4_000)).await;
+        tenant.submit(store, second, 1, at(200)).await;
+        other.submit(store, third, 1, at(300)).await;
+        let sent = async |application, now| {
+            let mut reader = store.reader().await.expect("reader");
+            senders::in_last_day(&mut reader, application, at(now)).await.expect("count")
+        };
+        assert_eq!(sent(None, 5_000).await, 0, "nothing is summed up");
+        sum_up(store, at(10_000), 2).await;
+        // What is written behind the head counts as well, and takes nobody back.
+        tenant.submit(store, first, 1, at(150)).await;
+        assert_eq!(sent(Some(tenant.application), 5_000).await, 2);
+        assert_eq!(sent(Some(other.application), 5_000).await, 1);
+        assert_eq!(sent(None, 5_000).await, 3);
+        // The hour that was 24 hours ago counts to its beginning.
+        assert_eq!(sent(Some(tenant.application), 86_400 + 3_599).await, 2);
+        assert_eq!(sent(Some(tenant.application), 86_400 + 3_600).await, 1);
+        assert_eq!(sent(Some(tenant.application), 86_400 + 7_200).await, 0);
+        let prune = PruneSums { before: at(0).day(), hours_before: at(3_600), limit: 100 };
+        assert!(store.run(prune).await.expect("pruned") >= 2);
+        assert_eq!((sent(None, 5_000).await, store.run(prune).await.expect("pruned")), (1, 0));
     })
     .await;
 }

@@ -55,7 +55,9 @@ async fn figures_are_the_same_before_and_after_they_are_summed_and_no_rate_is_ma
     let none = harness.get("/v3/metrics/send/summary").await;
     assert_shape(
         none.is_ok().data(),
-        &format!("state:string min_assess_volume:integer findings:array start:string end:string {FIGURES}"),
+        &format!(
+            "state:string min_assess_volume:integer findings:array senders_last_day:integer start:string end:string {FIGURES}"
+        ),
     );
     assert_eq!((&none.data()["state"], &none.data()["bounce_rate"]), (&json!("insufficient_data"), &Value::Null));
     assert_eq!(none.data()["min_assess_volume"], 100);
@@ -79,6 +81,8 @@ async fn figures_are_the_same_before_and_after_they_are_summed_and_no_rate_is_ma
     assert_eq!(said, [4, 3, 1, 1, 0]);
     assert_eq!((&one["bounce_rate"], &one["delivery_rate"]), (&json!(0.25), &json!(0.75)));
     assert_eq!(one["complaint_rate"], json!(0.0));
+    let senders = harness.get("/v3/metrics/send/summary?end=2026-01-01").await.data()["senders_last_day"].clone();
+    assert_eq!((none.data()["senders_last_day"].clone(), senders), (json!(0), json!(1)), "whatever the span");
     // What comes then is added to what is summed.
     send_and_deliver(&harness, 1, 0).await;
     assert_eq!(harness.get("/v3/metrics/send").await.data()[0]["delivered"], 4);

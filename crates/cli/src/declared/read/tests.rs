@@ -166,3 +166,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn breakers_are_checked_where_they_stand() {
+    let wrong = |breakers: &str| {
+        let text = format!("version: 1\nworkspaces:\n  - name: W\n    breakers: {breakers}\n");
+        let faults = read(&text, &|_| Err("no files".to_owned())).expect_err(breakers);
+        faults.iter().map(|fault| fault.line("f")).collect::<Vec<_>>().join("\n")
+    };
+    let cases = [
+        (
+            "[{metric: bounces, threshold: 1, action: hold}]",
+            "f:4:25: workspaces[0].breakers[0].metric: must be one of bounce_rate",
+        ),
+        ("[{metric: bounce_rate, threshold: 101, action: hold}]", "threshold: must be a number from 0.001 to 100.0"),
+        (
+            "[{metric: sends_per_hour, threshold: 2.5, action: hold}]",
+            "threshold: must be a whole number from 0 to 1000000",
+        ),
+        (
+            "[{metric: sends_per_hour, threshold: 2, action: stop}]",
+            "action: must be one of alert, throttle, hold, pause",
+        ),
+        ("[{metric: sends_per_hour, threshold: 2, action: throttle}]", "throttle_to: missing"),
+        ("[{metric: sends_per_hour, threshold: 2, action: hold, throttle_to: 2}]", "throttle_to: must be absent"),
+        ("[{metric: sends_per_hour, threshold: 2, action: hold, min_volume: 2}]", "min_volume: must be absent"),
+        ("[{metric: sends_per_hour, action: hold}]", "breakers[0].threshold: missing"),
+        ("[{metric: sends_per_hour, threshold: 2, action: hold, to: 1}]", "breakers[0].to: unknown field"),
+        (
+            "[{metric: sends_per_hour, threshold: 2, action: hold}, {metric: sends_per_hour, threshold: 3, action: hold}]",
+            "breakers[1].metric: there is one of this metric with this action already",
+        ),
+        ("2", "f:4:15: workspaces[0].breakers: must be a list"),
+    ];
+    for (breakers, expected) in cases {
+        let told = wrong(breakers);
+        assert!(told.contains(expected), "{breakers}: {told}");
+    }
+}

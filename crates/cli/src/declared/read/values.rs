@@ -97,7 +97,7 @@ impl Reader<'_> {
         Some(json!(text))
     }
 
-    pub(super) fn flag(&mut self, node: &Node, path: &str) -> Option<Value> {
+    pub(in crate::declared) fn flag(&mut self, node: &Node, path: &str) -> Option<Value> {
         match &node.value {
             Yaml::Flag(flag) => return Some(json!(flag)),
             Yaml::Text(text) if ["yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str()) => {
@@ -108,7 +108,7 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn whole(&mut self, node: &Node, path: &str, min: i64, max: i64) -> Option<Value> {
+    pub(in crate::declared) fn whole(&mut self, node: &Node, path: &str, min: i64, max: i64) -> Option<Value> {
         let range = match max {
             i64::MAX => format!("a whole number of at least {min}"),
             max => format!("a whole number from {min} to {max}"),
@@ -121,7 +121,7 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn decimal(&mut self, node: &Node, path: &str, min: f64, max: f64) -> Option<Value> {
+    pub(in crate::declared) fn decimal(&mut self, node: &Node, path: &str, min: f64, max: f64) -> Option<Value> {
         #[expect(clippy::cast_precision_loss, reason = "numbers beyond the range are refused either way")]
         let number = match &node.value {
             Yaml::Whole(number) => Some(*number as f64),
