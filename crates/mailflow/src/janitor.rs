@@ -94,9 +94,14 @@ pub async fn recover_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One look at the domains that are due to be looked at.
+/// One look at the domains that are due to be looked at, and at what block lists say of them.
 pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
-    platform.domains().recheck_once().await.map(|_| ())
+    let domains = platform.domains();
+    domains.recheck_once().await?;
+    for ((zone, answer), count) in domains.ask_block_lists_once().await? {
+        platform.metrics.block_list_answered(zone, answer, count);
+    }
+    Ok(())
 }
 
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {

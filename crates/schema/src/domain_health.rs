@@ -27,6 +27,8 @@ pub struct DomainHealth {
     pub reputation: Reputation,
     /// How far it is warmed up.
     pub warm_up: WarmUp,
+    /// What block lists say; empty if none are asked.
+    pub block_lists: Vec<BlockListAnswer>,
 }
 
 /// Something that is worth knowing.
@@ -108,4 +110,30 @@ pub struct SourceCount {
     pub domain: String,
     /// How many.
     pub count: u64,
+}
+
+/// What a block list last said of a domain, or of an address from which its mail leaves.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BlockListAnswer {
+    /// The list.
+    pub zone: String,
+    /// The address, or the name of the domain.
+    pub subject: String,
+    /// `listed`, `clear`, or `unknown`: it was not asked yet, does not answer, or cannot be believed, since it does not
+    /// have its test entries, or has everything.
+    pub state: &'static str,
+    /// The codes with which the list answers; empty if it does not have it.
+    pub codes: Vec<String>,
+    /// What the list gives as its reason; empty if nothing.
+    pub reason: String,
+    /// Since when it is known to be on the list; null if it is not.
+    pub since: Option<i64>,
+    /// When the list last gave an answer that can be believed; null if it never did.
+    pub answered_at: Option<i64>,
+    /// When it was asked last.
+    pub asked_at: i64,
+    /// How often in a row it gave no answer that can be believed. From 3 on, what it said before counts no more.
+    pub failures: u32,
+    /// Why, the last time; empty if it answered.
+    pub failure: String,
 }

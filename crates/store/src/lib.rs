@@ -14,6 +14,7 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod applications;
 pub mod audit;
+pub mod block_answers;
 pub mod breakers;
 pub mod connectors;
 pub mod domains;

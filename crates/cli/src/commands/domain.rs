@@ -267,6 +267,14 @@ const BOUNCES: &[Column] = &[
     Column("in 7 days", "/count", Kind::Count),
 ];
 
+const BLOCK_LISTS: &[Column] = &[
+    Column("block list", "/zone", Kind::Text),
+    Column("asked about", "/subject", Kind::Text),
+    Column("says", "/state", Kind::Text),
+    Column("reason", "/reason", Kind::Text),
+    Column("since", "/since", Kind::Time),
+];
+
 async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
     let health = api.get(&["domains", domain, "health"]).await?.data();
     if session.is_json() {
@@ -276,6 +284,10 @@ async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outco
     let bounces = health["outcomes"]["bounce_types"].as_array().cloned().unwrap_or_default();
     if !bounces.is_empty() {
         session.print_table(&format!("\n{}", table(BOUNCES, &bounces)))?;
+    }
+    let lists = health["block_lists"].as_array().cloned().unwrap_or_default();
+    if !lists.is_empty() {
+        session.print_table(&format!("\n{}", table(BLOCK_LISTS, &lists)))?;
     }
     let findings = health["findings"].as_array().cloned().unwrap_or_default();
     if !findings.is_empty() {

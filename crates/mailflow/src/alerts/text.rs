@@ -27,6 +27,9 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         Trigger::QuotaWarning | Trigger::QuotaReached | Trigger::QuotaExceeded => quota(trigger, facts),
         Trigger::SendingStopped | Trigger::SendingResumed => stop(trigger, facts),
         Trigger::BreakerTripped => breaker(facts),
+        Trigger::DomainEndangered if facts["danger"] == "block_list" => {
+            format!("{} is endangered: {}", of_fact(facts, "domain"), quoted(&facts["reason"]))
+        }
         Trigger::DomainEndangered => {
             format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"]))
         }
@@ -193,6 +196,9 @@ mod tests {
         assert_eq!(said(Trigger::BreakerTripped, &tripped), expected);
         let endangered = json!({"email": "a@acme.test", "domain": "acme.test", "reason": "20 of 25 bounces"});
         assert_eq!(said(Trigger::DomainEndangered, &endangered), "a@acme.test endangers acme.test: 20 of 25 bounces");
+        let listed = json!({"domain": "acme.test", "danger": "block_list", "reason": "192.0.2.1 is on the block list x"});
+        let text = "acme.test is endangered: 192.0.2.1 is on the block list x";
+        assert_eq!(said(Trigger::DomainEndangered, &listed), text);
         let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});
         let expected = "the reputation of the grant g is under review now, and was healthy";
         assert_eq!(said(Trigger::ReputationChanged, &changed), expected);
