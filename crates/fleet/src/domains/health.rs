@@ -2,7 +2,7 @@
 
 use super::show::{records_of, show_record, state_of};
 use super::warm_up::show_warm_up;
-use super::{Domains, outside, show};
+use super::{Domains, show};
 use crate::reputation;
 use postfleet_core::Problem;
 use postfleet_core::bounce::BounceType;
@@ -13,7 +13,7 @@ use postfleet_core::send_event::SendEventKind;
 use postfleet_schema::domain_health as schema;
 use postfleet_store::domains::{DomainDetails, KeyState, PublishedKey};
 use postfleet_store::send_events::{self, Adverse};
-use postfleet_store::{block_answers, reputation as kept, warm_ups};
+use postfleet_store::{reputation as kept, warm_ups};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
@@ -34,9 +34,9 @@ impl Domains<'_> {
         let since = now.minus(LOOKED_AT);
         let events = send_events::adverse_of_domain(&mut reader, (organization, name), since, EVENTS_MAX + 1).await?;
         let begun = warm_ups::find(&mut reader, id).await?;
-        let listed = block_answers::of_domain(&mut reader, id).await?;
         let standing = kept::find(&mut reader, SubjectKind::Domain, name).await?;
         drop(reader);
+        let said = self.outside(&details.domain).await?;
         let standing = standing.filter(|kept| kept.organization_id == organization).map(|kept| kept.standing);
         let standing = standing.unwrap_or_else(|| Standing::new(now));
         let warm_up = show_warm_up(id, begun.as_ref(), now);
@@ -54,7 +54,7 @@ impl Domains<'_> {
                 (standing.rates().complaints, head_room.complaints_until_review)
             },
             warm_up_left: warm_up.remaining,
-            outside: outside::facts(&listed),
+            outside: said.facts(),
         };
         let shown = show(&details, self.settings);
         Ok(schema::DomainHealth {
@@ -67,7 +67,9 @@ impl Domains<'_> {
             outcomes: counted.show(standing.window.week(now.day()), events.len() > EVENTS_MAX),
             reputation: reputation::of_domain(self.store, organization, name, now).await?,
             warm_up,
-            block_lists: listed.iter().map(outside::show_answer).collect(),
+            block_lists: said.answers(),
+            dmarc: said.dmarc,
+            tls: said.tls,
         })
     }
 
