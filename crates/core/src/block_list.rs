@@ -243,10 +243,10 @@ mod tests {
         assert_eq!(address("2001:db8:aaaa:bbbb:0:0:7653:1e0f").question(&zone()), expected);
         assert_eq!(Subject::Name("acme.test".to_owned()).question(&zone()), "acme.test.list.test");
         let [present, absent] = address("192.0.2.1").test_points();
-        assert_eq!((present.question(&zone()), absent.question(&zone())), (
-            "2.0.0.127.list.test".to_owned(),
-            "1.0.0.127.list.test".to_owned()
-        ));
+        assert_eq!(
+            (present.question(&zone()), absent.question(&zone())),
+            ("2.0.0.127.list.test".to_owned(), "1.0.0.127.list.test".to_owned())
+        );
         let [present, absent] = address("2001:db8::1").test_points();
         assert_eq!((present.to_string(), absent.to_string()), ("::ffff:127.0.0.2".into(), "::ffff:127.0.0.1".into()));
     }

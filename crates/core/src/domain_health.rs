@@ -83,7 +83,9 @@ const COMPLAINTS_LEFT_MAX: u64 = 2;
 /// What is to be said of a domain, worst first.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let checks: [fn(&Facts) -> Vec<Finding>; 7] =
-        [of_sending, of_records, of_authentication, of_state, of_culprits, of_warm_up, |f| outside::findings(&f.outside)];
+        [of_sending, of_records, of_authentication, of_state, of_culprits, of_warm_up, |f| {
+            outside::findings(&f.outside)
+        }];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(facts)).collect();
     findings.sort_by_key(|finding| finding.severity as usize);
     findings

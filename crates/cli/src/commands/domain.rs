@@ -298,8 +298,7 @@ async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outco
     if !bounces.is_empty() {
         session.print_table(&format!("\n{}", table(BOUNCES, &bounces)))?;
     }
-    let outside =
-        [(BLOCK_LISTS, "/block_lists"), (DMARC_SOURCES, "/dmarc/sources"), (TLS_FAILURES, "/tls/failures")];
+    let outside = [(BLOCK_LISTS, "/block_lists"), (DMARC_SOURCES, "/dmarc/sources"), (TLS_FAILURES, "/tls/failures")];
     for (columns, place) in outside {
         let things = health.pointer(place).and_then(Value::as_array).cloned().unwrap_or_default();
         if !things.is_empty() {

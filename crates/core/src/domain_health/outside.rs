@@ -210,7 +210,8 @@ mod tests {
             is_address: true,
             known: Known { failures, failure: "no answer in time".to_owned(), ..Known::default() },
         };
-        let lists = vec![list("a.test", "192.0.2.1", 3), list("a.test", "192.0.2.2", 3), list("b.test", "192.0.2.1", 2)];
+        let lists =
+            vec![list("a.test", "192.0.2.1", 3), list("a.test", "192.0.2.2", 3), list("b.test", "192.0.2.1", 2)];
         let said = texts(&Outside { lists, ..Outside::default() });
         let text = "The block list a.test cannot be asked, 3 times in a row: no answer in time.";
         assert_eq!(said, [("block_list_silent", text.to_owned())]);

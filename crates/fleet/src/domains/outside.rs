@@ -48,7 +48,11 @@ impl Domains<'_> {
         drop(reader);
         let sources = mail.sources();
         // Where nobody reports anything it need not be known which addresses are ours.
-        let own = if sources.is_empty() { None } else { Some(self.own_addresses(domain.organization_id, &domain.name).await?) };
+        let own = if sources.is_empty() {
+            None
+        } else {
+            Some(self.own_addresses(domain.organization_id, &domain.name).await?)
+        };
         let sources: Vec<_> = sources
             .into_iter()
             .map(|source| {
@@ -56,10 +60,10 @@ impl Domains<'_> {
                 (schema::DmarcSource { is_own, ..source }, is_own)
             })
             .collect();
-        let shown = sources.iter().take(SHOWN_MAX).map(|(source, _)| schema::DmarcSource {
-            address: source.address.clone(),
-            ..*source
-        });
+        let shown = sources
+            .iter()
+            .take(SHOWN_MAX)
+            .map(|(source, _)| schema::DmarcSource { address: source.address.clone(), ..*source });
         let dmarc = schema::DmarcHealth {
             last_7_days: mail.dmarc_totals(week),
             last_30_days: mail.dmarc_totals(since),

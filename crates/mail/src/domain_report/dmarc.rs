@@ -154,8 +154,7 @@ impl Draft {
         };
         let count = count.min(COUNT_MAX);
         let key = if self.seen.len() < AUTHORS_MAX || self.seen.contains_key(&author) { author } else { None };
-        let counted =
-            self.seen.entry(key).or_insert_with(|| Counted { seen: MailSeen::default(), sums: Sums::new() });
+        let counted = self.seen.entry(key).or_insert_with(|| Counted { seen: MailSeen::default(), sums: Sums::new() });
         let add = |sum: &mut u64| *sum = sum.saturating_add(count).min(COUNT_MAX);
         add(&mut counted.seen.messages);
         if !dkim && !spf {

@@ -235,6 +235,7 @@ impl<T: Hash + Eq + Ord + Clone> Sums<T> {
 
 /// A text as it is kept: one line, not too long.
 fn kept(text: &str) -> String {
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
     words.join(" ").chars().take(TEXT_CHARS_MAX).collect()
 }

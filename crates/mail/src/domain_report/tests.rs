@@ -101,10 +101,10 @@ fn a_dmarc_report_is_read_however_it_is_packed() {
         assert_eq!((report.reporter.as_str(), report.report_id.as_str()), ("Big & Mail!", "2024.17"));
         assert_eq!(report.contact, "noreply@big.test");
         assert_eq!((report.begins_at.as_seconds(), report.ends_at.as_seconds()), (1_700_000_000, 1_700_086_399));
-        assert_eq!((report.about[0].domain.as_str(), report.about[0].policy.as_str()), (
-            "acme.test",
-            "adkim=r p=none pct=100"
-        ));
+        assert_eq!(
+            (report.about[0].domain.as_str(), report.about[0].policy.as_str()),
+            ("acme.test", "adkim=r p=none pct=100")
+        );
         let seen = of_mail(&report);
         assert_eq!((seen.messages, seen.unaligned, seen.quarantined, seen.rejected), (100, 10, 0, 10));
         assert_eq!(seen.sources.len(), 2, "what is alike is added up");
@@ -116,8 +116,11 @@ fn a_dmarc_report_is_read_however_it_is_packed() {
 
 #[test]
 fn a_report_may_be_the_message_itself() {
-    let raw = [b"Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_slice(),
-        STANDARD.encode(gzip(XML.as_bytes())).as_bytes()].concat();
+    let raw = [
+        b"Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n".as_slice(),
+        STANDARD.encode(gzip(XML.as_bytes())).as_bytes(),
+    ]
+    .concat();
     assert_eq!(of_mail(&read(&raw).expect("report")).messages, 100);
 }
 
@@ -195,10 +198,14 @@ fn what_is_huge_is_counted_and_not_kept() {
     let records: String = (0..1_000).map(record).collect();
     let xml = XML.replacen("<record>", &format!("{records}<record>"), 1);
     let report = read(&message("application/gzip", &gzip(xml.as_bytes()))).expect("report");
-    let kept: usize = report.about.iter().map(|about| match &about.seen {
-        Seen::Mail(seen) => seen.sources.len(),
-        Seen::Connections(_) => 0,
-    }).sum();
+    let kept: usize = report
+        .about
+        .iter()
+        .map(|about| match &about.seen {
+            Seen::Mail(seen) => seen.sources.len(),
+            Seen::Connections(_) => 0,
+        })
+        .sum();
     assert!(kept <= 2 * ROWS_MAX, "{kept}");
     assert!(report.about.iter().all(|about| match &about.seen {
         Seen::Mail(seen) => seen.messages <= COUNT_MAX,

@@ -80,7 +80,14 @@ pub(super) fn read(text: &str) -> Result<DomainReport, Unreadable> {
     if reporter.is_empty() || report_id.is_empty() || about.is_empty() || ends_at < begins_at {
         return Err(Unreadable::Incomplete);
     }
-    Ok(DomainReport { reporter, contact: kept(&report.contact_info.unwrap_or_default()), report_id, begins_at, ends_at, about })
+    Ok(DomainReport {
+        reporter,
+        contact: kept(&report.contact_info.unwrap_or_default()),
+        report_id,
+        begins_at,
+        ends_at,
+        about,
+    })
 }
 
 fn of_policy(policy: Policy) -> Result<About, Unreadable> {

@@ -196,7 +196,8 @@ mod tests {
         assert_eq!(said(Trigger::BreakerTripped, &tripped), expected);
         let endangered = json!({"email": "a@acme.test", "domain": "acme.test", "reason": "20 of 25 bounces"});
         assert_eq!(said(Trigger::DomainEndangered, &endangered), "a@acme.test endangers acme.test: 20 of 25 bounces");
-        let listed = json!({"domain": "acme.test", "danger": "block_list", "reason": "192.0.2.1 is on the block list x"});
+        let listed =
+            json!({"domain": "acme.test", "danger": "block_list", "reason": "192.0.2.1 is on the block list x"});
         let text = "acme.test is endangered: 192.0.2.1 is on the block list x";
         assert_eq!(said(Trigger::DomainEndangered, &listed), text);
         let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});

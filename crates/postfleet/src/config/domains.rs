@@ -116,7 +116,10 @@ mod tests {
         assert_eq!(set.report_mailbox, "dmarc");
         let names = |zones: &[Domain]| zones.iter().map(Domain::to_string).collect::<Vec<_>>().join(" ");
         let lists = &set.block_lists;
-        assert_eq!((names(&lists.address_zones), names(&lists.domain_zones)), ("a.test b.test".into(), "names.test".into()));
+        assert_eq!(
+            (names(&lists.address_zones), names(&lists.domain_zones)),
+            ("a.test b.test".into(), "names.test".into())
+        );
         assert_eq!((lists.every, lists.is_off()), (Duration::from_secs(3_600), false));
         assert_eq!(set.sending.told, ["203.0.113.7".parse::<std::net::IpAddr>().unwrap()]);
         for (line, says) in [

@@ -111,8 +111,7 @@ fn report(report_id: &str, at: UnixMicros) -> NewReport {
 async fn a_report_counts_once_and_not_for_ever() {
     on_each_engine(async |engine| {
         let store = &engine.store;
-        let (ours, other) =
-            (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
+        let (ours, other) = (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
         let domain_id = domain_id(store, &ours).await;
         let take = |report| TakeReport { organization_id: ours.organization, domain_id, report, at: NOON };
         let mut again = report("1", NOON);

@@ -166,10 +166,10 @@ async fn block_lists_are_asked_and_believed_only_if_they_can_be() {
     dns.a("test.names.test", [127, 0, 0, 2]);
     round(&harness).await;
     let clear = health(&harness).await;
-    assert_eq!((&answer(&clear, "203.0.113.7")["state"], &answer(&clear, "acme.test")["state"]), (
-        &json!("clear"),
-        &json!("clear")
-    ));
+    assert_eq!(
+        (&answer(&clear, "203.0.113.7")["state"], &answer(&clear, "acme.test")["state"]),
+        (&json!("clear"), &json!("clear"))
+    );
     assert_eq!(clear["block_lists"].as_array().expect("list").len(), 2, "nobody is asked about a private address");
     assert_eq!(codes(&clear), Vec::<&str>::new());
 
@@ -184,11 +184,10 @@ async fn block_lists_are_asked_and_believed_only_if_they_can_be() {
     let listed = health(&harness).await;
     assert_eq!(codes(&listed), ["block_listed", "block_listed"]);
     let found = answer(&listed, "203.0.113.7");
-    assert_eq!((&found["state"], &found["codes"], &found["reason"]), (
-        &json!("listed"),
-        &json!(["127.0.0.4"]),
-        &json!("see https://ips.test/7")
-    ));
+    assert_eq!(
+        (&found["state"], &found["codes"], &found["reason"]),
+        (&json!("listed"), &json!(["127.0.0.4"]), &json!("see https://ips.test/7"))
+    );
     assert!(found["since"].is_i64() && found["since"] == found["asked_at"], "{found}");
     let text = listed["findings"][0]["text"].as_str().expect("text");
     let begins = "203.0.113.7, from which the domain's mail leaves, is on the block list ips.test since ";
