@@ -1,5 +1,9 @@
 //! What is said of the health of a sending domain: findings in words, worst first, each with what to do about it.
 
+mod outside;
+
+pub use outside::{Listing, Outside, Source};
+
 use crate::bounce::BounceType;
 use crate::domain_records::{RecordKind, RecordStatus};
 use crate::reputation::{Rate, State};
@@ -66,6 +70,8 @@ pub struct Facts {
     pub complaints: (Rate, Option<u64>),
     /// Messages left of the day of its warm-up, if it is being warmed up.
     pub warm_up_left: Option<u64>,
+    /// What others say of it.
+    pub outside: Outside,
 }
 
 /// Failures below which nothing is said of what causes them.
@@ -76,8 +82,10 @@ const COMPLAINTS_LEFT_MAX: u64 = 2;
 
 /// What is to be said of a domain, worst first.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
-    let checks: [fn(&Facts) -> Vec<Finding>; 6] =
-        [of_sending, of_records, of_authentication, of_state, of_culprits, of_warm_up];
+    let checks: [fn(&Facts) -> Vec<Finding>; 7] =
+        [of_sending, of_records, of_authentication, of_state, of_culprits, of_warm_up, |f| {
+            outside::findings(&f.outside)
+        }];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(facts)).collect();
     findings.sort_by_key(|finding| finding.severity as usize);
     findings
@@ -233,6 +241,7 @@ mod tests {
             state: State::Healthy,
             complaints: (Rate { count: 0, of: 1_000 }, Some(1)),
             warm_up_left: None,
+            outside: Outside::default(),
         }
     }
 

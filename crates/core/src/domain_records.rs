@@ -1,8 +1,10 @@
 //! What is to be published in the DNS for a domain, and what becomes of each record as the DNS is looked at again and
 //! again. Pure: who asks the DNS is `postfleet-fleet`, how an answer is judged is `domain_check`.
 
+use crate::block_list::BlockLists;
 use crate::domain::Domain;
 use crate::domain_check::Judgement;
+use crate::sending_addresses::SendingAddresses;
 use crate::time::UnixMicros;
 use std::time::Duration;
 
@@ -17,10 +19,16 @@ pub struct DomainSettings {
     pub spf_mechanism: String,
     /// The label below a domain at which bounces and complaints would be taken.
     pub feedback_label: String,
+    /// The part before the `@` of the address of every domain at which other servers report what they saw of its mail.
+    pub report_mailbox: String,
     /// What must be right before a domain may send.
     pub required_to_send: Vec<RecordKind>,
     /// How often a domain that may send is looked at again.
     pub recheck: Duration,
+    /// Which block lists are asked.
+    pub block_lists: BlockLists,
+    /// From which addresses mail leaves.
+    pub sending: SendingAddresses,
 }
 
 impl DomainSettings {
@@ -31,8 +39,11 @@ impl DomainSettings {
             mx_host: hostname.clone(),
             spf_mechanism: format!("a:{hostname}"),
             feedback_label: "bounces".to_owned(),
+            report_mailbox: "domain-reports".to_owned(),
             required_to_send: vec![RecordKind::Ownership, RecordKind::Spf, RecordKind::Dkim],
             recheck: Duration::from_secs(86_400),
+            block_lists: BlockLists::default(),
+            sending: SendingAddresses { host: Some(hostname.clone()), ..SendingAddresses::default() },
         }
     }
 }
@@ -178,7 +189,7 @@ pub fn to_publish(publisher: Publisher<'_>, settings: &DomainSettings) -> Vec<Re
         records.push(Record { selector: selector.clone(), ..record });
     }
     records.push(at(RecordKind::Feedback, &settings.feedback_label, mx()));
-    let policy = format!("v=DMARC1; p=none; rua=mailto:postmaster@{domain}");
+    let policy = format!("v=DMARC1; p=none; rua=mailto:{}@{domain}", settings.report_mailbox);
     records.push(at(RecordKind::Dmarc, "_dmarc", RecordData::Txt(policy)));
     records
 }
@@ -309,7 +320,7 @@ mod tests {
                 "dkim e1._domainkey e1._domainkey.agents.example.com TXT v=DKIM1; p=BB",
                 "feedback bounces bounces.agents.example.com MX 10 mx.fleet.example",
                 "dmarc _dmarc _dmarc.agents.example.com TXT \
-                 v=DMARC1; p=none; rua=mailto:postmaster@agents.example.com",
+                 v=DMARC1; p=none; rua=mailto:domain-reports@agents.example.com",
             ]
         );
     }

@@ -65,6 +65,8 @@ ids! {
     KeyId,
     /// A registered sending and receiving domain.
     DomainId,
+    /// A report of another server about a domain.
+    DomainReportId,
     /// A group of grants under one policy.
     WorkspaceId,
     /// A set of limits.

@@ -44,10 +44,12 @@ pub mod list;
 pub mod rule;
 
 // what the DNS must hold
+pub mod block_list;
 pub mod domain_check;
 pub mod domain_health;
 pub mod domain_records;
 pub mod domain_zone;
+pub mod sending_addresses;
 pub mod trial_domain;
 pub mod unsubscribe_address;
 

@@ -20,6 +20,7 @@ pub mod trace;
 
 // what comes back
 pub mod bounce_class;
+pub mod domain_report;
 pub mod dsn;
 pub mod feedback;
 

@@ -6,6 +6,7 @@ use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::{hold, schedule};
 use postfleet_store::activity::PruneActivity;
+use postfleet_store::domain_reports::PruneReports;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
@@ -94,9 +95,14 @@ pub async fn recover_once(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One look at the domains that are due to be looked at.
+/// One look at the domains that are due to be looked at, and at what block lists say of them.
 pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
-    platform.domains().recheck_once().await.map(|_| ())
+    let domains = platform.domains();
+    domains.recheck_once().await?;
+    for ((zone, answer), count) in domains.ask_block_lists_once().await? {
+        platform.metrics.block_list_answered(zone, answer, count);
+    }
+    Ok(())
 }
 
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
@@ -147,6 +153,12 @@ async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.feedback_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneFeedback { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = platform.clock.now().minus(platform.settings.domain_report_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneReports { before, limit: ROWS_MAX / 10 }).await? == 0 {
             break;
         }
     }

@@ -28,6 +28,8 @@ pub struct Metrics {
     queue_recipients: Gauge<u64>,
     queue_oldest_seconds: Gauge<u64>,
     destinations_closed: Gauge<u64>,
+    block_list_answers: Counter<u64>,
+    domain_reports: Counter<u64>,
     usage_recounts: Counter<u64>,
     usage_drift: Gauge<u64>,
 }
@@ -43,6 +45,11 @@ impl Metrics {
             destinations_closed: gauge(
                 "postfleet_destinations_closed",
                 "Destinations that do not answer or that somebody has paused",
+            ),
+            block_list_answers: counter("postfleet_block_list_answers", "What block lists said, by list and answer"),
+            domain_reports: counter(
+                "postfleet_domain_reports",
+                "Reports of other servers about domains, by what became of them",
             ),
             usage_recounts: counter("postfleet_usage_recounts", "Organizations counted anew, by what was found"),
             usage_drift: gauge("postfleet_usage_drift", "Counters of usage that are wrong, by meter"),
@@ -131,6 +138,15 @@ impl Metrics {
     /// So many destinations are closed.
     pub fn destinations_closed(&self, destinations: u64) {
         self.destinations_closed.record(destinations, &[]);
+    }
+    /// A block list gave so many answers of that kind.
+    pub fn block_list_answered(&self, zone: String, answer: &'static str, count: u64) {
+        let zone = KeyValue::new("zone", StringValue::from(zone));
+        self.block_list_answers.add(count, &[zone, by("answer", answer)]);
+    }
+    /// A report about a domain came in.
+    pub fn domain_reported(&self, result: &'static str) {
+        self.domain_reports.add(1, &[by("result", result)]);
     }
     /// What an organization uses was counted anew.
     pub fn recounted(&self, is_exact: bool) {

@@ -120,6 +120,8 @@ pub struct Settings {
     pub feedback_addresses: Vec<EmailAddress>,
     /// How long records of what came back are kept.
     pub feedback_retention: Duration,
+    /// How long reports of other servers about domains are kept.
+    pub domain_report_retention: Duration,
     /// How long it is kept what became of each recipient of what was sent.
     pub activity_retention: Duration,
     /// How long what was tried with a message is kept.

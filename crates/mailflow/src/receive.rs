@@ -112,7 +112,7 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
     let mut mailboxes = Vec::with_capacity(arrival.recipients.len());
     for recipient in std::mem::take(&mut arrival.recipients) {
         let door = feedback::door(platform, &recipient);
-        let is_mailbox_too = door == Some(Door::Complaints)
+        let is_mailbox_too = matches!(door, Some(Door::Complaints | Door::DomainReports))
             && grants::receiving(&mut platform.store.reader().await?, &recipient).await?.is_some();
         match door {
             Some(door) if !is_mailbox_too => doors.push((recipient, door)),

@@ -12,7 +12,7 @@ pub use table::StaticResolver;
 use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use postfleet_core::Domain;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Looks things up in the DNS.
 pub trait Resolver: Send + Sync {
@@ -33,6 +33,9 @@ pub trait Resolver: Send + Sync {
 
     /// The addresses of `host`, at least one, IPv4 before IPv6. An address in text form is its own answer.
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
+
+    /// The IPv4 addresses of `name`, at least one, and nothing about others: how lists in the DNS answer (RFC 5782).
+    fn codes<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Ipv4Addr>, DnsError>>;
 
     /// The TXT records of `name`, at least one, each with its strings joined (RFC 7208 §3.3).
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>>;

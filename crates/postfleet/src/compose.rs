@@ -167,6 +167,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
+        domain_report_retention: config.report_retention()?,
         feedback_retention: Duration::from_secs(config.feedback.report_days * 86_400),
         loops: config.loops.limits(),
         activity_retention: Duration::from_secs(config.activity.days * 86_400),

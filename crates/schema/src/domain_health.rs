@@ -27,6 +27,12 @@ pub struct DomainHealth {
     pub reputation: Reputation,
     /// How far it is warmed up.
     pub warm_up: WarmUp,
+    /// What block lists say; empty if none are asked.
+    pub block_lists: Vec<BlockListAnswer>,
+    /// What other servers report of mail in the domain's name (DMARC). Reports are claims of whoever sent them.
+    pub dmarc: DmarcHealth,
+    /// What other servers report of encrypted connections to the domain's servers (TLS). These are claims, too.
+    pub tls: TlsHealth,
 }
 
 /// Something that is worth knowing.
@@ -108,4 +114,112 @@ pub struct SourceCount {
     pub domain: String,
     /// How many.
     pub count: u64,
+}
+
+/// What a block list last said of a domain, or of an address from which its mail leaves.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BlockListAnswer {
+    /// The list.
+    pub zone: String,
+    /// The address, or the name of the domain.
+    pub subject: String,
+    /// `listed`, `clear`, or `unknown`: it was not asked yet, does not answer, or cannot be believed, since it does not
+    /// have its test entries, or has everything.
+    pub state: &'static str,
+    /// The codes with which the list answers; empty if it does not have it.
+    pub codes: Vec<String>,
+    /// What the list gives as its reason; empty if nothing.
+    pub reason: String,
+    /// Since when it is known to be on the list; null if it is not.
+    pub since: Option<i64>,
+    /// When the list last gave an answer that can be believed; null if it never did.
+    pub answered_at: Option<i64>,
+    /// When it was asked last.
+    pub asked_at: i64,
+    /// How often in a row it gave no answer that can be believed. From 3 on, what it said before counts no more.
+    pub failures: u32,
+    /// Why, the last time; empty if it answered.
+    pub failure: String,
+}
+
+/// What other servers report of mail in the domain's name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DmarcHealth {
+    /// By the reports that came in the last 7 days.
+    pub last_7_days: DmarcTotals,
+    /// By the reports that came in the last 30 days.
+    pub last_30_days: DmarcTotals,
+    /// Up to 20 addresses that send in the domain's name, in 30 days: those first of whose mail most was not aligned.
+    pub sources: Vec<DmarcSource>,
+    /// Whether there was more than what is counted: the newest 5,000 reports, and the newest 20,000 of their entries.
+    pub is_partial: bool,
+}
+
+/// Mail that was reported.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DmarcTotals {
+    /// Reports.
+    pub reports: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Messages for which SPF or DKIM spoke for the domain.
+    pub aligned: u64,
+    /// Messages for which neither did.
+    pub unaligned: u64,
+    /// Messages that receivers put aside.
+    pub quarantined: u64,
+    /// Messages that receivers refused.
+    pub rejected: u64,
+}
+
+/// An address that sends in the domain's name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DmarcSource {
+    /// The address.
+    pub address: String,
+    /// Whether it is one from which this installation sends; null if that is not known.
+    pub is_own: Option<bool>,
+    /// Messages.
+    pub messages: u64,
+    /// Messages with a good signature of the domain.
+    pub dkim_aligned: u64,
+    /// Messages for which SPF spoke for the domain.
+    pub spf_aligned: u64,
+    /// Messages with neither.
+    pub unaligned: u64,
+}
+
+/// What other servers report of encrypted connections to the domain's servers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TlsHealth {
+    /// By the reports that came in the last 7 days.
+    pub last_7_days: TlsTotals,
+    /// By the reports that came in the last 30 days.
+    pub last_30_days: TlsTotals,
+    /// Up to 20 kinds of failures, by server, most first.
+    pub failures: Vec<TlsFailureCount>,
+    /// Whether there was more than what is counted: the newest 5,000 reports, and the newest 20,000 of their entries.
+    pub is_partial: bool,
+}
+
+/// Connections that were reported.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TlsTotals {
+    /// Reports.
+    pub reports: u64,
+    /// Connections.
+    pub connections: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+/// Connections that failed alike.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TlsFailureCount {
+    /// The server; empty if no reporter named one.
+    pub host: String,
+    /// What was wrong, such as `certificate-expired` (RFC 8460, section 4.3).
+    pub result_type: String,
+    /// How many.
+    pub connections: u64,
 }

@@ -120,11 +120,67 @@ CREATE TABLE domains (
     owned_at {int},
     verified_at {int},
     check_at {int},
+    blocks_at {int} NOT NULL DEFAULT 0,
     created_at {int} NOT NULL,
     updated_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX domains_by_organization ON domains (organization_id, id);
 CREATE INDEX domains_to_check ON domains (check_at);
+CREATE INDEX domains_to_ask_for ON domains (blocks_at);
+
+-- What block lists last said of a domain, and of the addresses from which its mail leaves (docs/domains.md). Codes are a
+-- JSON list; empty for what a list does not have.
+CREATE TABLE block_answers (
+    domain_id {id} NOT NULL REFERENCES domains (id),
+    zone TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    codes TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since {int},
+    answered_at {int},
+    asked_at {int} NOT NULL,
+    failures {int} NOT NULL,
+    failure TEXT NOT NULL,
+    PRIMARY KEY (domain_id, zone, subject)
+) {clustered};
+
+-- What other servers report of the mail of a domain (dmarc) and of connections to its servers (tls). They are claims of
+-- whoever sent them. The key is a hash of what makes a report the same.
+CREATE TABLE domain_reports (
+    domain_id {id} NOT NULL REFERENCES domains (id),
+    id {id} NOT NULL,
+    kind TEXT NOT NULL,
+    key {bytes} NOT NULL,
+    reporter TEXT NOT NULL,
+    contact TEXT NOT NULL,
+    report_id TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    begins_at {int} NOT NULL,
+    ends_at {int} NOT NULL,
+    total {int} NOT NULL,
+    failed {int} NOT NULL,
+    quarantined {int} NOT NULL,
+    rejected {int} NOT NULL,
+    PRIMARY KEY (domain_id, id)
+) {clustered};
+CREATE UNIQUE INDEX domain_reports_by_key ON domain_reports (domain_id, key);
+CREATE INDEX domain_reports_by_kind ON domain_reports (domain_id, kind, id);
+CREATE INDEX domain_reports_by_age ON domain_reports (id);
+
+-- What a report says of each source: of an address that sent mail (what is the disposition, dkim and spf say whether it
+-- was aligned), or of connections that failed (what is the kind of failure, source the server).
+CREATE TABLE domain_report_rows (
+    domain_id {id} NOT NULL,
+    kind TEXT NOT NULL,
+    report_id {id} NOT NULL,
+    number {int} NOT NULL,
+    source TEXT NOT NULL,
+    what TEXT NOT NULL,
+    dkim {int} NOT NULL,
+    spf {int} NOT NULL,
+    messages {int} NOT NULL,
+    PRIMARY KEY (domain_id, kind, report_id, number)
+) {clustered};
 
 -- What the DNS was last found to hold, for each record of a domain. The selector is empty but for signing keys.
 CREATE TABLE domain_records (

@@ -14,8 +14,10 @@ pub mod wake;
 // who exists and what they may do, one module per concept
 pub mod applications;
 pub mod audit;
+pub mod block_answers;
 pub mod breakers;
 pub mod connectors;
+pub mod domain_reports;
 pub mod domains;
 pub mod evaluations;
 pub mod findings;

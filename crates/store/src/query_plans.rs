@@ -4,11 +4,12 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    activity, addresses, alerts, applications, audit, breakers, connectors, deliveries, domains, evaluations, events,
-    feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout, lists, messages, meters,
-    migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
-    redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums, sender_pools, senders,
-    service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
+    domains, evaluations, events, feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout,
+    lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings,
+    recount, recoveries, redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums,
+    sender_pools, senders, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -18,6 +19,13 @@ const LISTS: &[(&str, &str)] = &[
     ("domains::RECORDS_OF_PAGE", domains::RECORDS_OF_PAGE),
     ("domains::KEYS_OF_PAGE", domains::KEYS_OF_PAGE),
     ("domains::DUE", domains::DUE),
+    ("domain_reports::TODAY", domain_reports::TODAY),
+    ("domain_reports::OF_DOMAIN", domain_reports::OF_DOMAIN),
+    ("domain_reports::ROWS", domain_reports::ROWS),
+    ("domain_reports::OLD", domain_reports::OLD),
+    ("block_answers::DUE", block_answers::DUE),
+    ("block_answers::OF_DOMAIN", block_answers::OF_DOMAIN),
+    ("block_answers::APPLICATIONS", block_answers::APPLICATIONS),
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
     ("feedback::LIST", feedback::LIST),

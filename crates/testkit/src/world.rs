@@ -344,6 +344,7 @@ fn settings(options: &WorldOptions) -> Settings {
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
+        domain_report_retention: Duration::from_secs(90 * 86_400),
         activity_retention: Duration::from_secs(90 * 86_400),
         attempt_retention: Duration::from_secs(30 * 86_400),
         repeat_window: options.repeat_window,

@@ -267,6 +267,27 @@ const BOUNCES: &[Column] = &[
     Column("in 7 days", "/count", Kind::Count),
 ];
 
+const BLOCK_LISTS: &[Column] = &[
+    Column("block list", "/zone", Kind::Text),
+    Column("asked about", "/subject", Kind::Text),
+    Column("says", "/state", Kind::Text),
+    Column("reason", "/reason", Kind::Text),
+    Column("asked", "/asked_at", Kind::Time),
+];
+
+const DMARC_SOURCES: &[Column] = &[
+    Column("sends in its name", "/address", Kind::Text),
+    Column("ours", "/is_own", Kind::Text),
+    Column("messages", "/messages", Kind::Count),
+    Column("unaligned", "/unaligned", Kind::Count),
+];
+
+const TLS_FAILURES: &[Column] = &[
+    Column("connections failed to", "/host", Kind::Text),
+    Column("because", "/result_type", Kind::Text),
+    Column("connections", "/connections", Kind::Count),
+];
+
 async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
     let health = api.get(&["domains", domain, "health"]).await?.data();
     if session.is_json() {
@@ -276,6 +297,13 @@ async fn health(domain: &str, api: &Api, session: &mut Session<'_, '_>) -> Outco
     let bounces = health["outcomes"]["bounce_types"].as_array().cloned().unwrap_or_default();
     if !bounces.is_empty() {
         session.print_table(&format!("\n{}", table(BOUNCES, &bounces)))?;
+    }
+    let outside = [(BLOCK_LISTS, "/block_lists"), (DMARC_SOURCES, "/dmarc/sources"), (TLS_FAILURES, "/tls/failures")];
+    for (columns, place) in outside {
+        let things = health.pointer(place).and_then(Value::as_array).cloned().unwrap_or_default();
+        if !things.is_empty() {
+            session.print_table(&format!("\n{}", table(columns, &things)))?;
+        }
     }
     let findings = health["findings"].as_array().cloned().unwrap_or_default();
     if !findings.is_empty() {

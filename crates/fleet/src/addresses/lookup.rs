@@ -76,7 +76,7 @@ mod tests {
     use futures::FutureExt;
     use futures::future::BoxFuture;
     use postfleet_net::{MxHost, SimulatedClock};
-    use std::net::IpAddr;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -94,6 +94,9 @@ mod tests {
             Box::pin(std::future::ready(Ok(MxAnswer::Hosts(vec![host]))))
         }
         fn addresses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+            Box::pin(std::future::ready(Err(DnsError::NotFound)))
+        }
+        fn codes<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<Ipv4Addr>, DnsError>> {
             Box::pin(std::future::ready(Err(DnsError::NotFound)))
         }
         fn txt<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {

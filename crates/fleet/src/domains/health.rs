@@ -36,6 +36,7 @@ impl Domains<'_> {
         let begun = warm_ups::find(&mut reader, id).await?;
         let standing = kept::find(&mut reader, SubjectKind::Domain, name).await?;
         drop(reader);
+        let said = self.outside(&details.domain).await?;
         let standing = standing.filter(|kept| kept.organization_id == organization).map(|kept| kept.standing);
         let standing = standing.unwrap_or_else(|| Standing::new(now));
         let warm_up = show_warm_up(id, begun.as_ref(), now);
@@ -53,6 +54,7 @@ impl Domains<'_> {
                 (standing.rates().complaints, head_room.complaints_until_review)
             },
             warm_up_left: warm_up.remaining,
+            outside: said.facts(),
         };
         let shown = show(&details, self.settings);
         Ok(schema::DomainHealth {
@@ -65,6 +67,9 @@ impl Domains<'_> {
             outcomes: counted.show(standing.window.week(now.day()), events.len() > EVENTS_MAX),
             reputation: reputation::of_domain(self.store, organization, name, now).await?,
             warm_up,
+            block_lists: said.answers(),
+            dmarc: said.dmarc,
+            tls: said.tls,
         })
     }
 

@@ -1,13 +1,16 @@
 //! Domains of an organization: registering them, saying what to publish, and looking at what the DNS holds.
 
+mod block_lists;
 mod check;
 mod health;
 mod manage;
+mod outside;
 mod show;
 mod signing;
 mod verify;
 mod warm_up;
 
+pub use block_lists::Tally;
 pub use manage::Wanted;
 pub use show::{REGION, records, show};
 pub(crate) use signing::signing_keys;

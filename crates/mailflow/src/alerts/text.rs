@@ -27,6 +27,9 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         Trigger::QuotaWarning | Trigger::QuotaReached | Trigger::QuotaExceeded => quota(trigger, facts),
         Trigger::SendingStopped | Trigger::SendingResumed => stop(trigger, facts),
         Trigger::BreakerTripped => breaker(facts),
+        Trigger::DomainEndangered if facts["danger"] == "block_list" => {
+            format!("{} is endangered: {}", of_fact(facts, "domain"), quoted(&facts["reason"]))
+        }
         Trigger::DomainEndangered => {
             format!("{} endangers {}: {}", of_fact(facts, "email"), of_fact(facts, "domain"), quoted(&facts["reason"]))
         }
@@ -249,6 +252,10 @@ mod tests {
         assert_eq!(said(Trigger::RecoveryRequested, &case), expected);
         let expected = "the recovery of a@acme.test was refused by ops (recovery 9)";
         assert_eq!(said(Trigger::RecoveryDecided, &case), expected);
+        let listed =
+            json!({"domain": "acme.test", "danger": "block_list", "reason": "192.0.2.1 is on the block list x"});
+        let text = "acme.test is endangered: 192.0.2.1 is on the block list x";
+        assert_eq!(said(Trigger::DomainEndangered, &listed), text);
         let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});
         let expected = "the reputation of the grant g is under review now, and was healthy";
         assert_eq!(said(Trigger::ReputationChanged, &changed), expected);

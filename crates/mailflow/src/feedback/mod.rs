@@ -2,6 +2,7 @@
 //! registered for them. What a report says is believed only if the return path was made here, for a message that is
 //! known, and counts once; everything else is written down and counts for nothing.
 
+mod domain_reports;
 mod said;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub(crate) enum Door {
     ReturnPath(MessageId),
     /// An address that is registered for complaints.
     Complaints,
+    /// The address of a domain at which other servers report what they saw of it.
+    DomainReports,
     /// The address at which the reader of this message wants no more mail.
     Unsubscribe(MessageId),
 }
@@ -49,6 +52,9 @@ pub(crate) fn door(platform: &Platform, address: &EmailAddress) -> Option<Door> 
     let key = address.key();
     if platform.settings.feedback_addresses.iter().any(|registered| registered.key() == key) {
         return Some(Door::Complaints);
+    }
+    if address.local().eq_ignore_ascii_case(&platform.settings.domains.report_mailbox) {
+        return Some(Door::DomainReports);
     }
     match platform.keys.return_paths().read(address, platform.clock.now()) {
         Reading::Genuine { message } => Some(Door::ReturnPath(message)),
@@ -79,9 +85,13 @@ pub(crate) fn note_refused(platform: &Platform, address: &EmailAddress) {
 
 /// Takes what came to such an address. When it returns well, everything that follows is on stable storage.
 pub(crate) async fn take(platform: &Platform, arrival: &Arrival, door: Door) -> Result<String, Problem> {
+    if let (Door::DomainReports, [to]) = (door, arrival.recipients.as_slice()) {
+        return domain_reports::take(platform, arrival, to.domain()).await;
+    }
     let is_null_sender = arrival.reverse_path == ReversePath::Null;
     let read = content::read(&arrival.message, is_null_sender);
     match (door, read) {
+        (Door::DomainReports, _) => Err(receive::no_mailbox()),
         (Door::ReturnPath(id), read) => match find(platform, id).await? {
             Some(found) => about(platform, arrival, found, read).await,
             None => of_nobody(platform, arrival, id, read).await,

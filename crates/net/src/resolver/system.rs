@@ -12,7 +12,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf;
 use postfleet_core::Domain;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Answers kept in memory, each for as long as its time to live allows.
@@ -148,6 +148,15 @@ impl SystemResolver {
         if addresses.is_empty() { Err(why_not) } else { Ok(addresses) }
     }
 
+    async fn find_codes(&self, name: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
+        let records = self.records(name, RecordType::A).await.map_err(Failure::into_dns_error)?;
+        let codes = records.iter().filter_map(|data| match data {
+            RData::A(a) => Some(a.0),
+            _ => None,
+        });
+        Ok(codes.collect())
+    }
+
     async fn find_txt(&self, resolver: &TokioResolver, name: &str) -> Result<Vec<String>, DnsError> {
         let records = records(resolver, name, RecordType::TXT).await.map_err(Failure::into_dns_error)?;
         let texts: Vec<String> = records.iter().filter_map(text_of).collect();
@@ -202,6 +211,10 @@ impl Resolver for SystemResolver {
 
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         Box::pin(self.find_addresses(host))
+    }
+
+    fn codes<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Ipv4Addr>, DnsError>> {
+        Box::pin(self.find_codes(name))
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {

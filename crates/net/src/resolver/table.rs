@@ -5,7 +5,7 @@ use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use postfleet_core::Domain;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Names and their answers. What the table does not hold is at the common address when there is one, and does not
 /// exist otherwise.
@@ -102,6 +102,15 @@ impl StaticResolver {
         self.addresses.get(&name).cloned().or_else(common).ok_or(DnsError::NotFound)
     }
 
+    fn find_codes(&self, name: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
+        let is_v4 = |address: IpAddr| match address {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
+        };
+        let codes: Vec<Ipv4Addr> = self.find_addresses(name)?.into_iter().filter_map(is_v4).collect();
+        if codes.is_empty() { Err(DnsError::NotFound) } else { Ok(codes) }
+    }
+
     fn find_txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
         self.refuse_failing(name)?;
         self.txt.get(&key(name)).cloned().ok_or(DnsError::NotFound)
@@ -142,6 +151,10 @@ impl Resolver for StaticResolver {
 
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         Box::pin(std::future::ready(self.find_addresses(host)))
+    }
+
+    fn codes<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Ipv4Addr>, DnsError>> {
+        Box::pin(std::future::ready(self.find_codes(name)))
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {

@@ -38,6 +38,7 @@ pub struct Config {
     pub relay: RelaySection,
     pub webhooks: Webhooks,
     pub domains: Domains,
+    pub block_lists: BlockListSection,
     pub rules: Rules,
     pub feedback: Feedback,
     pub activity: Activity,
@@ -112,6 +113,7 @@ pub struct Delivery {
     pub nameservers: Vec<SocketAddr>,
     pub dnssec: DnssecWord,
     pub egress: String,
+    pub public_addresses: Vec<IpAddr>,
     pub tls_report_days: u64,
     pub mx_port: u16,
     pub concurrency: usize,
@@ -136,6 +138,15 @@ pub struct Domains {
     pub spf: String,
     pub feedback_label: String,
     pub required_to_send: Vec<String>,
+    pub recheck_hours: u64,
+    pub report_mailbox: String,
+    pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct BlockListSection {
+    pub address_zones: Vec<String>,
+    pub domain_zones: Vec<String>,
     pub recheck_hours: u64,
 }
 

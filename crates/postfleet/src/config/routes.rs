@@ -4,6 +4,7 @@ use super::layers::nearest;
 use super::{Config, HostName};
 use anyhow::{Context, Result, bail, ensure};
 use postfleet_core::id::WorkspaceId;
+use postfleet_core::sending_addresses::SendingAddresses;
 use postfleet_core::{Domain, Secret};
 use postfleet_mailflow::{Egress, EgressSource, Relay, RelayTls, RouteSettings};
 use postfleet_net::DnssecTrust;
@@ -120,6 +121,24 @@ impl Config {
             egress.add(table.source.clone(), &table.domains, &table.workspaces, name == default);
         }
         Ok(egress)
+    }
+
+    /// From which addresses mail leaves, as far as that is known without asking.
+    pub(super) fn sending_addresses(&self) -> SendingAddresses {
+        let mut sending = SendingAddresses {
+            told: self.delivery.public_addresses.clone(),
+            host: self.relay.host.is_empty().then(|| self.server.hostname.0.clone()),
+            ..SendingAddresses::default()
+        };
+        for EgressTable { source, domains, workspaces } in &self.egress {
+            let addresses = || source.addresses.clone();
+            if source.name == self.delivery.egress {
+                sending.default = addresses();
+            }
+            sending.by_domain.extend(domains.iter().map(|domain| (domain.clone(), addresses())));
+            sending.by_workspace.extend(workspaces.iter().map(|workspace| (*workspace, addresses())));
+        }
+        sending
     }
 
     /// When name servers are believed about signatures.

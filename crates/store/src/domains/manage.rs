@@ -149,7 +149,10 @@ impl Command for RemoveDomain {
     type Outcome = RemoveDomainOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<RemoveDomainOutcome, DbError> {
-        const REMOVE: [&str; 4] = [
+        const REMOVE: [&str; 7] = [
+            "DELETE FROM domain_report_rows WHERE domain_id = $1",
+            "DELETE FROM domain_reports WHERE domain_id = $1",
+            "DELETE FROM block_answers WHERE domain_id = $1",
             "DELETE FROM warm_ups WHERE domain_id = $1",
             "DELETE FROM domain_records WHERE domain_id = $1",
             "DELETE FROM dkim_keys WHERE domain_id = $1",

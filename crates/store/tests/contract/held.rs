@@ -358,7 +358,8 @@ async fn a_question_whose_mail_never_leaves_ends_with_it() {
             hold
         };
         let (rejected, late, waits) = (asking(1).await, asking(2).await, asking(3).await);
-        let reject = DecideHold { decision: Decision::Reject("{}".into()), ..case.approval(&rejected, "boss", NOON).await };
+        let reject =
+            DecideHold { decision: Decision::Reject("{}".into()), ..case.approval(&rejected, "boss", NOON).await };
         case.store.run(reject).await.expect("reject");
         let end = EndHold {
             hold: late.clone(),

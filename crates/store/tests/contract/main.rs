@@ -11,6 +11,7 @@ mod activity;
 mod connectors;
 mod deliver;
 mod destinations;
+mod domain_outside;
 mod domains;
 mod drafts;
 mod evaluations;
