@@ -34,15 +34,15 @@ PROFILES = {
     "good": (3.0, {"slow": 10, "never": 4, "full": 10, "shut": 10, "soft": 15}),
     "careless": (2.0, {"hard": 15, "late": 12, "soft": 30, "full": 10, "never": 5}),
     "reviewed": (2.0, {"hard": 35, "late": 35, "soft": 20, "slow": 5}),
-    "buyer": (0.7, {"hard": 90, "late": 90, "full": 40, "both": 2, "slow": 5}),
-    "spammer": (1.5, {"cry": 20, "both": 4, "soft": 10, "shut": 30}),
-    "small": (0.3, {"hard": 20, "late": 20, "cry": 2, "soft": 100, "full": 50, "never": 10}),
+    "buyer": (2.0, {"hard": 90, "late": 90, "full": 40, "both": 2, "slow": 5}),
+    "spammer": (2.5, {"cry": 35, "both": 8, "soft": 10, "shut": 30}),
+    "small": (0.5, {"hard": 20, "late": 20, "cry": 2, "soft": 100, "full": 50, "never": 10}),
 }
 # How many writers there are, and which part of 64 does what; the others send.
 WRITERS = 64
 REPORTERS, LIARS, WATCHERS = 20, 8, 2
 # Seconds between two messages of a writer: the receiver and the reporters keep up.
-PACE = (0.05, 0.2)
+PACE = (0.02, 0.15)
 PATIENCE = 120
 
 
