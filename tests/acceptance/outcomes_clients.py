@@ -41,8 +41,8 @@ PROFILES = {
 # How many writers there are, and which part of 64 does what; the others send.
 WRITERS = 64
 REPORTERS, LIARS, WATCHERS = 20, 8, 2
-# Seconds between two messages of a writer: the receiver and the reporters keep up.
-PACE = (0.02, 0.15)
+# Seconds between two messages of a writer, and how many recipients may be on their way before it waits.
+PACE, BACKLOG = (0.02, 0.15), 400
 PATIENCE = 120
 
 
@@ -76,9 +76,9 @@ class Fleet:
         self.told, self.reports, self.lies = [], [], []
         # Recipients of which a hard bounce was acknowledged, by application; when the pause of a mailbox was seen first.
         self.bounced, self.seen = {}, {}
-        # By recipient, who wrote to it: the application, and to whom nothing was sent with the same message.
+        # By recipient, who wrote to it: the mailbox, its application, and to whom nothing was sent with the same message.
         self.written = {}
-        self.failures, self.next, self.busy = [], 0, 0
+        self.failures, self.next, self.busy, self.is_behind = [], 0, 0, False
         self.sending, self.reporting = threading.Event(), threading.Event()
         self.sending.set()
         self.reporting.set()
@@ -146,6 +146,9 @@ class Fleet:
         weights = [account["weight"] for account in self.accounts]
         count = 0
         while self.sending.is_set():
+            if self.is_behind:
+                time.sleep(0.1)
+                continue
             (account,) = chance.choices(self.accounts, weights)
             count += 1
             self.told.append(self.send_one(apis[account["key"]], account, f"{number}.{count}", chance))
@@ -161,7 +164,7 @@ class Fleet:
         people = [{"email": email} for email in (*to, *barred)]
         message = {"to": people, "subject": token, "body": "text", "is_plaintext": True}
         path, key = f"/v3/grants/{account['id']}/messages/send", {"Idempotency-Key": token}
-        self.written.update(dict.fromkeys(to, (account["application"], barred)))
+        self.written.update(dict.fromkeys(to, (account["id"], account["application"], barred)))
         record = {"token": token, "account": account["id"], "to": to, "barred": barred, "began": time.monotonic()}
         status, _, answer = self.persist(lambda: api.call("POST", path, message, key, keep=True))
         if status == 200:
@@ -195,7 +198,10 @@ class Fleet:
                 for one in answer["data"]["grants"]:
                     if one["state"] == "paused":
                         self.see(one["subject"])
-            time.sleep(0.05)
+            asked = self.sink.refusals.came
+            open = [to for to, about in list(self.written.items()) if to not in asked and about[0] not in self.seen]
+            self.is_behind = len(open) > BACKLOG
+            time.sleep(0.1)
 
     # Reporting ----------------------------------------------------------------------------------------------------------
 
@@ -235,7 +241,7 @@ class Fleet:
         with self.lock:
             self.reports.append({"path": path.lower(), "recipient": recipient, "what": what, "again": again})
             if what == "hard":
-                self.bounced.setdefault(self.written[recipient][0], []).append(recipient)
+                self.bounced.setdefault(self.written[recipient][1], []).append(recipient)
 
     # Lying --------------------------------------------------------------------------------------------------------------
 
@@ -270,6 +276,6 @@ class Fleet:
         ]
         if one.sender != other.sender:
             lies.append(("about another message", one.sender, bounce_of(other.recipients[0]), "", 250))
-        if barred := self.written[recipient][1]:
+        if barred := self.written[recipient][2]:
             lies += [("about who was left out", one.sender, bounce_of(barred[0]), "", 250)] * 5
         return lies

@@ -20,6 +20,7 @@ const LISTS: &[(&str, &str)] = &[
     ("domains::DUE", domains::DUE),
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
+    ("feedback::BEGAN", feedback::BEGAN),
     ("feedback::LIST", feedback::LIST),
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
