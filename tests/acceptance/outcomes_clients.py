@@ -34,8 +34,8 @@ PROFILES = {
     "good": (3.0, {"slow": 10, "never": 4, "full": 10, "shut": 10, "soft": 15}),
     "careless": (2.0, {"hard": 15, "late": 12, "soft": 30, "full": 10, "never": 5}),
     "reviewed": (2.0, {"hard": 35, "late": 35, "soft": 20, "slow": 5}),
-    "buyer": (2.0, {"hard": 90, "late": 90, "full": 40, "both": 2, "slow": 5}),
-    "spammer": (2.5, {"cry": 35, "both": 8, "soft": 10, "shut": 30}),
+    "buyer": (3.0, {"hard": 120, "late": 120, "full": 40, "both": 2, "slow": 5}),
+    "spammer": (2.5, {"cry": 35, "both": 15, "soft": 10, "shut": 30}),
     "small": (0.5, {"hard": 20, "late": 20, "cry": 2, "soft": 100, "full": 50, "never": 10}),
 }
 # How many writers there are, and which part of 64 does what; the others send.

@@ -26,10 +26,11 @@ from limits_loop import SKIPPED, Clock, Lives, all_of, ask, listed, query_of, re
 from outcomes_clients import COMPLAINTS, MUTE, PROFILES, WRITERS, Fleet, Receiver  # noqa: E402
 from outcomes_ledger import Run, caught, check, made_up, reached  # noqa: E402
 
-# Seconds from the moment at which the server listens until it is killed; the longest that all of it may take.
-ALIVE, LONGEST = (0.2, 1.5), 900
-# The first kill is when a mailbox was paused, and then there are kills, at most so many seconds after the beginning.
-BEGINNING = 20
+# Seconds from the moment at which the server listens until it is killed, and how many sends are answered in between, however
+# slow the machine is; the longest that all of it may take.
+ALIVE, BETWEEN, LONGEST = (0.2, 1.5), 25, 900
+# The first kill is when so many sends were answered and a mailbox was paused.
+BEGINNING = 300
 # What is put off comes again after the first, and has been put off for too long after the second.
 SOON, LATER = 400, 5 * 86_400 + 3_600
 # How the mailboxes of a workspace behave, by organization.
@@ -160,17 +161,19 @@ def make_outcomes(arguments, world, clock, sink, query, chance):
     fleet = Fleet(server, sink, world.accounts, arguments.writers, chance.random())
     lives = Lives(server, clock, chance, None)
     kills, began = [], time.monotonic()
-    while not fleet.seen and time.monotonic() - began < BEGINNING:
-        time.sleep(0.1)
+    go_on(fleet, lambda: fleet.seen and len(fleet.told) >= BEGINNING)
     for _ in range(arguments.kills):
+        more = len(fleet.told) + BETWEEN
         time.sleep(chance.uniform(*ALIVE))
-        fleet.check()
+        go_on(fleet, lambda more=more: len(fleet.told) >= more)
         assert server.is_running(), f"the server ended by itself:\n{server.log_tail()}"
         kills.append(time.monotonic())
         lives.again()
         if time.monotonic() - began > LONGEST:
             break
-    time.sleep(ALIVE[1])
+    # Those who were paused last try once more.
+    refused = [record["outcome"] for record in fleet.told].count("refused")
+    go_on(fleet, lambda: [record["outcome"] for record in fleet.told].count("refused") > refused)
     fleet.stop_sending()
     sending = time.monotonic() - began
     print(f"  {len(fleet.told):,} sends, {len(fleet.reports):,} reports and {len(fleet.lies):,} lies in {sending:.0f} s", flush=True)
@@ -181,6 +184,10 @@ def make_outcomes(arguments, world, clock, sink, query, chance):
         drain(fleet, query, left)
     fleet.stop()
     return observe(world, fleet, sink, kills, query), {"kills": len(kills), "sending": sending}
+
+
+def go_on(fleet, condition):
+    wait_until("writers to get on", lambda: fleet.check() or condition(), 180)
 
 
 def drain(fleet, query, left):
