@@ -132,7 +132,8 @@ class Fleet:
         while True:
             try:
                 answer = ask()
-                if answer[0] not in (421, 451, 452, 503):
+                # 409 is that the same is still being answered, to a connection that is gone.
+                if answer[0] not in (409, 421, 451, 452, 503):
                     return answer
             except (OSError, http.client.HTTPException):
                 pass
