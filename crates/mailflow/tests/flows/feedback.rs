@@ -255,11 +255,14 @@ async fn of_who_was_left_out_nothing_can_be_reported() {
     setting.world.deliver_due().await;
     let path = peer.messages().pop().expect("taken").reverse_path;
     assert_ne!(path, first);
+    setting.world.advance(1);
     setting.report(&path, &unknown("ada@sender.test")).await.expect("accepted");
+    setting.world.advance(1);
     setting.world.receive("fbl@isp.test", &path, complaint("x@y.test", "ada@sender.test")).await.expect("accepted");
     let expected = [said("complaint", "unmatched"), said("bounce", "unmatched"), said("bounce", "counted")];
     assert_eq!(setting.outcomes().await, expected);
     // Who got it may complain.
+    setting.world.advance(1);
     setting.world.receive("fbl@isp.test", &path, complaint("x@y.test", "bob@isp.test")).await.expect("accepted");
     assert_eq!(setting.outcomes().await[0], said("complaint", "counted"));
     assert_eq!(setting.events("message.bounced").await.len(), 1);
