@@ -21,6 +21,7 @@ import json  # noqa: E402
 import multiprocessing  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
+import re  # noqa: E402
 import sqlite3  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
@@ -417,7 +418,7 @@ def query_of(server, postgres):
 
     def query(sql):
         if postgres:
-            return postgres.query(sql.replace("lower(hex(id))", "id").replace("lower(hex(grant_id))", "grant_id"))
+            return postgres.query(re.sub(r"lower\(hex\((\w+)\)\)", r"\1", sql))
         with contextlib.closing(sqlite3.connect(f"file:{server.data}/postfleet.db?mode=ro", uri=True, timeout=30)) as base:
             return base.execute(sql).fetchall()
 
@@ -467,7 +468,7 @@ def recount(world):
     """What `postfleet usage recount` says, by organization: the counters that are wrong."""
     command = [BINARY, "usage", "recount", "--json", "--url", world.server.api]
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(world.server.folder)}
-    environment["POSTFLEET_OPERATOR_KEY"] = world.organizations["daily"]["operator_key"]
+    environment["POSTFLEET_OPERATOR_KEY"] = world.operator.key
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     found = json.loads(done.stdout)
     world.counters = sum(one["counters"] for one in found)

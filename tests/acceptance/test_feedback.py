@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness import Api, Postfix, Postfleet, wait_until
+from reports import bounce_of, complaint_about, report
 
 BOX = "ada@agents.test"
 TOKEN = re.compile(r"b-[a-z2-7]{48}@agents\.test")
@@ -76,33 +77,6 @@ def return_path(sink, sent):
     taken = wait_until("the mail", lambda: [one for one in sink.taken if mark in one.raw])[-1]
     assert TOKEN.fullmatch(taken.sender), taken.sender
     return taken.sender
-
-
-def report(server, to, raw, sender=""):
-    """Hands in a report as a stranger would; the last reply."""
-    with server.smtp() as connection:
-        connection.ehlo()
-        connection.mail(sender)
-        code, text = connection.rcpt(to)
-        return (code, text) if code != 250 else connection.data(raw)
-
-
-def bounce_of(address):
-    return (
-        "From: MAILER-DAEMON@late.test\r\nSubject: Undelivered Mail\r\n"
-        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
-        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.late.test\r\n\r\n"
-        f"Final-Recipient: rfc822; {address}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
-    )
-
-
-def complaint_about(path, address):
-    return (
-        "From: fbl@late.test\r\nSubject: complaint\r\n"
-        "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
-        "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: Late/1\r\n"
-        f"Original-Mail-From: <{path}>\r\nOriginal-Rcpt-To: <{address}>\r\n\r\n--b--\r\n"
-    )
 
 
 def test_a_server_that_reports_later_is_understood(server, grant, hook, sink):

@@ -28,6 +28,7 @@ const LISTS: &[(&str, &str)] = &[
     ("block_answers::APPLICATIONS", block_answers::APPLICATIONS),
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
+    ("feedback::BEGAN", feedback::BEGAN),
     ("feedback::LIST", feedback::LIST),
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),

@@ -115,7 +115,7 @@ pub(crate) async fn take(platform: &Platform, arrival: &Arrival, door: Door) -> 
     }
 }
 
-/// A message that was sent, and who sent it.
+/// A message that was sent, to whom, and who sent it.
 struct Found {
     id: MessageId,
     sent: Sent,
@@ -129,8 +129,14 @@ async fn find(platform: &Platform, id: MessageId) -> Result<Option<Found>, Probl
     let Some(holder) = grants::holder(&mut reader, sent.grant_id).await? else { return Ok(None) };
     let summary = Summary::from_json(&sent.summary);
     let people = summary.to.iter().chain(&summary.cc).chain(&summary.bcc);
-    let recipients = people.filter_map(|person| EmailAddress::parse(&person.email).ok()).collect();
+    let left_out: Vec<String> = addresses(sent.left_out.iter().map(String::as_str)).map(|one| one.key()).collect();
+    let recipients = addresses(people.map(|person| person.email.as_str()));
+    let recipients = recipients.filter(|one| !left_out.contains(&one.key())).collect();
     Ok(Some(Found { id, sent, recipients, holder }))
+}
+
+fn addresses<'a>(texts: impl Iterator<Item = &'a str>) -> impl Iterator<Item = EmailAddress> {
+    texts.filter_map(|text| EmailAddress::parse(text).ok())
 }
 
 /// Which message a complaint quotes, if it was sent from here.

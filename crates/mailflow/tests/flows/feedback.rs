@@ -242,6 +242,33 @@ async fn a_failure_of_somebody_else_is_recorded_and_counts_for_nothing() {
 }
 
 #[tokio::test]
+async fn of_who_was_left_out_nothing_can_be_reported() {
+    let peer = FakeSmtp::accepting().await;
+    let setting = Setting::new(&peer).await;
+    setting.send(&["ada@sender.test", "bob@isp.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    let first = peer.messages().remove(0).reverse_path;
+    setting.report(&first, &unknown("ada@sender.test")).await.expect("accepted");
+    let again = ["Ada@sender.test", "bob@isp.test"];
+    let sent = setting.send(&again).await.expect("accepted");
+    assert_eq!(sent.suppressed.len(), 1);
+    setting.world.deliver_due().await;
+    let path = peer.messages().pop().expect("taken").reverse_path;
+    assert_ne!(path, first);
+    setting.world.advance(1);
+    setting.report(&path, &unknown("ada@sender.test")).await.expect("accepted");
+    setting.world.advance(1);
+    setting.world.receive("fbl@isp.test", &path, complaint("x@y.test", "ada@sender.test")).await.expect("accepted");
+    let expected = [said("complaint", "unmatched"), said("bounce", "unmatched"), said("bounce", "counted")];
+    assert_eq!(setting.outcomes().await, expected);
+    // Who got it may complain.
+    setting.world.advance(1);
+    setting.world.receive("fbl@isp.test", &path, complaint("x@y.test", "bob@isp.test")).await.expect("accepted");
+    assert_eq!(setting.outcomes().await[0], said("complaint", "counted"));
+    assert_eq!(setting.events("message.bounced").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_report_to_the_mailbox_itself_is_mail_and_counts_for_nothing() {
     let (setting, _, _) = sent_to(&["ada@sender.test"]).await;
     setting.report("agent@acme.test", &unknown("ada@sender.test")).await.expect("accepted");

@@ -5,6 +5,6 @@ mod read;
 mod take;
 
 #[cfg(test)]
-pub(crate) use read::{LIST, LIST_OF_NOBODY, PRUNE};
+pub(crate) use read::{BEGAN, LIST, LIST_OF_NOBODY, PRUNE};
 pub use read::{PruneFeedback, Record, Sent, list, sent};
 pub use take::{Filing, NewReport, RecordRefused, TakeFeedback, Taken};

@@ -6,6 +6,8 @@ use crate::error::StoreError;
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{FeedbackId, GrantId, MessageId, ThreadId};
+use postfleet_core::send_event::SendEventKind;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A message that was sent, as a report finds it.
@@ -17,7 +19,13 @@ pub struct Sent {
     pub thread_id: ThreadId,
     /// What lists show of it, as JSON: its recipients are in it.
     pub summary: String,
+    /// Recipients that are in it and got nothing, because they were suppressed when it was accepted.
+    pub left_out: Vec<String>,
 }
+
+/// The recipients of a message that were accepted (1) or refused at once (5).
+pub(crate) const BEGAN: &str =
+    "SELECT recipient, kind FROM send_events WHERE message_id = $1 AND kind IN (1, 5) ORDER BY id";
 
 /// Finds a message that was sent, whosever it is.
 pub async fn sent(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<Sent>, StoreError> {
@@ -27,7 +35,21 @@ pub async fn sent(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<Sent>
         grant_id: GrantId::from_uuid(row.uuid(0)?),
         thread_id: ThreadId::from_uuid(row.uuid(1)?),
         summary: row.text(2)?,
+        left_out: left_out(reader, id).await?,
     }))
+}
+
+/// Who was suppressed later was accepted before, and may have got it.
+async fn left_out(reader: &mut Reader<'_>, id: MessageId) -> Result<Vec<String>, StoreError> {
+    let (mut accepted, mut rejected) = (BTreeSet::new(), Vec::new());
+    for row in reader.query(BEGAN, params![id.uuid()]).await? {
+        match SendEventKind::numbered(row.int(1)?) {
+            Some(SendEventKind::Accepted) => _ = accepted.insert(row.text(0)?),
+            _ => rejected.push(row.text(0)?),
+        }
+    }
+    rejected.retain(|recipient| !accepted.contains(recipient));
+    Ok(rejected)
 }
 
 /// A record, as it was written.
