@@ -88,7 +88,7 @@ impl World {
             recipients,
             thread_id,
             guard: Guard { hops: request.wish.hops, ..Guard::default() },
-            hold: (request.wish.hops > 0).then(|| NewHold { id, author, waiting, told, trip: trip() }),
+            hold: Some(NewHold { id, author, waiting, told, trip: trip() }),
             ..command
         }
     }
