@@ -43,7 +43,7 @@ impl World {
             let mut found: BTreeMap<String, Kept> = BTreeMap::new();
             let names: Vec<String> = all.keys().cloned().collect();
             for some in names.chunks(NAMES_AT_ONCE) {
-                let mut reader = self.engine.store.reader().await.expect("reader");
+                let mut reader = self.store().reader().await.expect("reader");
                 let kept = reputation::find_all(&mut reader, of, some).await.expect("standings");
                 found.extend(kept.into_iter().map(|kept| (kept.name.clone(), kept)));
             }
@@ -62,7 +62,7 @@ impl World {
     pub async fn check_recount(&mut self, account: Account) -> Result<(), Wrong> {
         let grant = self.mailboxes[account].id;
         let recount = {
-            let mut reader = self.engine.store.reader().await.expect("reader");
+            let mut reader = self.store().reader().await.expect("reader");
             reputation::recount(&mut reader, grant).await.expect("recount")
         };
         let fact = match recount {
@@ -81,7 +81,7 @@ impl World {
         }
         let grant = self.mailboxes[account].id;
         let mut events = {
-            let mut reader = self.engine.store.reader().await.expect("reader");
+            let mut reader = self.store().reader().await.expect("reader");
             send_events::of_grant(&mut reader, grant, None, false, 1_000_000).await.expect("ledger")
         };
         events.retain(|event| event.counted.is_anything());
@@ -97,7 +97,7 @@ impl World {
             counted";
         let mut sums: BTreeMap<Subject, Counts> = BTreeMap::new();
         {
-            let mut reader = self.engine.store.reader().await.expect("reader");
+            let mut reader = self.store().reader().await.expect("reader");
             for row in reader.query(SUMS, &[]).await.expect("sums") {
                 let names = [
                     OrganizationId::from_uuid(row.uuid(0).expect("id")).to_string(),

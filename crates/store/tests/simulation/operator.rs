@@ -85,7 +85,7 @@ impl World {
 
     /// Now and then somebody is restricted while a worker has their mail already.
     pub async fn operate_meanwhile(&mut self) -> Result<(), Wrong> {
-        if !self.dice.permille(20) {
+        if !self.dice.permille(200) {
             return Ok(());
         }
         let account = self.dice.below(self.mailboxes.len());
@@ -117,7 +117,7 @@ impl World {
         let subject = Whose { organization, application, grant: mailbox.id, email: mailbox.email.clone() };
         let now = self.now();
         let facts = {
-            let mut reader = self.engine.store.reader().await.expect("reader");
+            let mut reader = self.store().reader().await.expect("reader");
             recoveries::gather(&mut reader, &subject, now).await.expect("facts")
         };
         let id = RecoveryId::new(now, *fresh().as_bytes().last_chunk().expect("ten"));

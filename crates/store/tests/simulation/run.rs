@@ -1,4 +1,4 @@
-//! Months of a world, day by day and four times a day: sending, handing over, reports, the operator.
+//! Months of a world, twice a day: sending, handing over, reports, the operator.
 
 use crate::history::{Answer, Fact, Subject};
 use crate::operator::{Plan, midnight, plans};
@@ -10,7 +10,7 @@ use postfleet_core::stop::Kind;
 use std::collections::BTreeMap;
 
 /// Moments of a day at which something happens.
-const MOMENTS: i64 = 4;
+const MOMENTS: i64 = 2;
 /// Days between two looks at where everybody stands.
 const BETWEEN_CHECKS: i64 = 10;
 

@@ -33,19 +33,18 @@ pub enum Character {
     Leaver,
 }
 
-/// Of a hundred mailboxes.
-const CHARACTERS: [(usize, Character); 11] = [
-    (40, Character::Quiet),
-    (14, Character::Single),
-    (20, Character::Normal),
-    (1, Character::Burst),
-    (7, Character::Seller),
-    (4, Character::LateSeller),
-    (4, Character::Magnet),
-    (1, Character::Lingering),
-    (3, Character::Restricted),
-    (2, Character::Looper),
-    (4, Character::Leaver),
+/// Of a thousand mailboxes.
+const CHARACTERS: [(usize, Character); 10] = [
+    (2, Character::Burst),
+    (2, Character::Lingering),
+    (30, Character::Seller),
+    (20, Character::LateSeller),
+    (20, Character::Magnet),
+    (20, Character::Restricted),
+    (10, Character::Looper),
+    (40, Character::Leaver),
+    (120, Character::Single),
+    (130, Character::Normal),
 ];
 
 /// Something that a mailbox wants to send.
@@ -73,7 +72,8 @@ pub struct Agent {
 impl Agent {
     pub fn new(account: Account, seed: u64) -> Self {
         let mut dice = Dice::new(seed ^ (account as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let mut left = account % 100;
+        // A step that goes through all of a thousand, and so through all places in the same way.
+        let mut left = account * 389 % 1_000;
         let found = CHARACTERS.iter().find(|(part, _)| {
             let is_it = left < *part;
             left = left.saturating_sub(*part);
@@ -88,7 +88,7 @@ impl Agent {
     pub fn day(&mut self, day: i64) -> Vec<Wish> {
         let on = |dice: &mut Dice, permille| dice.permille(permille);
         match self.character {
-            Character::Quiet if on(&mut self.dice, 50) => vec![self.to_friends(1)],
+            Character::Quiet if on(&mut self.dice, 25) => vec![self.to_friends(1)],
             Character::Single if on(&mut self.dice, 40) => vec![self.of_few()],
             Character::Normal | Character::Restricted | Character::Leaver if on(&mut self.dice, 140) => {
                 vec![self.everyday()]

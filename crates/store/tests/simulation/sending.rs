@@ -30,6 +30,9 @@ pub struct Request {
 impl World {
     /// Sends all of it, in this order. Answers the messages that were accepted.
     pub async fn send(&mut self, requests: Vec<Request>) -> Result<Vec<Option<Message>>, Wrong> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut commands = Vec::with_capacity(requests.len());
         for request in &requests {
             commands.push(self.submission(request).await);
@@ -100,12 +103,10 @@ impl World {
     }
 
     /// Releases what waited behind stops that were lifted.
-    pub async fn sweep(&mut self) {
-        loop {
+    async fn sweep(&mut self) {
+        while std::mem::take(&mut self.is_lifted) {
             let now = self.now();
-            if self.run(SweepStop { now, limit: 1_000 }).await.is_none() {
-                break;
-            }
+            while self.run(SweepStop { now, limit: 1_000 }).await.is_some() {}
         }
     }
 
@@ -113,20 +114,22 @@ impl World {
     pub async fn deliver(&mut self) -> Result<(), Wrong> {
         self.sweep().await;
         loop {
-            let taken = self.take().await?;
-            let Some((lease, rows)) = taken else { break };
-            let messages: Vec<(Message, Vec<Claimed>)> =
+            let Some((lease, rows)) = self.take().await? else { break };
+            let is_all = rows.len() < TAKEN_AT_ONCE / 2;
+            let mut messages: Vec<(Message, Vec<Claimed>)> =
                 by_message(rows).into_iter().map(|(id, rows)| (self.by_id[&id], rows)).collect();
-            let middle = self.dice.below(messages.len() + 1);
-            let late = messages.into_iter().enumerate();
-            let (first, second): (Vec<_>, Vec<_>) = late.partition(|(place, _)| *place < middle);
-            self.hand_over(lease, first.into_iter().map(|(_, one)| one).collect()).await?;
-            let second: Vec<_> = second.into_iter().map(|(_, one)| one).collect();
-            if !second.is_empty() {
+            // Sometimes a part of it is still in the hands of the worker when something happens.
+            let middle = if self.dice.permille(200) { self.dice.below(messages.len()) } else { messages.len() };
+            let rest = messages.split_off(middle);
+            self.hand_over(lease, messages).await?;
+            if !rest.is_empty() {
                 self.operate_meanwhile().await?;
+                let rest = self.turn_back(lease, rest).await?;
+                self.hand_over(lease, rest).await?;
             }
-            let second = self.turn_back(lease, second).await?;
-            self.hand_over(lease, second).await?;
+            if is_all {
+                break;
+            }
         }
         let at = self.now().as_micros();
         self.fact(Fact::Drained { at })
@@ -155,7 +158,7 @@ impl World {
         for (message, rows) in messages {
             let message_id = self.messages[message].id;
             let stop = {
-                let mut reader = self.engine.store.reader().await.expect("reader");
+                let mut reader = self.store().reader().await.expect("reader");
                 queue::stop_of(&mut reader, message_id).await.expect("stop")
             };
             if stop.is_none() {
@@ -174,6 +177,9 @@ impl World {
     }
 
     async fn hand_over(&mut self, lease: LeaseId, messages: Vec<(Message, Vec<Claimed>)>) -> Result<(), Wrong> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         for (message, rows) in &messages {
             for row in rows.iter().filter(|row| row.suppressed.is_none()) {
                 self.fact(Fact::Left { message: *message, to: row.recipient.to_string() })?;

@@ -4,9 +4,10 @@
 use crate::dice::Dice;
 use crate::history::{Account, Fact, Message, Places, Subject};
 use crate::oracle::{DAY, Oracle, Wrong};
-use crate::support::{Engine, NOON, Tenant, fresh, organization};
+use crate::support::{NOON, Tenant, fresh, organization};
 use futures::future::join_all;
 use postfleet_core::id::{ApplicationId, DomainId, GrantId, MessageId, StopId, WorkspaceId};
+use postfleet_core::plan::Plans;
 use postfleet_core::reputation::State;
 use postfleet_core::return_path::ReturnPaths;
 use postfleet_core::stop::{Effect, Kind};
@@ -17,9 +18,11 @@ use postfleet_store::events::{self, Event};
 use postfleet_store::grants::{GrantOutcome, NewGrant};
 use postfleet_store::organizations::OrganizationOutcome;
 use postfleet_store::workspaces::{CreateOutcome, CreateWorkspace, PolicyChoice, Workspace};
-use postfleet_store::{Command, Store};
+use postfleet_store::{Command, Location, Store};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use tempfile::TempDir;
 
 /// Commands that are given to the engine at once.
 const AT_ONCE: usize = 500;
@@ -49,7 +52,8 @@ pub struct Pending {
 }
 
 pub struct World {
-    pub engine: Engine,
+    store: Store,
+    _folder: TempDir,
     pub oracle: Oracle,
     /// Everything that happened, if it is kept.
     pub history: Option<Vec<Fact>>,
@@ -67,6 +71,8 @@ pub struct World {
     pub names: HashMap<String, Subject>,
     /// Who was stopped while a worker had their mail, and is to be let go.
     pub meanwhile: Vec<Subject>,
+    /// Whether something was lifted, behind which mail may have waited.
+    pub is_lifted: bool,
     pub return_paths: ReturnPaths,
     pub forger: ReturnPaths,
     seen: HashSet<(StopId, bool)>,
@@ -77,10 +83,20 @@ pub struct World {
 /// Organizations, each with two applications, two domains, and two workspaces in each application.
 const ORGANIZATIONS: usize = 3;
 
+/// A folder in memory where there is one: what a power cut leaves is not what this is about.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a folder")
+}
+
 impl World {
     pub async fn new(seed: u64, keeps_history: bool) -> Result<Self, Wrong> {
+        let folder = folder();
+        let (file, bodies) = (folder.path().join("store.db"), folder.path().join("bodies"));
         let mut world = Self {
-            engine: Engine::sqlite().await,
+            store: Store::open(Location::Sqlite(file), bodies, Plans::presets()).await.expect("open"),
+            _folder: folder,
             oracle: Oracle::new(),
             history: keeps_history.then(Vec::new),
             dice: Dice::new(seed),
@@ -93,6 +109,7 @@ impl World {
             paused: BTreeMap::new(),
             names: HashMap::new(),
             meanwhile: Vec::new(),
+            is_lifted: false,
             return_paths: ReturnPaths::new([7; 32]),
             forger: ReturnPaths::new([8; 32]),
             seen: HashSet::new(),
@@ -106,7 +123,7 @@ impl World {
     }
 
     pub fn store(&self) -> &Store {
-        &self.engine.store
+        &self.store
     }
 
     /// The time; it goes on a little with each look at it.
@@ -141,13 +158,13 @@ impl World {
             if some.is_empty() {
                 return outcomes;
             }
-            let running = join_all(some.into_iter().map(|command| self.engine.store.run(command))).await;
+            let running = join_all(some.into_iter().map(|command| self.store.run(command))).await;
             outcomes.extend(running.into_iter().map(|outcome| outcome.expect("command")));
         }
     }
 
     pub async fn run<C: Command>(&self, command: C) -> C::Outcome {
-        self.engine.store.run(command).await.expect("command")
+        self.store.run(command).await.expect("command")
     }
 
     // Who is there --------------------------------------------------------------------------------------------------
@@ -268,7 +285,7 @@ impl World {
         const PAGE: usize = 5_000;
         loop {
             let page = {
-                let mut reader = self.engine.store.reader().await.expect("reader");
+                let mut reader = self.store.reader().await.expect("reader");
                 events::after(&mut reader, self.position, PAGE).await.expect("events")
             };
             for event in &page {
@@ -314,6 +331,7 @@ impl World {
         let whom = self.names[&text("subject")];
         if !is_raised {
             self.stops.remove(&(kind.name(), whom));
+            self.is_lifted = true;
             return self.fact(Fact::Resumed { kind, whom });
         }
         self.stops.insert((kind.name(), whom), id);
