@@ -6,10 +6,12 @@
 mod book;
 mod checks;
 mod dice;
+mod edges;
 mod feedback;
 mod history;
 mod operator;
 mod oracle;
+mod planted;
 mod ramps;
 mod run;
 mod script;
@@ -20,15 +22,23 @@ mod sending;
 mod support;
 mod world;
 
-use run::play;
+use run::{Size, play};
 
+/// Those that failed once, and then those that are asked for.
 #[tokio::test]
 async fn months_of_a_fleet() {
-    let size = seeds::wanted();
-    println!("{size:?}");
-    let started = std::time::Instant::now();
+    for size in seeds::kept() {
+        play_one(size).await;
+    }
+    let wanted = seeds::wanted();
+    for further in 0..seeds::how_many() {
+        play_one(Size { seed: wanted.seed + further, ..wanted }).await;
+    }
+}
+
+async fn play_one(size: Size) {
     let (world, played) = play(size, false).await;
-    println!("{:?} in {:?}", world.oracle.tally, started.elapsed());
+    println!("{size:?}: {:?}", world.oracle.tally);
     println!("refusals {:?}, pauses {:?}", world.oracle.refusals, world.oracle.pauses);
     seeds::judge(size, played);
 }

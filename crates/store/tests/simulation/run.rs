@@ -1,6 +1,6 @@
 //! Months of a world, twice a day: sending, handing over, reports, the operator.
 
-use crate::history::{Answer, Fact, Subject};
+use crate::history::Subject;
 use crate::operator::{Plan, midnight, plans};
 use crate::oracle::{DAY, Wrong};
 use crate::script::{Agent, Character, Wish};
@@ -150,15 +150,9 @@ async fn leave(world: &mut World, agents: &[Agent], day: i64) -> Result<(), Wron
     Ok(())
 }
 
-/// Sends to these, all of it at once, and hands it over.
-pub async fn send_and_deliver(world: &mut World, account: usize, to: &[String]) -> Result<(), Wrong> {
+/// Sends to these, all of it at once.
+pub async fn send_to(world: &mut World, account: usize, to: &[String]) -> Result<(), Wrong> {
     let wishes = to.chunks(50).map(|some| Wish { to: some.to_vec(), hops: 0 });
     let requests = wishes.map(|wish| Request { account, wish, thread: None }).collect();
-    world.send(requests).await?;
-    world.deliver().await
-}
-
-/// Whether somebody was answered so.
-pub fn was_answered(history: &[Fact], wanted: &Answer) -> bool {
-    history.iter().any(|fact| matches!(fact, Fact::Asked { answer, .. } if answer == wanted))
+    world.send(requests).await.map(drop)
 }
