@@ -24,14 +24,7 @@ pub struct Book {
 impl Book {
     /// Of one who has sent nothing; only mailboxes are ever paused.
     pub fn new(can_pause: bool) -> Self {
-        Self {
-            before: vec![[0; 4]],
-            cuts: vec![0],
-            days: BTreeMap::new(),
-            can_pause,
-            stayed: 0,
-            state: State::Healthy,
-        }
+        Self { before: vec![[0; 4]], cuts: vec![0], days: BTreeMap::new(), can_pause, stayed: 0, state: State::Healthy }
     }
 
     fn between(&self, first: usize, end: usize) -> Counts {

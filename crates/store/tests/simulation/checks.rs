@@ -39,7 +39,9 @@ impl World {
         ] {
             let is_meant = |whom: Subject| kind(whom) == of && !matches!(whom, Subject::Thread(_));
             let mut all: BTreeMap<String, Subject> = BTreeMap::new();
-            all.extend(self.names.iter().filter(|(_, whom)| is_meant(**whom)).map(|(name, whom)| (name.clone(), *whom)));
+            all.extend(
+                self.names.iter().filter(|(_, whom)| is_meant(**whom)).map(|(name, whom)| (name.clone(), *whom)),
+            );
             let mut found: BTreeMap<String, Kept> = BTreeMap::new();
             let names: Vec<String> = all.keys().cloned().collect();
             for some in names.chunks(NAMES_AT_ONCE) {
@@ -105,7 +107,8 @@ impl World {
                     WorkspaceId::from_uuid(row.uuid(2).expect("id")).to_string(),
                     row.text(3).expect("domain"),
                 ];
-                let (counted, times) = (flags(Counted::numbered(row.int(4).expect("flags"))), row.int(5).expect("count"));
+                let (counted, times) =
+                    (flags(Counted::numbered(row.int(4).expect("flags"))), row.int(5).expect("count"));
                 for name in names {
                     let sum = sums.entry(self.names[&name]).or_default();
                     (0..4).for_each(|column| sum[column] += u64::from(counted[column]) * times as u64);

@@ -77,8 +77,7 @@ async fn the_lines_are_exact_to_the_last_recipient() {
         assert_eq!(found, *before, "{account}: one less");
         world.said(account, said, count - 1, 1).await;
         let (found, of_bounces, of_complaints) = world.standing(account).await;
-        let (rate, other) =
-            if *bounces > 0 { (of_bounces, of_complaints) } else { (of_complaints, of_bounces) };
+        let (rate, other) = if *bounces > 0 { (of_bounces, of_complaints) } else { (of_complaints, of_bounces) };
         assert_eq!((found, rate, other), (*state, *per_million, 0), "{account}");
     }
     world.check_all().await.expect("as the oracle has it");

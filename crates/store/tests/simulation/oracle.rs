@@ -173,9 +173,8 @@ impl Oracle {
     /// What has to be answered.
     fn answer(&self, at: i64, account: Account, to: &[String], thread: Option<Message>) -> Answer {
         let stops = self.stops_of(account, thread);
-        let refuses = |meant: fn(&str) -> bool| {
-            stops.iter().any(|(kind, effect)| *effect == Effect::Refuse && meant(kind))
-        };
+        let refuses =
+            |meant: fn(&str) -> bool| stops.iter().any(|(kind, effect)| *effect == Effect::Refuse && meant(kind));
         if refuses(|kind| kind == "restriction") {
             return Answer::Refused("abuse_restriction");
         }
@@ -310,7 +309,8 @@ impl Oracle {
             Some((place, answered)) if *place == due => *answered,
             other => wrong!("it was not handed over: {other:?}"),
         };
-        let answers_now = !matches!(what, What::NoDomain | What::Suppressed | What::Later(_, false) | What::Expired(false));
+        let answers_now =
+            !matches!(what, What::NoDomain | What::Suppressed | What::Later(_, false) | What::Expired(false));
         sent.is_reached |= answers_now;
         if let What::Later(due, _) = what {
             sent.waiting.insert(to.to_owned(), (Whereabouts::Queue(due), answered || answers_now));
@@ -497,7 +497,8 @@ impl Oracle {
 
     fn stands(&mut self, whom: Subject, state: State, counts: Counts) -> Result<(), Wrong> {
         self.tally.checked += 1;
-        let (due_state, due) = self.books.get(&whom).map_or((State::Healthy, [0; 4]), |book| (book.state, book.counts()));
+        let (due_state, due) =
+            self.books.get(&whom).map_or((State::Healthy, [0; 4]), |book| (book.state, book.counts()));
         match (due_state, due) == (state, counts) {
             true => Ok(()),
             false => Err(format!("stands at {due_state:?} with {due:?}")),

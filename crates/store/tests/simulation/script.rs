@@ -15,7 +15,7 @@ pub enum Character {
     Single,
     /// Writes every week; a few do not get it.
     Normal,
-    /// Writes a lot on one day of a month.
+    /// Writes a lot on five days of a month, and has not looked at its list.
     Burst,
     /// Has bought a list: many are not there, and the servers say so.
     Seller,
@@ -73,7 +73,7 @@ impl Agent {
     pub fn new(account: Account, seed: u64) -> Self {
         let mut dice = Dice::new(seed ^ (account as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
         // A step that goes through all of a thousand, and so through all places in the same way.
-        let mut left = account * 389 % 1_000;
+        let mut left = account * 623 % 1_000;
         let found = CHARACTERS.iter().find(|(part, _)| {
             let is_it = left < *part;
             left = left.saturating_sub(*part);
@@ -93,17 +93,16 @@ impl Agent {
             Character::Normal | Character::Restricted | Character::Leaver if on(&mut self.dice, 140) => {
                 vec![self.everyday()]
             }
-            Character::Burst if day % 30 == self.begins % 30 || (self.is_mended && on(&mut self.dice, 300)) => {
-                (0..32).map(|_| self.everyday()).collect()
+            Character::Burst if (day + self.begins) % 30 < 5 => (0..60).map(|_| self.campaign()).collect(),
+            Character::Seller if day > self.begins && on(&mut self.dice, 250) => {
+                vec![self.sale(&["gone", "off", "nohost"])]
             }
-            Character::Burst if day > self.begins && !self.is_mended && on(&mut self.dice, 100) => {
-                vec![self.to_list(20, &["gone", "late"], 300)]
+            Character::LateSeller if day > self.begins && on(&mut self.dice, 200) => {
+                vec![self.sale(&["late", "parrot", "both"])]
             }
-            Character::Seller if day > self.begins && on(&mut self.dice, 250) => vec![self.sale(&["gone", "off", "nohost"])],
-            Character::LateSeller if day > self.begins && on(&mut self.dice, 200) => vec![self.sale(&["late", "parrot", "both"])],
             Character::Magnet if day > self.begins && on(&mut self.dice, 150) => vec![self.bothers()],
             Character::Lingering if day > self.begins => vec![self.to_list(30, &["gone"], 72)],
-            Character::Looper if on(&mut self.dice, 100) => vec![self.everyday(), self.answer()],
+            Character::Looper if on(&mut self.dice, 200) => vec![self.everyday(), self.answer()],
             _ => Vec::new(),
         }
     }
@@ -149,10 +148,15 @@ impl Agent {
     fn to_list(&mut self, count: usize, bad: &[&'static str], permille: usize) -> Wish {
         let to = (0..count).map(|_| {
             let fate = if self.dice.permille(permille) { self.dice.pick(bad) } else { "ok" };
-            let number = self.dice.below(30_000);
+            let number = self.dice.below(800);
             self.address(fate, number)
         });
         Wish { to: once_each(to.collect()), hops: 0 }
+    }
+
+    fn campaign(&mut self) -> Wish {
+        let fate = if !self.is_mended && self.dice.permille(200) { "gone" } else { "ok" };
+        Wish { to: vec![self.own(fate, 60)], hops: 0 }
     }
 
     fn sale(&mut self, bad: &[&'static str]) -> Wish {
@@ -168,7 +172,7 @@ impl Agent {
     /// In the conversation that it began, in which more and more of the fleet have answered.
     fn answer(&mut self) -> Wish {
         self.written += 1;
-        Wish { to: vec![self.own("ok", 20)], hops: self.written as u64 * 5 }
+        Wish { to: vec![self.own("ok", 20)], hops: self.written as u64 * 8 }
     }
 }
 

@@ -313,9 +313,9 @@ impl World {
         let state = |field: &str| facts[field].as_str().and_then(State::named).expect("a state");
         let whom = self.names[facts["subject"].as_str().expect("a subject")];
         let counted = |field: &str| facts["counts"][field].as_u64().expect("a count");
-        let counts = facts["counts"].is_object().then(|| {
-            ["recipients", "recipients_of_feedback_domains", "hard_bounces", "complaints"].map(counted)
-        });
+        let counts = facts["counts"]
+            .is_object()
+            .then(|| ["recipients", "recipients_of_feedback_domains", "hard_bounces", "complaints"].map(counted));
         let (from, to) = (state("from"), state("state"));
         self.fact(Fact::Changed { at: at.as_micros(), whom, from, to, counts })
     }
