@@ -66,6 +66,8 @@ pub struct Agent {
     pub first: Option<Message>,
     begins: i64,
     written: usize,
+    /// Who was not there.
+    lost: Option<String>,
     dice: Dice,
 }
 
@@ -81,7 +83,7 @@ impl Agent {
         });
         let character = found.map_or(Character::Quiet, |(_, character)| *character);
         let begins = dice.below(60) as i64;
-        Self { account, character, is_mended: false, first: None, begins, written: 0, dice }
+        Self { account, character, is_mended: false, first: None, begins, written: 0, lost: None, dice }
     }
 
     /// What it wants to send on a day.
@@ -123,14 +125,19 @@ impl Agent {
         Wish { to: once_each(to), hops: 0 }
     }
 
-    /// The second one is not there, or says so later; nobody else ever fails.
+    /// The second one is not there, or says so later; it is written to once more, beside somebody else. Nobody else fails.
     fn of_few(&mut self) -> Wish {
         self.written += 1;
         let fate = match self.written {
             2 => self.dice.pick(&["gone", "late", "off", "parrot"]),
             _ => "ok",
         };
-        Wish { to: vec![self.own(fate, 50)], hops: 0 }
+        let somebody = self.own(fate, 50);
+        if self.written == 2 {
+            self.lost = Some(somebody.clone());
+        }
+        let again = self.lost.clone().filter(|_| self.written == 3);
+        Wish { to: once_each([Some(somebody), again].into_iter().flatten().collect()), hops: 0 }
     }
 
     fn everyday(&mut self) -> Wish {
