@@ -90,7 +90,7 @@ impl Agent {
     pub fn day(&mut self, day: i64) -> Vec<Wish> {
         let on = |dice: &mut Dice, permille| dice.permille(permille);
         match self.character {
-            Character::Quiet if on(&mut self.dice, 25) => vec![self.to_friends(1)],
+            Character::Quiet if on(&mut self.dice, 25) => vec![self.befriended(1)],
             Character::Single if on(&mut self.dice, 40) => vec![self.of_few()],
             Character::Normal | Character::Restricted | Character::Leaver if on(&mut self.dice, 140) => {
                 vec![self.everyday()]
@@ -103,7 +103,7 @@ impl Agent {
                 vec![self.sale(&["late", "parrot", "both"])]
             }
             Character::Magnet if day > self.begins && on(&mut self.dice, 150) => vec![self.bothers()],
-            Character::Lingering if day > self.begins => vec![self.to_list(30, &["gone"], 72)],
+            Character::Lingering if day > self.begins => vec![self.listed(30, &["gone"], 72)],
             Character::Looper if on(&mut self.dice, 200) => vec![self.everyday(), self.answer()],
             _ => Vec::new(),
         }
@@ -120,7 +120,7 @@ impl Agent {
         self.address(fate, number)
     }
 
-    fn to_friends(&mut self, count: usize) -> Wish {
+    fn befriended(&mut self, count: usize) -> Wish {
         let to = (0..count).map(|_| self.own("ok", 20)).collect();
         Wish { to: once_each(to), hops: 0 }
     }
@@ -152,7 +152,7 @@ impl Agent {
     }
 
     /// Some of a list that others have, too; so many in a thousand are bad.
-    fn to_list(&mut self, count: usize, bad: &[&'static str], permille: usize) -> Wish {
+    fn listed(&mut self, count: usize, bad: &[&'static str], permille: usize) -> Wish {
         let to = (0..count).map(|_| {
             let fate = if self.dice.permille(permille) { self.dice.pick(bad) } else { "ok" };
             let number = self.dice.below(800);
@@ -168,12 +168,12 @@ impl Agent {
 
     fn sale(&mut self, bad: &[&'static str]) -> Wish {
         let permille = if self.is_mended { 5 } else { 30 + self.account % 7 * 30 };
-        self.to_list(10 + self.account % 4 * 5, bad, permille)
+        self.listed(10 + self.account % 4 * 5, bad, permille)
     }
 
     fn bothers(&mut self) -> Wish {
         let permille = if self.is_mended { 0 } else { 10 + self.account % 3 * 20 };
-        self.to_list(15, &["angry", "both", "stale"], permille)
+        self.listed(15, &["angry", "both", "stale"], permille)
     }
 
     /// In the conversation that it began, in which more and more of the fleet have answered.
