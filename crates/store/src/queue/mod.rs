@@ -32,7 +32,7 @@ pub(crate) use list::LIST;
 pub use list::{Filter, Queued, QueuedRecipient, State, find, list, recipients};
 pub use operate::{Operate, Operated, Operation};
 pub use record::{RecordAttempt, Recorded, Report};
-pub use sweep::{SweepStop, TurnBack};
+pub use sweep::{SweepStop, Swept, TurnBack};
 #[cfg(test)]
 pub(crate) use sweep::{UNSWEPT, WAITING};
 
