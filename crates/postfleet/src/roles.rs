@@ -287,7 +287,7 @@ async fn deliver_until(
     let mut resume_at = Some(started.plus(RESUME_AGAIN));
     let mut due = Some(started);
     // With the room that is kept for what it brings.
-    let mut round: Option<(usize, Round)> = None;
+    let mut round: Option<(usize, Step)> = None;
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
         if resume_at.is_some_and(|at| at <= platform.clock.now()) {
@@ -346,7 +346,7 @@ enum Found {
 }
 
 /// A step on its way.
-type Round = Pin<Box<dyn Future<Output = Found> + Send>>;
+type Step = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 async fn claim(platform: Platform, limit: usize) -> Found {
     Found::Claimed(or_wait(&platform, "deliver", deliver::claim(&platform, limit).await).await)
@@ -360,7 +360,7 @@ async fn find_due(platform: Platform) -> Found {
 }
 
 /// What the step that is on its way brings.
-async fn next_of(round: &mut Option<(usize, Round)>) -> Found {
+async fn next_of(round: &mut Option<(usize, Step)>) -> Found {
     match round {
         Some((_, step)) => step.await,
         None => std::future::pending().await,

@@ -89,7 +89,7 @@ impl Pacing {
             let is_awaited = claims.waiting.contains(domain.as_str());
             lane.is_awaited |= is_awaited;
             lane.called = lane.called.filter(|called| *called >= begun);
-            lane.is_released &= !is_awaited && !claims.saw_all;
+            lane.is_released &= lane.called.is_some() || !(is_awaited || claims.saw_all);
         }
     }
 
@@ -265,9 +265,52 @@ mod tests {
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 0, "too little for a claim");
         assert_eq!(leave(), Left { was_failing: false, is_awaited: true });
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 3);
+        assert!(pacing.are_awaited(&BTreeSet::from([&slow])), "by that claim");
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], true));
         assert!(!pacing.are_awaited(&BTreeSet::from([&slow])));
         drop(held);
         assert_eq!(pacing.rooms(NOW).of.get("slow.test"), None, "as any other");
+    }
+
+    fn claims(waiting: &[&str], saw_all: bool) -> Claims {
+        let waiting = waiting.iter().map(|&name| name.to_owned()).collect();
+        Claims { rows: Vec::new(), waiting, saw_all }
+    }
+
+    #[test]
+    fn nothing_goes_ahead_of_what_a_claim_was_asked_for() {
+        let pacing = Pacing::new(16, 100);
+        let slow = domain("slow.test");
+        let own = BTreeSet::from([&slow]);
+        let mut held: Vec<Permit> = (0..5).map(|_| pacing.enter(&slow, NOW)).collect();
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&["slow.test"], true));
+        let is_awaited = |permit: Option<Permit>| permit.expect("held").leave(Sign::Well, NOW).is_awaited;
+        assert_eq!([is_awaited(held.pop()), is_awaited(held.pop()), is_awaited(held.pop())], [false, false, true]);
+        assert!(pacing.try_enter(&own, NOW).is_none(), "there is room, for those that wait");
+        pacing.begin_claim(NOW);
+        assert!(pacing.try_enter(&own, NOW).is_none(), "nor while they are claimed");
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_some(), "none wait any more");
+    }
+
+    #[test]
+    fn nothing_goes_ahead_of_what_a_lifted_stop_released() {
+        let pacing = Pacing::new(16, 100);
+        let (freed, other) = (domain("freed.test"), domain("other.test"));
+        let own = BTreeSet::from([&freed]);
+        pacing.begin_claim(NOW);
+        pacing.released(&BTreeSet::from(["freed.test".to_owned()]));
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_none(), "that claim may have begun before");
+        assert!(pacing.try_enter(&BTreeSet::from([&other]), NOW).is_some());
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], false));
+        assert!(pacing.try_enter(&own, NOW).is_none(), "no claim has come to it");
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_some());
     }
 
     #[test]
