@@ -20,7 +20,6 @@ use postfleet_store::judging;
 use postfleet_store::webhooks::Webhook;
 use postfleet_wire::smtp::server;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -274,8 +273,7 @@ pub fn limits(smtp: &Smtp) -> Limits {
     }
 }
 
-/// Claims what is due as long as there is room, and attempts it, each message in its own task. What is handed over
-/// meanwhile does not wait for the claim, for which others may write first: of the room a quarter is kept for that.
+/// Claims what is due as long as there is room, and attempts it, each message in its own task.
 async fn deliver_until(
     platform: Platform,
     mut accepted: mpsc::Receiver<Delivery>,
@@ -286,85 +284,41 @@ async fn deliver_until(
     let started = platform.clock.now();
     let mut resume_at = Some(started.plus(RESUME_AGAIN));
     let mut due = Some(started);
-    // With the room that is kept for what it brings.
-    let mut round: Option<(usize, Step)> = None;
     while !stop.is_cancelled() {
         while attempts.try_join_next().is_some() {}
         if resume_at.is_some_and(|at| at <= platform.clock.now()) {
             resume_at = None;
             or_wait(&platform, "deliver", deliver::resume(&platform, started).await).await;
         }
-        let free = concurrency.saturating_sub(attempts.len());
-        if round.is_none() && free > 0 && due.is_some_and(|due| due <= platform.clock.now()) {
-            let limit = (free - free / 4).min(CLAIM_MAX);
-            round = Some((limit, Box::pin(claim(platform.clone(), limit))));
+        let room = concurrency.saturating_sub(attempts.len());
+        if room > 0 && due.is_some_and(|due| due <= platform.clock.now()) {
+            let claimed = deliver::claim(&platform, room.min(CLAIM_MAX)).await;
+            for delivery in or_wait(&platform, "deliver", claimed).await {
+                attempts.spawn(attempt(platform.clone(), delivery));
+            }
+            // Who knows of something new says so; what nobody has announced is claimed many at a time.
+            let soon = platform.clock.now().plus(CLAIM_PAUSE);
+            let next = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
+            due = next.map(|next| next.max(soon));
+            continue;
         }
-        let is_claiming = round.is_some();
-        let room = free.saturating_sub(round.as_ref().map_or(0, |(limit, _)| *limit));
         tokio::select! {
             () = stop.cancelled() => {}
-            found = next_of(&mut round), if is_claiming => match found {
-                Found::Claimed(claimed) => {
-                    for delivery in claimed {
-                        attempts.spawn(attempt(platform.clone(), delivery));
-                    }
-                    round = Some((0, Box::pin(find_due(platform.clone()))));
-                }
-                Found::Due(next) => {
-                    round = None;
-                    due = next;
-                }
-            },
             delivery = accepted.recv(), if room > 0 => {
                 if let Some(delivery) = delivery {
                     attempts.spawn(attempt(platform.clone(), delivery));
                 }
             }
             _ = attempts.join_next(), if !attempts.is_empty() => {}
-            () = platform.store.wake().queue.notified(), if room > 0 && !is_claiming => due = Some(platform.clock.now()),
-            () = until(&platform, due), if room > 0 && !is_claiming => {
+            () = platform.store.wake().queue.notified(), if room > 0 => due = Some(platform.clock.now()),
+            () = until(&platform, due), if room > 0 => {
                 due = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
             }
-        }
-    }
-    if let Some((_, step)) = round
-        && let Found::Claimed(claimed) = step.await
-    {
-        for delivery in claimed {
-            attempts.spawn(attempt(platform.clone(), delivery));
         }
     }
     // Those that were handed over and not begun keep their lease, and are due again after the restart.
     // What has begun is finished: a message half sent is neither delivered nor not.
     while attempts.join_next().await.is_some() {}
-}
-
-/// What a step of a claim brings: what was claimed, then when to claim again.
-enum Found {
-    Claimed(Vec<Delivery>),
-    Due(Option<UnixMicros>),
-}
-
-/// A step on its way.
-type Step = Pin<Box<dyn Future<Output = Found> + Send>>;
-
-async fn claim(platform: Platform, limit: usize) -> Found {
-    Found::Claimed(or_wait(&platform, "deliver", deliver::claim(&platform, limit).await).await)
-}
-
-async fn find_due(platform: Platform) -> Found {
-    // Who knows of something new says so; what nobody has announced is claimed many at a time.
-    let soon = platform.clock.now().plus(CLAIM_PAUSE);
-    let next = or_wait(&platform, "deliver", deliver::next_due(&platform).await).await;
-    Found::Due(next.map(|next| next.max(soon)))
-}
-
-/// What the step that is on its way brings.
-async fn next_of(round: &mut Option<(usize, Step)>) -> Found {
-    match round {
-        Some((_, step)) => step.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Gives up what has waited for too long, and counts what waits. Beside deliveries, which wait for neither: the one tells
