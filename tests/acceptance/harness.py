@@ -315,9 +315,11 @@ class Taken:
 @dataclass
 class Sink:
     """An SMTP server that takes what it is given, and refuses recipients as it is told to. With a login, it takes nothing
-    from those who have not signed in with it (AUTH PLAIN)."""
+    from those who have not signed in with it (AUTH PLAIN). With a delay, it says so many seconds after a message was there
+    that it has it."""
 
     login: tuple = None
+    delay: float = 0
     refusals: dict = field(default_factory=dict)
     taken: list = field(default_factory=list)
 
@@ -384,6 +386,7 @@ class Sink:
                 while (content := await reader.readuntil(b"\r\n")) != b".\r\n":
                     lines.append(content[1:] if content.startswith(b".") else content)
                 self.taken.append(Taken(sender, recipients, b"".join(lines), time.monotonic()))
+                await asyncio.sleep(self.delay)
                 say("250 2.0.0 taken")
                 sender, recipients = None, []
             elif verb == "QUIT":

@@ -1,5 +1,11 @@
-"""A fleet that is stopped by one request: nothing leaves any more, nothing is lost, and all of it leaves afterwards, once."""
+"""A fleet that is stopped by one request: nothing leaves any more, nothing is lost, and all of it leaves afterwards, once and
+in its order.
 
+The order is that of each destination: what was accepted before something else was asked for leaves before it. Messages
+that are under way at the same time arrive as the network will have it: when one arrives, fewer of those that were
+accepted before it are still missing than may be under way at one destination (`delivery.destination_concurrency`)."""
+
+import bisect
 import itertools
 import random
 import threading
@@ -9,17 +15,22 @@ import pytest
 from harness import Api, Postfleet, Postgres, Sink, wait_until
 
 MAILBOXES, WRITERS = 10_000, 16
-# Seconds in which writers send before the stop, in which nothing may leave after it, and in which the last may.
-LOAD, SILENCE, GRACE = 3, 3, 1
+# Messages that wait when the fleet is stopped, at least.
+LOAD = 800
+# Seconds in which nothing may leave after the stop, and in which the last may.
+SILENCE, GRACE = 3, 1
+# Where they send to, and how many messages may be under way at each at once, which is the default.
+DESTINATIONS, AT_ONCE = 4, 20
+# Seconds that the world takes for each message, so that much waits.
+SLOWLY = 0.4
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def fleet(request, tmp_path):
     """An installation with 10,000 mailboxes, and the world that it sends to."""
     postgres = Postgres(tmp_path / "postgres").start() if request.param == "postgres" else None
-    sink = Sink().start()
-    # So slowly that much waits.
-    settings = {"POSTFLEET_DELIVERY__CONCURRENCY": "1"}
+    sink = Sink(delay=SLOWLY).start()
+    settings = {"POSTFLEET_DELIVERY__DESTINATION_CONCURRENCY": str(AT_ONCE)}
     server = Postfleet(tmp_path, sink.address, postgres.url if postgres else None, settings)
     try:
         made = server.init()
@@ -44,12 +55,13 @@ def provision(api):
 
 
 class Writers:
-    """Threads that send from mailboxes of the fleet, and keep what was accepted, in which order, and what was refused."""
+    """Threads that send from mailboxes of the fleet, and keep when each message was asked for and accepted, and what was
+    refused."""
 
-    def __init__(self, server, key, grants):
+    def __init__(self, server, key, grants, numbers):
         self.server, self.key, self.grants = server, key, grants
-        self.numbers, self.stopping = itertools.count(), threading.Event()
-        self.accepted, self.refused = [], []
+        self.numbers, self.stopping = numbers, threading.Event()
+        self.accepted, self.refused = {}, []
         self.threads = [threading.Thread(target=self.work, args=(random.Random(number),)) for number in range(WRITERS)]
         for thread in self.threads:
             thread.start()
@@ -58,11 +70,11 @@ class Writers:
         api = Api(self.server, self.key)
         while not self.stopping.is_set():
             number = next(self.numbers)
-            body = {"to": [{"email": f"p{number}@people.test"}], "subject": f"number {number}", "body": "hello"}
+            body = {"to": [{"email": f"p{number}@people{number % DESTINATIONS}.test"}], "subject": f"number {number}", "body": "hello"}
             began = time.monotonic()
             status, _, answer = api.call("POST", f"/v3/grants/{chance.choice(self.grants)}/messages/send", body, keep=True)
             if status == 200:
-                self.accepted.append(number)
+                self.accepted[number] = (began, time.monotonic())
             else:
                 self.refused.append((began, status, answer["error"]["code"]))
 
@@ -83,10 +95,26 @@ def call(api, method, path, body=None):
     return answer["data"]
 
 
-def test_a_stopped_fleet_is_silent_within_a_second_and_loses_nothing(fleet):
+def overtaken(arrivals, accepted):
+    """How many of the messages that had been accepted before one was asked for were still missing when it arrived, at most."""
+    missing, most = sorted(answered for _, answered in accepted.values()), 0
+    for number in arrivals:
+        began, answered = accepted[number]
+        del missing[bisect.bisect_left(missing, answered)]
+        most = max(most, bisect.bisect_right(missing, began))
+    return most
+
+
+def at_each(numbers):
+    """The numbers by where they go."""
+    return [[number for number in numbers if number % DESTINATIONS == place] for place in range(DESTINATIONS)]
+
+
+def test_a_stopped_fleet_is_silent_within_a_second_and_goes_on_where_it_was(fleet):
     server, api, made, sink, grants = fleet
-    writers = Writers(server, made["api_key"], grants)
-    time.sleep(LOAD)
+    numbers = itertools.count()
+    writers = Writers(server, made["api_key"], grants, numbers)
+    wait_until("much to wait", lambda: len(writers.accepted) >= LOAD + len(sink.taken), 120)
     application = {"scope": "application", "reason": "an agent loops"}
     stop = call(api, "POST", "/v3/stops", application)
     answered = time.monotonic()
@@ -100,7 +128,7 @@ def test_a_stopped_fleet_is_silent_within_a_second_and_loses_nothing(fleet):
     overdue = [at - answered for _, at in out if at > answered + GRACE]
     assert not overdue, f"{len(overdue)} left up to {max(overdue):.2f} s after the answer"
     waiting = len(writers.accepted) - len(out)
-    assert waiting > 500, f"only {waiting} of {len(writers.accepted)} waited, which shows little"
+    assert waiting > LOAD / 2, f"only {waiting} of {len(writers.accepted)} waited, which shows little"
 
     # Not even a server that is killed forgets that it is stopped.
     server.kill()
@@ -108,9 +136,20 @@ def test_a_stopped_fleet_is_silent_within_a_second_and_loses_nothing(fleet):
     time.sleep(SILENCE)
     assert len(sink.taken) == len(out)
 
+    # Others send on at once, and do not get ahead.
     call(api, "POST", f"/v3/stops/{stop['id']}/lift", {"reason": "the agent is mended"})
-    wait_until("all to arrive", lambda: len(sink.taken) >= len(writers.accepted), 120)
+    others = Writers(server, made["api_key"], grants, numbers)
     time.sleep(1)
-    numbers = [number for number, _ in arrived(sink)]
-    assert sorted(numbers) == sorted(writers.accepted), "each arrives, and once"
-    print(f"{len(writers.accepted)} accepted, {len(out)} left before the stop, {waiting} waited and left after it")
+    others.stop()
+    accepted = writers.accepted | others.accepted
+    wait_until("all to arrive", lambda: len(sink.taken) >= len(accepted), 120)
+    time.sleep(1)
+    came = [number for number, _ in arrived(sink)]
+    assert sorted(came) == sorted(accepted), "each arrives, and once"
+
+    gone = {number for number, _ in out}
+    resumed = at_each([number for number in came if number not in gone])
+    most = [overtaken(those, {number: accepted[number] for number in those}) for those in resumed]
+    print(f"{len(writers.accepted)} accepted, {len(out)} left before the stop, {waiting} waited and left after it,", end=" ")
+    print(f"{len(others.accepted)} accepted meanwhile; overtaken at once at each destination, at most: {most}")
+    assert max(most) < AT_ONCE, "more than is under way at once"

@@ -38,6 +38,11 @@ impl Gate {
         self.known.read().version
     }
 
+    /// Whether something of an application comes back from behind a stop just now.
+    pub(crate) fn is_releasing(&self, application: ApplicationId) -> bool {
+        self.known.read().releasing.contains(&application)
+    }
+
     /// Whether a message that was let through may still leave. If anything was raised or lifted meanwhile that may concern
     /// it, it has to be judged again.
     pub(crate) fn still_lets(&self, pass: Pass) -> bool {
@@ -72,8 +77,12 @@ pub async fn refresh_once(platform: &Platform) -> Result<bool, Problem> {
     let version = platform.stops.version();
     let news = stops::news(&mut platform.store.reader().await?, version).await?;
     let is_new = news.is_some();
-    if let Some(known) = news {
-        *platform.stops.known.write() = known;
+    if let Some(news) = news {
+        let mut known = platform.stops.known.write();
+        // Somebody else may have looked meanwhile.
+        if news.version > known.version {
+            *known = news;
+        }
     }
     Ok(is_new)
 }
@@ -81,5 +90,9 @@ pub async fn refresh_once(platform: &Platform) -> Result<bool, Problem> {
 /// Goes through some of what waits behind stops that were lifted; whether there may be more.
 pub async fn sweep_once(platform: &Platform) -> Result<bool, Problem> {
     let swept = platform.store.run(queue::SweepStop { now: platform.clock.now(), limit: SWEPT_AT_ONCE }).await?;
+    if let Some(swept) = &swept {
+        platform.pacing.released(&swept.destinations);
+        refresh_once(platform).await?;
+    }
     Ok(swept.is_some())
 }

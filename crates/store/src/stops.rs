@@ -7,6 +7,7 @@ mod reach;
 mod read;
 mod target;
 
+pub(crate) use change::tell_swept;
 pub use change::{Lift, LiftOutcome, LiftStop, NewStop, RaiseOutcome, RaiseStop, Raised, lift, lift_of, raise};
 pub(crate) use lifted::lifted_at;
 pub use lifted::resumed_at;
@@ -118,18 +119,28 @@ pub struct Known {
     pub version: i64,
     /// Applications that a stop may concern.
     pub applications: HashSet<ApplicationId>,
+    /// Applications of which something may wait behind a stop that was lifted.
+    pub releasing: HashSet<ApplicationId>,
 }
 
 /// What there is to be known, if it is not what is known already.
 pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, StoreError> {
     const HEAD: &str = "SELECT version, active FROM stops_head WHERE one = 1";
-    const APPLICATIONS: &str = concat!(
-        "SELECT a.id FROM stops s JOIN applications a ON a.organization_id = s.organization_id \
-         WHERE s.lifted_at IS NULL UNION SELECT a.id FROM stops s JOIN domains d ON ",
-        reach::is_under!("d.name", "s.subject"),
-        " JOIN applications a ON a.organization_id = d.organization_id \
-         WHERE s.kind = 'restriction' AND s.scope = 'domain' AND s.lifted_at IS NULL"
-    );
+    macro_rules! applications {
+        ($those:literal) => {
+            concat!(
+                "SELECT a.id FROM stops s JOIN applications a ON a.organization_id = s.organization_id WHERE ",
+                $those,
+                " UNION SELECT a.id FROM stops s JOIN domains d ON ",
+                reach::is_under!("d.name", "s.subject"),
+                " JOIN applications a ON a.organization_id = d.organization_id \
+                 WHERE s.kind = 'restriction' AND s.scope = 'domain' AND ",
+                $those
+            )
+        };
+    }
+    const APPLICATIONS: &str = applications!("s.lifted_at IS NULL");
+    const RELEASING: &str = applications!("s.lifted_at > 0 AND s.swept = 0");
     let Some(head) = reader.query_one(HEAD, params![]).await? else { return Ok(None) };
     let version = head.int(0)?;
     if version == known {
@@ -141,7 +152,11 @@ pub async fn news(reader: &mut Reader<'_>, known: i64) -> Result<Option<Known>, 
             applications.insert(ApplicationId::from_uuid(row.uuid(0)?));
         }
     }
-    Ok(Some(Known { version, applications }))
+    let mut releasing = HashSet::new();
+    for row in reader.query(RELEASING, params![]).await? {
+        releasing.insert(ApplicationId::from_uuid(row.uuid(0)?));
+    }
+    Ok(Some(Known { version, applications, releasing }))
 }
 
 /// The stops that concern somebody who sends.

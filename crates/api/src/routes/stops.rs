@@ -11,6 +11,7 @@ use postfleet_core::stop::Kind as StopKind;
 use postfleet_fleet::explain::Asked;
 use postfleet_fleet::{audit, evaluations, explain, feedback, limits, reputation, stops};
 use postfleet_mailflow::submit::explain::{Question, explain as obstacles};
+use postfleet_mailflow::{Platform, stops as in_force};
 use postfleet_schema::stop::{CreateRestriction, CreateStop, LiftStop, Stop, SupportBundle};
 use postfleet_store::organizations::Scope;
 use postfleet_store::stops::{Whose, Within};
@@ -140,7 +141,9 @@ pub(crate) async fn raise(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CreateStop = json(&parts, body, BODY_OCTETS_MAX).await?;
     let wish = switch(request, Within::Application(application));
-    Ok(respond::single(&id, stops::raise(&platform.store, &*platform.entropy, act, wish).await?))
+    let raised = stops::raise(&platform.store, &*platform.entropy, act, wish).await?;
+    make_known(&platform).await;
+    Ok(respond::single(&id, raised))
 }
 
 fn switch(request: CreateStop, within: Within) -> stops::Wish {
@@ -154,7 +157,16 @@ pub(crate) async fn lift(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: LiftStop = json(&parts, body, BODY_OCTETS_MAX).await?;
     let which = (stop, None, Within::Application(application));
-    Ok(respond::single(&id, stops::lift(&platform.store, &*platform.entropy, act, which, request).await?))
+    let lifted = stops::lift(&platform.store, &*platform.entropy, act, which, request).await?;
+    make_known(&platform).await;
+    Ok(respond::single(&id, lifted))
+}
+
+/// Before the answer this node acts by what was raised or lifted; if that fails, a moment later.
+async fn make_known(platform: &Platform) {
+    if let Err(problem) = in_force::refresh_once(platform).await {
+        tracing::warn!(cause = ?problem.cause, "what is stopped is not known on this node yet: {problem}");
+    }
 }
 
 /// What an operator may see: what they name, or everything that is theirs.
@@ -208,7 +220,9 @@ pub(crate) async fn raise_any(call: AdminCall) -> Answer {
     let AdminCall { platform, id, parts, body, .. } = call;
     let request: CreateStop = json(&parts, body, BODY_OCTETS_MAX).await?;
     let wish = switch(request, within);
-    Ok(respond::single(&id, stops::raise(&platform.store, &*platform.entropy, act, wish).await?))
+    let raised = stops::raise(&platform.store, &*platform.entropy, act, wish).await?;
+    make_known(&platform).await;
+    Ok(respond::single(&id, raised))
 }
 
 /// `POST /v3/admin/restrictions`
@@ -220,7 +234,9 @@ pub(crate) async fn restrict(call: AdminCall) -> Answer {
     let CreateRestriction { scope, subject, reason, reference } = request;
     let within = Within::Operator(operator.scope());
     let wish = stops::Wish { kind: StopKind::Restriction, scope, subject, reason, reference, within };
-    Ok(respond::single(&id, stops::raise(&platform.store, &*platform.entropy, act, wish).await?))
+    let raised = stops::raise(&platform.store, &*platform.entropy, act, wish).await?;
+    make_known(&platform).await;
+    Ok(respond::single(&id, raised))
 }
 
 /// `POST /v3/admin/stops/{stop}/lift`
@@ -239,7 +255,9 @@ async fn lifted(call: AdminCall, kind: Option<StopKind>) -> Answer {
     let AdminCall { platform, id, parts, body, .. } = call;
     let request: LiftStop = json(&parts, body, BODY_OCTETS_MAX).await?;
     let which = (stop, kind, within);
-    Ok(respond::single(&id, stops::lift(&platform.store, &*platform.entropy, act, which, request).await?))
+    let lifted = stops::lift(&platform.store, &*platform.entropy, act, which, request).await?;
+    make_known(&platform).await;
+    Ok(respond::single(&id, lifted))
 }
 
 /// `GET /v3/grants/{grant}/support-bundle`

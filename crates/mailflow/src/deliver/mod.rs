@@ -63,12 +63,17 @@ pub(crate) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Takes room, if there is some everywhere. What finds none is accepted all the same, and waits to be claimed.
+    /// Takes room, if there is some everywhere and nothing of the application is just coming back from behind a stop: that
+    /// was there before. What finds none is accepted all the same, and waits to be claimed.
     pub(crate) fn take<'a>(
         platform: &'a Platform,
+        application: ApplicationId,
         recipients: &[(QueueId, EmailAddress)],
         now: UnixMicros,
     ) -> Option<Room<'a>> {
+        if platform.stops.is_releasing(application) {
+            return None;
+        }
         let slot = platform.handoff.as_ref()?.try_reserve().ok()?;
         let permits = platform.pacing.try_enter(&domains_of(recipients), now)?;
         Some(Room { slot, permits })
@@ -154,9 +159,9 @@ pub async fn claim(platform: &Platform, limit: usize) -> Result<Vec<Delivery>, P
     let now = platform.clock.now();
     let lease = new_lease(platform, now);
     let id = lease.id;
-    let claims = platform.store.run(Claim { lease, now, limit, rooms: platform.pacing.rooms(now) }).await?;
+    let mut claims = platform.store.run(Claim { lease, now, limit, rooms: platform.pacing.begin_claim(now) }).await?;
     let mut deliveries: BTreeMap<MessageId, Delivery> = BTreeMap::new();
-    for row in claims.rows {
+    for row in std::mem::take(&mut claims.rows) {
         let message_id = row.message_id;
         let empty =
             || Delivery { message_id, lease: id, recipients: Vec::new(), permits: BTreeMap::new(), fresh: None };
@@ -167,7 +172,7 @@ pub async fn claim(platform: &Platform, limit: usize) -> Result<Vec<Delivery>, P
         }
         delivery.recipients.push(row);
     }
-    platform.pacing.await_room(&claims.waiting);
+    platform.pacing.end_claim(&claims);
     Ok(deliveries.into_values().collect())
 }
 

@@ -3,7 +3,7 @@
 
 use postfleet_core::destination::{Pace, Sign, fair_room};
 use postfleet_core::{Domain, UnixMicros};
-use postfleet_store::queue::Rooms;
+use postfleet_store::queue::{Claims, Rooms};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +27,8 @@ pub struct Pacing {
 struct Lanes {
     of: HashMap<Domain, Lane>,
     under_way: usize,
+    /// Claims that were begun.
+    claims: u64,
 }
 
 /// One destination.
@@ -38,6 +40,11 @@ struct Lane {
     is_failing: bool,
     /// There is more for it in the queue than there was room for.
     is_awaited: bool,
+    /// A claim was asked for when so many had begun, as there is room for what waits: until one that began later is over,
+    /// nothing that was just accepted goes ahead of that.
+    called: Option<u64>,
+    /// What had waited behind a stop was released, and no claim has come to it yet.
+    is_released: bool,
 }
 
 impl Pacing {
@@ -46,11 +53,17 @@ impl Pacing {
         Arc::new(Self { slots, most, lanes: Mutex::default() })
     }
 
+    /// A claim begins: how many messages may begin at each destination now.
+    pub(super) fn begin_claim(&self, now: UnixMicros) -> Rooms {
+        self.lanes().claims += 1;
+        self.rooms(now)
+    }
+
     /// How many messages may begin at each destination now.
     pub(super) fn rooms(&self, now: UnixMicros) -> Rooms {
         let mut lanes = self.lanes();
         if lanes.of.len() > LANES_MAX {
-            lanes.of.retain(|_, lane| lane.under_way > 0);
+            lanes.of.retain(|_, lane| lane.under_way > 0 || lane.is_released);
         }
         let free = self.slots.saturating_sub(lanes.under_way);
         let each = (Pace::at_first(self.most).concurrency() as usize).min(fair_room(self.slots, free, 0));
@@ -68,11 +81,26 @@ impl Pacing {
         Rooms { each, of }
     }
 
-    /// Remembers that more is due for these than there was room for.
-    pub(super) fn await_room(&self, destinations: &BTreeSet<String>) {
+    /// The claim is over. Remembers that more is due for these than there was room for.
+    pub(super) fn end_claim(&self, claims: &Claims) {
         let mut lanes = self.lanes();
+        let begun = lanes.claims;
         for (domain, lane) in &mut lanes.of {
-            lane.is_awaited |= destinations.contains(domain.as_str());
+            let is_awaited = claims.waiting.contains(domain.as_str());
+            lane.is_awaited |= is_awaited;
+            lane.called = lane.called.filter(|called| *called >= begun);
+            lane.is_released &= lane.called.is_some() || !(is_awaited || claims.saw_all);
+        }
+    }
+
+    /// What had waited behind a stop was released at these destinations: nothing that is accepted from now on goes ahead of it.
+    pub(crate) fn released(&self, destinations: &BTreeSet<String>) {
+        let mut lanes = self.lanes();
+        let lanes = &mut *lanes;
+        for domain in destinations.iter().filter_map(|name| Domain::parse(name).ok()) {
+            let lane = lanes.of.entry(domain).or_insert_with(|| Lane::new(self.most));
+            lane.called = Some(lanes.claims);
+            lane.is_released = true;
         }
     }
 
@@ -92,7 +120,7 @@ impl Pacing {
             let lanes = self.lanes();
             let free = self.slots.saturating_sub(lanes.under_way);
             domains.iter().all(|domain| match lanes.of.get(*domain) {
-                Some(lane) => !lane.is_failing && !lane.is_awaited && lane.room(self.slots, free, now) > 0,
+                Some(lane) => !lane.is_failing && !lane.is_sought() && lane.room(self.slots, free, now) > 0,
                 None => fair_room(self.slots, free, 0) > 0,
             })
         };
@@ -108,7 +136,8 @@ impl Pacing {
     /// and nobody has to ask for one.
     pub(super) fn are_awaited(&self, domains: &BTreeSet<&Domain>) -> bool {
         let lanes = self.lanes();
-        let is_awaited = |lane: &Lane| lane.is_awaited && lane.under_way > 0;
+        // After a claim it is looked what is due next, so that what was written before its end is seen.
+        let is_awaited = |lane: &Lane| lane.called.is_some() || lane.is_awaited && lane.under_way > 0;
         domains.iter().all(|domain| lanes.of.get(*domain).is_some_and(is_awaited))
     }
 
@@ -120,8 +149,7 @@ impl Pacing {
 
 impl Lanes {
     fn enter(&mut self, domain: &Domain, most: u32, now: UnixMicros) {
-        let fresh = || Lane { pace: Pace::at_first(most), under_way: 0, is_failing: false, is_awaited: false };
-        let lane = self.of.entry(domain.clone()).or_insert_with(fresh);
+        let lane = self.of.entry(domain.clone()).or_insert_with(|| Lane::new(most));
         lane.pace.begin(now);
         lane.under_way += 1;
         self.under_way += 1;
@@ -136,6 +164,16 @@ impl Lanes {
 }
 
 impl Lane {
+    fn new(most: u32) -> Self {
+        let pace = Pace::at_first(most);
+        Self { pace, under_way: 0, is_failing: false, is_awaited: false, called: None, is_released: false }
+    }
+
+    /// Whether others wait for the room that there is.
+    fn is_sought(&self) -> bool {
+        self.is_awaited || self.called.is_some() || self.is_released
+    }
+
     fn room(&self, slots: usize, free: usize, now: UnixMicros) -> usize {
         (self.pace.room(self.under_way, now) as usize).min(fair_room(slots, free, self.under_way))
     }
@@ -176,13 +214,17 @@ impl Permit {
         self.is_over = true;
         let (slots, most) = (self.pacing.slots, self.pacing.most);
         let mut lanes = self.pacing.lanes();
+        let claims = lanes.claims;
         let free = slots.saturating_sub(lanes.under_way.saturating_sub(1));
         let Some(lane) = lanes.leave(&self.domain) else { return Left::default() };
         lane.pace.learn(sign, most);
         let room = lane.room(slots, free, now);
         let left = Left { was_failing: lane.is_failing, is_awaited: lane.is_awaited && lane.is_worth_a_claim(room) };
         lane.is_failing = sign == Sign::Down;
-        lane.is_awaited &= !left.is_awaited;
+        if left.is_awaited {
+            lane.is_awaited = false;
+            lane.called = Some(claims);
+        }
         left
     }
 }
@@ -223,9 +265,52 @@ mod tests {
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 0, "too little for a claim");
         assert_eq!(leave(), Left { was_failing: false, is_awaited: true });
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 3);
+        assert!(pacing.are_awaited(&BTreeSet::from([&slow])), "by that claim");
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], true));
         assert!(!pacing.are_awaited(&BTreeSet::from([&slow])));
         drop(held);
         assert_eq!(pacing.rooms(NOW).of.get("slow.test"), None, "as any other");
+    }
+
+    fn claims(waiting: &[&str], saw_all: bool) -> Claims {
+        let waiting = waiting.iter().map(|&name| name.to_owned()).collect();
+        Claims { rows: Vec::new(), waiting, saw_all }
+    }
+
+    #[test]
+    fn nothing_goes_ahead_of_what_a_claim_was_asked_for() {
+        let pacing = Pacing::new(16, 100);
+        let slow = domain("slow.test");
+        let own = BTreeSet::from([&slow]);
+        let mut held: Vec<Permit> = (0..5).map(|_| pacing.enter(&slow, NOW)).collect();
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&["slow.test"], true));
+        let is_awaited = |permit: Option<Permit>| permit.expect("held").leave(Sign::Well, NOW).is_awaited;
+        assert_eq!([is_awaited(held.pop()), is_awaited(held.pop()), is_awaited(held.pop())], [false, false, true]);
+        assert!(pacing.try_enter(&own, NOW).is_none(), "there is room, for those that wait");
+        pacing.begin_claim(NOW);
+        assert!(pacing.try_enter(&own, NOW).is_none(), "nor while they are claimed");
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_some(), "none wait any more");
+    }
+
+    #[test]
+    fn nothing_goes_ahead_of_what_a_lifted_stop_released() {
+        let pacing = Pacing::new(16, 100);
+        let (freed, other) = (domain("freed.test"), domain("other.test"));
+        let own = BTreeSet::from([&freed]);
+        pacing.begin_claim(NOW);
+        pacing.released(&BTreeSet::from(["freed.test".to_owned()]));
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_none(), "that claim may have begun before");
+        assert!(pacing.try_enter(&BTreeSet::from([&other]), NOW).is_some());
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], false));
+        assert!(pacing.try_enter(&own, NOW).is_none(), "no claim has come to it");
+        pacing.begin_claim(NOW);
+        pacing.end_claim(&claims(&[], true));
+        assert!(pacing.try_enter(&own, NOW).is_some());
     }
 
     #[test]

@@ -132,7 +132,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     remembered(platform, grant, by, exchange::check(platform, grant, &prepared).await).await?;
     let (command, raw) = remembered(platform, grant, by, command(platform, grant, prepared).await).await?;
     // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = Room::take(platform, &command.recipients, now);
+    let room = Room::take(platform, grant.application_id, &command.recipients, now);
     let command = Arc::new(Submit { lease: room.as_ref().map(|_| deliver::new_lease(platform, now)), ..command });
     let worker = room.zip(to_deliver(&command));
     let signing = async {

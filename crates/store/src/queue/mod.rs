@@ -34,7 +34,7 @@ pub use list::{Filter, Queued, QueuedRecipient, State, find, list, recipients};
 pub(crate) use moved::left_workspace;
 pub use operate::{Operate, Operated, Operation};
 pub use record::{RecordAttempt, Recorded, Report};
-pub use sweep::{SweepStop, TurnBack};
+pub use sweep::{SweepStop, Swept, TurnBack};
 #[cfg(test)]
 pub(crate) use sweep::{UNSWEPT, WAITING};
 

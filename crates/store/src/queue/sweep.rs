@@ -4,6 +4,7 @@ use super::claim::{find_stopped, keep_turn, lock_stop};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::params;
+use crate::stops;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{LeaseId, MessageId, QueueId, StopId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,11 +26,20 @@ pub(crate) const UNSWEPT: &str = "SELECT id FROM stops WHERE lifted_at > 0 AND s
 pub(crate) const WAITING: &str = "SELECT q.id, q.message_id FROM queue q WHERE q.stop_id = $1 AND q.parked = 2 \
     ORDER BY q.due_at, q.id LIMIT $2 {lock}";
 
-impl Command for SweepStop {
-    /// How many recipients were gone through; `None` if there is nothing to do.
-    type Outcome = Option<u64>;
+/// What was gone through.
+#[derive(Clone, Debug, Default)]
+pub struct Swept {
+    /// How many recipients.
+    pub recipients: u64,
+    /// The destinations at which some were released.
+    pub destinations: BTreeSet<String>,
+}
 
-    async fn run(&self, tx: &mut Tx) -> Result<Option<u64>, DbError> {
+impl Command for SweepStop {
+    /// `None` if there is nothing to do.
+    type Outcome = Option<Swept>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<Swept>, DbError> {
         const SWEPT: &str = "UPDATE stops SET swept = 1 WHERE id = $1";
         // Where others wait behind the destination it waits among them: those that have waited longest leave first.
         const RELEASE: &str = "UPDATE queue SET stop_id = NULL, parked = CASE WHEN EXISTS (SELECT 1 FROM destinations d \
@@ -41,10 +51,12 @@ impl Command for SweepStop {
         let rows = tx.query(WAITING, params![stop, self.limit as i64]).await?;
         let rows: Vec<(Uuid, Uuid)> =
             rows.iter().map(|row| Ok((row.uuid(0)?, row.uuid(1)?))).collect::<Result<_, DbError>>()?;
-        if rows.len() < self.limit {
+        let is_last = rows.len() < self.limit;
+        if is_last {
             tx.execute(SWEPT, params![stop]).await?;
         }
         let stopped = in_force(tx, &rows.iter().map(|(_, message)| *message).collect()).await?;
+        let mut swept = Swept { recipients: rows.len() as u64, destinations: BTreeSet::new() };
         let mut joined = BTreeSet::new();
         for (id, message) in &rows {
             match stopped.get(message) {
@@ -52,11 +64,12 @@ impl Command for SweepStop {
                     tx.execute(MOVE, params![*id, other.uuid()]).await?;
                 }
                 None => {
-                    if let Some(row) = tx.query_one(RELEASE, params![*id]).await?
-                        && row.flag(0)?
-                    {
-                        joined.insert(row.text(1)?);
+                    let Some(row) = tx.query_one(RELEASE, params![*id]).await? else { continue };
+                    let destination = row.text(1)?;
+                    if row.flag(0)? {
+                        joined.insert(destination.clone());
                     }
+                    swept.destinations.insert(destination);
                 }
             }
         }
@@ -66,7 +79,10 @@ impl Command for SweepStop {
         if !rows.is_empty() {
             tx.wake_queue();
         }
-        Ok(Some(rows.len() as u64))
+        if is_last {
+            stops::tell_swept(tx).await?;
+        }
+        Ok(Some(swept))
     }
 }
 

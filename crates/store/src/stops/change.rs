@@ -207,6 +207,11 @@ async fn move_head(tx: &mut Tx, more: i64) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Nothing waits any more behind a stop that was lifted.
+pub(crate) async fn tell_swept(tx: &mut Tx) -> Result<(), DbError> {
+    move_head(tx, 0).await
+}
+
 async fn write(
     tx: &mut Tx,
     act: &Act,

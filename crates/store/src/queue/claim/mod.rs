@@ -86,6 +86,8 @@ pub struct Claims {
     pub rows: Vec<Claimed>,
     /// Destinations of which more is due than there was room for.
     pub waiting: BTreeSet<String>,
+    /// Whether everything that is due was looked at.
+    pub saw_all: bool,
 }
 
 // A destination that fails or is paused admits nothing but what it gives at its turn; 2 is paused.
@@ -107,8 +109,9 @@ impl Command for Claim {
             Gathering { claim: self, begun: BTreeMap::new(), owners: Vec::new(), claims, gate: Gate::default() };
         if self.limit > 0 {
             // Half at most, so that neither those that wait for their turn nor those that are due shut out the others.
-            gathering.take_turns(tx, self.limit.div_ceil(2)).await?;
-            gathering.take_due(tx).await?;
+            let saw_turns = gathering.take_turns(tx, self.limit.div_ceil(2)).await?;
+            let saw_due = gathering.take_due(tx).await?;
+            gathering.claims.saw_all = saw_turns && saw_due;
         }
         gathering.mark_suppressed(tx, 0).await?;
         Ok(gathering.claims)
@@ -154,8 +157,10 @@ impl Gathering<'_> {
         }
     }
 
-    /// Claims rows that are due, the first priorities first; an eighth is kept for each later one.
-    async fn take_due(&mut self, tx: &mut Tx) -> Result<(), DbError> {
+    /// Claims rows that are due, the first priorities first; an eighth is kept for each later one. Whether all were looked
+    /// at.
+    async fn take_due(&mut self, tx: &mut Tx) -> Result<bool, DbError> {
+        let mut saw_all = [false; Priority::ALL.len()];
         let kept = self.claim.limit / 8;
         for round in 0..2 {
             for (index, priority) in Priority::ALL.into_iter().enumerate() {
@@ -163,27 +168,28 @@ impl Gathering<'_> {
                 let kept = if round == 0 { kept * later } else { 0 };
                 let quota = self.open().saturating_sub(kept);
                 if quota > 0 {
-                    self.take_priority(tx, priority, quota).await?;
+                    saw_all[index] = self.take_priority(tx, priority, quota).await?;
                 }
             }
             if kept == 0 || self.open() == 0 {
                 break;
             }
         }
-        Ok(())
+        Ok(!saw_all.contains(&false))
     }
 
     /// Claims rows of one priority, and parks those of destinations without room, so that those behind them come up.
-    async fn take_priority(&mut self, tx: &mut Tx, priority: Priority, quota: usize) -> Result<(), DbError> {
+    /// Whether all were looked at.
+    async fn take_priority(&mut self, tx: &mut Tx, priority: Priority, quota: usize) -> Result<bool, DbError> {
         let most = self.claims.rows.len() + quota;
         for _ in 0..PARKED_IN_A_ROW {
             let quota = most.saturating_sub(self.claims.rows.len());
             let are_more = self.take_page(tx, priority, quota).await?;
             if !are_more || self.claims.rows.len() >= most {
-                break;
+                return Ok(!are_more && self.claims.rows.len() < most);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// One page of the rows that are due; whether some were passed over and there may be others behind them.
@@ -226,11 +232,14 @@ impl Gathering<'_> {
         Ok(are_more)
     }
 
-    /// Claims parked rows of destinations whose turn it is, those that have waited longest first.
-    async fn take_turns(&mut self, tx: &mut Tx, most: usize) -> Result<(), DbError> {
+    /// Claims parked rows of destinations whose turn it is, those that have waited longest first. Whether it was the turn of
+    /// no others.
+    async fn take_turns(&mut self, tx: &mut Tx, most: usize) -> Result<bool, DbError> {
         let now = self.claim.now.as_micros();
         let looked_at = (most + self.claim.rooms.full()) as i64;
-        for row in tx.query(TURNS, params![now, looked_at]).await? {
+        let turns = tx.query(TURNS, params![now, looked_at]).await?;
+        let saw_all = (turns.len() as i64) < looked_at;
+        for row in turns {
             let (destination, is_failing) = (row.text(0)?, row.int(1)? > 0);
             let room = self.claim.rooms.at(&destination);
             if room == 0 {
@@ -238,11 +247,11 @@ impl Gathering<'_> {
                 continue;
             }
             if self.claims.rows.len() >= most {
-                break;
+                return Ok(false);
             }
             self.take_turn(tx, &destination, is_failing, room, most).await?;
         }
-        Ok(())
+        Ok(saw_all)
     }
 
     async fn take_turn(
