@@ -243,6 +243,11 @@ fn words(text: &str, mut each: impl FnMut(u8)) {
     }
 }
 
+/// The part of a text that is compared.
+pub fn compared(text: &str) -> &str {
+    &text[..text.floor_char_boundary(COMPARED_OCTETS)]
+}
+
 /// A number for what a text says (FNV-1a, 64 bits): the same in every release, for no other use. Zero for nothing.
 pub fn print(text: &str) -> u64 {
     let (mut hash, mut is_anything) = (0xcbf2_9ce4_8422_2325_u64, false);

@@ -160,7 +160,7 @@ pub(crate) fn prepared(
     let summary = Summary { message_id, draft: None, ..summary };
     Ok(Prepared {
         message_id: stored.id,
-        print: exchange::print(&message::body(&raw)),
+        text: exchange::compared(&message::body(&raw)).to_owned(),
         raw,
         recipients,
         outbound_type: outbound_type(false, &summary),

@@ -247,7 +247,7 @@ impl Command for Submit {
                 }
                 warm_ups::count(tx, warming, facts.warm_up).await?;
                 let crossed = quota.crossed(&cleared.daily());
-                let passes = watched.passes(&self.guard, self.facts.date);
+                let passes = watched.passes(self.facts.date);
                 let sender = (facts, owner, sent);
                 let outcome = self.accept(tx, cleared, sender, judged, (draft, held), &passes).await?;
                 if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {

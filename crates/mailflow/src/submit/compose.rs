@@ -78,7 +78,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let bcc = outgoing.bcc.iter().map(Person::from).collect();
     let (metadata, tracking) = (std::mem::take(&mut outgoing.metadata), outgoing.tracking.take());
     let require_opt_in = outgoing.require_opt_in.take();
-    let print = exchange::print(&outgoing.body);
+    let text = exchange::compared(&outgoing.body).to_owned();
     let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by.take());
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
@@ -99,7 +99,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
         terms,
         content,
         from_draft,
-        print,
+        text,
         by,
     })
 }
@@ -119,7 +119,7 @@ pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> 
         message_id,
         recipients,
         outbound_type: outbound_type(false, &summary),
-        print: exchange::print(&message::body(&raw)),
+        text: exchange::compared(&message::body(&raw)).to_owned(),
         raw,
         summary,
         thread_id: None,

@@ -73,8 +73,8 @@ pub struct Prepared {
     pub content: Option<[u8; 32]>,
     /// The draft that it is, if it is one.
     pub from_draft: Option<FromDraft>,
-    /// A number for what it says: see `postfleet_core::exchange::print`.
-    pub print: u64,
+    /// The beginning of what it says, as far as it is compared with what was said before.
+    pub text: String,
     /// Who sends it: should it be held, they are not who approves it. `None` if the mailbox itself does: a mail client, or
     /// one of its tokens some time ago.
     pub by: Option<Author>,
@@ -211,7 +211,7 @@ pub(crate) async fn remembered<T>(
 
 /// The command that sends a message, for whatever worker there will be, and the message itself.
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
-    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, print, date: now, .. } = prepared;
+    let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, text, date: now, .. } = prepared;
     let may_wait = prepared.terms.may_wait;
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
@@ -230,7 +230,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     let command = Submit {
         blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?,
         facts,
-        guard: Guard { hops: continued.hops, print, limits: platform.settings.loops },
+        guard: Guard { hops: continued.hops, text, limits: platform.settings.loops },
         copy: MailboxCopy { message_id, new_thread_id, ..fresh },
         thread_id,
         outbound_type,

@@ -54,7 +54,7 @@ pub(crate) fn prepare_for(
     let outbound_type = outbound_type(false, &summary);
     Ok(Prepared {
         message_id,
-        print: exchange::print(&message::body(&raw)),
+        text: exchange::compared(&message::body(&raw)).to_owned(),
         raw,
         recipients,
         summary,

@@ -1,7 +1,8 @@
 //! What loops and breakers would do to a send, told without sending it: by what decides it, and nothing is stopped, written
 //! or counted.
 
-use super::{Watched, in_force};
+use super::Watched;
+use super::breakers::{in_force, stands_alone};
 use crate::db::DbError;
 use crate::engine::Tx;
 use crate::outbound::Submit;
@@ -49,7 +50,7 @@ impl Submit {
                 let subject = (Scope::Grant, self.copy.grant_id.to_string());
                 let value = breaker.throttle_to.filter(|_| effect == Effect::Throttle);
                 let stop = would_be((Kind::Breaker, effect), subject, breaker::reason(&breaker, &reading));
-                facts.stops.retain(|one| super::stands_alone(one, &stop));
+                facts.stops.retain(|one| stands_alone(one, &stop));
                 facts.stops.push(Stop { value, ..stop });
             }
         }
