@@ -6,6 +6,7 @@ use postfleet_core::id::{ApplicationId, GrantId};
 use postfleet_core::send_figures::Sums;
 use postfleet_store::Store;
 use postfleet_store::activity::PruneActivity;
+use postfleet_store::outbound::Submit;
 use postfleet_store::send_sums::{self, Dimension, PruneSums, SumUp};
 use postfleet_store::senders;
 
@@ -118,7 +119,9 @@ async fn who_sent_in_the_last_day_is_counted_once() {
         // It begins at noon.
         tenant.submit(store, first, 2, at(100)).await;
         tenant.submit(store, first, 1, at(4_000)).await;
-        tenant.submit(store, second, 1, at(200)).await;
+        let of_second =
+            Submit { sender: tenant.address("second"), ..tenant.submission(store, second, 1, at(200)).await };
+        store.run(of_second).await.expect("submitted");
         other.submit(store, third, 1, at(300)).await;
         let sent = async |application, now| {
             let mut reader = store.reader().await.expect("reader");
