@@ -165,7 +165,8 @@ class Fleet:
         people = [{"email": email} for email in (*to, *barred)]
         message = {"to": people, "subject": token, "body": "text", "is_plaintext": True}
         path, key = f"/v3/grants/{account['id']}/messages/send", {"Idempotency-Key": token}
-        self.written.update(dict.fromkeys(to, (account["id"], account["application"], barred)))
+        with self.lock:
+            self.written.update(dict.fromkeys(to, (account["id"], account["application"], barred)))
         record = {"token": token, "account": account["id"], "to": to, "barred": barred, "began": time.monotonic()}
         status, _, answer = self.persist(lambda: api.call("POST", path, message, key, keep=True))
         if status == 200:
@@ -200,8 +201,9 @@ class Fleet:
                     if one["state"] == "paused":
                         self.see(one["subject"])
             asked = self.sink.refusals.came
-            open = [to for to, about in list(self.written.items()) if to not in asked and about[0] not in self.seen]
-            self.is_behind = len(open) > BACKLOG
+            with self.lock:
+                behind = [to for to, about in self.written.items() if to not in asked and about[0] not in self.seen]
+            self.is_behind = len(behind) > BACKLOG
             time.sleep(0.1)
 
     # Reporting ----------------------------------------------------------------------------------------------------------
