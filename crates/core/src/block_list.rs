@@ -213,10 +213,9 @@ pub fn is_public(address: &IpAddr) -> bool {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
             let is_shared = a == 100 && (64..128).contains(&b);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())
-                && !is_shared
-                && a < 240
-                && a != 0
+            let is_of_a_network = v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared;
+            // Nothing of 0/8, of groups and of what is reserved is anybody's address.
+            !is_of_a_network && (1..224).contains(&a)
         }
         IpAddr::V6(v6) => v6.segments()[0] & 0xe000 == 0x2000,
     }
