@@ -182,13 +182,11 @@ pub fn observe_outcomes(meter: &Meter, read: impl Fn() -> Sums + Send + Sync + '
         }
     };
     // It lives in the meter.
-    drop(
-        meter
-            .u64_observable_counter("postfleet_outcomes")
-            .with_description("What happened to recipients of what was sent, by outcome and class of bounce")
-            .with_callback(observe)
-            .build(),
-    );
+    let _counter = meter
+        .u64_observable_counter("postfleet_outcomes")
+        .with_description("What happened to recipients of what was sent, by outcome and class of bounce")
+        .with_callback(observe)
+        .build();
 }
 
 fn by(key: &'static str, value: &'static str) -> KeyValue {
