@@ -63,10 +63,10 @@ impl Command for UpdateGrant {
         {
             return Ok(UpdateOutcome::NoSuchGrant);
         }
-        if let Patch::Set(workspace) = self.change.workspace_id {
-            if !has_workspace(tx, self.application_id, workspace).await? {
-                return Ok(UpdateOutcome::WorkspaceUnknown);
-            }
+        if let Patch::Set(workspace) = self.change.workspace_id
+            && !has_workspace(tx, self.application_id, workspace).await?
+        {
+            return Ok(UpdateOutcome::WorkspaceUnknown);
         }
         let Some(before) = lock(tx, self.application_id, self.id).await? else {
             return Ok(UpdateOutcome::NoSuchGrant);
