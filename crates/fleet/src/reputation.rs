@@ -9,13 +9,14 @@ use postfleet_core::reputation::{
     REVIEW_COMPLAINTS, Rate, Standing, SubjectKind,
 };
 use postfleet_core::send_event::{SendEventKind, why_not_counted};
-use postfleet_core::{Problem, UnixMicros};
+use postfleet_core::{Problem, UnixMicros, UtcDay};
 use postfleet_schema::reputation as schema;
 use postfleet_store::events::{self, NewEvent};
 use postfleet_store::grants::{self, Grant};
 use postfleet_store::recoveries::Whose;
 use postfleet_store::reputation::{self, Kept};
 use postfleet_store::send_events::{self, SendEvent};
+use postfleet_store::send_sums::{self, Dimension};
 use postfleet_store::workspaces::{self, Listed};
 use postfleet_store::{Reader, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,8 @@ const BUNDLED_MAX: usize = 20;
 const TRANSITIONS_READ: usize = 500;
 /// Workspaces and domains that are shown.
 const SHOWN_MAX: usize = 100;
+/// Days before today in which a domain that was sent from is one of the application.
+const SENT_FROM_DAYS: i64 = 30;
 
 /// Where a mailbox stands; counted anew from the record of outcomes, if that is wanted.
 pub async fn of_grant(
@@ -137,7 +140,7 @@ fn transition(event: &NewEvent, subjects: &BTreeSet<&str>) -> Option<schema::Rep
     Some(schema::ReputationTransition { subject_type, subject, from, to, at: event.at.as_seconds() })
 }
 
-/// Where an application stands, with its workspaces, their domains, and a page of the mailboxes that are not healthy.
+/// Where an application stands, with its workspaces, the domains that they have or that it sent from, and a page of the mailboxes that are not healthy.
 pub async fn of_application(
     store: &Store,
     application: ApplicationId,
@@ -152,7 +155,12 @@ pub async fn of_application(
     let organization = kept.map(|kept| kept.organization_id);
     let listed = workspaces::list(&mut reader, application).await?;
     let workspaces = of_workspaces(&mut reader, application, &listed, now).await?;
-    let domains = of_domains(&mut reader, organization, &listed, now).await?;
+    let today = now.day();
+    let month = (UtcDay::from_number(today.number() - SENT_FROM_DAYS), today);
+    let sent_from = send_sums::by_key(&mut reader, application, Dimension::SendingDomain, month).await?;
+    let own = listed.iter().map(|one| one.workspace.domain.clone()).filter(|name| !name.is_empty());
+    let names: BTreeSet<String> = own.chain(sent_from.into_keys()).collect();
+    let domains = of_domains(&mut reader, organization, names, now).await?;
     let found = reputation::worst(&mut reader, application, SubjectKind::Grant, after, limit + 1).await?;
     let page = pages::cut(found, limit, |kept| Place { badness: kept.badness, name: kept.name.clone() });
     let mut shown = Vec::with_capacity(page.items.len());
@@ -192,11 +200,9 @@ async fn of_workspaces(
 async fn of_domains(
     reader: &mut Reader<'_>,
     organization: Option<OrganizationId>,
-    listed: &[Listed],
+    names: BTreeSet<String>,
     now: UnixMicros,
 ) -> Result<Vec<schema::Reputation>, Problem> {
-    let names = listed.iter().map(|one| one.workspace.domain.clone()).filter(|name| !name.is_empty());
-    let names: BTreeSet<String> = names.collect();
     let names: Vec<String> = names.into_iter().take(SHOWN_MAX).collect();
     let found = reputation::find_all(reader, SubjectKind::Domain, &names).await?;
     // A workspace may be named after a domain of somebody else.

@@ -24,7 +24,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/v3/reputation", "grants.read", of_application)
             .about(
                 "See where an application stands",
-                "With its workspaces, their domains, and the mailboxes that are not healthy, the worst first.",
+                "With its workspaces, the domains that they have or that it sent from in the last 30 days, and the \
+                 mailboxes that are not healthy, the worst first.",
             )
             .query(PAGE)
             .answers::<ApplicationReputation>(),

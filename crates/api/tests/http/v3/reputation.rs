@@ -148,6 +148,9 @@ async fn one_mailbox_is_paused_and_its_fleet_goes_on() {
     assert_eq!((&grants[0]["name"], &grants[0]["state"]), (&json!("agent@acme.test"), &json!("paused")));
     let workspaces = all["workspaces"].as_array().expect("list");
     assert_eq!((workspaces.len(), &workspaces[0]["subject"]), (1, &json!(harness.acme.workspace_id.to_string())));
+    // The workspace is for no domain of its own; this is what was sent from.
+    let domains = all["domains"].as_array().expect("list");
+    assert_eq!((domains.len(), &domains[0]["subject"]), (1, &json!("acme.test")));
 
     let workspace = harness.standing(&format!("/v3/workspaces/{}/reputation", harness.acme.workspace_id)).await;
     let domain = harness.standing_for_operator("/v3/domains/acme.test/reputation").await;
