@@ -130,6 +130,8 @@ impl Connection {
         if is_withheld {
             self.is_withheld = true;
             self.session.disconnected("the sender was stopped");
+            // The session has ended; what it had to say before would still be written.
+            drop(self.session.take_output());
         }
         is_withheld
     }

@@ -575,3 +575,18 @@ async fn a_message_that_may_not_leave_any_more_is_withheld_when_the_server_is_re
     assert_eq!(short(second.recipients), "accepted 250");
     assert_eq!((peer.messages.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (1, 2));
 }
+
+/// A short message is ready to be written as a whole, with its end, by the time it is asked whether it may leave.
+#[tokio::test]
+async fn also_a_short_message_is_withheld() {
+    let peer = peer(Manner::Good, TlsRule::Opportunistic).await;
+    let transport = transport(|_| {});
+    let short_one =
+        || Transaction { message: vec![Arc::new(b"Subject: x\r\n\r\ny\r\n".to_vec())], ..transaction("b@mx.example") };
+    let never: MaySend = Arc::new(|| false);
+    for _ in 0..3 {
+        assert!(transport.deliver_if(&peer.target, short_one(), &never).await.withheld);
+    }
+    assert_eq!(short(transport.deliver(&peer.target, short_one()).await.recipients), "accepted 250");
+    assert_eq!(peer.messages.load(Ordering::Relaxed), 1, "nothing of those before has arrived");
+}
