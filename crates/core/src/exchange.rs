@@ -27,6 +27,8 @@ pub struct LoopLimits {
     pub rest: Duration,
     /// How often a mailbox says the same to mailboxes of the fleet in an hour.
     pub repeats_per_hour: u64,
+    /// How much later each further answer in turn leaves.
+    pub slow_down: Duration,
 }
 
 impl Default for LoopLimits {
@@ -39,7 +41,23 @@ impl Default for LoopLimits {
             hops: 20,
             rest: Duration::from_secs(3_600),
             repeats_per_hour: 20,
+            slow_down: Duration::from_millis(250),
         }
+    }
+}
+
+/// Answers in turn that leave at once.
+const UNSLOWED: u64 = 2;
+/// Steps by which the last answers are later.
+const STEPS_MAX: u32 = 20;
+
+impl LoopLimits {
+    /// How long a message waits before it leaves that so many mailboxes of the fleet have led to, answering in turn. A
+    /// conversation that goes round becomes slower until it is stopped, so that it takes nothing from others. The waits of
+    /// both sides together are never taken for a pause in which somebody thought.
+    pub fn slowed(&self, hops: u64) -> Duration {
+        let steps = u32::try_from(hops.saturating_sub(UNSLOWED)).unwrap_or(STEPS_MAX).min(STEPS_MAX);
+        (self.slow_down * steps).min(self.pause / 4)
     }
 }
 
@@ -450,6 +468,17 @@ mod tests {
         }
         assert_eq!((said.count(7), said.count(100)), (0, 1), "the oldest make way");
         assert_eq!(Said::read("what 7:x :1 zz:3", NOW), Said::read("", NOW));
+    }
+
+    #[test]
+    fn what_goes_round_becomes_slower_and_never_rests() {
+        let limits = LoopLimits::default();
+        let waits = [0, 1, 2, 3, 4, 22, 23, u64::MAX].map(|hops| limits.slowed(hops).as_millis());
+        assert_eq!(waits, [0, 0, 0, 250, 500, 5_000, 5_000, 5_000]);
+        let hasty = LoopLimits { pause: Duration::from_secs(1), ..limits };
+        assert_eq!([3, 9].map(|hops| hasty.slowed(hops).as_millis()), [250, 250]);
+        let never = LoopLimits { slow_down: Duration::ZERO, ..limits };
+        assert_eq!(never.slowed(20), Duration::ZERO);
     }
 
     #[test]

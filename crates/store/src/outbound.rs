@@ -401,7 +401,8 @@ impl Submit {
             &sender
         ];
         tx.execute(OUTBOUND, values).await?;
-        let due = self.lease.as_ref().map_or(now, |lease| lease.until).as_micros();
+        let later = now.plus(self.guard.limits.slowed(self.guard.hops));
+        let due = self.lease.as_ref().map_or(later, |lease| lease.until).as_micros();
         let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
         let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
         let is_suppressed = |address: &EmailAddress| suppressed.iter().any(|one| one.address == *address);

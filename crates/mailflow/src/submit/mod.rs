@@ -131,8 +131,12 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
     let by = author.as_ref().and_then(Author::key);
     remembered(platform, grant, by, exchange::check(platform, grant, &prepared).await).await?;
     let (command, raw) = remembered(platform, grant, by, command(platform, grant, prepared).await).await?;
-    // Room at the delivery role is taken first: a message that is leased must have its worker.
-    let room = Room::take(platform, grant.application_id, &command.recipients, now);
+    // Room at the delivery role is taken first: a message that is leased must have its worker. What goes round waits.
+    let is_slowed = !command.guard.limits.slowed(command.guard.hops).is_zero();
+    let room = match is_slowed {
+        true => None,
+        false => Room::take(platform, grant.application_id, &command.recipients, now),
+    };
     let command = Arc::new(Submit { lease: room.as_ref().map(|_| deliver::new_lease(platform, now)), ..command });
     let worker = room.zip(to_deliver(&command));
     let signing = async {

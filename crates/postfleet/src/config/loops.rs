@@ -14,6 +14,7 @@ pub struct Loops {
     pub hops: u64,
     pub rest_seconds: u64,
     pub repeats_per_hour: u64,
+    pub slow_down_ms: u64,
 }
 
 impl Loops {
@@ -28,7 +29,8 @@ impl Loops {
         within("replies_per_day", self.replies_per_day, 1, 1_000_000)?;
         within("hops", self.hops, 2, 1_000)?;
         within("rest_seconds", self.rest_seconds, 60, 86_400)?;
-        within("repeats_per_hour", self.repeats_per_hour, 1, 1_000_000)
+        within("repeats_per_hour", self.repeats_per_hour, 1, 1_000_000)?;
+        within("slow_down_ms", self.slow_down_ms, 0, 10_000)
     }
 
     pub fn limits(&self) -> LoopLimits {
@@ -40,6 +42,7 @@ impl Loops {
             hops: self.hops,
             rest: Duration::from_secs(self.rest_seconds),
             repeats_per_hour: self.repeats_per_hour,
+            slow_down: Duration::from_millis(self.slow_down_ms),
         }
     }
 }

@@ -71,7 +71,7 @@ async fn what_cannot_be_is_not_made() {
     let long = "é".repeat(256);
     make(&harness, &json!({"name": long})).await;
     for (body, field) in [
-        (json!({"domain": "a.test"}), None),
+        (json!({"domain": "a.test"}), Some("name")),
         (json!({"name": ""}), Some("name")),
         (json!({"name": "  "}), Some("name")),
         (json!({"name": format!("{long}x")}), Some("name")),
