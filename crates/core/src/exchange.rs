@@ -41,15 +41,15 @@ impl Default for LoopLimits {
             hops: 20,
             rest: Duration::from_secs(3_600),
             repeats_per_hour: 20,
-            slow_down: Duration::from_millis(250),
+            slow_down: Duration::from_millis(500),
         }
     }
 }
 
 /// Answers in turn that leave at once.
-const UNSLOWED: u64 = 2;
+const UNSLOWED: u64 = 1;
 /// Steps by which the last answers are later.
-const STEPS_MAX: u32 = 20;
+const STEPS_MAX: u32 = 10;
 
 impl LoopLimits {
     /// How long a message waits before it leaves that so many mailboxes of the fleet have led to, answering in turn. A
@@ -473,8 +473,8 @@ mod tests {
     #[test]
     fn what_goes_round_becomes_slower_and_never_rests() {
         let limits = LoopLimits::default();
-        let waits = [0, 1, 2, 3, 4, 22, 23, u64::MAX].map(|hops| limits.slowed(hops).as_millis());
-        assert_eq!(waits, [0, 0, 0, 250, 500, 5_000, 5_000, 5_000]);
+        let waits = [0, 1, 2, 3, 10, 11, 12, u64::MAX].map(|hops| limits.slowed(hops).as_millis());
+        assert_eq!(waits, [0, 0, 500, 1_000, 4_500, 5_000, 5_000, 5_000]);
         let hasty = LoopLimits { pause: Duration::from_secs(1), ..limits };
         assert_eq!([3, 9].map(|hops| hasty.slowed(hops).as_millis()), [250, 250]);
         let never = LoopLimits { slow_down: Duration::ZERO, ..limits };

@@ -111,7 +111,7 @@ fn author(_: usize, message: &Message) -> String {
 async fn two_machines_stop_after_twenty_messages_and_their_neighbours_go_on() {
     let mut fleet = Fleet::new(4).await;
     fleet.write(0, &fleet.address(1), "Plan", "Shall we?", None).await.expect("sent");
-    let left = fleet.run((90, 1), author).await;
+    let left = fleet.run((140, 1), author).await;
     let in_all = 1 + left.values().sum::<usize>();
     assert!((12..=20).contains(&in_all), "{in_all} {left:?}");
     assert_eq!(fleet.stops().await, 1, "whoever is first over the line");
@@ -134,12 +134,12 @@ async fn what_goes_round_becomes_slower() {
     for turn in 0..5 {
         let from = (turn + 1) % 2;
         let at_once = fleet.setting.world.deliver_due().await;
-        fleet.setting.world.advance(1);
+        fleet.setting.world.advance(5);
         arrived.push((at_once, fleet.setting.world.deliver_due().await));
         let message = fleet.news(from).await.pop().expect("it has arrived");
         fleet.write(from, &fleet.address(turn % 2), "Re: Plan", &word(turn), Some(&message.id)).await.expect("sent");
     }
-    assert_eq!(arrived, [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1)], "from the third answer on");
+    assert_eq!(arrived, [(1, 0), (1, 0), (0, 1), (0, 1), (0, 1)], "from the second answer on");
     // Who writes to somebody else meanwhile is not slowed.
     fleet.write(0, &fleet.address(1), "Other", "Something else", None).await.expect("sent");
     assert_eq!(fleet.setting.world.deliver_due().await, 1);
@@ -198,7 +198,7 @@ async fn twenty_pairs_stop_each_for_itself() {
     for pair in 0..20 {
         fleet.write(pair * 2, &fleet.address(pair * 2 + 1), "Plan", "Shall we?", None).await.expect("sent");
     }
-    let left = fleet.run((90, 1), author).await;
+    let left = fleet.run((140, 1), author).await;
     for pair in 0..20 {
         let in_all = 1 + left.get(&(pair * 2)).unwrap_or(&0) + left.get(&(pair * 2 + 1)).unwrap_or(&0);
         assert!((12..=20).contains(&in_all), "pair {pair}: {in_all}");
@@ -301,7 +301,7 @@ async fn the_fifty_first_answer_of_a_day_is_held() {
 async fn whoever_lifts_the_stop_lets_the_count_begin_anew() {
     let mut fleet = Fleet::new(2).await;
     fleet.write(0, &fleet.address(1), "Plan", "Shall we?", None).await.expect("sent");
-    let before: usize = fleet.run((90, 1), author).await.values().sum();
+    let before: usize = fleet.run((140, 1), author).await.values().sum();
     let stopped = fleet.setting.events("sending.stopped").await;
     let id: StopId = stopped[0]["id"].as_str().expect("id").parse().expect("id");
     let world = &fleet.setting.world;
@@ -320,7 +320,7 @@ async fn whoever_lifts_the_stop_lets_the_count_begin_anew() {
     assert!(sent.held.is_none(), "the old numbers count no more");
     // The other side was not let go on: for it a pause does.
     fleet.setting.world.advance(61);
-    let after: usize = fleet.run((90, 1), author).await.values().sum();
+    let after: usize = fleet.run((140, 1), author).await.values().sum();
     assert!(before > 10 && (5..=20).contains(&after), "{before} {after}");
     assert_eq!(fleet.stops().await, 2, "and the new ones do");
 }
