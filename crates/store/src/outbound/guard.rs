@@ -160,12 +160,7 @@ impl Submit {
         facts: &mut OutboundFacts,
         watched: &mut Watched,
     ) -> Result<bool, DbError> {
-        if watched.has(Metric::NewRecipientsPerDay) {
-            let is_written_to = |address: &&EmailAddress| facts.suppressed.iter().all(|one| one.address != **address);
-            let recipients = self.recipients.iter().map(|(_, address)| address).filter(is_written_to);
-            let day = self.facts.date.day();
-            watched.strangers = watch::never_written_to(tx, self.copy.grant_id, recipients, day).await?;
-        }
+        self.find_strangers(tx, facts, watched).await?;
         if facts.approved {
             return Ok(true);
         }
@@ -179,6 +174,18 @@ impl Submit {
             return Ok(true);
         }
         self.look_at_breakers(tx, facts, watched, &turns).await
+    }
+
+    /// Finds out to whom of those that are written to the mailbox has never written, where a breaker asks for it.
+    async fn find_strangers(&self, tx: &mut Tx, facts: &OutboundFacts, watched: &mut Watched) -> Result<(), DbError> {
+        if !watched.has(Metric::NewRecipientsPerDay) {
+            return Ok(());
+        }
+        let is_written_to = |address: &&EmailAddress| facts.suppressed.iter().all(|one| one.address != **address);
+        let recipients = self.recipients.iter().map(|(_, address)| address).filter(is_written_to);
+        let day = self.facts.date.day();
+        watched.strangers = watch::never_written_to(tx, self.copy.grant_id, recipients, day).await?;
+        Ok(())
     }
 
     fn target(&self, watched: &Watched, scope: Scope, subject: String) -> Target {

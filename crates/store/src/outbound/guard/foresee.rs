@@ -6,9 +6,8 @@ use super::breakers::{in_force, stands_alone};
 use crate::db::DbError;
 use crate::engine::Tx;
 use crate::outbound::Submit;
-use crate::watch;
 use postfleet_core::Problem;
-use postfleet_core::breaker::{self, Metric};
+use postfleet_core::breaker;
 use postfleet_core::exchange::TURNS_READ;
 use postfleet_core::id::StopId;
 use postfleet_core::outbound::OutboundFacts;
@@ -24,13 +23,7 @@ impl Submit {
         facts: &mut OutboundFacts,
         watched: &mut Watched,
     ) -> Result<Option<Problem>, DbError> {
-        if watched.has(Metric::NewRecipientsPerDay) {
-            let recipients = self.recipients.iter().map(|(_, address)| address);
-            let is_written_to = |address: &&_| facts.suppressed.iter().all(|one| one.address != **address);
-            let day = self.facts.date.day();
-            let recipients = recipients.filter(is_written_to);
-            watched.strangers = watch::never_written_to(tx, self.copy.grant_id, recipients, day).await?;
-        }
+        self.find_strangers(tx, facts, watched).await?;
         let turns = self.turns(tx, TURNS_READ).await?;
         if let Some(found) = self.find_loop(tx, watched, &turns).await? {
             let Some(thread) = self.thread_id.filter(|_| found.is_of_conversation()) else {
