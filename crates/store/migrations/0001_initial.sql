@@ -948,12 +948,18 @@ CREATE TABLE send_events (
     sender_domain TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT NOT NULL
-) {strict};
-CREATE INDEX send_events_by_application ON send_events (application_id, id);
-CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
-CREATE INDEX send_events_by_message ON send_events (message_id, id);
+) {clustered};
 CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
 CREATE INDEX send_events_adverse_of_domain ON send_events (sender_domain, id) WHERE kind >= 3;
+CREATE INDEX send_events_adverse_of_message ON send_events (message_id, id) WHERE kind >= 3;
+
+-- Which rows of the ledger are whose: each has its application, its mailbox and its message. Written in bulk behind the
+-- head of the sums, so that a send pays for the ledger alone; what is beyond the head is looked for in the ledger itself.
+CREATE TABLE send_events_of (
+    subject_id {id} NOT NULL,
+    id {id} NOT NULL,
+    PRIMARY KEY (subject_id, id)
+) {clustered};
 
 -- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
 -- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is
@@ -1000,7 +1006,8 @@ CREATE TABLE senders (
 CREATE INDEX senders_lately ON senders (application_id, hour);
 CREATE INDEX senders_by_age ON senders (hour);
 
--- Up to which row of the ledger the sums go. Rows that are written behind it are added to the sums by their writer.
+-- Up to which row of the ledger the sums go, and the table of whose they are. Rows that are written behind it are added to
+-- both by their writer.
 CREATE TABLE send_sums_head (
     one {int} NOT NULL PRIMARY KEY CHECK (one = 1),
     last {id} NOT NULL
