@@ -200,8 +200,8 @@ pub struct PruneActivity {
 }
 
 /// The last of the oldest.
-pub(crate) const OLDEST: &str = "SELECT max(id) FROM (SELECT e.id FROM send_events e WHERE e.id < $1 \
-    AND e.id <= (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY e.id LIMIT $2) AS oldest";
+pub(crate) const OLDEST: &str = "SELECT id FROM (SELECT e.id FROM send_events e WHERE e.id < $1 \
+    AND e.id <= (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY e.id LIMIT $2) AS oldest ORDER BY id DESC LIMIT 1";
 
 macro_rules! prune_of {
     ($of:literal) => {
@@ -223,7 +223,7 @@ impl Command for PruneActivity {
     async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
         let first_kept = SendEventId::first_at(self.before).uuid();
         let oldest = tx.query_one(OLDEST, params![first_kept, self.limit as i64]).await?;
-        let Some(last) = oldest.map(|row| row.opt_uuid(0)).transpose()?.flatten() else { return Ok(0) };
+        let Some(last) = oldest.map(|row| row.uuid(0)).transpose()? else { return Ok(0) };
         for prune in PRUNE_OF {
             tx.execute(prune, params![last]).await?;
         }
