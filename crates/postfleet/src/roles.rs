@@ -242,10 +242,8 @@ fn for_mail_clients(config: &Config, platform: &Platform, encryption: Encryption
     };
     let of_connections = limits(&config.smtp)?;
     // Who has signed in has the limits of its mailbox, wherever it is.
-    let rates = ClientRates {
-        connections_per_minute: of_connections.rates.connections_per_minute,
-        ..ClientRates::default()
-    };
+    let rates =
+        ClientRates { connections_per_minute: of_connections.rates.connections_per_minute, ..ClientRates::default() };
     Ok(Listener {
         config: Arc::new(server::Config { service: server::Service::Submission, limits: of_session, ..of_servers }),
         limits: Arc::new(Limits { rates, ..of_connections }),

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use postfleet_core::client_rate::{Deed, Exceeded};
 use postfleet_core::{EmailAddress, UnixMicros};
 use postfleet_net::Clock;
-use postfleet_wire::smtp::{EnhancedStatus, Reply};
 use postfleet_wire::smtp::server::{Session, Step};
+use postfleet_wire::smtp::{EnhancedStatus, Reply};
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, stream: TcpStream, peer: Peer, gue
         guest,
         refusals: 0,
         answered: 0,
+        is_overloaded: false,
         session: Session::new(config, matches!(encryption, Encryption::FromTheStart(_))),
         ends_at,
         held: 0,
@@ -69,6 +70,8 @@ struct Connection<'a> {
     refusals: u32,
     /// Errors and refusals that are answered.
     answered: u32,
+    /// Whether it ends because there is no room for what it brings.
+    is_overloaded: bool,
     session: Session,
     ends_at: UnixMicros,
     /// What this connection has added to the octets held by all.
@@ -198,6 +201,8 @@ impl Connection<'_> {
                     stream.shutdown().await?;
                     if let Some(breach) = self.session.breach() {
                         self.shared.listener.metrics.limited(breach.name());
+                    }
+                    if self.is_overloaded || self.session.breach().is_some() {
                         self.linger(stream, &mut buffer).await;
                     }
                     return Ok(Ended::Closed);
@@ -320,6 +325,7 @@ impl Connection<'_> {
         if total > self.shared.listener.limits.buffered_octets {
             self.shared.listener.metrics.limited("memory");
             self.session.overloaded();
+            self.is_overloaded = true;
         }
     }
 

@@ -96,11 +96,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn of(
-        limits: Limits,
-        of_session: server::Limits,
-        handler: impl FnOnce(&World) -> Arc<dyn Handler>,
-    ) -> Self {
+    async fn of(limits: Limits, of_session: server::Limits, handler: impl FnOnce(&World) -> Arc<dyn Handler>) -> Self {
         let world = World::new().await;
         let tenant = world.tenant(NewTenant::of("acme.test")).await;
         world.mailbox(&tenant, "agent").await;

@@ -116,8 +116,12 @@ fn scan_binary(octets: &[u8]) -> Result<Scan, Invalid> {
     let client = match family {
         _ if is_local => None,
         0x00 => None,
-        0x11 => Some(Ipv4Addr::from(*extension.get(..12).and_then(<[u8]>::first_chunk).ok_or(Invalid::Address)?).into()),
-        0x21 => Some(Ipv6Addr::from(*extension.get(..36).and_then(<[u8]>::first_chunk).ok_or(Invalid::Address)?).into()),
+        0x11 => {
+            Some(Ipv4Addr::from(*extension.get(..12).and_then(<[u8]>::first_chunk).ok_or(Invalid::Address)?).into())
+        }
+        0x21 => {
+            Some(Ipv6Addr::from(*extension.get(..36).and_then(<[u8]>::first_chunk).ok_or(Invalid::Address)?).into())
+        }
         _ => return Err(Invalid::Family),
     };
     Ok(Scan::Complete(FIXED_OCTETS + length, client.map(|client: IpAddr| client.to_canonical())))

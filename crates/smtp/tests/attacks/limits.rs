@@ -29,10 +29,7 @@ async fn connections_of_a_minute_are_limited() {
         assert!(server.greeted().await.ask("QUIT").await.starts_with("221"));
     }
     let mut third = server.connect().await;
-    assert_eq!(
-        third.reply().await,
-        "421 4.7.0 too many connections in a minute from your network, try again later"
-    );
+    assert_eq!(third.reply().await, "421 4.7.0 too many connections in a minute from your network, try again later");
     assert!(third.is_closed().await);
     server.world.advance(59);
     assert!(server.connect().await.reply().await.starts_with("421"));

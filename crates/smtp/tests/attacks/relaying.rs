@@ -69,14 +69,29 @@ const STATES: [(&str, &[&str]); 12] = [
         "over TLS that is required",
         &["EHLO client.test", "STARTTLS", "TLS", "EHLO client.test", "MAIL FROM:<a@sender.test> REQUIRETLS"],
     ),
-    ("beside a recipient that is known", &["EHLO client.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<agent@acme.test>"]),
+    (
+        "beside a recipient that is known",
+        &["EHLO client.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<agent@acme.test>"],
+    ),
     (
         "after a message",
-        &["EHLO client.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<agent@acme.test>", "MESSAGE", "MAIL FROM:<a@sender.test>"],
+        &[
+            "EHLO client.test",
+            "MAIL FROM:<a@sender.test>",
+            "RCPT TO:<agent@acme.test>",
+            "MESSAGE",
+            "MAIL FROM:<a@sender.test>",
+        ],
     ),
     (
         "after giving up",
-        &["EHLO client.test", "MAIL FROM:<agent@acme.test>", "RCPT TO:<agent@acme.test>", "RSET", "MAIL FROM:<agent@acme.test>"],
+        &[
+            "EHLO client.test",
+            "MAIL FROM:<agent@acme.test>",
+            "RCPT TO:<agent@acme.test>",
+            "RSET",
+            "MAIL FROM:<agent@acme.test>",
+        ],
     ),
 ];
 

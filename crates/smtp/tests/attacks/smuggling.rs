@@ -7,8 +7,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Those by which servers were fooled in 2023, and relatives.
 const ENDS: [&str; 20] = [
-    "\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r.\n", "\n.\r", "\r\n\0.\r\n", "\r\n.\0\r\n", "\0.\0",
-    "\r\0\n.\r\n", "\n\n.\r\n", "\r\r.\r\n", "\r\n.\r\r\n", "\r\r\n.\r\n", "\n\r.\n\r", "\n. \n", "\r\n.\n\r\n", "\r",
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r.\r",
+    "\r.\r\n",
+    "\r\n.\r",
+    "\r.\n",
+    "\n.\r",
+    "\r\n\0.\r\n",
+    "\r\n.\0\r\n",
+    "\0.\0",
+    "\r\0\n.\r\n",
+    "\n\n.\r\n",
+    "\r\r.\r\n",
+    "\r\n.\r\r\n",
+    "\r\r\n.\r\n",
+    "\n\r.\n\r",
+    "\n. \n",
+    "\r\n.\n\r\n",
+    "\r",
 ];
 
 async fn envelope<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) {
@@ -18,7 +36,8 @@ async fn envelope<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) {
 }
 
 async fn attack<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client<S>, end: &str, by_data: bool) {
-    const SMUGGLED: &str = "MAIL FROM:<s@evil.test>\r\nRCPT TO:<agent@acme.test>\r\nDATA\r\nSubject: smuggled\r\n\r\n.\r\n";
+    const SMUGGLED: &str =
+        "MAIL FROM:<s@evil.test>\r\nRCPT TO:<agent@acme.test>\r\nDATA\r\nSubject: smuggled\r\n\r\n.\r\n";
     envelope(&mut client).await;
     let content = format!("Subject: first\r\n\r\nx{end}{SMUGGLED}");
     if by_data {
@@ -50,7 +69,8 @@ async fn no_message_is_smuggled_over_sockets() {
 #[tokio::test]
 async fn injections_behind_starttls_end_the_connection_over_sockets_too() {
     let server = prepared(limits()).await.serve();
-    for payload in ["NOOP\r\n", "EHLO evil.test\r\nMAIL FROM:<s@evil.test>\r\n", "x", "\r\n", "\u{16}\u{3}\u{1}\0\u{5}"] {
+    for payload in ["NOOP\r\n", "EHLO evil.test\r\nMAIL FROM:<s@evil.test>\r\n", "x", "\r\n", "\u{16}\u{3}\u{1}\0\u{5}"]
+    {
         let mut client = server.greeted().await;
         client.ask("EHLO client.test").await;
         client.say(&format!("STARTTLS\r\n{payload}")).await;

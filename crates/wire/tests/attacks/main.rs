@@ -2,6 +2,7 @@
 //! not waited for, chunks that lie about their size. Each table says how many cases it has.
 
 mod bdat;
+mod extensions;
 mod pipelining;
 mod smuggling;
 mod starttls;

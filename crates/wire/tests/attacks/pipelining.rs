@@ -11,10 +11,25 @@ const MESSAGE: &str = "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\n";
 
 const ORDERS: [Order; 34] = [
     // What may come together.
-    ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nRCPT TO:<c@mx.example>\r\nDATA\r\n", "250 250 250 354", false, 0),
-    ("RSET\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nRSET\r\nMAIL FROM:<>\r\n", "250 250 250 250 250", false, 0),
+    (
+        "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nRCPT TO:<c@mx.example>\r\nDATA\r\n",
+        "250 250 250 354",
+        false,
+        0,
+    ),
+    (
+        "RSET\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nRSET\r\nMAIL FROM:<>\r\n",
+        "250 250 250 250 250",
+        false,
+        0,
+    ),
     ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nBDAT 3 LAST\r\nx\r\nRSET\r\n", "250 250 250 250", false, 1),
-    ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nBDAT 3 LAST\r\nx\r\nMAIL FROM:<>\r\nRCPT TO:<b@mx.example>\r\nBDAT 0 LAST\r\nNOOP\r\n", "250 250 250 250 250 250 250", false, 2),
+    (
+        "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nBDAT 3 LAST\r\nx\r\nMAIL FROM:<>\r\nRCPT TO:<b@mx.example>\r\nBDAT 0 LAST\r\nNOOP\r\n",
+        "250 250 250 250 250 250 250",
+        false,
+        2,
+    ),
     ("MAIL FROM:<a@c.example>\r\nQUIT\r\n", "250 221", true, 0),
     ("HELP\r\nNOOP\r\n", "214 250", false, 0),
     // What must be the last.
@@ -33,7 +48,12 @@ const ORDERS: [Order; 34] = [
     ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nQUIT\r\n", "250 250 554", true, 0),
     ("MAIL FROM:<a@c.example>\r\nRCPT TO:<unknown@mx.example>\r\nDATA\r\nRSET\r\n", "250 550 554", true, 0),
     ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\nBDAT 0 LAST\r\n", "250 250 554", true, 0),
-    ("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nBDAT 3\r\nx\r\nDATA\r\nx\r\n.\r\n", "250 250 250 554", true, 0),
+    (
+        "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\nBDAT 3\r\nx\r\nDATA\r\nx\r\n.\r\n",
+        "250 250 250 554",
+        true,
+        0,
+    ),
     ("RSET\r\nEHLO c.example\r\nRSET\r\n", "250 554", true, 0),
     ("DATA now\r\nRSET\r\n", "501 250", false, 0),
     // Behind the end nothing is looked at.
@@ -71,12 +91,18 @@ fn what_may_not_come_together_is_not_carried_out() {
 
 #[test]
 fn who_speaks_before_the_greeting_gets_none() {
-    let words: [&[u8]; 6] = [b"EHLO c.example\r\n", b"E", b"\r\n", b"\0", b"PROXY TCP4 192.0.2.7 10.0.0.1 1 25\r\n", b"QUIT\r\n"];
+    let words: [&[u8]; 6] =
+        [b"EHLO c.example\r\n", b"E", b"\r\n", b"\0", b"PROXY TCP4 192.0.2.7 10.0.0.1 1 25\r\n", b"QUIT\r\n"];
     for early in words {
         for service in [Service::Mx, Service::Submission] {
             let mut server = Server::silent(service, service == Service::Submission);
             server.write([early]);
-            assert_eq!(server.seen.output, "554 5.5.1 you spoke before it was your turn\r\n", "{}", early.escape_ascii());
+            assert_eq!(
+                server.seen.output,
+                "554 5.5.1 you spoke before it was your turn\r\n",
+                "{}",
+                early.escape_ascii()
+            );
             assert!(server.seen.is_closed && server.breach() == Some(Breach::EarlyTalker));
         }
     }

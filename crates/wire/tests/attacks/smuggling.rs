@@ -108,7 +108,10 @@ fn nothing_but_crlf_dot_crlf_ends_data() {
             }
         }
     }
-    println!("{} strings as ends in DATA, in the middle and at the end, in {cases} pieces: {taken} true ends", strings.len());
+    println!(
+        "{} strings as ends in DATA, in the middle and at the end, in {cases} pieces: {taken} true ends",
+        strings.len()
+    );
 }
 
 #[test]
@@ -145,5 +148,8 @@ fn chunks_have_no_end_but_their_length() {
             }
         }
     }
-    println!("{} strings in chunks, in the middle and at the end, in {cases} pieces: {taken} taken whole", strings.len());
+    println!(
+        "{} strings in chunks, in the middle and at the end, in {cases} pieces: {taken} taken whole",
+        strings.len()
+    );
 }

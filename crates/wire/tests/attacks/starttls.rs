@@ -49,7 +49,11 @@ fn nothing_behind_starttls_is_carried_out() {
                 let what = format!("{service:?}: {} {how}", payload.escape_ascii());
                 assert_eq!(server.seen.output, "554 5.5.1 you spoke before it was your turn\r\n", "{what}");
                 assert!(server.seen.is_closed && server.breach() == Some(Breach::Injection), "{what}");
-                assert_eq!((server.seen.recipients, server.seen.sign_ins, server.seen.messages.len()), (0, 0, 0), "{what}");
+                assert_eq!(
+                    (server.seen.recipients, server.seen.sign_ins, server.seen.messages.len()),
+                    (0, 0, 0),
+                    "{what}"
+                );
                 // Nor after a handshake that is done all the same.
                 server.session.tls_started();
                 assert_eq!(server.codes(b"EHLO c.example\r\n"), "", "{what}");
@@ -155,7 +159,11 @@ fn our_client_reads_nothing_behind_the_answer_to_starttls() {
                     assert_eq!(client.step(), Step::Closed(Failure::Injected), "{what}");
                     // Not even after a handshake that is done all the same.
                     client.tls_started();
-                    assert_eq!((client.step(), client.take_output()), (Step::Closed(Failure::Injected), vec![]), "{what}");
+                    assert_eq!(
+                        (client.step(), client.take_output()),
+                        (Step::Closed(Failure::Injected), vec![]),
+                        "{what}"
+                    );
                     cases += 1;
                 }
             }
