@@ -199,6 +199,7 @@ impl Connection<'_> {
                 Step::Close => {
                     self.flush(stream).await?;
                     stream.shutdown().await?;
+                    self.account();
                     if let Some(breach) = self.session.breach() {
                         self.shared.listener.metrics.limited(breach.name());
                     }

@@ -11,8 +11,8 @@ fn behind_a_balancer() -> Limits {
 
 /// A header of version 2 for an IPv4 client, with something more that is skipped.
 fn binary(command: u8, source: [u8; 4]) -> Vec<u8> {
-    let head = b"\r\n\r\n\0\r\nQUIT\n".iter().chain(&[command, 0x11, 0, 15]).copied();
-    head.chain(source).chain([10, 0, 0, 1, 0xc0, 1, 0, 25, 4, 0, 0]).collect()
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    [&signature[..], &[command, 0x11, 0, 15], &source, &[10, 0, 0, 1, 0xc0, 1, 0, 25, 4, 0, 0]].concat()
 }
 
 async fn connect(server: &Server, header: &[u8]) -> Client<TcpStream> {
