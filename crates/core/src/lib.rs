@@ -23,6 +23,7 @@ pub mod problem;
 
 // who may do what
 pub mod breaker;
+pub mod client_rate;
 pub mod exchange;
 pub mod layout;
 pub mod meter;

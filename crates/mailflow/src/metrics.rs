@@ -18,6 +18,7 @@ pub struct Metrics {
     feedback: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
+    limited: Counter<u64>,
     sign_ins: Counter<u64>,
     refusals: Counter<u64>,
     holds: Counter<u64>,
@@ -60,6 +61,10 @@ impl Metrics {
             feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
+            limited: counter(
+                "postfleet_smtp_limited",
+                "SMTP clients that were refused, put off, delayed or sent away for what they did, by reason",
+            ),
             sign_ins: counter(
                 "postfleet_sign_ins",
                 "Sign-ins of mail applications and mail clients attempted, by result",
@@ -125,6 +130,10 @@ impl Metrics {
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {
         self.sessions.add(1, &[by("result", result)]);
+    }
+    /// A client was refused, put off, delayed or sent away.
+    pub fn limited(&self, reason: &'static str) {
+        self.limited.add(1, &[by("reason", reason)]);
     }
     /// Somebody tried to sign in.
     pub fn signed_in(&self, result: &'static str) {
