@@ -69,6 +69,7 @@ pub mod recovery;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;
+pub mod retention;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;

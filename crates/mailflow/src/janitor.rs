@@ -18,6 +18,7 @@ use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
+use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
@@ -46,6 +47,9 @@ const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
 /// And by the hour: as long as what looks back at most, and a day more.
 const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
+
+/// How long it can be asked what was removed because its time was over.
+const REPORT_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
 /// How long it can be asked why sending was refused.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -269,6 +273,12 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
     let before = now.minus(REFUSAL_RETENTION).day();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneRefusals { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.minus(REPORT_RETENTION).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneReport { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

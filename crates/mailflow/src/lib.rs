@@ -33,6 +33,7 @@ pub mod webhooks;
 pub mod janitor;
 pub mod jobs;
 pub mod recount;
+pub mod retention;
 
 pub use metrics::{Metrics, observe_outcomes};
 pub use platform::{Platform, Settings};

@@ -41,6 +41,7 @@ pub mod recount;
 pub mod recovery;
 pub mod redirect_uri;
 pub mod reputation;
+pub mod retention;
 pub mod rule;
 pub mod rule_replay;
 pub mod rule_test;

@@ -65,6 +65,7 @@ pub mod queue;
 mod quota_events;
 pub mod refusals;
 pub mod reputation;
+pub mod retention;
 pub mod schedules;
 pub mod send_alerts;
 pub mod send_events;

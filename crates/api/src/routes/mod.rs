@@ -34,6 +34,7 @@ pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod recoveries;
 pub(crate) mod reputation;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -101,6 +102,7 @@ pub(crate) fn all() -> Vec<Route> {
         unsubscribe::routes(),
         opt_ins::routes(),
         usage::routes(),
+        retention::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -39,6 +39,7 @@ mod readings;
 mod recount;
 mod recoveries;
 mod removal;
+mod retention;
 mod routes;
 mod rules;
 mod sender_pools;

@@ -10,6 +10,7 @@ pub(crate) mod list;
 pub(crate) mod messages;
 mod rates;
 mod refusals;
+pub(crate) mod retention;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -33,6 +34,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
+    retention::ROUTES,
     rule_evaluations::ROUTES,
     schedules::ROUTES,
     send::ROUTES,
