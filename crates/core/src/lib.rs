@@ -60,6 +60,7 @@ pub mod destination;
 pub mod folder;
 pub mod hold;
 pub mod idempotency;
+pub mod import;
 pub mod mx;
 pub mod opt_in;
 pub mod outbound;

@@ -13,6 +13,7 @@ use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
+use postfleet_store::imports::PruneImports;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
@@ -289,6 +290,11 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneImports { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -23,6 +23,7 @@ mod unsent;
 pub mod feedback;
 pub mod figures;
 pub mod holds;
+pub mod imports;
 pub mod opt_ins;
 
 // what is told

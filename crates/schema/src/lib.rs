@@ -22,6 +22,7 @@ pub mod finding;
 pub mod folder;
 pub mod grant;
 pub mod hold;
+pub mod import;
 pub mod job;
 pub mod key;
 pub mod layout;

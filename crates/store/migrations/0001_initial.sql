@@ -526,6 +526,26 @@ CREATE TABLE pruned (
 ) {clustered};
 CREATE INDEX pruned_by_age ON pruned (day);
 
+-- Imports of mail into mailboxes. Of what the source has, so many messages (position) are done: imported or passed over, of
+-- which the first are named in skips, a JSON list. With announce each is announced as if it had just come in.
+CREATE TABLE imports (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    source TEXT NOT NULL,
+    announce {int} NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    position {int} NOT NULL,
+    imported {int} NOT NULL,
+    octets {int} NOT NULL,
+    skipped {int} NOT NULL,
+    skips TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX imports_by_grant ON imports (grant_id, id);
+CREATE INDEX imports_by_age ON imports (updated_at);
+
 -- Who looks for mail whose time is over goes through all mailboxes in the order of their ids, and begins anew at next_at:
 -- this is the last that somebody has taken.
 CREATE TABLE pruning_head (

@@ -55,6 +55,7 @@ pub mod folders;
 pub mod grants;
 pub mod holds;
 pub mod idempotency;
+pub mod imports;
 pub mod judging;
 pub mod messages;
 pub mod meters;

@@ -5,11 +5,11 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
-    domains, evaluations, events, feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout,
-    lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings,
-    recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules, send_alerts, send_events,
-    send_sums, sender_pools, senders, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens,
-    transfers, watch, webhooks, workspaces,
+    domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
+    keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
+    raises, readings, recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules,
+    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, stops, sts, suppressions, threads,
+    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -78,6 +78,9 @@ const LISTS: &[(&str, &str)] = &[
     ("refusals::OLD", refusals::OLD),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("imports::LIST", imports::LIST),
+    ("imports::OLD", imports::OLD),
+    ("messages::EXPORT", messages::EXPORT),
     ("holds::DUE", holds::DUE),
     ("holds::OF_GRANT", holds::OF_GRANT),
     ("holds::LIST", holds::LIST),

@@ -21,6 +21,7 @@ pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod holds;
+pub(crate) mod imports;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod lists;
@@ -103,6 +104,7 @@ pub(crate) fn all() -> Vec<Route> {
         opt_ins::routes(),
         usage::routes(),
         retention::routes(),
+        imports::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -8,6 +8,7 @@ mod prune;
 mod report;
 mod walk;
 
+pub(crate) use prune::windows;
 pub use prune::{AfterJunk, PruneMailbox, Pruned, Removed};
 pub use report::{Day, PruneReport, Standing, days, standing};
 pub use walk::{Claim, ClaimMailboxes, Span, due};

@@ -84,7 +84,7 @@ impl Command for PruneMailbox {
         if !drafts::lock(tx, self.grant_id).await? {
             return Ok(Pruned::default());
         }
-        let Some((owner, windows)) = self.windows(tx).await? else { return Ok(Pruned::default()) };
+        let Some((owner, windows)) = holder(tx, self.grant_id).await? else { return Ok(Pruned::default()) };
         let mut pruned = Pruned::default();
         let old =
             self.expired(tx, "", AfterJunk::START, windows.due_before(Window::Inbox, self.now), self.limit).await?;
@@ -108,19 +108,6 @@ impl Command for PruneMailbox {
 }
 
 impl PruneMailbox {
-    /// Whose the mailbox is, and how long its mail is kept.
-    async fn windows(&self, tx: &mut Tx) -> Result<Option<(Owner, Windows)>, DbError> {
-        const READ: &str = concat!(
-            "SELECT b.organization_id, b.application_id, o.plan, ",
-            policy_limit_columns!(),
-            " FROM grants g JOIN mailboxes b ON b.grant_id = g.id JOIN organizations o ON o.id = b.organization_id \
-             LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.id = $1"
-        );
-        let Some(row) = tx.query_one(READ, params![self.grant_id.uuid()]).await? else { return Ok(None) };
-        let plan = tx.plan(&row.text(2)?)?;
-        Ok(Some((Owner::read(&row, 0)?, Windows::of(&limits::effective(&plan, &row, 3)?))))
-    }
-
     async fn expired(
         &self,
         tx: &mut Tx,
@@ -202,12 +189,12 @@ impl PruneMailbox {
         let show = |windows: Windows| {
             json!({"inbox_retention_days": windows.inbox_days, "spam_retention_days": windows.spam_days}).to_string()
         };
-        let (target, after) = (self.grant_id.to_string(), show(windows));
+        let (target, before, after) = (self.grant_id.to_string(), before.map(show), show(windows));
         let change = Change {
             action: "grant.pruned",
             target_kind: "grant",
             target_id: &target,
-            before: before.map(show).as_deref(),
+            before: before.as_deref(),
             after: Some(&after),
         };
         let act = Act {
@@ -220,6 +207,24 @@ impl PruneMailbox {
         };
         audit::record(tx, &act, change).await
     }
+}
+
+/// Whose a mailbox is, and how long its mail is kept.
+async fn holder(tx: &mut Tx, grant: GrantId) -> Result<Option<(Owner, Windows)>, DbError> {
+    const READ: &str = concat!(
+        "SELECT b.organization_id, b.application_id, o.plan, ",
+        policy_limit_columns!(),
+        " FROM grants g JOIN mailboxes b ON b.grant_id = g.id JOIN organizations o ON o.id = b.organization_id \
+         LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.id = $1"
+    );
+    let Some(row) = tx.query_one(READ, params![grant.uuid()]).await? else { return Ok(None) };
+    let plan = tx.plan(&row.text(2)?)?;
+    Ok(Some((Owner::read(&row, 0)?, Windows::of(&limits::effective(&plan, &row, 3)?))))
+}
+
+/// How long the mail of a mailbox is kept.
+pub(crate) async fn windows(tx: &mut Tx, grant: GrantId) -> Result<Option<Windows>, DbError> {
+    Ok(holder(tx, grant).await?.map(|(_, windows)| windows))
 }
 
 /// The id of the event of a removal: the same however often the command is run.

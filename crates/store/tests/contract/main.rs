@@ -19,6 +19,7 @@ mod events;
 mod governing;
 mod grants;
 mod held;
+mod imports;
 mod jobs;
 mod judging;
 mod key_use;

@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
+pub(crate) mod imports;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
@@ -31,6 +32,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
+    imports::ROUTES,
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
