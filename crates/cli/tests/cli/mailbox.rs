@@ -14,7 +14,9 @@ fn mbox() -> Vec<u8> {
         // A second apart, the day before the world begins.
         let head = format!("From MAILER-DAEMON Sun Mar  1 10:00:{number:02} 2026\nSubject: {number}\r\n\r\n");
         file.extend_from_slice(head.as_bytes());
-        file.extend_from_slice(b">From me\r\n>>From you\r\n\r\n>From a@b Mon Mar  2 10:00:05 2026\r\n\xe9\xff\x00\r\n\n");
+        file.extend_from_slice(
+            b">From me\r\n>>From you\r\n\r\n>From a@b Mon Mar  2 10:00:05 2026\r\n\xe9\xff\x00\r\n\n",
+        );
     }
     file
 }

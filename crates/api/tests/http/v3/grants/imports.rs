@@ -62,8 +62,12 @@ async fn what_is_exported_and_imported_is_there_octet_for_octet() {
     ];
     let folders = ["inbox", "SPAM", "Clients", "sent"];
     let id = begin(&harness).await;
-    let lines: String =
-        raws.iter().zip(folders).enumerate().map(|(at, (raw, folder))| line(folder, YESTERDAY + at as i64, raw)).collect();
+    let lines: String = raws
+        .iter()
+        .zip(folders)
+        .enumerate()
+        .map(|(at, (raw, folder))| line(folder, YESTERDAY + at as i64, raw))
+        .collect();
     let answer = take(&harness, &id, "?last=true", &lines).await;
     let data = answer.is_ok().data();
     assert_shape(data, SHAPE);
