@@ -13,11 +13,13 @@ use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
+use postfleet_store::imports::PruneImports;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
+use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
@@ -46,6 +48,9 @@ const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
 /// And by the hour: as long as what looks back at most, and a day more.
 const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
+
+/// How long it can be asked what was removed because its time was over.
+const REPORT_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
 /// How long it can be asked why sending was refused.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -272,6 +277,12 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
             break;
         }
     }
+    let before = now.minus(REPORT_RETENTION).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneReport { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -279,6 +290,11 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneImports { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

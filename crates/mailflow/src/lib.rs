@@ -23,6 +23,7 @@ mod unsent;
 pub mod feedback;
 pub mod figures;
 pub mod holds;
+pub mod imports;
 pub mod opt_ins;
 
 // what is told
@@ -33,6 +34,7 @@ pub mod webhooks;
 pub mod janitor;
 pub mod jobs;
 pub mod recount;
+pub mod retention;
 
 pub use metrics::{Metrics, observe_outcomes};
 pub use platform::{Platform, Settings};

@@ -114,6 +114,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How often it is looked for mail whose time is over.
+    pub prune_every: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
     /// Where complaints are taken beside the return paths: the addresses that are registered with mailbox providers.

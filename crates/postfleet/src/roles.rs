@@ -9,6 +9,7 @@ use postfleet_core::client_rate::ClientRates;
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
+use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
@@ -120,6 +121,7 @@ pub async fn start(
         running.spawn(clean_until(platform.clone(), stop.clone()));
         running.spawn(work_until(platform.clone(), stop.clone()));
         running.spawn(recount_until(platform.clone(), stop.clone()));
+        running.spawn(prune_until(platform.clone(), stop.clone()));
         running.spawn(sum_up_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
@@ -485,6 +487,30 @@ async fn recount_until(platform: Platform, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(RECOUNT_EVERY)) => {}
+        }
+    }
+}
+
+/// Removes mail whose time is over.
+async fn prune_until(platform: Platform, stop: CancellationToken) {
+    let mut pruning = Pruning::default();
+    while !stop.is_cancelled() {
+        let now = platform.clock.now();
+        let next = match retention::round(&platform, &mut pruning).await {
+            Ok(Next::After(Duration::ZERO)) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Ok(Next::After(rest)) => platform.clock.now().plus(rest),
+            Ok(Next::At(at)) => at,
+            Err(problem) => {
+                tracing::error!(role = "janitor", cause = ?problem.cause, "round failed: {problem}");
+                now.plus(LOOK_AGAIN)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(next) => {}
         }
     }
 }

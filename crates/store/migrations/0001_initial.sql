@@ -471,7 +471,8 @@ CREATE INDEX blobs_external ON blobs (hash) WHERE data IS NULL;
 
 -- New rows go to the end of this table and of its index: ids grow with time. The application is named only where its
 -- mailbox sent the message: the mail that it sent is read in the order of time. A draft is a message that is not sent yet:
--- it is in the listing of its folder, and not in that of the whole mailbox.
+-- it is in the listing of its folder, and not in that of the whole mailbox. Where it was moved into junk, junked_at says
+-- when: what came in there has none.
 CREATE TABLE messages (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -485,7 +486,8 @@ CREATE TABLE messages (
     folders TEXT NOT NULL,
     summary TEXT NOT NULL,
     draft {int} NOT NULL DEFAULT 0,
-    sent_by {id}
+    sent_by {id},
+    junked_at {int}
 ) {strict};
 -- The last two columns let the turns of a conversation be read from the index alone.
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
@@ -507,6 +509,51 @@ CREATE TABLE folder_counts (
     unread {int} NOT NULL,
     PRIMARY KEY (grant_id, folder)
 ) {clustered};
+
+-- What was removed from mailboxes because its time was over, by UTC day: all mail by the window of the inbox, junk by that
+-- of spam. The windows (null is unlimited) are those under which something was removed last on that day.
+CREATE TABLE pruned (
+    grant_id {id} NOT NULL,
+    day {int} NOT NULL,
+    inbox_days {int},
+    spam_days {int},
+    inbox_messages {int} NOT NULL,
+    inbox_octets {int} NOT NULL,
+    spam_messages {int} NOT NULL,
+    spam_octets {int} NOT NULL,
+    removed_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, day)
+) {clustered};
+CREATE INDEX pruned_by_age ON pruned (day);
+
+-- Imports of mail into mailboxes. Of what the source has, so many messages (position) are done: imported or passed over, of
+-- which the first are named in skips, a JSON list. With announce each is announced as if it had just come in.
+CREATE TABLE imports (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    source TEXT NOT NULL,
+    announce {int} NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    position {int} NOT NULL,
+    imported {int} NOT NULL,
+    octets {int} NOT NULL,
+    skipped {int} NOT NULL,
+    skips TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX imports_by_grant ON imports (grant_id, id);
+CREATE INDEX imports_by_age ON imports (updated_at);
+
+-- Who looks for mail whose time is over goes through all mailboxes in the order of their ids, and begins anew at next_at:
+-- this is the last that somebody has taken.
+CREATE TABLE pruning_head (
+    one {int} NOT NULL PRIMARY KEY CHECK (one = 1),
+    last_grant {id} NOT NULL,
+    next_at {int} NOT NULL
+) {strict};
+INSERT INTO pruning_head (one, last_grant, next_at) VALUES (1, {hex_id}('00000000000000000000000000000000'), 0);
 
 CREATE TABLE threads (
     id {id} NOT NULL PRIMARY KEY,

@@ -5,11 +5,11 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
-    domains, evaluations, events, feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout,
-    lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings,
-    recount, recoveries, redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums,
-    sender_pools, senders, service_accounts, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch,
-    webhooks, workspaces,
+    domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
+    keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
+    raises, readings, recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules,
+    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, stops, sts, suppressions, threads,
+    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -77,6 +77,9 @@ const LISTS: &[(&str, &str)] = &[
     ("refusals::OLD", refusals::OLD),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("imports::LIST", imports::LIST),
+    ("imports::OLD", imports::OLD),
+    ("messages::EXPORT", messages::EXPORT),
     ("holds::DUE", holds::DUE),
     ("holds::OF_GRANT", holds::OF_GRANT),
     ("holds::LIST", holds::LIST),
@@ -84,6 +87,13 @@ const LISTS: &[(&str, &str)] = &[
     ("holds::LIST_OF_GRANT", holds::LIST_OF_GRANT),
     ("holds::EXPIRED", holds::EXPIRED),
     ("holds::CLOSED", holds::CLOSED),
+    ("retention::PAGE", retention::PAGE),
+    ("retention::IN_SPAN", retention::IN_SPAN),
+    ("retention::EXPIRED", retention::EXPIRED),
+    ("retention::DAYS", retention::DAYS),
+    ("retention::OLDEST_MAIL", retention::OLDEST_MAIL),
+    ("retention::OLDEST_JUNK", retention::OLDEST_JUNK),
+    ("retention::OLD", retention::OLD),
     ("schedules::DUE", schedules::DUE),
     ("schedules::LIST", schedules::LIST),
     ("schedules::CLOSED", schedules::CLOSED),
@@ -336,6 +346,21 @@ async fn who_sent_lately_is_counted_in_an_index() {
     ] {
         assert_eq!(plan(&mut db, sql).await, [step]);
     }
+}
+
+/// Whether something of a mailbox is due is seen by the first entries of two of its listings, and what is due is read from
+/// there up to the end of the window: of what is younger, nothing is looked at.
+#[tokio::test]
+async fn mail_that_is_due_is_found_at_the_beginning_of_listings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    let steps = plan(&mut db, retention::IN_SPAN).await;
+    let first = "SEARCH l USING PRIMARY KEY (grant_id=? AND folder=?)";
+    assert_eq!(steps.iter().filter(|step| *step == first).count(), 2, "{steps:#?}");
+    assert!(steps.contains(&"SEARCH g USING INDEX grants_by_id (id>? AND id<?)".to_owned()), "{steps:#?}");
+    let steps = plan(&mut db, retention::EXPIRED).await;
+    let window = "SEARCH l USING PRIMARY KEY (grant_id=? AND folder=? AND (date,message_id)>(?,?) AND date<?)";
+    assert!(steps.contains(&window.to_owned()), "{steps:#?}");
 }
 
 /// A message has few recipients; a destination may have a million.

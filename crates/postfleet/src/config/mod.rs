@@ -69,6 +69,7 @@ pub struct Storage {
     pub url: String,
     pub blobs: String,
     pub event_retention_days: u64,
+    pub prune_every_minutes: u64,
 }
 
 #[derive(Debug, Deserialize)]
