@@ -84,6 +84,13 @@ pub mod suppression;
 pub mod threading;
 pub mod warm_up;
 
+// what is found of mail that comes in
+pub mod assessment;
+pub mod authentication;
+pub mod marks;
+pub mod spam;
+pub mod suspicion;
+
 // what comes back
 pub mod bounce;
 pub mod capability;

@@ -487,7 +487,8 @@ CREATE TABLE messages (
     summary TEXT NOT NULL,
     draft {int} NOT NULL DEFAULT 0,
     sent_by {id},
-    junked_at {int}
+    junked_at {int},
+    assessment TEXT
 ) {strict};
 -- The last two columns let the turns of a conversation be read from the index alone.
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
