@@ -42,6 +42,7 @@ pub mod throttle;
 // what is said about mail
 pub mod list;
 pub mod rule;
+pub mod suspicion;
 
 // what the DNS must hold
 pub mod block_list;

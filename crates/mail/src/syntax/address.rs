@@ -1,7 +1,7 @@
 //! Address lists (RFC 5322 §3.4), read leniently. Encoded words are decoded in names only, never inside an address:
 //! an address is what the sender's server could have been given, not what a decoder makes of it.
 
-use super::word;
+use super::{invisible, word};
 use crate::Participant;
 
 /// Reads an unfolded list onto `found`, up to `max` entries there. Returns whether all of it was taken.
@@ -118,7 +118,7 @@ impl Mailbox {
             }
         };
         let name = if name.trim().is_empty() { &self.comment } else { &name };
-        let name = word::decode(name.trim()).replace(char::is_control, "");
+        let name = invisible::visible(&word::decode(name.trim())).replace(char::is_control, "");
         let email: String = email.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
         (!name.is_empty() || !email.is_empty()).then_some(Participant { name, email })
     }
