@@ -198,7 +198,7 @@ impl Part<'_> {
             && self.disposition.as_ref().is_none_or(|disposition| disposition.value != "attachment")
     }
 
-    pub(super) fn is_attachment(&self) -> bool {
+    pub(crate) fn is_attachment(&self) -> bool {
         !self.is_multipart && !self.is_body()
     }
 

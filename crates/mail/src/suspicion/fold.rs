@@ -102,14 +102,14 @@ impl Folded {
     fn end_word(&mut self) {
         if self.has_letter && self.has_digit {
             for c in &mut self.chars[self.word..] {
-                *c = match c {
+                *c = match *c {
                     '0' => 'o',
                     '1' => 'i',
                     '3' => 'e',
                     '4' => 'a',
                     '5' => 's',
                     '7' => 't',
-                    c => *c,
+                    other => other,
                 };
             }
         }

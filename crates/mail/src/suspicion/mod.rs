@@ -13,14 +13,12 @@ mod links;
 mod rules;
 mod scan;
 mod terms;
-#[cfg(test)]
-mod tests;
 mod view;
 
 pub use lexicon::Lexicon;
 
-use crate::message::content::Part;
-use crate::message::{Defect, MessageView, structure};
+use crate::message::structure::{self, Part};
+use crate::message::{Defect, MessageView};
 use crate::syntax::header::{self, Fields};
 use crate::syntax::word;
 use memchr::memchr2;

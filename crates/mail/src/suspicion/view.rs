@@ -2,7 +2,8 @@
 //! [`crate::message::plain_text`] and [`crate::message::html_as_text`] give, so that offsets mean something to whoever reads
 //! those.
 
-use crate::message::content::{self, Part};
+use crate::message::content;
+use crate::message::structure::Part;
 use crate::syntax::html::{self, Anchor, Links};
 use crate::syntax::invisible;
 use postfleet_core::suspicion::{Means, Place};

@@ -30,7 +30,7 @@ pub(super) const TABLE: Table = &[
         ],
     ),
     (Own, &["my", "our", "mine", "ours"]),
-    (We, &["we", "i", "we'll", "i'll", "you can", "you may", "lets you", "allows you", "able to", "to stop", "how to"]),
+    (We, &["we", "i will", "i am", "i have", "we'll", "i'll", "you can", "you may", "lets you", "allows you", "able to", "to stop", "how to"]),
     (
         Guard,
         &[

@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = &[
     (Whole, &["tout", "toute", "toutes", "tous", "précédent*", "antérieur*", "ci dessus", "tes", "vos", "ton", "existant*", "initial*", "initiaux", "préalable*", "reçues"]),
     (Orders, &["instruction*", "consigne*", "directive*", "règle", "règles", "ordres", "prompt", "prompts", "commandes", "invite système"]),
     (Own, &["mes", "mon", "nos", "notre"]),
-    (We, &["nous", "je", "vous pouvez"]),
+    (We, &["nous", "je vais", "je vous", "vous pouvez"]),
     (Guard, &["garde fous", "restrictions", "filtres", "mesures de sécurité", "règles de sécurité", "limites"]),
     (NewOrders, &["nouvelle* instruction*", "nouvelle* consigne*", "ta nouvelle tâche", "votre nouvelle tâche", "ta vraie tâche", "tes nouvelles règles", "nouveau prompt système", "instructions mises à jour"]),
     (YouAre, &["tu es maintenant", "vous êtes maintenant", "tu es désormais", "vous êtes désormais", "à partir de maintenant tu", "à partir de maintenant vous", "désormais tu", "agis comme", "agissez comme", "agis en tant que", "agissez en tant que", "fais semblant", "faites semblant", "joue le rôle", "jouez le rôle", "tu n'es plus", "ton nouveau rôle", "comporte toi comme"]),

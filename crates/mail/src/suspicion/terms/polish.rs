@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = &[
     (Whole, &["wszystkie", "wszystkich", "wszelkie", "poprzednie", "poprzednich", "wcześniejsze", "wcześniejszych", "powyższe", "powyższych", "twoje", "swoje", "dotychczasowe", "dotychczasowych", "istniejące", "pierwotne"]),
     (Orders, &["instrukcj*", "polecenia", "poleceń", "polecenie", "zasady", "zasad", "wytyczne", "wytycznych", "reguły", "reguł", "rozkazy", "prompt", "prompty"]),
     (Own, &["moje", "moich", "nasze", "naszych"]),
-    (We, &["my", "ja", "możesz", "można"]),
+    (We, &["możesz", "można"]),
     (Guard, &["ograniczenia", "ograniczeń", "filtry", "zabezpieczenia", "zabezpieczeń", "zasady bezpieczeństwa"]),
     (NewOrders, &["nowe instrukcje", "nowa instrukcja", "twoje nowe zadanie", "twoje prawdziwe zadanie", "nowe polecenia", "nowy prompt", "zaktualizowane instrukcje"]),
     (YouAre, &["jesteś teraz", "teraz jesteś", "od teraz jesteś", "od tej chwili jesteś", "zachowuj się jak", "udawaj", "wciel się", "nie jesteś już", "twoja nowa rola", "działaj jako", "odgrywaj rolę"]),
