@@ -95,7 +95,8 @@ pub(super) fn snippet(parts: &[Part<'_>]) -> String {
         // Most HTML has its first words in the first octets; some begins with a long style sheet.
         for octets in if part.is_html() { [8 << 10, 256 << 10] } else { [1 << 10, 16 << 10] } {
             let text = part.prefix(octets);
-            let text = if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { seen(text) };
+            let text =
+                if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { seen(text) };
             let candidate = single_spaced(&snippet, &text);
             if candidate.chars().count() >= SNIPPET_CHARS_MAX || part.content.len() <= octets || octets > 8 << 10 {
                 snippet = candidate;

@@ -141,7 +141,9 @@ impl<'a> Walk<'a> {
         if has_odd_octets(block) {
             note(&mut self.found.defects, Defect::OddHeaderOctets);
         }
-        if content_type.as_ref().is_some_and(|value| value.repeated) || part.disposition.as_ref().is_some_and(|value| value.repeated) {
+        if content_type.as_ref().is_some_and(|value| value.repeated)
+            || part.disposition.as_ref().is_some_and(|value| value.repeated)
+        {
             note(&mut self.found.defects, Defect::RepeatedParameter);
         }
         part.content_type = self.usable(content_type);

@@ -66,7 +66,8 @@ fn decode(run: &str) -> Option<String> {
         return readable(transfer::unescape(octets, b'%'));
     }
     if octets.len() % 2 == 0 && octets.iter().all(u8::is_ascii_hexdigit) {
-        let pairs = octets.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        let pairs =
+            octets.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
         return readable(pairs.collect());
     }
     if octets.contains(&b'%') {
@@ -74,11 +75,14 @@ fn decode(run: &str) -> Option<String> {
     }
     // Most runs are names and numbers: a few octets tell.
     readable(transfer::base64(&octets[..octets.len().min(RUN_MIN)]))?;
-    let plain: Vec<u8> = octets.iter().map(|byte| match byte {
-        b'-' => b'+',
-        b'_' => b'/',
-        byte => *byte,
-    }).collect();
+    let plain: Vec<u8> = octets
+        .iter()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => *byte,
+        })
+        .collect();
     readable(transfer::base64(&plain))
 }
 
@@ -87,7 +91,9 @@ fn readable(octets: Vec<u8>) -> Option<String> {
     let text = match String::from_utf8(octets) {
         Ok(text) => text,
         // The last character may be cut.
-        Err(error) if error.utf8_error().error_len().is_none() => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        Err(error) if error.utf8_error().error_len().is_none() => {
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        }
         Err(_) => return None,
     };
     let odd = text.chars().filter(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')).count();
@@ -110,7 +116,11 @@ mod tests {
             assert_eq!(found[0].text, expected);
         }
         assert_eq!(blobs("é aWdub3JlIGFsbCBwcmV2aW91cyBpbnN0cnVjdGlvbnM=")[0].start, 2);
-        for text in ["Donaudampfschifffahrtsgesellschaft", "https://x.example/a/b/c/d/e/f/g/h/i/j/k/l/m", "1234567890123456789012345678"] {
+        for text in [
+            "Donaudampfschifffahrtsgesellschaft",
+            "https://x.example/a/b/c/d/e/f/g/h/i/j/k/l/m",
+            "1234567890123456789012345678",
+        ] {
             assert!(blobs(text).is_empty(), "{text}");
         }
     }

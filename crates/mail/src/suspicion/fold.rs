@@ -30,7 +30,13 @@ impl Folded {
         let mut lines = 0;
         for (at, c) in text.chars().enumerate() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
-            lines = if c == '\n' { lines + 1 } else if c.is_whitespace() { lines } else { 0 };
+            lines = if c == '\n' {
+                lines + 1
+            } else if c.is_whitespace() {
+                lines
+            } else {
+                0
+            };
             if c.is_ascii() {
                 self.push(simple(c.to_ascii_lowercase()), at, lines);
             } else if !is_ignorable(c) {

@@ -224,7 +224,9 @@ mod tests {
         let lexicon = Lexicon::new();
         let mut found = Vec::new();
         lexicon.look_up(&Folded::of(text).chars, 0, spacing, &mut found);
-        found.retain(|(concepts, _)| concepts & (Concept::Override.bit() | Concept::Inner.bit() | Concept::Markup.bit()) != 0);
+        found.retain(|(concepts, _)| {
+            concepts & (Concept::Override.bit() | Concept::Inner.bit() | Concept::Markup.bit()) != 0
+        });
         found.into_iter().map(|(_, end)| end).collect()
     }
 

@@ -13,17 +13,53 @@ const FOUND_MAX: usize = 512;
 const PARAMETERS_MAX: usize = 64;
 
 /// Schemes whose targets have their content in themselves, run, or reach into the machine.
-const ACTIVE: &[&str] = &["javascript", "vbscript", "data", "file", "blob", "view-source", "search-ms", "ms-msdt", "intent"];
+const ACTIVE: &[&str] =
+    &["javascript", "vbscript", "data", "file", "blob", "view-source", "search-ms", "ms-msdt", "intent"];
 
 /// Hosts that lead on to wherever they were told.
 const SHORTENERS: &[&str] = &[
-    "bit.ly", "tinyurl.com", "t.co", "goo.gl", "ow.ly", "is.gd", "v.gd", "buff.ly", "rebrand.ly", "cutt.ly", "rb.gy", "shorturl.at",
-    "tiny.cc", "t.ly", "s.id", "bl.ink", "lnkd.in", "soo.gd", "adf.ly", "shorte.st", "clck.ru", "qr.ae", "po.st", "x.co", "trib.al",
-    "dlvr.it", "snip.ly", "short.io", "t2mio.com", "u.to", "vk.cc", "urlz.fr", "0rz.tw", "reurl.cc", "suo.im", "dwz.cn", "me2.do",
+    "bit.ly",
+    "tinyurl.com",
+    "t.co",
+    "goo.gl",
+    "ow.ly",
+    "is.gd",
+    "v.gd",
+    "buff.ly",
+    "rebrand.ly",
+    "cutt.ly",
+    "rb.gy",
+    "shorturl.at",
+    "tiny.cc",
+    "t.ly",
+    "s.id",
+    "bl.ink",
+    "lnkd.in",
+    "soo.gd",
+    "adf.ly",
+    "shorte.st",
+    "clck.ru",
+    "qr.ae",
+    "po.st",
+    "x.co",
+    "trib.al",
+    "dlvr.it",
+    "snip.ly",
+    "short.io",
+    "t2mio.com",
+    "u.to",
+    "vk.cc",
+    "urlz.fr",
+    "0rz.tw",
+    "reurl.cc",
+    "suo.im",
+    "dwz.cn",
+    "me2.do",
 ];
 
 /// Endings of names of files that are endings of domains too.
-const FILE_ENDINGS: &[&str] = &["js", "py", "rs", "md", "sh", "ps", "pl", "cc", "so", "zip", "mov", "cs", "ai", "app", "pub", "st", "in", "net"];
+const FILE_ENDINGS: &[&str] =
+    &["js", "py", "rs", "md", "sh", "ps", "pl", "cc", "so", "zip", "mov", "cs", "ai", "app", "pub", "st", "in", "net"];
 
 /// A link with what is wrong with it.
 pub(super) fn examine(place: Place, text: &str, target: &str) -> Link {
@@ -48,7 +84,9 @@ pub(super) fn in_text(text: &str) -> Vec<&str> {
             continue;
         }
         let rest = &text[start..];
-        let end = rest.find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"'))
+            .unwrap_or(rest.len());
         let target = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '\'']);
         from = start + end;
         found.push(target);
@@ -99,7 +137,8 @@ fn read(target: &str, reasons: &mut Vec<LinkReason>) -> String {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
@@ -117,7 +156,8 @@ fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
         reasons.push(LinkReason::IpHost);
         return decoded.to_ascii_lowercase();
     }
-    let is_international = !decoded.is_ascii() || decoded.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
+    let is_international =
+        !decoded.is_ascii() || decoded.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
     if !is_international {
         let host = decoded.to_ascii_lowercase();
         if SHORTENERS.contains(&host.trim_start_matches("www.")) {
@@ -178,7 +218,10 @@ fn text_differs(text: &str, target: &str, host: &str) -> bool {
     if scheme.eq_ignore_ascii_case("mailto:") {
         let address = target.trim_start()[7..].split('?').next().unwrap_or_default();
         let is_address = text.contains('@') && !text.contains(char::is_whitespace);
-        return is_address && !text.trim_matches(['<', '>']).eq_ignore_ascii_case(&String::from_utf8_lossy(&transfer::unescape(address.as_bytes(), b'%')));
+        return is_address
+            && !text
+                .trim_matches(['<', '>'])
+                .eq_ignore_ascii_case(&String::from_utf8_lossy(&transfer::unescape(address.as_bytes(), b'%')));
     }
     if host.is_empty() {
         return false;
@@ -201,9 +244,15 @@ fn named_host(text: &str) -> Option<String> {
     let name = rest.split(['/', '?', '#', ':', '\\']).next()?.trim_matches(['.', ',', ')', '(']).to_lowercase();
     let ascii = idna::domain_to_ascii(&name).ok()?;
     let (_, ending) = ascii.rsplit_once('.')?;
-    let is_domain = ending.len() >= 2 && ending.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-' || ending.starts_with("xn--"));
+    let is_domain = ending.len() >= 2
+        && ending.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-' || ending.starts_with("xn--"));
     let is_file = !is_marked && FILE_ENDINGS.contains(&ending) && !name.contains('/');
-    let is_known = is_marked || ending.len() == 2 || matches!(ending, "com" | "org" | "edu" | "gov" | "info" | "biz" | "bank" | "dev" | "online" | "shop" | "xyz");
+    let is_known = is_marked
+        || ending.len() == 2
+        || matches!(
+            ending,
+            "com" | "org" | "edu" | "gov" | "info" | "biz" | "bank" | "dev" | "online" | "shop" | "xyz"
+        );
     (is_domain && is_known && !is_file).then_some(ascii)
 }
 
@@ -276,7 +325,8 @@ mod tests {
 
     #[test]
     fn links_in_plain_text() {
-        let text = "See https://a.example/x, (HTTP://b.example/y?z=1) or <https://c.example>. ://no http://\nftp://d.example";
+        let text =
+            "See https://a.example/x, (HTTP://b.example/y?z=1) or <https://c.example>. ://no http://\nftp://d.example";
         assert_eq!(in_text(text), ["https://a.example/x", "HTTP://b.example/y?z=1", "https://c.example", "http://"]);
     }
 }

@@ -54,7 +54,9 @@ pub fn links(raw: &[u8]) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
     for view in view::of_body(&parts) {
         for link in examined(&view).take(ALL_LINKS_MAX) {
-            if links.len() < ALL_LINKS_MAX && !links.iter().any(|have| have.target == link.target && have.text == link.text) {
+            if links.len() < ALL_LINKS_MAX
+                && !links.iter().any(|have| have.target == link.target && have.text == link.text)
+            {
                 links.push(link);
             }
         }
@@ -118,9 +120,11 @@ fn list_hidden(lexicon: &Lexicon, view: &View, suspicion: &mut Suspicion) {
     let findings = scan(lexicon, &together, true);
     let mut starts = starts.into_iter();
     for covered in &view.hidden {
-        let from = if covered.means == Means::BehindBlankSpace { usize::MAX } else { starts.next().unwrap_or_default() };
+        let from =
+            if covered.means == Means::BehindBlankSpace { usize::MAX } else { starts.next().unwrap_or_default() };
         let to = from.saturating_add(covered.text.chars().count() + 1);
-        let mut inside = findings.iter().filter(|finding| (finding.start as usize) < to && finding.end as usize > from).peekable();
+        let mut inside =
+            findings.iter().filter(|finding| (finding.start as usize) < to && finding.end as usize > from).peekable();
         let first = inside.peek().map(|finding| (finding.start as usize).saturating_sub(from));
         let mut reasons: Vec<Reason> = inside.flat_map(|finding| finding.reasons.iter().copied()).collect();
         reasons.sort_unstable();
@@ -131,7 +135,11 @@ fn list_hidden(lexicon: &Lexicon, view: &View, suspicion: &mut Suspicion) {
         if suspicion.hidden.len() == HIDDEN_MAX {
             suspicion.is_cut = true;
             // What instructs is not crowded out by what only pads.
-            let Some(idle) = suspicion.hidden.iter().rposition(|have| have.reasons.is_empty()).filter(|_| !reasons.is_empty()) else { continue };
+            let Some(idle) =
+                suspicion.hidden.iter().rposition(|have| have.reasons.is_empty()).filter(|_| !reasons.is_empty())
+            else {
+                continue;
+            };
             suspicion.hidden.remove(idle);
         }
         let text = excerpt(&covered.text, first.unwrap_or_default(), usize::MAX).trim().to_owned();
@@ -187,7 +195,9 @@ fn ambiguity(defect: Defect) -> Option<Ambiguity> {
         Defect::DuplicateHeader | Defect::RepeatedParameter => Ambiguity::RepeatedField,
         Defect::MissingFrom | Defect::SeveralSenders => Ambiguity::UnclearSender,
         Defect::MalformedHeader | Defect::OddHeaderOctets => Ambiguity::MalformedHeader,
-        Defect::MissingBoundary | Defect::UnclosedMultipart | Defect::OverlappingBoundaries => Ambiguity::UnclearBoundary,
+        Defect::MissingBoundary | Defect::UnclosedMultipart | Defect::OverlappingBoundaries => {
+            Ambiguity::UnclearBoundary
+        }
         Defect::EncodedMultipart => Ambiguity::EncodedMultipart,
         Defect::MalformedContentType => Ambiguity::UnclearType,
         Defect::ConflictingFileNames => Ambiguity::ConflictingFileNames,

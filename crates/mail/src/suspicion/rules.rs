@@ -23,13 +23,19 @@ const SURE: Rule = Rule { sets: &[], window: 10, unless: &[], one_sentence: fals
 const HINT: Rule = Rule { is_sure: false, ..SURE };
 
 /// What is done when one is told to: what makes a form of address an instruction.
-const ACTIONS: &[Concept] = &[
-    Give, Reveal, Execute, Delete, Override, Pay, NotTell, InReply, YouMust, Forget, Call, Unknowing, NoAsk, Decode,
-];
+const ACTIONS: &[Concept] =
+    &[Give, Reveal, Execute, Delete, Override, Pay, NotTell, InReply, YouMust, Forget, Call, Unknowing, NoAsk, Decode];
 
 pub(super) const RULES: &[Rule] = &[
     Rule { sets: &[&[Override], &[Whole], &[Orders]], unless: &[Own], reasons: &[Reason::Override], ..SURE },
-    Rule { sets: &[&[Override], &[Whole], &[Guard]], unless: &[Own, We], window: 8, one_sentence: true, reasons: &[Reason::Override], ..SURE },
+    Rule {
+        sets: &[&[Override], &[Whole], &[Guard]],
+        unless: &[Own, We],
+        window: 8,
+        one_sentence: true,
+        reasons: &[Reason::Override],
+        ..SURE
+    },
     Rule { sets: &[&[Forget]], unless: &[Own], reasons: &[Reason::Override], ..HINT },
     Rule {
         sets: &[&[Forget], &[YouAre, NewOrders, ToMachine, IfMachine, RoleLine, Inner, InReply, Reveal]],
@@ -39,10 +45,27 @@ pub(super) const RULES: &[Rule] = &[
         ..SURE
     },
     Rule { sets: &[&[NewOrders]], unless: &[Own], reasons: &[Reason::Role], ..HINT },
-    Rule { sets: &[&[NewOrders], &[ToMachine, IfMachine, YouAre, RoleLine, Forget]], window: 14, reasons: &[Reason::Role], ..SURE },
+    Rule {
+        sets: &[&[NewOrders], &[ToMachine, IfMachine, YouAre, RoleLine, Forget]],
+        window: 14,
+        reasons: &[Reason::Role],
+        ..SURE
+    },
     Rule { sets: &[&[YouAre], &[Machine, Free]], window: 6, one_sentence: true, reasons: &[Reason::Role], ..SURE },
-    Rule { sets: &[&[Free], &[Machine, YouAre, Orders, Guard]], window: 8, one_sentence: true, unless: &[We, Own], reasons: &[Reason::Role], ..SURE },
-    Rule { sets: &[&[RoleLine], &[YouMust, YouAre, Override, Execute, Orders, Forget]], window: 6, reasons: &[Reason::Role], ..SURE },
+    Rule {
+        sets: &[&[Free], &[Machine, YouAre, Orders, Guard]],
+        window: 8,
+        one_sentence: true,
+        unless: &[We, Own],
+        reasons: &[Reason::Role],
+        ..SURE
+    },
+    Rule {
+        sets: &[&[RoleLine], &[YouMust, YouAre, Override, Execute, Orders, Forget]],
+        window: 6,
+        reasons: &[Reason::Role],
+        ..SURE
+    },
     Rule { sets: &[&[IfMachine], ACTIONS], window: 18, reasons: &[Reason::AddressesMachine], ..SURE },
     Rule { sets: &[&[IfMachine]], reasons: &[Reason::AddressesMachine], ..HINT },
     Rule { sets: &[&[ToMachine], ACTIONS], window: 18, reasons: &[Reason::AddressesMachine], ..SURE },
@@ -53,17 +76,64 @@ pub(super) const RULES: &[Rule] = &[
         reasons: &[Reason::AddressesMachine],
         ..SURE
     },
-    Rule { sets: &[&[Give, Reveal], &[Inner]], window: 9, one_sentence: true, unless: &[Never, We], reasons: &[Reason::Secrets], ..SURE },
-    Rule { sets: &[&[Give, Reveal], &[Secret], &[ToMe]], window: 9, one_sentence: true, unless: &[Never, We], reasons: &[Reason::Secrets], ..SURE },
-    Rule { sets: &[&[Give], &[Mailbox], &[ToMe]], window: 14, one_sentence: true, unless: &[Never, We], reasons: &[Reason::Exfiltration], ..SURE },
-    Rule { sets: &[&[Delete], &[Mailbox]], window: 7, one_sentence: true, unless: &[Never, We], reasons: &[Reason::Deletion], ..SURE },
+    Rule {
+        sets: &[&[Give, Reveal], &[Inner]],
+        window: 9,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Secrets],
+        ..SURE
+    },
+    Rule {
+        sets: &[&[Give, Reveal], &[Secret], &[ToMe]],
+        window: 9,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Secrets],
+        ..SURE
+    },
+    Rule {
+        sets: &[&[Give], &[Mailbox], &[ToMe]],
+        window: 14,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Exfiltration],
+        ..SURE
+    },
+    Rule {
+        sets: &[&[Delete], &[Mailbox]],
+        window: 7,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Deletion],
+        ..SURE
+    },
     Rule { sets: &[&[NotTell], &[Principal]], window: 5, one_sentence: true, reasons: &[Reason::Concealment], ..SURE },
     Rule { sets: &[&[NotTell], &[ThisMail]], window: 6, one_sentence: true, reasons: &[Reason::Concealment], ..SURE },
     Rule { sets: &[&[Unknowing], ACTIONS], window: 12, one_sentence: true, reasons: &[Reason::Concealment], ..SURE },
-    Rule { sets: &[&[NoAsk], &[Give, Pay, Delete, Call]], window: 10, one_sentence: true, unless: &[Never, We], reasons: &[Reason::Concealment], ..HINT },
-    Rule { sets: &[&[Pay, Give], &[GiftCard], &[CardCode]], window: 30, unless: &[We], reasons: &[Reason::Payment], ..SURE },
+    Rule {
+        sets: &[&[NoAsk], &[Give, Pay, Delete, Call]],
+        window: 10,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Concealment],
+        ..HINT
+    },
+    Rule {
+        sets: &[&[Pay, Give], &[GiftCard], &[CardCode]],
+        window: 30,
+        unless: &[We],
+        reasons: &[Reason::Payment],
+        ..SURE
+    },
     Rule { sets: &[&[Pay, Give], &[Wallet]], window: 16, reasons: &[Reason::Payment], ..SURE },
-    Rule { sets: &[&[Pay], &[Money], &[NotTell, Unknowing, NoAsk]], window: 30, unless: &[Never], reasons: &[Reason::Payment], ..SURE },
+    Rule {
+        sets: &[&[Pay], &[Money], &[NotTell, Unknowing, NoAsk]],
+        window: 30,
+        unless: &[Never],
+        reasons: &[Reason::Payment],
+        ..SURE
+    },
     Rule {
         sets: &[&[Pay], &[Money], &[Urgent], &[Authority]],
         window: 30,
@@ -72,7 +142,13 @@ pub(super) const RULES: &[Rule] = &[
         ..SURE
     },
     Rule { sets: &[&[Urgent], &[Authority]], window: 12, reasons: &[Reason::UrgencyWithAuthority], ..HINT },
-    Rule { sets: &[&[Call], &[Tool], &[Identifier]], window: 6, one_sentence: true, reasons: &[Reason::Markup], ..SURE },
+    Rule {
+        sets: &[&[Call], &[Tool], &[Identifier]],
+        window: 6,
+        one_sentence: true,
+        reasons: &[Reason::Markup],
+        ..SURE
+    },
     Rule { sets: &[&[Markup]], reasons: &[Reason::Markup], ..SURE },
     Rule { sets: &[&[Decode], &[Encoding]], window: 8, reasons: &[Reason::Encoded], ..HINT },
     Rule { sets: &[&[Decode], &[Encoding], &[Execute]], window: 20, reasons: &[Reason::Encoded], ..SURE },

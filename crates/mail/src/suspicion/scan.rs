@@ -229,7 +229,8 @@ impl<'l> Scanner<'l> {
 
     fn apply(&mut self, rule: &Rule, now: u64) {
         let oldest = self.step.saturating_sub(rule.window * WORD);
-        let (mut first, mut last_end, mut veiled) = (Seen { step: u32::MAX, start: u32::MAX, ..Seen::default() }, 0, false);
+        let (mut first, mut last_end, mut veiled) =
+            (Seen { step: u32::MAX, start: u32::MAX, ..Seen::default() }, 0, false);
         let mut completed = false;
         for set in rule.sets {
             let set = mask(set);
@@ -238,7 +239,8 @@ impl<'l> Scanner<'l> {
                 return;
             }
             completed |= set & now != 0;
-            veiled |= self.latest[Concept::Veiled as usize].start == seen.start && self.latest[Concept::Veiled as usize].step == seen.step;
+            veiled |= self.latest[Concept::Veiled as usize].start == seen.start
+                && self.latest[Concept::Veiled as usize].step == seen.step;
             last_end = last_end.max(seen.end);
             first.step = first.step.min(seen.step);
             first.start = first.start.min(seen.start);
@@ -293,8 +295,7 @@ impl<'l> Scanner<'l> {
 
     fn finish(self, strict: bool) -> Vec<Finding> {
         let counts = |group: &Group| group.is_sure || group.reasons.count_ones() >= if strict { 1 } else { 2 };
-        let finding =
-            |group: Group| Finding { start: group.start, end: group.end, reasons: reasons_of(group.reasons) };
+        let finding = |group: Group| Finding { start: group.start, end: group.end, reasons: reasons_of(group.reasons) };
         self.groups.into_iter().filter(counts).map(finding).collect()
     }
 }
@@ -324,7 +325,8 @@ fn spaced_end(chars: &[char], start: usize) -> Option<usize> {
         let blank = at + 1;
         let next = at + 2;
         let is_alone = |at: usize| {
-            chars.get(at).is_some_and(|c| c.is_alphabetic() && !is_dense(*c)) && chars.get(at + 1).is_none_or(|c| !is_word(*c))
+            chars.get(at).is_some_and(|c| c.is_alphabetic() && !is_dense(*c))
+                && chars.get(at + 1).is_none_or(|c| !is_word(*c))
         };
         if !chars.get(blank).is_some_and(|c| !is_word(*c)) {
             break;
@@ -343,7 +345,9 @@ fn is_wallet(word: &[char]) -> bool {
     let has_digits = word.iter().filter(|c| c.is_ascii_alphanumeric()).count() == word.len();
     let starts = |prefix: &str| prefix.chars().zip(word).filter(|(a, b)| a == *b).count() == prefix.len();
     // Folding has made letters of the digits.
-    has_digits && (word.len() == 42 && (starts("ox") || starts("0x") || starts("bci")) || (26..=35).contains(&word.len()) && is_mixed(word))
+    has_digits
+        && (word.len() == 42 && (starts("ox") || starts("0x") || starts("bci"))
+            || (26..=35).contains(&word.len()) && is_mixed(word))
 }
 
 fn is_mixed(word: &[char]) -> bool {

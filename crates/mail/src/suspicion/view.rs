@@ -122,7 +122,12 @@ fn behind_blank(text: &str) -> Option<Covered> {
         } else {
             if (lines >= BLANK_LINES_MIN || blanks >= BLANKS_MIN) && at > blanks {
                 let rest = &text[octet..];
-                return Some(Covered { means: Means::BehindBlankSpace, at: small(at), characters: count(rest), text: rest.chars().take(500).collect() });
+                return Some(Covered {
+                    means: Means::BehindBlankSpace,
+                    at: small(at),
+                    characters: count(rest),
+                    text: rest.chars().take(500).collect(),
+                });
             }
             (lines, blanks) = (0, 0);
         }

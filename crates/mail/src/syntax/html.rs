@@ -403,9 +403,8 @@ fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
 }
 
 fn is_void(name: &str) -> bool {
-    const VOID: [&str; 14] = [
-        "br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param",
-    ];
+    const VOID: [&str; 14] =
+        ["br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param"];
     VOID.contains(&name)
 }
 
@@ -680,7 +679,11 @@ mod tests {
         check("<tr><td style=\"display:none\">a<td>b</tr>", "b", &[(NotDisplayed, 0, "a")]);
         check("<style>.x{display:none}</style><span class=x>a</span>b", "b", &[(NotDisplayed, 0, "a")]);
         check("x<span style='font-size:0'>a<i style='font-size:12px'>b</i></span>", "xb", &[(NoSize, 1, "a")]);
-        check("<font color=white>a</font><table bgcolor=#000><tr><td><font color=#ffffff>b", "b", &[(SameColour, 0, "a")]);
+        check(
+            "<font color=white>a</font><table bgcolor=#000><tr><td><font color=#ffffff>b",
+            "b",
+            &[(SameColour, 0, "a")],
+        );
         check("<style>.a .b{background:#000}</style><font color=white>a</font>", "a", &[]);
         check("<body style='display:none'>a", "a", &[]);
         check("<img style='display:none' alt=a>b<br style='display:none'>c", "ab\nc", &[]);
@@ -691,7 +694,11 @@ mod tests {
 
     #[test]
     fn anchors_are_kept() {
-        let reading = read("<a href=\"https://a.example/?x=1&amp;y=2\">the <b>bank</b></a> <a href=#x>y", Links::Drop, usize::MAX);
+        let reading = read(
+            "<a href=\"https://a.example/?x=1&amp;y=2\">the <b>bank</b></a> <a href=#x>y",
+            Links::Drop,
+            usize::MAX,
+        );
         let anchors: Vec<_> = reading.anchors.iter().map(|one| (one.text.as_str(), one.target.as_str())).collect();
         assert_eq!(anchors, [("the bank", "https://a.example/?x=1&y=2"), ("y", "#x")]);
     }

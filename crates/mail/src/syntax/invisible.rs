@@ -122,7 +122,9 @@ impl Splitter {
         match c {
             '\u{200d}' => joins(is_emoji) || before.is_some_and(is_joining),
             '\u{200c}' => joins(is_joining),
-            '\u{fe00}'..='\u{fe0f}' => before.is_some_and(|base| base > '\u{a8}' && means(base).is_none() || is_key(base)),
+            '\u{fe00}'..='\u{fe0f}' => {
+                before.is_some_and(|base| base > '\u{a8}' && means(base).is_none() || is_key(base))
+            }
             '\u{e0100}'..='\u{e01ef}' => before.is_some_and(is_han),
             '\u{e0020}'..='\u{e007f}' if before == Some('\u{1f3f4}') => {
                 const FLAGS: [&str; 3] = ["gbeng", "gbsct", "gbwls"];
@@ -241,7 +243,8 @@ mod tests {
         let mut found = Vec::new();
         let shown = split(text, &mut [], &mut |run| found.push((run.means, run.at, run.characters, run.text)));
         assert_eq!(shown, expected, "{text:?}");
-        let expected: Vec<_> = runs.iter().map(|&(means, at, count, text)| (means, at, count, text.to_owned())).collect();
+        let expected: Vec<_> =
+            runs.iter().map(|&(means, at, count, text)| (means, at, count, text.to_owned())).collect();
         assert_eq!(found, expected, "{text:?}");
     }
 

@@ -46,13 +46,8 @@ pub(crate) struct Look {
 
 impl Look {
     /// Of a page without styles.
-    pub(crate) const PLAIN: Self = Self {
-        gone: None,
-        ink: None,
-        ground: Ground::Plain(Colour([255; 3])),
-        is_tiny: false,
-        is_invisible: false,
-    };
+    pub(crate) const PLAIN: Self =
+        Self { gone: None, ink: None, ground: Ground::Plain(Colour([255; 3])), is_tiny: false, is_invisible: false };
 
     /// How text in the element is hidden, if it is.
     pub(crate) fn hides(&self) -> Option<Means> {
@@ -84,7 +79,8 @@ impl Look {
 
     /// The same, without what would hide it.
     pub(crate) fn shown(self) -> Self {
-        let seen = Self { gone: None, is_tiny: false, is_invisible: false, ink: self.ink.filter(Option::is_some), ..self };
+        let seen =
+            Self { gone: None, is_tiny: false, is_invisible: false, ink: self.ink.filter(Option::is_some), ..self };
         if seen.hides().is_some() { seen.on_unknown_ground() } else { seen }
     }
 
@@ -135,7 +131,8 @@ impl Change {
             "display" => self.is_shown = Some(value != "none"),
             "visibility" => self.is_invisible = Some(matches!(value, "hidden" | "collapse")),
             "opacity" => {
-                let is_through = number(value).is_some_and(|(value, unit)| value <= if unit == "%" { 5.0 } else { 0.05 });
+                let is_through =
+                    number(value).is_some_and(|(value, unit)| value <= if unit == "%" { 5.0 } else { 0.05 });
                 self.gone = if is_through { Some(Means::Transparent) } else { self.gone };
             }
             "font-size" => self.is_tiny = number(value).map(|(value, unit)| is_tiny(value, unit)),
@@ -183,7 +180,8 @@ struct Frame {
 
 impl Frame {
     fn declare(&mut self, name: &str, value: &str) {
-        let is_far = || number(value).is_some_and(|(value, unit)| unit != "%" && pixels(value, unit) <= OFF_SCREEN_PIXELS);
+        let is_far =
+            || number(value).is_some_and(|(value, unit)| unit != "%" && pixels(value, unit) <= OFF_SCREEN_PIXELS);
         match name {
             "height" | "max-height" | "width" | "max-width" => {
                 self.has_no_extent |= number(value).is_some_and(|(value, unit)| pixels(value, unit).abs() <= 1.0);
@@ -198,7 +196,9 @@ impl Frame {
                     ["inset(50%", "inset(100%", "circle(0", "polygon(0 0, 0 0"].iter().any(|no| value.starts_with(no));
             }
             "transform" => {
-                self.is_scaled_away |= value.strip_prefix("scale").is_some_and(|rest| is_nothing(rest.trim_start_matches(['x', 'y']), 0.05));
+                self.is_scaled_away |= value
+                    .strip_prefix("scale")
+                    .is_some_and(|rest| is_nothing(rest.trim_start_matches(['x', 'y']), 0.05));
             }
             _ => {}
         }
@@ -259,8 +259,10 @@ fn ink(value: &str) -> Option<Option<Colour>> {
 
 /// Whether a colour has an opacity of about zero.
 fn is_through(value: &str) -> bool {
-    let inside = value.strip_prefix("rgba(").or_else(|| value.strip_prefix("hsla(")).or_else(|| value.strip_prefix("rgb("));
-    let alpha = inside.and_then(|inside| inside.trim_end_matches(')').split([',', '/', ' ']).filter(|part| !part.is_empty()).nth(3));
+    let inside =
+        value.strip_prefix("rgba(").or_else(|| value.strip_prefix("hsla(")).or_else(|| value.strip_prefix("rgb("));
+    let alpha = inside
+        .and_then(|inside| inside.trim_end_matches(')').split([',', '/', ' ']).filter(|part| !part.is_empty()).nth(3));
     let is_long = |value: &str| value.len() == 9 && value.starts_with('#') && value.ends_with("00");
     alpha.and_then(number).is_some_and(|(alpha, _)| alpha <= 0.05) || is_long(value)
 }
@@ -272,7 +274,12 @@ fn ground(value: &str) -> Option<Ground> {
     if is_through(value) {
         return None;
     }
-    value.split_inclusive(')').next().and_then(colour).or_else(|| value.split_ascii_whitespace().find_map(colour)).map(Ground::Plain)
+    value
+        .split_inclusive(')')
+        .next()
+        .and_then(colour)
+        .or_else(|| value.split_ascii_whitespace().find_map(colour))
+        .map(Ground::Plain)
 }
 
 fn colour(value: &str) -> Option<Colour> {
@@ -381,7 +388,9 @@ impl Sheet {
             let selector = selector.trim();
             let marks = selector.bytes().filter(|byte| matches!(byte, b'.' | b'#')).count();
             let is_simple = marks <= 1
-                && selector.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'#'));
+                && selector
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'#'));
             if !is_simple || selector.is_empty() {
                 self.has_unread_ground |= change.ground.is_some();
             } else if self.rules.len() < RULES_MAX {

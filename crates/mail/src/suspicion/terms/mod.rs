@@ -151,9 +151,9 @@ pub(super) fn veiled() -> impl Iterator<Item = (Concept, String)> {
         (Concept::Mailbox, &["all emails", "every email"]),
     ];
     let both = |word: &str| [rot13(word), word.chars().rev().collect()];
-    VEILED.iter().flat_map(move |(concept, words)| {
-        words.iter().flat_map(move |word| both(word)).map(|word| (*concept, word))
-    })
+    VEILED
+        .iter()
+        .flat_map(move |(concept, words)| words.iter().flat_map(move |word| both(word)).map(|word| (*concept, word)))
 }
 
 fn rot13(word: &str) -> String {
@@ -170,10 +170,20 @@ mod tests {
 
     #[test]
     fn every_language_says_the_most_important() {
-        let needed = [Concept::Override, Concept::Whole, Concept::Orders, Concept::Inner, Concept::NotTell, Concept::Give];
-        for table in [english::TABLE, german::TABLE, french::TABLE, spanish::TABLE, portuguese::TABLE, italian::TABLE,
-            dutch::TABLE, polish::TABLE, russian::TABLE, chinese_japanese_korean::TABLE]
-        {
+        let needed =
+            [Concept::Override, Concept::Whole, Concept::Orders, Concept::Inner, Concept::NotTell, Concept::Give];
+        for table in [
+            english::TABLE,
+            german::TABLE,
+            french::TABLE,
+            spanish::TABLE,
+            portuguese::TABLE,
+            italian::TABLE,
+            dutch::TABLE,
+            polish::TABLE,
+            russian::TABLE,
+            chinese_japanese_korean::TABLE,
+        ] {
             for concept in needed {
                 assert!(table.iter().any(|(have, _)| *have == concept), "{concept:?} beside {:?}", table[0].1[0]);
             }
