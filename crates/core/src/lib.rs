@@ -42,7 +42,6 @@ pub mod throttle;
 // what is said about mail
 pub mod list;
 pub mod rule;
-pub mod suspicion;
 
 // what the DNS must hold
 pub mod block_list;
@@ -81,6 +80,13 @@ pub mod sts;
 pub mod suppression;
 pub mod threading;
 pub mod warm_up;
+
+// what is found of mail that comes in
+pub mod assessment;
+pub mod authentication;
+pub mod marks;
+pub mod spam;
+pub mod suspicion;
 
 // what comes back
 pub mod bounce;

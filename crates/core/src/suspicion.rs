@@ -27,14 +27,19 @@ pub struct Suspicion {
     /// Whether the message was looked at; what the mailbox sends itself is not.
     pub looked_at: bool,
     /// Text that tries to instruct the reader, in the order of places and text. At most [`PASSAGES_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passages: Vec<Passage>,
     /// Text that a human would not see, and that the plain view leaves out. At most [`HIDDEN_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
     /// Links with something wrong. At most [`LINKS_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// Why readers may take the message differently, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ambiguities: Vec<Ambiguity>,
     /// There was more than is kept here, or than was looked at.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
 }
 
@@ -211,6 +216,93 @@ pub enum Ambiguity {
     BeyondLimits,
 }
 
+impl Place {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::SenderName => "sender_name",
+            Self::Text => "text",
+            Self::Html => "html",
+            Self::AttachmentName => "attachment_name",
+            Self::Calendar => "calendar",
+        }
+    }
+}
+
+impl Reason {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Override => "override",
+            Self::Role => "role",
+            Self::AddressesMachine => "addresses_machine",
+            Self::Secrets => "secrets",
+            Self::Exfiltration => "exfiltration",
+            Self::Deletion => "deletion",
+            Self::Payment => "payment",
+            Self::Markup => "markup",
+            Self::Encoded => "encoded",
+            Self::Concealment => "concealment",
+            Self::UrgencyWithAuthority => "urgency_with_authority",
+        }
+    }
+}
+
+impl Means {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ZeroWidth => "zero_width",
+            Self::Bidi => "bidi",
+            Self::Tag => "tag",
+            Self::VariationSelector => "variation_selector",
+            Self::Control => "control",
+            Self::NotDisplayed => "not_displayed",
+            Self::NoSize => "no_size",
+            Self::Transparent => "transparent",
+            Self::SameColour => "same_colour",
+            Self::OffScreen => "off_screen",
+            Self::Comment => "comment",
+            Self::BehindBlankSpace => "behind_blank_space",
+        }
+    }
+}
+
+impl LinkReason {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TextDiffers => "text_differs",
+            Self::InternationalHost => "international_host",
+            Self::LookalikeHost => "lookalike_host",
+            Self::UserInfo => "user_info",
+            Self::IpHost => "ip_host",
+            Self::Shortener => "shortener",
+            Self::Redirect => "redirect",
+            Self::Active => "active",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl Ambiguity {
+    /// Its name on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RepeatedField => "repeated_field",
+            Self::UnclearSender => "unclear_sender",
+            Self::MalformedHeader => "malformed_header",
+            Self::UnclearBoundary => "unclear_boundary",
+            Self::EncodedMultipart => "encoded_multipart",
+            Self::UnclearType => "unclear_type",
+            Self::ConflictingFileNames => "conflicting_file_names",
+            Self::UnclearEncoding => "unclear_encoding",
+            Self::BeyondLimits => "beyond_limits",
+        }
+    }
+}
+
 impl Suspicion {
     /// The words for what was found, by which rules ask.
     pub fn labels(&self) -> Vec<&'static str> {
@@ -264,6 +356,29 @@ mod tests {
         assert_eq!(with(hidden("a", Means::BehindBlankSpace, &[])), Vec::<&str>::new());
         assert_eq!(with(hidden("a", Means::NotDisplayed, &[])), ["hidden_text"]);
         assert_eq!(with(hidden("a", Means::Comment, &[Reason::Override])), ["instructs_reader", "hidden_text"]);
+    }
+
+    #[test]
+    fn a_word_is_what_is_stored() {
+        let stored = |value: serde_json::Result<String>| value.expect("json").trim_matches('"').to_owned();
+        for place in
+            [Place::Subject, Place::SenderName, Place::Text, Place::Html, Place::AttachmentName, Place::Calendar]
+        {
+            assert_eq!(stored(serde_json::to_string(&place)), place.word());
+        }
+        for reason in [Reason::Override, Reason::AddressesMachine, Reason::UrgencyWithAuthority, Reason::Exfiltration] {
+            assert_eq!(stored(serde_json::to_string(&reason)), reason.word());
+        }
+        for means in [Means::ZeroWidth, Means::VariationSelector, Means::SameColour, Means::BehindBlankSpace] {
+            assert_eq!(stored(serde_json::to_string(&means)), means.word());
+        }
+        for reason in [LinkReason::TextDiffers, LinkReason::LookalikeHost, LinkReason::UserInfo, LinkReason::Malformed]
+        {
+            assert_eq!(stored(serde_json::to_string(&reason)), reason.word());
+        }
+        for why in [Ambiguity::RepeatedField, Ambiguity::UnclearSender, Ambiguity::BeyondLimits] {
+            assert_eq!(stored(serde_json::to_string(&why)), why.word());
+        }
     }
 
     #[test]

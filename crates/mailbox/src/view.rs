@@ -1,11 +1,13 @@
 //! From a stored message to the shape that the interface shows.
 
+use crate::assessment;
 use crate::summary::{File, Person, Summary, Tracking};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::MessageId;
-use postfleet_mail::message as mail;
+use postfleet_mail::{message as mail, suspicion};
+use postfleet_schema::assessment::VisibleText;
 use postfleet_schema::message::{Attachment, Automated, Header, Message, Participant, RawMessage, TrackingOptions};
 use postfleet_store::messages::StoredMessage;
 
@@ -21,6 +23,8 @@ pub enum Fields {
     IncludeBasicHeaders,
     /// And what the application wanted to be told of it.
     IncludeTrackingOptions,
+    /// And what a human sees, as text.
+    IncludeVisibleText,
     /// Only the source.
     RawMime,
 }
@@ -33,6 +37,7 @@ impl Fields {
             "include_headers" => Some(Self::IncludeHeaders),
             "include_basic_headers" => Some(Self::IncludeBasicHeaders),
             "include_tracking_options" => Some(Self::IncludeTrackingOptions),
+            "include_visible_text" => Some(Self::IncludeVisibleText),
             "raw_mime" => Some(Self::RawMime),
             _ => None,
         }
@@ -44,6 +49,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
     let summary = Summary::from_json(&stored.summary);
     let draft = summary.draft.filter(|_| stored.draft);
     let created_at = draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at);
+    let found = stored.assessment.as_deref().map(assessment::from_json);
     let bracketed = |id: String| format!("<{id}>");
     Message {
         id: stored.id.to_string(),
@@ -64,12 +70,17 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         folders: stored.folders.iter().filter(|folder| *folder != SCHEDULED).cloned().collect(),
         snippet: summary.snippet,
         body: raw.map(mail::body),
+        visible_text: raw.filter(|_| fields == Fields::IncludeVisibleText).map(visible_text),
         headers: raw.and_then(|raw| headers(raw, fields)),
         in_reply_to: summary.in_reply_to.map(bracketed),
         message_id_header: summary.message_id.map(bracketed),
         metadata: summary.metadata,
         tracking_options: (fields == Fields::IncludeTrackingOptions).then(|| tracking(summary.tracking)),
         automated: summary.automated.map(|automated| Automated { kind: automated.kind, list: automated.list }),
+        authentication: found.as_ref().map(|found| assessment::authentication(found.authentication.clone())),
+        marks: found.as_ref().map(|found| assessment::marks(&found.marks)),
+        spam: found.as_ref().map(|found| assessment::spam(found.spam.clone())),
+        suspicion: found.map(|found| assessment::suspicion(found.suspicion)),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at,
         send_at: draft.as_ref().and_then(|draft| draft.send_at),
@@ -132,6 +143,14 @@ fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
     }
     let all = mail::headers(raw).into_iter().filter(|(name, _)| wanted(name));
     Some(all.map(|(name, value)| Header { name, value }).collect())
+}
+
+fn visible_text(raw: &[u8]) -> VisibleText {
+    VisibleText {
+        text: mail::plain_text(raw),
+        html: mail::html_as_text(raw),
+        links: suspicion::links(raw).into_iter().map(assessment::link).collect(),
+    }
 }
 
 /// What was wanted; of a message of which nothing is known, nothing.

@@ -172,7 +172,11 @@ pub(crate) fn join(texts: impl Iterator<Item = String>) -> String {
         if !joined.is_empty() && !joined.ends_with('\n') {
             joined.push('\n');
         }
-        joined.push_str(&text);
+        if joined.is_empty() {
+            joined = text;
+        } else {
+            joined.push_str(&text);
+        }
     }
     joined
 }

@@ -7,9 +7,14 @@ use crate::message::structure::Part;
 use crate::syntax::html::{self, Anchor, Links};
 use crate::syntax::invisible;
 use postfleet_core::suspicion::{Means, Place};
+use std::borrow::Cow;
 
 /// Octets of the visible text of one place that are looked at. More is no letter, and no agent reads it.
 pub(super) const TEXT_MAX: usize = 1 << 20;
+
+/// Pieces of hidden text of one place that are looked through, and of those that say nothing.
+const HIDDEN_MAX: usize = 600;
+const SILENT_MAX: usize = 60;
 
 /// Blank lines, and white space, before a text that nobody scrolls to.
 const BLANK_LINES_MIN: usize = 30;
@@ -48,20 +53,28 @@ impl View {
 
     /// Adds a text, in front of which there are `before` characters.
     fn add_plain(&mut self, text: &str, before: usize) {
-        let hidden = &mut self.hidden;
-        let seen = invisible::split(text, &mut [], &mut |run| hidden.push(Covered::of(run, before)));
-        self.text.push_str(&seen);
+        let Self { hidden, is_cut, .. } = self;
+        let seen = invisible::split(text, &mut [], &mut |run| *is_cut |= !keep(hidden, Covered::of(run, before)));
+        match seen {
+            Cow::Owned(seen) if self.text.is_empty() => self.text = seen,
+            seen => self.text.push_str(&seen),
+        }
     }
 
     fn add_html(&mut self, reading: html::Reading, before: usize) {
         let mut marks: Vec<usize> = reading.hidden.iter().map(|covered| covered.at).collect();
-        let hidden = &mut self.hidden;
-        let seen = invisible::split(&reading.text, &mut marks, &mut |run| hidden.push(Covered::of(run, before)));
-        self.text.push_str(&seen);
+        let Self { hidden, is_cut, .. } = self;
+        let add = &mut |run| *is_cut |= !keep(hidden, Covered::of(run, before));
+        match invisible::split(&reading.text, &mut marks, add) {
+            Cow::Owned(seen) if self.text.is_empty() => self.text = seen,
+            Cow::Borrowed(_) if self.text.is_empty() => self.text = reading.text,
+            seen => self.text.push_str(&seen),
+        }
         for (covered, at) in reading.hidden.into_iter().zip(marks) {
             let characters = count(&covered.text);
             let text = invisible::visible(&covered.text).into_owned();
-            hidden.push(Covered { means: covered.means, at: small(before + at), characters, text });
+            let covered = Covered { means: covered.means, at: small(before + at), characters, text };
+            self.is_cut |= !keep(&mut self.hidden, covered);
         }
         self.anchors.extend(reading.anchors);
         self.is_cut |= reading.is_cut;
@@ -72,6 +85,15 @@ impl Covered {
     fn of(run: invisible::Run, before: usize) -> Self {
         Self { means: run.means, at: small(before + run.at), characters: small(run.characters), text: run.text }
     }
+}
+
+/// Keeps what is hidden, up to what is looked through. What says nothing needs few examples.
+fn keep(hidden: &mut Vec<Covered>, covered: Covered) -> bool {
+    let has_room = hidden.len() < if covered.text.is_empty() { SILENT_MAX } else { HIDDEN_MAX };
+    if has_room {
+        hidden.push(covered);
+    }
+    has_room
 }
 
 /// The views of the body: as plain text, and as HTML where that says something else.

@@ -4,6 +4,9 @@
 use super::{invisible, word};
 use crate::Participant;
 
+/// Octets of a name that are kept; more is no name.
+const NAME_OCTETS_MAX: usize = 16 << 10;
+
 /// Reads an unfolded list onto `found`, up to `max` entries there. Returns whether all of it was taken.
 pub(crate) fn parse(text: &str, found: &mut Vec<Participant>, max: usize) -> bool {
     let mut reader = Reader { mailbox: Mailbox::default(), found, max };
@@ -95,6 +98,9 @@ impl Reader<'_> {
 impl Mailbox {
     fn push(&mut self, c: char) {
         self.source.push(c);
+        if self.display.len() >= NAME_OCTETS_MAX {
+            return;
+        }
         if !c.is_whitespace() {
             self.display.push(c);
         } else if !self.display.is_empty() && !self.display.ends_with(' ') {
@@ -177,7 +183,9 @@ fn comment<'t>(text: &'t str, into: &mut String) -> &'t str {
         if depth == 0 {
             return &text[at + 1..];
         }
-        into.push(c);
+        if into.len() < NAME_OCTETS_MAX {
+            into.push(c);
+        }
     }
     ""
 }

@@ -6,6 +6,7 @@ use super::invisible;
 use super::style::{Change, Look, Sheet};
 use memchr::{memchr2, memmem};
 use postfleet_core::suspicion::Means;
+use std::borrow::Cow;
 
 /// Elements inside each other of which it is known how they look; those further in look like what is around them.
 const DEPTH_MAX: usize = 256;
@@ -64,8 +65,8 @@ pub(crate) struct Anchor {
 pub(crate) fn to_text(html: &str, links: Links, max: usize) -> String {
     let text = read(html, links, max).text;
     match invisible::visible(&text) {
-        std::borrow::Cow::Borrowed(_) => text,
-        std::borrow::Cow::Owned(seen) => seen,
+        Cow::Borrowed(_) => text,
+        Cow::Owned(seen) => seen,
     }
 }
 

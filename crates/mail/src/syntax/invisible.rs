@@ -41,7 +41,9 @@ pub(crate) fn split<'t>(text: &'t str, marks: &mut [usize], found: &mut impl FnM
                 String::push(kept, c);
             }
         } else if kept.is_none() {
-            kept = Some(text[..at].to_owned());
+            let mut seen = String::with_capacity(text.len());
+            seen.push_str(&text[..at]);
+            kept = Some(seen);
         }
     }
     for mark in &mut marks[next_mark..] {
