@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
@@ -128,6 +129,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
+        lexicon: Arc::new(Lexicon::new()),
         metrics,
         settings: Arc::new(settings),
     })

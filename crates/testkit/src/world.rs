@@ -14,6 +14,7 @@ use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
@@ -200,6 +201,7 @@ impl World {
             pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
+            lexicon: Arc::new(Lexicon::new()),
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             stops: Arc::default(),
             underway: Arc::default(),

@@ -82,7 +82,9 @@ async fn a_message_says_what_was_found_of_it_and_what_the_mailbox_wrote_itself_s
     let marks = "first_contact:boolean automated:boolean list:boolean bulk:boolean display_name_mismatch:string?";
     assert_shape(&message["marks"], marks);
     assert_shape(&message["spam"], "score:number threshold:number is_spam:boolean reasons:array");
-    assert_shape(&message["suspicion"], "findings:array");
+    let suspicion = "looked_at:boolean labels:array instructions:array hidden_text:array links:array ambiguities:array \
+        truncated:boolean";
+    assert_shape(&message["suspicion"], suspicion);
     assert_eq!((&message["authentication"]["local"], &message["marks"]["list"]), (&json!(false), &json!(true)));
     let listed = harness.get(&harness.at("/messages")).await;
     assert_eq!(listed.data()[0]["marks"], message["marks"]);
