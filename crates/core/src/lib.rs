@@ -18,6 +18,7 @@ mod words;
 
 // what is said to whom
 pub mod audit;
+pub mod authentication;
 pub mod event;
 pub mod problem;
 
@@ -75,6 +76,7 @@ pub mod send_event;
 pub mod send_figures;
 pub mod sender_pool;
 pub mod simulator;
+pub mod spam;
 pub mod stop;
 pub mod sts;
 pub mod suppression;
