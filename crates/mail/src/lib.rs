@@ -8,6 +8,7 @@
 pub mod automation;
 pub mod message;
 pub mod participant;
+pub mod spam;
 
 // what leaves
 pub mod compose;
