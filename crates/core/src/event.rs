@@ -11,6 +11,8 @@ pub enum Trigger {
     GrantDeleted,
     /// A message arrived or was sent.
     MessageCreated,
+    /// A message that was there was moved or marked.
+    MessageUpdated,
     /// A message was sent at its time.
     MessageSendSuccess,
     /// A message could not be sent at its time.
@@ -74,6 +76,7 @@ impl Trigger {
         Self::GrantUpdated,
         Self::GrantDeleted,
         Self::MessageCreated,
+        Self::MessageUpdated,
         Self::MessageSendSuccess,
         Self::MessageSendFailed,
         Self::MessageHeld,
@@ -110,6 +113,7 @@ impl Trigger {
             Self::GrantUpdated => "grant.updated",
             Self::GrantDeleted => "grant.deleted",
             Self::MessageCreated => "message.created",
+            Self::MessageUpdated => "message.updated",
             Self::MessageSendSuccess => "message.send_success",
             Self::MessageSendFailed => "message.send_failed",
             Self::MessageHeld => "message.held",
@@ -192,7 +196,9 @@ impl Trigger {
             | Self::OptInConfirmed
             | Self::OptInDeclined
             | Self::OptInNotSent => "/nylas/system",
-            Self::MessageCreated | Self::DraftCreated | Self::DraftUpdated => "/nylas/emails/realtime",
+            Self::MessageCreated | Self::MessageUpdated | Self::DraftCreated | Self::DraftUpdated => {
+                "/nylas/emails/realtime"
+            }
             Self::MessageSendSuccess
             | Self::MessageSendFailed
             | Self::MessageHeld
@@ -212,7 +218,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "grant.expired",
     "grant.imap_sync_completed",
     "message.created.cleaned",
-    "message.updated",
     "message.deleted",
     "message.bounce_detected",
     "message.opened",

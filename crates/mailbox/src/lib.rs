@@ -4,6 +4,7 @@ pub mod drafts;
 pub mod filing;
 pub mod folders;
 pub mod messages;
+pub mod refile;
 pub mod summary;
 pub mod threads;
 pub mod view;
