@@ -27,7 +27,7 @@ pub fn of_authentication(found: &Authentication) -> Vec<SpamReason> {
     }
     let policy = found.dmarc.policy.as_deref().unwrap_or("none");
     match found.dmarc.result {
-        AuthResult::Pass => add("dmarc_pass", -50, "the author's domain vouches for it (DMARC)".into()),
+        AuthResult::Pass => add("dmarc_pass", -20, "the author's domain vouches for it (DMARC)".into()),
         AuthResult::Fail => {
             let score = match policy {
                 "reject" => 300,
@@ -110,7 +110,7 @@ mod tests {
         for (found, expected) in [
             (Authentication::default(), vec![]),
             (Authentication { is_local: true, ..Authentication::default() }, vec![("written_here", -200)]),
-            (authentication(Pass, Some(Pass), Pass, "reject"), vec![("dmarc_pass", -50)]),
+            (authentication(Pass, Some(Pass), Pass, "reject"), vec![("dmarc_pass", -20)]),
             (authentication(Pass, None, Nothing, "none"), vec![]),
             (
                 authentication(Fail, Some(Fail), Fail, "reject"),
@@ -120,7 +120,7 @@ mod tests {
             (authentication(Pass, None, Fail, "none"), vec![("dmarc_fail", 100)]),
             (
                 Authentication { iprev: Fail, ..authentication(Pass, Some(Pass), Pass, "none") },
-                vec![("dmarc_pass", -50), ("iprev_fail", 70)],
+                vec![("dmarc_pass", -20), ("iprev_fail", 70)],
             ),
         ] {
             assert_eq!(names(&of_authentication(&found)), expected, "{found:?}");

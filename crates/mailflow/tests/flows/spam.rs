@@ -107,6 +107,28 @@ async fn a_policy_says_how_sensitive_and_by_what() {
 }
 
 #[tokio::test]
+async fn the_preset_triage_filters_strongly() {
+    let triage = postfleet_core::preset::find("triage").expect("preset");
+    let offer = "Subject: Your website\r\nFrom: <x@agency.test>\r\nTo: agent@acme.test\r\n\r\n\
+        Our SEO services bring you to the first page of Google.\r\n";
+    let strong = json!({
+        "use_list_dnsbl": triage.use_list_dnsbl,
+        "use_header_anomaly_detection": triage.use_header_anomaly_detection,
+        "spam_sensitivity": f64::from(triage.spam_sensitivity_permille) / 1_000.0,
+    });
+    for (spam, folder) in [(json!({}), "inbox"), (strong, "junk")] {
+        let setting = Setting::with(WorldOptions::default()).await;
+        set_policy(&setting, spam).await;
+        arrive(&setting.world.platform, "203.0.113.9", "x@agency.test", "agent@acme.test", offer).await;
+        only(&setting, folder).await;
+        let usual = HAM.replace("bob@partner.test", "carol@partner.test");
+        arrive(&setting.world.platform, "203.0.113.9", "carol@partner.test", "agent@acme.test", &usual).await;
+        let inbox = setting.folder(&setting.agent, "inbox").await;
+        assert!(inbox.iter().any(|message| message.subject == "The minutes"));
+    }
+}
+
+#[tokio::test]
 async fn lists_are_asked_and_fail_open() {
     let listed = |resolver: StaticResolver| {
         let code: IpAddr = "127.0.0.2".parse().expect("address");
