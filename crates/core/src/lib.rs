@@ -18,7 +18,6 @@ mod words;
 
 // what is said to whom
 pub mod audit;
-pub mod authentication;
 pub mod event;
 pub mod problem;
 
@@ -76,12 +75,18 @@ pub mod send_event;
 pub mod send_figures;
 pub mod sender_pool;
 pub mod simulator;
-pub mod spam;
 pub mod stop;
 pub mod sts;
 pub mod suppression;
 pub mod threading;
 pub mod warm_up;
+
+// what is found of mail that comes in
+pub mod assessment;
+pub mod authentication;
+pub mod marks;
+pub mod spam;
+pub mod suspicion;
 
 // what comes back
 pub mod bounce;

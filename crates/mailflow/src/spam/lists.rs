@@ -26,11 +26,11 @@ const UNDER_WAY_MAX: usize = 512;
 
 /// What lists have of a message: each thing with the list that has it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// Addresses.
-    pub(super) addresses: Vec<(String, String)>,
+    pub(crate) addresses: Vec<(String, String)>,
     /// Domains.
-    pub(super) domains: Vec<(String, String)>,
+    pub(crate) domains: Vec<(String, String)>,
 }
 
 /// What is remembered.
@@ -41,7 +41,7 @@ pub(super) struct Lists {
 }
 
 /// Asks all lists about an address and some domains.
-pub(super) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
+pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
     let settings = &platform.settings.spam;
     let address = Subject::Address(ip.to_canonical());
     let address = is_public(&ip.to_canonical()).then_some(&address);

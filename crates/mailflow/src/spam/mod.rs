@@ -2,14 +2,15 @@
 //! rspamd where the operator runs one. Everything here is bounded in time and memory, and nothing that fails stops mail:
 //! who does not answer says nothing, and is counted.
 
-mod judge;
 mod learn;
 mod lists;
 mod models;
 mod rspamd;
 
-pub(crate) use judge::{Sight, look as look_for_all, score};
 pub use learn::learn_once;
+pub(crate) use lists::{Listed, ask as ask_lists};
+pub(crate) use models::of as model_of;
+pub(crate) use rspamd::check as ask_rspamd;
 pub use rspamd::{Rspamd, RspamdMode};
 
 use crate::platform::Platform;

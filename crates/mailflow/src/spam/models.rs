@@ -29,7 +29,7 @@ struct Held {
 }
 
 /// What an application has learned, as it was a minute ago at most.
-pub(super) async fn of(platform: &Platform, application: ApplicationId) -> Result<Arc<Model>, Problem> {
+pub(crate) async fn of(platform: &Platform, application: ApplicationId) -> Result<Arc<Model>, Problem> {
     let (models, now) = (&platform.spam.models, platform.clock.now());
     let held = models.use_at(application, now);
     if let Some(held) = held.as_ref().filter(|held| now.since(held.looked_at) < FRESH_FOR) {

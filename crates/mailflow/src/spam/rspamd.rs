@@ -52,7 +52,7 @@ impl std::fmt::Debug for Rspamd {
 }
 
 /// What it finds of a message; nothing if there is none, or it has no answer in time.
-pub(super) async fn check(platform: &Platform, arrival: &Arrival) -> Option<(RspamdMode, Vec<SpamReason>)> {
+pub(crate) async fn check(platform: &Platform, arrival: &Arrival) -> Option<(RspamdMode, Vec<SpamReason>)> {
     let rspamd = platform.settings.spam.rspamd.as_ref()?;
     if arrival.message.len() > MESSAGE_OCTETS_MAX {
         platform.metrics.rspamd("too_large");

@@ -1,11 +1,9 @@
 //! What is made of a message for each mailbox that it goes to. What is the same for all of them is found out once, and what
 //! no policy wants is not asked.
 
-use super::lists::{self, Listed};
-use super::rspamd::{self, RspamdMode};
-use super::{look_at, models};
+use super::Arrival;
 use crate::platform::Platform;
-use crate::receive::Arrival;
+use crate::spam::{Listed, RspamdMode, ask_lists, ask_rspamd, look_at, model_of};
 use postfleet_core::authentication::Authentication;
 use postfleet_core::spam::{
     History, SpamReason, SpamVerdict, Trained, decide, of_authentication, of_history, of_lists,
@@ -18,7 +16,7 @@ use postfleet_store::{spam, threads, watch};
 
 /// What is the same for all mailboxes.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(super) struct Sight {
     looked: Looked,
     sender: Vec<SpamReason>,
     is_proved: bool,
@@ -27,7 +25,7 @@ pub(crate) struct Sight {
 }
 
 /// Looks at a message, and asks whoever is to be asked about it. Nobody else is asked about mail that was written here.
-pub(crate) async fn look(
+pub(super) async fn look(
     platform: &Platform,
     arrival: &Arrival,
     view: &MessageView,
@@ -37,10 +35,10 @@ pub(crate) async fn look(
     let looked = look_at(platform, &arrival.message, view);
     let wants_lists = mailboxes.iter().any(|mailbox| mailbox.spam.use_list_dnsbl);
     let listed = match wants_lists && !authentication.is_local {
-        true => lists::ask(platform, arrival.ip, &looked.domains).await,
+        true => ask_lists(platform, arrival.ip, &looked.domains).await,
         false => Listed::default(),
     };
-    let rspamd = if authentication.is_local { None } else { rspamd::check(platform, arrival).await };
+    let rspamd = if authentication.is_local { None } else { ask_rspamd(platform, arrival).await };
     Sight {
         looked,
         sender: of_authentication(authentication),
@@ -51,7 +49,7 @@ pub(crate) async fn look(
 }
 
 /// The verdict of one mailbox's policy.
-pub(crate) async fn score(
+pub(super) async fn score(
     platform: &Platform,
     view: &MessageView,
     sight: &Sight,
@@ -71,7 +69,7 @@ pub(crate) async fn score(
     }
     reasons.extend(sight.rspamd.iter().flat_map(|(_, reasons)| reasons).cloned());
     reasons.extend(of_history(&history(platform, view, sight, mailbox).await?));
-    reasons.extend(models::of(platform, mailbox.application_id).await?.reason(&sight.looked.tokens));
+    reasons.extend(model_of(platform, mailbox.application_id).await?.reason(&sight.looked.tokens));
     let verdict = decide(reasons, policy.sensitivity_permille);
     platform.metrics.judged_spam(verdict.is_spam);
     Ok(verdict)
