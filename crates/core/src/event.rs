@@ -13,6 +13,8 @@ pub enum Trigger {
     MessageCreated,
     /// A message was removed.
     MessageDeleted,
+    /// A message that was there was moved or marked.
+    MessageUpdated,
     /// A message was sent at its time.
     MessageSendSuccess,
     /// A message could not be sent at its time.
@@ -77,6 +79,7 @@ impl Trigger {
         Self::GrantDeleted,
         Self::MessageCreated,
         Self::MessageDeleted,
+        Self::MessageUpdated,
         Self::MessageSendSuccess,
         Self::MessageSendFailed,
         Self::MessageHeld,
@@ -114,6 +117,7 @@ impl Trigger {
             Self::GrantDeleted => "grant.deleted",
             Self::MessageCreated => "message.created",
             Self::MessageDeleted => "message.deleted",
+            Self::MessageUpdated => "message.updated",
             Self::MessageSendSuccess => "message.send_success",
             Self::MessageSendFailed => "message.send_failed",
             Self::MessageHeld => "message.held",
@@ -196,7 +200,11 @@ impl Trigger {
             | Self::OptInConfirmed
             | Self::OptInDeclined
             | Self::OptInNotSent => "/nylas/system",
-            Self::MessageCreated | Self::MessageDeleted | Self::DraftCreated | Self::DraftUpdated => {
+            Self::MessageCreated
+            | Self::MessageUpdated
+            | Self::MessageDeleted
+            | Self::DraftCreated
+            | Self::DraftUpdated => {
                 "/nylas/emails/realtime"
             }
             Self::MessageSendSuccess
@@ -218,7 +226,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "grant.expired",
     "grant.imap_sync_completed",
     "message.created.cleaned",
-    "message.updated",
     "message.bounce_detected",
     "message.opened",
     "message.link_clicked",

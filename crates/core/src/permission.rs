@@ -35,6 +35,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("audit.read", "see who changed what"),
     ("tls_reports.read", "see how encryption towards other servers went (the installation's operator)"),
     ("messages.read", "read messages, threads, folders and attachments"),
+    ("messages.write", "move and mark messages"),
     ("messages.send", "send messages and drafts, now or later, and cancel what is to be sent later"),
     ("messages.import", "import mail that a mailbox had elsewhere"),
     ("sender_pools.read", "see pools of senders, and how a volume spreads over them"),

@@ -6,6 +6,7 @@ pub mod export;
 pub mod filing;
 pub mod folders;
 pub mod messages;
+pub mod refile;
 pub mod summary;
 pub mod threads;
 pub mod view;

@@ -23,6 +23,7 @@ use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
+use postfleet_store::spam::PruneSpamMoves;
 use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
@@ -64,6 +65,9 @@ const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
 /// How long it is remembered that a policy of another domain could not be fetched.
 const POLICY_RETENTION: Duration = Duration::from_secs(86_400);
 
+/// How long it is remembered that a message was moved into junk or out of it, and whose mail.
+const SPAM_MOVE_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
@@ -83,6 +87,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_suppressions(platform).await?;
     prune_once(platform).await?;
     prune_limits(platform).await?;
+    prune_spam(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -315,6 +320,17 @@ async fn prune_holds(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(hold::KEPT);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneHolds { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Moves into junk and out of it of long ago.
+async fn prune_spam(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(SPAM_MOVE_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSpamMoves { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

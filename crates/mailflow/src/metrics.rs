@@ -32,6 +32,9 @@ pub struct Metrics {
     destinations_closed: Gauge<u64>,
     block_list_answers: Counter<u64>,
     domain_reports: Counter<u64>,
+    spam_verdicts: Counter<u64>,
+    spam_learned: Counter<u64>,
+    rspamd: Counter<u64>,
     usage_recounts: Counter<u64>,
     usage_drift: Gauge<u64>,
     pruned_messages: Counter<u64>,
@@ -55,6 +58,12 @@ impl Metrics {
                 "postfleet_domain_reports",
                 "Reports of other servers about domains, by what became of them",
             ),
+            spam_verdicts: counter("postfleet_spam_verdicts", "Messages judged for a mailbox, by verdict"),
+            spam_learned: counter(
+                "postfleet_spam_learned",
+                "Messages that were moved into junk or out of it and learned from",
+            ),
+            rspamd: counter("postfleet_rspamd_checks", "Messages shown to rspamd, by what came of it"),
             usage_recounts: counter("postfleet_usage_recounts", "Organizations counted anew, by what was found"),
             usage_drift: gauge("postfleet_usage_drift", "Counters of usage that are wrong, by meter"),
             pruned_messages: counter(
@@ -171,6 +180,18 @@ impl Metrics {
     /// A report about a domain came in.
     pub fn domain_reported(&self, result: &'static str) {
         self.domain_reports.add(1, &[by("result", result)]);
+    }
+    /// A message was judged for a mailbox.
+    pub fn judged_spam(&self, is_spam: bool) {
+        self.spam_verdicts.add(1, &[by("verdict", if is_spam { "spam" } else { "ham" })]);
+    }
+    /// So many messages were learned from.
+    pub fn learned_spam(&self, messages: u64) {
+        self.spam_learned.add(messages, &[]);
+    }
+    /// A message was shown to rspamd, or should have been.
+    pub fn rspamd(&self, result: &'static str) {
+        self.rspamd.add(1, &[by("result", result)]);
     }
     /// What an organization uses was counted anew.
     pub fn recounted(&self, is_exact: bool) {

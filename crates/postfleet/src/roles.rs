@@ -13,7 +13,7 @@ use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, figures, holds, janitor, jobs, recount, schedules, stops, webhooks};
+use postfleet_mailflow::{Platform, deliver, figures, holds, janitor, jobs, recount, schedules, spam, stops, webhooks};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -47,6 +47,9 @@ const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often jobs are looked for that another node was told of, or left when it ended.
 const JOBS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked for what was moved into junk and out of it, to learn from.
+const LEARN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for organizations that are to be counted anew.
 const RECOUNT_EVERY: Duration = Duration::from_secs(60);
@@ -120,6 +123,7 @@ pub async fn start(
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));
         running.spawn(work_until(platform.clone(), stop.clone()));
+        running.spawn(learn_until(platform.clone(), stop.clone()));
         running.spawn(recount_until(platform.clone(), stop.clone()));
         running.spawn(prune_until(platform.clone(), stop.clone()));
         running.spawn(sum_up_until(platform.clone(), stop.clone()));
@@ -465,6 +469,19 @@ async fn work_until(platform: Platform, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = platform.store.wake().jobs.notified() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(JOBS_EVERY)) => {}
+        }
+    }
+}
+
+/// Learns from what was moved into junk and out of it.
+async fn learn_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if or_wait(&platform, "janitor", spam::learn_once(&platform).await).await {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(LEARN_EVERY)) => {}
         }
     }
 }

@@ -555,6 +555,35 @@ CREATE TABLE pruning_head (
     next_at {int} NOT NULL
 ) {strict};
 INSERT INTO pruning_head (one, last_grant, next_at) VALUES (1, {hex_id}('00000000000000000000000000000000'), 0);
+-- What applications learn of what their readers put into junk and take out of it. A message that was moved has a row: as what
+-- it is to be learned, and as what it was learned (1 spam, -1 other mail, 0 nothing yet). What was learned is one value for
+-- each application, as core::spam writes it: hashes of words, and no words. Of whom mail was moved is known to the mailbox.
+CREATE TABLE spam_training (
+    message_id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    wanted {int} NOT NULL,
+    trained {int} NOT NULL,
+    moved_at {int} NOT NULL
+) {clustered};
+CREATE INDEX spam_training_oldest ON spam_training (moved_at, message_id) WHERE wanted <> trained;
+CREATE INDEX spam_training_due ON spam_training (application_id, moved_at, message_id) WHERE wanted <> trained;
+CREATE INDEX spam_training_done ON spam_training (moved_at) WHERE wanted = trained;
+CREATE INDEX spam_training_by_grant ON spam_training (grant_id);
+CREATE TABLE spam_models (
+    application_id {id} NOT NULL PRIMARY KEY,
+    version {int} NOT NULL,
+    model {bytes} NOT NULL,
+    updated_at {int} NOT NULL
+) {strict};
+CREATE TABLE spam_senders (
+    grant_id {id} NOT NULL,
+    address_key TEXT NOT NULL,
+    kind {int} NOT NULL,
+    moved_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, address_key)
+) {clustered};
+CREATE INDEX spam_senders_by_age ON spam_senders (moved_at);
 
 CREATE TABLE threads (
     id {id} NOT NULL PRIMARY KEY,

@@ -8,7 +8,7 @@ use crate::{
     domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
     keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
     raises, readings, recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules,
-    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, stops, sts, suppressions, threads,
+    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads,
     tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
@@ -32,6 +32,11 @@ const LISTS: &[(&str, &str)] = &[
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
     ("policies::LIST", policies::LIST),
+    ("spam::OLDEST_DUE", spam::OLDEST_DUE),
+    ("spam::DUE", spam::DUE),
+    ("spam::OLD", spam::OLD),
+    ("spam::OLD_SENDERS", spam::OLD_SENDERS),
+    ("threads::ANSWERED", threads::ANSWERED),
     ("raises::LIST", raises::LIST),
     ("raises::OF_TARGET", raises::OF_TARGET),
     ("recoveries::LIST", recoveries::LIST),

@@ -84,6 +84,22 @@ pub(crate) async fn answered(tx: &mut Tx, grant: GrantId, hints: &ThreadHints) -
     Ok(None)
 }
 
+/// Whether any of some Message-IDs is of a conversation in which the mailbox has written.
+pub async fn answers_own(reader: &mut Reader<'_>, grant: GrantId, ids: &[String]) -> Result<bool, StoreError> {
+    for id in ids.iter().rev().take(ANSWERED_MAX) {
+        if reader.query_one(ANSWERED, params![grant.uuid(), message_key(id)]).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Message-IDs that are looked up for that.
+const ANSWERED_MAX: usize = 4;
+
+pub(crate) const ANSWERED: &str = "SELECT 1 FROM thread_keys k JOIN threads t ON t.id = k.thread_id \
+    WHERE k.grant_id = $1 AND k.key = $2 AND t.sent_date IS NOT NULL LIMIT 1";
+
 async fn look_up(tx: &mut Tx, grant: GrantId, key: i64) -> Result<Option<(ThreadId, UnixMicros)>, DbError> {
     const FIND: &str = "SELECT thread_id, date FROM thread_keys WHERE grant_id = $1 AND key = $2 \
         ORDER BY date DESC, thread_id DESC LIMIT 1";

@@ -7,6 +7,7 @@ mod loops;
 mod plans;
 mod recipients;
 mod routes;
+mod spam;
 
 use anyhow::{Context, Result};
 use loops::Loops;
@@ -39,6 +40,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub block_lists: BlockListSection,
+    pub spam: SpamSection,
     pub rules: Rules,
     pub feedback: Feedback,
     pub activity: Activity,
@@ -159,6 +161,16 @@ pub struct BlockListSection {
     pub address_zones: Vec<String>,
     pub domain_zones: Vec<String>,
     pub recheck_hours: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct SpamSection {
+    pub address_zones: Vec<String>,
+    pub domain_zones: Vec<String>,
+    pub list_deadline_ms: u64,
+    pub rspamd_url: String,
+    pub rspamd_mode: String,
+    pub rspamd_deadline_ms: u64,
 }
 
 #[derive(Debug, Deserialize)]

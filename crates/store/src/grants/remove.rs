@@ -13,6 +13,7 @@ use crate::rates;
 use crate::readings;
 use crate::reputation;
 use crate::sender_pools;
+use crate::spam;
 use crate::tokens;
 use crate::watch;
 use postfleet_core::audit::Act;
@@ -171,7 +172,7 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        for statement in REMAINS.iter().chain(&watch::REMOVE) {
+        for statement in REMAINS.iter().chain(&watch::REMOVE).chain(&spam::REMOVE) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }
         Ok(removed)

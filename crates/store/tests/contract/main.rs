@@ -45,6 +45,7 @@ mod routes;
 mod rules;
 mod sender_pools;
 mod sign_in;
+mod spam;
 mod stops;
 mod stops_moved;
 mod stops_reach;
