@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::tls::{TlsIdentity, server_config};
-use futures::FutureExt;
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::server;
@@ -296,36 +295,6 @@ async fn mail_goes_in_the_clear_where_tls_does_not_work_and_is_not_required() {
         let handed_over = transport.deliver(&required, transaction("b@mx.example")).await;
         assert!(handed_over.tls.is_some_and(|session| session.result.is_err()), "{during}");
         assert_eq!(short(handed_over.recipients), format!("lost during {during}, false"));
-    }
-}
-
-/// What comes in the clear behind the answer to STARTTLS ends the attempt: nothing is said to whoever put it there, and it is
-/// not tried again without TLS.
-#[tokio::test]
-async fn words_behind_the_answer_to_starttls_end_the_attempt() {
-    for tls in [TlsRule::Opportunistic, TlsRule::Encrypted, TlsRule::Verified] {
-        for injected in ["250 evil.example\r\n", "250 evil.example\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n", "2"] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let target = Target::new(listener.local_addr().unwrap(), "mx.example", tls.clone());
-            let server = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let (mut octets, mut heard) = ([0; 1_024], Vec::new());
-                for words in ["220 mx\r\n", "250-mx\r\n250 STARTTLS\r\n", &format!("220 go\r\n{injected}")] {
-                    stream.write_all(words.as_bytes()).await.unwrap();
-                    let count = stream.read(&mut octets).await.unwrap_or(0);
-                    heard.extend_from_slice(&octets[..count]);
-                }
-                while let Ok(count @ 1..) = stream.read(&mut octets).await {
-                    heard.extend_from_slice(&octets[..count]);
-                }
-                (String::from_utf8(heard).unwrap(), listener.accept().now_or_never().is_some())
-            });
-            let handed_over = transport(|_| {}).deliver(&target, transaction("b@mx.example")).await;
-            assert_eq!(short(handed_over.recipients), "lost during STARTTLS, false");
-            assert!(handed_over.tls.is_some_and(|session| session.result.is_err()));
-            let (heard, connected_again) = server.await.unwrap();
-            assert_eq!((heard.as_str(), connected_again), ("EHLO c.example\r\nSTARTTLS\r\n", false), "{injected:?}");
-        }
     }
 }
 
