@@ -109,16 +109,18 @@ impl Command for LearnSpam {
     type Outcome = usize;
 
     async fn run(&self, tx: &mut Tx) -> Result<usize, DbError> {
-        const MAKE: &str = "INSERT INTO spam_models (application_id, version, model, updated_at) VALUES ($1, 0, $2, $3) \
+        const MAKE: &str = "INSERT INTO spam_models (application_id, version, model, updated_at) \
+            SELECT id, CAST(0 AS {int}), CAST($2 AS {bytes}), CAST($3 AS {int}) FROM applications WHERE id = $1 \
             ON CONFLICT (application_id) DO NOTHING";
         const LOCK: &str = "SELECT model FROM spam_models WHERE application_id = $1 {lock}";
         const KEEP: &str = "UPDATE spam_models SET version = version + 1, model = $2, updated_at = $3 \
             WHERE application_id = $1";
         let (application, at) = (self.application_id.uuid(), self.at.as_micros());
         tx.execute(MAKE, params![application, Model::default().to_bytes().as_slice(), at]).await?;
-        let Some(row) = tx.query_one(LOCK, params![application]).await? else { return Ok(0) };
+        // An application that is gone learns nothing; its messages wait no longer.
+        let kept = tx.query_one(LOCK, params![application]).await?.map(|row| row.bytes(0)).transpose()?;
         // One that cannot be read is begun anew: it is no truth that could not be learned again.
-        let mut model = Model::from_bytes(&row.bytes(0)?).unwrap_or_default();
+        let mut model = kept.and_then(|bytes| Model::from_bytes(&bytes)).unwrap_or_default();
         let mut learned = 0;
         for (due, tokens) in &self.messages {
             let Some(before) = self.take(tx, due).await? else { continue };
