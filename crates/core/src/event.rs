@@ -204,9 +204,7 @@ impl Trigger {
             | Self::MessageUpdated
             | Self::MessageDeleted
             | Self::DraftCreated
-            | Self::DraftUpdated => {
-                "/nylas/emails/realtime"
-            }
+            | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed
             | Self::MessageHeld

@@ -8,8 +8,8 @@ use crate::{
     domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
     keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
     raises, readings, recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules,
-    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads,
-    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions,
+    threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
