@@ -8,6 +8,7 @@ pub(crate) mod grant;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
+mod odd_mail;
 mod rates;
 mod refusals;
 pub(crate) mod rule_evaluations;
