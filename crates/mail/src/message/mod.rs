@@ -228,7 +228,8 @@ fn read_field(field: &Field<'_>, view: &mut MessageView, seen: &mut Seen) {
 fn read_other(field: &Field<'_>, view: &mut MessageView, seen: &mut Seen) {
     let defects = &mut view.defects;
     if field.is("Subject") && seen.first("subject", defects) {
-        view.subject = invisible::visible(&word::decode(&field.text())).into_owned();
+        // An encoded word can stand for a line end; a subject is one line.
+        view.subject = invisible::visible(&word::decode(&field.text())).replace(char::is_control, " ");
     } else if field.is("Date") && seen.first("date", defects) {
         view.date = date::parse(&field.text());
     } else if field.is("Message-ID") && seen.first("message-id", defects) {

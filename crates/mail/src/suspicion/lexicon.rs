@@ -40,6 +40,14 @@ impl std::fmt::Debug for Lexicon {
     }
 }
 
+/// What was found at a place, and the room to look for it.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What phrases stand for, each with the place behind its end.
+    pub(super) phrases: Vec<(u64, usize)>,
+    ways: Vec<(u32, usize)>,
+}
+
 /// How a text is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spacing {
@@ -64,41 +72,34 @@ impl Lexicon {
         builder.finish()
     }
 
-    /// What the phrases that begin at `start` stand for: each with the place behind its end.
-    pub(super) fn look_up(&self, chars: &[char], start: usize, spacing: Spacing, found: &mut Vec<(u64, usize)>) {
-        found.clear();
-        let mut ways = Vec::with_capacity(4);
-        ways.push((0, start));
-        while let Some((node, at)) = ways.pop() {
-            self.step(chars, start, node, at, spacing, &mut ways, found);
+    /// Finds the phrases that begin at `start`.
+    pub(super) fn look_up(&self, chars: &[char], start: usize, spacing: Spacing, found: &mut Found) {
+        found.phrases.clear();
+        // Most words begin like no phrase.
+        let Some(first) = chars.get(start).and_then(|c| self.child(0, *c)) else { return };
+        found.ways.push((first, start + 1));
+        while let Some((node, at)) = found.ways.pop() {
+            self.step(chars, start, (node, at), spacing, found);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a walk, whose state they are")]
-    fn step(
-        &self,
-        chars: &[char],
-        start: usize,
-        node: u32,
-        at: usize,
-        spacing: Spacing,
-        ways: &mut Vec<(u32, usize)>,
-        found: &mut Vec<(u64, usize)>,
-    ) {
-        let (mut node, mut at) = (node, at);
+    /// Follows one way through the tree to its end, and notes where it parts.
+    fn step(&self, chars: &[char], start: usize, from: (u32, usize), spacing: Spacing, found: &mut Found) {
+        let (mut node, mut at) = from;
         while at <= chars.len() && at - start <= REACH_MAX {
             let here = &self.nodes[node as usize];
             let next = chars.get(at).copied();
-            let last = if at > start { Some(chars[at - 1]) } else { None };
+            let last = chars[at - 1];
             let is_end = spacing == Spacing::None && at - start >= 5
                 || next.is_none_or(|c| !is_word(c))
-                || last.is_some_and(|c| is_dense(c) || !is_word(c));
+                || is_dense(last)
+                || !is_word(last);
             if here.concepts != 0 && is_end {
-                found.push((here.concepts, at));
+                found.phrases.push((here.concepts, at));
             }
             if here.any != 0 {
                 let rest = chars[at..].iter().take(REACH_MAX).take_while(|c| is_word(**c) && !is_dense(**c)).count();
-                ways.push((here.any, if spacing == Spacing::None { at } else { at + rest }));
+                found.ways.push((here.any, if spacing == Spacing::None { at } else { at + rest }));
             }
             let Some(c) = next else { return };
             if let Some(child) = self.child(node, c) {
@@ -113,11 +114,11 @@ impl Lexicon {
                 }
                 continue;
             }
-            if is_word(c) || c == '\n' || at == start {
+            if is_word(c) || c == '\n' {
                 return;
             }
             let blank = chars[at..].iter().take(4).take_while(|c| !is_word(**c) && **c != '\n').count();
-            let touches_dense = last.is_some_and(is_dense) || chars.get(at + blank).is_some_and(|c| is_dense(*c));
+            let touches_dense = is_dense(last) || chars.get(at + blank).is_some_and(|c| is_dense(*c));
             match self.child(node, ' ') {
                 Some(child) => (node, at) = (child, at + blank),
                 // Marks of prompts are set with and without blanks.
@@ -222,8 +223,9 @@ mod tests {
 
     fn finds(text: &str, spacing: Spacing) -> Vec<usize> {
         let lexicon = Lexicon::new();
-        let mut found = Vec::new();
+        let mut found = Found::default();
         lexicon.look_up(&Folded::of(text).chars, 0, spacing, &mut found);
+        let mut found = found.phrases;
         found.retain(|(concepts, _)| {
             concepts & (Concept::Override.bit() | Concept::Inner.bit() | Concept::Markup.bit()) != 0
         });

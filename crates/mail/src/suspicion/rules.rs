@@ -63,6 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         sets: &[&[RoleLine], &[YouMust, YouAre, Override, Execute, Orders, Forget]],
         window: 6,
+        one_sentence: true,
         reasons: &[Reason::Role],
         ..SURE
     },
@@ -74,6 +75,14 @@ pub(super) const RULES: &[Rule] = &[
         sets: &[&[Processing], &[InReply, Give, Execute, NotTell, YouMust, Override, Reveal, Delete, Unknowing]],
         window: 18,
         reasons: &[Reason::AddressesMachine],
+        ..SURE
+    },
+    Rule {
+        sets: &[&[Reveal], &[OwnOrders]],
+        window: 5,
+        one_sentence: true,
+        unless: &[Never, We],
+        reasons: &[Reason::Secrets],
         ..SURE
     },
     Rule {
@@ -147,12 +156,11 @@ pub(super) const RULES: &[Rule] = &[
         window: 6,
         one_sentence: true,
         reasons: &[Reason::Markup],
-        ..SURE
+        ..HINT
     },
     Rule { sets: &[&[Markup]], reasons: &[Reason::Markup], ..SURE },
     Rule { sets: &[&[Decode], &[Encoding]], window: 8, reasons: &[Reason::Encoded], ..HINT },
-    Rule { sets: &[&[Decode], &[Encoding], &[Execute]], window: 20, reasons: &[Reason::Encoded], ..SURE },
-    Rule { sets: &[&[Execute], &[Following]], window: 4, reasons: &[Reason::Role], ..HINT },
+    Rule { sets: &[&[Decode], &[Encoding], &[Execute, Following]], window: 20, reasons: &[Reason::Encoded], ..SURE },
 ];
 
 impl Rule {

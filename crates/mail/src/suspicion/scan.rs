@@ -2,7 +2,7 @@
 //! the last place of each concept is remembered.
 
 use super::fold::{Folded, is_dense, is_word};
-use super::lexicon::{Lexicon, Spacing};
+use super::lexicon::{Found, Lexicon, Spacing};
 use super::rules::{RULES, Rule, mask};
 use super::terms::Concept;
 use postfleet_core::suspicion::Reason;
@@ -93,7 +93,7 @@ struct Scanner<'l> {
     step: u32,
     sentence: u32,
     groups: Vec<Group>,
-    found: Vec<(u64, usize)>,
+    found: Found,
 }
 
 impl<'l> Scanner<'l> {
@@ -105,7 +105,7 @@ impl<'l> Scanner<'l> {
             step: 1,
             sentence: 0,
             groups: Vec::new(),
-            found: Vec::new(),
+            found: Found::default(),
         }
     }
 
@@ -166,8 +166,13 @@ impl<'l> Scanner<'l> {
     fn look_up(&mut self, folded: &Folded, at: usize, base: u32, spacing: Spacing) {
         let mut found = std::mem::take(&mut self.found);
         self.lexicon.look_up(&folded.chars, at, spacing, &mut found);
-        for (concepts, end) in found.drain(..) {
-            self.see(concepts, base + folded.origin[at], base + folded.origin[end - 1] + 1);
+        let start = base + folded.origin[at];
+        // "Do not forget" first: it has "forget" in it.
+        for (concepts, end) in found.phrases.iter().filter(|(concepts, _)| concepts & Concept::Remember.bit() != 0) {
+            self.see(*concepts, start, base + folded.origin[end - 1] + 1);
+        }
+        for (concepts, end) in found.phrases.drain(..) {
+            self.see(concepts, start, base + folded.origin[end - 1] + 1);
         }
         self.found = found;
     }
@@ -181,7 +186,7 @@ impl<'l> Scanner<'l> {
         let mut covered = 0;
         for at in 0..letters.len() {
             self.lexicon.look_up(&letters, at, Spacing::None, &mut found);
-            for (concepts, end) in found.drain(..) {
+            for (concepts, end) in found.phrases.drain(..) {
                 if at >= covered {
                     self.step += WORD;
                 }
@@ -210,6 +215,10 @@ impl<'l> Scanner<'l> {
 
     /// Notes concepts at a place, and whether they complete a rule.
     fn see(&mut self, concepts: u64, start: u32, end: u32) {
+        let remember = self.latest[Concept::Remember as usize];
+        let denied = Concept::Override.bit() | Concept::Forget.bit();
+        let is_denied = remember.step != 0 && start < remember.end && start >= remember.start;
+        let concepts = if is_denied { concepts & !denied } else { concepts };
         let seen = Seen { step: self.step, sentence: self.sentence, start, end };
         let mut bits = concepts;
         while bits != 0 {

@@ -183,22 +183,7 @@ pub(super) const TABLE: Table = &[
             "toegangscode*",
         ],
     ),
-    (
-        Inner,
-        &[
-            "systeemprompt",
-            "systeem prompt",
-            "jouw instructies",
-            "je instructies",
-            "uw instructies",
-            "je configuratie",
-            "gespreksgeschiedenis",
-            "chatgeschiedenis",
-            "je context",
-            "je regels",
-            "oorspronkelijke instructies",
-        ],
-    ),
+    (Inner, &["systeemprompt", "systeem prompt", "gespreksgeschiedenis", "chatgeschiedenis"]),
     (Never, &["nooit", "niet", "geen", "zonder"]),
     (
         Mailbox,
@@ -347,4 +332,17 @@ pub(super) const TABLE: Table = &[
             "heimelijk",
         ],
     ),
+    (
+        OwnOrders,
+        &[
+            "jouw instructies",
+            "je instructies",
+            "uw instructies",
+            "je configuratie",
+            "je context",
+            "je regels",
+            "oorspronkelijke instructies",
+        ],
+    ),
+    (Remember, &["vergeet niet", "niet vergeten", "negeer niet"]),
 ];

@@ -268,17 +268,10 @@ pub(super) const TABLE: Table = &[
         &[
             "systemprompt",
             "system prompt",
-            "deine anweisung*",
             "deine systemanweisung*",
             "deinen prompt",
-            "deine konfiguration",
-            "deine regeln",
             "gesprächsverlauf",
             "chatverlauf",
-            "deinen kontext",
-            "deine richtlinien",
-            "deine instruktion*",
-            "ursprünglichen anweisungen",
         ],
     ),
     (
@@ -523,4 +516,17 @@ pub(super) const TABLE: Table = &[
             "heimlich",
         ],
     ),
+    (
+        OwnOrders,
+        &[
+            "deine anweisung*",
+            "deine konfiguration",
+            "deine regeln",
+            "deinen kontext",
+            "deine richtlinien",
+            "deine instruktion*",
+            "ursprünglichen anweisungen",
+        ],
+    ),
+    (Remember, &["vergiss nicht", "vergessen sie nicht", "nicht vergessen", "ignorieren sie nicht"]),
 ];

@@ -112,6 +112,10 @@ pub(super) enum Concept {
     Forget,
     /// "Without the user's knowledge".
     Unknowing,
+    /// "Your rules": the reader's own, or a customer's wishes.
+    OwnOrders,
+    /// "Do not forget": the opposite of [`Concept::Override`], with its word in it.
+    Remember,
 }
 
 impl Concept {
@@ -190,7 +194,7 @@ mod tests {
         }
         let phrases: usize = tables().map(|(_, phrases)| phrases.len()).sum();
         println!("{phrases} phrases");
-        assert!((Concept::Unknowing as u8) < 64);
+        assert!((Concept::Remember as u8) < 64);
         assert_eq!(rot13("ignore"), "vtaber");
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod imports;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
+mod odd_mail;
 mod rates;
 mod refusals;
 pub(crate) mod retention;
