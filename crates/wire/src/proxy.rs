@@ -151,7 +151,8 @@ mod tests {
     fn headers() {
         let address = |text: &str| Ok(Some(text.parse::<IpAddr>().unwrap()));
         let long = format!("PROXY UNKNOWN {}\r\n", "f".repeat(LINE_OCTETS_MAX - 16));
-        let cases: Vec<(Vec<u8>, Result<Option<IpAddr>, Invalid>)> = vec![
+        type Source = Result<Option<IpAddr>, Invalid>;
+        let cases: Vec<(Vec<u8>, Source)> = vec![
             (b"PROXY TCP4 192.0.2.7 10.0.0.1 49153 25\r\n".to_vec(), address("192.0.2.7")),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 49153 25\r\n".to_vec(), address("2001:db8::7")),
             (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n".to_vec(), address("192.0.2.7")),

@@ -352,7 +352,7 @@ async fn a_message_is_moved_and_marked() {
     let state = |message: &Value| (message["folders"].clone(), message["unread"].clone(), message["starred"].clone());
     assert_eq!(state(moved.data()), (json!(["junk", "archive"]), json!(true), json!(true)));
     assert_eq!(harness.get(&path).await.data(), moved.data());
-    assert_eq!(harness.ids(&harness.at("/messages?in=junk")).await, [id.clone()]);
+    assert_eq!(harness.ids(&harness.at("/messages?in=junk")).await, std::slice::from_ref(&id));
     assert!(harness.ids(&harness.at("/messages?in=inbox")).await.is_empty());
     let read = harness.patch(&path, &json!({"unread": false})).await;
     assert_eq!(state(read.is_ok().data()), (json!(["junk", "archive"]), json!(false), json!(true)));
