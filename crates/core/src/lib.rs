@@ -68,6 +68,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod recovery;
+pub mod refused_mail;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;

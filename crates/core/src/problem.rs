@@ -89,7 +89,7 @@ impl ProblemKind {
 /// Which allowance was used up, and when it is whole again, if waiting helps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {
-    /// Whose allowance: `grant`, `application`, `organization`.
+    /// Whose allowance: `grant`, `application`, `organization`; of mail that comes in also `message`, which alone is over it.
     pub scope: &'static str,
     /// The allowance.
     pub limit: u64,

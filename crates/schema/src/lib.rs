@@ -42,6 +42,7 @@ pub mod recipient;
 pub mod recount;
 pub mod recovery;
 pub mod redirect_uri;
+pub mod refused_mail;
 pub mod reputation;
 pub mod retention;
 pub mod rule;

@@ -1331,7 +1331,8 @@ CREATE TABLE webhooks (
     updated_at {int} NOT NULL,
     channel TEXT NOT NULL DEFAULT 'webhook',
     from_grant_id {id},
-    workspace_id {id}
+    workspace_id {id},
+    include_junk {int} NOT NULL DEFAULT 0
 ) {clustered};
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);

@@ -77,6 +77,7 @@ async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) ->
         description: None,
         notification_email_addresses: None,
         compressed_delivery: None,
+        include_junk: None,
     };
     let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
     made.expect("webhook")

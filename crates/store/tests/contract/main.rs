@@ -39,6 +39,7 @@ mod rates;
 mod readings;
 mod recount;
 mod recoveries;
+mod refused_mail;
 mod removal;
 mod retention;
 mod routes;
