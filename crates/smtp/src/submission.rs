@@ -4,11 +4,11 @@
 use crate::listener::{Handler, Peer};
 use futures::future::BoxFuture;
 use postfleet_core::{EmailAddress, Problem, ProblemKind};
-use postfleet_mailflow::receive::Offer;
 use postfleet_fleet::mail_client::{self, MailClient};
 use postfleet_fleet::sign_in::{Guess, Outcome};
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::Platform;
+use postfleet_mailflow::receive::Offer;
 use postfleet_mailflow::submit::client::{self, ADDED_OCTETS_MAX, Submission};
 use postfleet_store::grants::Grant;
 use postfleet_wire::smtp::Reply;

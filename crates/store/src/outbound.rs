@@ -305,7 +305,7 @@ impl Submit {
         }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
-        let copy = FiledCopy { copy: self.copy, placement, assessment: None };
+        let copy = FiledCopy { copy: self.copy, placement, assessment: None, received: None };
         let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
         let placement = copy.placement;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };

@@ -1,6 +1,8 @@
 //! What was found of a message that came in, as rules see it: words and a number, whatever else is known of it.
 
 use super::Field;
+use crate::assessment::Assessment;
+use crate::authentication::AuthResult;
 
 /// What a method of authentication can come to (RFC 8601 §2.7).
 pub const AUTHENTICATION_RESULTS: &[&str] =
@@ -33,6 +35,33 @@ impl Default for Found {
 }
 
 impl Found {
+    /// What rules see of what was found. Mail of the installation itself was written by whoever signed in.
+    pub fn of(assessment: &Assessment) -> Self {
+        let Assessment { authentication, marks, spam, suspicion } = assessment;
+        let local = authentication.is_local.then_some(AuthResult::Pass);
+        let word = |result: AuthResult| local.unwrap_or(result).word();
+        let best = authentication.dkim.iter().map(|signature| signature.result).min_by_key(|result| rank(*result));
+        let mut suspicion_kinds: Vec<String> = suspicion.findings.iter().map(|finding| finding.kind.clone()).collect();
+        suspicion_kinds.sort_unstable();
+        suspicion_kinds.dedup();
+        let marked = [
+            marks.is_first_contact,
+            marks.is_automated,
+            marks.is_list,
+            marks.is_bulk,
+            marks.display_name_mismatch.is_some(),
+        ];
+        Self {
+            spf: word(authentication.spf.result),
+            dkim: word(best.unwrap_or_default()),
+            dmarc: word(authentication.dmarc.result),
+            // What is no number is zero, and what is too high or too low is as far as it goes.
+            spam_score: (spam.score * 100.0).round() as i64,
+            suspicion_kinds,
+            marks: MARKS.iter().zip(marked).filter(|(_, is_marked)| *is_marked).map(|(mark, _)| *mark).collect(),
+        }
+    }
+
     /// The words that a field sees.
     pub(super) fn words(&self, field: Field) -> Vec<&str> {
         match field {
@@ -43,6 +72,21 @@ impl Found {
             Field::MessageMark => self.marks.clone(),
             _ => Vec::new(),
         }
+    }
+}
+
+/// How much a result speaks for a message, first what speaks for it most.
+fn rank(result: AuthResult) -> u8 {
+    match result {
+        AuthResult::Pass => 0,
+        AuthResult::Policy => 1,
+        AuthResult::Neutral => 2,
+        AuthResult::Softfail => 3,
+        // It may still hold.
+        AuthResult::Temperror => 4,
+        AuthResult::Fail => 5,
+        AuthResult::Permerror => 6,
+        AuthResult::None => 7,
     }
 }
 
@@ -73,6 +117,41 @@ pub(super) fn decimal(hundredths: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authentication::DkimResult;
+    use crate::marks::Marks;
+    use crate::suspicion::Finding;
+
+    #[test]
+    fn what_was_found_is_words_and_a_number() {
+        assert_eq!(Found::of(&Assessment::default()), Found::default());
+        let mut assessment = Assessment::default();
+        let signed = |result| DkimResult { result, ..DkimResult::default() };
+        assessment.authentication.spf.result = AuthResult::Softfail;
+        assessment.authentication.dkim = [AuthResult::Fail, AuthResult::Pass, AuthResult::Temperror].map(signed).into();
+        assessment.authentication.dmarc.result = AuthResult::Fail;
+        assessment.spam.score = 7.499;
+        let finding = |kind: &str| Finding { kind: kind.into(), ..Finding::default() };
+        assessment.suspicion.findings = ["hidden_text", "a", "hidden_text"].map(finding).into();
+        assessment.marks = Marks { is_bulk: true, is_first_contact: true, ..Marks::default() };
+        let found = Found::of(&assessment);
+        assert_eq!((found.spf, found.dkim, found.dmarc), ("softfail", "pass", "fail"));
+        assert_eq!((found.spam_score, found.suspicion_kinds), (750, vec!["a".to_owned(), "hidden_text".to_owned()]));
+        assert_eq!(found.marks, ["first_contact", "bulk"]);
+        assessment.authentication.is_local = true;
+        assert_eq!(Found::of(&assessment).dmarc, "pass");
+        for (score, seen) in [(f64::NAN, 0), (f64::INFINITY, i64::MAX), (-1e300, i64::MIN)] {
+            assessment.spam.score = score;
+            assert_eq!(Found::of(&assessment).spam_score, seen);
+        }
+    }
+
+    #[test]
+    fn every_result_is_a_word_that_rules_know() {
+        use AuthResult::{Fail, Neutral, None, Pass, Permerror, Policy, Softfail, Temperror};
+        for result in [None, Pass, Fail, Softfail, Neutral, Policy, Temperror, Permerror] {
+            assert!(AUTHENTICATION_RESULTS.contains(&result.word()), "{result:?}");
+        }
+    }
 
     #[test]
     fn numbers_are_read_and_written_in_one_way() {

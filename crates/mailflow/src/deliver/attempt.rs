@@ -3,7 +3,7 @@
 use super::route::Server;
 use super::{Message, label, notice, protection};
 use crate::platform::Platform;
-use crate::receive::{self, Arrival, shard};
+use crate::receive::{self, Arrival, Offer, shard};
 use crate::stops::Pass;
 use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
@@ -138,12 +138,20 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
             protocol: Protocol { is_extended: true, is_authenticated: true, ..Protocol::default() },
             message: whole(message),
         };
-        results.push(Said::of(match receive::receive(platform, arrival).await {
+        results.push(Said::of(match offered(platform, &row.recipient, arrival).await {
             Ok(_) => AttemptResult::Accepted,
             Err(problem) => refused_here(&problem),
         }));
     }
     Tried::at_nowhere(platform, began, platform.settings.hostname.as_str(), results)
+}
+
+/// As another server would: first the envelope, then the message.
+async fn offered(platform: &Platform, recipient: &EmailAddress, arrival: Arrival) -> Result<String, Problem> {
+    let declared_octets = Some(arrival.message.len() as u64);
+    let offer = Offer { reverse_path: &arrival.reverse_path, declared_octets, ip: None };
+    receive::recipient(platform, &offer, recipient).await?;
+    receive::receive(platform, arrival).await
 }
 
 fn whole(message: &Message) -> Vec<u8> {

@@ -37,6 +37,7 @@ mod queue;
 mod raises;
 mod rates;
 mod readings;
+mod received_rules;
 mod recount;
 mod recoveries;
 mod refused_mail;

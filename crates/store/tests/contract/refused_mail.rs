@@ -5,9 +5,7 @@ use postfleet_core::id::{GrantId, RefusalId, uuid_v7};
 use postfleet_core::problem::Exhausted;
 use postfleet_core::refused_mail::{KEPT_A_DAY_MAX, Outcome, Stage};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
-use postfleet_store::refused_mail::{
-    self, Concerning, NewRefusal, Page, PruneRefusedMail, RecordRefusedMail, Refused,
-};
+use postfleet_store::refused_mail::{self, Concerning, NewRefusal, Page, PruneRefusedMail, RecordRefusedMail, Refused};
 use postfleet_store::{Store, params};
 use std::sync::Arc;
 
@@ -70,7 +68,10 @@ async fn a_refusal_is_read_as_it_was_written_newest_first() {
         assert_eq!((oldest.maximum, oldest.used, oldest.scope.as_deref()), (Some(10), Some(9), Some("grant")));
         assert_eq!((oldest.resets_at, oldest.at, oldest.last_at, oldest.times), (Some(at(60)), at(0), at(0), 1));
         assert_eq!(oldest.recipient, tenant.address("a").to_string());
-        assert_eq!((oldest.message_id_header.as_deref(), oldest.ip.as_deref()), (Some("<1@sender.example>"), Some("192.0.2.1")));
+        assert_eq!(
+            (oldest.message_id_header.as_deref(), oldest.ip.as_deref()),
+            (Some("<1@sender.example>"), Some("192.0.2.1"))
+        );
 
         let times = |found: &[Refused]| found.iter().map(|refused| refused.at).collect::<Vec<_>>();
         let of = |sender| Page { sender: Some(sender), ..all(a) };
@@ -93,7 +94,10 @@ async fn a_flood_keeps_a_hundred_of_a_reason_and_counts_the_rest() {
         let kept = KEPT_A_DAY_MAX as usize;
         for second in 0..(kept as u64 + 50) {
             let sender = format!("x{second}@flood.example");
-            store.run(RecordRefusedMail(vec![refusal(&tenant, a, &sender, "blocked_by_rule", second)])).await.expect("record");
+            store
+                .run(RecordRefusedMail(vec![refusal(&tenant, a, &sender, "blocked_by_rule", second)]))
+                .await
+                .expect("record");
         }
         let found = list(store, all(a)).await;
         assert_eq!(found.len(), kept);
@@ -120,7 +124,8 @@ async fn what_is_old_goes_and_what_a_removed_mailbox_had() {
         let tenant = tenant(store, "self_hosted", None).await;
         let grant = tenant.mailbox(store, "a").await;
         for day in 0..3 {
-            let refusals = (0..2).map(|second| refusal(&tenant, grant, "x@y.example", "storage_full", day * DAY + second));
+            let refusals =
+                (0..2).map(|second| refusal(&tenant, grant, "x@y.example", "storage_full", day * DAY + second));
             store.run(RecordRefusedMail(refusals.collect())).await.expect("record");
         }
         let prune = async |before: UnixMicros| store.run(PruneRefusedMail { before, limit: 3 }).await.expect("prune");

@@ -239,7 +239,13 @@ async fn reports_of_others_are_added_up_once_and_said_in_words() {
     let world = &harness.world;
     let to = "domain-reports@acme.test";
     let recipient = postfleet_core::EmailAddress::parse(to).expect("address");
-    postfleet_mailflow::receive::recipient(&world.platform, &recipient, None).await.expect("no mailbox is needed");
+    postfleet_mailflow::receive::recipient(
+        &world.platform,
+        &postfleet_mailflow::receive::Offer::from(&postfleet_core::ReversePath::Null),
+        &recipient,
+    )
+    .await
+    .expect("no mailbox is needed");
     for report in [dmarc("1", "acme.test"), dmarc("1", "acme.test"), dmarc("2", "sub.acme.test")] {
         world.receive("r@big.test", to, by_mail("text/xml", &report)).await.expect("taken");
     }
