@@ -1,5 +1,5 @@
 //! What a sender's server is told over the wire when rules or limits do not let its mail in.
-
+#[expect(dead_code, reason = "not every test asks whether it was sent away")]
 mod support;
 
 use postfleet_fleet::{policies, rules, workspaces};
@@ -41,13 +41,7 @@ impl Server {
                 limits: server::Limits::default(),
                 starttls: true,
             }),
-            limits: Arc::new(Limits {
-                connections: 10,
-                connections_per_address: 10,
-                buffered_octets: 64 << 20,
-                idle: hour,
-                session: hour,
-            }),
+            limits: Arc::new(Limits { idle: hour, session: hour, ..Limits::default() }),
             handler: Arc::new(Mx(world.platform.clone())),
             encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
             clock: Arc::new(world.clock.clone()),

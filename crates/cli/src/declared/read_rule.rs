@@ -7,7 +7,7 @@ use super::yaml::{Key, Node, unknown_key};
 use postfleet_core::rule::validate::{
     ACTIONS_MAX, CONDITIONS_MAX, FOLDER_CHARS_MAX, LISTS_MAX, TEXT_CHARS_MAX, form_refusal,
 };
-use postfleet_core::rule::{Field, MatchOperator, Operator};
+use postfleet_core::rule::{Field, Form, MatchOperator, Operator};
 use serde_json::{Value, json};
 
 const ACTIONS: &[&str] =

@@ -41,7 +41,10 @@ impl Found {
         let local = authentication.is_local.then_some(AuthResult::Pass);
         let word = |result: AuthResult| local.unwrap_or(result).word();
         let best = authentication.dkim.iter().map(|signature| signature.result).min_by_key(|result| rank(*result));
-        let mut suspicion_kinds: Vec<String> = suspicion.findings.iter().map(|finding| finding.kind.clone()).collect();
+        // What was found in general, and of what kind the instructions are.
+        let reasons = suspicion.reasons();
+        let kinds = suspicion.labels().into_iter().chain(reasons.iter().map(|reason| reason.word()));
+        let mut suspicion_kinds: Vec<String> = kinds.map(str::to_owned).collect();
         suspicion_kinds.sort_unstable();
         suspicion_kinds.dedup();
         let marked = [
@@ -119,7 +122,7 @@ mod tests {
     use super::*;
     use crate::authentication::DkimResult;
     use crate::marks::Marks;
-    use crate::suspicion::Finding;
+    use crate::suspicion::{Hidden, Means, Place, Reason};
 
     #[test]
     fn what_was_found_is_words_and_a_number() {
@@ -130,12 +133,22 @@ mod tests {
         assessment.authentication.dkim = [AuthResult::Fail, AuthResult::Pass, AuthResult::Temperror].map(signed).into();
         assessment.authentication.dmarc.result = AuthResult::Fail;
         assessment.spam.score = 7.499;
-        let finding = |kind: &str| Finding { kind: kind.into(), ..Finding::default() };
-        assessment.suspicion.findings = ["hidden_text", "a", "hidden_text"].map(finding).into();
+        let hidden = |reason| Hidden {
+            place: Place::Html,
+            means: Means::NotDisplayed,
+            at: 0,
+            characters: 1,
+            text: "a".into(),
+            reasons: vec![reason],
+        };
+        assessment.suspicion.hidden = [Reason::Override, Reason::Exfiltration, Reason::Override].map(hidden).into();
         assessment.marks = Marks { is_bulk: true, is_first_contact: true, ..Marks::default() };
         let found = Found::of(&assessment);
         assert_eq!((found.spf, found.dkim, found.dmarc), ("softfail", "pass", "fail"));
-        assert_eq!((found.spam_score, found.suspicion_kinds), (750, vec!["a".to_owned(), "hidden_text".to_owned()]));
+        assert_eq!(
+            (found.spam_score, found.suspicion_kinds),
+            (750, ["exfiltration", "hidden_text", "instructs_reader", "override"].map(str::to_owned).into())
+        );
         assert_eq!(found.marks, ["first_contact", "bulk"]);
         assessment.authentication.is_local = true;
         assert_eq!(Found::of(&assessment).dmarc, "pass");
