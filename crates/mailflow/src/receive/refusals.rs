@@ -62,10 +62,12 @@ pub(super) fn refusal(
 }
 
 /// Writes refusals down. Whatever becomes of that, they are refusals.
-pub(super) async fn record(platform: &Platform, refusals: Vec<NewRefusal>) {
+pub(super) async fn record(platform: &Platform, mut refusals: Vec<NewRefusal>) {
     if refusals.is_empty() {
         return;
     }
+    // One order for all: two messages to the same mailboxes never wait for each other's locks.
+    refusals.sort_by_key(|refusal| refusal.grant_id);
     if let Err(error) = platform.store.run(RecordRefusedMail(refusals)).await {
         tracing::warn!(%error, "refused mail was not recorded");
     }
