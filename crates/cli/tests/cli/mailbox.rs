@@ -59,7 +59,8 @@ async fn mail_goes_round_through_every_format_octet_for_octet() {
     assert_eq!(found.as_array().map(Vec::len), Some(MESSAGES));
 
     // The same again writes what has come since.
-    let again = ["export", "two@acme.test", text(&at("back")), "--format", "mbox"];
+    let back = at("back");
+    let again = ["export", "two@acme.test", text(&back), "--format", "mbox"];
     assert_eq!(done(&installation, &again).await["written_messages"], 0);
     installation.world.receive("a@b.test", "two@acme.test", "Subject: new\r\n\r\nHi\r\n").await.expect("taken");
     assert_eq!(done(&installation, &again).await["written_messages"], 1);
