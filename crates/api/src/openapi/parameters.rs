@@ -41,6 +41,7 @@ const PATH: &[(&str, &str)] = &[
     ("rule", "The rule's id."),
     ("hold", "The id of the held send."),
     ("schedule", "The id of the scheduled send."),
+    ("import", "The id of the import."),
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),
     ("webhook", "The webhook's id."),

@@ -44,6 +44,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
     ("draft", |harness, tenant| draft(harness, tenant).boxed()),
     ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
+    ("import", |harness, tenant| import(harness, tenant).boxed()),
     ("hold", |harness, tenant| hold(harness, tenant).boxed()),
     ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
@@ -113,6 +114,11 @@ async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
     let items = json!({"items": [tenant.domain.to_string()]});
     harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
     list
+}
+
+async fn import(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/{}/imports", grant(harness, tenant).await.name());
+    made(harness, &tenant.api_key, &path, json!({})).await
 }
 
 /// A send that a rule holds.
