@@ -51,10 +51,8 @@ fn attacks_are_found_in_every_disguise() {
 #[test]
 fn most_of_what_was_not_foreseen_is_found() {
     let lexicon = Lexicon::new();
-    let missed: Vec<_> = attacks::HELD_OUT
-        .iter()
-        .filter(|text| !looked_at(&lexicon, &attacks::plain(text)).instructs())
-        .collect();
+    let missed: Vec<_> =
+        attacks::HELD_OUT.iter().filter(|text| !looked_at(&lexicon, &attacks::plain(text)).instructs()).collect();
     let all = attacks::HELD_OUT.len();
     println!("{} of {all} unforeseen attacks found; missed: {missed:#?}", all - missed.len());
     assert!(missed.len() * 2 <= all, "more than half are missed");
