@@ -8,6 +8,7 @@
 pub mod automation;
 pub mod message;
 pub mod participant;
+pub mod spam;
 pub mod suspicion;
 
 // what leaves

@@ -169,12 +169,15 @@ fn work_grows_with_the_size_and_no_faster() {
     assert!(wrong.is_empty(), "{}", wrong.join(", "));
 }
 
+/// Something that reads a message.
+type Reading = fn(&Lexicon, &[u8]);
+
 #[test]
 fn memory_is_bounded_by_the_size() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let lexicon = Lexicon::new();
     let mut wrong = Vec::new();
-    let steps: [(&str, fn(&Lexicon, &[u8])); 5] = [
+    let steps: [(&str, Reading); 5] = [
         ("view", |_, raw| drop(message::view(raw))),
         ("look", |lexicon, raw| drop(look(lexicon, raw, &message::MessageView::default()))),
         ("body", |_, raw| drop(message::body(raw))),

@@ -15,6 +15,22 @@ pub struct Participant {
     pub email: String,
 }
 
+/// `PUT /v3/grants/{grant}/messages/{message}`. What is absent stays; fields that are not known are ignored.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct UpdateMessage {
+    /// The folders that the message is to be in: 1 to 20, in place of those that it is in. A message that goes into `junk` is
+    /// learned as spam, one that leaves it (not into `trash`) as other mail.
+    #[serde(default)]
+    #[schema(min_items = 1, max_items = 20)]
+    pub folders: Option<Vec<String>>,
+    /// Whether it is to be unread.
+    #[serde(default)]
+    pub unread: Option<bool>,
+    /// Whether it is to have a star.
+    #[serde(default)]
+    pub starred: Option<bool>,
+}
+
 /// An attachment's description; its bytes have their own endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Attachment {

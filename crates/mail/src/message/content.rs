@@ -61,6 +61,32 @@ pub(crate) fn text_prefix(parts: &[Part<'_>], octets: usize) -> String {
     }))
 }
 
+/// A text part of the body, as far as it was read.
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) is_html: bool,
+    /// It was packed as base64.
+    pub(crate) is_base64: bool,
+}
+
+/// The text parts of the body, alternatives too, in their order: of all together about so many octets of plain text, and
+/// as many of markup.
+pub(crate) fn texts(parts: &[Part<'_>], octets: usize) -> Vec<Text> {
+    let (mut plain, mut markup) = (octets, octets);
+    let mut texts = Vec::new();
+    for part in parts.iter().filter(|part| part.is_body()) {
+        let is_html = part.is_html();
+        let left = if is_html { &mut markup } else { &mut plain };
+        if *left == 0 {
+            continue;
+        }
+        let text = part.prefix(*left);
+        *left = left.saturating_sub(text.len().max(1));
+        texts.push(Text { text, is_html, is_base64: part.encoding == transfer::Encoding::Base64 });
+    }
+    texts
+}
+
 /// An attachment, decoded, by the number in [`AttachmentMeta::index`].
 pub fn attachment(raw: &[u8], index: u32) -> Option<(AttachmentMeta, Vec<u8>)> {
     let parts = structure::parse(raw).parts;

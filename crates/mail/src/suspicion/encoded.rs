@@ -65,7 +65,7 @@ fn decode(run: &str) -> Option<String> {
     if octets.iter().filter(|byte| **byte == b'%').count() * 4 >= octets.len() {
         return readable(transfer::unescape(octets, b'%'));
     }
-    if octets.len() % 2 == 0 && octets.iter().all(u8::is_ascii_hexdigit) {
+    if octets.len().is_multiple_of(2) && octets.iter().all(u8::is_ascii_hexdigit) {
         let pairs =
             octets.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
         return readable(pairs.collect());

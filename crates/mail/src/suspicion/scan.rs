@@ -337,7 +337,7 @@ fn spaced_end(chars: &[char], start: usize) -> Option<usize> {
             chars.get(at).is_some_and(|c| c.is_alphabetic() && !is_dense(*c))
                 && chars.get(at + 1).is_none_or(|c| !is_word(*c))
         };
-        if !chars.get(blank).is_some_and(|c| !is_word(*c)) {
+        if chars.get(blank).is_none_or(|c| is_word(*c)) {
             break;
         }
         // Three blanks, folded to one, may part the words.

@@ -250,7 +250,7 @@ impl Writer {
                 self.word("---");
                 self.line(1);
             }
-            "img" => self.text(&references(&attribute(attributes, "alt").unwrap_or_default())),
+            "img" => self.text(&references(attribute(attributes, "alt").unwrap_or_default())),
             "a" | "area" => {
                 self.close_link();
                 self.link = attribute(attributes, "href").map(|target| (references(target), self.seen.text.len()));

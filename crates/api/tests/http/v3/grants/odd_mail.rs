@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
 #[path = "../../../../../mail/tests/odd/generate.rs"]
+#[expect(dead_code, reason = "what must be read of each message is asked where it is read")]
 mod generate;
 #[path = "../../../../../mail/tests/odd/table.rs"]
 mod table;
