@@ -12,6 +12,9 @@ const FOUND_MAX: usize = 512;
 /// Parameters of a target that are looked at.
 const PARAMETERS_MAX: usize = 64;
 
+/// Octets of a host that is one: 255 in the DNS (RFC 1035 §2.3.4), more in other letters.
+const HOST_OCTETS_MAX: usize = 600;
+
 /// Schemes whose targets have their content in themselves, run, or reach into the machine.
 const ACTIVE: &[&str] =
     &["javascript", "vbscript", "data", "file", "blob", "view-source", "search-ms", "ms-msdt", "intent"];
@@ -152,6 +155,10 @@ fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
         reasons.push(LinkReason::Malformed);
     }
     let decoded = decoded.trim_end_matches('.');
+    if decoded.len() > HOST_OCTETS_MAX {
+        reasons.push(LinkReason::Malformed);
+        return cut(decoded);
+    }
     if is_ip(decoded) {
         reasons.push(LinkReason::IpHost);
         return decoded.to_ascii_lowercase();
@@ -242,7 +249,7 @@ fn named_host(text: &str) -> Option<String> {
         return None;
     }
     let name = rest.split(['/', '?', '#', ':', '\\']).next()?.trim_matches(['.', ',', ')', '(']).to_lowercase();
-    let ascii = idna::domain_to_ascii(&name).ok()?;
+    let ascii = if name.len() > HOST_OCTETS_MAX { return None } else { idna::domain_to_ascii(&name).ok()? };
     let (_, ending) = ascii.rsplit_once('.')?;
     let is_domain = ending.len() >= 2
         && ending.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-' || ending.starts_with("xn--"));
