@@ -43,8 +43,12 @@ pub mod throttle;
 pub mod list;
 pub mod rule;
 
+// who sent mail
+pub mod authentication;
+
 // what the DNS must hold
 pub mod block_list;
+pub mod dns;
 pub mod domain_check;
 pub mod domain_health;
 pub mod domain_records;
