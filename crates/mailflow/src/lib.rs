@@ -35,5 +35,5 @@ pub mod jobs;
 pub mod recount;
 
 pub use metrics::{Metrics, observe_outcomes};
-pub use platform::{Platform, Settings};
+pub use platform::{AuthenticationSettings, Platform, Settings};
 pub use routing::{Egress, EgressSource, Relay, RelayTls, RouteSettings, Routing};

@@ -1,6 +1,8 @@
 //! Mail in: who may receive, and filing what was received. The same steps serve SMTP and mail that one mailbox here
 //! sends to another.
 
+pub(crate) mod authenticate;
+
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use crate::submit::exchange::hops_of_answer;

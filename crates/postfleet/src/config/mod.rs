@@ -2,6 +2,7 @@
 //! reads is refused with the nearest one that somebody does.
 
 mod domains;
+mod inbound;
 mod layers;
 mod loops;
 mod plans;
@@ -30,6 +31,7 @@ pub struct Config {
     pub storage: Storage,
     pub http: Http,
     pub smtp: Smtp,
+    pub inbound: inbound::Inbound,
     pub submission: Submission,
     pub tls: Tls,
     pub sending: Sending,
@@ -305,6 +307,7 @@ impl Config {
         anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
         let hours = self.recovery.after_hours;
         anyhow::ensure!((1..=8_760).contains(&hours), "recovery.after_hours must be from 1 to 8760");
+        self.authentication()?;
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;

@@ -5,7 +5,7 @@ mod record;
 pub mod suffix;
 
 use super::dns::{self, Dns, Looked, Pending};
-use postfleet_core::authentication::{AuthResult, DkimResult, DmarcPolicy, DmarcResult, SpfResult};
+use postfleet_core::authentication::{AuthResult, Authentication, DkimResult, DmarcPolicy, DmarcResult, SpfResult};
 use postfleet_core::{Domain, EmailAddress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -159,6 +159,15 @@ fn could_pass_later(author: &Domain, record: &Record, spf: &SpfResult, dkim: &[D
         dkim.iter().map(|one| DkimResult { result: as_if_passed(one.result), ..one.clone() }).collect();
     let aligned = align(author, record, &spf, &dkim);
     aligned.spf || aligned.dkim
+}
+
+/// Whether SPF or a signature over the whole of a message proves that it comes from the owner of a domain, whatever its
+/// From says and whatever the owner published.
+pub fn proves(found: &Authentication, domain: &Domain) -> bool {
+    let is_of =
+        |proved: &Option<String>| proved.as_deref().is_some_and(|name| are_aligned(name, domain.as_str(), false));
+    (found.spf.result == AuthResult::Pass && is_of(&found.spf.domain))
+        || found.dkim.iter().any(|one| one.is_proof() && is_of(&one.domain))
 }
 
 /// Whether another domain agrees to get the reports about one (§7.1).
