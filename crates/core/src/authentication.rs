@@ -1,6 +1,7 @@
 //! Who sent a message, as far as that can be proved: the results of the methods of RFC 8601, in its words, and what follows
 //! from them for a message that its alleged author disowns. Nothing here says that a message is safe.
 
+use crate::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
 /// What a method of authentication came to (RFC 8601 §2.7).
@@ -66,6 +67,16 @@ pub struct Authentication {
     /// look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aligned_domain: Option<String>,
+}
+
+impl Authentication {
+    /// The refusal of a message that its alleged author's domain wants refused, if the operator follows such wishes.
+    pub fn refusal(&self) -> Option<Problem> {
+        let domain = self.dmarc.domain.as_deref().unwrap_or_default();
+        let text = format!("{domain} wants mail refused that is not proved to be from there (DMARC)");
+        (self.dmarc.disposition == DmarcPolicy::Reject)
+            .then(|| Problem::new(ProblemKind::Disowned, "dmarc_reject", text))
+    }
 }
 
 /// What SPF came to.
@@ -269,6 +280,18 @@ mod tests {
                 let unjudged = DmarcResult { result: other, ..failed.clone() };
                 assert_eq!(set.disposition(&unjudged), P::None, "{set:?} {asked:?} {other:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_refused_is() {
+        for disposition in [DmarcPolicy::None, DmarcPolicy::Quarantine, DmarcPolicy::Reject] {
+            let dmarc = DmarcResult { disposition, domain: Some("example.com".to_owned()), ..DmarcResult::default() };
+            let refusal = Authentication { dmarc, ..Authentication::default() }.refusal();
+            assert_eq!(
+                refusal.map(|problem| problem.code),
+                (disposition == DmarcPolicy::Reject).then_some("dmarc_reject")
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::platform::Platform;
 use crate::receive::Arrival;
-use crate::receive::authenticate;
+use crate::receive::authenticate::authenticate;
 use postfleet_core::id::{DomainId, DomainReportId, OrganizationId};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::authentication::dmarc::proves;
@@ -72,7 +72,7 @@ async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(St
 
 /// Whether SPF or a signature proves that the report was sent by whom it names as reporter.
 async fn is_verified(platform: &Platform, arrival: &Arrival, report: &DomainReport) -> bool {
-    let (found, _) = authenticate::examine(platform, arrival, &arrival.message).await;
+    let found = authenticate(platform, arrival, &arrival.message).await;
     let contact = EmailAddress::parse(&report.contact).ok().map(|contact| contact.domain().clone());
     let reporter = contact.or_else(|| Domain::parse(&report.reporter).ok());
     reporter.is_some_and(|reporter| proves(&found, &reporter))

@@ -10,7 +10,6 @@ use futures::{FutureExt, StreamExt};
 use postfleet_core::UnixMicros;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::dns::{Answer, Question};
-use postfleet_mail::authentication::dmarc::Published;
 use postfleet_mail::authentication::{Dns, Envelope, Examination, Pending, Terms};
 use std::collections::HashMap;
 use std::pin::pin;
@@ -28,14 +27,9 @@ const OCTETS_MAX: usize = 1 << 20;
 
 /// Authenticates a message that came in, as it was transferred. What a mailbox here wrote needs no proof: its author
 /// signed in, and it never left.
-pub(super) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> Authentication {
-    examine(platform, arrival, raw).await.0
-}
-
-/// As [`authenticate`], and what the author's domain published.
-pub(crate) async fn examine(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> (Authentication, Published) {
+pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> Authentication {
     if arrival.protocol.is_authenticated {
-        return (Authentication { is_local: true, ..Authentication::default() }, Published::Nothing);
+        return Authentication { is_local: true, ..Authentication::default() };
     }
     let now = platform.clock.now();
     let envelope = Envelope { ip: arrival.ip, helo: &arrival.helo, reverse_path: &arrival.reverse_path };
@@ -46,7 +40,7 @@ pub(crate) async fn examine(platform: &Platform, arrival: &Arrival, raw: &[u8]) 
     let mut known = Known::default();
     loop {
         match examination.conclude(&known, &terms) {
-            Ok(found) => return found,
+            Ok((found, _)) => return found,
             Err(pending) => known.learn(platform, pending, now.plus(WAIT_MAX)).await,
         }
     }
@@ -54,7 +48,7 @@ pub(crate) async fn examine(platform: &Platform, arrival: &Arrival, raw: &[u8]) 
 
 /// Answers to a judgement's questions about the DNS.
 #[derive(Default)]
-pub(crate) struct Known {
+struct Known {
     answers: HashMap<Question, Arc<Answer>>,
     octets: usize,
     /// Nothing more is asked: what is not known has failed.
@@ -70,7 +64,7 @@ impl Dns for Known {
 
 impl Known {
     /// Asks all of it at once, until a time.
-    pub(crate) async fn learn(&mut self, platform: &Platform, Pending(questions): Pending, until: UnixMicros) {
+    async fn learn(&mut self, platform: &Platform, Pending(questions): Pending, until: UnixMicros) {
         // A judgement that needs nothing and does not end would be asked for ever.
         if questions.is_empty() || self.answers.len() + questions.len() > QUESTIONS_MAX {
             self.is_over = true;

@@ -12,7 +12,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf;
 use postfleet_core::Domain;
-use postfleet_core::dns::{Answer, Question, RecordKind, Records};
+use postfleet_core::dns::{Answer as DnsAnswer, Question, RecordKind, Records};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ impl SystemResolver {
         Ok(records.iter().filter_map(mx_of).collect())
     }
 
-    async fn answer(&self, question: &Question) -> Answer {
+    async fn answer(&self, question: &Question) -> DnsAnswer {
         let kind = match question.kind {
             RecordKind::A => RecordType::A,
             RecordKind::Aaaa => RecordType::AAAA,
@@ -179,13 +179,13 @@ impl SystemResolver {
         };
         let records = match self.records(&question.name, kind).await {
             Ok(records) => records,
-            Err(Failure::NoSuchName | Failure::NoSuchRecord) => return Answer::Missing,
+            Err(Failure::NoSuchName | Failure::NoSuchRecord) => return DnsAnswer::Missing,
             Err(Failure::Temporary(why)) => {
                 tracing::debug!(question.name, kind = %kind, why, "no answer from the DNS");
-                return Answer::Failed;
+                return DnsAnswer::Failed;
             }
         };
-        Answer::Found(match question.kind {
+        DnsAnswer::Found(match question.kind {
             RecordKind::A | RecordKind::Aaaa => Records::Addresses(records.iter().filter_map(address_of).collect()),
             RecordKind::Mx => Records::Exchanges(records.iter().filter_map(mx_of).collect()),
             RecordKind::Txt => Records::Texts(records.iter().filter_map(text_of).collect()),
@@ -254,7 +254,7 @@ impl Resolver for SystemResolver {
         Box::pin(self.find_published_mx(name))
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, DnsAnswer> {
         Box::pin(self.answer(question))
     }
 }
@@ -419,18 +419,18 @@ mod tests {
         dns.fails("broken.example");
         let resolver = resolver(&dns, TIMEOUT);
         let ask = async |name: &str, kind| resolver.ask(&Question::new(name, kind)).await;
-        let address = |text: &str| Answer::Found(Records::Addresses(vec![text.parse().expect("address")]));
+        let address = |text: &str| DnsAnswer::Found(Records::Addresses(vec![text.parse().expect("address")]));
         assert_eq!(ask("Both.example.", RecordKind::A).await, address("192.0.2.1"));
         assert_eq!(ask("both.example", RecordKind::Aaaa).await, address("2001:db8::1"));
         let exchanges = Records::Exchanges(vec![(5, "mx.example.".to_owned())]);
-        assert_eq!(ask("both.example", RecordKind::Mx).await, Answer::Found(exchanges));
+        assert_eq!(ask("both.example", RecordKind::Mx).await, DnsAnswer::Found(exchanges));
         let texts = Records::Texts(vec!["v=spf1 -all".to_owned()]);
-        assert_eq!(ask("both.example", RecordKind::Txt).await, Answer::Found(texts));
+        assert_eq!(ask("both.example", RecordKind::Txt).await, DnsAnswer::Found(texts));
         let names = Records::Names(vec!["both.example.".to_owned()]);
-        assert_eq!(ask("1.2.0.192.in-addr.arpa", RecordKind::Ptr).await, Answer::Found(names));
-        assert_eq!(ask("both.example", RecordKind::Ptr).await, Answer::Missing);
-        assert_eq!(ask("nowhere.example", RecordKind::Txt).await, Answer::Missing);
-        assert_eq!(ask("broken.example", RecordKind::Txt).await, Answer::Failed);
+        assert_eq!(ask("1.2.0.192.in-addr.arpa", RecordKind::Ptr).await, DnsAnswer::Found(names));
+        assert_eq!(ask("both.example", RecordKind::Ptr).await, DnsAnswer::Missing);
+        assert_eq!(ask("nowhere.example", RecordKind::Txt).await, DnsAnswer::Missing);
+        assert_eq!(ask("broken.example", RecordKind::Txt).await, DnsAnswer::Failed);
     }
 
     #[tokio::test]
