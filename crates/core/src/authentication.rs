@@ -59,10 +59,19 @@ pub struct Authentication {
     pub dkim: Vec<DkimResult>,
     /// Whether what passed belongs to the author that is shown (RFC 7489).
     pub dmarc: DmarcResult,
-    /// Whether those who forwarded it vouch for what it was before (RFC 8617).
-    pub arc: ArcResult,
+    /// Whether those who forwarded it vouch for what it was before: none, pass or fail (RFC 8617 §5.2).
+    pub arc: AuthResult,
+    /// Who sealed it (`d=`), first to last, if the chain passes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arc_sealers: Vec<String>,
+    /// Why the chain does not pass, in a few words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub arc_reason: String,
     /// Whether the client's address has a name that leads back to it (RFC 8601 §3).
-    pub iprev: IprevResult,
+    pub iprev: AuthResult,
+    /// That name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
     /// The domain of the author that is shown, if DMARC passed: SPF or DKIM proved it, and its owner asks receivers to
     /// look.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,9 +150,9 @@ pub struct DmarcResult {
     /// Where the record of its owner stands: at that domain, or above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_domain: Option<String>,
-    /// What its owner asks for with mail that fails.
+    /// What its owner asks for with mail that fails: the word of a [`DmarcPolicy`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy: Option<DmarcPolicy>,
+    pub policy: Option<String>,
     /// What SPF proved belongs to the author.
     pub spf_aligned: bool,
     /// What a signature proved belongs to the author.
@@ -181,6 +190,11 @@ impl DmarcPolicy {
         }
     }
 
+    /// Reads the word of RFC 7489, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::None, Self::Quarantine, Self::Reject].into_iter().find(|one| one.word().eq_ignore_ascii_case(word))
+    }
+
     /// The next weaker one, for mail that is left out by `pct` (RFC 7489 §6.6.4).
     pub const fn weaker(self) -> Self {
         match self {
@@ -188,31 +202,6 @@ impl DmarcPolicy {
             Self::Reject => Self::Quarantine,
         }
     }
-}
-
-/// What ARC came to.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ArcResult {
-    /// The state of the chain: none, pass or fail (RFC 8617 §5.2).
-    pub result: AuthResult,
-    /// Who sealed it (`d=`), first to last, if it passes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sealers: Vec<String>,
-    /// Why, in a few words; empty if the result says it all.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-/// What the look at the client's address came to.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct IprevResult {
-    /// The result.
-    pub result: AuthResult,
-    /// A name of the address that leads back to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
 }
 
 /// How far the wishes of the owners of domains are followed for mail that fails DMARC.
@@ -250,7 +239,8 @@ impl DmarcEnforcement {
             Self::Quarantine => DmarcPolicy::Quarantine,
             Self::Reject => DmarcPolicy::Reject,
         };
-        dmarc.policy.unwrap_or_default().min(most)
+        let asked = dmarc.policy.as_deref().and_then(DmarcPolicy::parse);
+        asked.unwrap_or_default().min(most)
     }
 }
 
@@ -272,7 +262,11 @@ mod tests {
             (E::Reject, P::Quarantine, P::Quarantine),
             (E::Reject, P::Reject, P::Reject),
         ] {
-            let failed = DmarcResult { result: AuthResult::Fail, policy: Some(asked), ..DmarcResult::default() };
+            let failed = DmarcResult {
+                result: AuthResult::Fail,
+                policy: Some(asked.word().to_owned()),
+                ..DmarcResult::default()
+            };
             assert_eq!(set.disposition(&failed), expected, "{set:?} {asked:?}");
             let rescued = DmarcResult { rescued_by: Some("list.example".to_owned()), ..failed.clone() };
             assert_eq!(set.disposition(&rescued), P::None, "{set:?} {asked:?}");

@@ -43,9 +43,6 @@ pub mod throttle;
 pub mod list;
 pub mod rule;
 
-// who sent mail
-pub mod authentication;
-
 // what the DNS must hold
 pub mod block_list;
 pub mod dns;
@@ -84,6 +81,13 @@ pub mod sts;
 pub mod suppression;
 pub mod threading;
 pub mod warm_up;
+
+// what is found of mail that comes in
+pub mod assessment;
+pub mod authentication;
+pub mod marks;
+pub mod spam;
+pub mod suspicion;
 
 // what comes back
 pub mod bounce;

@@ -52,8 +52,18 @@ impl Automation {
 
 /// Reads the header fields of a message that was received: its first Return-Path is the one that this server wrote.
 pub fn automation(raw: &[u8]) -> Automation {
-    let mut found = Automation::default();
-    let (mut is_first_path, mut is_marked) = (true, false);
+    read(raw, None)
+}
+
+/// Reads the header fields of a message that is being received: a Return-Path in it is not from here, and what the envelope
+/// says is given.
+pub fn of_arrival(raw: &[u8], is_null_path: bool) -> Automation {
+    read(raw, Some(is_null_path))
+}
+
+fn read(raw: &[u8], is_null_path: Option<bool>) -> Automation {
+    let mut found = Automation { is_null_path: is_null_path.unwrap_or_default(), ..Automation::default() };
+    let (mut is_first_path, mut is_marked) = (is_null_path.is_none(), false);
     for field in Fields::new(header::split(raw).0) {
         let is_any = |names: &[&str]| names.iter().any(|name| field.is(name));
         let value = || field.text().trim().to_ascii_lowercase();
@@ -189,6 +199,17 @@ mod tests {
                 "{fields}"
             );
         }
+    }
+
+    #[test]
+    fn the_envelope_says_what_a_return_path_in_the_message_does_not() {
+        let raw = |path: &str| format!("{path}Subject: x\r\n\r\nHello\r\n").into_bytes();
+        for (path, is_null_path) in
+            [("Return-Path: <>\r\n", false), ("Return-Path: <ada@x.test>\r\n", true), ("", true)]
+        {
+            assert_eq!(of_arrival(&raw(path), is_null_path).is_null_path, is_null_path, "{path}");
+        }
+        assert_eq!(of_arrival(&raw(""), true).kind(), Some("auto_generated"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a mailbox holds, as its readers see it: messages, drafts, threads, folders. One way of reading for every front-end.
 
+pub mod assessment;
 pub mod drafts;
 pub mod filing;
 pub mod folders;

@@ -1,5 +1,6 @@
 //! From a stored message to the shape that the interface shows.
 
+use crate::assessment;
 use crate::summary::{File, Person, Summary, Tracking};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -44,6 +45,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
     let summary = Summary::from_json(&stored.summary);
     let draft = summary.draft.filter(|_| stored.draft);
     let created_at = draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at);
+    let found = stored.assessment.as_deref().map(assessment::from_json);
     let bracketed = |id: String| format!("<{id}>");
     Message {
         id: stored.id.to_string(),
@@ -70,6 +72,10 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         metadata: summary.metadata,
         tracking_options: (fields == Fields::IncludeTrackingOptions).then(|| tracking(summary.tracking)),
         automated: summary.automated.map(|automated| Automated { kind: automated.kind, list: automated.list }),
+        authentication: found.as_ref().map(|found| assessment::authentication(found.authentication.clone())),
+        marks: found.as_ref().map(|found| assessment::marks(&found.marks)),
+        spam: found.as_ref().map(|found| assessment::spam(found.spam.clone())),
+        suspicion: found.map(|found| assessment::suspicion(found.suspicion)),
         direction: if stored.outgoing { "outbound" } else { "inbound" },
         created_at,
         send_at: draft.as_ref().and_then(|draft| draft.send_at),

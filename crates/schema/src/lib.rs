@@ -6,6 +6,7 @@ pub mod activity;
 pub mod alert;
 pub mod alert_rule;
 pub mod application;
+pub mod assessment;
 pub mod audit;
 pub mod breaker;
 pub mod bulk;

@@ -1,5 +1,6 @@
 //! Messages and what is in them.
 
+use crate::assessment::{Authentication, Marks, Spam, Suspicion};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -135,6 +136,14 @@ pub struct Message {
     /// What machine or list sent it, as far as its header fields tell; null if a human may have written it, and for what
     /// the mailbox sent itself. Who answers by itself should not answer it.
     pub automated: Option<Automated>,
+    /// Who sent it, as far as that can be proved; null for what the mailbox wrote itself, and for what was not looked at.
+    pub authentication: Option<Authentication>,
+    /// What kind of mail it is for this mailbox; null where `authentication` is.
+    pub marks: Option<Marks>,
+    /// How much it looks like spam; null where `authentication` is.
+    pub spam: Option<Spam>,
+    /// What in it is meant to deceive a reader; null where `authentication` is.
+    pub suspicion: Option<Suspicion>,
     /// `inbound`, or `outbound` for what the mailbox sent itself.
     pub direction: &'static str,
     /// When it was stored, in unix seconds; when a draft was made.

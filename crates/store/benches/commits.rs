@@ -13,7 +13,7 @@ use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{CreateGrant, NewGrant, Origin};
-use postfleet_store::messages::{Deliver, MailboxCopy, MessageFacts, Provenance};
+use postfleet_store::messages::{Deliver, FiledCopy, MailboxCopy, MessageFacts, Provenance};
 use postfleet_store::organizations::CreateOrganization;
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Store};
@@ -154,7 +154,8 @@ impl Bench {
             summary: format!("{{\"subject\":\"Message\",\"snippet\":\"{}\"}}", &self.text[..100]),
             thread,
         };
-        Deliver { blob, facts, copies: vec![copy], provenance: Provenance::Received(Vec::new()) }
+        let copies = vec![FiledCopy::plain(copy, &facts)];
+        Deliver { blob, facts, copies, provenance: Provenance::Received(Vec::new()) }
     }
 }
 

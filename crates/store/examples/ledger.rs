@@ -19,7 +19,7 @@ use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
 use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
-use postfleet_store::messages::{self, After, Deliver, MailboxCopy, MessageFacts, Page, Provenance};
+use postfleet_store::messages::{self, After, Deliver, FiledCopy, MailboxCopy, MessageFacts, Page, Provenance};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Guard, Submit, SubmitOutcome, Turn};
 use postfleet_store::threads::ThreadHints;
@@ -215,9 +215,10 @@ impl Task {
         let blob = self.store.blobs().prepare(BlobId::new(at, self.source.random()), body).await?;
         // One message in three goes to two mailboxes, which then share its body.
         let recipients = if step % 3 == 1 { 2 } else { 1 };
-        let copies = (0..recipients).map(|next| self.copy(step + next, at)).collect();
         let filed = {
             let (facts, provenance) = (self.facts(step, at, body, false), Provenance::Received(Vec::new()));
+            let filing = |next| FiledCopy::plain(self.copy(step + next, at), &facts);
+            let copies = (0..recipients).map(filing).collect();
             self.store.run(Deliver { blob, facts, copies, provenance }).await?.unwrap_or_default()
         };
         Ok(filed.into_iter().map(|id| (id, 0)).collect())

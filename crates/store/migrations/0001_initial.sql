@@ -485,7 +485,8 @@ CREATE TABLE messages (
     folders TEXT NOT NULL,
     summary TEXT NOT NULL,
     draft {int} NOT NULL DEFAULT 0,
-    sent_by {id}
+    sent_by {id},
+    assessment TEXT
 ) {strict};
 -- The last two columns let the turns of a conversation be read from the index alone.
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);

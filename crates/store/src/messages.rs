@@ -59,6 +59,24 @@ pub struct MailboxCopy {
     pub event_id: EventId,
 }
 
+/// A mailbox's copy of a message, where it goes, and what was found of it.
+#[derive(Clone, Debug)]
+pub struct FiledCopy {
+    /// The copy.
+    pub copy: MailboxCopy,
+    /// Where it goes.
+    pub placement: Placement,
+    /// What was found of it for this mailbox, as JSON: see `postfleet-mailbox`. Nothing for what was not received.
+    pub assessment: Option<String>,
+}
+
+impl FiledCopy {
+    /// A copy about which nothing is said.
+    pub fn plain(copy: MailboxCopy, facts: &MessageFacts) -> Self {
+        Self { copy, placement: facts.placement(), assessment: None }
+    }
+}
+
 /// Files a received message into the mailboxes of its recipients, all or none.
 #[derive(Clone, Debug)]
 pub struct Deliver {
@@ -67,7 +85,7 @@ pub struct Deliver {
     /// What it is.
     pub facts: MessageFacts,
     /// One for each recipient; a mailbox appears once.
-    pub copies: Vec<MailboxCopy>,
+    pub copies: Vec<FiledCopy>,
     /// Where it comes from.
     pub provenance: Provenance,
 }
@@ -92,9 +110,9 @@ impl Command for Deliver {
         }
         let mut filed = Vec::with_capacity(self.copies.len());
         let mut received = Vec::with_capacity(self.copies.len());
-        let placement = self.facts.placement();
-        for copy in &self.copies {
-            if let Some((_, owner)) = file(tx, self.blob.id(), &self.facts, &placement, copy, None).await? {
+        for filing in &self.copies {
+            let copy = &filing.copy;
+            if let Some((_, owner)) = file(tx, self.blob.id(), &self.facts, filing, None).await? {
                 filed.push(copy.message_id);
                 received.push((owner, copy.grant_id, copy.message_id));
             }
@@ -116,7 +134,8 @@ impl Deliver {
         let (at, octets) = (self.facts.date, self.facts.octets);
         let mut kept: BTreeMap<OrganizationId, u64> = BTreeMap::new();
         let mut allowed = Vec::new();
-        for copy in self.copies.iter().filter(|copy| capped.contains(&copy.grant_id)) {
+        let copies = self.copies.iter().map(|filing| &filing.copy);
+        for copy in copies.filter(|copy| capped.contains(&copy.grant_id)) {
             if !drafts::lock(tx, copy.grant_id).await? {
                 continue;
             }
@@ -144,15 +163,15 @@ pub(crate) async fn file(
     tx: &mut Tx,
     blob_id: BlobId,
     facts: &MessageFacts,
-    placement: &Placement,
-    copy: &MailboxCopy,
+    filing: &FiledCopy,
     thread: Option<ThreadId>,
 ) -> Result<Option<(ThreadId, Owner)>, DbError> {
+    let FiledCopy { copy, placement, .. } = filing;
     let Some((sequence, owner)) = events::next_with_octets(tx, copy.grant_id, facts.octets as i64).await? else {
         return Ok(None);
     };
     let thread_id = threads::join(tx, copy, facts, thread).await?;
-    insert(tx, blob_id, facts, placement, copy, thread_id).await?;
+    insert(tx, blob_id, facts, filing, thread_id).await?;
     list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
@@ -174,13 +193,13 @@ async fn insert(
     tx: &mut Tx,
     blob_id: BlobId,
     facts: &MessageFacts,
-    placement: &Placement,
-    copy: &MailboxCopy,
+    filing: &FiledCopy,
     thread_id: ThreadId,
 ) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO messages \
-        (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary, sent_by) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary, sent_by, assessment) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let FiledCopy { copy, placement, assessment } = filing;
     let folders = serde_json::Value::from(placement.folders.as_slice()).to_string();
     let values = params![
         copy.message_id.uuid(),
@@ -194,7 +213,8 @@ async fn insert(
         facts.octets as i64,
         &folders,
         &facts.summary,
-        facts.outgoing.then_some(copy.application_id.uuid())
+        facts.outgoing.then_some(copy.application_id.uuid()),
+        assessment.as_deref()
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
@@ -271,6 +291,8 @@ pub struct StoredMessage {
     pub summary: String,
     /// Not sent yet.
     pub draft: bool,
+    /// What was found of it when it came in, as JSON; nothing for what the mailbox wrote itself.
+    pub assessment: Option<String>,
 }
 
 /// Where a page of messages starts: after this one. Newest first.
@@ -306,12 +328,12 @@ pub struct Page<'a> {
 macro_rules! message_columns {
     () => {
         "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-         m.summary, m.draft"
+         m.summary, m.draft, m.assessment"
     };
 }
 
 /// Columns before those of a joined blob.
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 13;
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
 const FIND_WITH_BODY: &str = concat!(
@@ -437,5 +459,6 @@ pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {
         folders: folders(&row.text(9)?)?,
         summary: row.text(10)?,
         draft: row.flag(11)?,
+        assessment: row.opt_text(12)?,
     })
 }

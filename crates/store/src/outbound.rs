@@ -14,7 +14,7 @@ use crate::engine::{Command, Tx};
 use crate::holds::{Hold, NewHold};
 use crate::idempotency::{Earlier, Once};
 use crate::judging::Scope;
-use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::messages::{self, FiledCopy, MailboxCopy, MessageFacts};
 use crate::meters::Owner;
 use crate::params;
 use crate::refusals;
@@ -310,7 +310,9 @@ impl Submit {
         }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
-        let filed = messages::file(tx, self.blob.id(), &self.facts, &placement, &self.copy, self.thread_id).await?;
+        let copy = FiledCopy { copy: self.copy, placement, assessment: None };
+        let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
+        let placement = copy.placement;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
         sent.thread_id = Some(thread_id);
         let priority = priority(self.outbound_type, self.recipients.len(), daily.used);

@@ -11,7 +11,7 @@ use super::tags::Tags;
 use crate::dkim::Algorithm;
 use crate::dkim::canonical::Canonicalization;
 use aws_lc_rs::digest::{Context, SHA256};
-use postfleet_core::authentication::{ArcResult, AuthResult};
+use postfleet_core::authentication::AuthResult;
 use postfleet_core::{Domain, UnixMicros};
 
 /// Sets of a chain (§4.2.1).
@@ -140,6 +140,15 @@ fn begins_with_instance(value: &[u8]) -> bool {
     text.split(';').next().and_then(|tag| tag.split_once('=')).is_some_and(|(name, _)| name.trim() == "i")
 }
 
+/// What a chain came to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) result: AuthResult,
+    /// Who sealed it, first to last, if it passes.
+    pub(super) sealers: Vec<String>,
+    pub(super) reason: String,
+}
+
 /// The keys of the last message signature and of each seal.
 pub(super) type Keys = Vec<Result<Vec<Key>, Refusal>>;
 
@@ -157,16 +166,15 @@ impl Chain {
     }
 
     /// Checks the last message signature and every seal (§5.2 steps 4 and 5).
-    pub(super) fn check(&self, header: &Header<'_>, keys: &Keys) -> ArcResult {
-        let fail =
-            |reason: &str| ArcResult { result: AuthResult::Fail, reason: reason.to_owned(), ..ArcResult::default() };
+    pub(super) fn check(&self, header: &Header<'_>, keys: &Keys) -> Found {
+        let fail = |reason: &str| Found { result: AuthResult::Fail, reason: reason.to_owned(), ..Found::default() };
         let sets = match self {
-            Self::None => return ArcResult::default(),
+            Self::None => return Found::default(),
             Self::Broken(why) => return fail(why),
             Self::Sets(sets) => sets,
         };
         match sets.check(header, keys) {
-            Ok(()) => ArcResult {
+            Ok(()) => Found {
                 result: AuthResult::Pass,
                 sealers: sets.sets.iter().map(|set| set.domain.to_string()).collect(),
                 reason: String::new(),

@@ -1,25 +1,25 @@
 //! Whether the address of a client has a name that leads back to it (RFC 8601 §3).
 
 use super::dns::{self, Dns, Looked, Pending};
-use postfleet_core::authentication::{AuthResult, IprevResult};
+use postfleet_core::authentication::AuthResult;
 use std::net::IpAddr;
 
 /// Names of an address that are looked up.
 const NAMES_MAX: usize = 10;
 
-/// Judges.
-pub fn check(dns: &dyn Dns, ip: IpAddr) -> Result<IprevResult, Pending> {
+/// Judges, and says which name leads back.
+pub fn check(dns: &dyn Dns, ip: IpAddr) -> Result<(AuthResult, Option<String>), Pending> {
     let ip = ip.to_canonical();
     let found = match dns::names(dns, &dns::reverse_name(ip))? {
         Looked::Found(_) => names(dns, ip, NAMES_MAX)?,
-        Looked::Missing => return Ok(IprevResult { result: AuthResult::Permerror, name: None }),
+        Looked::Missing => return Ok((AuthResult::Permerror, None)),
         Looked::Failed => None,
     };
     Ok(match found {
-        None => IprevResult { result: AuthResult::Temperror, name: None },
+        None => (AuthResult::Temperror, None),
         Some(names) => match names.into_iter().next() {
-            Some(name) => IprevResult { result: AuthResult::Pass, name: Some(name) },
-            None => IprevResult { result: AuthResult::Fail, name: None },
+            Some(name) => (AuthResult::Pass, Some(name)),
+            None => (AuthResult::Fail, None),
         },
     })
 }

@@ -99,7 +99,20 @@ impl<'a> Examination<'a> {
         }
         dmarc.disposition = terms.enforcement.disposition(&dmarc);
         let aligned_domain = dmarc.domain.clone().filter(|_| dmarc.result == AuthResult::Pass);
-        let found = Authentication { is_local: false, spf, helo, dkim, dmarc, arc, iprev, aligned_domain };
+        let (iprev, client_name) = iprev;
+        let found = Authentication {
+            is_local: false,
+            spf,
+            helo,
+            dkim,
+            dmarc,
+            arc: arc.result,
+            arc_sealers: arc.sealers,
+            arc_reason: arc.reason,
+            iprev,
+            client_name,
+            aligned_domain,
+        };
         Ok((found, published))
     }
 

@@ -33,21 +33,21 @@ pub fn field(hop: &Hop<'_>, found: &Authentication) -> Vec<u8> {
     let dmarc = &found.dmarc;
     if let Some(domain) = &dmarc.domain {
         method(&mut out, "dmarc", dmarc.result, &dmarc.reason);
-        if let Some(policy) = dmarc.policy {
-            out.push_str(&format!(" (p={} dis={})", policy.word(), dmarc.disposition.word()));
+        if let Some(policy) = &dmarc.policy {
+            out.push_str(&format!(" (p={} dis={})", policy, dmarc.disposition.word()));
         }
         property(&mut out, "header.from", domain);
     } else if dmarc.result != AuthResult::None {
         method(&mut out, "dmarc", dmarc.result, &dmarc.reason);
     }
-    if found.arc.result != AuthResult::None {
-        method(&mut out, "arc", found.arc.result, &found.arc.reason);
-        if let Some(last) = found.arc.sealers.last() {
-            out.push_str(&format!(" (i={} d={last})", found.arc.sealers.len()));
+    if found.arc != AuthResult::None {
+        method(&mut out, "arc", found.arc, &found.arc_reason);
+        if let Some(last) = found.arc_sealers.last() {
+            out.push_str(&format!(" (i={} d={last})", found.arc_sealers.len()));
         }
     }
-    if found.iprev.result != AuthResult::None {
-        method(&mut out, "iprev", found.iprev.result, "");
+    if found.iprev != AuthResult::None {
+        method(&mut out, "iprev", found.iprev, "");
         property(&mut out, "policy.iprev", &hop.ip.to_canonical().to_string());
     }
     if out.len() == before {

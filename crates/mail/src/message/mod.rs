@@ -11,7 +11,7 @@ pub use content::{attachment, body, files, is_plain, plain_text};
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
-use crate::automation::{Automation, automation};
+use crate::automation::{self, Automation};
 use crate::syntax::header::{self, Field, Fields};
 use crate::syntax::{address, date, word};
 use content::Part;
@@ -122,10 +122,18 @@ pub enum Defect {
 
 /// Reads a message.
 pub fn view(raw: &[u8]) -> MessageView {
+    read(raw, automation::automation(raw))
+}
+
+/// Reads a message that is being received: no line of it is from here, and its envelope sender is known.
+pub fn of_arrival(raw: &[u8], is_null_path: bool) -> MessageView {
+    read(raw, automation::of_arrival(raw, is_null_path))
+}
+
+fn read(raw: &[u8], automation: Automation) -> MessageView {
     let structure = structure::parse(raw);
-    let mut view = MessageView { defects: structure.defects, ..MessageView::default() };
+    let mut view = MessageView { defects: structure.defects, automation, ..MessageView::default() };
     read_fields(header::split(raw).0, &mut view);
-    view.automation = automation(raw);
     view.snippet = content::snippet(&structure.parts);
     view.attachments = attachments(&structure.parts);
     view

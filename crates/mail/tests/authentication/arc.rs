@@ -295,11 +295,11 @@ fn table() {
     let cases: Vec<Case> = all.into_iter().flatten().collect();
     let mut failed = Vec::new();
     for Case { name, raw, dns, expected } in &cases {
-        let found = judge(raw.as_bytes(), dns).arc;
-        if found.result != *expected {
-            failed.push(format!("{name}: {:?} {}, expected {expected:?}", found.result, found.reason));
+        let found = judge(raw.as_bytes(), dns);
+        if found.arc != *expected {
+            failed.push(format!("{name}: {:?} {}, expected {expected:?}", found.arc, found.arc_reason));
         }
-        assert_eq!(found.sealers.is_empty(), found.result != R::Pass, "{name}");
+        assert_eq!(found.arc_sealers.is_empty(), found.arc != R::Pass, "{name}");
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     println!("ARC: {} of {} cases", cases.len(), cases.len());
@@ -351,7 +351,7 @@ fn only_whom_we_trust_rescues() {
         let (raw, mut dns) = chain_of(sealers.collect());
         dns.add("_dmarc.example.com TXT v=DMARC1; p=reject");
         let found = judge_with(raw.as_bytes(), &dns, trusted);
-        assert_eq!(found.arc.result, R::Pass, "{name}");
+        assert_eq!(found.arc, R::Pass, "{name}");
         assert_eq!(found.dmarc.result, R::Fail, "{name}");
         assert_eq!(found.dmarc.rescued_by.as_deref(), *expected, "{name}");
         let disposition = if expected.is_some() { DmarcPolicy::None } else { DmarcPolicy::Reject };
@@ -359,7 +359,7 @@ fn only_whom_we_trust_rescues() {
         assert_eq!(found.aligned_domain, None, "{name}: a rescue is no proof");
         // A chain that does not hold rescues nobody.
         let broken = judge_with(raw.replace("Hello all", "Hello").as_bytes(), &dns, trusted);
-        assert_eq!((broken.arc.result, broken.dmarc.rescued_by), (R::Fail, None), "{name}");
+        assert_eq!((broken.arc, broken.dmarc.rescued_by), (R::Fail, None), "{name}");
     }
     println!("ARC: {} of {} cases of trust", RESCUES.len(), RESCUES.len());
 }

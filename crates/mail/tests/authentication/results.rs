@@ -1,9 +1,7 @@
 //! Authentication-Results: what we write, and what of others must go because it pretends to be ours.
 
 use postfleet_core::Domain;
-use postfleet_core::authentication::{
-    ArcResult, AuthResult as R, Authentication, DkimResult, DmarcPolicy, DmarcResult, IprevResult, SpfResult,
-};
+use postfleet_core::authentication::{AuthResult as R, Authentication, DkimResult, DmarcResult, SpfResult};
 use postfleet_mail::authentication::results::{Hop, field, pretended};
 
 fn some(text: &str) -> Option<String> {
@@ -38,15 +36,14 @@ fn what_is_written() {
         dmarc: DmarcResult {
             result: R::Pass,
             domain: some("example.com"),
-            policy: Some(DmarcPolicy::Reject),
+            policy: some("reject"),
             ..DmarcResult::default()
         },
-        arc: ArcResult {
-            result: R::Pass,
-            sealers: vec!["a.example".to_owned(), "b.example".to_owned()],
-            ..ArcResult::default()
-        },
-        iprev: IprevResult { result: R::Pass, name: some("mx.example.com") },
+        arc: R::Pass,
+        arc_sealers: vec!["a.example".to_owned(), "b.example".to_owned()],
+        arc_reason: String::new(),
+        iprev: R::Pass,
+        client_name: some("mx.example.com"),
         aligned_domain: some("example.com"),
     };
     assert_eq!(

@@ -10,7 +10,7 @@ use postfleet_mail::dsn::{self, Dsn, FailedRecipient};
 use postfleet_mail::message;
 use postfleet_mailbox::filing;
 use postfleet_store::grants::{self, Holder};
-use postfleet_store::messages::{Deliver, Provenance};
+use postfleet_store::messages::{Deliver, FiledCopy, Provenance};
 use postfleet_store::queue::Report;
 
 /// The notice about those recipients that failed for good, ready to be filed with the record of the attempt.
@@ -42,7 +42,8 @@ pub(super) async fn build(
     });
     let facts = filing::received(&message::view(&raw), raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
-    Ok(Some(Deliver { blob, facts, copies: vec![copy], provenance: Provenance::Ours }))
+    let copies = vec![FiledCopy::plain(copy, &facts)];
+    Ok(Some(Deliver { blob, facts, copies, provenance: Provenance::Ours }))
 }
 
 fn failed(report: &Report) -> Option<FailedRecipient> {

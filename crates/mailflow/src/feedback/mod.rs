@@ -9,7 +9,7 @@ mod tests;
 mod unsubscribe;
 
 use crate::platform::Platform;
-use crate::receive::{self, Arrival, new_copy, shard};
+use crate::receive::{self, Arrival, shard};
 use postfleet_core::feedback::Outcome;
 use postfleet_core::id::{BlobId, EventId, FeedbackId, MessageId};
 use postfleet_core::recipient::{InboundFacts, accepts};
@@ -222,18 +222,18 @@ fn note(written: Result<String, Problem>) {
 async fn filing(platform: &Platform, arrival: &Arrival, found: &Found) -> Result<Option<Filing>, Problem> {
     let now = platform.clock.now();
     let mailbox = &found.holder.mailbox;
-    let blob_id = BlobId::new(now, platform.entropy.ten());
-    let raw = receive::with_trace(platform, arrival, &blob_id.to_string(), now);
-    let view = message::view(&raw);
+    let view = message::of_arrival(&arrival.message, arrival.is_null_path());
     let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
     let facts = InboundFacts { octets: arrival.message.len() as u64, attachments: &attachments };
     if let Err(problem) = accepts(&mailbox.limits, &facts) {
         tracing::warn!(grant = %mailbox.grant_id, code = problem.code, "a report is not filed: the mailbox does not take it");
         return Ok(None);
     }
+    let blob_id = BlobId::new(now, platform.entropy.ten());
+    let (copy, raw) = receive::single(platform, arrival, &view, mailbox, (blob_id, now)).await?;
     Ok(Some(Filing {
         facts: filing::received(&view, raw.len() as u64, now),
-        copy: new_copy(platform, mailbox.grant_id, mailbox.application_id, now),
+        copy,
         blob: platform.store.blobs().prepare(blob_id, &raw).await?,
         thread_id: Some(found.sent.thread_id),
     }))

@@ -28,7 +28,7 @@ const OCTETS_MAX: usize = 1 << 20;
 /// Authenticates a message that came in, as it was transferred. What a mailbox here wrote needs no proof: its author
 /// signed in, and it never left.
 pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> Authentication {
-    if arrival.protocol.is_authenticated {
+    if arrival.is_local() {
         return Authentication { is_local: true, ..Authentication::default() };
     }
     let now = platform.clock.now();

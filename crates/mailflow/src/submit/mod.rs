@@ -396,5 +396,6 @@ pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id
         folders: vec![facts.folder.to_owned()],
         summary: facts.summary.clone(),
         draft: false,
+        assessment: None,
     }
 }

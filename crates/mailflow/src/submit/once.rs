@@ -197,6 +197,7 @@ fn removed(grant_id: GrantId, id: MessageId, thread_id: ThreadId) -> StoredMessa
         folders: Vec::new(),
         summary: "{}".to_owned(),
         draft: false,
+        assessment: None,
     }
 }
 

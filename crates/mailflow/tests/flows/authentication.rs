@@ -1,13 +1,16 @@
 //! What the DNS can do to a message that comes in while it is found out who sent it: never more than its limits allow, and
 //! nothing is refused because of it.
 
+use crate::support::Setting;
 use futures::future::BoxFuture;
-use postfleet_core::Domain;
+use postfleet_core::authentication::DmarcEnforcement;
 use postfleet_core::dns::{Answer, Question, RecordKind, Records};
-use postfleet_net::{DnsError, MxAnswer, Resolver};
+use postfleet_core::{Domain, ProblemKind};
+use postfleet_mailflow::AuthenticationSettings;
+use postfleet_net::{DnsError, MxAnswer, Resolver, StaticResolver};
 use postfleet_store::domain_reports::{self, Listed};
 use postfleet_store::domains;
-use postfleet_testkit::world::{NewTenant, World};
+use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -138,4 +141,75 @@ async fn hostile_name_servers_are_asked_no_more_than_the_limit() {
         assert!(!kept.is_verified, "{kind:?}");
         assert!(asked <= 300, "{kind:?}: {asked}");
     }
+}
+
+const FORGED: &str = "Authentication-Results: MX.World.Test; dmarc=pass header.from=bank.test\r\nReceived-SPF: pass\r\n\
+    Authentication-Results: other.test; none\r\nFrom: ceo@bank.test\r\nSubject: pay\r\nMessage-ID: <1@bank.test>\r\n\r\nHi\r\n";
+
+/// A mailbox of an installation that follows the wishes of domains so far. `bank.test` wants forged mail refused,
+/// `shop.test` put aside; who sends for `evil.test` may do so.
+async fn setting(dmarc: DmarcEnforcement) -> Setting {
+    let resolver = StaticResolver::everything_at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .with_txt("_dmarc.bank.test", "v=DMARC1; p=reject")
+        .with_txt("_dmarc.shop.test", "v=DMARC1; p=quarantine")
+        .with_txt("bank.test", "v=spf1 ip4:192.0.2.9 -all")
+        .with_txt("evil.test", "v=spf1 +all")
+        .with_txt("_dmarc.evil.test", "v=DMARC1; p=reject");
+    let authentication = AuthenticationSettings { dmarc, ..AuthenticationSettings::default() };
+    Setting::with(WorldOptions { resolver, authentication, ..WorldOptions::default() }).await
+}
+
+#[tokio::test]
+async fn what_fails_is_refused_or_put_aside_as_far_as_is_set() {
+    use DmarcEnforcement::{Label, Quarantine, Reject};
+    for (dmarc, author, folder) in [
+        (Label, "bank.test", Some("inbox")),
+        (Label, "shop.test", Some("inbox")),
+        (Quarantine, "bank.test", Some("junk")),
+        (Quarantine, "shop.test", Some("junk")),
+        (Reject, "bank.test", None),
+        (Reject, "shop.test", Some("junk")),
+        // What passes, or has no record, is never touched.
+        (Reject, "evil.test", Some("inbox")),
+        (Reject, "norecord.test", Some("inbox")),
+    ] {
+        let setting = setting(dmarc).await;
+        let message = FORGED.replace("bank.test", author);
+        let taken = setting.world.receive("bounce@evil.test", "agent@acme.test", message).await;
+        match folder {
+            None => {
+                let refusal = taken.expect_err("refused");
+                assert_eq!((refusal.kind, refusal.code), (ProblemKind::Disowned, "dmarc_reject"), "{author}");
+                assert!(setting.inbox().await.is_empty() && setting.folder(&setting.agent, "junk").await.is_empty());
+            }
+            Some(folder) => {
+                taken.expect("accepted");
+                assert_eq!(setting.folder(&setting.agent, folder).await.len(), 1, "{dmarc:?} {author}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn results_are_written_above_the_message_and_forged_ones_are_gone() {
+    let setting = setting(DmarcEnforcement::Label).await;
+    setting.world.receive("bounce@evil.test", "agent@acme.test", FORGED).await.expect("accepted");
+    let message = setting.inbox().await.remove(0);
+    let headers = message.headers.expect("headers");
+    let named = |name: &str| -> Vec<&str> {
+        headers.iter().filter(|header| header.name == name).map(|header| header.value.as_str()).collect()
+    };
+    let results = named("Authentication-Results");
+    assert_eq!(results.len(), 2, "{results:?}");
+    assert!(results[0].starts_with("mx.world.test;"), "{results:?}");
+    for part in ["spf=pass", "smtp.mailfrom=evil.test", "dmarc=fail (p=reject dis=none)", "header.from=bank.test"] {
+        assert!(results[0].contains(part), "{part}: {results:?}");
+    }
+    assert_eq!(results[1], "other.test; none");
+    assert!(named("Received-SPF").is_empty());
+    // What a mailbox here writes to another is proved by that.
+    setting.send(&["agent@acme.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    let own = setting.inbox().await.into_iter().find(|message| message.subject == "Hello").expect("own");
+    assert!(own.headers.expect("headers").iter().all(|header| header.name != "Authentication-Results"));
 }

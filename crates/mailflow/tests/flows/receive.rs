@@ -33,6 +33,25 @@ async fn what_is_received_is_answered_in_the_same_thread() {
 }
 
 #[tokio::test]
+async fn what_was_found_is_kept_with_what_came_in_and_says_that_own_mail_is_ours() {
+    let peer = FakeSmtp::accepting().await;
+    let setting = Setting::new(&peer).await;
+    let message = MESSAGE.replace("Subject", "List-Id: <talk.sender.test>\r\nSubject");
+    setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    setting.send(&["other@acme.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+
+    let from_elsewhere = setting.inbox().await.remove(0);
+    let (authentication, marks) = (from_elsewhere.authentication.expect("kept"), from_elsewhere.marks.expect("kept"));
+    assert_eq!((authentication.local, marks.list, marks.bulk), (false, true, true));
+    let from_here = setting.folder(&other, "inbox").await.remove(0);
+    assert!(from_here.authentication.expect("kept").local);
+    let sent = setting.folder(&setting.agent, "sent").await.remove(0);
+    assert!(sent.authentication.is_none() && sent.marks.is_none() && sent.spam.is_none() && sent.suspicion.is_none());
+}
+
+#[tokio::test]
 async fn a_stranger_and_a_foreign_domain_are_refused_and_nothing_is_stored() {
     let setting = Setting::with(WorldOptions::default()).await;
     let refused = setting.world.receive("a@sender.test", "nobody@acme.test", MESSAGE).await.expect_err("refused");

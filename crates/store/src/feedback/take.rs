@@ -5,7 +5,7 @@ use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
-use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::messages::{self, FiledCopy, MessageFacts};
 use crate::params;
 use crate::send_events::{self, SendEvent};
 use crate::suppressions::{self, Cause};
@@ -44,7 +44,7 @@ pub struct Filing {
     /// What it is.
     pub facts: MessageFacts,
     /// The copy.
-    pub copy: MailboxCopy,
+    pub copy: FiledCopy,
     /// The conversation of the message that it is about.
     pub thread_id: Option<ThreadId>,
 }
@@ -101,7 +101,7 @@ impl Command for TakeFeedback {
         let says_nothing_new = taken.outcomes.iter().all(|outcome| *outcome == Outcome::Replayed);
         if let Some(filing) = self.filing.as_ref().filter(|_| has_mailbox && !says_nothing_new) {
             let Filing { blob, facts, copy, thread_id } = filing;
-            let filed = messages::file(tx, blob.id(), facts, &facts.placement(), copy, *thread_id).await?;
+            let filed = messages::file(tx, blob.id(), facts, copy, *thread_id).await?;
             if filed.is_some() {
                 blobs::insert(tx, blob, 1).await?;
                 taken.filed = true;
@@ -156,7 +156,11 @@ impl TakeFeedback {
             report.id.uuid(),
             self.sender.map(|(grant, _)| grant.uuid()),
             self.message_id.map(|id| id.uuid()),
-            self.filing.as_ref().filter(|_| outcome != Outcome::Replayed).map(|filing| filing.copy.message_id.uuid()),
+            self.filing.as_ref().filter(|_| outcome != Outcome::Replayed).map(|filing| filing
+                .copy
+                .copy
+                .message_id
+                .uuid()),
             report.kind.name(),
             outcome.name(),
             reason,

@@ -1,8 +1,9 @@
 //! Filing received messages: one body for all copies, and counters that agree with what is listed.
 
-use crate::support::{all_events, at, fresh, listed, number, on_each_engine, tenant};
+use crate::support::{NOON, all_events, at, fresh, listed, number, on_each_engine, tenant};
 use postfleet_core::event::Trigger;
 use postfleet_core::id::BlobId;
+use postfleet_core::rule::Placement;
 use postfleet_store::folders::{self, FolderCount};
 use postfleet_store::{StoreError, messages, params, threads};
 
@@ -18,12 +19,12 @@ async fn mailboxes_share_one_body() {
         command.blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw).await.expect("body");
         command.facts.octets = raw.len() as u64;
         let filed = store.run(command.clone()).await.expect("deliver").expect("room");
-        assert_eq!(filed, command.copies.iter().map(|copy| copy.message_id).collect::<Vec<_>>());
+        assert_eq!(filed, command.copies.iter().map(|filing| filing.copy.message_id).collect::<Vec<_>>());
 
         let shared = number(store, "SELECT count(*) FROM blobs WHERE copies = 3", &[]).await;
         assert_eq!((shared, number(store, "SELECT count(*) FROM blobs", &[]).await), (1, 1));
         let mut reader = store.reader().await.expect("reader");
-        for copy in &command.copies {
+        for copy in command.copies.iter().map(|filing| &filing.copy) {
             let found = messages::find_with_body(&mut reader, copy.grant_id, copy.message_id).await.expect("find");
             let (stored, body) = found.expect("it");
             assert_eq!((stored.thread_id, stored.blob_id), (copy.new_thread_id, command.blob.id()));
@@ -38,6 +39,39 @@ async fn mailboxes_share_one_body() {
             let thread = threads::find_thread(&mut reader, copy.grant_id, copy.new_thread_id).await.expect("find");
             assert_eq!(thread.expect("thread").received_date, Some(at(1)));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_copy_goes_where_it_is_placed_with_what_was_found_of_it() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let grants = [tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await];
+        let mut command = tenant.received(store, &grants, at(1)).await;
+        let found = ["{\"a\":1}", "{\"b\":2}"];
+        for (filing, found) in command.copies.iter_mut().zip(found) {
+            filing.assessment = Some(found.to_owned());
+        }
+        command.copies[1].placement = Placement { folders: vec!["junk".to_owned()], unread: false, starred: true };
+        store.run(command.clone()).await.expect("deliver").expect("room");
+        let mut reader = store.reader().await.expect("reader");
+        for (grant, folder, found, marks) in
+            [(grants[0], "inbox", found[0], (true, false)), (grants[1], "junk", found[1], (false, true))]
+        {
+            let stored = listed(store, grant, folder).await.remove(0);
+            assert_eq!((stored.assessment.as_deref(), (stored.unread, stored.starred)), (Some(found), marks));
+            let (stored, _) = messages::find_with_body(&mut reader, grant, stored.id).await.expect("find").expect("it");
+            assert_eq!(stored.assessment.as_deref(), Some(found));
+            assert_eq!(
+                number(store, "SELECT count(*) FROM listings WHERE grant_id = $1", params![grant.uuid()]).await,
+                2
+            );
+        }
+        let sent = tenant.submit(store, grants[0], 1, NOON).await;
+        let sent = messages::find(&mut reader, grants[0], sent).await.expect("find").expect("it");
+        assert_eq!(sent.assessment, None);
     })
     .await;
 }
@@ -110,7 +144,7 @@ async fn each_copy_is_announced_with_its_mailbox() {
         let command = tenant.received(store, &grants, at(1)).await;
         store.run(command.clone()).await.expect("deliver").expect("room");
         let events = all_events(store).await;
-        for (event, copy) in events[2..].iter().zip(&command.copies) {
+        for (event, copy) in events[2..].iter().zip(command.copies.iter().map(|filing| &filing.copy)) {
             assert_eq!(event.event.trigger, Trigger::MessageCreated);
             assert_eq!((event.event.id, event.event.grant_id), (copy.event_id, copy.grant_id));
             assert_eq!((event.event.message_id, event.event.grant_sequence), (Some(copy.message_id), 2));

@@ -7,6 +7,7 @@ use postfleet_core::feedback::{Kind, Outcome};
 use postfleet_core::id::{BlobId, EventId, FeedbackId, GrantId, MessageId};
 use postfleet_core::{EmailAddress, UnixMicros};
 use postfleet_store::feedback::{self, Filing, NewReport, PruneFeedback, Record, RecordRefused, TakeFeedback, Taken};
+use postfleet_store::messages::FiledCopy;
 use postfleet_store::{Store, grants};
 
 /// A mailbox that has sent a message.
@@ -44,7 +45,8 @@ async fn take(
     let raw = format!("Subject: {}\r\n\r\nSorry.\r\n", fresh());
     let blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw.as_bytes()).await.expect("body");
     let facts = tenant.received(store, &[grant], date).await.facts;
-    let filing = Filing { blob, facts, copy: tenant.copy(grant), thread_id: None };
+    let copy = FiledCopy::plain(tenant.copy(grant), &facts);
+    let filing = Filing { blob, facts, copy, thread_id: None };
     TakeFeedback {
         sender: Some((grant, tenant.application)),
         message_id: Some(message),

@@ -108,9 +108,9 @@ async fn the_messages_of_a_thread_are_paged_through_exactly_once() {
             command.facts.thread.in_reply_to = vec!["root@x".into()];
             if number == 0 {
                 command.facts.thread.message_id = Some("root@x".into());
-                thread = Some(command.copies[0].new_thread_id);
+                thread = Some(command.copies[0].copy.new_thread_id);
             }
-            filed.push((command.facts.date, command.copies[0].message_id));
+            filed.push((command.facts.date, command.copies[0].copy.message_id));
             store.run(command).await.expect("deliver").expect("room");
         }
         filed.sort_by(|one, two| two.cmp(one));

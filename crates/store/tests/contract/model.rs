@@ -200,7 +200,7 @@ impl Model {
     /// Files a received message.
     pub fn deliver(&mut self, command: &Deliver) -> String {
         let mut filed = Vec::new();
-        for copy in &command.copies {
+        for copy in command.copies.iter().map(|filing| &filing.copy) {
             if self.is_open(copy.grant_id) {
                 self.file(command.blob.id(), &command.facts, copy, None);
                 filed.push(copy.message_id);

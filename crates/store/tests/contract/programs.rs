@@ -199,7 +199,7 @@ impl Run<'_> {
         let mut command = self.tenant.received(self.store, &grants, date).await;
         command.facts.thread = self.hints(about);
         let outcome = self.store.run(command.clone()).await.map_err(failed)?.map_err(|problem| problem.public)?;
-        self.threads.push(command.copies[0].new_thread_id);
+        self.threads.push(command.copies[0].copy.new_thread_id);
         same("deliver", &format!("{outcome:?}"), &self.model.deliver(&command))
     }
 

@@ -11,6 +11,7 @@ use postfleet_core::rate::SendRates;
 use postfleet_store::applications::{Application, CreateApplication, RemoveApplication, RemoveOutcome};
 use postfleet_store::drafts::CreateDraft;
 use postfleet_store::grants::PruneRemoved;
+use postfleet_store::messages::FiledCopy;
 use postfleet_store::organizations::Scope;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::recount::{self, ClaimRecount, Counter, Drift, Recount, Repair, SaveRecount, Subject};
@@ -110,8 +111,8 @@ impl Work<'_> {
         let mut command = first.received(self.store, &[grant], now).await;
         for _ in 0..2 {
             let (other, grant) = self.any();
-            if command.copies.iter().all(|copy| copy.grant_id != grant) {
-                command.copies.push(other.copy(grant));
+            if command.copies.iter().all(|filing| filing.copy.grant_id != grant) {
+                command.copies.push(FiledCopy::plain(other.copy(grant), &command.facts));
             }
         }
         let (second, grant) = self.any();

@@ -50,7 +50,7 @@ async fn a_removed_mailbox_takes_and_sends_nothing() {
         assert!(store.run(nobody).await.expect("deliver").expect("room").is_empty());
         assert_eq!(number(store, "SELECT count(*) FROM blobs", &[]).await, 0, "nobody refers to the body");
         let both = tenant.received(store, &[gone, kept], at(101)).await;
-        assert_eq!(store.run(both.clone()).await.expect("deliver").expect("room"), [both.copies[1].message_id]);
+        assert_eq!(store.run(both.clone()).await.expect("deliver").expect("room"), [both.copies[1].copy.message_id]);
         assert_eq!(number(store, "SELECT copies FROM blobs", &[]).await, 1);
         let send = tenant.submission(store, gone, 1, at(101)).await;
         assert_eq!(store.run(send).await.expect("submit"), SubmitOutcome::NoSuchGrant);
@@ -70,7 +70,7 @@ async fn an_address_made_again_starts_empty() {
         let old = tenant.mailbox(store, "a").await;
         let mut first = tenant.received(store, &[old], at(1)).await;
         first.facts.thread.message_id = Some("one@x".into());
-        let (message, thread) = (first.copies[0].message_id, first.copies[0].new_thread_id);
+        let (message, thread) = (first.copies[0].copy.message_id, first.copies[0].copy.new_thread_id);
         store.run(first).await.expect("deliver").expect("room");
         tenant.submit(store, old, 1, NOON).await;
         store.run(removal(&tenant, old)).await.expect("remove");
@@ -83,7 +83,7 @@ async fn an_address_made_again_starts_empty() {
         tenant.submit(store, new, 1, NOON).await;
         let mut answer = tenant.received(store, &[new], at(200)).await;
         answer.facts.thread.in_reply_to = vec!["one@x".into()];
-        let copy = answer.copies[0];
+        let copy = answer.copies[0].copy;
         store.run(answer).await.expect("deliver").expect("room");
         let filed = messages::find(&mut reader, new, copy.message_id).await.expect("find").expect("message");
         assert_ne!(filed.thread_id, thread);

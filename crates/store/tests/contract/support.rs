@@ -18,7 +18,9 @@ use postfleet_store::domains::NewDomain;
 use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
 use postfleet_store::idempotency::Once;
-use postfleet_store::messages::{After, Deliver, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage};
+use postfleet_store::messages::{
+    After, Deliver, FiledCopy, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage,
+};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Guard, Lease, Submit, SubmitOutcome, TripIds, Turn};
 use postfleet_store::policies::Policy;
@@ -240,7 +242,7 @@ impl Tenant {
         let raw = format!("Subject: {}\r\n\r\nHello.\r\n", fresh());
         let blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw.as_bytes()).await.expect("body");
         let facts = received_facts(date, blob.octets());
-        let copies = grants.iter().map(|grant| self.copy(*grant)).collect();
+        let copies = grants.iter().map(|grant| FiledCopy::plain(self.copy(*grant), &facts)).collect();
         Deliver { blob, facts, copies, provenance: Provenance::Received(grants.to_vec()) }
     }
 

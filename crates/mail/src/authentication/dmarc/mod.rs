@@ -136,7 +136,8 @@ pub fn judge(
     };
     let is_left_out = record.is_testing || sample >= record.percent;
     judged.policy_domain = Some(at.clone());
-    judged.policy = Some(if is_left_out { policy.weaker() } else { *policy });
+    let asked = if is_left_out { policy.weaker() } else { *policy };
+    judged.policy = Some(asked.word().to_owned());
     let aligned = align(author, record, spf, dkim);
     (judged.spf_aligned, judged.dkim_aligned) = (aligned.spf, aligned.dkim);
     judged.result = match (aligned.spf || aligned.dkim, could_pass_later(author, record, spf, dkim)) {

@@ -41,16 +41,16 @@ pub(super) fn parse(text: &str) -> Option<Record> {
     let reports_to = get("rua").map(reports_to).unwrap_or_default();
     let mut record = Record {
         policy: DmarcPolicy::None,
-        of_subdomains: get("sp").and_then(policy),
-        of_missing: get("np").and_then(policy),
+        of_subdomains: get("sp").and_then(DmarcPolicy::parse),
+        of_missing: get("np").and_then(DmarcPolicy::parse),
         is_dkim_strict: get("adkim").is_some_and(|mode| mode.eq_ignore_ascii_case("s")),
         is_spf_strict: get("aspf").is_some_and(|mode| mode.eq_ignore_ascii_case("s")),
         percent: get("pct").and_then(|text| text.parse().ok()).filter(|percent| *percent <= 100).unwrap_or(100),
         is_testing: get("t").is_some_and(|flag| flag.eq_ignore_ascii_case("y")),
         reports_to,
     };
-    let is_mistaken = |name: &str| get(name).is_some_and(|word| policy(word).is_none());
-    match get("p").and_then(policy) {
+    let is_mistaken = |name: &str| get(name).is_some_and(|word| DmarcPolicy::parse(word).is_none());
+    match get("p").and_then(DmarcPolicy::parse) {
         Some(policy) if !is_mistaken("sp") && !is_mistaken("np") => record.policy = policy,
         _ if record.reports_to.is_empty() => return None,
         // Somebody wants to know about it, and nobody knows what else is wanted.
@@ -62,12 +62,6 @@ pub(super) fn parse(text: &str) -> Option<Record> {
 fn tag(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once('=')?;
     Some((name.trim_matches(is_space), value.trim_matches(is_space)))
-}
-
-fn policy(word: &str) -> Option<DmarcPolicy> {
-    [DmarcPolicy::None, DmarcPolicy::Quarantine, DmarcPolicy::Reject]
-        .into_iter()
-        .find(|policy| policy.word().eq_ignore_ascii_case(word))
 }
 
 /// `mailto:` addresses with their limits (§6.2); other ways are passed over.

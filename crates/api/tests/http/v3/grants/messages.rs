@@ -12,7 +12,8 @@ pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/messages", "GET /v3
 pub(crate) const MESSAGE: &str = "id:string object:string grant_id:string thread_id:string subject:string from:array \
     to:array cc:array bcc:array reply_to:array date:integer unread:boolean starred:boolean answered:boolean \
     folders:array snippet:string body:string attachments:array in_reply_to:string? message_id_header:string? \
-    metadata:object automated:object? direction:string created_at:integer";
+    metadata:object automated:object? authentication:object? marks:object? \
+    spam:object? suspicion:object? direction:string created_at:integer";
 
 const RICH: &str = "From: =?utf-8?q?Ad=C3=A0?= <ada@sender.test>\r\nTo: agent@acme.test, Bob <bob@sender.test>\r\n\
     Cc: cee@sender.test\r\nReply-To: answers@sender.test\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n\
@@ -66,6 +67,30 @@ async fn a_message_says_whether_a_machine_or_a_list_sent_it() {
         let id = harness.receive(&format!("From: ada@sender.test\r\n{fields}\r\n\r\nHi\r\n")).await;
         let found = harness.get(&harness.at(&format!("/messages/{id}"))).await;
         assert_eq!(found.data()["automated"], expected, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_says_what_was_found_of_it_and_what_the_mailbox_wrote_itself_says_nothing() {
+    let harness = Harness::new().await;
+    let id = harness.receive("From: ada@sender.test\r\nList-Id: <talk.sender.test>\r\n\r\nHi\r\n").await;
+    let found = harness.get(&harness.at(&format!("/messages/{id}"))).await;
+    let message = found.data();
+    let authentication =
+        "local:boolean spf:object dkim:array dmarc:object arc:object iprev:object aligned_domain:string?";
+    assert_shape(&message["authentication"], authentication);
+    let marks = "first_contact:boolean automated:boolean list:boolean bulk:boolean display_name_mismatch:string?";
+    assert_shape(&message["marks"], marks);
+    assert_shape(&message["spam"], "score:number threshold:number is_spam:boolean reasons:array");
+    assert_shape(&message["suspicion"], "findings:array");
+    assert_eq!((&message["authentication"]["local"], &message["marks"]["list"]), (&json!(false), &json!(true)));
+    let listed = harness.get(&harness.at("/messages")).await;
+    assert_eq!(listed.data()[0]["marks"], message["marks"]);
+
+    let letter = json!({"to": [{"email": "agent@acme.test"}], "subject": "x", "body": "Hello."});
+    let sent = harness.post(&harness.at("/messages/send"), &letter).await;
+    for field in ["authentication", "marks", "spam", "suspicion"] {
+        assert_eq!(sent.data()[field], json!(null), "{field}");
     }
 }
 

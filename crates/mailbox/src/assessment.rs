@@ -1,0 +1,112 @@
+//! What was found of a message while it came in: as it is stored, and as it is shown.
+
+use postfleet_core::assessment::Assessment;
+use postfleet_core::authentication::Authentication;
+use postfleet_core::marks::{Marks, NameMismatch};
+use postfleet_core::spam::SpamVerdict;
+use postfleet_core::suspicion::Suspicion;
+use postfleet_schema::assessment as schema;
+
+/// As it is stored.
+pub fn to_json(assessment: &Assessment) -> String {
+    serde_json::to_string(assessment).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// From how it is stored; a damaged one reads as if nothing had been looked at, so that the message stays readable.
+pub fn from_json(json: &str) -> Assessment {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// Shows who sent it.
+pub(crate) fn authentication(found: Authentication) -> schema::Authentication {
+    let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain, .. } = found;
+    schema::Authentication {
+        local: is_local,
+        spf: schema::SpfResult { result: spf.result.word(), domain: spf.domain },
+        dkim: dkim
+            .into_iter()
+            .map(|one| schema::DkimResult { result: one.result.word(), domain: one.domain, selector: one.selector })
+            .collect(),
+        dmarc: schema::DmarcResult { result: dmarc.result.word(), domain: dmarc.domain, policy: dmarc.policy },
+        arc: schema::ArcResult { result: arc.word() },
+        iprev: schema::IprevResult { result: iprev.word() },
+        aligned_domain,
+    }
+}
+
+/// Shows what kind of mail it is.
+pub(crate) fn marks(found: &Marks) -> schema::Marks {
+    schema::Marks {
+        first_contact: found.is_first_contact,
+        automated: found.is_automated,
+        list: found.is_list,
+        bulk: found.is_bulk,
+        display_name_mismatch: found.display_name_mismatch.map(NameMismatch::word),
+    }
+}
+
+/// Shows how much it looks like spam.
+pub(crate) fn spam(found: SpamVerdict) -> schema::Spam {
+    let reason =
+        |one: postfleet_core::spam::SpamReason| schema::SpamReason { name: one.name, score: one.score, text: one.text };
+    schema::Spam {
+        score: found.score,
+        threshold: found.threshold,
+        is_spam: found.is_spam,
+        reasons: found.reasons.into_iter().map(reason).collect(),
+    }
+}
+
+/// Shows what in it is meant to deceive.
+pub(crate) fn suspicion(found: Suspicion) -> schema::Suspicion {
+    let finding = |one: postfleet_core::suspicion::Finding| schema::SuspiciousPassage {
+        kind: one.kind,
+        reason: one.reason,
+        passage: one.passage,
+    };
+    schema::Suspicion { findings: found.findings.into_iter().map(finding).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postfleet_core::authentication::{AuthResult, DkimResult};
+    use postfleet_core::spam::SpamReason;
+    use postfleet_core::suspicion::Finding;
+
+    #[test]
+    fn what_was_found_is_stored_and_read_back() {
+        let nothing = Assessment::default();
+        assert_eq!(from_json(&to_json(&nothing)), nothing);
+        let mut all = Assessment::default();
+        all.authentication.is_local = true;
+        all.authentication.spf.result = AuthResult::Softfail;
+        all.authentication.dkim = vec![DkimResult { result: AuthResult::Pass, ..DkimResult::default() }];
+        all.authentication.aligned_domain = Some("sender.test".into());
+        all.marks = Marks {
+            is_first_contact: true,
+            is_automated: true,
+            is_list: true,
+            is_bulk: true,
+            display_name_mismatch: Some(NameMismatch::Impersonation),
+        };
+        let reason = SpamReason { name: "listed".into(), score: 3.5, text: "It is listed.".into() };
+        all.spam = SpamVerdict { score: 3.5, threshold: 5.0, is_spam: false, reasons: vec![reason] };
+        let finding = Finding { kind: "hidden_text".into(), reason: "It is white.".into(), passage: "x".into() };
+        all.suspicion.findings = vec![finding];
+        assert_eq!(from_json(&to_json(&all)), all);
+    }
+
+    #[test]
+    fn what_an_older_or_a_damaged_row_does_not_say_was_not_looked_at() {
+        for json in ["", "{}", "null", "[]", "{\"marks\":7}", "{\"unheard_of\":1}"] {
+            assert_eq!(from_json(json), Assessment::default(), "{json}");
+        }
+        assert!(from_json("{\"marks\":{\"is_list\":true}}").marks.is_list);
+    }
+
+    #[test]
+    fn where_nothing_was_found_little_is_stored() {
+        assert!(to_json(&Assessment::default()).len() < 200, "{}", to_json(&Assessment::default()));
+    }
+}

@@ -1,0 +1,44 @@
+//! Filing: one command that writes a message into all of its mailboxes, or into none.
+
+use super::judge::Judged;
+use super::{Arrival, Findings, head, new_copy, no_mailbox, shard};
+use crate::platform::Platform;
+use crate::submit::exchange::hops_of_answer;
+use postfleet_core::id::BlobId;
+use postfleet_core::{Problem, UnixMicros};
+use postfleet_mail::message::MessageView;
+use postfleet_mailbox::filing;
+use postfleet_store::grants::Mailbox;
+use postfleet_store::messages::{Deliver, FiledCopy, Provenance};
+
+/// Files a message into the mailboxes for which it was judged. The answer is our reference for it.
+pub(super) async fn file(
+    platform: &Platform,
+    arrival: &Arrival,
+    (view, findings): (&MessageView, &Findings),
+    (mailboxes, judged): (&[Mailbox], Vec<Judged>),
+    now: UnixMicros,
+) -> Result<String, Problem> {
+    let blob_id = BlobId::new(now, platform.entropy.ten());
+    let reference = blob_id.to_string();
+    let raw = head::written(platform, arrival, findings, &reference, now);
+    let mut facts = filing::received(view, raw.len() as u64, now);
+    if let Some((hops, counted_at)) = hops_of_answer(platform, &raw, view) {
+        (facts.thread.hops, facts.thread.counted_at) = (hops, Some(counted_at));
+    }
+    let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
+    let mut copies: Vec<FiledCopy> = mailboxes
+        .iter()
+        .zip(judged)
+        .map(|(mailbox, judged)| judged.of(new_copy(platform, mailbox.grant_id, mailbox.application_id, now)))
+        .collect();
+    // One order for all: two messages to the same mailboxes never wait for each other's locks.
+    copies.sort_by_key(|filing| filing.copy.grant_id);
+    let capped = mailboxes.iter().filter(|mailbox| mailbox.is_capped).map(|mailbox| mailbox.grant_id).collect();
+    let shard = copies.first().map_or(0, |first| shard(first.copy.grant_id.uuid()));
+    let provenance = Provenance::Received(capped);
+    // Somebody else may have taken the room meanwhile. Then nobody gets the message; when it comes again, each recipient
+    // has an answer of its own.
+    let filed = platform.store.run_near(shard, Deliver { blob, facts, copies, provenance }).await??;
+    if filed.is_empty() { Err(no_mailbox()) } else { Ok(reference) }
+}

@@ -1,0 +1,63 @@
+//! What is made of a message in each mailbox that it goes to: its marks, whether it is spam there, and where it goes.
+
+use super::{Arrival, Findings, spam};
+use crate::platform::Platform;
+use postfleet_core::Problem;
+use postfleet_core::assessment::Assessment;
+use postfleet_core::authentication::DmarcPolicy;
+use postfleet_core::folder::SystemFolder;
+use postfleet_core::marks::Marks;
+use postfleet_core::rule::Placement;
+use postfleet_mail::message::MessageView;
+use postfleet_mailbox::assessment;
+use postfleet_store::grants::Mailbox;
+use postfleet_store::messages::{FiledCopy, MailboxCopy};
+
+/// What was made of a message in one mailbox.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    /// What was found.
+    pub(super) assessment: Assessment,
+    /// Where it goes.
+    pub(super) placement: Placement,
+}
+
+impl Judged {
+    /// As it is filed.
+    pub(super) fn of(&self, copy: MailboxCopy) -> FiledCopy {
+        let assessment = Some(assessment::to_json(&self.assessment));
+        FiledCopy { copy, placement: self.placement.clone(), assessment }
+    }
+}
+
+/// Judges a message for each of the mailboxes, in their order.
+pub(super) async fn judge(
+    platform: &Platform,
+    arrival: &Arrival,
+    view: &MessageView,
+    findings: &Findings,
+    mailboxes: &[Mailbox],
+) -> Result<Vec<Judged>, Problem> {
+    let mut all = Vec::with_capacity(mailboxes.len());
+    for mailbox in mailboxes {
+        let marks = marks(view);
+        let spam = spam::score(platform, arrival, view, findings, &marks, mailbox).await?;
+        let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
+        let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
+        let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
+        let Findings { authentication, suspicion } = findings.clone();
+        all.push(Judged { assessment: Assessment { authentication, marks, spam, suspicion }, placement });
+    }
+    Ok(all)
+}
+
+/// What a message says of itself.
+fn marks(view: &MessageView) -> Marks {
+    let automation = &view.automation;
+    Marks {
+        is_automated: automation.auto_submitted.is_some(),
+        is_list: automation.is_list,
+        is_bulk: automation.is_bulk,
+        ..Marks::default()
+    }
+}
