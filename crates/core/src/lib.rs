@@ -46,6 +46,7 @@ pub mod rule;
 
 // what the DNS must hold
 pub mod block_list;
+pub mod dns;
 pub mod domain_check;
 pub mod domain_health;
 pub mod domain_records;

@@ -13,6 +13,7 @@ pub mod bulk;
 pub mod connector;
 pub mod domain;
 pub mod domain_health;
+pub mod domain_report;
 pub mod draft;
 pub mod error;
 pub mod evaluation;

@@ -22,6 +22,8 @@ const LISTS: &[(&str, &str)] = &[
     ("domain_reports::TODAY", domain_reports::TODAY),
     ("domain_reports::OF_DOMAIN", domain_reports::OF_DOMAIN),
     ("domain_reports::ROWS", domain_reports::ROWS),
+    ("domain_reports::PAGE", domain_reports::PAGE),
+    ("domain_reports::ROWS_OF_ONE", domain_reports::ROWS_OF_ONE),
     ("domain_reports::OLD", domain_reports::OLD),
     ("block_answers::DUE", block_answers::DUE),
     ("block_answers::OF_DOMAIN", block_answers::OF_DOMAIN),

@@ -35,6 +35,7 @@ const PATH: &[(&str, &str)] = &[
     ("provider", "The connector's provider."),
     ("raise", "The raise's id."),
     ("recovery", "The recovery's id."),
+    ("report", "The report's id."),
     ("stop", "The stop's id."),
     ("restriction", "The restriction's id: that of a stop of this kind."),
     ("redirect_uri", "The redirect URI's id."),

@@ -4,6 +4,7 @@ use super::recipients::Offer;
 use super::{Arrival, Findings, spam};
 use crate::platform::Platform;
 use postfleet_core::assessment::Assessment;
+use postfleet_core::authentication::DmarcPolicy;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, RefusalId};
 use postfleet_core::marks::Marks;
@@ -71,7 +72,8 @@ pub(super) async fn judge(
     for mailbox in mailboxes {
         let marks = marks(view);
         let spam = spam::score(platform, view, &sight, mailbox).await?;
-        let folder = if spam.is_spam { SystemFolder::Junk } else { SystemFolder::Inbox };
+        let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
+        let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
         let Findings { authentication, suspicion } = findings.clone();
         let assessment = Assessment { authentication, marks, spam, suspicion };

@@ -1,7 +1,7 @@
 //! Mail in: who may receive, and filing what was received. The same steps serve SMTP and mail that one mailbox here
 //! sends to another.
 
-mod authenticate;
+pub(crate) mod authenticate;
 mod file;
 mod findings;
 mod head;
@@ -126,6 +126,9 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     let octets = arrival.message.len() as u64;
     let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
     let findings = findings::find(platform, arrival, &view).await;
+    if let Some(refusal) = findings.authentication.refusal() {
+        return Err(refusal);
+    }
     let judged = judge::judge(platform, arrival, &view, &findings, (&mailboxes, &concerning)).await?;
     let reference = file::file(platform, arrival, (&view, &findings), (&mailboxes, judged, dropped), now).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;

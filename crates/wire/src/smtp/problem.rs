@@ -22,6 +22,8 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
         | ProblemKind::InsufficientScopes
         | ProblemKind::Restricted
         | ProblemKind::BlockedByRule => (Permanent, 50, (7, 1), "not accepted by policy"),
+        // RFC 7372 has no code for DMARC; this one says that SPF and DKIM both did not do.
+        ProblemKind::Disowned => (Permanent, 50, (7, 26), "not proved to be from its author"),
         // Fails closed for now, and the sender's server asks again.
         ProblemKind::Undecidable => (Transient, 51, (7, 1), "policy cannot be evaluated now, try again later"),
         // The allowance resets by itself, so this is a delay and not a failure.
@@ -65,6 +67,7 @@ pub fn submission_reply_for(problem: &Problem) -> Reply {
         | ProblemKind::InsufficientScopes
         | ProblemKind::Restricted
         | ProblemKind::BlockedByRule
+        | ProblemKind::Disowned
         | ProblemKind::SendingPaused
         | ProblemKind::Stopped
         | ProblemKind::DomainUnverified => (Permanent, 50, (7, 1)),
