@@ -259,11 +259,11 @@ fn limits() {
     let nested = |depth: usize| {
         let mut raw = String::from("From: a@b\r\n");
         for level in 0..depth {
-            raw.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"));
+            raw.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level:03}\r\n\r\n--b{level:03}\r\n"));
         }
         raw.push_str("\r\ndeep");
         for level in (0..depth).rev() {
-            raw.push_str(&format!("\r\n--b{level}--"));
+            raw.push_str(&format!("\r\n--b{level:03}--"));
         }
         raw
     };
