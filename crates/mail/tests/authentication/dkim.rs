@@ -172,8 +172,8 @@ fn changes() -> Vec<Case> {
     let gone = |raw: String| raw.replace("To: bob@example.org\r\n", "");
     let own = |raw: String| raw.replacen("; s=k", ";\r\n  s=k", 1);
     let bare = |raw: String| raw.replace("Hello  Bob,\r\n", "Hello  Bob,\n");
-    type Case = (&'static str, fn(String) -> String, R, R);
-    let both: [Case; 16] = [
+    type Row = (&'static str, fn(String) -> String, R, R);
+    let both: [Row; 16] = [
         ("From is changed", from, R::Fail, R::Fail),
         ("a field is folded anew", fold, R::Pass, R::Fail),
         ("a name is written anew", name, R::Pass, R::Fail),
