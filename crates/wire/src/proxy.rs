@@ -146,13 +146,15 @@ mod tests {
         [&source[..], &source[..], &[0xc0, 1, 0, 25]].concat()
     }
 
+    /// What a whole header says.
+    type Judged = Result<Option<IpAddr>, Invalid>;
+
     /// Each case as one text of the line, and as what follows a header.
     #[test]
     fn headers() {
         let address = |text: &str| Ok(Some(text.parse::<IpAddr>().unwrap()));
         let long = format!("PROXY UNKNOWN {}\r\n", "f".repeat(LINE_OCTETS_MAX - 16));
-        type Source = Result<Option<IpAddr>, Invalid>;
-        let cases: Vec<(Vec<u8>, Source)> = vec![
+        let cases: Vec<(Vec<u8>, Judged)> = vec![
             (b"PROXY TCP4 192.0.2.7 10.0.0.1 49153 25\r\n".to_vec(), address("192.0.2.7")),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 49153 25\r\n".to_vec(), address("2001:db8::7")),
             (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n".to_vec(), address("192.0.2.7")),
