@@ -93,7 +93,7 @@ async fn a_report_counts_for_each_of_its_recipients_and_each_kind() {
         let stranger = NewReport { outcome: Outcome::Unmatched, ..bounce("c@x.example") };
         let reports = vec![bounce("a@x.example"), bounce("A@X.example"), bounce("b@x.example"), complaint, stranger];
         let command = take(store, &tenant, grant, message, reports, at(1)).await;
-        let filed_as = command.filing.as_ref().map(|filing| filing.copy.message_id);
+        let filed_as = command.filing.as_ref().map(|filing| filing.copy.copy.message_id);
         let taken = store.run(command).await.expect("take");
         use Outcome::{Counted, Replayed, Unmatched};
         assert_eq!(taken, Taken { outcomes: vec![Counted, Replayed, Counted, Counted, Unmatched], filed: true });
