@@ -6,6 +6,8 @@
 
 // what arrives
 pub mod automation;
+pub mod display_name;
+pub mod ingress;
 pub mod message;
 pub mod participant;
 
@@ -24,6 +26,7 @@ pub mod domain_report;
 pub mod dsn;
 pub mod feedback;
 
+mod skeleton;
 mod syntax;
 mod write;
 

@@ -2,6 +2,7 @@
 //! wrote theirs before. What the client said about itself is cut down to harmless characters.
 
 use crate::syntax::{date, header};
+use postfleet_core::authentication::{AuthResult, Authentication};
 use postfleet_core::{EmailAddress, ReversePath, UnixMicros};
 use std::net::IpAddr;
 
@@ -27,6 +28,8 @@ pub struct Hop<'a> {
     pub single_recipient: Option<&'a EmailAddress>,
     /// When.
     pub received_at: UnixMicros,
+    /// What was found out about who sent it: whole fields with their line ends, or nothing.
+    pub results: &'a str,
 }
 
 /// What was spoken (RFC 3848, RFC 6531 §4.3).
@@ -59,7 +62,8 @@ impl Protocol {
     }
 }
 
-/// Return-Path and Received, complete with line ends, to be put before the message.
+/// Return-Path, the results of authentication, and Received, complete with line ends, to be put before the message: results
+/// stand above the Received of the server that found them out (RFC 8601 §4.1).
 pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
     let ip = match hop.ip.to_canonical() {
         IpAddr::V4(ip) => format!("[{ip}]"),
@@ -70,8 +74,9 @@ pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
         None => String::new(),
     };
     format!(
-        "Return-Path: <{}>\r\nReceived: from {} ({ip})\r\n by {} with {} id {}{recipient};\r\n {}\r\n",
+        "Return-Path: <{}>\r\n{}Received: from {} ({ip})\r\n by {} with {} id {}{recipient};\r\n {}\r\n",
         hop.reverse_path,
+        hop.results,
         harmless(hop.helo),
         harmless(hop.host),
         hop.protocol.keyword(),
@@ -79,6 +84,28 @@ pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
         date::format(hop.received_at),
     )
     .into_bytes()
+}
+
+/// Authentication-Results (RFC 8601 §2.2), complete with its line end. What others gave for names is cut down to harmless
+/// characters.
+pub fn authentication_results(host: &str, found: &Authentication) -> String {
+    let mut results = Vec::new();
+    let of = |name: &Option<String>| harmless(name.as_deref().unwrap_or_default());
+    if found.is_local {
+        results.push("auth=pass".to_owned());
+    }
+    if found.spf.result != AuthResult::None {
+        results.push(format!("spf={} smtp.mailfrom={}", found.spf.result.word(), of(&found.spf.domain)));
+    }
+    for one in &found.dkim {
+        let (domain, selector) = (of(&one.domain), of(&one.selector));
+        results.push(format!("dkim={} header.d={domain} header.s={selector}", one.result.word()));
+    }
+    if found.dmarc.result != AuthResult::None {
+        results.push(format!("dmarc={} header.from={}", found.dmarc.result.word(), of(&found.dmarc.domain)));
+    }
+    let results = if results.is_empty() { " none".to_owned() } else { format!("\r\n {}", results.join(";\r\n ")) };
+    format!("Authentication-Results: {};{results}\r\n", harmless(host))
 }
 
 /// How a message came in from a mail client.
@@ -134,6 +161,7 @@ mod tests {
             id: "0190-ab",
             single_recipient: Some(&recipient),
             received_at: UnixMicros::from_seconds(880_127_706),
+            results: "",
         };
         check(
             &hop,
@@ -167,6 +195,30 @@ mod tests {
         assert_eq!(
             String::from_utf8(submission_header(&hop)).unwrap(),
             "Received: by mx.example.com with ESMTPSA id 0190-ab;\r\n Fri, 21 Nov 1997 15:55:06 +0000\r\n"
+        );
+    }
+
+    #[test]
+    fn results() {
+        use postfleet_core::authentication::{DkimResult, DmarcResult, SpfResult};
+        let nothing = Authentication::default();
+        assert_eq!(authentication_results("mx.acme.test", &nothing), "Authentication-Results: mx.acme.test; none\r\n");
+        let local = Authentication { is_local: true, ..Authentication::default() };
+        assert_eq!(
+            authentication_results("mx.acme.test", &local),
+            "Authentication-Results: mx.acme.test;\r\n auth=pass\r\n"
+        );
+        let (result, domain) = (AuthResult::Pass, Some("sender.test\r\nBcc: x".to_owned()));
+        let all = Authentication {
+            spf: SpfResult { result, domain: domain.clone() },
+            dkim: vec![DkimResult { result: AuthResult::Fail, selector: Some("s1".into()), ..DkimResult::default() }],
+            dmarc: DmarcResult { result, domain, ..DmarcResult::default() },
+            ..Authentication::default()
+        };
+        assert_eq!(
+            authentication_results("mx.acme.test", &all),
+            "Authentication-Results: mx.acme.test;\r\n spf=pass smtp.mailfrom=sender.testBcc:x;\r\n dkim=fail \
+             header.d=unknown header.s=s1;\r\n dmarc=pass header.from=sender.testBcc:x\r\n"
         );
     }
 

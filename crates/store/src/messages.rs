@@ -1,6 +1,7 @@
 //! Messages: filing them into mailboxes, and reading them back.
 
 use crate::blobs::{self, PreparedBlob, StoredBlob};
+use crate::correspondents;
 use crate::db::{DbError, Row};
 use crate::drafts;
 use crate::engine::{Command, Reader, Tx};
@@ -172,6 +173,7 @@ pub(crate) async fn file(
     };
     let thread_id = threads::join(tx, copy, facts, thread).await?;
     insert(tx, blob_id, facts, filing, thread_id).await?;
+    correspondents::note(tx, copy.grant_id, &facts.thread.correspondents, &placement.folders).await?;
     list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;

@@ -84,7 +84,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Length of the first line together with its continuation lines (RFC 5322 §2.2.3) and line ends.
-fn folded_len(rest: &[u8]) -> usize {
+pub(crate) fn folded_len(rest: &[u8]) -> usize {
     let mut end = 0;
     loop {
         end += memchr(b'\n', &rest[end..]).map_or(rest.len() - end, |at| at + 1);
@@ -94,7 +94,8 @@ fn folded_len(rest: &[u8]) -> usize {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Field<'_>> {
+/// The field of a line and its continuations; none if it is no field.
+pub(crate) fn parse(line: &[u8]) -> Option<Field<'_>> {
     let colon = memchr(b':', line)?;
     let name = line[..colon].trim_ascii_end();
     if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {

@@ -3,13 +3,15 @@
 use super::{Arrival, Findings};
 use crate::platform::Platform;
 use postfleet_core::UnixMicros;
+use postfleet_mail::ingress;
 use postfleet_mail::trace::{self, Hop};
 
-/// The message as it is kept, under Return-Path and Received.
+/// The message as it is kept: under Return-Path, Authentication-Results and Received, and without what others wrote there
+/// in our name.
 pub(super) fn written(
     platform: &Platform,
     arrival: &Arrival,
-    _: &Findings,
+    findings: &Findings,
     reference: &str,
     now: UnixMicros,
 ) -> Vec<u8> {
@@ -17,16 +19,21 @@ pub(super) fn written(
         [recipient] => Some(recipient),
         _ => None,
     };
+    let host = &platform.settings.hostname;
+    let results = trace::authentication_results(host.as_str(), &findings.authentication);
     let mut raw = trace::received_header(&Hop {
         reverse_path: &arrival.reverse_path,
         helo: &arrival.helo,
         ip: arrival.ip,
-        host: platform.settings.hostname.as_str(),
+        host: host.as_str(),
         protocol: arrival.protocol,
         id: reference,
         single_recipient,
         received_at: now,
+        results: &results,
     });
-    raw.extend_from_slice(&arrival.message);
+    let kept = ingress::kept(&arrival.message, host);
+    raw.reserve_exact(kept.iter().map(|piece| piece.len()).sum());
+    kept.iter().for_each(|piece| raw.extend_from_slice(piece));
     raw
 }

@@ -1,11 +1,10 @@
 //! What is made of a message in each mailbox that it goes to: its marks, whether it is spam there, and where it goes.
 
-use super::{Arrival, Findings, spam};
+use super::{Arrival, Findings, marks, spam};
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::assessment::Assessment;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::marks::Marks;
 use postfleet_core::rule::Placement;
 use postfleet_mail::message::MessageView;
 use postfleet_mailbox::assessment;
@@ -39,7 +38,7 @@ pub(super) async fn judge(
 ) -> Result<Vec<Judged>, Problem> {
     let mut all = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
-        let marks = marks(view);
+        let marks = marks::mark(platform, arrival, view, mailbox).await?;
         let spam = spam::score(platform, arrival, view, findings, &marks, mailbox).await?;
         let folder = if spam.is_spam { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
@@ -47,15 +46,4 @@ pub(super) async fn judge(
         all.push(Judged { assessment: Assessment { authentication, marks, spam, suspicion }, placement });
     }
     Ok(all)
-}
-
-/// What a message says of itself.
-fn marks(view: &MessageView) -> Marks {
-    let automation = &view.automation;
-    Marks {
-        is_automated: automation.auto_submitted.is_some(),
-        is_list: automation.is_list,
-        is_bulk: automation.is_bulk,
-        ..Marks::default()
-    }
 }

@@ -3,6 +3,7 @@
 use super::{Grant, lock, lock_tenant};
 use crate::audit::{self, Change};
 use crate::blobs;
+use crate::correspondents;
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
@@ -167,7 +168,7 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        for statement in REMAINS.iter().chain(&watch::REMOVE) {
+        for statement in REMAINS.iter().chain(&watch::REMOVE).chain([&correspondents::REMOVE]) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }
         Ok(removed)
