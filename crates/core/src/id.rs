@@ -131,6 +131,8 @@ ids! {
     RecoveryId,
     /// A question to somebody whether they want mail for a purpose.
     OptInId,
+    /// An import of mail into a mailbox.
+    ImportId,
 }
 
 /// The text is not a UUID in its hyphenated form.

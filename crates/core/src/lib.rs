@@ -23,6 +23,7 @@ pub mod problem;
 
 // who may do what
 pub mod breaker;
+pub mod client_rate;
 pub mod exchange;
 pub mod layout;
 pub mod meter;
@@ -60,6 +61,7 @@ pub mod destination;
 pub mod folder;
 pub mod hold;
 pub mod idempotency;
+pub mod import;
 pub mod mx;
 pub mod opt_in;
 pub mod outbound;
@@ -69,6 +71,7 @@ pub mod recovery;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;
+pub mod retention;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;

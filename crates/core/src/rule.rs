@@ -10,7 +10,7 @@ mod item_set;
 mod outcome;
 mod placement;
 mod replay;
-mod sip;
+pub(crate) mod sip;
 mod trace;
 
 pub use compile::Compiled;

@@ -87,6 +87,13 @@ impl KeyHasher {
         ReturnPaths::new(self.derive("postfleet return path 1"))
     }
 
+    /// Under which words are hashed that applications learn.
+    pub fn spam_words(&self) -> [u64; 2] {
+        let key = self.derive("postfleet spam words 1");
+        let word = |at: usize| key[at..at + 8].iter().fold(0, |word, octet| word << 8 | u64::from(*octet));
+        [word(0), word(8)]
+    }
+
     /// The addresses to unsubscribe at that this installation's messages have.
     pub fn unsubscribe_addresses(&self) -> UnsubscribeAddresses {
         UnsubscribeAddresses::new(self.derive("postfleet unsubscribe address 1"))

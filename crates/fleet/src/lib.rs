@@ -35,6 +35,7 @@ pub mod recoveries;
 pub mod redirect_uris;
 pub mod reputation;
 pub mod requests;
+pub mod retention;
 pub mod rule_replay;
 pub mod rule_test;
 pub mod rules;

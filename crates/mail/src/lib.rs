@@ -10,6 +10,8 @@ pub mod display_name;
 pub mod ingress;
 pub mod message;
 pub mod participant;
+pub mod spam;
+pub mod suspicion;
 
 // what leaves
 pub mod compose;

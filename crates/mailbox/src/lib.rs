@@ -2,9 +2,11 @@
 
 pub mod assessment;
 pub mod drafts;
+pub mod export;
 pub mod filing;
 pub mod folders;
 pub mod messages;
+pub mod refile;
 pub mod summary;
 pub mod threads;
 pub mod view;

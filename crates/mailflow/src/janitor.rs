@@ -13,14 +13,17 @@ use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
+use postfleet_store::imports::PruneImports;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
+use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
+use postfleet_store::spam::PruneSpamMoves;
 use postfleet_store::sts::PrunePolicies;
 use postfleet_store::suppressions::PruneSuppressions;
 use postfleet_store::tls_sessions::PruneSessions;
@@ -47,6 +50,9 @@ const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 /// And by the hour: as long as what looks back at most, and a day more.
 const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 
+/// How long it can be asked what was removed because its time was over.
+const REPORT_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+
 /// How long it can be asked why sending was refused.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
@@ -58,6 +64,9 @@ const LIST_REMOVAL_RETENTION: Duration = Duration::from_secs(86_400);
 
 /// How long it is remembered that a policy of another domain could not be fetched.
 const POLICY_RETENTION: Duration = Duration::from_secs(86_400);
+
+/// How long it is remembered that a message was moved into junk or out of it, and whose mail.
+const SPAM_MOVE_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
 /// One pass over everything that may have to go.
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
@@ -78,6 +87,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_suppressions(platform).await?;
     prune_once(platform).await?;
     prune_limits(platform).await?;
+    prune_spam(platform).await?;
     let mut reader = platform.store.reader().await?;
     let removed = platform.store.blobs().collect_orphans(&mut reader, ORPHAN_AGE).await?;
     if removed > 0 {
@@ -272,6 +282,12 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
             break;
         }
     }
+    let before = now.minus(REPORT_RETENTION).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneReport { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -279,6 +295,11 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneImports { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }
@@ -299,6 +320,17 @@ async fn prune_holds(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(hold::KEPT);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneHolds { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Moves into junk and out of it of long ago.
+async fn prune_spam(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(SPAM_MOVE_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneSpamMoves { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

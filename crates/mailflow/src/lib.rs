@@ -12,9 +12,11 @@ pub mod deliver;
 pub mod drafts;
 pub mod queue;
 pub mod receive;
+pub mod refile;
 pub mod routing;
 pub mod schedules;
 pub mod sender_pools;
+pub mod spam;
 pub mod stops;
 pub mod submit;
 mod unsent;
@@ -23,6 +25,7 @@ mod unsent;
 pub mod feedback;
 pub mod figures;
 pub mod holds;
+pub mod imports;
 pub mod opt_ins;
 
 // what is told
@@ -33,6 +36,7 @@ pub mod webhooks;
 pub mod janitor;
 pub mod jobs;
 pub mod recount;
+pub mod retention;
 
 pub use metrics::{Metrics, observe_outcomes};
 pub use platform::{Platform, Settings};

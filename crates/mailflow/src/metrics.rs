@@ -4,6 +4,7 @@ use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use postfleet_core::send_figures::Sums;
 use postfleet_core::{Problem, hold};
+use postfleet_store::retention::Removed;
 
 /// Upper bounds of the classes into which the durations of requests fall.
 const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -18,6 +19,7 @@ pub struct Metrics {
     feedback: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
+    limited: Counter<u64>,
     sign_ins: Counter<u64>,
     refusals: Counter<u64>,
     holds: Counter<u64>,
@@ -30,8 +32,13 @@ pub struct Metrics {
     destinations_closed: Gauge<u64>,
     block_list_answers: Counter<u64>,
     domain_reports: Counter<u64>,
+    spam_verdicts: Counter<u64>,
+    spam_learned: Counter<u64>,
+    rspamd: Counter<u64>,
     usage_recounts: Counter<u64>,
     usage_drift: Gauge<u64>,
+    pruned_messages: Counter<u64>,
+    pruned_octets: Counter<u64>,
 }
 
 impl Metrics {
@@ -51,8 +58,19 @@ impl Metrics {
                 "postfleet_domain_reports",
                 "Reports of other servers about domains, by what became of them",
             ),
+            spam_verdicts: counter("postfleet_spam_verdicts", "Messages judged for a mailbox, by verdict"),
+            spam_learned: counter(
+                "postfleet_spam_learned",
+                "Messages that were moved into junk or out of it and learned from",
+            ),
+            rspamd: counter("postfleet_rspamd_checks", "Messages shown to rspamd, by what came of it"),
             usage_recounts: counter("postfleet_usage_recounts", "Organizations counted anew, by what was found"),
             usage_drift: gauge("postfleet_usage_drift", "Counters of usage that are wrong, by meter"),
+            pruned_messages: counter(
+                "postfleet_messages_pruned",
+                "Messages removed because their time was over, by window",
+            ),
+            pruned_octets: counter("postfleet_pruned_bytes", "Bytes of these messages, by window"),
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
@@ -60,6 +78,10 @@ impl Metrics {
             feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
+            limited: counter(
+                "postfleet_smtp_limited",
+                "SMTP clients that were refused, put off, delayed or sent away for what they did, by reason",
+            ),
             sign_ins: counter(
                 "postfleet_sign_ins",
                 "Sign-ins of mail applications and mail clients attempted, by result",
@@ -80,6 +102,13 @@ impl Metrics {
         }
     }
 
+    /// Mail was removed because its time was over.
+    pub fn pruned(&self, window: &'static str, removed: Removed) {
+        if removed.messages > 0 {
+            self.pruned_messages.add(removed.messages, &[by("window", window)]);
+            self.pruned_octets.add(removed.octets, &[by("window", window)]);
+        }
+    }
     /// A message was offered to us.
     pub fn received(&self, result: &'static str) {
         self.received.add(1, &[by("result", result)]);
@@ -126,6 +155,10 @@ impl Metrics {
     pub fn session(&self, result: &'static str) {
         self.sessions.add(1, &[by("result", result)]);
     }
+    /// A client was refused, put off, delayed or sent away.
+    pub fn limited(&self, reason: &'static str) {
+        self.limited.add(1, &[by("reason", reason)]);
+    }
     /// Somebody tried to sign in.
     pub fn signed_in(&self, result: &'static str) {
         self.sign_ins.add(1, &[by("result", result)]);
@@ -147,6 +180,18 @@ impl Metrics {
     /// A report about a domain came in.
     pub fn domain_reported(&self, result: &'static str) {
         self.domain_reports.add(1, &[by("result", result)]);
+    }
+    /// A message was judged for a mailbox.
+    pub fn judged_spam(&self, is_spam: bool) {
+        self.spam_verdicts.add(1, &[by("verdict", if is_spam { "spam" } else { "ham" })]);
+    }
+    /// So many messages were learned from.
+    pub fn learned_spam(&self, messages: u64) {
+        self.spam_learned.add(messages, &[]);
+    }
+    /// A message was shown to rspamd, or should have been.
+    pub fn rspamd(&self, result: &'static str) {
+        self.rspamd.add(1, &[by("result", result)]);
     }
     /// What an organization uses was counted anew.
     pub fn recounted(&self, is_exact: bool) {

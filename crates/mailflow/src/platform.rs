@@ -3,6 +3,7 @@
 use crate::deliver::{Delivery, Pacing, Signers};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
+use crate::spam::{SpamMemory, SpamSettings};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
 use postfleet_core::domain_records::DomainSettings;
@@ -16,6 +17,7 @@ use postfleet_fleet::keys::KeyHasher;
 use postfleet_fleet::recoveries::Desk;
 use postfleet_fleet::requests::Requests;
 use postfleet_fleet::sign_in;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::webhook_http::IpNetwork;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
@@ -52,6 +54,8 @@ pub struct Platform {
     pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
+    /// The words by which instructions to the reader of a message are recognised.
+    pub lexicon: Arc<Lexicon>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What this node knows of stops.
@@ -60,6 +64,8 @@ pub struct Platform {
     pub underway: Arc<Underway>,
     /// Requests of the last second of those who have a rate.
     pub requests: Arc<Requests>,
+    /// What this node remembers to tell spam.
+    pub spam: Arc<SpamMemory>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }
@@ -114,6 +120,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How often it is looked for mail whose time is over.
+    pub prune_every: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
     /// Where complaints are taken beside the return paths: the addresses that are registered with mailbox providers.
@@ -152,6 +160,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Domains that give addresses for a few minutes, besides those that the product knows.
     pub disposable_domains: Vec<Domain>,
+    /// What concerns spam.
+    pub spam: SpamSettings,
     /// When all this was read.
     pub read_at: UnixMicros,
 }

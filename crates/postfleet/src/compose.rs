@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mailflow::deliver::{Pacing, Signers};
+use postfleet_mailflow::spam::SpamMemory;
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::WebhookHttpOptions;
@@ -112,9 +114,11 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
     // Public addresses alone, whatever webhooks may reach: who serves a policy is chosen by whoever mail goes to.
     let policies = WebhookHttpOptions { resolver: Some(resolver.clone()), ..WebhookHttpOptions::default() };
     let settings = settings(config, world.clock.now())?;
+    let keys = secret(data, &*world.entropy)?;
     Ok(Platform {
         store: store(config, data).await?,
-        keys: secret(data, &*world.entropy)?,
+        spam: Arc::new(SpamMemory::new(&keys)),
+        keys,
         doorkeeper: Arc::new(Doorkeeper::new(&*world.entropy)),
         clock: world.clock,
         entropy: world.entropy,
@@ -128,6 +132,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
+        lexicon: Arc::new(Lexicon::new()),
         metrics,
         settings: Arc::new(settings),
     })
@@ -164,6 +169,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         routes: config.route_settings()?,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        prune_every: Duration::from_secs(config.storage.prune_every_minutes * 60),
         attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
@@ -185,6 +191,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         domains: config.domain_settings()?,
         public_url: config.public_url()?,
         disposable_domains: config.disposable_domains()?,
+        spam: config.spam_settings()?,
         read_at,
     })
 }

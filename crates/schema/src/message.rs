@@ -1,6 +1,6 @@
 //! Messages and what is in them.
 
-use crate::assessment::{Authentication, Marks, Spam, Suspicion};
+use crate::assessment::{Authentication, Marks, Spam, Suspicion, VisibleText};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -13,6 +13,22 @@ pub struct Participant {
     pub name: String,
     /// The address, as the message spells it.
     pub email: String,
+}
+
+/// `PUT /v3/grants/{grant}/messages/{message}`. What is absent stays; fields that are not known are ignored.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct UpdateMessage {
+    /// The folders that the message is to be in: 1 to 20, in place of those that it is in. A message that goes into `junk` is
+    /// learned as spam, one that leaves it (not into `trash`) as other mail.
+    #[serde(default)]
+    #[schema(min_items = 1, max_items = 20)]
+    pub folders: Option<Vec<String>>,
+    /// Whether it is to be unread.
+    #[serde(default)]
+    pub unread: Option<bool>,
+    /// Whether it is to have a star.
+    #[serde(default)]
+    pub starred: Option<bool>,
 }
 
 /// An attachment's description; its bytes have their own endpoint.
@@ -117,6 +133,10 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub body: Option<String>,
+    /// What a human sees of it, as text, with the real targets of its links; absent unless it was asked for with `fields`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub visible_text: Option<VisibleText>,
     /// What is attached, without the bytes.
     pub attachments: Vec<Attachment>,
     /// Header fields; absent unless they were asked for with `fields`.

@@ -44,6 +44,7 @@ fn arrival(peer: &Peer, envelope: Envelope, message: Vec<u8>) -> Arrival {
         is_encrypted: envelope.tls,
         is_authenticated: false,
         is_utf8: envelope.smtputf8,
+        requires_tls: envelope.require_tls,
     };
     Arrival {
         reverse_path: envelope.reverse_path,

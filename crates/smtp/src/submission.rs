@@ -87,6 +87,7 @@ fn submission(envelope: Envelope, message: Vec<u8>) -> Submission {
         is_encrypted: envelope.tls,
         is_authenticated: true,
         is_utf8: envelope.smtputf8,
+        requires_tls: envelope.require_tls,
     };
     Submission { recipients: envelope.recipients, protocol, message }
 }

@@ -1,5 +1,6 @@
 //! The listener on real sockets: TLS, limits, silence, and stopping. The dialogue itself is tested in `wire`.
 
+mod attacks;
 mod support;
 
 use futures::future::BoxFuture;
@@ -36,6 +37,7 @@ fn limits() -> Limits {
         buffered_octets: 64 << 20,
         idle: Duration::from_secs(IDLE),
         session: Duration::from_secs(3_600),
+        ..Limits::default()
     }
 }
 
@@ -55,29 +57,8 @@ impl Server {
     }
 
     async fn start_with(limits: Limits, handler: impl FnOnce(&World) -> Arc<dyn Handler>) -> Self {
-        let world = World::new().await;
-        let tenant = world.tenant(NewTenant::of("acme.test")).await;
-        world.mailbox(&tenant, "agent").await;
-        let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
-        let config = server::Config {
-            service: server::Service::Mx,
-            hostname: "mx.world.test".into(),
-            limits: server::Limits::default(),
-            starttls: true,
-        };
-        let listener = Listener {
-            config: Arc::new(config),
-            limits: Arc::new(limits),
-            handler: handler(&world),
-            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
-            clock: Arc::new(world.clock.clone()),
-            metrics: world.platform.metrics.clone(),
-        };
-        let socket = TcpListener::bind("127.0.0.1:0").await.expect("port");
-        let address = socket.local_addr().expect("bound");
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(listener.serve(socket, stop.clone()));
-        Self { world, tenant, address, identity, stop, serving }
+        let of_session = server::Limits::default();
+        Prepared::of(limits, of_session, handler).await.serve()
     }
 
     async fn connect(&self) -> Client<TcpStream> {
@@ -102,6 +83,48 @@ impl Server {
             Shown::Messages(messages) => messages,
             Shown::Raw(_) => unreachable!("headers were asked for"),
         }
+    }
+}
+
+/// A listener that clients can connect to already, and that does not look at them yet.
+struct Prepared {
+    world: World,
+    tenant: Tenant,
+    identity: TlsIdentity,
+    listener: Listener,
+    socket: TcpListener,
+}
+
+impl Prepared {
+    async fn of(limits: Limits, of_session: server::Limits, handler: impl FnOnce(&World) -> Arc<dyn Handler>) -> Self {
+        let world = World::new().await;
+        let tenant = world.tenant(NewTenant::of("acme.test")).await;
+        world.mailbox(&tenant, "agent").await;
+        let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
+        let config = server::Config {
+            service: server::Service::Mx,
+            hostname: "mx.world.test".into(),
+            limits: of_session,
+            starttls: true,
+        };
+        let listener = Listener {
+            config: Arc::new(config),
+            limits: Arc::new(limits),
+            handler: handler(&world),
+            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
+            clock: Arc::new(world.clock.clone()),
+            metrics: world.platform.metrics.clone(),
+        };
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        Self { world, tenant, identity, listener, socket }
+    }
+
+    fn serve(self) -> Server {
+        let Self { world, tenant, identity, listener, socket } = self;
+        let address = socket.local_addr().expect("bound");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(listener.serve(socket, stop.clone()));
+        Server { world, tenant, address, identity, stop, serving }
     }
 }
 

@@ -215,6 +215,7 @@ const BELONGINGS: &[&str] = &[
     "DELETE FROM opt_ins WHERE application_id = $1",
     "DELETE FROM raises WHERE application_id = $1",
     "DELETE FROM reputation WHERE application_id = $1",
+    "DELETE FROM spam_models WHERE application_id = $1",
     "DELETE FROM redirect_uris WHERE application_id = $1",
     "DELETE FROM api_keys WHERE application_id = $1",
 ];

@@ -222,7 +222,13 @@ async fn insert(
     Ok(())
 }
 
-async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, folders: &[String]) -> Result<(), DbError> {
+pub(crate) async fn list(
+    tx: &mut Tx,
+    grant: GrantId,
+    id: MessageId,
+    date: UnixMicros,
+    folders: &[String],
+) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) \
         VALUES ($1, '', $2, $3), ($1, $4, $2, $3)";
     const INSERT_ALSO: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
@@ -372,6 +378,25 @@ pub(crate) const LIST_THREAD_WITH_BODIES: &str = concat!(
      WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
      ORDER BY m.date DESC, m.id DESC LIMIT $6"
 );
+
+pub(crate) const EXPORT: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM listings l JOIN messages m ON m.id = l.message_id \
+     JOIN blobs b ON b.id = m.blob_id WHERE l.grant_id = $1 AND l.folder = '' AND (l.date, l.message_id) > ($2, $3) \
+     ORDER BY l.date, l.message_id LIMIT $4"
+);
+
+/// All messages of a mailbox but drafts after one, oldest first, with their bodies.
+pub async fn export(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: After,
+    limit: usize,
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    let values = params![grant.uuid(), after.date.as_micros(), after.id.uuid(), limit as i64];
+    with_blobs(&reader.query(EXPORT, values).await?)
+}
 
 /// Finds a message of a mailbox.
 pub async fn find(reader: &mut Reader<'_>, grant: GrantId, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {

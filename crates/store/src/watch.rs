@@ -2,7 +2,8 @@
 //! that ask for it, or a throttle holds. The row is read and written under the lock of the mailbox.
 
 use crate::db::DbError;
-use crate::engine::{Command, Tx};
+use crate::engine::{Command, Reader, Tx};
+use crate::error::StoreError;
 use crate::params;
 use postfleet_core::breaker::{Metric, Watch};
 use postfleet_core::id::GrantId;
@@ -92,6 +93,16 @@ pub(crate) async fn never_written_to<'a>(
     let rows = tx.query(KNOWN, params![grant.uuid(), &asked, day.number() - KNOWN_DAYS]).await?;
     let known = rows.iter().map(|row| row.text(0)).collect::<Result<HashSet<String>, DbError>>()?;
     Ok(keys.into_iter().filter(|key| !known.contains(key)).collect())
+}
+
+/// Whether the mailbox is known to have written to an address.
+pub async fn has_written_to(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    address: &EmailAddress,
+) -> Result<bool, StoreError> {
+    const FIND: &str = "SELECT 1 FROM written_to WHERE grant_id = $1 AND address_key = $2";
+    Ok(reader.query_one(FIND, params![grant.uuid(), &address.key()]).await?.is_some())
 }
 
 /// Knows from now on that the mailbox has written to them.

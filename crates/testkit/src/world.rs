@@ -14,9 +14,11 @@ use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
+use postfleet_mailflow::spam::{SpamMemory, SpamSettings};
 use postfleet_mailflow::{Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
@@ -83,6 +85,8 @@ pub struct WorldOptions {
     pub recovery_rule: Rule,
     /// The plans of the installation.
     pub plans: Plans,
+    /// What concerns spam.
+    pub spam: SpamSettings,
     /// Where chance starts.
     pub seed: u64,
     /// The store's database; a SQLite file in the world's folder if absent.
@@ -109,6 +113,7 @@ impl Default for WorldOptions {
             feedback_domains: Vec::new(),
             recovery_rule: Rule::default(),
             plans: Plans::presets(),
+            spam: SpamSettings::default(),
             seed: 1,
             database: None,
         }
@@ -200,10 +205,12 @@ impl World {
             pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
+            lexicon: Arc::new(Lexicon::new()),
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             stops: Arc::default(),
             underway: Arc::default(),
             requests: Arc::default(),
+            spam: Arc::new(SpamMemory::new(&KeyHasher::new([7; 32]))),
             settings: Arc::new(settings(&options)),
             resolver,
         };
@@ -341,6 +348,7 @@ fn settings(options: &WorldOptions) -> Settings {
         },
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
+        prune_every: Duration::from_secs(3_600),
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
@@ -363,6 +371,7 @@ fn settings(options: &WorldOptions) -> Settings {
         },
         public_url: options.public_url.clone(),
         disposable_domains: vec![Domain::parse("throwaway.test").expect("domain")],
+        spam: options.spam.clone(),
         read_at: BEGINNING,
     }
 }

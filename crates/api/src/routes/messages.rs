@@ -1,13 +1,15 @@
 //! `/v3/grants/{grant}/messages`.
 
 use crate::call::Call;
-use crate::extract::Query;
+use crate::extract::{Query, json};
 use crate::respond::{self, Answer};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::Problem;
+use postfleet_core::id::MessageId;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
-use postfleet_schema::message::{Message, RawMessage};
+use postfleet_mailflow::refile;
+use postfleet_schema::message::{Message, RawMessage, UpdateMessage};
 use serde::Serialize;
 
 /// The routes of this resource.
@@ -23,8 +25,20 @@ pub(crate) fn routes() -> Vec<Route> {
             .query(&[FIELDS])
             .answers::<Message>()
             .answers_also(Answers::Single(200, Shape::of::<RawMessage>())),
+        Route::put("/v3/grants/{grant}/messages/{message}", "messages.write", update)
+            .about("Move or mark a message", UPDATE_DETAILS)
+            .takes::<UpdateMessage>()
+            .answers::<Message>(),
+        Route::patch("/v3/grants/{grant}/messages/{message}", "messages.write", update)
+            .about("Move or mark a message", UPDATE_DETAILS)
+            .takes::<UpdateMessage>()
+            .answers::<Message>(),
     ]
 }
+
+const UPDATE_DETAILS: &str = "What is absent stays. A message that is moved into `junk`, or out of it, is learned from: later \
+    messages like it are judged accordingly, in all mailboxes of the application, once it has learned from twenty of each \
+    kind. Drafts are changed as drafts.";
 
 const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 messages: a filter that few pass may \
     give a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, \
@@ -53,8 +67,14 @@ const LIST: &[Parameter] = &[
 
 const FIELDS: Parameter = Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown; `standard` if absent.");
 
-const FIELD_SETS: &[&str] =
-    &["standard", "include_headers", "include_basic_headers", "include_tracking_options", "raw_mime"];
+const FIELD_SETS: &[&str] = &[
+    "standard",
+    "include_headers",
+    "include_basic_headers",
+    "include_tracking_options",
+    "include_visible_text",
+    "raw_mime",
+];
 
 /// Addresses in `any_email`.
 const ANY_EMAIL_MAX: usize = 25;
@@ -90,6 +110,18 @@ pub(crate) async fn find(call: Call) -> Answer {
     }
 }
 
+/// `PUT` and `PATCH /v3/grants/{grant}/messages/{message}`
+pub(crate) async fn update(call: Call) -> Answer {
+    let (grant, message) = (call.grant().await?, call.id_at::<MessageId>(1)?);
+    let Call { platform, application, id, parts, body, .. } = call;
+    let request: UpdateMessage = json(&parts, body, UPDATE_OCTETS_MAX).await?;
+    let changed = refile::update(&platform, application, grant.id, message, request).await?;
+    Ok(respond::single(&id, changed))
+}
+
+/// Octets of a request to move or mark a message.
+const UPDATE_OCTETS_MAX: usize = 64 << 10;
+
 fn first<T: Serialize>(call: &Call, items: Vec<T>) -> Answer {
     let item = items.into_iter().next().ok_or_else(Problem::not_found)?;
     Ok(respond::single(&call.id, item))
@@ -98,8 +130,8 @@ fn first<T: Serialize>(call: &Call, items: Vec<T>) -> Answer {
 fn fields(query: &Query) -> Result<Fields, Problem> {
     let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
     Fields::named(name).ok_or_else(|| {
-        let text =
-            "fields must be standard, include_headers, include_basic_headers, include_tracking_options or raw_mime";
+        let text = "fields must be standard, include_headers, include_basic_headers, include_tracking_options, \
+            include_visible_text or raw_mime";
         Problem::invalid("fields", text)
     })
 }

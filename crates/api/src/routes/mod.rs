@@ -21,6 +21,7 @@ pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod holds;
+pub(crate) mod imports;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod lists;
@@ -34,6 +35,7 @@ pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod recoveries;
 pub(crate) mod reputation;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -101,6 +103,8 @@ pub(crate) fn all() -> Vec<Route> {
         unsubscribe::routes(),
         opt_ins::routes(),
         usage::routes(),
+        retention::routes(),
+        imports::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

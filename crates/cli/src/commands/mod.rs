@@ -16,6 +16,7 @@ mod hold;
 mod key;
 mod list;
 mod login;
+mod mailbox;
 mod metrics;
 mod names;
 mod opt_in;
@@ -27,6 +28,7 @@ mod queue;
 mod raise;
 mod recovery;
 mod reputation;
+mod retention;
 mod rule;
 mod shell;
 mod stop;
@@ -106,6 +108,10 @@ pub enum Command {
     Usage(Alone<usage::Arguments>),
     /// Shows where a mailbox, the application or a domain stands with its bounces and complaints, and what it takes until a pause
     Reputation(Alone<reputation::Arguments>),
+    /// How long mail is kept, and what was removed when its time was over
+    Retention(Noun<retention::Verb>),
+    /// Mail from files into a mailbox, and from a mailbox into files: mbox, Maildir, EML
+    Mailbox(Noun<mailbox::Verb>),
     /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
     Advise(Alone<workspace::Advise>),
     /// Tries out whether what is to happen does: a quota that is used up, and who is told of it
@@ -182,6 +188,8 @@ impl Command {
             Self::Explain(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
             Self::Reputation(alone) => &alone.globals,
+            Self::Retention(noun) => &noun.globals,
+            Self::Mailbox(noun) => &noun.globals,
             Self::Advise(alone) => &alone.globals,
             Self::Drill(noun) => &noun.globals,
             Self::Plan(alone) => &alone.globals,
@@ -226,6 +234,8 @@ impl Command {
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
             Self::Reputation(alone) => reputation::run(alone.arguments, session).await,
+            Self::Mailbox(noun) => mailbox::run(noun.verb, session).await,
+            Self::Retention(noun) => retention::run(noun.verb, session).await,
             Self::Advise(alone) => workspace::run(workspace::Verb::Advise(alone.arguments), session).await,
             Self::Drill(noun) => drill::run(noun.verb, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,

@@ -2,7 +2,7 @@
 //! nobody can prepare who does not know the key.
 
 /// The hash of `data` under a key of two words.
-pub(super) fn hash(key: [u64; 2], data: &[u8]) -> u128 {
+pub(crate) fn hash(key: [u64; 2], data: &[u8]) -> u128 {
     let mut state = State([
         key[0] ^ 0x736f_6d65_7073_6575,
         key[1] ^ 0x646f_7261_6e64_6f6d ^ 0xee,

@@ -37,6 +37,18 @@ pub(crate) fn hides_controls(text: &str) -> bool {
     })
 }
 
+/// The charsets of all encoded words, in small letters, each once; at most four.
+pub(crate) fn charsets(text: &str) -> Vec<String> {
+    let mut charsets: Vec<String> = Vec::new();
+    for (word, _) in text.match_indices("=?").take(100).filter_map(|(at, _)| read(&text[at..])) {
+        let charset = word.charset.to_ascii_lowercase();
+        if charsets.len() < 4 && !charsets.contains(&charset) {
+            charsets.push(charset);
+        }
+    }
+    charsets
+}
+
 /// Length of the encoded word at the beginning of `text`, if there is one without spaces.
 pub(crate) fn len_at(text: &str) -> Option<usize> {
     let (_, len) = read(text)?;

@@ -36,10 +36,11 @@ pub(super) async fn judge(
     findings: &Findings,
     mailboxes: &[Mailbox],
 ) -> Result<Vec<Judged>, Problem> {
+    let sight = spam::look(platform, arrival, view, &findings.authentication, mailboxes).await;
     let mut all = Vec::with_capacity(mailboxes.len());
     for mailbox in mailboxes {
         let marks = marks::mark(platform, arrival, view, mailbox).await?;
-        let spam = spam::score(platform, arrival, view, findings, &marks, mailbox).await?;
+        let spam = spam::score(platform, view, &sight, mailbox).await?;
         let folder = if spam.is_spam { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
         let Findings { authentication, suspicion } = findings.clone();

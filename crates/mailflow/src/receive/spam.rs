@@ -1,21 +1,100 @@
-//! How much a message looks like spam, by each mailbox's policy.
+//! What is made of a message for each mailbox that it goes to. What is the same for all of them is found out once, and what
+//! no policy wants is not asked.
 
-use super::{Arrival, Findings};
+use super::Arrival;
 use crate::platform::Platform;
-use postfleet_core::Problem;
-use postfleet_core::marks::Marks;
-use postfleet_core::spam::SpamVerdict;
+use crate::spam::{Listed, RspamdMode, ask_lists, ask_rspamd, look_at, model_of};
+use postfleet_core::authentication::Authentication;
+use postfleet_core::spam::{
+    History, SpamReason, SpamVerdict, Trained, decide, of_authentication, of_history, of_lists,
+};
+use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::message::MessageView;
+use postfleet_mail::spam::Looked;
 use postfleet_store::grants::Mailbox;
+use postfleet_store::{spam, threads, watch};
 
-/// A verdict for one mailbox.
+/// What is the same for all mailboxes.
+#[derive(Debug)]
+pub(super) struct Sight {
+    looked: Looked,
+    sender: Vec<SpamReason>,
+    is_proved: bool,
+    listed: Listed,
+    rspamd: Option<(RspamdMode, Vec<SpamReason>)>,
+}
+
+/// Looks at a message, and asks whoever is to be asked about it. Nobody else is asked about mail that was written here.
+pub(super) async fn look(
+    platform: &Platform,
+    arrival: &Arrival,
+    view: &MessageView,
+    authentication: &Authentication,
+    mailboxes: &[Mailbox],
+) -> Sight {
+    let looked = look_at(platform, &arrival.message, view);
+    let wants_lists = mailboxes.iter().any(|mailbox| mailbox.spam.use_list_dnsbl);
+    let listed = match wants_lists && !authentication.is_local {
+        true => ask_lists(platform, arrival.ip, &looked.domains).await,
+        false => Listed::default(),
+    };
+    let rspamd = if authentication.is_local { None } else { ask_rspamd(platform, arrival).await };
+    Sight {
+        looked,
+        sender: of_authentication(authentication),
+        is_proved: authentication.is_local || authentication.aligned_domain.is_some(),
+        listed,
+        rspamd,
+    }
+}
+
+/// The verdict of one mailbox's policy.
 pub(super) async fn score(
-    _: &Platform,
-    _: &Arrival,
-    _: &MessageView,
-    _: &Findings,
-    _: &Marks,
-    _: &Mailbox,
+    platform: &Platform,
+    view: &MessageView,
+    sight: &Sight,
+    mailbox: &Mailbox,
 ) -> Result<SpamVerdict, Problem> {
-    Ok(SpamVerdict::default())
+    let policy = &mailbox.spam;
+    let mut reasons = Vec::new();
+    let replaces = matches!(&sight.rspamd, Some((RspamdMode::Replace, _)));
+    if !replaces {
+        reasons.extend(sight.sender.iter().chain(&sight.looked.content).cloned());
+        if policy.use_header_anomaly_detection {
+            reasons.extend(sight.looked.headers.iter().cloned());
+        }
+        if policy.use_list_dnsbl {
+            reasons.extend(of_lists(&sight.listed.addresses, &sight.listed.domains));
+        }
+    }
+    reasons.extend(sight.rspamd.iter().flat_map(|(_, reasons)| reasons).cloned());
+    reasons.extend(of_history(&history(platform, view, sight, mailbox).await?));
+    reasons.extend(model_of(platform, mailbox.application_id).await?.reason(&sight.looked.tokens));
+    let verdict = decide(reasons, policy.sensitivity_permille);
+    platform.metrics.judged_spam(verdict.is_spam);
+    Ok(verdict)
+}
+
+/// What passed between the mailbox and the author.
+async fn history(
+    platform: &Platform,
+    view: &MessageView,
+    sight: &Sight,
+    mailbox: &Mailbox,
+) -> Result<History, Problem> {
+    let (mut reader, grant) = (platform.store.reader().await?, mailbox.grant_id);
+    let author = view.from.first().map(|author| author.email.as_str()).unwrap_or_default();
+    let moved = spam::moved_before(&mut reader, grant, author).await?;
+    let has_written = match EmailAddress::parse(author) {
+        Ok(author) => watch::has_written_to(&mut reader, grant, &author).await?,
+        Err(_) => false,
+    };
+    let answered: Vec<String> = view.references.iter().chain(&view.in_reply_to).cloned().collect();
+    Ok(History {
+        has_written,
+        is_reply: threads::answers_own(&mut reader, grant, &answered).await?,
+        was_junk: moved == Some(Trained::Spam),
+        was_rescued: moved == Some(Trained::Ham),
+        is_proved: sight.is_proved,
+    })
 }

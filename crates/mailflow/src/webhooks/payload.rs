@@ -113,7 +113,7 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
                 return Ok(if is_unsent { unsent(event, &facts) } else { gone(event, kind) });
             };
             match event.trigger {
-                Trigger::MessageCreated => created(platform, &mut reader, event, kind).await,
+                Trigger::MessageCreated | Trigger::MessageUpdated => created(platform, &mut reader, event, kind).await,
                 // The sent copy has the id of the draft.
                 _ if draft && !stored.draft => Ok(gone(event, "draft")),
                 _ if draft => created(platform, &mut reader, event, kind).await,

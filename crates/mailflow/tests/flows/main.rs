@@ -18,6 +18,7 @@ mod receive;
 mod recount;
 mod routes;
 mod schedules;
+mod spam;
 mod stops;
 mod suppression;
 mod webhooks;

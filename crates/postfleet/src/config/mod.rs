@@ -7,6 +7,7 @@ mod loops;
 mod plans;
 mod recipients;
 mod routes;
+mod spam;
 
 use anyhow::{Context, Result};
 use loops::Loops;
@@ -39,6 +40,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub domains: Domains,
     pub block_lists: BlockListSection,
+    pub spam: SpamSection,
     pub rules: Rules,
     pub feedback: Feedback,
     pub activity: Activity,
@@ -69,6 +71,7 @@ pub struct Storage {
     pub url: String,
     pub blobs: String,
     pub event_retention_days: u64,
+    pub prune_every_minutes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +85,16 @@ pub struct Smtp {
     pub listen: SocketAddr,
     pub connections: usize,
     pub connections_per_address: usize,
+    pub connections_per_minute: u32,
+    pub messages_per_hour: u32,
+    pub recipients_per_hour: u32,
+    pub unknown_recipients_per_hour: u32,
+    pub greeting_delay_ms: u64,
+    pub tarpit_after: u32,
+    pub tarpit_seconds: u64,
+    pub tarpit_sessions: usize,
+    pub trusted_networks: Vec<String>,
+    pub proxy_protocol: Vec<String>,
     pub recipients: usize,
     pub transactions: u32,
     pub errors: u32,
@@ -148,6 +161,16 @@ pub struct BlockListSection {
     pub address_zones: Vec<String>,
     pub domain_zones: Vec<String>,
     pub recheck_hours: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct SpamSection {
+    pub address_zones: Vec<String>,
+    pub domain_zones: Vec<String>,
+    pub list_deadline_ms: u64,
+    pub rspamd_url: String,
+    pub rspamd_mode: String,
+    pub rspamd_deadline_ms: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -305,6 +328,12 @@ impl Config {
         anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
         let hours = self.recovery.after_hours;
         anyhow::ensure!((1..=8_760).contains(&hours), "recovery.after_hours must be from 1 to 8760");
+        let delay = self.smtp.greeting_delay_ms;
+        anyhow::ensure!(delay <= 60_000, "smtp.greeting_delay_ms must be from 0 to 60000");
+        let seconds = self.smtp.tarpit_seconds;
+        anyhow::ensure!(seconds <= 60, "smtp.tarpit_seconds must be from 0 to 60");
+        self.smtp.trusted_networks()?;
+        self.smtp.proxies()?;
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;
@@ -342,6 +371,18 @@ impl Config {
             EmailAddress::parse(text).map_err(|error| anyhow::anyhow!("feedback.addresses: {text:?}: {error}"))
         };
         self.feedback.addresses.iter().map(parse).collect()
+    }
+}
+
+impl Smtp {
+    /// The networks that are not limited by address.
+    pub fn trusted_networks(&self) -> Result<Vec<IpNetwork>> {
+        networks("smtp.trusted_networks", &self.trusted_networks)
+    }
+
+    /// The balancers that say whose connections they pass on.
+    pub fn proxies(&self) -> Result<Vec<IpNetwork>> {
+        networks("smtp.proxy_protocol", &self.proxy_protocol)
     }
 }
 

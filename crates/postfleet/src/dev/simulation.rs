@@ -63,7 +63,7 @@ pub async fn start(stop: CancellationToken) -> Result<Simulation> {
             starttls: false,
             ..roles::session_config(&smtp, "mx.sim.test".into(), OCTETS_MAX)
         }),
-        limits: Arc::new(roles::limits(&smtp)),
+        limits: Arc::new(roles::limits(&smtp)?),
         handler: internet.clone(),
         encryption: Encryption::None,
         clock: Arc::new(SystemClock),

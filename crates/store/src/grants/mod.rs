@@ -29,6 +29,7 @@ use crate::params;
 use postfleet_core::id::{ApplicationId, ConnectorId, GrantId, OrganizationId, WorkspaceId};
 use postfleet_core::meter::{Caps, account_storage_cap};
 use postfleet_core::plan::{Limits, Plan};
+use postfleet_core::policy::SpamDetection;
 use postfleet_core::{EmailAddress, UnixMicros};
 
 macro_rules! grant_columns {
@@ -169,7 +170,8 @@ const FIND_BY_EMAIL: &str =
 pub(crate) const MAILBOX: &str = concat!(
     "SELECT g.id, g.application_id, o.plan, ",
     limits::policy_limit_columns!(),
-    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille \
+     FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
      LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
      WHERE g.email_key = $1"
 );
@@ -177,7 +179,8 @@ pub(crate) const MAILBOX: &str = concat!(
 pub(crate) const HOLDER: &str = concat!(
     "SELECT g.application_id, g.email, o.plan, ",
     limits::policy_limit_columns!(),
-    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille \
+     FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
      LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
      WHERE g.id = $1"
 );
@@ -240,6 +243,8 @@ pub struct Mailbox {
     pub limits: Limits,
     /// Whether its plan or its policy ends what it may keep or get, or its organization may send or transfer.
     pub is_capped: bool,
+    /// How its policy recognises junk.
+    pub spam: SpamDetection,
 }
 
 impl Mailbox {
@@ -249,8 +254,23 @@ impl Mailbox {
         let is_capped = Caps::of(plan) != Caps::default() || account_storage_cap(plan, &policy).is_some();
         let limits = Limits::effective(&plan.limits, &policy);
         let is_capped = is_capped || limits.daily_received_max.is_some();
-        Ok(Self { grant_id: id, application_id: application, limits, is_capped })
+        let spam = spam_detection(row, first + limits::POLICY_LIMIT_COLUMNS)?;
+        Ok(Self { grant_id: id, application_id: application, limits, is_capped, spam })
     }
+}
+
+/// How a policy recognises junk, from the column `first` on; as a policy that says nothing, where there is none.
+fn spam_detection(row: &Row, first: usize) -> Result<SpamDetection, DbError> {
+    let default = SpamDetection::default();
+    let flag = |column: usize| Ok::<_, DbError>(row.opt_int(column)?.map(|value| value != 0));
+    let permille = row.opt_int(first + 2)?.map(u32::try_from).transpose();
+    Ok(SpamDetection {
+        use_list_dnsbl: flag(first)?.unwrap_or(default.use_list_dnsbl),
+        use_header_anomaly_detection: flag(first + 1)?.unwrap_or(default.use_header_anomaly_detection),
+        sensitivity_permille: permille
+            .map_err(|_| DbError::Malformed("sensitivity"))?
+            .unwrap_or(default.sensitivity_permille),
+    })
 }
 
 /// Finds the mailbox that receives mail for an address, whosever it is.

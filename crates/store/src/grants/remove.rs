@@ -14,6 +14,7 @@ use crate::rates;
 use crate::readings;
 use crate::reputation;
 use crate::sender_pools;
+use crate::spam;
 use crate::tokens;
 use crate::watch;
 use postfleet_core::audit::Act;
@@ -160,6 +161,10 @@ impl PruneRemoved {
              (SELECT id FROM feedback_reports WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM imports WHERE grant_id = $1 AND id IN \
+             (SELECT id FROM imports WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM pruned WHERE grant_id = $1 AND day IN \
+             (SELECT day FROM pruned WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM send_refusals WHERE grant_id = $1 AND day IN \
              (SELECT day FROM send_refusals WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM idempotency_keys WHERE scope_id = $1 AND key_hash IN \
@@ -168,7 +173,8 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        for statement in REMAINS.iter().chain(&watch::REMOVE).chain([&correspondents::REMOVE]) {
+        let others = watch::REMOVE.iter().chain(&spam::REMOVE).chain([&correspondents::REMOVE]);
+        for statement in REMAINS.iter().chain(others) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }
         Ok(removed)

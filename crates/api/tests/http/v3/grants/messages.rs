@@ -6,7 +6,12 @@ use base64::engine::general_purpose::URL_SAFE;
 use postfleet_testkit::world::BEGINNING;
 use serde_json::{Value, json};
 
-pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/messages", "GET /v3/grants/{grant}/messages/{message}"];
+pub(crate) const ROUTES: &[&str] = &[
+    "GET /v3/grants/{grant}/messages",
+    "GET /v3/grants/{grant}/messages/{message}",
+    "PUT /v3/grants/{grant}/messages/{message}",
+    "PATCH /v3/grants/{grant}/messages/{message}",
+];
 
 /// The fields of a message in its standard form.
 pub(crate) const MESSAGE: &str = "id:string object:string grant_id:string thread_id:string subject:string from:array \
@@ -82,7 +87,9 @@ async fn a_message_says_what_was_found_of_it_and_what_the_mailbox_wrote_itself_s
     let marks = "first_contact:boolean automated:boolean list:boolean bulk:boolean display_name_mismatch:string?";
     assert_shape(&message["marks"], marks);
     assert_shape(&message["spam"], "score:number threshold:number is_spam:boolean reasons:array");
-    assert_shape(&message["suspicion"], "findings:array");
+    let suspicion = "looked_at:boolean labels:array instructions:array hidden_text:array links:array ambiguities:array \
+        truncated:boolean";
+    assert_shape(&message["suspicion"], suspicion);
     assert_eq!((&message["authentication"]["local"], &message["marks"]["list"]), (&json!(false), &json!(true)));
     let listed = harness.get(&harness.at("/messages")).await;
     assert_eq!(listed.data()[0]["marks"], message["marks"]);
@@ -333,4 +340,32 @@ async fn a_filter_that_cannot_be_read_is_refused_by_name() {
     }
     let long = harness.get(&harness.at(&format!("/messages?subject={}", "x".repeat(16_385)))).await;
     long.refuses(400, "query_too_long", None);
+}
+
+#[tokio::test]
+async fn a_message_is_moved_and_marked() {
+    let harness = Harness::new().await;
+    let id = harness.receive(RICH).await;
+    let path = harness.at(&format!("/messages/{id}"));
+    let moved = harness.put(&path, &json!({"folders": ["spam", "Archive", "junk"], "starred": true, "later": 1})).await;
+    assert_shape(moved.is_ok().data(), MESSAGE);
+    let state = |message: &Value| (message["folders"].clone(), message["unread"].clone(), message["starred"].clone());
+    assert_eq!(state(moved.data()), (json!(["junk", "archive"]), json!(true), json!(true)));
+    assert_eq!(harness.get(&path).await.data(), moved.data());
+    assert_eq!(harness.ids(&harness.at("/messages?in=junk")).await, std::slice::from_ref(&id));
+    assert!(harness.ids(&harness.at("/messages?in=inbox")).await.is_empty());
+    let read = harness.patch(&path, &json!({"unread": false})).await;
+    assert_eq!(state(read.is_ok().data()), (json!(["junk", "archive"]), json!(false), json!(true)));
+    assert_eq!(harness.put(&path, &json!({})).await.is_ok().data(), read.data());
+    let folder = harness.get(&harness.at("/folders/junk")).await;
+    assert_eq!((&folder.data()["total_count"], &folder.data()["unread_count"]), (&json!(1), &json!(0)));
+    for (body, code) in [
+        (json!({"folders": []}), "1 to 20"),
+        (json!({"folders": vec!["inbox"; 21]}), "1 to 20"),
+        (json!({"folders": ["Clients"]}), "does not have"),
+        (json!({"folders": ["drafts"]}), "drafts"),
+    ] {
+        harness.put(&path, &body).await.refuses(400, "invalid_request", Some("folders")).says(code);
+    }
+    assert_eq!(state(harness.get(&path).await.data()), state(read.data()));
 }
