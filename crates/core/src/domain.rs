@@ -53,6 +53,11 @@ impl Domain {
     }
 }
 
+/// A domain as people see it: A-labels in the letters that they stand for. What is none stays as it is.
+pub fn to_unicode(domain: &str) -> String {
+    if domain.to_ascii_lowercase().contains("xn--") { idna::domain_to_unicode(domain).0 } else { domain.to_owned() }
+}
+
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

@@ -7,6 +7,8 @@
 // what arrives
 pub mod authentication;
 pub mod automation;
+pub mod display_name;
+pub mod ingress;
 pub mod message;
 pub mod participant;
 pub mod spam;
@@ -27,6 +29,7 @@ pub mod domain_report;
 pub mod dsn;
 pub mod feedback;
 
+mod skeleton;
 mod syntax;
 mod write;
 

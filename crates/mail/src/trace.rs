@@ -27,6 +27,8 @@ pub struct Hop<'a> {
     pub single_recipient: Option<&'a EmailAddress>,
     /// When.
     pub received_at: UnixMicros,
+    /// What was found out about who sent it: whole fields with their line ends, or nothing.
+    pub results: &'a str,
 }
 
 /// What was spoken (RFC 3848, RFC 6531 §4.3).
@@ -61,7 +63,8 @@ impl Protocol {
     }
 }
 
-/// Return-Path and Received, complete with line ends, to be put before the message.
+/// Return-Path, the results of authentication, and Received, complete with line ends, to be put before the message: results
+/// stand above the Received of the server that found them out (RFC 8601 §4.1).
 pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
     let ip = match hop.ip.to_canonical() {
         IpAddr::V4(ip) => format!("[{ip}]"),
@@ -74,8 +77,9 @@ pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
         None => String::new(),
     };
     format!(
-        "Return-Path: <{}>\r\nReceived: from {} ({ip})\r\n by {} with {}{requires_tls} id {}{recipient};\r\n {}\r\n",
+        "Return-Path: <{}>\r\n{}Received: from {} ({ip})\r\n by {} with {}{requires_tls} id {}{recipient};\r\n {}\r\n",
         hop.reverse_path,
+        hop.results,
         harmless(hop.helo),
         harmless(hop.host),
         hop.protocol.keyword(),
@@ -138,6 +142,7 @@ mod tests {
             id: "0190-ab",
             single_recipient: Some(&recipient),
             received_at: UnixMicros::from_seconds(880_127_706),
+            results: "",
         };
         check(
             &hop,

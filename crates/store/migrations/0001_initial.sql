@@ -416,6 +416,8 @@ CREATE TABLE grants (
 ) {clustered};
 CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
+-- Whether somebody shows the name of a mailbox without being it.
+CREATE INDEX grants_by_name ON grants (application_id, lower(name));
 CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
 CREATE UNIQUE INDEX grants_by_id ON grants (id);
 
@@ -642,6 +644,13 @@ CREATE TABLE thread_keys (
     thread_id {id} NOT NULL,
     date {int} NOT NULL,
     PRIMARY KEY (grant_id, key, thread_id)
+) {clustered};
+
+-- With whom a mailbox exchanges mail: 64-bit hashes of addresses. A row is written with the first message and never changed.
+CREATE TABLE correspondents (
+    grant_id {id} NOT NULL,
+    key {int} NOT NULL,
+    PRIMARY KEY (grant_id, key)
 ) {clustered};
 
 -- Sending ----------------------------------------------------------------------------------------------------------

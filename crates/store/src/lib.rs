@@ -17,6 +17,7 @@ pub mod audit;
 pub mod block_answers;
 pub mod breakers;
 pub mod connectors;
+pub mod correspondents;
 pub mod domain_reports;
 pub mod domains;
 pub mod evaluations;

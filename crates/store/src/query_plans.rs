@@ -4,12 +4,12 @@
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
-    domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
-    keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
-    raises, readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules,
-    schedules, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts,
-    suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, correspondents, deliveries,
+    domain_reports, domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs,
+    judging, key_use, keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks,
+    policies, queue, raises, readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation,
+    retention, rules, schedules, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam,
+    stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -64,6 +64,8 @@ const LISTS: &[(&str, &str)] = &[
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),
+    ("correspondents::KNOWN", correspondents::KNOWN),
+    ("grants::NAMED", grants::NAMED),
     ("outbound::TURNS", outbound::TURNS),
     ("outbound::OWN_SINCE", outbound::OWN_SINCE),
     ("outbound::SAID_BEFORE", outbound::SAID_BEFORE),

@@ -54,7 +54,9 @@ impl Command for UpdateMessage {
     async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
         const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary FROM messages \
             WHERE id = $1 AND grant_id = $2";
-        const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4 WHERE id = $1";
+        // Junk is kept for a time of its own, from when it went there.
+        const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4, \
+            junked_at = CASE WHEN CAST($5 AS {int}) = 0 THEN NULL ELSE coalesce(junked_at, $6) END WHERE id = $1";
         if !drafts::lock(tx, self.grant_id).await? {
             return Ok(UpdateOutcome::Gone);
         }
@@ -73,7 +75,9 @@ impl Command for UpdateMessage {
             return Ok(UpdateOutcome::Done);
         }
         let folders = Value::from(after.folders.as_slice()).to_string();
-        tx.execute(UPDATE, params![self.id.uuid(), &folders, after.unread, after.starred]).await?;
+        let is_junk = after.is_in(SystemFolder::Junk);
+        let values = params![self.id.uuid(), &folders, after.unread, after.starred, is_junk, self.at.as_micros()];
+        tx.execute(UPDATE, values).await?;
         self.list(tx, row.int(0)?, &before, &after).await?;
         if !row.flag(5)? {
             self.note_junk(tx, (&before, &after), &row.text(6)?).await?;

@@ -7,7 +7,7 @@ use crate::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, ThreadId};
-use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
+use postfleet_core::threading::{base_subject, looked_up, names_a_message, subject_may_join};
 use serde::Deserialize;
 
 /// What a message's thread is found by.
@@ -28,6 +28,14 @@ pub struct ThreadHints {
     pub hops: u64,
     /// When whoever sent a received message counted that.
     pub counted_at: Option<UnixMicros>,
+}
+
+impl ThreadHints {
+    /// Whether it says which messages it answers, in a way that can be understood. The address of somebody is none.
+    fn has_references(&self) -> bool {
+        let named = self.in_reply_to.iter().chain(&self.references).filter(|id| names_a_message(id));
+        named.into_iter().any(|id| self.correspondents.iter().all(|address| !address.eq_ignore_ascii_case(id)))
+    }
 }
 
 /// Correspondents of one message that the subject fallback knows; a message to more is no conversation.
@@ -59,7 +67,7 @@ async fn find(tx: &mut Tx, grant: GrantId, facts: &MessageFacts) -> Result<Optio
     if let Some(thread) = answered(tx, grant, hints).await? {
         return Ok(Some(thread));
     }
-    let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
+    let has_references = hints.has_references();
     if !subject_may_join(&hints.subject, has_references, facts.date, facts.date) {
         return Ok(None);
     }
@@ -249,7 +257,8 @@ fn own_keys(hints: &ThreadHints) -> Vec<i64> {
 }
 
 fn message_key(message_id: &str) -> i64 {
-    hash64(&[b"m", message_id.as_bytes()])
+    // Some programs write the name of the host in another case.
+    hash64(&[b"m", message_id.to_lowercase().as_bytes()])
 }
 
 fn subject_key(subject: &str, correspondent: &str) -> i64 {
@@ -366,7 +375,7 @@ pub async fn standing(
             return Ok(Some(read_standing(&row)?));
         }
     }
-    let has_references = !hints.in_reply_to.is_empty() || !hints.references.is_empty();
+    let has_references = hints.has_references();
     if !subject_may_join(&hints.subject, has_references, at, at) {
         return Ok(None);
     }

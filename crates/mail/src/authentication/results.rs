@@ -2,11 +2,10 @@
 //! pretend to be ours.
 
 use crate::exchange::HOPS_FIELD;
-use crate::syntax::{header, word};
+use crate::syntax::word;
 use postfleet_core::Domain;
 use postfleet_core::authentication::{AuthResult, Authentication, DkimResult, SpfResult};
 use std::net::IpAddr;
-use std::ops::Range;
 
 /// What the field says beside the results.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +19,13 @@ pub struct Hop<'a> {
 }
 
 /// The field, complete with its line end (§2.2).
-pub fn field(hop: &Hop<'_>, found: &Authentication) -> Vec<u8> {
+pub fn field(hop: &Hop<'_>, found: &Authentication) -> String {
     let mut out = format!("Authentication-Results: {}", value(hop.host));
     let before = out.len();
+    if found.is_local {
+        // Its author signed in here (RFC 4954).
+        out.push_str(";\r\n auth=pass");
+    }
     for signature in &found.dkim {
         dkim(&mut out, signature);
     }
@@ -54,7 +57,7 @@ pub fn field(hop: &Hop<'_>, found: &Authentication) -> Vec<u8> {
         out.push_str("; none");
     }
     out.push_str("\r\n");
-    out.into_bytes()
+    out
 }
 
 fn dkim(out: &mut String, signature: &DkimResult) {
@@ -172,22 +175,9 @@ fn end_word(word: &mut String, words: &mut Vec<String>) {
     }
 }
 
-/// Where fields stand that pretend to be ours, with their line ends: results under our name (§5), what SPF told us, and
-/// fields of this product that it does not take from outside. They are to be removed before anybody sees the message.
-pub fn pretended(raw: &[u8], host: &Domain) -> Vec<Range<usize>> {
-    let (block, _) = header::split(raw);
-    let (mut found, mut start) = (Vec::new(), 0);
-    while start < block.len() {
-        let end = start + header::folded_len(&block[start..]);
-        if is_pretended(&block[start..end], host.as_str()) {
-            found.push(start..end);
-        }
-        start = end;
-    }
-    found
-}
-
-fn is_pretended(field: &[u8], host: &str) -> bool {
+/// Whether a field, with its line end, pretends to be ours: results under our name (§5), what SPF told us, and fields of
+/// this product that it does not take from outside.
+pub(crate) fn is_pretended(field: &[u8], host: &str) -> bool {
     let Some(colon) = memchr::memchr(b':', field) else { return false };
     let name = harmless(&field[..colon]);
     let value = &field[colon + 1..];

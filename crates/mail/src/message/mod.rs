@@ -255,11 +255,16 @@ fn keep_last(ids: &mut Vec<String>, defects: &mut Vec<Defect>) {
 }
 
 /// The Message-IDs of a value (RFC 5322 §3.6.4), without angle brackets, space and control characters. Text around them
-/// is passed over; if there are no brackets at all, words with an `@` are taken.
+/// is passed over; if there are no brackets at all, not even those that a program took for markup, words with an `@` are
+/// taken.
 pub(crate) fn ids(text: &str) -> Vec<String> {
     let bare = |id: &str| id.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect::<String>();
     if !text.contains('<') {
-        let words = text.split_whitespace();
+        if text.contains("&lt;") {
+            return ids(&text.replace("&lt;", "<").replace("&gt;", ">"));
+        }
+        let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
+        let words = words.map(|word| word.trim_matches(['"', '\'', '(', ')', '[', ']', '>']));
         return words.filter(|word| word.contains('@')).map(bare).filter(|id| !id.is_empty()).collect();
     }
     let bracketed = text.split('<').skip(1).filter_map(|rest| rest.split('>').next());

@@ -96,7 +96,8 @@ pub(crate) fn folded_len(rest: &[u8]) -> usize {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Field<'_>> {
+/// The field of a line and its continuations; none if it is no field.
+pub(crate) fn parse(line: &[u8]) -> Option<Field<'_>> {
     let colon = memchr(b':', line)?;
     let name = line[..colon].trim_ascii_end();
     if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {

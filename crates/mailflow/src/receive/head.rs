@@ -4,10 +4,11 @@ use super::{Arrival, Findings};
 use crate::platform::Platform;
 use postfleet_core::UnixMicros;
 use postfleet_mail::authentication::results;
+use postfleet_mail::ingress;
 use postfleet_mail::trace::{self, Hop};
 
-/// The message as it is kept, under Return-Path, what was found of its sender, and Received; without what pretends to be
-/// ours.
+/// The message as it is kept: under Return-Path, Authentication-Results and Received, and without what others wrote there
+/// in our name.
 pub(super) fn written(
     platform: &Platform,
     arrival: &Arrival,
@@ -19,32 +20,22 @@ pub(super) fn written(
         [recipient] => Some(recipient),
         _ => None,
     };
+    let host = &platform.settings.hostname;
+    let looked_at = results::Hop { host: host.as_str(), ip: arrival.ip, is_null_sender: arrival.is_null_path() };
+    let results = results::field(&looked_at, &findings.authentication);
     let mut raw = trace::received_header(&Hop {
         reverse_path: &arrival.reverse_path,
         helo: &arrival.helo,
         ip: arrival.ip,
-        host: platform.settings.hostname.as_str(),
+        host: host.as_str(),
         protocol: arrival.protocol,
         id: reference,
         single_recipient,
         received_at: now,
+        results: &results,
     });
-    // What a mailbox here wrote was looked at by nobody.
-    if !arrival.is_local() {
-        let hop = results::Hop {
-            host: platform.settings.hostname.as_str(),
-            ip: arrival.ip,
-            is_null_sender: arrival.is_null_path(),
-        };
-        // Above our own Received, which marks where what we vouch for begins (RFC 8601 §5); Return-Path stays first.
-        let below_return_path = raw.iter().position(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-        raw.splice(below_return_path..below_return_path, results::field(&hop, &findings.authentication));
-    }
-    let mut kept = 0;
-    for pretended in results::pretended(&arrival.message, &platform.settings.hostname) {
-        raw.extend_from_slice(&arrival.message[kept..pretended.start]);
-        kept = pretended.end;
-    }
-    raw.extend_from_slice(&arrival.message[kept..]);
+    let kept = ingress::kept(&arrival.message, host);
+    raw.reserve_exact(kept.iter().map(|piece| piece.len()).sum());
+    kept.iter().for_each(|piece| raw.extend_from_slice(piece));
     raw
 }

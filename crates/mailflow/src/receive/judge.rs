@@ -1,13 +1,12 @@
 //! What is made of a message in each mailbox that it goes to: its marks, whether it is spam there, and where it goes.
 
 use super::recipients::Offer;
-use super::{Arrival, Findings, spam};
+use super::{Arrival, Findings, marks, spam};
 use crate::platform::Platform;
 use postfleet_core::assessment::Assessment;
 use postfleet_core::authentication::DmarcPolicy;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, RefusalId};
-use postfleet_core::marks::Marks;
 use postfleet_core::rule::{Found, Input, Placement};
 use postfleet_core::{EmailAddress, Problem, refused_mail};
 use postfleet_mail::message::MessageView;
@@ -70,7 +69,7 @@ pub(super) async fn judge(
     let authors: Vec<EmailAddress> =
         view.from.iter().take(AUTHORS_MAX).filter_map(|author| EmailAddress::parse(&author.email).ok()).collect();
     for mailbox in mailboxes {
-        let marks = marks(view);
+        let marks = marks::mark(platform, arrival, view, mailbox).await?;
         let spam = spam::score(platform, view, &sight, mailbox).await?;
         let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
         let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
@@ -88,15 +87,4 @@ pub(super) async fn judge(
         all.push(Judged { assessment, placement, received });
     }
     Ok(all)
-}
-
-/// What a message says of itself.
-fn marks(view: &MessageView) -> Marks {
-    let automation = &view.automation;
-    Marks {
-        is_automated: automation.auto_submitted.is_some(),
-        is_list: automation.is_list,
-        is_bulk: automation.is_bulk,
-        ..Marks::default()
-    }
 }

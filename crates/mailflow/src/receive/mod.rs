@@ -7,6 +7,7 @@ mod findings;
 mod head;
 mod judge;
 mod limits;
+mod marks;
 mod recipients;
 mod refusals;
 mod spam;

@@ -53,6 +53,78 @@ async fn what_was_found_is_kept_with_what_came_in_and_says_that_own_mail_is_ours
 }
 
 #[tokio::test]
+async fn results_stand_on_top_in_our_name_and_nobody_elses_do() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let forged = "Authentication-Results: mx.world.test; dmarc=pass header.from=bank.test\r\n";
+    let theirs = "Authentication-Results: mx.sender.test; spf=pass\r\n";
+    let message =
+        format!(" dmarc=pass\r\n{forged}{theirs}Return-Path: <boss@acme.test>\r\nX-Postfleet-Spam: no\r\n{MESSAGE}");
+    setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+    let headers = setting.inbox().await.remove(0).headers.expect("asked for");
+    let names: Vec<&str> = headers.iter().map(|header| header.name.as_str()).collect();
+    let expected = [
+        "Return-Path",
+        "Authentication-Results",
+        "Received",
+        "Authentication-Results",
+        "From",
+        "Subject",
+        "Message-ID",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(headers[0].value, "<a@sender.test>");
+    assert!(headers[1].value.starts_with("mx.world.test;") && !headers[1].value.contains("dmarc=pass"), "{headers:?}");
+    assert_eq!(headers[3].value, "mx.sender.test; spf=pass");
+}
+
+#[tokio::test]
+async fn who_writes_for_the_first_time_is_marked_until_the_mailbox_knows_them() {
+    let peer = FakeSmtp::accepting().await;
+    let setting = Setting::new(&peer).await;
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    let is_first = async |from: &str| {
+        let message = format!("From: X <{from}>\r\nSubject: x\r\n\r\nHi\r\n");
+        setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+        setting.world.advance(1);
+        setting.inbox().await.remove(0).marks.expect("kept").first_contact
+    };
+    assert!(is_first("a@sender.test").await);
+    assert!(!is_first("A@Sender.test").await, "the case says nothing");
+    assert!(is_first("b@sender.test").await, "somebody else");
+    assert!(is_first("a@sender.test>, <c@sender.test").await, "one of several is not known");
+    setting.send(&["d@sender.test"]).await.expect("accepted");
+    assert!(!is_first("d@sender.test").await, "the mailbox wrote to them");
+    assert!(is_first("").await, "nobody is known as nobody");
+    // What one mailbox knows another does not.
+    setting.world.receive("a@sender.test", "other@acme.test", MESSAGE).await.expect("accepted");
+    assert!(setting.folder(&other, "inbox").await.remove(0).marks.expect("kept").first_contact);
+}
+
+#[tokio::test]
+async fn who_shows_the_name_of_somebody_here_is_marked() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    setting.world.mailbox(&setting.tenant, "travel").await;
+    for (from, expected) in [
+        ("Ada <ada@sender.test>", None),
+        ("agent agent <x@sender.test>", Some("impersonation")),
+        ("Travel  Agent <x@sender.test>", Some("impersonation")),
+        ("Trаvel Аgent <x@sender.test>", Some("impersonation")),
+        ("Travel Agents <x@sender.test>", None),
+        ("acme.test <x@sender.test>", Some("impersonation")),
+        ("travel agent <travel@acme.test>", None),
+        ("boss@acme.com <x@sender.test>", Some("address")),
+        ("Acme.com <x@sender.test>", Some("domain")),
+        ("Pаypal <x@sender.test>", Some("confusable")),
+    ] {
+        let message = format!("From: {from}\r\nSubject: x\r\n\r\nHi\r\n");
+        setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+        setting.world.advance(1);
+        let marks = setting.inbox().await.remove(0).marks.expect("kept");
+        assert_eq!(marks.display_name_mismatch, expected, "{from}");
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_and_a_foreign_domain_are_refused_and_nothing_is_stored() {
     let setting = Setting::with(WorldOptions::default()).await;
     let refused = setting.world.receive("a@sender.test", "nobody@acme.test", MESSAGE).await.expect_err("refused");

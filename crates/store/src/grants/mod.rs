@@ -4,18 +4,22 @@ mod bulk;
 mod change;
 mod create;
 mod list;
+mod names;
 mod remove;
 
 pub use bulk::CreateGrants;
 pub use change::{GrantChange, UpdateGrant, UpdateOutcome};
 pub use create::{CreateGrant, GrantOutcome, NewGrant, Origin};
 pub use list::{GrantsPage, Sort, list};
+pub use names::names_around;
 pub use remove::{PruneRemoved, RemoveGrant};
 
 #[cfg(test)]
 pub(crate) use create::STATEMENTS as PROVISIONING;
 #[cfg(test)]
 pub(crate) use list::STATEMENTS as LISTS;
+#[cfg(test)]
+pub(crate) use names::NAMED;
 
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};

@@ -3,6 +3,7 @@
 use super::{Grant, lock, lock_tenant};
 use crate::audit::{self, Change};
 use crate::blobs;
+use crate::correspondents;
 use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
@@ -175,7 +176,8 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        for statement in REMAINS.iter().chain(&watch::REMOVE).chain(&spam::REMOVE) {
+        let others = watch::REMOVE.iter().chain(&spam::REMOVE).chain([&correspondents::REMOVE]);
+        for statement in REMAINS.iter().chain(others) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }
         Ok(removed)

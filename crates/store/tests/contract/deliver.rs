@@ -5,6 +5,7 @@ use postfleet_core::event::Trigger;
 use postfleet_core::id::BlobId;
 use postfleet_core::rule::Placement;
 use postfleet_store::folders::{self, FolderCount};
+use postfleet_store::grants::PruneRemoved;
 use postfleet_store::{StoreError, messages, params, threads};
 
 #[tokio::test]
@@ -39,6 +40,93 @@ async fn mailboxes_share_one_body() {
             let thread = threads::find_thread(&mut reader, copy.grant_id, copy.new_thread_id).await.expect("find");
             assert_eq!(thread.expect("thread").received_date, Some(at(1)));
         }
+    })
+    .await;
+}
+
+/// However many get a message, it is kept once; each mailbox pays for its copy, and what one loses the others keep.
+#[tokio::test]
+async fn a_hundred_mailboxes_share_one_body() {
+    on_each_engine(async |engine| {
+        const EACH: &str = "SELECT count(*) FROM mailboxes WHERE storage_octets = $1";
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let mut grants = Vec::new();
+        for number in 0..100 {
+            grants.push(tenant.mailbox(store, &format!("m{number}")).await);
+        }
+        let raw = b"Subject: Hello\r\n\r\nHello, all of you.\r\n".repeat(5_000);
+        let mut command = tenant.received(store, &grants, at(1)).await;
+        command.blob = store.blobs().prepare(BlobId::from_uuid(fresh()), &raw).await.expect("body");
+        command.facts.octets = raw.len() as u64;
+        assert_eq!(store.run(command.clone()).await.expect("deliver").expect("room").len(), 100);
+        assert_eq!(number(store, "SELECT count(*) FROM blobs WHERE copies = 100", &[]).await, 1);
+        assert_eq!(number(store, "SELECT count(*) FROM blobs", &[]).await, 1);
+        assert_eq!(number(store, EACH, params![raw.len() as i64]).await, 100);
+
+        store.run(tenant.removal(grants[7], at(100))).await.expect("remove");
+        while store.run(PruneRemoved { limit: 10 }).await.expect("prune") {}
+        assert_eq!(number(store, "SELECT count(*) FROM blobs WHERE copies = 99", &[]).await, 1);
+        assert_eq!(number(store, EACH, params![raw.len() as i64]).await, 99);
+        let mut reader = store.reader().await.expect("reader");
+        for filing in command.copies.iter().filter(|filing| filing.copy.grant_id != grants[7]) {
+            let copy = &filing.copy;
+            let found = messages::find_with_body(&mut reader, copy.grant_id, copy.message_id).await.expect("find");
+            let (_, body) = found.expect("it");
+            assert_eq!(store.blobs().load(&body).await.expect("load"), raw);
+        }
+    })
+    .await;
+}
+
+/// An idle mailbox costs the mail of others nothing: a message writes the same rows whatever stands beside its mailbox.
+#[tokio::test]
+async fn what_a_message_writes_does_not_depend_on_how_many_mailboxes_there_are() {
+    const TABLES: [&str; 14] = [
+        "SELECT count(*) FROM mailboxes",
+        "SELECT count(*) FROM messages",
+        "SELECT count(*) FROM blobs",
+        "SELECT count(*) FROM listings",
+        "SELECT count(*) FROM folder_counts",
+        "SELECT count(*) FROM threads",
+        "SELECT count(*) FROM thread_keys",
+        "SELECT count(*) FROM correspondents",
+        "SELECT count(*) FROM daily_sends",
+        "SELECT count(*) FROM usage",
+        "SELECT count(*) FROM queue",
+        "SELECT count(*) FROM send_events",
+        "SELECT count(*) FROM rule_evaluations",
+        "SELECT count(*) FROM events",
+    ];
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let count = async || {
+            let mut counts = Vec::new();
+            for table in TABLES {
+                counts.push(number(store, table, &[]).await);
+            }
+            counts
+        };
+        let (mut made, mut written) = (0, Vec::new());
+        for fleet in [1, 10, 200] {
+            for next in made..fleet {
+                tenant.mailbox(store, &format!("idle{next}")).await;
+            }
+            made = fleet;
+            let busy = tenant.mailbox(store, &format!("busy{fleet}")).await;
+            let before = count().await;
+            let mut command = tenant.received(store, &[busy], at(fleet)).await;
+            command.facts.thread.correspondents = vec!["ada@elsewhere.example".to_owned()];
+            store.run(command).await.expect("deliver").expect("room");
+            let after = count().await;
+            written.push(after.iter().zip(&before).map(|(after, before)| after - before).collect::<Vec<_>>());
+        }
+        // The row of the month's usage is there after the first.
+        written[0][9] = 0;
+        assert_eq!(written[0], written[1]);
+        assert_eq!(written[1], written[2]);
+        assert!(written[2].iter().sum::<i64>() <= 12, "{written:?}");
     })
     .await;
 }

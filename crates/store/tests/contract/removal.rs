@@ -24,6 +24,7 @@ async fn rows_of(store: &Store, grant: GrantId) -> i64 {
         + (SELECT count(*) FROM mailboxes WHERE grant_id = $1) + (SELECT count(*) FROM messages WHERE grant_id = $1) \
         + (SELECT count(*) FROM listings WHERE grant_id = $1) + (SELECT count(*) FROM threads WHERE grant_id = $1) \
         + (SELECT count(*) FROM thread_keys WHERE grant_id = $1) \
+        + (SELECT count(*) FROM correspondents WHERE grant_id = $1) \
         + (SELECT count(*) FROM folder_counts WHERE grant_id = $1) \
         + (SELECT count(*) FROM daily_sends WHERE grant_id = $1) \
         + (SELECT count(*) FROM rule_evaluations WHERE grant_id = $1) \

@@ -174,3 +174,48 @@ async fn a_thread_of_sent_messages_moves_with_them() {
     })
     .await;
 }
+
+/// Programs that write words, dates or addresses where Message-IDs belong: the answer is found by its subject, for whom it
+/// was exchanged with, and only for a while.
+#[tokio::test]
+async fn answers_of_broken_programs_find_their_conversation() {
+    on_each_engine(async |engine| {
+        let tenant = tenant(&engine.store, "self_hosted", None).await;
+        let grant = tenant.mailbox(&engine.store, "a").await;
+        let mailbox = Mailbox { store: &engine.store, tenant: &tenant, grant };
+        let first = mailbox.receive(at(1), message("One.ABC@Host.X", "Invoice of March", BOB)).await;
+        let broken = |id: &str, subject: &str, from: &str, in_reply_to: &[&str]| ThreadHints {
+            correspondents: vec![from.to_owned()],
+            subject: subject.to_owned(),
+            ..answer(id, in_reply_to, &[])
+        };
+        for (number, (case, subject, from, in_reply_to, joins)) in [
+            ("no reference", "Re: Invoice of March", BOB, &[][..], true),
+            ("a word", "Re: Invoice of March", BOB, &["Friday"], true),
+            ("an address", "Re: Invoice of March", BOB, &[BOB], true),
+            ("half an id", "Re: Invoice of March", BOB, &["one.abc@"], true),
+            ("another case", "Other", EVE, &["one.abc@host.x"], true),
+            ("an id among words", "Other", EVE, &["Friday", "your", "One.ABC@Host.X"], true),
+            ("in Chinese", "回复：Invoice of March", BOB, &["Friday"], true),
+            ("counted", "RE[4]: Invoice of March", BOB, &["Friday"], true),
+            ("somebody else", "Re: Invoice of March", EVE, &["Friday"], false),
+            ("another subject", "Re: Invoice of May", BOB, &["Friday"], false),
+            ("no answer", "Invoice of March", BOB, &["Friday"], false),
+            ("another conversation", "Re: Invoice of March", BOB, &["gone@x"], false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            // Each in a mailbox of its own, so that none changes what the next finds.
+            let grant = tenant.mailbox(&engine.store, &format!("m{number}")).await;
+            let mailbox = Mailbox { grant, ..mailbox };
+            let first = mailbox.receive(at(1), message("One.ABC@Host.X", "Invoice of March", BOB)).await;
+            let hints = broken(&format!("{number}@x"), subject, from, in_reply_to);
+            assert_eq!(mailbox.receive(at(2), hints).await == first, joins, "{case}");
+        }
+        let late = at(2).plus(SUBJECT_WINDOW);
+        let old = mailbox.receive(late, broken("late@x", "Re: Invoice of March", BOB, &["Friday"])).await;
+        assert_ne!(old, first, "too old");
+    })
+    .await;
+}
