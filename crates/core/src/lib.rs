@@ -46,6 +46,7 @@ pub mod rule;
 
 // what the DNS must hold
 pub mod block_list;
+pub mod dns;
 pub mod domain_check;
 pub mod domain_health;
 pub mod domain_records;
@@ -68,6 +69,7 @@ pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod recovery;
+pub mod refused_mail;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;

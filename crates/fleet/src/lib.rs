@@ -33,6 +33,7 @@ pub mod raises;
 pub mod recount;
 pub mod recoveries;
 pub mod redirect_uris;
+pub mod refused_mail;
 pub mod reputation;
 pub mod requests;
 pub mod retention;

@@ -5,6 +5,7 @@
 //! appears in the interface.
 
 // what arrives
+pub mod authentication;
 pub mod automation;
 pub mod message;
 pub mod participant;

@@ -19,7 +19,7 @@ pub fn from_json(json: &str) -> Assessment {
 
 /// Shows who sent it.
 pub(crate) fn authentication(found: Authentication) -> schema::Authentication {
-    let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain } = found;
+    let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain, .. } = found;
     schema::Authentication {
         local: is_local,
         spf: schema::SpfResult { result: spf.result.word(), domain: spf.domain },

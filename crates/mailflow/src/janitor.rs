@@ -19,6 +19,7 @@ use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
+use postfleet_store::refused_mail::PruneRefusedMail;
 use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
@@ -53,7 +54,7 @@ const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 /// How long it can be asked what was removed because its time was over.
 const REPORT_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 
-/// How long it can be asked why sending was refused.
+/// How long it can be asked why sending was refused, or why mail was not taken.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// How long a destination is remembered that did not answer and for which nothing waits.
@@ -276,7 +277,13 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
             break;
         }
     }
-    let before = now.minus(REFUSAL_RETENTION).day();
+    let before = now.minus(REFUSAL_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneRefusedMail { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = before.day();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneRefusals { before, limit: ROWS_MAX }).await? == 0 {
             break;

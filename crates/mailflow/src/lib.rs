@@ -39,5 +39,5 @@ pub mod recount;
 pub mod retention;
 
 pub use metrics::{Metrics, observe_outcomes};
-pub use platform::{Platform, Settings};
+pub use platform::{AuthenticationSettings, Platform, Settings};
 pub use routing::{Egress, EgressSource, Relay, RelayTls, RouteSettings, Routing};

@@ -6,6 +6,7 @@ use crate::routing::{Relay, RouteSettings, Routing};
 use crate::spam::{SpamMemory, SpamSettings};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
+use postfleet_core::authentication::DmarcEnforcement;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
 use postfleet_core::recovery::Rule;
@@ -154,6 +155,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNetwork>,
     /// From where webhooks are called, for the firewalls of their receivers.
     pub webhook_sources: Vec<IpAddr>,
+    /// How far it is believed who sent a message, and what follows.
+    pub authentication: AuthenticationSettings,
     /// What concerns domains.
     pub domains: DomainSettings,
     /// Where others reach the interface: `https://host` without a slash at the end. Without it no links to it are made.
@@ -164,6 +167,15 @@ pub struct Settings {
     pub spam: SpamSettings,
     /// When all this was read.
     pub read_at: UnixMicros,
+}
+
+/// How far it is believed who sent a message, and what follows.
+#[derive(Clone, Debug, Default)]
+pub struct AuthenticationSettings {
+    /// How far the wishes of owners of domains are followed for mail that fails DMARC.
+    pub dmarc: DmarcEnforcement,
+    /// Who is believed when they say that a message passed before they forwarded it (`d=` of their seals).
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 impl Settings {

@@ -188,6 +188,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         notification_octets_max: config.webhooks.notification_bytes,
         trusted_proxies: config.trusted_proxies()?,
         webhook_sources: config.webhooks.source_addresses.clone(),
+        authentication: config.authentication()?,
         domains: config.domain_settings()?,
         public_url: config.public_url()?,
         disposable_domains: config.disposable_domains()?,

@@ -7,6 +7,7 @@ use postfleet_core::EmailAddress;
 use postfleet_core::client_rate::ClientRates;
 use postfleet_fleet::mail_client::MailClient;
 use postfleet_mailflow::Metrics;
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::Clock;
 use postfleet_net::webhook_http::IpNetwork;
 use postfleet_wire::smtp::Reply;
@@ -36,12 +37,12 @@ pub trait Handler: Send + Sync + 'static {
     fn sender<'a>(&'a self, _peer: &'a Peer) -> BoxFuture<'a, Result<u64, Reply>> {
         Box::pin(async { Err(Reply::needs_authentication()) })
     }
-    /// May this recipient receive a message of the size that was declared?
+    /// May this recipient receive such a message?
     fn recipient<'a>(
         &'a self,
         peer: &'a Peer,
+        offer: Offer<'a>,
         address: &'a EmailAddress,
-        declared_octets: Option<u64>,
     ) -> BoxFuture<'a, Result<(), Reply>>;
     /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage.
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply>;

@@ -5,7 +5,8 @@ use crate::listener::{Encryption, Handler, Peer, Shared};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_core::client_rate::{Deed, Exceeded};
-use postfleet_core::{EmailAddress, UnixMicros};
+use postfleet_core::{EmailAddress, ReversePath, UnixMicros};
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::Clock;
 use postfleet_wire::smtp::server::{Session, Step};
 use postfleet_wire::smtp::{EnhancedStatus, Reply};
@@ -218,7 +219,12 @@ impl Connection<'_> {
         self.count(Deed::Recipient)?;
         // As one that does not exist, until it is seen that it does: many at once cannot find out more than one by one.
         self.count(Deed::UnknownRecipient)?;
-        let verdict = handler.recipient(&self.peer, address, self.session.declared_octets()).await;
+        let offer = Offer {
+            reverse_path: self.session.reverse_path().unwrap_or(&ReversePath::Null),
+            declared_octets: self.session.declared_octets(),
+            ip: Some(self.peer.ip),
+        };
+        let verdict = handler.recipient(&self.peer, offer, address).await;
         if !verdict.as_ref().is_err_and(is_unknown_recipient) {
             let now = self.shared.listener.clock.now();
             self.shared.door.give_back(Deed::UnknownRecipient, self.guest, now);

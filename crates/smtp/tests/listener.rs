@@ -8,6 +8,7 @@ use postfleet_core::EmailAddress;
 use postfleet_fleet::grants;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
@@ -317,7 +318,7 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn recipient<'a>(&'a self, _: &'a Peer, _: &'a EmailAddress, _: Option<u64>) -> BoxFuture<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Peer, _: Offer<'a>, _: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -343,6 +343,44 @@ CREATE INDEX rule_evaluations_by_message ON rule_evaluations (grant_id, message_
 CREATE INDEX rule_evaluations_refused ON rule_evaluations (application_id, id)
     WHERE message_id IS NULL AND stage = 'outbound_send';
 
+-- Mail that mailboxes did not take. Of one mailbox, day and reason a bounded number is kept; the last of them stands for
+-- all that came after it (times, last_at). Sender is the reverse path, empty for the null one; author is who the message
+-- names, if it was there.
+CREATE TABLE refused_mail (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    stage TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    author TEXT,
+    recipient TEXT NOT NULL,
+    message_id_header TEXT,
+    octets {int},
+    ip TEXT,
+    scope TEXT,
+    maximum {int},
+    used {int},
+    resets_at {int},
+    evaluation_id {id},
+    times {int} NOT NULL,
+    at {int} NOT NULL,
+    last_at {int} NOT NULL
+) {strict};
+CREATE INDEX refused_mail_by_grant ON refused_mail (grant_id, id);
+
+-- How often each reason was met on a day, and the last refusal that was kept.
+CREATE TABLE refused_mail_days (
+    grant_id {id} NOT NULL,
+    day {int} NOT NULL,
+    code TEXT NOT NULL,
+    times {int} NOT NULL,
+    last_id {id} NOT NULL,
+    PRIMARY KEY (grant_id, day, code)
+) {clustered};
+CREATE INDEX refused_mail_days_by_age ON refused_mail_days (day);
+
 -- Who signs in, and where mailboxes are ----------------------------------------------------------------------------
 
 CREATE TABLE connectors (
@@ -1331,7 +1369,8 @@ CREATE TABLE webhooks (
     updated_at {int} NOT NULL,
     channel TEXT NOT NULL DEFAULT 'webhook',
     from_grant_id {id},
-    workspace_id {id}
+    workspace_id {id},
+    include_junk {int} NOT NULL DEFAULT 0
 ) {clustered};
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);

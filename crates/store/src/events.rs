@@ -30,7 +30,15 @@ pub struct NewEvent {
     pub at: UnixMicros,
 }
 
+/// What is logged of a message that goes into junk as it comes in.
+pub(crate) const OF_JUNK: &str = r#"{"junk":true}"#;
+
 impl NewEvent {
+    /// Whether it announces a message that went into junk as it came in.
+    pub fn is_of_junk(&self) -> bool {
+        self.trigger == Trigger::MessageCreated && self.data == OF_JUNK
+    }
+
     fn row(&self, position: i64) -> Vec<Param<'_>> {
         params![
             position,

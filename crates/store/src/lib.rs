@@ -66,6 +66,7 @@ pub mod queue;
 mod quota_events;
 pub mod refile;
 pub mod refusals;
+pub mod refused_mail;
 pub mod reputation;
 pub mod retention;
 pub mod schedules;

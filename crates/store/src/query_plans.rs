@@ -7,9 +7,9 @@ use crate::{
     activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
     domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
     keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
-    raises, readings, recount, recoveries, redirect_uris, refusals, reputation, retention, rules, schedules,
-    send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions,
-    threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    raises, readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules,
+    schedules, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts,
+    suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -22,6 +22,8 @@ const LISTS: &[(&str, &str)] = &[
     ("domain_reports::TODAY", domain_reports::TODAY),
     ("domain_reports::OF_DOMAIN", domain_reports::OF_DOMAIN),
     ("domain_reports::ROWS", domain_reports::ROWS),
+    ("domain_reports::PAGE", domain_reports::PAGE),
+    ("domain_reports::ROWS_OF_ONE", domain_reports::ROWS_OF_ONE),
     ("domain_reports::OLD", domain_reports::OLD),
     ("block_answers::DUE", block_answers::DUE),
     ("block_answers::OF_DOMAIN", block_answers::OF_DOMAIN),
@@ -80,6 +82,8 @@ const LISTS: &[(&str, &str)] = &[
     ("key_use::OLD_DAYS", key_use::OLD_DAYS),
     ("refusals::LIST", refusals::LIST),
     ("refusals::OLD", refusals::OLD),
+    ("refused_mail::LIST", refused_mail::LIST),
+    ("refused_mail::OLD_DAYS", refused_mail::OLD_DAYS),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
     ("imports::LIST", imports::LIST),
@@ -415,6 +419,7 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("rules_by_application", rules::LIST),
         ("rule_evaluations_by_grant", evaluations::LIST),
         ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
+        ("refused_mail_by_grant", refused_mail::LIST),
         ("messages_sent", past::SENT),
         ("rule_evaluations_refused", past::REFUSED),
         ("feedback_reports_by_grant", feedback::LIST),

@@ -34,6 +34,7 @@ pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod recoveries;
+pub(crate) mod refused_mail;
 pub(crate) mod reputation;
 pub(crate) mod retention;
 pub(crate) mod rules;
@@ -87,6 +88,7 @@ pub(crate) fn all() -> Vec<Route> {
         rules::routes(),
         lists::routes(),
         evaluations::routes(),
+        refused_mail::routes(),
         explain::routes(),
         messages::routes(),
         send::routes(),

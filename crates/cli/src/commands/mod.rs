@@ -27,6 +27,7 @@ mod pool;
 mod queue;
 mod raise;
 mod recovery;
+mod refused;
 mod reputation;
 mod retention;
 mod rule;
@@ -104,6 +105,8 @@ pub enum Command {
     Overview(Alone<overview::Arguments>),
     /// Shows everything that holds for one mailbox, and where it comes from
     Explain(Alone<explain::Arguments>),
+    /// Shows mail that a mailbox did not take, by which limit or rule, and what would change that
+    Refused(Alone<refused::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
     Usage(Alone<usage::Arguments>),
     /// Shows where a mailbox, the application or a domain stands with its bounces and complaints, and what it takes until a pause
@@ -186,6 +189,7 @@ impl Command {
             Self::Metrics(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
+            Self::Refused(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
             Self::Reputation(alone) => &alone.globals,
             Self::Retention(noun) => &noun.globals,
@@ -232,6 +236,7 @@ impl Command {
             Self::Metrics(noun) => metrics::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
+            Self::Refused(alone) => refused::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
             Self::Reputation(alone) => reputation::run(alone.arguments, session).await,
             Self::Mailbox(noun) => mailbox::run(noun.verb, session).await,

@@ -337,8 +337,8 @@ proptest! {
         prop_assert_eq!(view.attachments.len(), 1);
         let (meta, bytes) = message::attachment(&raw, view.attachments[0].index).unwrap();
         prop_assert_eq!(&meta, &view.attachments[0]);
-        let filename = seen(&filename).trim().to_owned();
-        prop_assert_eq!(meta.filename, filename);
+        let name = seen(&filename);
+        prop_assert_eq!(meta.filename, name.trim());
         prop_assert_eq!(meta.is_inline, is_inline);
         prop_assert_eq!(meta.size, bytes.len() as u64);
         prop_assert_eq!(bytes, content);

@@ -28,6 +28,12 @@ pub(super) fn extension(name: &str) -> &str {
     }
 }
 
+/// What stands before that.
+fn without_extension(name: &str) -> &str {
+    let end = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    end.rsplit_once('.').map_or("", |(before, _)| before)
+}
+
 /// The reasons that files give, each once.
 pub(super) fn look(files: &[AttachmentMeta]) -> Vec<SpamReason> {
     let mut reasons: Vec<SpamReason> = Vec::new();
@@ -41,8 +47,7 @@ pub(super) fn look(files: &[AttachmentMeta]) -> Vec<SpamReason> {
         let name = &file.filename;
         if RUNS.contains(&last.as_str()) {
             add("executable_file", 380, format!("the file {name:?} is a program"));
-            let before =
-                extension(name.trim_end_matches(|c: char| c != '.').trim_end_matches('.')).to_ascii_lowercase();
+            let before = extension(without_extension(name)).to_ascii_lowercase();
             if HARMLESS.contains(&before.as_str()) {
                 add("double_extension", 200, format!("the file {name:?} is a program that looks like a document"));
             }

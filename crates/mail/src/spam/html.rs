@@ -338,7 +338,8 @@ pub(super) fn hosts_in_text(text: &str) -> Vec<String> {
 }
 
 /// Whether two hosts are of one owner, as far as names tell without a list of suffixes: the last two labels are the same,
-/// or the last three where the second last is short.
+/// or the last three where the second last is
+/// one of those below which countries give names.
 pub(super) fn is_same_site(one: &str, other: &str) -> bool {
     site(one) == site(other)
 }
@@ -348,7 +349,9 @@ pub(super) fn site(host: &str) -> &str {
     let mut dots = host.rmatch_indices('.').map(|(at, _)| at);
     let (Some(_), Some(second)) = (dots.next(), dots.next()) else { return host };
     let middle = host[second + 1..].split('.').next().unwrap_or_default();
-    match (middle.len() <= 3, dots.next()) {
+    let below = ["ac", "co", "com", "edu", "gob", "gouv", "gov", "go", "ne", "net", "or", "org"];
+    let is_below_country = below.contains(&middle);
+    match (is_below_country, dots.next()) {
         (true, Some(third)) => &host[third + 1..],
         (true, None) => host,
         (false, _) => &host[second + 1..],

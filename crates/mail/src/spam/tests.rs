@@ -87,7 +87,7 @@ fn content_signals() {
     let html = "MIME-Version: 1.0\nContent-Type: text/html";
     for (fields, body, expected) in [
         ("", "Hello Bob, here are the minutes. See https://x.test/minutes", ""),
-        ("Subject: BUY THIS NOW", "Hello", "shouting_subject phrase_pressure"),
+        ("Subject: BUY THIS NOW", "Hello", "shouting_subject"),
         ("Subject: ASAP", "Hello", ""),
         ("Subject: Wow!! Really", "Hello", "excited_subject"),
         ("", "See https://bit.ly/x", "shortened_link"),

@@ -2,6 +2,7 @@
 //! reads is refused with the nearest one that somebody does.
 
 mod domains;
+mod inbound;
 mod layers;
 mod loops;
 mod plans;
@@ -31,6 +32,7 @@ pub struct Config {
     pub storage: Storage,
     pub http: Http,
     pub smtp: Smtp,
+    pub inbound: inbound::Inbound,
     pub submission: Submission,
     pub tls: Tls,
     pub sending: Sending,
@@ -334,6 +336,7 @@ impl Config {
         anyhow::ensure!(seconds <= 60, "smtp.tarpit_seconds must be from 0 to 60");
         self.smtp.trusted_networks()?;
         self.smtp.proxies()?;
+        self.authentication()?;
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memchr3;
-use postfleet_core::EmailAddress;
+use postfleet_core::{EmailAddress, ReversePath};
 
 use super::config::{Config, Envelope, Service};
 use crate::smtp::command::{Command, Rejected};
@@ -318,6 +318,11 @@ impl Session {
     /// What the client did that ended the session, if that is why it ended.
     pub fn breach(&self) -> Option<Breach> {
         self.breach
+    }
+
+    /// Where failures of the message are to be reported that the client is about to send.
+    pub fn reverse_path(&self) -> Option<&ReversePath> {
+        self.transaction.as_ref().map(|transaction| &transaction.mail.reverse_path)
     }
 
     /// The size that the client announced for the message that it is about to send (RFC 1870).

@@ -12,6 +12,7 @@ pub(crate) mod messages;
 mod odd_mail;
 mod rates;
 mod refusals;
+pub(crate) mod refused_mail;
 pub(crate) mod retention;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
@@ -37,6 +38,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
+    refused_mail::ROUTES,
     retention::ROUTES,
     rule_evaluations::ROUTES,
     schedules::ROUTES,
