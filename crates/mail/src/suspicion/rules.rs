@@ -136,13 +136,8 @@ pub(super) const RULES: &[Rule] = &[
         ..SURE
     },
     Rule { sets: &[&[Pay, Give], &[Wallet]], window: 16, reasons: &[Reason::Payment], ..SURE },
-    Rule {
-        sets: &[&[Pay], &[Money], &[NotTell, Unknowing, NoAsk]],
-        window: 30,
-        unless: &[Never],
-        reasons: &[Reason::Payment],
-        ..SURE
-    },
+    Rule { sets: &[&[Pay], &[Money], &[NotTell, Unknowing]], window: 30, reasons: &[Reason::Payment], ..SURE },
+    Rule { sets: &[&[Pay], &[Money], &[NoAsk]], window: 30, unless: &[Never], reasons: &[Reason::Payment], ..SURE },
     Rule {
         sets: &[&[Pay], &[Money], &[Urgent], &[Authority]],
         window: 30,

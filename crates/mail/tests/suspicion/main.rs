@@ -49,12 +49,12 @@ fn attacks_are_found_in_every_disguise() {
 }
 
 #[test]
-fn most_of_what_was_not_foreseen_is_found() {
+fn most_of_what_is_said_in_other_words_is_found() {
     let lexicon = Lexicon::new();
     let missed: Vec<_> =
         attacks::HELD_OUT.iter().filter(|text| !looked_at(&lexicon, &attacks::plain(text)).instructs()).collect();
     let all = attacks::HELD_OUT.len();
-    println!("{} of {all} unforeseen attacks found; missed: {missed:#?}", all - missed.len());
+    println!("{} of {all} attacks in other words found; missed: {missed:#?}", all - missed.len());
     assert!(missed.len() * 2 <= all, "more than half are missed");
 }
 
@@ -72,7 +72,7 @@ fn ordinary_mail_is_left_in_peace() {
             assert!(!found.hides_text() && found.links.is_empty(), "{found:?}");
         }
     }
-    println!("{} of {all} ordinary messages flagged", wrong.len());
+    println!("{} of {all} ordinary messages flagged: {:#?}", wrong.len(), wrong.iter().take(3).collect::<Vec<_>>());
     assert!(all >= 500, "{all} messages are too few");
     assert!(wrong.len() * 100 <= all, "{} of {all} flagged:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -50,6 +50,11 @@ pub(super) const TABLE: Table = &[
             "initiaux",
             "préalable*",
             "reçues",
+            "auparavant",
+            "qui t'ont été",
+            "que tu as reçues",
+            "qui vous ont été",
+            "que vous avez reçues",
         ],
     ),
     (
