@@ -3,7 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use postfleet_mail::suspicion::{self, Lexicon};
 use postfleet_mail::{dsn, feedback, message, trace};
+use std::sync::LazyLock;
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::new);
 
 fuzz_target!(|raw: &[u8]| {
     let view = message::view(raw);
@@ -17,6 +21,11 @@ fuzz_target!(|raw: &[u8]| {
     assert!(message::headers(raw).len() <= message::HEADERS_MAX);
     message::body(raw);
     message::plain_text(raw);
+    message::html_as_text(raw);
+    suspicion::links(raw);
+    for passage in suspicion::look(&LEXICON, raw, &view).passages {
+        assert!(passage.start < passage.end && !passage.reasons.is_empty());
+    }
     trace::count_received(raw);
     dsn::parse(raw);
     for is_null_sender in [false, true] {

@@ -60,7 +60,8 @@ impl Answer {
         }
     }
 
-    fn cursor(&self) -> Option<String> {
+    /// Where the list goes on.
+    pub fn cursor(&self) -> Option<String> {
         self.body["next_cursor"].as_str().map(str::to_owned)
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod connection;
 mod declared;
 mod failure;
+mod mail_files;
 mod output;
 mod session;
 mod surroundings;

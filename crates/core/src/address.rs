@@ -10,6 +10,9 @@ pub struct EmailAddress {
     domain: Domain,
 }
 
+/// Octets of an address at most: a path has 256 with its brackets (RFC 5321 §4.5.3.1.3).
+pub const ADDRESS_OCTETS_MAX: usize = 254;
+
 /// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
@@ -19,6 +22,9 @@ pub enum InvalidAddress {
     /// The local part is empty, too long (64 octets, RFC 5321 §4.5.3.1.1) or has characters that it may not have.
     #[error("local part must be 1 to 64 octets of dot-separated atoms or a quoted string")]
     Local,
+    /// Together they are too long.
+    #[error("address is longer than {ADDRESS_OCTETS_MAX} octets")]
+    TooLong,
     /// The part after the `@`.
     #[error(transparent)]
     Domain(#[from] InvalidDomain),
@@ -26,10 +32,11 @@ pub enum InvalidAddress {
 
 impl EmailAddress {
     /// Parses `local@domain` with no surrounding space or brackets. Quoted local parts lose needless quotes;
-    /// address literals, source routes and encoded words are refused.
+    /// address literals, source routes, encoded words and what nobody can see are refused.
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress::NoAt)?;
-        Ok(Self { local: parse_local(local)?.into(), domain: Domain::parse(domain)? })
+        let address = Self { local: parse_local(local)?.into(), domain: Domain::parse(domain)? };
+        if address.to_string().len() > ADDRESS_OCTETS_MAX { Err(InvalidAddress::TooLong) } else { Ok(address) }
     }
 
     /// The local part, unquoted.
@@ -51,7 +58,7 @@ impl EmailAddress {
 }
 
 fn parse_local(local: &str) -> Result<String, InvalidAddress> {
-    if local.is_empty() || local.len() > 64 {
+    if local.is_empty() || local.len() > 64 || has_encoded_word(local) || local.chars().any(is_invisible) {
         return Err(InvalidAddress::Local);
     }
     if is_dot_atom(local) {
@@ -61,12 +68,29 @@ fn parse_local(local: &str) -> Result<String, InvalidAddress> {
     unquote(inner).filter(|text| !text.is_empty()).ok_or(InvalidAddress::Local)
 }
 
+/// Whether there is something that a reader of headers may decode into another address (RFC 2047 §5 allows none in
+/// addresses): `=?utf-8?q?ann=40bank.example=3e?=x@evil.example`.
+fn has_encoded_word(local: &str) -> bool {
+    local.find("=?").is_some_and(|begin| local[begin + 2..].contains("?="))
+}
+
+/// Characters that are not seen or turn others around, so that an address looks like one that it is not. Joiners are not
+/// among them: some scripts need them (RFC 5892 §A).
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 fn unquote(inner: &str) -> Option<String> {
     let mut plain = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
         let c = match c {
-            '\\' => chars.next()?,
+            // RFC 6531 §3.3 leaves quoted pairs to ASCII.
+            '\\' => chars.next().filter(char::is_ascii)?,
             '"' => return None,
             c => c,
         };

@@ -11,6 +11,8 @@ pub enum Trigger {
     GrantDeleted,
     /// A message arrived or was sent.
     MessageCreated,
+    /// A message was removed.
+    MessageDeleted,
     /// A message that was there was moved or marked.
     MessageUpdated,
     /// A message was sent at its time.
@@ -76,6 +78,7 @@ impl Trigger {
         Self::GrantUpdated,
         Self::GrantDeleted,
         Self::MessageCreated,
+        Self::MessageDeleted,
         Self::MessageUpdated,
         Self::MessageSendSuccess,
         Self::MessageSendFailed,
@@ -113,6 +116,7 @@ impl Trigger {
             Self::GrantUpdated => "grant.updated",
             Self::GrantDeleted => "grant.deleted",
             Self::MessageCreated => "message.created",
+            Self::MessageDeleted => "message.deleted",
             Self::MessageUpdated => "message.updated",
             Self::MessageSendSuccess => "message.send_success",
             Self::MessageSendFailed => "message.send_failed",
@@ -196,9 +200,11 @@ impl Trigger {
             | Self::OptInConfirmed
             | Self::OptInDeclined
             | Self::OptInNotSent => "/nylas/system",
-            Self::MessageCreated | Self::MessageUpdated | Self::DraftCreated | Self::DraftUpdated => {
-                "/nylas/emails/realtime"
-            }
+            Self::MessageCreated
+            | Self::MessageUpdated
+            | Self::MessageDeleted
+            | Self::DraftCreated
+            | Self::DraftUpdated => "/nylas/emails/realtime",
             Self::MessageSendSuccess
             | Self::MessageSendFailed
             | Self::MessageHeld
@@ -218,7 +224,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "grant.expired",
     "grant.imap_sync_completed",
     "message.created.cleaned",
-    "message.deleted",
     "message.bounce_detected",
     "message.opened",
     "message.link_clicked",

@@ -109,6 +109,8 @@ ids! {
     ListItemId,
     /// A record of what the rules said about one message.
     EvaluationId,
+    /// A record of mail that a mailbox did not take.
+    RefusalId,
     /// A record of what came back about one message.
     FeedbackId,
     /// What happened to one recipient of what was sent.
@@ -131,6 +133,8 @@ ids! {
     RecoveryId,
     /// A question to somebody whether they want mail for a purpose.
     OptInId,
+    /// An import of mail into a mailbox.
+    ImportId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -23,6 +23,7 @@ pub mod problem;
 
 // who may do what
 pub mod breaker;
+pub mod client_rate;
 pub mod exchange;
 pub mod layout;
 pub mod meter;
@@ -45,6 +46,7 @@ pub mod rule;
 
 // what the DNS must hold
 pub mod block_list;
+pub mod dns;
 pub mod domain_check;
 pub mod domain_health;
 pub mod domain_records;
@@ -60,15 +62,18 @@ pub mod destination;
 pub mod folder;
 pub mod hold;
 pub mod idempotency;
+pub mod import;
 pub mod mx;
 pub mod opt_in;
 pub mod outbound;
 pub mod recipient;
 pub mod recipient_check;
 pub mod recovery;
+pub mod refused_mail;
 pub mod remedy;
 pub mod reputation;
 pub mod request_rate;
+pub mod retention;
 pub mod retry;
 pub mod schedule;
 pub mod send_event;

@@ -37,6 +37,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("messages.read", "read messages, threads, folders and attachments"),
     ("messages.write", "move and mark messages"),
     ("messages.send", "send messages and drafts, now or later, and cancel what is to be sent later"),
+    ("messages.import", "import mail that a mailbox had elsewhere"),
     ("sender_pools.read", "see pools of senders, and how a volume spreads over them"),
     ("sender_pools.write", "make, change and remove pools of senders"),
     ("holds.read", "see sends that are held, with all that would leave"),

@@ -24,6 +24,8 @@ pub enum ProblemKind {
     Restricted,
     /// A rule of the workspace blocks it.
     BlockedByRule,
+    /// The domain of its alleged author wants it refused, since nothing proves that it is from there.
+    Disowned,
     /// A blocking rule could not be evaluated, so it blocks.
     Undecidable,
     /// A counted allowance is used up until it resets.
@@ -59,6 +61,7 @@ impl ProblemKind {
         Self::InsufficientScopes,
         Self::Restricted,
         Self::BlockedByRule,
+        Self::Disowned,
         Self::Undecidable,
         Self::OverQuota,
         Self::RateLimited,
@@ -89,7 +92,7 @@ impl ProblemKind {
 /// Which allowance was used up, and when it is whole again, if waiting helps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {
-    /// Whose allowance: `grant`, `application`, `organization`.
+    /// Whose allowance: `grant`, `application`, `organization`; of mail that comes in also `message`, which alone is over it.
     pub scope: &'static str,
     /// The allowance.
     pub limit: u64,

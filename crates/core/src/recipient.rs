@@ -3,7 +3,7 @@
 
 use crate::meter::Meters;
 use crate::plan::Limits;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Exhausted, Problem, ProblemKind};
 
 /// What the store knows about an address that somebody writes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,9 +29,14 @@ pub fn admit(known: &Known, declared_octets: Option<u64>) -> Result<(), Problem>
         }
         // The listener's own limit holds, as for everybody.
         Known::Feedback => Ok(()),
-        Known::NoMailbox => Err(Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")),
+        Known::NoMailbox => Err(no_such_mailbox()),
         Known::ForeignDomain => Err(Problem::new(ProblemKind::Forbidden, "relay_denied", "relaying denied")),
     }
+}
+
+/// There is no mailbox of that address.
+pub fn no_such_mailbox() -> Problem {
+    Problem::new(ProblemKind::NotFound, "no_such_mailbox", "no such mailbox here")
 }
 
 /// Judges whether there is room for a message, and whether so much mail, and one more message, may still come in. Where nothing is capped, there
@@ -47,7 +52,7 @@ pub fn fits(limits: &Limits, octets: u64) -> Result<(), Problem> {
     let limit = limits.inbound_message_octets_max;
     if octets > limit {
         let text = format!("message exceeds the size limit of {limit} bytes");
-        return Err(Problem::new(ProblemKind::TooLarge, "message_too_large", text));
+        return Err(too_large("message_too_large", text, limit, octets));
     }
     Ok(())
 }
@@ -68,7 +73,7 @@ pub fn accepts(limits: &Limits, message: &InboundFacts<'_>) -> Result<(), Proble
     let (count, limit) = (message.attachments.len(), limits.attachments_max);
     if count as u64 > limit {
         let text = format!("message has {count} attachments, and at most {limit} are accepted");
-        return Err(Problem::new(ProblemKind::TooLarge, "too_many_attachments", text));
+        return Err(too_large("too_many_attachments", text, limit, count as u64));
     }
     message.attachments.iter().try_for_each(|(octets, media_type)| accepts_attachment(limits, *octets, media_type))
 }
@@ -77,14 +82,25 @@ fn accepts_attachment(limits: &Limits, octets: u64, media_type: &str) -> Result<
     let limit = limits.attachment_octets_max;
     if octets > limit {
         let text = format!("an attachment exceeds the size limit of {limit} bytes");
-        return Err(Problem::new(ProblemKind::TooLarge, "attachment_too_large", text));
+        return Err(too_large("attachment_too_large", text, limit, octets));
     }
     let allowed = &limits.attachment_types;
     if allowed.is_empty() || allowed.iter().any(|range| range.matches(media_type)) {
         return Ok(());
     }
-    let text = "the type of an attachment is not accepted here";
+    // Its sender wrote it: only what a type may have is said again, and not more than one may be long.
+    let is_of_type = |c: &char| c.is_ascii_alphanumeric() || "/!#$&-^_.+".contains(*c);
+    let media_type: String = media_type.chars().filter(is_of_type).take(127).collect();
+    let text = match media_type.as_str() {
+        "" => "an attachment without a type is not accepted here".to_owned(),
+        media_type => format!("an attachment of the type {media_type} is not accepted here"),
+    };
     Err(Problem::new(ProblemKind::Forbidden, "attachment_type_refused", text))
+}
+
+fn too_large(code: &'static str, text: String, limit: u64, used: u64) -> Problem {
+    let exhausted = Exhausted { scope: "message", limit, used, resets_at: None };
+    Problem { exhausted: Some(Box::new(exhausted)), ..Problem::new(ProblemKind::TooLarge, code, text) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod compile;
 mod evaluate;
+mod found;
 mod input;
 mod item_set;
 mod outcome;
@@ -15,6 +16,7 @@ mod trace;
 
 pub use compile::Compiled;
 pub use evaluate::{Lookup, evaluate};
+pub use found::{AUTHENTICATION_RESULTS, Found, MARKS};
 pub use input::Input;
 pub use item_set::{ItemHasher, ItemSet};
 pub use outcome::{Effects, Judgement, RuleOutcome, Shadow, Verdict};
@@ -106,6 +108,18 @@ words! {
         RecipientTld = "recipient.tld",
         /// Whether it begins a conversation (`compose`) or answers (`reply`).
         OutboundType = "outbound.type",
+        /// What SPF came to, in a word of RFC 8601.
+        AuthenticationSpf = "authentication.spf",
+        /// What the best of its DKIM signatures came to.
+        AuthenticationDkim = "authentication.dkim",
+        /// What DMARC came to.
+        AuthenticationDmarc = "authentication.dmarc",
+        /// How much it looks like spam.
+        SpamScore = "spam.score",
+        /// The kinds of what was found that is meant to deceive its reader.
+        SuspicionKind = "suspicion.kind",
+        /// What kind of mail it is for the mailbox.
+        MessageMark = "message.mark",
     }
 }
 
@@ -120,6 +134,10 @@ words! {
         Contains = "contains",
         /// Is an item of one of the lists.
         InList = "in_list",
+        /// A number that is as high, or higher.
+        AtLeast = "at_least",
+        /// A number that is lower.
+        Below = "below",
     }
 }
 
@@ -180,14 +198,76 @@ impl Action {
     }
 }
 
+/// What the values of a field are, and so with what they can be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Addresses or parts of them, which lists of a kind can have.
+    Values(ListKind),
+    /// These words.
+    Words(&'static [&'static str]),
+    /// Words of which there may be more one day: lower-case letters, digits and underscores.
+    Label,
+    /// A number with at most two decimals.
+    Number,
+}
+
 impl Field {
+    /// What its values are.
+    pub const fn form(self) -> Form {
+        match self {
+            Self::FromAddress | Self::RecipientAddress => Form::Values(ListKind::Address),
+            Self::FromDomain | Self::RecipientDomain => Form::Values(ListKind::Domain),
+            Self::FromTld | Self::RecipientTld => Form::Values(ListKind::Tld),
+            Self::OutboundType => Form::Words(&["compose", "reply"]),
+            Self::AuthenticationSpf | Self::AuthenticationDkim | Self::AuthenticationDmarc => {
+                Form::Words(AUTHENTICATION_RESULTS)
+            }
+            Self::MessageMark => Form::Words(MARKS),
+            Self::SuspicionKind => Form::Label,
+            Self::SpamScore => Form::Number,
+        }
+    }
+
+    /// The operators with which it can be compared.
+    pub const fn operators(self) -> &'static [Operator] {
+        match self.form() {
+            Form::Values(_) => &[Operator::Is, Operator::IsNot, Operator::Contains, Operator::InList],
+            Form::Words(_) | Form::Label => &[Operator::Is, Operator::IsNot],
+            Form::Number => &[Operator::AtLeast, Operator::Below],
+        }
+    }
+
     /// The kind of lists in which it can be looked up.
     pub const fn list_kind(self) -> Option<ListKind> {
-        match self {
-            Self::FromAddress | Self::RecipientAddress => Some(ListKind::Address),
-            Self::FromDomain | Self::RecipientDomain => Some(ListKind::Domain),
-            Self::FromTld | Self::RecipientTld => Some(ListKind::Tld),
-            Self::OutboundType => None,
+        match self.form() {
+            Form::Values(kind) => Some(kind),
+            Form::Words(_) | Form::Label | Form::Number => None,
+        }
+    }
+
+    /// Whether it is about the author, who is known of each message in either direction.
+    pub const fn is_of_author(self) -> bool {
+        matches!(self, Self::FromAddress | Self::FromDomain | Self::FromTld)
+    }
+
+    /// Whether it is about what was found of a message that came in, once all of it is there.
+    pub const fn is_found(self) -> bool {
+        matches!(
+            self,
+            Self::AuthenticationSpf
+                | Self::AuthenticationDkim
+                | Self::AuthenticationDmarc
+                | Self::SpamScore
+                | Self::SuspicionKind
+                | Self::MessageMark
+        )
+    }
+
+    /// Whether mail of that direction has it.
+    pub const fn is_of(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Inbound => self.is_of_author() || self.is_found(),
+            Direction::Outbound => !self.is_found(),
         }
     }
 }

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use postfleet_core::id::{ApplicationId, RuleId};
 use postfleet_core::list::ListKind;
 use postfleet_core::rule::validate::NamedRule;
-use postfleet_core::rule::{Direction, Input, Operand, OutboundType, Rule, RuleTrace, Verdict};
+use postfleet_core::rule::{
+    AUTHENTICATION_RESULTS, Direction, Found, Input, MARKS, Operand, OutboundType, Rule, RuleTrace, Verdict,
+};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::Participant;
 use postfleet_mail::message::{self, Defect};
@@ -28,6 +30,9 @@ pub const RECIPIENTS_MAX: usize = 1_000;
 /// Lists that rules name, times the addresses that are looked up in them.
 pub const LOOKUPS_MAX: usize = 100_000;
 
+/// Words of what is found that a request may name of a kind.
+pub const FOUND_MAX: usize = 100;
+
 /// Judges the message of a request by the rules of the workspace that a path segment names, or by those of the request.
 /// Nothing is written.
 pub async fn test(
@@ -36,12 +41,12 @@ pub async fn test(
     workspace: &str,
     request: schema::TestRules,
 ) -> Result<schema::RuleTest, Problem> {
-    let schema::TestRules { trigger, message, raw, rules, include_disabled } = request;
+    let schema::TestRules { trigger, message, raw, rules, found, include_disabled } = request;
     let workspace = workspaces::find(store, application, workspace).await?.workspace.id;
     let direction = direction(trigger.as_deref())?;
     let input = match (message, raw) {
-        (Some(message), None) => of_message(&message, direction)?,
-        (None, Some(raw)) => of_raw(&raw, direction)?,
+        (Some(message), None) => of_message(&message, direction, found)?,
+        (None, Some(raw)) => of_raw(&raw, direction, found)?,
         _ => return Err(Problem::invalid("message", "message or raw must be given, and not both")),
     };
     let mut reader = store.reader().await?;
@@ -82,33 +87,66 @@ fn check_lookups(rules: &[Rule], direction: Direction, input: &Input) -> Result<
     Err(Problem::new(ProblemKind::Invalid, "too_many_lookups", text))
 }
 
-fn of_message(message: &schema::TestMessage, direction: Direction) -> Result<Input, Problem> {
+fn of_message(
+    message: &schema::TestMessage,
+    direction: Direction,
+    found: Option<schema::TestFound>,
+) -> Result<Input, Problem> {
     let from = message.from.as_deref().filter(|from| !from.is_empty());
     let from = from.map(|from| address("message.from", from)).transpose()?;
+    if direction == Direction::Inbound {
+        return Ok(Input::received(from.as_ref(), read_found(found)?));
+    }
     let mut recipients = Vec::new();
     for (field, texts) in [("to", &message.to), ("cc", &message.cc), ("bcc", &message.bcc)] {
         for (index, text) in texts.iter().enumerate() {
             recipients.push(address(&format!("message.{field}[{index}]"), text)?);
         }
     }
-    input(["message.from", "message.to"], from, &recipients, message.is_reply, direction)
+    input(["message.from", "message.to"], from, &recipients, message.is_reply)
+}
+
+/// What a request takes to be found.
+fn read_found(found: Option<schema::TestFound>) -> Result<Found, Problem> {
+    let Some(found) = found else { return Ok(Found::default()) };
+    let known = |field: &str, word: &str, words: &'static [&'static str]| {
+        let wrong = || Problem::invalid(field, format!("{field} must be one of {}", words.join(", ")));
+        words.iter().copied().find(|known| *known == word).ok_or_else(wrong)
+    };
+    let result = |name: &str, word: Option<String>| {
+        word.map_or(Ok("none"), |word| known(&format!("found.{name}"), &word, AUTHENTICATION_RESULTS))
+    };
+    for (field, count) in [("found.suspicion_kinds", found.suspicion_kinds.len()), ("found.marks", found.marks.len())] {
+        if count > FOUND_MAX {
+            return Err(Problem::invalid(field, format!("{field} must have at most {FOUND_MAX} words")));
+        }
+    }
+    Ok(Found {
+        spf: result("spf", found.spf)?,
+        dkim: result("dkim", found.dkim)?,
+        dmarc: result("dmarc", found.dmarc)?,
+        spam_score: (found.spam_score.unwrap_or(0.0) * 100.0).round() as i64,
+        suspicion_kinds: found.suspicion_kinds,
+        marks: found.marks.iter().map(|mark| known("found.marks", mark, MARKS)).collect::<Result<_, _>>()?,
+    })
 }
 
 /// What rules see of a whole message: what its header says.
-fn of_raw(raw: &str, direction: Direction) -> Result<Input, Problem> {
+fn of_raw(raw: &str, direction: Direction, found: Option<schema::TestFound>) -> Result<Input, Problem> {
     let octets = base64_octets(raw).ok_or_else(|| Problem::invalid("raw", "raw must be a message in base64"))?;
     let view = message::view(&octets);
-    let from = view.from.first().map(address_in_raw).transpose()?;
     if direction == Direction::Inbound {
-        return input(["raw", "raw"], from, &[], false, direction);
+        let authors = view.from.iter().map(address_in_raw).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Input::received(&authors, read_found(found)?));
     }
+    let from = view.from.first().map(address_in_raw).transpose()?;
     if view.defects.contains(&Defect::TooManyAddresses) {
         return Err(too_many_recipients("raw"));
     }
     let people = view.to.iter().chain(&view.cc).chain(&view.bcc);
     let recipients = people.map(address_in_raw).collect::<Result<Vec<_>, _>>()?;
     let is_reply = !view.in_reply_to.is_empty() || !view.references.is_empty();
-    input(["raw", "raw"], from, &recipients, is_reply, direction)
+    input(["raw", "raw"], from, &recipients, is_reply)
 }
 
 /// Reads base64 of either alphabet, in lines or in one.
@@ -124,13 +162,9 @@ fn input(
     from: Option<EmailAddress>,
     recipients: &[EmailAddress],
     is_reply: bool,
-    direction: Direction,
 ) -> Result<Input, Problem> {
     if recipients.len() > RECIPIENTS_MAX {
         return Err(too_many_recipients(to_field));
-    }
-    if direction == Direction::Inbound {
-        return Ok(Input::inbound(from.as_ref()));
     }
     let from = from.ok_or_else(|| {
         Problem::invalid(from_field, format!("{from_field}: an outbound message has the address of its author"))

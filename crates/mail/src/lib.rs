@@ -5,10 +5,12 @@
 //! appears in the interface.
 
 // what arrives
+pub mod authentication;
 pub mod automation;
 pub mod message;
 pub mod participant;
 pub mod spam;
+pub mod suspicion;
 
 // what leaves
 pub mod compose;

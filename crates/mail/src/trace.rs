@@ -40,6 +40,8 @@ pub struct Protocol {
     pub is_authenticated: bool,
     /// With SMTPUTF8.
     pub is_utf8: bool,
+    /// With REQUIRETLS (RFC 8689).
+    pub requires_tls: bool,
 }
 
 impl Protocol {
@@ -65,12 +67,14 @@ pub fn received_header(hop: &Hop<'_>) -> Vec<u8> {
         IpAddr::V4(ip) => format!("[{ip}]"),
         IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
     };
+    // There is no keyword for it, so that it is said in a comment.
+    let requires_tls = if hop.protocol.requires_tls { " (REQUIRETLS)" } else { "" };
     let recipient = match hop.single_recipient {
         Some(recipient) => format!("\r\n for <{recipient}>"),
         None => String::new(),
     };
     format!(
-        "Return-Path: <{}>\r\nReceived: from {} ({ip})\r\n by {} with {} id {}{recipient};\r\n {}\r\n",
+        "Return-Path: <{}>\r\nReceived: from {} ({ip})\r\n by {} with {}{requires_tls} id {}{recipient};\r\n {}\r\n",
         hop.reverse_path,
         harmless(hop.helo),
         harmless(hop.host),
@@ -152,6 +156,9 @@ mod tests {
             "Return-Path: <>\r\nReceived: from evilBcc:x ([IPv6:2001:db8::1])\r\n by in.example.com with SMTP id \
              0190-ab;\r\n Fri, 21 Nov 1997 15:55:06 +0000\r\n",
         );
+        let over_tls = Protocol { requires_tls: true, ..hop.protocol };
+        let header = received_header(&Hop { protocol: over_tls, ..hop.clone() });
+        assert!(String::from_utf8(header).unwrap().contains(" with ESMTPS (REQUIRETLS) id 0190-ab\r\n for "));
         let helo = Hop { helo: "\r\n", ..hop };
         assert!(String::from_utf8(received_header(&helo)).unwrap().contains("from unknown ("));
     }
@@ -160,7 +167,7 @@ mod tests {
     fn a_submitted_message_does_not_tell_where_its_client_is() {
         let hop = SubmissionHop {
             host: "mx.example.com",
-            protocol: Protocol { is_extended: true, is_encrypted: true, is_authenticated: true, is_utf8: false },
+            protocol: Protocol { is_extended: true, is_encrypted: true, is_authenticated: true, ..Protocol::default() },
             id: "0190-ab",
             received_at: UnixMicros::from_seconds(880_127_706),
         };
@@ -177,6 +184,7 @@ mod tests {
             is_encrypted: bits & 2 != 0,
             is_authenticated: bits & 4 != 0,
             is_utf8: bits & 8 != 0,
+            requires_tls: false,
         });
         let keywords: Vec<_> = all.map(Protocol::keyword).collect();
         assert_eq!(keywords[..4], ["SMTP", "ESMTP", "SMTP", "ESMTPS"]);

@@ -4,7 +4,7 @@ use postfleet_core::assessment::Assessment;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::marks::{Marks, NameMismatch};
 use postfleet_core::spam::SpamVerdict;
-use postfleet_core::suspicion::Suspicion;
+use postfleet_core::suspicion::{Ambiguity, Hidden, Link, LinkReason, Passage, Reason, Suspicion};
 use postfleet_schema::assessment as schema;
 
 /// As it is stored.
@@ -19,7 +19,7 @@ pub fn from_json(json: &str) -> Assessment {
 
 /// Shows who sent it.
 pub(crate) fn authentication(found: Authentication) -> schema::Authentication {
-    let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain } = found;
+    let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain, .. } = found;
     schema::Authentication {
         local: is_local,
         spf: schema::SpfResult { result: spf.result.word(), domain: spf.domain },
@@ -57,14 +57,40 @@ pub(crate) fn spam(found: SpamVerdict) -> schema::Spam {
     }
 }
 
-/// Shows what in it is meant to deceive.
+/// Shows what in it is aimed at the program that reads it.
 pub(crate) fn suspicion(found: Suspicion) -> schema::Suspicion {
-    let finding = |one: postfleet_core::suspicion::Finding| schema::SuspiciousPassage {
-        kind: one.kind,
-        reason: one.reason,
-        passage: one.passage,
-    };
-    schema::Suspicion { findings: found.findings.into_iter().map(finding).collect() }
+    let labels = found.labels();
+    let Suspicion { looked_at, passages, hidden, links, ambiguities, is_cut } = found;
+    schema::Suspicion {
+        looked_at,
+        labels,
+        instructions: passages.into_iter().map(passage).collect(),
+        hidden_text: hidden.into_iter().map(hidden_text).collect(),
+        links: links.into_iter().map(link).collect(),
+        ambiguities: ambiguities.into_iter().map(Ambiguity::word).collect(),
+        truncated: is_cut,
+    }
+}
+
+fn passage(one: Passage) -> schema::Instruction {
+    let Passage { place, part, start, end, text, reasons } = one;
+    schema::Instruction { place: place.word(), part, start, end, text, reasons: words(reasons) }
+}
+
+fn hidden_text(one: Hidden) -> schema::HiddenText {
+    let Hidden { place, means, at, characters, text, reasons } = one;
+    schema::HiddenText { place: place.word(), means: means.word(), at, characters, text, reasons: words(reasons) }
+}
+
+/// Shows a link.
+pub(crate) fn link(one: Link) -> schema::Link {
+    let Link { place, text, target, host, reasons } = one;
+    let reasons = reasons.into_iter().map(LinkReason::word).collect();
+    schema::Link { place: place.word(), text, target, host, reasons }
+}
+
+fn words(reasons: Vec<Reason>) -> Vec<&'static str> {
+    reasons.into_iter().map(Reason::word).collect()
 }
 
 #[cfg(test)]
@@ -72,7 +98,7 @@ mod tests {
     use super::*;
     use postfleet_core::authentication::{AuthResult, DkimResult};
     use postfleet_core::spam::SpamReason;
-    use postfleet_core::suspicion::Finding;
+    use postfleet_core::suspicion::{Means, Place};
 
     #[test]
     fn what_was_found_is_stored_and_read_back() {
@@ -92,8 +118,34 @@ mod tests {
         };
         let reason = SpamReason { name: "listed".into(), score: 3.5, text: "It is listed.".into() };
         all.spam = SpamVerdict { score: 3.5, threshold: 5.0, is_spam: false, reasons: vec![reason] };
-        let finding = Finding { kind: "hidden_text".into(), reason: "It is white.".into(), passage: "x".into() };
-        all.suspicion.findings = vec![finding];
+        all.suspicion = Suspicion {
+            looked_at: true,
+            passages: vec![Passage {
+                place: Place::Text,
+                part: None,
+                start: 1,
+                end: 2,
+                text: "x".into(),
+                reasons: vec![Reason::Override],
+            }],
+            hidden: vec![Hidden {
+                place: Place::Html,
+                means: Means::SameColour,
+                at: 0,
+                characters: 1,
+                text: "x".into(),
+                reasons: vec![],
+            }],
+            links: vec![Link {
+                place: Place::Html,
+                text: "x".into(),
+                target: "y".into(),
+                host: String::new(),
+                reasons: vec![LinkReason::Active],
+            }],
+            ambiguities: vec![Ambiguity::UnclearType],
+            is_cut: true,
+        };
         assert_eq!(from_json(&to_json(&all)), all);
     }
 

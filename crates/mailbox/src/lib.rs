@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod drafts;
+pub mod export;
 pub mod filing;
 pub mod folders;
 pub mod messages;

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::MessageId;
-use postfleet_mail::message as mail;
+use postfleet_mail::{message as mail, suspicion};
+use postfleet_schema::assessment::VisibleText;
 use postfleet_schema::message::{Attachment, Automated, Header, Message, Participant, RawMessage, TrackingOptions};
 use postfleet_store::messages::StoredMessage;
 
@@ -22,6 +23,8 @@ pub enum Fields {
     IncludeBasicHeaders,
     /// And what the application wanted to be told of it.
     IncludeTrackingOptions,
+    /// And what a human sees, as text.
+    IncludeVisibleText,
     /// Only the source.
     RawMime,
 }
@@ -34,6 +37,7 @@ impl Fields {
             "include_headers" => Some(Self::IncludeHeaders),
             "include_basic_headers" => Some(Self::IncludeBasicHeaders),
             "include_tracking_options" => Some(Self::IncludeTrackingOptions),
+            "include_visible_text" => Some(Self::IncludeVisibleText),
             "raw_mime" => Some(Self::RawMime),
             _ => None,
         }
@@ -66,6 +70,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         folders: stored.folders.iter().filter(|folder| *folder != SCHEDULED).cloned().collect(),
         snippet: summary.snippet,
         body: raw.map(mail::body),
+        visible_text: raw.filter(|_| fields == Fields::IncludeVisibleText).map(visible_text),
         headers: raw.and_then(|raw| headers(raw, fields)),
         in_reply_to: summary.in_reply_to.map(bracketed),
         message_id_header: summary.message_id.map(bracketed),
@@ -138,6 +143,14 @@ fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
     }
     let all = mail::headers(raw).into_iter().filter(|(name, _)| wanted(name));
     Some(all.map(|(name, value)| Header { name, value }).collect())
+}
+
+fn visible_text(raw: &[u8]) -> VisibleText {
+    VisibleText {
+        text: mail::plain_text(raw),
+        html: mail::html_as_text(raw),
+        links: suspicion::links(raw).into_iter().map(assessment::link).collect(),
+    }
 }
 
 /// What was wanted; of a message of which nothing is known, nothing.

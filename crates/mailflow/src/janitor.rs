@@ -13,11 +13,14 @@ use postfleet_store::feedback::PruneFeedback;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
+use postfleet_store::imports::PruneImports;
 use postfleet_store::jobs::PruneJobs;
 use postfleet_store::key_use::PruneKeyUse;
 use postfleet_store::lists::{PruneRemovals, PruneRemovedLists};
 use postfleet_store::queue::{PruneAttempts, PruneDestinations};
 use postfleet_store::refusals::PruneRefusals;
+use postfleet_store::refused_mail::PruneRefusedMail;
+use postfleet_store::retention::PruneReport;
 use postfleet_store::schedules::PruneSchedules;
 use postfleet_store::send_sums::PruneSums;
 use postfleet_store::service_accounts::PruneNonces;
@@ -48,7 +51,10 @@ const SUMS_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 /// And by the hour: as long as what looks back at most, and a day more.
 const HOURLY_SUMS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 
-/// How long it can be asked why sending was refused.
+/// How long it can be asked what was removed because its time was over.
+const REPORT_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+
+/// How long it can be asked why sending was refused, or why mail was not taken.
 const REFUSAL_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// How long a destination is remembered that did not answer and for which nothing waits.
@@ -271,9 +277,21 @@ async fn prune_limits(platform: &Platform) -> Result<(), Problem> {
             break;
         }
     }
-    let before = now.minus(REFUSAL_RETENTION).day();
+    let before = now.minus(REFUSAL_RETENTION);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneRefusedMail { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = before.day();
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneRefusals { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    let before = now.minus(REPORT_RETENTION).day();
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneReport { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }
@@ -284,6 +302,11 @@ async fn prune_jobs(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(JOB_RETENTION);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneJobs { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneImports { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -25,6 +25,7 @@ mod unsent;
 pub mod feedback;
 pub mod figures;
 pub mod holds;
+pub mod imports;
 pub mod opt_ins;
 
 // what is told
@@ -35,7 +36,8 @@ pub mod webhooks;
 pub mod janitor;
 pub mod jobs;
 pub mod recount;
+pub mod retention;
 
 pub use metrics::{Metrics, observe_outcomes};
-pub use platform::{Platform, Settings};
+pub use platform::{AuthenticationSettings, Platform, Settings};
 pub use routing::{Egress, EgressSource, Relay, RelayTls, RouteSettings, Routing};

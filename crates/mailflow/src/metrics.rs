@@ -4,6 +4,7 @@ use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use postfleet_core::send_figures::Sums;
 use postfleet_core::{Problem, hold};
+use postfleet_store::retention::Removed;
 
 /// Upper bounds of the classes into which the durations of requests fall.
 const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -18,6 +19,7 @@ pub struct Metrics {
     feedback: Counter<u64>,
     webhooks: Counter<u64>,
     sessions: Counter<u64>,
+    limited: Counter<u64>,
     sign_ins: Counter<u64>,
     refusals: Counter<u64>,
     holds: Counter<u64>,
@@ -35,6 +37,8 @@ pub struct Metrics {
     rspamd: Counter<u64>,
     usage_recounts: Counter<u64>,
     usage_drift: Gauge<u64>,
+    pruned_messages: Counter<u64>,
+    pruned_octets: Counter<u64>,
 }
 
 impl Metrics {
@@ -62,6 +66,11 @@ impl Metrics {
             rspamd: counter("postfleet_rspamd_checks", "Messages shown to rspamd, by what came of it"),
             usage_recounts: counter("postfleet_usage_recounts", "Organizations counted anew, by what was found"),
             usage_drift: gauge("postfleet_usage_drift", "Counters of usage that are wrong, by meter"),
+            pruned_messages: counter(
+                "postfleet_messages_pruned",
+                "Messages removed because their time was over, by window",
+            ),
+            pruned_octets: counter("postfleet_pruned_bytes", "Bytes of these messages, by window"),
             received: counter("postfleet_messages_received", "Messages offered by SMTP or locally, by result"),
             submitted: counter("postfleet_messages_submitted", "Messages submitted for sending, by result"),
             attempts: counter("postfleet_delivery_attempts", "Delivery attempts per recipient, by result"),
@@ -69,6 +78,10 @@ impl Metrics {
             feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
+            limited: counter(
+                "postfleet_smtp_limited",
+                "SMTP clients that were refused, put off, delayed or sent away for what they did, by reason",
+            ),
             sign_ins: counter(
                 "postfleet_sign_ins",
                 "Sign-ins of mail applications and mail clients attempted, by result",
@@ -89,6 +102,13 @@ impl Metrics {
         }
     }
 
+    /// Mail was removed because its time was over.
+    pub fn pruned(&self, window: &'static str, removed: Removed) {
+        if removed.messages > 0 {
+            self.pruned_messages.add(removed.messages, &[by("window", window)]);
+            self.pruned_octets.add(removed.octets, &[by("window", window)]);
+        }
+    }
     /// A message was offered to us.
     pub fn received(&self, result: &'static str) {
         self.received.add(1, &[by("result", result)]);
@@ -134,6 +154,10 @@ impl Metrics {
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {
         self.sessions.add(1, &[by("result", result)]);
+    }
+    /// A client was refused, put off, delayed or sent away.
+    pub fn limited(&self, reason: &'static str) {
+        self.limited.add(1, &[by("reason", reason)]);
     }
     /// Somebody tried to sign in.
     pub fn signed_in(&self, result: &'static str) {

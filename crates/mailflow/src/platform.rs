@@ -6,6 +6,7 @@ use crate::routing::{Relay, RouteSettings, Routing};
 use crate::spam::{SpamMemory, SpamSettings};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
+use postfleet_core::authentication::DmarcEnforcement;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
 use postfleet_core::recovery::Rule;
@@ -17,6 +18,7 @@ use postfleet_fleet::keys::KeyHasher;
 use postfleet_fleet::recoveries::Desk;
 use postfleet_fleet::requests::Requests;
 use postfleet_fleet::sign_in;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::webhook_http::IpNetwork;
 use postfleet_net::{Clock, Entropy, Resolver, WebhookHttp};
@@ -53,6 +55,8 @@ pub struct Platform {
     pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
+    /// The words by which instructions to the reader of a message are recognised.
+    pub lexicon: Arc<Lexicon>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What this node knows of stops.
@@ -117,6 +121,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How often it is looked for mail whose time is over.
+    pub prune_every: Duration,
     /// How long records of what rules said are kept.
     pub evaluation_retention: Duration,
     /// Where complaints are taken beside the return paths: the addresses that are registered with mailbox providers.
@@ -149,6 +155,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNetwork>,
     /// From where webhooks are called, for the firewalls of their receivers.
     pub webhook_sources: Vec<IpAddr>,
+    /// How far it is believed who sent a message, and what follows.
+    pub authentication: AuthenticationSettings,
     /// What concerns domains.
     pub domains: DomainSettings,
     /// Where others reach the interface: `https://host` without a slash at the end. Without it no links to it are made.
@@ -159,6 +167,15 @@ pub struct Settings {
     pub spam: SpamSettings,
     /// When all this was read.
     pub read_at: UnixMicros,
+}
+
+/// How far it is believed who sent a message, and what follows.
+#[derive(Clone, Debug, Default)]
+pub struct AuthenticationSettings {
+    /// How far the wishes of owners of domains are followed for mail that fails DMARC.
+    pub dmarc: DmarcEnforcement,
+    /// Who is believed when they say that a message passed before they forwarded it (`d=` of their seals).
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 impl Settings {

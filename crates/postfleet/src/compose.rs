@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::spam::SpamMemory;
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
@@ -131,6 +132,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
+        lexicon: Arc::new(Lexicon::new()),
         metrics,
         settings: Arc::new(settings),
     })
@@ -167,6 +169,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         routes: config.route_settings()?,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        prune_every: Duration::from_secs(config.storage.prune_every_minutes * 60),
         attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),
         feedback_addresses: config.feedback_addresses()?,
@@ -185,6 +188,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         notification_octets_max: config.webhooks.notification_bytes,
         trusted_proxies: config.trusted_proxies()?,
         webhook_sources: config.webhooks.source_addresses.clone(),
+        authentication: config.authentication()?,
         domains: config.domain_settings()?,
         public_url: config.public_url()?,
         disposable_domains: config.disposable_domains()?,

@@ -5,9 +5,11 @@ use crate::health::NodeHealth;
 use crate::telemetry::Meters;
 use anyhow::{Context, Result};
 use postfleet_api::{Interface, router, serve};
+use postfleet_core::client_rate::ClientRates;
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
+use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
@@ -15,7 +17,7 @@ use postfleet_mailflow::{Platform, deliver, figures, holds, janitor, jobs, recou
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
-use postfleet_smtp::{Encryption, Limits, Listener};
+use postfleet_smtp::{Encryption, Limits, Listener, Tarpit};
 use postfleet_store::judging;
 use postfleet_store::webhooks::Webhook;
 use postfleet_wire::smtp::server;
@@ -123,6 +125,7 @@ pub async fn start(
         running.spawn(work_until(platform.clone(), stop.clone()));
         running.spawn(learn_until(platform.clone(), stop.clone()));
         running.spawn(recount_until(platform.clone(), stop.clone()));
+        running.spawn(prune_until(platform.clone(), stop.clone()));
         running.spawn(sum_up_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
@@ -174,13 +177,13 @@ impl Running {
             let socket = bind("submission.listen", address).await?;
             self.submission = Some(socket.local_addr()?);
             let encryption = Encryption::OnRequest(tls::server_config(identity)?.into());
-            self.spawn(for_mail_clients(config, platform, encryption).serve(socket, stop.clone()));
+            self.spawn(for_mail_clients(config, platform, encryption)?.serve(socket, stop.clone()));
         }
         if let Listen(Some(address)) = submission.tls_listen {
             let socket = bind("submission.tls_listen", address).await?;
             self.submissions = Some(socket.local_addr()?);
             let encryption = Encryption::FromTheStart(tls::server_config(identity)?.into());
-            self.spawn(for_mail_clients(config, platform, encryption).serve(socket, stop.clone()));
+            self.spawn(for_mail_clients(config, platform, encryption)?.serve(socket, stop.clone()));
         }
         Ok(())
     }
@@ -226,7 +229,7 @@ fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Li
             config.server.hostname.0.to_string(),
             platform.store.plans().inbound_octets_ceiling(),
         )),
-        limits: Arc::new(limits(&config.smtp)),
+        limits: Arc::new(limits(&config.smtp)?),
         handler: Arc::new(Mx(platform.clone())),
         encryption: Encryption::OnRequest(tls::server_config(identity)?.into()),
         clock: platform.clock.clone(),
@@ -235,22 +238,26 @@ fn mx(config: &Config, platform: &Platform, identity: &TlsIdentity) -> Result<Li
 }
 
 /// A listener for mail clients.
-fn for_mail_clients(config: &Config, platform: &Platform, encryption: Encryption) -> Listener {
+fn for_mail_clients(config: &Config, platform: &Platform, encryption: Encryption) -> Result<Listener> {
     let octets = platform.store.plans().outbound_octets_ceiling().saturating_sub(ADDED_OCTETS_MAX);
     let of_servers = session_config(&config.smtp, config.server.hostname.0.to_string(), octets);
-    let limits = server::Limits {
+    let of_session = server::Limits {
         recipients: RECIPIENTS_MAX,
         authentication_failures: config.submission.failed_sign_ins,
         ..of_servers.limits
     };
-    Listener {
-        config: Arc::new(server::Config { service: server::Service::Submission, limits, ..of_servers }),
-        limits: Arc::new(self::limits(&config.smtp)),
+    let of_connections = limits(&config.smtp)?;
+    // Who has signed in has the limits of its mailbox, wherever it is.
+    let rates =
+        ClientRates { connections_per_minute: of_connections.rates.connections_per_minute, ..ClientRates::default() };
+    Ok(Listener {
+        config: Arc::new(server::Config { service: server::Service::Submission, limits: of_session, ..of_servers }),
+        limits: Arc::new(Limits { rates, ..of_connections }),
         handler: Arc::new(ForMailClients(platform.clone())),
         encryption,
         clock: platform.clock.clone(),
         metrics: platform.metrics.clone(),
-    }
+    })
 }
 
 /// What sessions of servers are told.
@@ -266,15 +273,29 @@ pub fn session_config(smtp: &Smtp, hostname: String, message_octets: u64) -> ser
     server::Config { service: server::Service::Mx, hostname, limits, starttls: true }
 }
 
-/// What connections may use together.
-pub fn limits(smtp: &Smtp) -> Limits {
-    Limits {
+/// What connections may use.
+pub fn limits(smtp: &Smtp) -> Result<Limits> {
+    Ok(Limits {
         connections: smtp.connections,
         connections_per_address: smtp.connections_per_address,
         buffered_octets: smtp.buffered_bytes,
         idle: Duration::from_secs(smtp.idle_seconds),
         session: Duration::from_secs(smtp.session_seconds),
-    }
+        rates: ClientRates {
+            connections_per_minute: smtp.connections_per_minute,
+            messages_per_hour: smtp.messages_per_hour,
+            recipients_per_hour: smtp.recipients_per_hour,
+            unknown_recipients_per_hour: smtp.unknown_recipients_per_hour,
+        },
+        greeting_delay: Duration::from_millis(smtp.greeting_delay_ms),
+        tarpit: Tarpit {
+            after: smtp.tarpit_after,
+            delay: Duration::from_secs(smtp.tarpit_seconds),
+            sessions: smtp.tarpit_sessions,
+        },
+        trusted: smtp.trusted_networks()?,
+        proxies: smtp.proxies()?,
+    })
 }
 
 /// Claims what is due as long as there is room, and attempts it, each message in its own task.
@@ -483,6 +504,30 @@ async fn recount_until(platform: Platform, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(RECOUNT_EVERY)) => {}
+        }
+    }
+}
+
+/// Removes mail whose time is over.
+async fn prune_until(platform: Platform, stop: CancellationToken) {
+    let mut pruning = Pruning::default();
+    while !stop.is_cancelled() {
+        let now = platform.clock.now();
+        let next = match retention::round(&platform, &mut pruning).await {
+            Ok(Next::After(Duration::ZERO)) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Ok(Next::After(rest)) => platform.clock.now().plus(rest),
+            Ok(Next::At(at)) => at,
+            Err(problem) => {
+                tracing::error!(role = "janitor", cause = ?problem.cause, "round failed: {problem}");
+                now.plus(LOOK_AGAIN)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(next) => {}
         }
     }
 }

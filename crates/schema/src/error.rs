@@ -67,6 +67,7 @@ pub const fn status_and_type(kind: ProblemKind) -> (u16, &'static str) {
         ProblemKind::InsufficientScopes => (403, "insufficient_scopes"),
         ProblemKind::Restricted => (403, "forbidden_access"),
         ProblemKind::BlockedByRule => (403, "forbidden_access"),
+        ProblemKind::Disowned => (403, "forbidden_access"),
         ProblemKind::Undecidable => (503, "service_unavailable"),
         ProblemKind::OverQuota => (429, "too_many_requests"),
         ProblemKind::RateLimited => (429, "rate_limit_error"),

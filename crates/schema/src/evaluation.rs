@@ -34,7 +34,8 @@ pub struct RuleEvaluation {
     pub updated_at: i64,
 }
 
-/// What rules looked at. The recipients and the type are there for outbound messages only.
+/// What rules looked at. The recipients and the type are there for outbound messages only; what was found, for messages
+/// that came in and were there: at `smtp_rcpt` only the envelope sender is known.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationInput {
     /// The author's address.
@@ -62,6 +63,40 @@ pub struct EvaluationInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub outbound_type: Option<String>,
+    /// The addresses of all whom the message names as its author; `from_address` is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub from_addresses: Option<Vec<String>>,
+    /// What authentication came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub authentication: Option<EvaluatedAuthentication>,
+    /// How much it looks like spam.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub spam_score: Option<f64>,
+    /// The kinds of what in it is meant to deceive its reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub suspicion_kinds: Option<Vec<String>>,
+    /// What kind of mail it is for the mailbox: `first_contact`, `automated`, `list`, `bulk`, `display_name_mismatch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub marks: Option<Vec<String>>,
+}
+
+/// What authentication came to, as rules see it: words of RFC 8601.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct EvaluatedAuthentication {
+    /// Whether the client may use the envelope sender.
+    #[serde(default)]
+    pub spf: String,
+    /// The best of its DKIM signatures.
+    #[serde(default)]
+    pub dkim: String,
+    /// Whether what passed belongs to the author that is shown.
+    #[serde(default)]
+    pub dmarc: String,
 }
 
 /// What was done with a message: only what was done is there.

@@ -18,6 +18,8 @@ pub struct Event {
     pub grant_sequence: u64,
     /// The message that it is about; null if it is about none.
     pub message_id: Option<String>,
+    /// Whether it is about mail that went into junk as it came in: webhooks are told of that only if they ask for it.
+    pub junk: bool,
     /// What notifications say of a quota or a raise; null for everything else, which is shown as it is now at its own path.
     #[schema(value_type = Option<Object>)]
     pub object: Value,

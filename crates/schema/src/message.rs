@@ -1,6 +1,6 @@
 //! Messages and what is in them.
 
-use crate::assessment::{Authentication, Marks, Spam, Suspicion};
+use crate::assessment::{Authentication, Marks, Spam, Suspicion, VisibleText};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -133,6 +133,10 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub body: Option<String>,
+    /// What a human sees of it, as text, with the real targets of its links; absent unless it was asked for with `fields`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub visible_text: Option<VisibleText>,
     /// What is attached, without the bytes.
     pub attachments: Vec<Attachment>,
     /// Header fields; absent unless they were asked for with `fields`.

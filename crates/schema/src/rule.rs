@@ -96,16 +96,19 @@ pub struct RuleMatchChange {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct RuleConditionChange {
     /// `from.address`, `from.domain` or `from.tld`; for outbound rules also `recipient.address`, `recipient.domain`,
-    /// `recipient.tld` (any of To, Cc, Bcc and the envelope), and `outbound.type`.
+    /// `recipient.tld` (any of To, Cc, Bcc and the envelope), and `outbound.type`; for inbound rules also
+    /// `authentication.spf`, `authentication.dkim`, `authentication.dmarc`, `spam.score`, `suspicion.kind` and
+    /// `message.mark`.
     #[serde(default)]
     #[schema(required = true)]
     pub field: String,
-    /// `is`, `is_not`, `contains` or `in_list`; `outbound.type` knows the first two.
+    /// `is`, `is_not`, `contains` or `in_list`, of addresses and their parts; of words the first two; of `spam.score`
+    /// `at_least` and `below`.
     #[serde(default)]
     #[schema(required = true)]
     pub operator: String,
-    /// A text of 1 to 500 characters, kept trimmed and in lower case; `compose` or `reply` for `outbound.type`. For
-    /// `in_list` 1 to 100 ids of lists whose type is that of the field.
+    /// A text of 1 to 500 characters, kept trimmed and in lower case; `compose` or `reply` for `outbound.type`; a number
+    /// in a text, such as `"5.5"`, for `spam.score`. For `in_list` 1 to 100 ids of lists whose type is that of the field.
     #[serde(default)]
     #[schema(required = true, nullable = false)]
     pub value: Option<RuleValue>,

@@ -23,6 +23,9 @@ pub struct TestRules {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub rules: Option<Vec<CreateRule>>,
+    /// What is taken to be found of an inbound message; what is absent, as if nothing was found.
+    #[serde(default)]
+    pub found: Option<TestFound>,
     /// Whether rules that are disabled are judged as if they were enabled. Default: false.
     #[serde(default)]
     pub include_disabled: Option<bool>,
@@ -47,6 +50,31 @@ pub struct TestMessage {
     /// Whether it answers another message. Default: false.
     #[serde(default)]
     pub is_reply: bool,
+}
+
+/// What rules see of what is found of a message that comes in.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct TestFound {
+    /// What SPF came to: a word of RFC 8601, such as `pass` or `softfail`. Default: `none`.
+    #[serde(default)]
+    pub spf: Option<String>,
+    /// What the best DKIM signature came to. Default: `none`.
+    #[serde(default)]
+    pub dkim: Option<String>,
+    /// What DMARC came to. Default: `none`.
+    #[serde(default)]
+    pub dmarc: Option<String>,
+    /// How much it looks like spam. Default: 0.
+    #[serde(default)]
+    pub spam_score: Option<f64>,
+    /// The kinds of what in it is meant to deceive its reader.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub suspicion_kinds: Vec<String>,
+    /// `first_contact`, `automated`, `list`, `bulk`, `display_name_mismatch`.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub marks: Vec<String>,
 }
 
 /// What rules say of a message, and why. Nothing was kept, counted or recorded.

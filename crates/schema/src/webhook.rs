@@ -22,6 +22,9 @@ pub struct CreateWebhook {
     /// Whether bodies are compressed: not available yet, so only `false`.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
+    /// Whether it is told of mail that goes into junk as it comes in. Default: false, so that nobody answers junk.
+    #[serde(default)]
+    pub include_junk: Option<bool>,
 }
 
 /// Changes to a webhook: absent fields stay.
@@ -48,6 +51,9 @@ pub struct UpdateWebhook {
     /// Whether bodies are compressed: not available yet, so only `false`.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
+    /// Whether it is told of mail that goes into junk as it comes in.
+    #[serde(default)]
+    pub include_junk: Option<bool>,
 }
 
 /// A webhook.
@@ -71,6 +77,8 @@ pub struct Webhook {
     pub notification_email_addresses: Vec<String>,
     /// Whether bodies are compressed.
     pub compressed_delivery: bool,
+    /// Whether it is told of mail that goes into junk as it comes in.
+    pub include_junk: bool,
     /// When the status last changed, in unix seconds.
     pub status_updated_at: i64,
     /// When it was made, in unix seconds.

@@ -2,7 +2,10 @@
 
 pub mod listener;
 pub mod mx;
-mod session;
 pub mod submission;
 
-pub use listener::{Encryption, Handler, Limits, Listener, Peer};
+mod door;
+mod proxy;
+mod session;
+
+pub use listener::{Encryption, Handler, Limits, Listener, Peer, Tarpit};

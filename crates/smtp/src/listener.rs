@@ -1,18 +1,21 @@
 //! Accepting connections: bounded in number and in memory, and drained when the service stops.
 
-use crate::session;
+use crate::door::{Door, TurnedAway};
+use crate::{proxy, session};
 use futures::future::BoxFuture;
 use postfleet_core::EmailAddress;
+use postfleet_core::client_rate::ClientRates;
 use postfleet_fleet::mail_client::MailClient;
 use postfleet_mailflow::Metrics;
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::Clock;
+use postfleet_net::webhook_http::IpNetwork;
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::sasl::Credentials;
 use postfleet_wire::smtp::server::{Config, Envelope};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,12 +37,12 @@ pub trait Handler: Send + Sync + 'static {
     fn sender<'a>(&'a self, _peer: &'a Peer) -> BoxFuture<'a, Result<u64, Reply>> {
         Box::pin(async { Err(Reply::needs_authentication()) })
     }
-    /// May this recipient receive a message of the size that was declared?
+    /// May this recipient receive such a message?
     fn recipient<'a>(
         &'a self,
         peer: &'a Peer,
+        offer: Offer<'a>,
         address: &'a EmailAddress,
-        declared_octets: Option<u64>,
     ) -> BoxFuture<'a, Result<(), Reply>>;
     /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage.
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply>;
@@ -48,7 +51,7 @@ pub trait Handler: Send + Sync + 'static {
 /// Who is at the other end.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The address it connected from.
+    /// The address it connected from, or that a balancer says it did.
     pub ip: IpAddr,
     /// Whose client it is, once it has signed in.
     pub client: Option<MailClient>,
@@ -65,12 +68,12 @@ pub enum Encryption {
     FromTheStart(TlsAcceptor),
 }
 
-/// What all connections of a listener together may use.
+/// What the connections of a listener may use, together and each.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// Connections at once from one address.
+    /// Connections at once from one network: an IPv4 address, or 64 bits of IPv6.
     pub connections_per_address: usize,
     /// Octets held in memory over all connections.
     pub buffered_octets: usize,
@@ -78,6 +81,45 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a session may last.
     pub session: Duration,
+    /// What one network may do in a time.
+    pub rates: ClientRates,
+    /// How long a client waits for its greeting: one that speaks meanwhile is no mail server.
+    pub greeting_delay: Duration,
+    /// How clients are slowed down that are refused again and again.
+    pub tarpit: Tarpit,
+    /// Networks that are not counted by address, and never made to wait.
+    pub trusted: Vec<IpNetwork>,
+    /// Balancers: their connections begin with a PROXY header that says whose they are, and without one they end.
+    pub proxies: Vec<IpNetwork>,
+}
+
+/// How clients are slowed down that are refused again and again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tarpit {
+    /// Refusals of a session that are answered at once.
+    pub after: u32,
+    /// How much later further ones are answered. Zero: no later.
+    pub delay: Duration,
+    /// Sessions that wait at once; what would be one more is ended instead.
+    pub sessions: usize,
+}
+
+/// Enough for one small server, and nobody is slowed down or counted.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_000,
+            connections_per_address: 1_000,
+            buffered_octets: 64 << 20,
+            idle: Duration::from_secs(300),
+            session: Duration::from_secs(3_600),
+            rates: ClientRates::default(),
+            greeting_delay: Duration::ZERO,
+            tarpit: Tarpit::default(),
+            trusted: Vec::new(),
+            proxies: Vec::new(),
+        }
+    }
 }
 
 /// One listener.
@@ -102,19 +144,17 @@ pub(crate) struct Shared {
     pub(crate) listener: Listener,
     pub(crate) stop: CancellationToken,
     pub(crate) buffered: AtomicUsize,
-    open: Mutex<HashMap<IpAddr, usize>>,
-    total: AtomicUsize,
+    pub(crate) door: Door,
 }
 
 impl Listener {
     /// Serves until `stop`, then lets open sessions finish what they are doing.
     pub async fn serve(self, socket: TcpListener, stop: CancellationToken) {
         let shared = Arc::new(Shared {
+            door: Door::new(&self.limits),
             listener: self,
             stop: stop.clone(),
             buffered: AtomicUsize::new(0),
-            open: Mutex::new(HashMap::new()),
-            total: AtomicUsize::new(0),
         });
         let sessions = TaskTracker::new();
         loop {
@@ -142,21 +182,27 @@ impl Listener {
 }
 
 async fn connection(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr) {
-    let ip = address.ip().to_canonical();
-    let Some(_place) = Place::take(&shared, ip) else {
-        // A client that waits for TLS could not read it.
-        if !matches!(shared.listener.encryption, Encryption::FromTheStart(_)) {
-            let mut refusal = Vec::new();
-            Reply::too_many_connections().write_to(&mut refusal);
-            drop(stream.write_all(&refusal).await);
+    let Listener { limits, clock, metrics, .. } = &shared.listener;
+    let _place = match shared.door.enter(limits) {
+        Ok(place) => place,
+        Err(why) => return turn_away(&shared, stream, why).await,
+    };
+    let ip = match proxy::client_of(&shared, &mut stream, address.ip().to_canonical()).await {
+        Ok(ip) => ip,
+        Err(error) => {
+            tracing::debug!(%error, peer.ip = %address.ip(), "no PROXY header");
+            metrics.limited("proxy_header");
+            return metrics.session("refused");
         }
-        shared.listener.metrics.session("refused");
-        return;
+    };
+    let place = match shared.door.enter_from(limits, ip, clock.now()) {
+        Ok(place) => place,
+        Err(why) => return turn_away(&shared, stream, why).await,
     };
     // Replies are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
-    let result = session::run(&shared, stream, Peer { ip, client: None }).await;
-    shared.listener.metrics.session(match result {
+    let result = session::run(&shared, stream, Peer { ip, client: None }, place.guest).await;
+    metrics.session(match result {
         Ok(()) => "closed",
         Err(_) => "broken",
     });
@@ -165,35 +211,13 @@ async fn connection(shared: Arc<Shared>, mut stream: TcpStream, address: SocketA
     }
 }
 
-/// A connection's place among those that are allowed; given back when dropped.
-struct Place<'a> {
-    shared: &'a Shared,
-    ip: IpAddr,
-}
-
-impl<'a> Place<'a> {
-    fn take(shared: &'a Shared, ip: IpAddr) -> Option<Self> {
-        let limits = &shared.listener.limits;
-        let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = open.get(&ip).copied().unwrap_or(0);
-        if of_address >= limits.connections_per_address || shared.total.load(Ordering::Relaxed) >= limits.connections {
-            return None;
-        }
-        open.insert(ip, of_address + 1);
-        shared.total.fetch_add(1, Ordering::Relaxed);
-        Some(Self { shared, ip })
+async fn turn_away(shared: &Shared, mut stream: TcpStream, why: TurnedAway) {
+    // A client that waits for TLS could not read it.
+    if !matches!(shared.listener.encryption, Encryption::FromTheStart(_)) {
+        let mut refusal = Vec::new();
+        why.reply().write_to(&mut refusal);
+        drop(stream.write_all(&refusal).await);
     }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shared.total.fetch_sub(1, Ordering::Relaxed);
-        if let Some(count) = open.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.ip);
-            }
-        }
-    }
+    shared.listener.metrics.limited(why.name());
+    shared.listener.metrics.session("refused");
 }

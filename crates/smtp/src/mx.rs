@@ -5,9 +5,9 @@ use futures::future::BoxFuture;
 use postfleet_core::{EmailAddress, Problem, ProblemKind};
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::Platform;
-use postfleet_mailflow::receive::{self, Arrival};
+use postfleet_mailflow::receive::{self, Arrival, Offer};
 use postfleet_wire::smtp::Reply;
-use postfleet_wire::smtp::problem::reply_for;
+use postfleet_wire::smtp::problem::receiving_reply_for;
 use postfleet_wire::smtp::server::Envelope;
 
 /// Receives for the mailboxes of an installation.
@@ -18,11 +18,11 @@ impl Handler for Mx {
     fn recipient<'a>(
         &'a self,
         _: &'a Peer,
+        offer: Offer<'a>,
         address: &'a EmailAddress,
-        declared_octets: Option<u64>,
     ) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async move {
-            let admitted = receive::recipient(&self.0, address, declared_octets).await;
+            let admitted = receive::recipient(&self.0, &offer, address).await;
             admitted.map_err(|problem| refuse(&problem))
         })
     }
@@ -44,6 +44,7 @@ fn arrival(peer: &Peer, envelope: Envelope, message: Vec<u8>) -> Arrival {
         is_encrypted: envelope.tls,
         is_authenticated: false,
         is_utf8: envelope.smtputf8,
+        requires_tls: envelope.require_tls,
     };
     Arrival {
         reverse_path: envelope.reverse_path,
@@ -62,5 +63,5 @@ fn refuse(problem: &Problem) -> Reply {
         (_, Some(cause)) => tracing::warn!(cause, code = problem.code, "refused to receive"),
         _ => {}
     }
-    reply_for(problem.kind)
+    receiving_reply_for(problem)
 }

@@ -1,14 +1,20 @@
 //! One connection: moves octets between the socket and the session, and does what the session asks for.
 
-use crate::listener::{Encryption, Peer, Shared};
+use crate::door::{self, Guest};
+use crate::listener::{Encryption, Handler, Peer, Shared};
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use postfleet_core::UnixMicros;
+use postfleet_core::client_rate::{Deed, Exceeded};
+use postfleet_core::{EmailAddress, ReversePath, UnixMicros};
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::Clock;
 use postfleet_wire::smtp::server::{Session, Step};
+use postfleet_wire::smtp::{EnhancedStatus, Reply};
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -16,15 +22,23 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Octets read at once.
 const READ_OCTETS: usize = 64 << 10;
+/// How long a client that was sent away may take to read why.
+const LINGER: Duration = Duration::from_secs(2);
+/// Octets that it may still send meanwhile.
+const LINGER_OCTETS: usize = 1 << 20;
 
 /// Runs a session to its end: encrypted from the start, or first in the clear and encrypted after STARTTLS.
-pub(crate) async fn run(shared: &Arc<Shared>, mut stream: TcpStream, peer: Peer) -> Result<()> {
+pub(crate) async fn run(shared: &Arc<Shared>, stream: TcpStream, peer: Peer, guest: Guest) -> Result<()> {
     let encryption = &shared.listener.encryption;
     let config = shared.listener.config.clone();
     let ends_at = shared.listener.clock.now().plus(shared.listener.limits.session);
     let mut connection = Connection {
         shared,
         peer,
+        guest,
+        refusals: 0,
+        answered: 0,
+        is_overloaded: false,
         session: Session::new(config, matches!(encryption, Encryption::FromTheStart(_))),
         ends_at,
         held: 0,
@@ -35,6 +49,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, mut stream: TcpStream, peer: Peer)
     if let Encryption::FromTheStart(acceptor) = encryption {
         return connection.converse_encrypted(acceptor, stream).await;
     }
+    let mut stream = connection.wait_for_silence(stream).await?;
     if connection.converse(&mut stream).await? == Ended::WantsTls {
         let Encryption::OnRequest(acceptor) = encryption else { return Err(Error::other("TLS is not configured")) };
         connection.converse_encrypted(acceptor, stream).await?;
@@ -51,6 +66,13 @@ enum Ended {
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
     peer: Peer,
+    guest: Guest,
+    /// Refusals because of what its network has done.
+    refusals: u32,
+    /// Errors and refusals that are answered.
+    answered: u32,
+    /// Whether it ends because there is no room for what it brings.
+    is_overloaded: bool,
     session: Session,
     ends_at: UnixMicros,
     /// What this connection has added to the octets held by all.
@@ -82,6 +104,30 @@ enum Input {
 }
 
 impl Connection<'_> {
+    /// Sees whether the client waits for its greeting, for a moment if that is wanted. What it says before is never looked
+    /// at as commands.
+    async fn wait_for_silence(&mut self, stream: TcpStream) -> Result<TcpStream> {
+        let delay = self.shared.listener.limits.greeting_delay;
+        if !delay.is_zero() && !self.guest.is_trusted {
+            let clock = &self.shared.listener.clock;
+            tokio::select! {
+                readable = stream.readable() => readable?,
+                () = clock.sleep_until(clock.now().plus(delay)) => {}
+                () = &mut self.stopped => {}
+            }
+        }
+        // The socket itself is asked: of what has just come, the runtime may not have been told.
+        let socket = stream.into_std()?;
+        let is_early = socket.peek(&mut [0]).is_ok_and(|octets| octets > 0);
+        let mut stream = TcpStream::from_std(socket)?;
+        if is_early {
+            let mut octets = [0; 1_024];
+            let count = stream.read(&mut octets).await?;
+            self.session.feed(&octets[..count]);
+        }
+        Ok(stream)
+    }
+
     /// Does the handshake, which must not take longer than silence may, and what follows it.
     async fn converse_encrypted(&mut self, acceptor: &TlsAcceptor, stream: TcpStream) -> Result<()> {
         let clock = &self.shared.listener.clock;
@@ -101,9 +147,17 @@ impl Connection<'_> {
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<Ended> {
         let mut buffer = vec![0; READ_OCTETS];
         let handler = &self.shared.listener.handler.clone();
+        if !self.session.is_greeted()
+            && let Some(Ok(count)) = stream.read(&mut buffer).now_or_never()
+        {
+            self.session.feed(&buffer[..count]);
+        }
         loop {
             match self.session.step() {
                 Step::NeedInput => {
+                    if !self.delay_refusals().await {
+                        continue;
+                    }
                     self.flush(stream).await?;
                     match self.read(stream, &mut buffer).await? {
                         Input::Octets(0) => return Ok(Ended::Closed),
@@ -128,11 +182,14 @@ impl Connection<'_> {
                     self.session.sender_verdict(verdict);
                 }
                 Step::Recipient(address) => {
-                    let verdict = handler.recipient(&self.peer, &address, self.session.declared_octets()).await;
+                    let verdict = self.recipient(&**handler, &address).await;
                     self.session.recipient_verdict(verdict);
                 }
                 Step::Message(envelope, message) => {
-                    let reply = handler.message(&self.peer, envelope, message).await;
+                    let reply = match self.count(Deed::Message) {
+                        Ok(()) => handler.message(&self.peer, envelope, message).await,
+                        Err(reply) => reply,
+                    };
                     self.session.message_verdict(reply);
                     self.account();
                 }
@@ -143,8 +200,92 @@ impl Connection<'_> {
                 Step::Close => {
                     self.flush(stream).await?;
                     stream.shutdown().await?;
+                    self.account();
+                    if let Some(breach) = self.session.breach() {
+                        self.shared.listener.metrics.limited(breach.name());
+                    }
+                    if self.is_overloaded || self.session.breach().is_some() {
+                        self.linger(stream, &mut buffer).await;
+                    }
                     return Ok(Ended::Closed);
                 }
+            }
+        }
+    }
+
+    /// Judges a recipient: first what its network has done, then whether there is such a mailbox.
+    async fn recipient(&mut self, handler: &dyn Handler, address: &EmailAddress) -> std::result::Result<(), Reply> {
+        self.look(Deed::Message)?;
+        self.count(Deed::Recipient)?;
+        // As one that does not exist, until it is seen that it does: many at once cannot find out more than one by one.
+        self.count(Deed::UnknownRecipient)?;
+        let offer = Offer {
+            reverse_path: self.session.reverse_path().unwrap_or(&ReversePath::Null),
+            declared_octets: self.session.declared_octets(),
+            ip: Some(self.peer.ip),
+        };
+        let verdict = handler.recipient(&self.peer, offer, address).await;
+        if !verdict.as_ref().is_err_and(is_unknown_recipient) {
+            let now = self.shared.listener.clock.now();
+            self.shared.door.give_back(Deed::UnknownRecipient, self.guest, now);
+        }
+        verdict
+    }
+
+    fn count(&mut self, deed: Deed) -> std::result::Result<(), Reply> {
+        let counted = self.shared.door.count(deed, self.guest, self.shared.listener.clock.now());
+        counted.map_err(|exceeded| self.refusal(exceeded))
+    }
+
+    fn look(&mut self, deed: Deed) -> std::result::Result<(), Reply> {
+        let looked = self.shared.door.look(deed, self.guest, self.shared.listener.clock.now());
+        looked.map_err(|exceeded| self.refusal(exceeded))
+    }
+
+    fn refusal(&mut self, exceeded: Exceeded) -> Reply {
+        let (reply, reason) = door::refusal(exceeded);
+        self.shared.listener.metrics.limited(reason);
+        self.refusals += 1;
+        reply
+    }
+
+    /// Lets those wait who are refused again and again; only with answers that refuse, so that who has found the right way
+    /// is not held up on it. `false` means that too many wait already, and the session ends.
+    async fn delay_refusals(&mut self) -> bool {
+        let tarpit = self.shared.listener.limits.tarpit;
+        let refused = self.session.errors() + self.refusals;
+        let is_new = std::mem::replace(&mut self.answered, refused) < refused;
+        if !is_new || refused <= tarpit.after || tarpit.delay.is_zero() || self.guest.is_trusted {
+            return true;
+        }
+        let Some(_place) = self.shared.door.delay(&self.shared.listener.limits) else {
+            self.shared.listener.metrics.limited("tarpit_full");
+            self.session.too_many_errors();
+            return false;
+        };
+        self.shared.listener.metrics.limited("tarpit");
+        let clock = &self.shared.listener.clock;
+        tokio::select! {
+            () = clock.sleep_until(clock.now().plus(tarpit.delay)) => {}
+            () = &mut self.stopped => {}
+        }
+        true
+    }
+
+    /// Gives the client time to read why it was sent away: what it has sent and nobody has read would have the answer thrown
+    /// away with the connection.
+    async fn linger<S: AsyncRead + Unpin>(&mut self, stream: &mut S, buffer: &mut [u8]) {
+        let clock = &self.shared.listener.clock;
+        let mut over = clock.sleep_until(clock.now().plus(LINGER));
+        let mut left = LINGER_OCTETS;
+        loop {
+            tokio::select! {
+                count = stream.read(buffer) => match count {
+                    Ok(count) if count > 0 && count < left => left -= count,
+                    _ => return,
+                },
+                () = &mut over => return,
+                () = &mut self.stopped => return,
             }
         }
     }
@@ -189,7 +330,9 @@ impl Connection<'_> {
         let total = self.shared.buffered.load(Ordering::Relaxed);
         // Over the limit the sender is asked to come back; nothing was accepted, so nothing is lost.
         if total > self.shared.listener.limits.buffered_octets {
-            self.session.shutting_down();
+            self.shared.listener.metrics.limited("memory");
+            self.session.overloaded();
+            self.is_overloaded = true;
         }
     }
 
@@ -206,4 +349,10 @@ impl Drop for Connection<'_> {
     fn drop(&mut self) {
         self.shared.buffered.fetch_sub(self.held, Ordering::Relaxed);
     }
+}
+
+/// Whether a recipient was refused because there is no such address here (RFC 3463 §3.2), or no such domain.
+fn is_unknown_recipient(reply: &Reply) -> bool {
+    let is_about_addresses = |status: EnhancedStatus| status.class == 5 && status.subject == 1;
+    reply.enhanced().is_some_and(is_about_addresses)
 }

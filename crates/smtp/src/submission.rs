@@ -8,6 +8,7 @@ use postfleet_fleet::mail_client::{self, MailClient};
 use postfleet_fleet::sign_in::{Guess, Outcome};
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::Platform;
+use postfleet_mailflow::receive::Offer;
 use postfleet_mailflow::submit::client::{self, ADDED_OCTETS_MAX, Submission};
 use postfleet_store::grants::Grant;
 use postfleet_wire::smtp::Reply;
@@ -51,7 +52,7 @@ impl Handler for ForMailClients {
     }
 
     /// Whether it may be written to is decided with everything else, in the transaction that accepts the message.
-    fn recipient<'a>(&'a self, _: &'a Peer, _: &'a EmailAddress, _: Option<u64>) -> BoxFuture<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Peer, _: Offer<'a>, _: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async { Ok(()) })
     }
 
@@ -87,6 +88,7 @@ fn submission(envelope: Envelope, message: Vec<u8>) -> Submission {
         is_encrypted: envelope.tls,
         is_authenticated: true,
         is_utf8: envelope.smtputf8,
+        requires_tls: envelope.require_tls,
     };
     Submission { recipients: envelope.recipients, protocol, message }
 }

@@ -1,5 +1,6 @@
 //! The listener on real sockets: TLS, limits, silence, and stopping. The dialogue itself is tested in `wire`.
 
+mod attacks;
 mod support;
 
 use futures::future::BoxFuture;
@@ -7,6 +8,7 @@ use postfleet_core::EmailAddress;
 use postfleet_fleet::grants;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
@@ -36,6 +38,7 @@ fn limits() -> Limits {
         buffered_octets: 64 << 20,
         idle: Duration::from_secs(IDLE),
         session: Duration::from_secs(3_600),
+        ..Limits::default()
     }
 }
 
@@ -55,29 +58,8 @@ impl Server {
     }
 
     async fn start_with(limits: Limits, handler: impl FnOnce(&World) -> Arc<dyn Handler>) -> Self {
-        let world = World::new().await;
-        let tenant = world.tenant(NewTenant::of("acme.test")).await;
-        world.mailbox(&tenant, "agent").await;
-        let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
-        let config = server::Config {
-            service: server::Service::Mx,
-            hostname: "mx.world.test".into(),
-            limits: server::Limits::default(),
-            starttls: true,
-        };
-        let listener = Listener {
-            config: Arc::new(config),
-            limits: Arc::new(limits),
-            handler: handler(&world),
-            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
-            clock: Arc::new(world.clock.clone()),
-            metrics: world.platform.metrics.clone(),
-        };
-        let socket = TcpListener::bind("127.0.0.1:0").await.expect("port");
-        let address = socket.local_addr().expect("bound");
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(listener.serve(socket, stop.clone()));
-        Self { world, tenant, address, identity, stop, serving }
+        let of_session = server::Limits::default();
+        Prepared::of(limits, of_session, handler).await.serve()
     }
 
     async fn connect(&self) -> Client<TcpStream> {
@@ -102,6 +84,48 @@ impl Server {
             Shown::Messages(messages) => messages,
             Shown::Raw(_) => unreachable!("headers were asked for"),
         }
+    }
+}
+
+/// A listener that clients can connect to already, and that does not look at them yet.
+struct Prepared {
+    world: World,
+    tenant: Tenant,
+    identity: TlsIdentity,
+    listener: Listener,
+    socket: TcpListener,
+}
+
+impl Prepared {
+    async fn of(limits: Limits, of_session: server::Limits, handler: impl FnOnce(&World) -> Arc<dyn Handler>) -> Self {
+        let world = World::new().await;
+        let tenant = world.tenant(NewTenant::of("acme.test")).await;
+        world.mailbox(&tenant, "agent").await;
+        let identity = TlsIdentity::load_or_create(world.folder(), &["mx.world.test".to_owned()]).expect("certificate");
+        let config = server::Config {
+            service: server::Service::Mx,
+            hostname: "mx.world.test".into(),
+            limits: of_session,
+            starttls: true,
+        };
+        let listener = Listener {
+            config: Arc::new(config),
+            limits: Arc::new(limits),
+            handler: handler(&world),
+            encryption: Encryption::OnRequest(tls::server_config(&identity).expect("TLS").into()),
+            clock: Arc::new(world.clock.clone()),
+            metrics: world.platform.metrics.clone(),
+        };
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        Self { world, tenant, identity, listener, socket }
+    }
+
+    fn serve(self) -> Server {
+        let Self { world, tenant, identity, listener, socket } = self;
+        let address = socket.local_addr().expect("bound");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(listener.serve(socket, stop.clone()));
+        Server { world, tenant, address, identity, stop, serving }
     }
 }
 
@@ -294,7 +318,7 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn recipient<'a>(&'a self, _: &'a Peer, _: &'a EmailAddress, _: Option<u64>) -> BoxFuture<'a, Result<(), Reply>> {
+    fn recipient<'a>(&'a self, _: &'a Peer, _: Offer<'a>, _: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async { Ok(()) })
     }
 

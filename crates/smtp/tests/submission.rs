@@ -121,6 +121,7 @@ async fn listen(world: &World, encryption: Encryption, stop: &CancellationToken)
         buffered_octets: 64 << 20,
         idle: Duration::from_secs(300),
         session: Duration::from_secs(3_600),
+        ..Limits::default()
     };
     let config = server::Config {
         service: Service::Submission,

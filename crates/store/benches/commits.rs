@@ -13,7 +13,7 @@ use postfleet_core::plan::Plans;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
 use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{CreateGrant, NewGrant, Origin};
-use postfleet_store::messages::{Deliver, FiledCopy, MailboxCopy, MessageFacts, Provenance};
+use postfleet_store::messages::{Deliver, FiledCopy, Incoming, MailboxCopy, MessageFacts, Provenance};
 use postfleet_store::organizations::CreateOrganization;
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Location, Store};
@@ -155,7 +155,7 @@ impl Bench {
             thread,
         };
         let copies = vec![FiledCopy::plain(copy, &facts)];
-        Deliver { blob, facts, copies, provenance: Provenance::Received(Vec::new()) }
+        Deliver { blob, facts, copies, provenance: Provenance::Received(Incoming::default()) }
     }
 }
 

@@ -19,7 +19,9 @@ use postfleet_store::domains::NewDomain;
 use postfleet_store::grants::{self, CreateGrant, GrantOutcome, GrantsPage, NewGrant, Origin};
 use postfleet_store::idempotency::Once;
 use postfleet_store::keys::{self, NewKey};
-use postfleet_store::messages::{self, After, Deliver, FiledCopy, MailboxCopy, MessageFacts, Page, Provenance};
+use postfleet_store::messages::{
+    self, After, Deliver, FiledCopy, Incoming, MailboxCopy, MessageFacts, Page, Provenance,
+};
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Guard, Submit, SubmitOutcome, Turn};
 use postfleet_store::threads::ThreadHints;
@@ -216,7 +218,7 @@ impl Task {
         // One message in three goes to two mailboxes, which then share its body.
         let recipients = if step % 3 == 1 { 2 } else { 1 };
         let filed = {
-            let (facts, provenance) = (self.facts(step, at, body, false), Provenance::Received(Vec::new()));
+            let (facts, provenance) = (self.facts(step, at, body, false), Provenance::Received(Incoming::default()));
             let filing = |next| FiledCopy::plain(self.copy(step + next, at), &facts);
             let copies = (0..recipients).map(filing).collect();
             self.store.run(Deliver { blob, facts, copies, provenance }).await?.unwrap_or_default()

@@ -343,6 +343,44 @@ CREATE INDEX rule_evaluations_by_message ON rule_evaluations (grant_id, message_
 CREATE INDEX rule_evaluations_refused ON rule_evaluations (application_id, id)
     WHERE message_id IS NULL AND stage = 'outbound_send';
 
+-- Mail that mailboxes did not take. Of one mailbox, day and reason a bounded number is kept; the last of them stands for
+-- all that came after it (times, last_at). Sender is the reverse path, empty for the null one; author is who the message
+-- names, if it was there.
+CREATE TABLE refused_mail (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    stage TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    author TEXT,
+    recipient TEXT NOT NULL,
+    message_id_header TEXT,
+    octets {int},
+    ip TEXT,
+    scope TEXT,
+    maximum {int},
+    used {int},
+    resets_at {int},
+    evaluation_id {id},
+    times {int} NOT NULL,
+    at {int} NOT NULL,
+    last_at {int} NOT NULL
+) {strict};
+CREATE INDEX refused_mail_by_grant ON refused_mail (grant_id, id);
+
+-- How often each reason was met on a day, and the last refusal that was kept.
+CREATE TABLE refused_mail_days (
+    grant_id {id} NOT NULL,
+    day {int} NOT NULL,
+    code TEXT NOT NULL,
+    times {int} NOT NULL,
+    last_id {id} NOT NULL,
+    PRIMARY KEY (grant_id, day, code)
+) {clustered};
+CREATE INDEX refused_mail_days_by_age ON refused_mail_days (day);
+
 -- Who signs in, and where mailboxes are ----------------------------------------------------------------------------
 
 CREATE TABLE connectors (
@@ -471,7 +509,8 @@ CREATE INDEX blobs_external ON blobs (hash) WHERE data IS NULL;
 
 -- New rows go to the end of this table and of its index: ids grow with time. The application is named only where its
 -- mailbox sent the message: the mail that it sent is read in the order of time. A draft is a message that is not sent yet:
--- it is in the listing of its folder, and not in that of the whole mailbox.
+-- it is in the listing of its folder, and not in that of the whole mailbox. Where it was moved into junk, junked_at says
+-- when: what came in there has none.
 CREATE TABLE messages (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -486,6 +525,7 @@ CREATE TABLE messages (
     summary TEXT NOT NULL,
     draft {int} NOT NULL DEFAULT 0,
     sent_by {id},
+    junked_at {int},
     assessment TEXT
 ) {strict};
 -- The last two columns let the turns of a conversation be read from the index alone.
@@ -509,6 +549,50 @@ CREATE TABLE folder_counts (
     PRIMARY KEY (grant_id, folder)
 ) {clustered};
 
+-- What was removed from mailboxes because its time was over, by UTC day: all mail by the window of the inbox, junk by that
+-- of spam. The windows (null is unlimited) are those under which something was removed last on that day.
+CREATE TABLE pruned (
+    grant_id {id} NOT NULL,
+    day {int} NOT NULL,
+    inbox_days {int},
+    spam_days {int},
+    inbox_messages {int} NOT NULL,
+    inbox_octets {int} NOT NULL,
+    spam_messages {int} NOT NULL,
+    spam_octets {int} NOT NULL,
+    removed_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, day)
+) {clustered};
+CREATE INDEX pruned_by_age ON pruned (day);
+
+-- Imports of mail into mailboxes. Of what the source has, so many messages (position) are done: imported or passed over, of
+-- which the first are named in skips, a JSON list. With announce each is announced as if it had just come in.
+CREATE TABLE imports (
+    id {id} NOT NULL PRIMARY KEY,
+    grant_id {id} NOT NULL,
+    source TEXT NOT NULL,
+    announce {int} NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    position {int} NOT NULL,
+    imported {int} NOT NULL,
+    octets {int} NOT NULL,
+    skipped {int} NOT NULL,
+    skips TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
+CREATE INDEX imports_by_grant ON imports (grant_id, id);
+CREATE INDEX imports_by_age ON imports (updated_at);
+
+-- Who looks for mail whose time is over goes through all mailboxes in the order of their ids, and begins anew at next_at:
+-- this is the last that somebody has taken.
+CREATE TABLE pruning_head (
+    one {int} NOT NULL PRIMARY KEY CHECK (one = 1),
+    last_grant {id} NOT NULL,
+    next_at {int} NOT NULL
+) {strict};
+INSERT INTO pruning_head (one, last_grant, next_at) VALUES (1, {hex_id}('00000000000000000000000000000000'), 0);
 -- What applications learn of what their readers put into junk and take out of it. A message that was moved has a row: as what
 -- it is to be learned, and as what it was learned (1 spam, -1 other mail, 0 nothing yet). What was learned is one value for
 -- each application, as core::spam writes it: hashes of words, and no words. Of whom mail was moved is known to the mailbox.
@@ -979,12 +1063,18 @@ CREATE TABLE send_events (
     sender_domain TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT NOT NULL
-) {strict};
-CREATE INDEX send_events_by_application ON send_events (application_id, id);
-CREATE INDEX send_events_by_grant ON send_events (grant_id, id);
-CREATE INDEX send_events_by_message ON send_events (message_id, id);
+) {clustered};
 CREATE INDEX send_events_adverse ON send_events (grant_id, id) WHERE kind >= 3;
 CREATE INDEX send_events_adverse_of_domain ON send_events (sender_domain, id) WHERE kind >= 3;
+CREATE INDEX send_events_adverse_of_message ON send_events (message_id, id) WHERE kind >= 3;
+
+-- Which rows of the ledger are whose: each has its application, its mailbox and its message. Written in bulk behind the
+-- head of the sums, so that a send pays for the ledger alone; what is beyond the head is looked for in the ledger itself.
+CREATE TABLE send_events_of (
+    subject_id {id} NOT NULL,
+    id {id} NOT NULL,
+    PRIMARY KEY (subject_id, id)
+) {clustered};
 
 -- Where senders stand. kind is 0 grant, 1 domain, 2 workspace, 3 application, 4 organization; subject an id or the name of
 -- a domain, with the application where it belongs to one. counts is the window, as core::reputation keeps it; state is
@@ -1031,7 +1121,8 @@ CREATE TABLE senders (
 CREATE INDEX senders_lately ON senders (application_id, hour);
 CREATE INDEX senders_by_age ON senders (hour);
 
--- Up to which row of the ledger the sums go. Rows that are written behind it are added to the sums by their writer.
+-- Up to which row of the ledger the sums go, and the table of whose they are. Rows that are written behind it are added to
+-- both by their writer.
 CREATE TABLE send_sums_head (
     one {int} NOT NULL PRIMARY KEY CHECK (one = 1),
     last {id} NOT NULL
@@ -1278,7 +1369,8 @@ CREATE TABLE webhooks (
     updated_at {int} NOT NULL,
     channel TEXT NOT NULL DEFAULT 'webhook',
     from_grant_id {id},
-    workspace_id {id}
+    workspace_id {id},
+    include_junk {int} NOT NULL DEFAULT 0
 ) {clustered};
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);

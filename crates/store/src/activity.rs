@@ -6,7 +6,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use crate::send_events::{SendEvent, read, send_event_columns};
+use crate::send_events::{SendEvent, ids_of, read, send_event_columns};
 use postfleet_core::UnixMicros;
 use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::id::{ApplicationId, GrantId, MessageId, SendEventId, ThreadId};
@@ -59,13 +59,13 @@ macro_rules! page {
         concat!(
             "SELECT ",
             send_event_columns!(),
-            " FROM send_events WHERE ",
-            $of,
-            " = $1 AND id < $2 AND id >= $3 AND ($4 = '' OR $4 LIKE '%,' || kind || ',%') \
+            " FROM ",
+            ids_of!($of, "$15"),
+            " CROSS JOIN send_events WHERE id = ids.found AND ($4 = '' OR $4 LIKE '%,' || kind || ',%') \
              AND ($5 = '' OR $5 LIKE '%,' || bounce || ',%') AND ($6 = '' OR lower(recipient) = $6) \
              AND ($7 = '' OR recipient_domain = $7) AND ($8 = '' OR sender_domain = $8) \
              AND ($9 = '' OR lower(sender) = $9) AND (grant_id = $10 OR CAST($11 AS {int}) = 0) \
-             AND (thread_id = $12 OR CAST($13 AS {int}) = 0) ORDER BY id DESC LIMIT $14"
+             AND (thread_id = $12 OR CAST($13 AS {int}) = 0) ORDER BY ids.found DESC LIMIT $14"
         )
     };
 }
@@ -76,11 +76,7 @@ pub(crate) const OF_MESSAGE: &str = page!("message_id");
 
 macro_rules! last_looked_at {
     ($of:literal) => {
-        concat!(
-            "SELECT id FROM send_events WHERE ",
-            $of,
-            " = $1 AND id < $2 AND id >= $3 ORDER BY id DESC LIMIT 1 OFFSET $4"
-        )
+        concat!("SELECT found FROM ", ids_of!($of, "$5"), " ORDER BY found DESC LIMIT 1 OFFSET $4")
     };
 }
 
@@ -108,7 +104,7 @@ pub async fn list(
     let floor = match filter.looks_for_more() {
         true => {
             let skipped = looked_at_max.saturating_sub(1) as i64;
-            let row = reader.query_one(last_looked_at, params![of, before, since, skipped]).await?;
+            let row = reader.query_one(last_looked_at, params![of, before, since, skipped, skipped + 1]).await?;
             row.map(|row| row.uuid(0)).transpose()?
         }
         false => None,
@@ -131,7 +127,8 @@ pub async fn list(
         filter.grant_id.is_some(),
         filter.thread_id.map_or(Uuid::nil(), ThreadId::uuid),
         filter.thread_id.is_some(),
-        limit as i64 + 1
+        limit as i64 + 1,
+        if filter.looks_for_more() { looked_at_max.max(limit + 1) } else { limit + 1 } as i64
     ];
     let rows = reader.query(page, values).await?;
     let mut events = rows.iter().map(read).collect::<Result<Vec<_>, DbError>>()?;
@@ -158,16 +155,26 @@ impl Filter {
     }
 }
 
+macro_rules! any {
+    ($of:literal) => {
+        concat!(
+            "SELECT application_id FROM ",
+            ids_of!($of, "1"),
+            " CROSS JOIN send_events WHERE id = ids.found LIMIT 1"
+        )
+    };
+}
+
 /// Whether what is named is the application's: all outcomes of a mailbox and of a message are of one application.
 async fn is_of_application(reader: &mut Reader<'_>, filter: &Filter) -> Result<bool, StoreError> {
-    const ANY_OF_GRANT: &str = "SELECT application_id FROM send_events WHERE grant_id = $1 LIMIT 1";
-    const ANY_OF_MESSAGE: &str = "SELECT application_id FROM send_events WHERE message_id = $1 LIMIT 1";
+    const ANY_OF_GRANT: &str = any!("grant_id");
+    const ANY_OF_MESSAGE: &str = any!("message_id");
     let (sql, id) = match (filter.message_id, filter.grant_id) {
         (Some(message), _) => (ANY_OF_MESSAGE, message.uuid()),
         (None, Some(grant)) => (ANY_OF_GRANT, grant.uuid()),
         (None, None) => return Ok(true),
     };
-    let row = reader.query_one(sql, params![id]).await?;
+    let row = reader.query_one(sql, params![id, Uuid::max(), Uuid::nil()]).await?;
     Ok(row.map(|row| row.uuid(0)).transpose()? == Some(filter.application_id.uuid()))
 }
 
@@ -192,9 +199,22 @@ pub struct PruneActivity {
     pub limit: usize,
 }
 
-pub(crate) const PRUNE: &str = "DELETE FROM send_events WHERE id IN \
-    (SELECT e.id FROM send_events e WHERE e.id < $1 \
-    AND e.id <= (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY e.id LIMIT $2)";
+/// The last of the oldest.
+pub(crate) const OLDEST: &str = "SELECT id FROM (SELECT e.id FROM send_events e WHERE e.id < $1 \
+    AND e.id <= (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY e.id LIMIT $2) AS oldest ORDER BY id DESC LIMIT 1";
+
+macro_rules! prune_of {
+    ($of:literal) => {
+        concat!(
+            "DELETE FROM send_events_of WHERE (subject_id, id) IN (SELECT e.",
+            $of,
+            ", e.id FROM send_events e WHERE e.id <= $1)"
+        )
+    };
+}
+
+pub(crate) const PRUNE_OF: [&str; 3] = [prune_of!("application_id"), prune_of!("grant_id"), prune_of!("message_id")];
+pub(crate) const PRUNE: &str = "DELETE FROM send_events WHERE id <= $1";
 
 impl Command for PruneActivity {
     /// How many are gone.
@@ -202,6 +222,11 @@ impl Command for PruneActivity {
 
     async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
         let first_kept = SendEventId::first_at(self.before).uuid();
-        tx.execute(PRUNE, params![first_kept, self.limit as i64]).await
+        let oldest = tx.query_one(OLDEST, params![first_kept, self.limit as i64]).await?;
+        let Some(last) = oldest.map(|row| row.uuid(0)).transpose()? else { return Ok(0) };
+        for prune in PRUNE_OF {
+            tx.execute(prune, params![last]).await?;
+        }
+        tx.execute(PRUNE, params![last]).await
     }
 }

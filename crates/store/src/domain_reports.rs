@@ -1,5 +1,6 @@
 //! Reports of other servers about domains: kept once each, with what they say of the sources with most, for as long as the
-//! operator wants. They are claims, and change nothing else.
+//! operator wants. They are claims, and change nothing else. Those whose sender could not be proved to be the reporter are
+//! kept apart: they can neither be counted nor take the place of the others.
 
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
@@ -36,6 +37,25 @@ impl Kind {
     }
 }
 
+/// The word under which a report is kept: those that nobody is proved to have sent are a kind of their own.
+const fn kept_as(kind: Kind, is_verified: bool) -> &'static str {
+    match (kind, is_verified) {
+        (Kind::Dmarc, true) => "dmarc",
+        (Kind::Dmarc, false) => "dmarc_unverified",
+        (Kind::Tls, true) => "tls",
+        (Kind::Tls, false) => "tls_unverified",
+    }
+}
+
+fn read_kind(word: &str) -> (Kind, bool) {
+    match word {
+        "tls" => (Kind::Tls, true),
+        "tls_unverified" => (Kind::Tls, false),
+        "dmarc_unverified" => (Kind::Dmarc, false),
+        _ => (Kind::Dmarc, true),
+    }
+}
+
 /// Messages or connections of one source that are alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReportRow {
@@ -58,6 +78,8 @@ pub struct NewReport {
     pub id: DomainReportId,
     /// What it is about.
     pub kind: Kind,
+    /// Whether it is proved that the reporter sent it.
+    pub is_verified: bool,
     /// Who reports.
     pub reporter: String,
     /// An address to ask.
@@ -83,10 +105,14 @@ pub struct NewReport {
 }
 
 impl NewReport {
+    const fn kept_as(&self) -> &'static str {
+        kept_as(self.kind, self.is_verified)
+    }
+
     /// What makes a report the same: who made it, and the id that it has there.
     fn key(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        for part in [self.kind.name(), &self.reporter.to_ascii_lowercase(), &self.report_id] {
+        for part in [self.kept_as(), &self.reporter.to_ascii_lowercase(), &self.report_id] {
             hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
         }
         *hasher.finalize().as_bytes()
@@ -140,7 +166,7 @@ impl Command for TakeReport {
             return Ok(Taken::Repeated);
         }
         let since = DomainReportId::first_at(self.at.minus(DAY)).uuid();
-        let today = tx.query_one(TODAY, params![domain, report.kind.name(), since, REPORTS_PER_DAY]).await?;
+        let today = tx.query_one(TODAY, params![domain, report.kept_as(), since, REPORTS_PER_DAY]).await?;
         if today.map_or(Ok(0), |row| row.int(0))? >= REPORTS_PER_DAY {
             return Ok(Taken::TooMany);
         }
@@ -148,7 +174,7 @@ impl Command for TakeReport {
         let values = params![
             domain,
             id,
-            report.kind.name(),
+            report.kept_as(),
             key.as_slice(),
             &report.reporter,
             &report.contact,
@@ -166,7 +192,7 @@ impl Command for TakeReport {
         for (number, row) in (0_i64..).zip(report.rows.iter().rev()) {
             let values = params![
                 domain,
-                report.kind.name(),
+                report.kept_as(),
                 id,
                 number,
                 &row.source,
@@ -204,7 +230,7 @@ pub struct Kept {
 pub(crate) const OF_DOMAIN: &str = "SELECT id, reporter, total, failed, quarantined, rejected FROM domain_reports \
     WHERE domain_id = $1 AND kind = $2 AND id >= $3 ORDER BY id DESC LIMIT $4";
 
-/// The reports about a domain that came since, newest first.
+/// The verified reports about a domain that came since, newest first.
 pub async fn of_domain(
     reader: &mut Reader<'_>,
     (domain, kind): (DomainId, Kind),
@@ -229,7 +255,7 @@ pub async fn of_domain(
 pub(crate) const ROWS: &str = "SELECT source, what, dkim, spf, messages FROM domain_report_rows \
     WHERE domain_id = $1 AND kind = $2 AND report_id >= $3 ORDER BY report_id DESC, number DESC LIMIT $4";
 
-/// What the reports about a domain say of sources that came since, newest first.
+/// What the verified reports about a domain say of sources that came since, newest first.
 pub async fn rows(
     reader: &mut Reader<'_>,
     (domain, kind): (DomainId, Kind),
@@ -238,11 +264,97 @@ pub async fn rows(
 ) -> Result<Vec<ReportRow>, StoreError> {
     let since = DomainReportId::first_at(since).uuid();
     let rows = reader.query(ROWS, params![domain.uuid(), kind.name(), since, limit as i64]).await?;
-    let read = |row: &Row| {
-        let (source, what) = (row.text(0)?, row.text(1)?);
-        Ok(ReportRow { source, what, dkim: row.flag(2)?, spf: row.flag(3)?, count: row.count(4)? })
-    };
-    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+    Ok(rows.iter().map(report_row).collect::<Result<_, DbError>>()?)
+}
+
+/// A report as it is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its id here.
+    pub id: DomainReportId,
+    /// What it is about.
+    pub kind: Kind,
+    /// Whether it is proved that the reporter sent it.
+    pub is_verified: bool,
+    /// Who reports.
+    pub reporter: String,
+    /// An address to ask.
+    pub contact: String,
+    /// The id that the reporter gave it.
+    pub report_id: String,
+    /// The policy that was found.
+    pub policy: String,
+    /// When what it is about began.
+    pub begins_at: UnixMicros,
+    /// When it ended.
+    pub ends_at: UnixMicros,
+    /// Messages or connections.
+    pub total: u64,
+    /// Those that were not aligned, or failed.
+    pub failed: u64,
+    /// Messages that were put aside.
+    pub quarantined: u64,
+    /// Messages that were refused.
+    pub rejected: u64,
+}
+
+fn listed(row: &Row) -> Result<Listed, DbError> {
+    let (kind, is_verified) = read_kind(&row.text(1)?);
+    Ok(Listed {
+        id: DomainReportId::from_uuid(row.uuid(0)?),
+        kind,
+        is_verified,
+        reporter: row.text(2)?,
+        contact: row.text(3)?,
+        report_id: row.text(4)?,
+        policy: row.text(5)?,
+        begins_at: UnixMicros::from_micros(row.int(6)?),
+        ends_at: UnixMicros::from_micros(row.int(7)?),
+        total: row.count(8)?,
+        failed: row.count(9)?,
+        quarantined: row.count(10)?,
+        rejected: row.count(11)?,
+    })
+}
+
+pub(crate) const PAGE: &str = "SELECT id, kind, reporter, contact, report_id, policy, begins_at, ends_at, total, failed, \
+    quarantined, rejected FROM domain_reports WHERE domain_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+
+/// Reports about a domain, verified or not, newest first.
+pub async fn page(
+    reader: &mut Reader<'_>,
+    domain: DomainId,
+    before: Option<DomainReportId>,
+    limit: usize,
+) -> Result<Vec<Listed>, StoreError> {
+    let before = before.map_or(Uuid::max(), |id| id.uuid());
+    let rows = reader.query(PAGE, params![domain.uuid(), before, limit as i64]).await?;
+    Ok(rows.iter().map(listed).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const FIND: &str = "SELECT id, kind, reporter, contact, report_id, policy, begins_at, ends_at, total, failed, \
+    quarantined, rejected FROM domain_reports WHERE domain_id = $1 AND id = $2";
+
+pub(crate) const ROWS_OF_ONE: &str = "SELECT source, what, dkim, spf, messages FROM domain_report_rows \
+    WHERE domain_id = $1 AND kind = $2 AND report_id = $3 ORDER BY number DESC LIMIT $4";
+
+/// A report about a domain, and what it says of sources: those with most, most first.
+pub async fn find(
+    reader: &mut Reader<'_>,
+    domain: DomainId,
+    id: DomainReportId,
+    limit: usize,
+) -> Result<Option<(Listed, Vec<ReportRow>)>, StoreError> {
+    let found = reader.query_one(FIND, params![domain.uuid(), id.uuid()]).await?;
+    let Some(report) = found.as_ref().map(listed).transpose()? else { return Ok(None) };
+    let kind = kept_as(report.kind, report.is_verified);
+    let rows = reader.query(ROWS_OF_ONE, params![domain.uuid(), kind, id.uuid(), limit as i64]).await?;
+    Ok(Some((report, rows.iter().map(report_row).collect::<Result<_, DbError>>()?)))
+}
+
+fn report_row(row: &Row) -> Result<ReportRow, DbError> {
+    let (source, what) = (row.text(0)?, row.text(1)?);
+    Ok(ReportRow { source, what, dkim: row.flag(2)?, spf: row.flag(3)?, count: row.count(4)? })
 }
 
 /// The domain of an organization that a name is of: itself, or the nearest above it. `None` if it is nobody's, or somebody

@@ -325,7 +325,12 @@ pub(crate) async fn remove(tx: &mut Tx, grant: GrantId, id: MessageId, draft: &H
 }
 
 /// Why a mailbox, which is locked, may not keep so many octets more. What becomes smaller is never refused.
-async fn no_room(tx: &mut Tx, copy: &MailboxCopy, octets: i64, at: UnixMicros) -> Result<Option<Problem>, DbError> {
+pub(crate) async fn no_room(
+    tx: &mut Tx,
+    copy: &MailboxCopy,
+    octets: i64,
+    at: UnixMicros,
+) -> Result<Option<Problem>, DbError> {
     let Some(octets) = u64::try_from(octets).ok().filter(|octets| *octets > 0) else { return Ok(None) };
     let Some(judged) = meters::judge(tx, copy.application_id, copy.grant_id, at).await? else { return Ok(None) };
     if let Err(problem) = judged.meters.keep(octets) {
@@ -342,7 +347,7 @@ pub(crate) async fn lock(tx: &mut Tx, grant: GrantId) -> Result<bool, DbError> {
     Ok(tx.query_one(LOCK, params![grant.uuid()]).await?.is_some())
 }
 
-async fn store_octets(tx: &mut Tx, grant: GrantId, octets: i64) -> Result<(), DbError> {
+pub(crate) async fn store_octets(tx: &mut Tx, grant: GrantId, octets: i64) -> Result<(), DbError> {
     const STORE: &str = "UPDATE mailboxes SET storage_octets = storage_octets + $2 WHERE grant_id = $1 \
         RETURNING organization_id, application_id";
     let row = tx.query_one(STORE, params![grant.uuid(), octets]).await?.ok_or(DbError::Malformed("mailbox"))?;

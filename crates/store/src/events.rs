@@ -30,7 +30,15 @@ pub struct NewEvent {
     pub at: UnixMicros,
 }
 
+/// What is logged of a message that goes into junk as it comes in.
+pub(crate) const OF_JUNK: &str = r#"{"junk":true}"#;
+
 impl NewEvent {
+    /// Whether it announces a message that went into junk as it came in.
+    pub fn is_of_junk(&self) -> bool {
+        self.trigger == Trigger::MessageCreated && self.data == OF_JUNK
+    }
+
     fn row(&self, position: i64) -> Vec<Param<'_>> {
         params![
             position,
@@ -84,10 +92,21 @@ pub(crate) async fn next_with_octets(
     grant: GrantId,
     octets: i64,
 ) -> Result<Option<(u64, Owner)>, DbError> {
-    const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + 1, \
+    next_many(tx, grant, 1, octets).await
+}
+
+/// The same for so many events: answers the last of their numbers.
+pub(crate) async fn next_many(
+    tx: &mut Tx,
+    grant: GrantId,
+    events: usize,
+    octets: i64,
+) -> Result<Option<(u64, Owner)>, DbError> {
+    const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + $3, \
         storage_octets = storage_octets + $2 WHERE grant_id = $1 \
         RETURNING event_sequence, organization_id, application_id";
-    let Some(row) = tx.query_one(TAKE, params![grant.uuid(), octets]).await? else { return Ok(None) };
+    let values = params![grant.uuid(), octets, events as i64];
+    let Some(row) = tx.query_one(TAKE, values).await? else { return Ok(None) };
     let owner = Owner::read(&row, 1)?;
     tx.tally().store(owner, octets);
     Ok(Some((row.count(0)?, owner)))

@@ -4,6 +4,7 @@ use crate::db::DbError;
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::GrantId;
 
 /// What one folder holds.
@@ -15,6 +16,12 @@ pub struct FolderCount {
     pub total: u64,
     /// Unread ones among them.
     pub unread: u64,
+}
+
+/// The id of a folder that a rule names by its id, name or path. There are no others yet than those that every mailbox
+/// has.
+pub(crate) fn id_of_system_folder(name: &str) -> Option<String> {
+    SystemFolder::named(name).map(|folder| folder.id().to_owned())
 }
 
 /// Adds to a folder's counts.

@@ -1,5 +1,10 @@
 //! Messages: filing them into mailboxes, and reading them back.
 
+mod judged;
+
+pub use judged::Received;
+pub(crate) use judged::{Numbered, number};
+
 use crate::blobs::{self, PreparedBlob, StoredBlob};
 use crate::db::{DbError, Row};
 use crate::drafts;
@@ -9,13 +14,16 @@ use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
+use crate::refused_mail::{self, NewRefusal};
 use crate::threads::{self, ThreadHints};
 use postfleet_core::event::Trigger;
+use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, OrganizationId, ThreadId};
 use postfleet_core::meter::Caps;
 use postfleet_core::recipient;
-use postfleet_core::rule::Placement;
-use postfleet_core::{Problem, UnixMicros};
+use postfleet_core::refused_mail::outcome;
+use postfleet_core::rule::{Placement, Verdict};
+use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use std::collections::BTreeMap;
 
 /// What one message has in common in every mailbox that it is filed into.
@@ -68,12 +76,14 @@ pub struct FiledCopy {
     pub placement: Placement,
     /// What was found of it for this mailbox, as JSON: see `postfleet-mailbox`. Nothing for what was not received.
     pub assessment: Option<String>,
+    /// What the rules of the mailbox see of it. Nothing for what is ours, which no rule judges.
+    pub received: Option<Box<Received>>,
 }
 
 impl FiledCopy {
     /// A copy about which nothing is said.
     pub fn plain(copy: MailboxCopy, facts: &MessageFacts) -> Self {
-        Self { copy, placement: facts.placement(), assessment: None }
+        Self { copy, placement: facts.placement(), assessment: None, received: None }
     }
 }
 
@@ -93,49 +103,102 @@ pub struct Deliver {
 /// Where a message comes from that is filed.
 #[derive(Clone, Debug)]
 pub enum Provenance {
-    /// From somebody: it counts as mail that came in. These mailboxes are known to be capped, and have to have room.
-    Received(Vec<GrantId>),
+    /// From somebody: it counts as mail that came in.
+    Received(Incoming),
     /// From us, to tell something that must be told: it is neither counted as mail that came in nor refused.
     Ours,
 }
 
+/// What is known of the mailboxes of a message that came in.
+#[derive(Clone, Debug, Default)]
+pub struct Incoming {
+    /// Those that are capped, and have to have room.
+    pub capped: Vec<GrantId>,
+    /// That others did not take it: written down if these do.
+    pub dropped: Vec<NewRefusal>,
+}
+
 impl Command for Deliver {
-    /// The copies that were filed; the others' mailboxes were removed since their recipients were admitted. A problem if
-    /// a mailbox has no room any more: nothing was filed then.
+    /// The copies that were filed; the others' mailboxes were removed since their recipients were admitted, or their rules
+    /// block it. A problem if a mailbox has no room any more, if its rules cannot be decided, or if those of all
+    /// mailboxes block it: nothing was filed then, and that is written down.
     type Outcome = Result<Vec<MessageId>, Problem>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Outcome, DbError> {
         if let Some(problem) = self.no_room(tx).await? {
             return Ok(Err(problem));
         }
-        let mut filed = Vec::with_capacity(self.copies.len());
-        let mut received = Vec::with_capacity(self.copies.len());
+        let mut numbered = Vec::with_capacity(self.copies.len());
         for filing in &self.copies {
-            let copy = &filing.copy;
-            if let Some((_, owner)) = file(tx, self.blob.id(), &self.facts, filing, None).await? {
-                filed.push(copy.message_id);
-                received.push((owner, copy.grant_id, copy.message_id));
+            numbered.extend(number(tx, filing, self.facts.octets).await?);
+        }
+        if let Some(problem) = sift(tx, &mut numbered).await? {
+            if problem.kind == ProblemKind::BlockedByRule {
+                self.record_dropped(tx, true).await?;
             }
+            return Ok(Err(problem));
+        }
+        let mut filed = Vec::with_capacity(numbered.len());
+        let mut received = Vec::with_capacity(numbered.len());
+        for numbered in &numbered {
+            let copy = &numbered.filing.copy;
+            file_numbered(tx, self.blob.id(), &self.facts, numbered, None).await?;
+            filed.push(copy.message_id);
+            received.push((numbered.owner, copy.grant_id, copy.message_id));
         }
         if !filed.is_empty() {
             blobs::insert(tx, &self.blob, filed.len()).await?;
             if matches!(self.provenance, Provenance::Received(_)) {
                 tx.tally().receive(&received, self.facts.date.day(), self.facts.octets);
+                self.record_dropped(tx, false).await?;
             }
         }
         Ok(Ok(filed))
     }
 }
 
+/// Leaves the copies that rules let go on, and writes down the others. A problem if nobody gets the message: it is blocked for
+/// all, or cannot be decided for one, and then for all of them it must not go on now.
+async fn sift(tx: &mut Tx, numbered: &mut Vec<Numbered<'_>>) -> Result<Option<Problem>, DbError> {
+    let is = |verdict| move |copy: &Numbered<'_>| copy.verdict() == verdict;
+    let is_undecidable = numbered.iter().any(is(Verdict::Undecidable));
+    let reason = if is_undecidable { Verdict::Undecidable } else { Verdict::Block };
+    if !numbered.iter().any(is(reason)) {
+        return Ok(None);
+    }
+    let nobody = is_undecidable || numbered.iter().all(is(Verdict::Block));
+    let mut first = None;
+    for copy in numbered.iter().filter(|copy| nobody || is(reason)(copy)) {
+        copy.give_back(tx).await?;
+        // Of what is blocked now nothing is decided yet if all of it comes again.
+        if let Some(refusal) = copy.refusal(!nobody).filter(|_| is(reason)(copy)) {
+            refused_mail::record(tx, &refusal).await?;
+            first = first.or(Some(refusal.problem));
+        }
+    }
+    numbered.retain(|copy| !is(reason)(copy));
+    Ok(first.filter(|_| nobody))
+}
+
 impl Deliver {
+    /// Writes down that mailboxes did not take it which were asked before; others did, or it turned out that none does.
+    async fn record_dropped(&self, tx: &mut Tx, is_refused: bool) -> Result<(), DbError> {
+        let Provenance::Received(Incoming { dropped, .. }) = &self.provenance else { return Ok(()) };
+        for refusal in dropped {
+            let outcome = if is_refused { outcome(&refusal.problem) } else { refusal.outcome };
+            refused_mail::record(tx, &NewRefusal { outcome, ..refusal.clone() }).await?;
+        }
+        Ok(())
+    }
+
     /// Why one of the capped mailboxes cannot take the message. All are looked at before any gets it.
     async fn no_room(&self, tx: &mut Tx) -> Result<Option<Problem>, DbError> {
-        let Provenance::Received(capped) = &self.provenance else { return Ok(None) };
+        let Provenance::Received(Incoming { capped, .. }) = &self.provenance else { return Ok(None) };
         let (at, octets) = (self.facts.date, self.facts.octets);
         let mut kept: BTreeMap<OrganizationId, u64> = BTreeMap::new();
         let mut allowed = Vec::new();
-        let copies = self.copies.iter().map(|filing| &filing.copy);
-        for copy in copies.filter(|copy| capped.contains(&copy.grant_id)) {
+        for filing in self.copies.iter().filter(|filing| capped.contains(&filing.copy.grant_id)) {
+            let copy = &filing.copy;
             if !drafts::lock(tx, copy.grant_id).await? {
                 continue;
             }
@@ -146,6 +209,10 @@ impl Deliver {
             meters.storage.used += *earlier;
             *earlier += octets;
             if let Err(problem) = recipient::has_room(Some(&meters), octets) {
+                if let Some(received) = &filing.received {
+                    let refusal = received.refusal(filing, problem.clone(), outcome(&problem));
+                    refused_mail::record(tx, &refusal).await?;
+                }
                 return Ok(Some(problem));
             }
             allowed.push((organization_id.uuid(), Caps { sends: None, ..meters.caps() }));
@@ -157,8 +224,8 @@ impl Deliver {
     }
 }
 
-/// Files one copy: counters, message, thread, listings and the event, in the caller's transaction. `thread` overrules
-/// what the hints would find. Answers the thread and whose the mailbox is, or `None` when it is gone.
+/// Files one copy that no rule judges: counters, message, thread, listings and the event, in the caller's transaction.
+/// `thread` overrules what the hints would find. Answers the thread and whose the mailbox is, or `None` when it is gone.
 pub(crate) async fn file(
     tx: &mut Tx,
     blob_id: BlobId,
@@ -166,40 +233,52 @@ pub(crate) async fn file(
     filing: &FiledCopy,
     thread: Option<ThreadId>,
 ) -> Result<Option<(ThreadId, Owner)>, DbError> {
-    let FiledCopy { copy, placement, .. } = filing;
-    let Some((sequence, owner)) = events::next_with_octets(tx, copy.grant_id, facts.octets as i64).await? else {
-        return Ok(None);
-    };
+    let Some(numbered) = number(tx, filing, facts.octets).await? else { return Ok(None) };
+    let thread_id = file_numbered(tx, blob_id, facts, &numbered, thread).await?;
+    Ok(Some((thread_id, numbered.owner)))
+}
+
+/// Files a copy that has its number, where the rules want it, and writes down what they said.
+pub(crate) async fn file_numbered(
+    tx: &mut Tx,
+    blob_id: BlobId,
+    facts: &MessageFacts,
+    numbered: &Numbered<'_>,
+    thread: Option<ThreadId>,
+) -> Result<ThreadId, DbError> {
+    let FiledCopy { copy, assessment, .. } = numbered.filing;
+    let (placement, assigned) = numbered.placement();
     let thread_id = threads::join(tx, copy, facts, thread).await?;
-    insert(tx, blob_id, facts, filing, thread_id).await?;
+    insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
+    numbered.record(tx, &assigned, facts.date).await?;
+    let is_junk = !facts.outgoing && placement.folders.iter().any(|folder| folder == SystemFolder::Junk.id());
     tx.announce(NewEvent {
         id: copy.event_id,
         application_id: copy.application_id,
         grant_id: copy.grant_id,
-        grant_sequence: sequence,
+        grant_sequence: numbered.sequence,
         trigger: Trigger::MessageCreated,
         message_id: Some(copy.message_id),
-        data: "{}".into(),
+        data: if is_junk { events::OF_JUNK } else { "{}" }.into(),
         at: facts.date,
     });
-    Ok(Some((thread_id, owner)))
+    Ok(thread_id)
 }
 
 async fn insert(
     tx: &mut Tx,
     blob_id: BlobId,
     facts: &MessageFacts,
-    filing: &FiledCopy,
+    (copy, placement, assessment): (&MailboxCopy, &Placement, Option<&str>),
     thread_id: ThreadId,
 ) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO messages \
         (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary, sent_by, assessment) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let FiledCopy { copy, placement, assessment } = filing;
     let folders = serde_json::Value::from(placement.folders.as_slice()).to_string();
     let values = params![
         copy.message_id.uuid(),
@@ -214,13 +293,19 @@ async fn insert(
         &folders,
         &facts.summary,
         facts.outgoing.then_some(copy.application_id.uuid()),
-        assessment.as_deref()
+        assessment
     ];
     tx.execute(INSERT, values).await?;
     Ok(())
 }
 
-async fn list(tx: &mut Tx, grant: GrantId, id: MessageId, date: UnixMicros, folders: &[String]) -> Result<(), DbError> {
+pub(crate) async fn list(
+    tx: &mut Tx,
+    grant: GrantId,
+    id: MessageId,
+    date: UnixMicros,
+    folders: &[String],
+) -> Result<(), DbError> {
     const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) \
         VALUES ($1, '', $2, $3), ($1, $4, $2, $3)";
     const INSERT_ALSO: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
@@ -370,6 +455,25 @@ pub(crate) const LIST_THREAD_WITH_BODIES: &str = concat!(
      WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
      ORDER BY m.date DESC, m.id DESC LIMIT $6"
 );
+
+pub(crate) const EXPORT: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM listings l JOIN messages m ON m.id = l.message_id \
+     JOIN blobs b ON b.id = m.blob_id WHERE l.grant_id = $1 AND l.folder = '' AND (l.date, l.message_id) > ($2, $3) \
+     ORDER BY l.date, l.message_id LIMIT $4"
+);
+
+/// All messages of a mailbox but drafts after one, oldest first, with their bodies.
+pub async fn export(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: After,
+    limit: usize,
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    let values = params![grant.uuid(), after.date.as_micros(), after.id.uuid(), limit as i64];
+    with_blobs(&reader.query(EXPORT, values).await?)
+}
 
 /// Finds a message of a mailbox.
 pub async fn find(reader: &mut Reader<'_>, grant: GrantId, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {

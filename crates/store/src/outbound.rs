@@ -11,6 +11,7 @@ use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::drafts::{self, CreateDraft, FromDraft, Held};
 use crate::engine::{Command, Tx};
+use crate::folders::id_of_system_folder;
 use crate::holds::{Hold, NewHold};
 use crate::idempotency::{Earlier, Once};
 use crate::judging::Scope;
@@ -28,7 +29,6 @@ pub use guard::{Guard, TripIds};
 #[cfg(test)]
 pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
 pub(crate) use guard::{Tripped, evidence, replaced};
-use postfleet_core::folder::SystemFolder;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::{
     EvaluationId, EventId, KeyId, LeaseId, MessageId, OrganizationId, QueueId, ScheduleId, ThreadId, WorkspaceId,
@@ -278,11 +278,6 @@ struct Judged {
     judgement: Judgement,
 }
 
-/// The id of a folder that a rule names. There are no others yet than those that every mailbox has.
-fn folder_id(name: &str) -> Option<String> {
-    SystemFolder::named(name).map(|folder| folder.id().to_owned())
-}
-
 impl Submit {
     /// Counts the send, and writes the sent copy, the queue rows and what is remembered of it.
     async fn accept(
@@ -297,7 +292,7 @@ impl Submit {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let placement = match &judged {
-            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, folder_id),
+            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, id_of_system_folder),
             None => self.facts.placement(),
         };
         count_send(tx, self, now.day(), passes.said.as_deref()).await?;
@@ -310,7 +305,7 @@ impl Submit {
         }
         // The sent copy and the queue each hold the message.
         blobs::insert(tx, &self.blob, 2).await?;
-        let copy = FiledCopy { copy: self.copy, placement, assessment: None };
+        let copy = FiledCopy { copy: self.copy, placement, assessment: None, received: None };
         let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
         let placement = copy.placement;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };

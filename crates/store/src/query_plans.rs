@@ -5,11 +5,11 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     activity, addresses, alerts, applications, audit, block_answers, breakers, connectors, deliveries, domain_reports,
-    domains, evaluations, events, feedback, findings, grants, holds, idempotency, jobs, judging, key_use, keys, layout,
-    lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings,
-    recount, recoveries, redirect_uris, refusals, reputation, rules, schedules, send_alerts, send_events, send_sums,
-    sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads, tls_sessions, tokens, transfers,
-    watch, webhooks, workspaces,
+    domains, evaluations, events, feedback, findings, grants, holds, idempotency, imports, jobs, judging, key_use,
+    keys, layout, lists, messages, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue,
+    raises, readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules,
+    schedules, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts,
+    suppressions, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -22,13 +22,14 @@ const LISTS: &[(&str, &str)] = &[
     ("domain_reports::TODAY", domain_reports::TODAY),
     ("domain_reports::OF_DOMAIN", domain_reports::OF_DOMAIN),
     ("domain_reports::ROWS", domain_reports::ROWS),
+    ("domain_reports::PAGE", domain_reports::PAGE),
+    ("domain_reports::ROWS_OF_ONE", domain_reports::ROWS_OF_ONE),
     ("domain_reports::OLD", domain_reports::OLD),
     ("block_answers::DUE", block_answers::DUE),
     ("block_answers::OF_DOMAIN", block_answers::OF_DOMAIN),
     ("block_answers::APPLICATIONS", block_answers::APPLICATIONS),
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
-    ("feedback::BEGAN", feedback::BEGAN),
     ("feedback::LIST", feedback::LIST),
     ("feedback::LIST_OF_NOBODY", feedback::LIST_OF_NOBODY),
     ("feedback::PRUNE", feedback::PRUNE),
@@ -81,8 +82,13 @@ const LISTS: &[(&str, &str)] = &[
     ("key_use::OLD_DAYS", key_use::OLD_DAYS),
     ("refusals::LIST", refusals::LIST),
     ("refusals::OLD", refusals::OLD),
+    ("refused_mail::LIST", refused_mail::LIST),
+    ("refused_mail::OLD_DAYS", refused_mail::OLD_DAYS),
     ("idempotency::OLD_KEYS", idempotency::OLD_KEYS),
     ("idempotency::OLD_SENDS", idempotency::OLD_SENDS),
+    ("imports::LIST", imports::LIST),
+    ("imports::OLD", imports::OLD),
+    ("messages::EXPORT", messages::EXPORT),
     ("holds::DUE", holds::DUE),
     ("holds::OF_GRANT", holds::OF_GRANT),
     ("holds::LIST", holds::LIST),
@@ -90,6 +96,13 @@ const LISTS: &[(&str, &str)] = &[
     ("holds::LIST_OF_GRANT", holds::LIST_OF_GRANT),
     ("holds::EXPIRED", holds::EXPIRED),
     ("holds::CLOSED", holds::CLOSED),
+    ("retention::PAGE", retention::PAGE),
+    ("retention::IN_SPAN", retention::IN_SPAN),
+    ("retention::EXPIRED", retention::EXPIRED),
+    ("retention::DAYS", retention::DAYS),
+    ("retention::OLDEST_MAIL", retention::OLDEST_MAIL),
+    ("retention::OLDEST_JUNK", retention::OLDEST_JUNK),
+    ("retention::OLD", retention::OLD),
     ("schedules::DUE", schedules::DUE),
     ("schedules::LIST", schedules::LIST),
     ("schedules::CLOSED", schedules::CLOSED),
@@ -150,16 +163,8 @@ const LISTS: &[(&str, &str)] = &[
     ("reputation::WORST", reputation::WORST),
     ("reputation::OF_APPLICATION", reputation::OF_APPLICATION),
     ("send_events::FAILED", send_events::FAILED),
-    ("send_events::OF_GRANT", send_events::OF_GRANT),
     ("send_events::ADVERSE_OF_DOMAIN", send_events::ADVERSE_OF_DOMAIN),
     ("send_events::ADVERSE", send_events::ADVERSE),
-    ("activity::OF_APPLICATION", activity::OF_APPLICATION),
-    ("activity::OF_GRANT", activity::OF_GRANT),
-    ("activity::OF_MESSAGE", activity::OF_MESSAGE),
-    ("activity::LAST_OF_APPLICATION", activity::LAST_OF_APPLICATION),
-    ("activity::LAST_OF_GRANT", activity::LAST_OF_GRANT),
-    ("activity::LAST_OF_MESSAGE", activity::LAST_OF_MESSAGE),
-    ("activity::PRUNE", activity::PRUNE),
     ("send_alerts::LIST", send_alerts::LIST),
     ("send_alerts::DUE", send_alerts::DUE),
     ("send_sums::NEXT", send_sums::NEXT),
@@ -307,6 +312,38 @@ async fn suppressions_are_looked_up_by_their_keys() {
     }
 }
 
+/// The rows of an application, a mailbox or a message are read where it is written whose they are, and beyond the head in
+/// the ledger from the head on: neither is ever read whole. Only as many as a page looks at are put in order.
+#[tokio::test]
+async fn the_ledger_is_read_by_whose_it_is_and_from_the_head_on() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for sql in [
+        send_events::OF_GRANT,
+        reputation::LEDGER,
+        recoveries::QUEUED,
+        feedback::BEGAN,
+        activity::OF_APPLICATION,
+        activity::OF_GRANT,
+        activity::OF_MESSAGE,
+        activity::LAST_OF_APPLICATION,
+        activity::LAST_OF_GRANT,
+        activity::LAST_OF_MESSAGE,
+    ] {
+        let steps = plan(&mut db, sql).await;
+        let has = |wanted: &str| steps.iter().any(|step| step == wanted);
+        assert!(has("SEARCH i USING PRIMARY KEY (subject_id=? AND id>? AND id<?)"), "{sql}\n{steps:#?}");
+        assert!(has("SEARCH t USING PRIMARY KEY (id>? AND id<?)"), "{sql}\n{steps:#?}");
+        let whole = |step: &&String| step.starts_with("SCAN ") && !["kept", "tail", "ids"].contains(&&step[5..]);
+        assert_eq!(steps.iter().find(whole), None, "{sql}\n{steps:#?}");
+    }
+    for sql in [activity::OLDEST, activity::PRUNE, send_events::ATTRIBUTE].into_iter().chain(activity::PRUNE_OF) {
+        let steps = plan(&mut db, sql).await;
+        let of_tables = |step: &&String| step.starts_with("SCAN e") || step.starts_with("SCAN send_events");
+        assert_eq!(steps.iter().find(of_tables), None, "{sql}\n{steps:#?}");
+    }
+}
+
 /// How many mailboxes sent lately is counted in an index alone, among those that did.
 #[tokio::test]
 async fn who_sent_lately_is_counted_in_an_index() {
@@ -318,6 +355,21 @@ async fn who_sent_lately_is_counted_in_an_index() {
     ] {
         assert_eq!(plan(&mut db, sql).await, [step]);
     }
+}
+
+/// Whether something of a mailbox is due is seen by the first entries of two of its listings, and what is due is read from
+/// there up to the end of the window: of what is younger, nothing is looked at.
+#[tokio::test]
+async fn mail_that_is_due_is_found_at_the_beginning_of_listings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    let steps = plan(&mut db, retention::IN_SPAN).await;
+    let first = "SEARCH l USING PRIMARY KEY (grant_id=? AND folder=?)";
+    assert_eq!(steps.iter().filter(|step| *step == first).count(), 2, "{steps:#?}");
+    assert!(steps.contains(&"SEARCH g USING INDEX grants_by_id (id>? AND id<?)".to_owned()), "{steps:#?}");
+    let steps = plan(&mut db, retention::EXPIRED).await;
+    let window = "SEARCH l USING PRIMARY KEY (grant_id=? AND folder=? AND (date,message_id)>(?,?) AND date<?)";
+    assert!(steps.contains(&window.to_owned()), "{steps:#?}");
 }
 
 /// A message has few recipients; a destination may have a million.
@@ -367,17 +419,12 @@ async fn a_page_after_an_id_is_read_from_the_index_of_its_holder() {
         ("rules_by_application", rules::LIST),
         ("rule_evaluations_by_grant", evaluations::LIST),
         ("rule_evaluations_by_message", evaluations::LIST_OF_MESSAGE),
+        ("refused_mail_by_grant", refused_mail::LIST),
         ("messages_sent", past::SENT),
         ("rule_evaluations_refused", past::REFUSED),
         ("feedback_reports_by_grant", feedback::LIST),
         ("outbound_by_application", queue::LIST),
         ("attempts_by_message", queue::ATTEMPTS),
-        ("send_events_by_application", activity::OF_APPLICATION),
-        ("send_events_by_application", activity::LAST_OF_APPLICATION),
-        ("send_events_by_grant", activity::OF_GRANT),
-        ("send_events_by_grant", activity::LAST_OF_GRANT),
-        ("send_events_by_message", activity::OF_MESSAGE),
-        ("send_events_by_message", activity::LAST_OF_MESSAGE),
         ("audit_by_application", audit::LIST_OF_APPLICATION),
         ("audit_by_organization", audit::LIST_OF_ORGANIZATION),
     ] {

@@ -6,6 +6,8 @@ mod gather;
 mod read;
 
 pub use change::{By, DecideOutcome, DecideRecovery, RequestOutcome, RequestRecovery};
+#[cfg(test)]
+pub(crate) use gather::QUEUED;
 pub use gather::{Subject, gather};
 #[cfg(test)]
 pub(crate) use read::{LIST, LIST_OF_GRANT, LIST_OF_ORGANIZATION, LIST_OPEN, LIST_OPEN_OF_ORGANIZATION, OPEN};

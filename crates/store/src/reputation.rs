@@ -11,6 +11,8 @@ mod read;
 mod tell;
 
 pub(crate) use apply::{apply, begin_anew, forget};
+#[cfg(test)]
+pub(crate) use guard::LEDGER;
 pub use read::{Kept, Recount, find, find_all, of_application, recount, worst};
 #[cfg(test)]
 pub(crate) use read::{OF_APPLICATION, WORST};

@@ -13,6 +13,7 @@ use postfleet_core::id::{
 };
 use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::{EmailAddress, UnixMicros};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Characters of a reason at most; more are cut off.
@@ -190,8 +191,9 @@ pub(crate) async fn has_bounced(tx: &mut Tx, message: MessageId, recipient: &Ema
     Ok(false)
 }
 
+/// The first condition is that of the index.
 pub(crate) const FAILED: &str =
-    "SELECT recipient, counted FROM send_events WHERE message_id = $1 AND kind = 3 ORDER BY id";
+    "SELECT recipient, counted FROM send_events WHERE message_id = $1 AND kind >= 3 AND kind = 3 ORDER BY id";
 
 /// Writes the rows of a batch.
 pub(crate) async fn write(db: &mut Db, events: &[SendEvent]) -> Result<(), DbError> {
@@ -207,6 +209,50 @@ pub(crate) async fn write(db: &mut Db, events: &[SendEvent]) -> Result<(), DbErr
     db.execute_each(WRITE, &rows).await
 }
 
+/// Writes whose the rows after one and up to another are: those of the mailboxes in their order, and so on, which is
+/// cheaper than each where it happens.
+pub(crate) async fn attribute(db: &mut Db, after: Uuid, last: Uuid) -> Result<(), DbError> {
+    db.execute(ATTRIBUTE, params![after, last]).await?;
+    Ok(())
+}
+
+pub(crate) const ATTRIBUTE: &str = "INSERT INTO send_events_of (subject_id, id) \
+    SELECT application_id, id FROM send_events WHERE id > $1 AND id <= $2 UNION ALL \
+    SELECT grant_id, id FROM send_events WHERE id > $1 AND id <= $2 UNION ALL \
+    SELECT message_id, id FROM send_events WHERE id > $1 AND id <= $2 ORDER BY 1, 2";
+
+/// The same for rows that were written behind the head.
+pub(crate) async fn attribute_late(db: &mut Db, events: &[&SendEvent]) -> Result<(), DbError> {
+    const WRITE: &str = "INSERT INTO send_events_of (subject_id, id) VALUES ($1, $2)";
+    if events.is_empty() {
+        return Ok(());
+    }
+    let subjects = |sent: &Sent| [sent.application_id.uuid(), sent.grant_id.uuid(), sent.message_id.uuid()];
+    let rows: BTreeSet<(Uuid, Uuid)> =
+        events.iter().flat_map(|event| subjects(&event.sent).map(|subject| (subject, event.id.uuid()))).collect();
+    let rows: Vec<Vec<Param<'_>>> = rows.iter().map(|&(subject, id)| params![subject, id].to_vec()).collect();
+    db.execute_each(WRITE, &rows).await
+}
+
+/// The ids (`found`) of rows of `$1`, which is an application, a mailbox or a message as the column says: before `$2` and
+/// not before `$3`, the newest so many. Up to the head it is written whose they are; what is beyond it is read in the ledger.
+macro_rules! ids_of {
+    ($column:literal, $most:literal) => {
+        concat!(
+            "(SELECT id AS found FROM (SELECT i.id FROM send_events_of i WHERE i.subject_id = $1 AND i.id < $2 \
+             AND i.id >= $3 ORDER BY i.id DESC LIMIT ",
+            $most,
+            ") AS kept UNION ALL SELECT id AS found FROM (SELECT t.id FROM send_events t WHERE t.",
+            $column,
+            " = $1 AND t.id < $2 AND t.id > (SELECT last FROM send_sums_head WHERE one = 1) ORDER BY t.id DESC LIMIT ",
+            $most,
+            ") AS tail WHERE id >= $3) AS ids"
+        )
+    };
+}
+
+pub(crate) use ids_of;
+
 /// Its columns, as [`read`] wants them.
 macro_rules! send_event_columns {
     () => {
@@ -220,14 +266,16 @@ pub(crate) use send_event_columns;
 pub(crate) const OF_GRANT: &str = concat!(
     "SELECT ",
     send_event_columns!(),
-    " FROM send_events WHERE grant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+    " FROM ",
+    ids_of!("grant_id", "$4"),
+    " CROSS JOIN send_events WHERE id = ids.found ORDER BY ids.found DESC LIMIT $4"
 );
 
 /// What went wrong, among it what counts for nothing.
 pub(crate) const ADVERSE: &str = concat!(
     "SELECT ",
     send_event_columns!(),
-    " FROM send_events WHERE grant_id = $1 AND id < $2 AND kind >= 3 ORDER BY id DESC LIMIT $3"
+    " FROM send_events WHERE grant_id = $1 AND id < $2 AND id >= $3 AND kind >= 3 ORDER BY id DESC LIMIT $4"
 );
 
 /// What went wrong with what was sent from a domain.
@@ -280,7 +328,7 @@ pub async fn of_grant(
 ) -> Result<Vec<SendEvent>, StoreError> {
     let sql = if adverse_only { ADVERSE } else { OF_GRANT };
     let before = before.map_or(Uuid::max(), SendEventId::uuid);
-    let rows = reader.query(sql, params![grant.uuid(), before, limit as i64]).await?;
+    let rows = reader.query(sql, params![grant.uuid(), before, Uuid::nil(), limit as i64]).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 

@@ -1,4 +1,5 @@
-//! Sums of the ledger of outcomes, which a duty brings up to date, so that sends pay nothing for them.
+//! Sums of the ledger of outcomes, which a duty brings up to date, so that sends pay nothing for them; and with them the
+//! table of whose its rows are.
 //!
 //! Each row is in the sums exactly once. The head says up to which id they go. It moves in the transaction that adds the
 //! rows, under its lock, which is taken when everything else of the batch is done. Whoever writes rows holds the head
@@ -9,7 +10,7 @@ use crate::db::{Db, DbError, Param, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use crate::send_events::SendEvent;
+use crate::send_events::{self, SendEvent};
 use crate::senders;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::exchange::hour;
@@ -168,15 +169,17 @@ pub(crate) async fn settle(db: &mut Db, rows: &[SendEvent], sum_up: Option<SumUp
     }
     let head = db.query_one(if sum_up.is_some() { TAKE } else { HOLD }, &[]).await?;
     let head = head.ok_or(DbError::Malformed("head of the sums"))?.uuid(0)?;
-    let late: Vec<Outcome> = rows.iter().filter(|row| row.id.uuid() <= head).map(Outcome::of).collect();
-    add(db, &late).await?;
+    let late: Vec<&SendEvent> = rows.iter().filter(|row| row.id.uuid() <= head).collect();
+    send_events::attribute_late(db, &late).await?;
+    add(db, &late.into_iter().map(Outcome::of).collect::<Vec<_>>()).await?;
     let Some(SumUp { until, limit }) = sum_up else { return Ok(()) };
     let until = SendEventId::first_at(until).uuid();
     let next = db.query(NEXT, params![head, until, limit as i64]).await?;
     let next = next.iter().map(Outcome::read).collect::<Result<Vec<_>, _>>()?;
-    let Some(last) = next.last() else { return Ok(()) };
+    let Some(last) = next.last().map(|last| last.id.uuid()) else { return Ok(()) };
+    send_events::attribute(db, head, last).await?;
     add(db, &next).await?;
-    db.execute(MOVE, params![last.id.uuid()]).await?;
+    db.execute(MOVE, params![last]).await?;
     Ok(())
 }
 
@@ -210,7 +213,7 @@ const BY_KEY: &str = sums!("CAST(0 AS {int})", "key", "key");
 const BY_PERIOD: &str = sums!("period", "''", "period");
 
 pub(crate) const TAIL: &str = "SELECT id, application_id, kind, bounce, sender, sender_domain, recipient_domain \
-    FROM send_events WHERE application_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    FROM send_events WHERE id > $2 AND application_id = $1 ORDER BY id LIMIT $3";
 
 /// The sums of an application from one period to another, by key.
 pub async fn by_key(

@@ -8,6 +8,7 @@ use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, ThreadId};
 use postfleet_core::threading::{base_subject, looked_up, subject_may_join};
+use serde::Deserialize;
 
 /// What a message's thread is found by.
 #[derive(Clone, Debug, Default)]
@@ -153,6 +154,63 @@ pub(crate) async fn drop_empty(tx: &mut Tx, grant: GrantId, thread: ThreadId) ->
     const DROP: &str = "DELETE FROM threads WHERE id = $1 AND grant_id = $2 \
         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.thread_id = $1)";
     tx.execute(DROP, params![thread.uuid(), grant.uuid()]).await?;
+    Ok(())
+}
+
+/// Sets a thread right that has lost messages, none of them later than `lost`: its dates are those of the messages that it
+/// has, and without any it is gone.
+pub(crate) async fn settle(tx: &mut Tx, grant: GrantId, thread: ThreadId, lost: UnixMicros) -> Result<(), DbError> {
+    // What came later than anything that was lost is as it was: only then are the messages looked through.
+    const DATES: &str = "UPDATE threads SET \
+        earliest_date = coalesce((SELECT m.date FROM messages m WHERE m.thread_id = $1 \
+            ORDER BY m.date, m.id LIMIT 1), earliest_date), \
+        received_date = CASE WHEN received_date <= $3 THEN (SELECT m.date FROM messages m \
+            WHERE m.thread_id = $1 AND m.outgoing = 0 AND m.draft = 0 AND m.date <= $3 \
+            ORDER BY m.date DESC, m.id DESC LIMIT 1) ELSE received_date END, \
+        sent_date = CASE WHEN sent_date <= $3 THEN (SELECT m.date FROM messages m \
+            WHERE m.thread_id = $1 AND m.outgoing = 1 AND m.draft = 0 AND m.date <= $3 \
+            ORDER BY m.date DESC, m.id DESC LIMIT 1) ELSE sent_date END \
+        WHERE id = $1 AND grant_id = $2";
+    const PLACE: &str = "UPDATE threads SET sort_date = coalesce(received_date, sent_date, sort_date) \
+        WHERE id = $1 AND grant_id = $2";
+    drop_empty(tx, grant, thread).await?;
+    if tx.execute(DATES, params![thread.uuid(), grant.uuid(), lost.as_micros()]).await? > 0 {
+        tx.execute(PLACE, params![thread.uuid(), grant.uuid()]).await?;
+    }
+    Ok(())
+}
+
+/// What the keys of a message were made from, as its summary says it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    subject: String,
+    message_id: Option<String>,
+    from: Vec<Correspondent>,
+    to: Vec<Correspondent>,
+    cc: Vec<Correspondent>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Correspondent {
+    email: String,
+}
+
+/// Forgets the keys by which a message that is removed led to its thread, unless a later one has them as well.
+pub(crate) async fn forget_keys(
+    tx: &mut Tx,
+    grant: GrantId,
+    thread: ThreadId,
+    (summary, outgoing, date): (&str, bool, UnixMicros),
+) -> Result<(), DbError> {
+    const FORGET: &str = "DELETE FROM thread_keys WHERE grant_id = $1 AND key = $2 AND thread_id = $3 AND date <= $4";
+    let Named { subject, message_id, from, to, cc } = serde_json::from_str(summary).unwrap_or_default();
+    let people = if outgoing { [to, cc].concat() } else { from };
+    let correspondents = people.into_iter().map(|one| one.email).collect();
+    let hints = ThreadHints { message_id, subject, correspondents, ..ThreadHints::default() };
+    for key in own_keys(&hints) {
+        tx.execute(FORGET, params![grant.uuid(), key, thread.uuid(), date.as_micros()]).await?;
+    }
     Ok(())
 }
 

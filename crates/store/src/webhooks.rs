@@ -13,7 +13,7 @@ use postfleet_core::{Secret, UnixMicros};
 macro_rules! webhook_columns {
     () => {
         "id, application_id, url, description, triggers, secret, status, notification_addresses, compressed, \
-         position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id"
+         position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id, include_junk"
     };
 }
 pub(crate) use webhook_columns;
@@ -73,6 +73,8 @@ pub struct Webhook {
     pub channel: Channel,
     /// Only of mailboxes of this workspace.
     pub workspace_id: Option<WorkspaceId>,
+    /// Whether it is told of mail that goes into junk as it comes in.
+    pub include_junk: bool,
 }
 
 /// Makes a webhook that starts at the end of the log.
@@ -85,8 +87,9 @@ impl Command for CreateWebhook {
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const INSERT: &str = "INSERT INTO webhooks (id, application_id, url, description, triggers, secret, status, \
-            notification_addresses, compressed, position, lease_until, owner, status_updated_at, created_at, updated_at) \
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, 0, '', $10, $10, $10 FROM event_head WHERE one = 1 \
+            notification_addresses, compressed, position, lease_until, owner, status_updated_at, created_at, updated_at, \
+            include_junk) \
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, 0, '', $10, $10, $10, $11 FROM event_head WHERE one = 1 \
             ON CONFLICT (application_id, url) WHERE channel = 'webhook' DO NOTHING";
         let hook = &self.0;
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
@@ -100,7 +103,8 @@ impl Command for CreateWebhook {
             &hook.status,
             &addresses,
             hook.compressed,
-            hook.created_at.as_micros()
+            hook.created_at.as_micros(),
+            hook.include_junk
         ];
         tx.wake_webhooks();
         Ok(tx.execute(INSERT, values).await? > 0)
@@ -119,8 +123,8 @@ impl Command for UpdateWebhook {
         const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND id <> $3 \
             AND channel = 'webhook'";
         const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, secret = $6, status = $7, \
-            notification_addresses = $8, compressed = $9, status_updated_at = $10, updated_at = $11 \
-            WHERE id = $1 AND application_id = $2";
+            notification_addresses = $8, compressed = $9, status_updated_at = $10, updated_at = $11, \
+            include_junk = $12 WHERE id = $1 AND application_id = $2";
         let hook = &self.0;
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
         let (id, application) = (hook.id.uuid(), hook.application_id.uuid());
@@ -138,7 +142,8 @@ impl Command for UpdateWebhook {
             &addresses,
             hook.compressed,
             hook.status_updated_at.as_micros(),
-            hook.updated_at.as_micros()
+            hook.updated_at.as_micros(),
+            hook.include_junk
         ];
         tx.wake_webhooks();
         Ok(tx.execute(UPDATE, values).await? > 0)
@@ -405,6 +410,7 @@ pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
             _ => Channel::Webhook,
         },
         workspace_id: row.opt_uuid(15)?.map(WorkspaceId::from_uuid),
+        include_junk: row.flag(16)?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! A name server for tests: answers A, AAAA, MX, TXT, TLSA and CNAME questions from a zone in memory, over UDP and (what is
+//! A name server for tests: answers A, AAAA, MX, TXT, PTR, TLSA and CNAME questions from a zone in memory, over UDP and (what is
 //! too long for that) TCP on loopback, and can fail or stay silent for a name. Only as much of RFC 1035 as a resolver
 //! needs to be content.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
+const PTR: u16 = 12;
 const MX: u16 = 15;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
@@ -93,6 +94,11 @@ impl FakeDns {
         let strings = text.as_bytes().chunks(255);
         let data = strings.flat_map(|string| [&[string.len() as u8], string].concat()).collect();
         self.add(name, TXT, data);
+    }
+
+    /// Adds a name to an address, given as it stands in the DNS: `1.2.0.192.in-addr.arpa`.
+    pub fn ptr(&self, name: &str, host: &str) {
+        self.add(name, PTR, encode_name(host));
     }
 
     /// Makes `name` an alias; the answer includes the records of its target.
@@ -349,6 +355,7 @@ fn kind_name(kind: u16) -> String {
         AAAA => "AAAA".to_owned(),
         CNAME => "CNAME".to_owned(),
         MX => "MX".to_owned(),
+        PTR => "PTR".to_owned(),
         TXT => "TXT".to_owned(),
         other => format!("TYPE{other}"),
     }

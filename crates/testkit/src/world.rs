@@ -14,11 +14,12 @@ use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::grants;
 use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
+use postfleet_mail::suspicion::Lexicon;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::receive::{self, Arrival};
 use postfleet_mailflow::spam::{SpamMemory, SpamSettings};
-use postfleet_mailflow::{Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
+use postfleet_mailflow::{AuthenticationSettings, Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::{IpNetwork, WebhookHttpOptions};
 use postfleet_net::{CertificateDer, Resolver, SeededEntropy, SimulatedClock, StaticResolver, WebhookHttp};
@@ -70,6 +71,8 @@ pub struct WorldOptions {
     pub notification_octets_max: usize,
     /// Domains below which organizations may take names.
     pub trial_domains: Vec<Domain>,
+    /// How far it is believed who sent a message, and what follows.
+    pub authentication: AuthenticationSettings,
     /// Where others reach the interface.
     pub public_url: Option<String>,
     /// For how long the same message is not sent again; zero by default, since tests send the same all the time.
@@ -105,6 +108,7 @@ impl Default for WorldOptions {
             webhooks_allow: vec!["127.0.0.0/8".parse().expect("network")],
             notification_octets_max: 1 << 20,
             trial_domains: Vec::new(),
+            authentication: AuthenticationSettings::default(),
             public_url: Some("https://mail.world.test".to_owned()),
             repeat_window: Duration::ZERO,
             loops: LoopLimits::default(),
@@ -204,6 +208,7 @@ impl World {
             pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
             // Counted by nobody.
+            lexicon: Arc::new(Lexicon::new()),
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             stops: Arc::default(),
             underway: Arc::default(),
@@ -346,6 +351,7 @@ fn settings(options: &WorldOptions) -> Settings {
         },
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
+        prune_every: Duration::from_secs(3_600),
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],
         feedback_retention: Duration::from_secs(90 * 86_400),
@@ -362,6 +368,7 @@ fn settings(options: &WorldOptions) -> Settings {
         notification_octets_max: options.notification_octets_max,
         trusted_proxies: vec!["203.0.113.1".parse().expect("network")],
         webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],
+        authentication: options.authentication.clone(),
         domains: DomainSettings {
             trial: options.trial_domains.clone(),
             ..DomainSettings::of(&Domain::parse("mx.world.test").expect("domain"))

@@ -67,8 +67,14 @@ const LIST: &[Parameter] = &[
 
 const FIELDS: Parameter = Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown; `standard` if absent.");
 
-const FIELD_SETS: &[&str] =
-    &["standard", "include_headers", "include_basic_headers", "include_tracking_options", "raw_mime"];
+const FIELD_SETS: &[&str] = &[
+    "standard",
+    "include_headers",
+    "include_basic_headers",
+    "include_tracking_options",
+    "include_visible_text",
+    "raw_mime",
+];
 
 /// Addresses in `any_email`.
 const ANY_EMAIL_MAX: usize = 25;
@@ -124,8 +130,8 @@ fn first<T: Serialize>(call: &Call, items: Vec<T>) -> Answer {
 fn fields(query: &Query) -> Result<Fields, Problem> {
     let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
     Fields::named(name).ok_or_else(|| {
-        let text =
-            "fields must be standard, include_headers, include_basic_headers, include_tracking_options or raw_mime";
+        let text = "fields must be standard, include_headers, include_basic_headers, include_tracking_options, \
+            include_visible_text or raw_mime";
         Problem::invalid("fields", text)
     })
 }

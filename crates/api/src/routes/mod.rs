@@ -21,6 +21,7 @@ pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
 pub(crate) mod holds;
+pub(crate) mod imports;
 pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod lists;
@@ -33,7 +34,9 @@ pub(crate) mod policies;
 pub(crate) mod queue;
 pub(crate) mod raises;
 pub(crate) mod recoveries;
+pub(crate) mod refused_mail;
 pub(crate) mod reputation;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -85,6 +88,7 @@ pub(crate) fn all() -> Vec<Route> {
         rules::routes(),
         lists::routes(),
         evaluations::routes(),
+        refused_mail::routes(),
         explain::routes(),
         messages::routes(),
         send::routes(),
@@ -101,6 +105,8 @@ pub(crate) fn all() -> Vec<Route> {
         unsubscribe::routes(),
         opt_ins::routes(),
         usage::routes(),
+        retention::routes(),
+        imports::routes(),
         threads::routes(),
         folders::routes(),
         attachments::routes(),

@@ -227,10 +227,12 @@ fn quota_headers(headers: &mut axum::http::HeaderMap, daily: &Allowance, now: Un
 
 pub(crate) fn shown(query: &Query) -> Result<Fields, Problem> {
     let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
-    Fields::named(name).filter(|fields| *fields != Fields::RawMime).ok_or_else(|| {
-        let text = "fields must be standard, include_headers, include_basic_headers or include_tracking_options";
-        Problem::invalid("fields", text)
-    })
+    Fields::named(name).filter(|fields| !matches!(fields, Fields::RawMime | Fields::IncludeVisibleText)).ok_or_else(
+        || {
+            let text = "fields must be standard, include_headers, include_basic_headers or include_tracking_options";
+            Problem::invalid("fields", text)
+        },
+    )
 }
 
 fn is_mime(query: &Query) -> Result<bool, Problem> {

@@ -71,6 +71,7 @@ fn name() -> impl Strategy<Value = String> {
         "status",
         "notification_email_addresses",
         "compressed_delivery",
+        "include_junk",
         "limits",
         "limit_count_daily_email_sent",
         "limit_attachment_allowed_types",

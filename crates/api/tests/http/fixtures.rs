@@ -2,6 +2,7 @@
 //! two tenants and ask for the one with the key of the other.
 
 use crate::support::{Harness, receiver};
+use crate::v3::domain_health::{by_mail, dmarc};
 use crate::v3::recoveries;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -44,6 +45,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("attachment", |harness, tenant| message(harness, tenant, |message| &message["attachments"][0]["id"]).boxed()),
     ("draft", |harness, tenant| draft(harness, tenant).boxed()),
     ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
+    ("import", |harness, tenant| import(harness, tenant).boxed()),
     ("hold", |harness, tenant| hold(harness, tenant).boxed()),
     ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
@@ -70,6 +72,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("stop", |harness, tenant| stop(harness, tenant).boxed()),
+    ("report", |harness, tenant| domain_report(harness, tenant).boxed()),
     ("recovery", |harness, tenant| recovery(harness, tenant).boxed()),
     ("restriction", |harness, tenant| restriction(harness, tenant).boxed()),
 ];
@@ -113,6 +116,11 @@ async fn list(harness: &Harness, tenant: &Tenant) -> Thing {
     let items = json!({"items": [tenant.domain.to_string()]});
     harness.ask(&tenant.api_key, "POST", &path, Some(&items)).await.is_ok();
     list
+}
+
+async fn import(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/{}/imports", grant(harness, tenant).await.name());
+    made(harness, &tenant.api_key, &path, json!({})).await
 }
 
 /// A send that a rule holds.
@@ -163,6 +171,15 @@ async fn restriction(harness: &Harness, tenant: &Tenant) -> Thing {
 }
 
 /// A case of a mailbox that was paused when it was opened.
+/// What another server reports about the domain.
+async fn domain_report(harness: &Harness, tenant: &Tenant) -> Thing {
+    let to = format!("domain-reports@{}", tenant.domain);
+    let report = by_mail("text/xml", &dmarc("fixture", tenant.domain.as_str()));
+    harness.world.receive("r@big.test", &to, report).await.expect("taken");
+    let path = format!("/v3/domains/{}/reports", tenant.domain);
+    one(&harness.ask(&tenant.operator_key, "GET", &path, None).await.is_ok().data()[0]["id"])
+}
+
 async fn recovery(harness: &Harness, tenant: &Tenant) -> Thing {
     let id = grant(harness, tenant).await.name().to_owned();
     let path = format!("/v3/grants/{id}/recoveries");

@@ -28,6 +28,8 @@ pub enum Verb {
     Rotate(Rotate),
     /// Says how a domain does, worst first, and what to do; of all domains if none is named
     Health(Health),
+    /// Lists what other servers report about a domain, newest first; or shows one report
+    Reports(Reports),
     /// Lets a new domain send little at first: shows how far it is, begins (--to) or ends it (--off)
     WarmUp(WarmUp),
     /// Removes a domain that no mailbox lives on
@@ -75,6 +77,17 @@ pub struct Rotate {
 pub struct Health {
     /// Its name or id
     domain: Option<String>,
+}
+
+/// What others report.
+#[derive(clap::Args)]
+pub struct Reports {
+    #[command(flatten)]
+    one: One,
+    /// The id of one report
+    report: Option<String>,
+    #[command(flatten)]
+    pages: Pages,
 }
 
 /// Warming one up.
@@ -190,6 +203,7 @@ pub async fn run(verb: Verb, session: &mut Session<'_, '_>) -> Outcome {
         Verb::Rotate(arguments) => rotate(arguments, &api, session).await,
         Verb::Health(Health { domain: Some(domain) }) => health(&domain, &api, session).await,
         Verb::Health(Health { domain: None }) => health_of_all(&api, session).await,
+        Verb::Reports(arguments) => reports(arguments, &api, session).await,
         Verb::WarmUp(arguments) => warm_up(arguments, &api, session).await,
         Verb::Delete(arguments) => delete(arguments, &api, session).await,
     }
@@ -318,6 +332,39 @@ async fn health_of_all(api: &Api, session: &mut Session<'_, '_>) -> Outcome {
         all.push(api.get(&["domains", domain["id"].as_str().unwrap_or_default(), "health"]).await?.data());
     }
     if session.is_json() { session.print_json(&json!(all)) } else { session.print_table(&table(HEALTH, &all)) }
+}
+
+const REPORTS: &[Column] = &[
+    Column("id", "/id", Kind::Text),
+    Column("kind", "/kind", Kind::Text),
+    Column("reporter", "/reporter", Kind::Text),
+    Column("verified", "/is_verified", Kind::Flag),
+    Column("begins", "/begins_at", Kind::Time),
+    Column("total", "/total", Kind::Count),
+    Column("failed", "/failed", Kind::Count),
+];
+
+const REPORT_ROWS: &[Column] = &[
+    Column("source", "/source", Kind::Text),
+    Column("what", "/what", Kind::Text),
+    Column("dkim", "/dkim_aligned", Kind::Flag),
+    Column("spf", "/spf_aligned", Kind::Flag),
+    Column("count", "/count", Kind::Count),
+];
+
+async fn reports(arguments: Reports, api: &Api, session: &mut Session<'_, '_>) -> Outcome {
+    let Reports { one: One { domain }, report, pages } = arguments;
+    let Some(report) = report else {
+        let things = api.list(&["domains", &domain, "reports"], &[], pages.most()).await?;
+        return session.show_list(REPORTS, things);
+    };
+    let report = api.get(&["domains", &domain, "reports", &report]).await?.data();
+    if session.is_json() {
+        return session.print_json(&report);
+    }
+    session.print_table(&table(REPORTS, std::slice::from_ref(&report)))?;
+    let rows = report["rows"].as_array().cloned().unwrap_or_default();
+    if rows.is_empty() { Ok(()) } else { session.print_table(&format!("\n{}", table(REPORT_ROWS, &rows))) }
 }
 
 async fn warm_up(arguments: WarmUp, api: &Api, session: &mut Session<'_, '_>) -> Outcome {

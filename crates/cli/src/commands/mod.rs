@@ -16,6 +16,7 @@ mod hold;
 mod key;
 mod list;
 mod login;
+mod mailbox;
 mod metrics;
 mod names;
 mod opt_in;
@@ -26,7 +27,9 @@ mod pool;
 mod queue;
 mod raise;
 mod recovery;
+mod refused;
 mod reputation;
+mod retention;
 mod rule;
 mod shell;
 mod stop;
@@ -102,10 +105,16 @@ pub enum Command {
     Overview(Alone<overview::Arguments>),
     /// Shows everything that holds for one mailbox, and where it comes from
     Explain(Alone<explain::Arguments>),
+    /// Shows mail that a mailbox did not take, by which limit or rule, and what would change that
+    Refused(Alone<refused::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
     Usage(Alone<usage::Arguments>),
     /// Shows where a mailbox, the application or a domain stands with its bounces and complaints, and what it takes until a pause
     Reputation(Alone<reputation::Arguments>),
+    /// How long mail is kept, and what was removed when its time was over
+    Retention(Noun<retention::Verb>),
+    /// Mail from files into a mailbox, and from a mailbox into files: mbox, Maildir, EML
+    Mailbox(Noun<mailbox::Verb>),
     /// Suggests daily quotas: about twice what was sent on the busiest of the last 30 days
     Advise(Alone<workspace::Advise>),
     /// Tries out whether what is to happen does: a quota that is used up, and who is told of it
@@ -180,8 +189,11 @@ impl Command {
             Self::Metrics(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
+            Self::Refused(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
             Self::Reputation(alone) => &alone.globals,
+            Self::Retention(noun) => &noun.globals,
+            Self::Mailbox(noun) => &noun.globals,
             Self::Advise(alone) => &alone.globals,
             Self::Drill(noun) => &noun.globals,
             Self::Plan(alone) => &alone.globals,
@@ -224,8 +236,11 @@ impl Command {
             Self::Metrics(noun) => metrics::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
+            Self::Refused(alone) => refused::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
             Self::Reputation(alone) => reputation::run(alone.arguments, session).await,
+            Self::Mailbox(noun) => mailbox::run(noun.verb, session).await,
+            Self::Retention(noun) => retention::run(noun.verb, session).await,
             Self::Advise(alone) => workspace::run(workspace::Verb::Advise(alone.arguments), session).await,
             Self::Drill(noun) => drill::run(noun.verb, session).await,
             Self::Plan(alone) => declared::run_plan(&alone.arguments, session).await,

@@ -5,9 +5,9 @@ use super::fault::Fault;
 use super::read::Reader;
 use super::yaml::{Key, Node, unknown_key};
 use postfleet_core::rule::validate::{
-    ACTIONS_MAX, CONDITIONS_MAX, FOLDER_CHARS_MAX, LISTS_MAX, OUTBOUND_TYPES, TEXT_CHARS_MAX,
+    ACTIONS_MAX, CONDITIONS_MAX, FOLDER_CHARS_MAX, LISTS_MAX, TEXT_CHARS_MAX, form_refusal,
 };
-use postfleet_core::rule::{Field, MatchOperator, Operator};
+use postfleet_core::rule::{Field, Form, MatchOperator, Operator};
 use serde_json::{Value, json};
 
 const ACTIONS: &[&str] =
@@ -54,16 +54,27 @@ fn condition(reader: &mut Reader<'_>, entry: &mut Entry, node: &Node, path: &str
     entry.places.extend(named(fields, "field").map(|node| (format!("{path}.field"), node.at)));
     let value = needed(reader, node, fields, path, "value")?;
     let (field, operator) = (field?, operator?);
-    if field == Field::OutboundType && !matches!(operator, Operator::Is | Operator::IsNot) {
+    if !field.operators().contains(&operator) {
         let at = operator_node.map_or(node.at, |node| node.at);
-        reader.fault(at, format!("{path}.operator"), "must be is or is_not for outbound.type");
+        let known: Vec<&str> = field.operators().iter().map(|operator| operator.name()).collect();
+        let may_be = format!("must be {} for {}", known.join(" or "), field.name());
+        reader.fault(at, format!("{path}.operator"), may_be);
         return None;
     }
     let path = format!("{path}.value");
     let value = match (field, operator) {
         (_, Operator::InList) => reader.names(entry, Section::Lists, value, &path, LISTS_MAX)?,
-        (Field::OutboundType, _) => json!(reader.word(value, &path, &OUTBOUND_TYPES)?),
-        _ => json!(reader.line(value, &path, 1, TEXT_CHARS_MAX)?),
+        _ => match field.form() {
+            Form::Words(words) => json!(reader.word(value, &path, words)?),
+            _ => {
+                let text = reader.line(value, &path, 1, TEXT_CHARS_MAX)?;
+                if let Some(may_be) = form_refusal(field, &text) {
+                    reader.fault(value.at, path, format!("must be {may_be} for {}", field.name()));
+                    return None;
+                }
+                json!(text)
+            }
+        },
     };
     Some(json!({"field": field.name(), "operator": operator.name(), "value": value}))
 }

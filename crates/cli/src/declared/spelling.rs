@@ -6,7 +6,7 @@ use super::read_breaker;
 use postfleet_core::id::RuleId;
 use postfleet_core::list::{self, ListKind};
 use postfleet_core::rule::validate::{ConditionInput, MatchInput, NamedRule, RuleChange, RuleInput, ValueInput};
-use postfleet_core::rule::{self, Condition, Direction, Operand};
+use postfleet_core::rule::{self, Condition, Direction, Field, Operand};
 use postfleet_core::{Domain, EmailAddress, Patch, UnixMicros};
 use serde_json::{Map, Number, Value};
 
@@ -85,9 +85,10 @@ fn normal_condition(condition: &Value) -> Value {
 fn operand(field: &str, operator: &str, text: &str) -> String {
     let value = ValueInput::Text(text.to_owned());
     let condition = ConditionInput { field: field.to_owned(), operator: operator.to_owned(), value };
+    let is_found = Field::named(field).is_some_and(Field::is_found);
+    let trigger = if is_found { Direction::Inbound } else { Direction::Outbound };
     let input = RuleInput {
-        // Every field suits rules of this trigger.
-        trigger: Patch::Set(Direction::Outbound.name().to_owned()),
+        trigger: Patch::Set(trigger.name().to_owned()),
         matching: Patch::Set(MatchInput { operator: None, conditions: vec![condition] }),
         ..RuleInput::default()
     };

@@ -3,6 +3,7 @@
 mod docs;
 mod drill;
 mod fleet;
+mod mailbox;
 mod server;
 mod settings;
 mod transcript;

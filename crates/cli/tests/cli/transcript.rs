@@ -16,6 +16,7 @@
 //! `POSTFLEET_REWRITE_TRANSCRIPTS` set, the files are written as the sessions come out.
 
 use crate::server::{Installation, Ran, type_in_at};
+use postfleet_mailflow::retention::{Next, Pruning, round};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use serde_json::json;
 use std::fs;
@@ -168,6 +169,26 @@ async fn reputation() {
         }
     }
     play_in(installation, "reputation").await;
+}
+
+#[tokio::test]
+async fn retention() {
+    // play("retention"), with a policy and after its time was over for one message.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    let agent = world.mailbox(&installation.acme, "agent").await.id;
+    let limits = json!({"limit_inbox_retention_period": 30, "limit_spam_retention_period": 7});
+    let policy = installation.ask("policies", &json!({"name": "Month", "limits": limits})).await;
+    let workspace = installation.ask("workspaces", &json!({"name": "Support", "policy_id": policy["id"]})).await;
+    let assign = format!("workspaces/{}/manual-assign", workspace["workspace_id"].as_str().expect("id"));
+    installation.ask(&assign, &json!({"assign_grants": [agent.to_string()]})).await;
+    for days in [0, 20, 11] {
+        world.advance(days * 86_400);
+        world.receive("a@b.test", "agent@acme.test", "Subject: x\r\n\r\nHello").await.expect("taken");
+    }
+    let mut pruning = Pruning::default();
+    while let Next::After(_) = round(&world.platform, &mut pruning).await.expect("round") {}
+    play_in(installation, "retention").await;
 }
 
 #[tokio::test]

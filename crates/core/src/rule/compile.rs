@@ -1,7 +1,8 @@
 //! Rules in the form in which they are evaluated. Made when something changes, never per message: conditions that
 //! several rules share are there once, and so is every list.
 
-use super::{Action, Condition, Direction, Field, MatchOperator, Mode, Operand, Operator, OutboundType, Rule};
+use super::found::hundredths;
+use super::{Action, Condition, Direction, Field, Form, MatchOperator, Mode, Operand, Operator, Rule};
 use crate::id::{ListId, RuleId};
 use crate::list::ListKind;
 use std::collections::HashMap;
@@ -34,8 +35,10 @@ pub(super) struct CompiledRule {
 /// A condition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Test {
-    /// About the conversation: the answer by type.
-    Type { wanted: Option<OutboundType>, is: bool },
+    /// About words: whether one of them is that one.
+    Word { field: Field, word: Box<str>, is: bool },
+    /// About the spam score, in hundredths.
+    Score { hundredths: i64, at_least: bool },
     /// About texts.
     Text { field: Field, kind: ListKind, operator: Operator, text: Box<str> },
     /// About lists: places in [`Compiled::lists`].
@@ -69,6 +72,22 @@ impl Compiled {
         Self { tests: tests.things, lists: lists.things, ..compiled }
     }
 
+    /// Those of the rules for what comes in that block and can tell it of the envelope sender alone, before the message
+    /// is there. What else they look at waits: a rule that needs all of its conditions is left to the message, and one
+    /// of which any is enough keeps those about the author. Rules that only watch are left to the message, too.
+    pub fn at_rcpt(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let acts = |rule: &Rule| rule.mode == Mode::Enforce && rule.actions.contains(&Action::Block);
+        let blocks = rules.into_iter().filter(acts);
+        let decidable = blocks.filter_map(|mut rule| {
+            if rule.match_operator == MatchOperator::Any {
+                rule.conditions.retain(|condition| condition.field.is_of_author());
+            }
+            let has_all = rule.conditions.iter().all(|condition| condition.field.is_of_author());
+            (has_all && !rule.conditions.is_empty()).then_some(rule)
+        });
+        Self::new(decidable, Direction::Inbound)
+    }
+
     /// One rule alone, whose conditions stand in the order in which they were written.
     pub(super) fn of_one(rule: &Rule) -> (Self, CompiledRule) {
         let (mut tests, mut lists) = (Interned::default(), Interned::default());
@@ -100,20 +119,25 @@ impl Compiled {
 
 fn test(condition: &Condition, lists: &mut Interned<(ListId, ListKind)>) -> Test {
     let field = condition.field;
-    match (field.list_kind(), &condition.operand) {
-        (Some(kind), Operand::Lists(ids)) => {
+    let text = || if let Operand::Text(text) = &condition.operand { text.as_str() } else { "" };
+    match (field.form(), &condition.operand) {
+        (Form::Values(kind), Operand::Lists(ids)) => {
             let mut places: Vec<usize> = ids.iter().map(|id| lists.place((*id, kind))).collect();
             places.sort_unstable();
             places.dedup();
             Test::Lists { field, kind, lists: places.into() }
         }
-        (Some(kind), Operand::Text(text)) => {
+        (Form::Values(kind), Operand::Text(text)) => {
             Test::Text { field, kind, operator: condition.operator, text: text.as_str().into() }
         }
-        (None, operand) => {
-            let word = if let Operand::Text(word) = operand { word.as_str() } else { "" };
-            Test::Type { wanted: OutboundType::named(word), is: condition.operator != Operator::IsNot }
+        (Form::Words(_) | Form::Label, _) => {
+            Test::Word { field, word: text().into(), is: condition.operator != Operator::IsNot }
         }
+        // Every number that is kept was one when it was made.
+        (Form::Number, _) => Test::Score {
+            hundredths: hundredths(text()).unwrap_or(i64::MAX),
+            at_least: condition.operator != Operator::Below,
+        },
     }
 }
 

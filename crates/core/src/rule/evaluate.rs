@@ -116,7 +116,8 @@ impl<'a, L: Lookup> Facts<'a, L> {
         }
         let compiled = self.compiled;
         let known = match &compiled.tests[place] {
-            Test::Type { wanted, is } => Some((self.input.outbound_type() == *wanted && wanted.is_some()) == *is),
+            Test::Word { field, word, is } => Some(self.input.words(*field).contains(&&**word) == *is),
+            Test::Score { hundredths, at_least } => Some((self.input.spam_score() >= *hundredths) == *at_least),
             Test::Text { field, kind, operator, text } => {
                 let values = self.input.values(*kind);
                 let mut seen = values.seen_by(*field).iter().map(|value| values.text(*value));
@@ -124,8 +125,8 @@ impl<'a, L: Lookup> Facts<'a, L> {
                     Operator::Is => seen.any(|value| *value == **text),
                     Operator::IsNot => seen.all(|value| *value != **text),
                     Operator::Contains => seen.any(|value| value.contains(&**text)),
-                    // Lists have no text; nothing is in no list.
-                    Operator::InList => false,
+                    // Lists have no text, and what is no number is neither high nor low.
+                    Operator::InList | Operator::AtLeast | Operator::Below => false,
                 })
             }
             Test::Lists { field, lists, .. } => self.any_in_lists(*field, lists),

@@ -1,6 +1,6 @@
 //! What rules see of a message: addresses, their domains and last labels, all in lower case and each value once.
 
-use super::{Field, OutboundType};
+use super::{Field, Found, OutboundType};
 use crate::EmailAddress;
 use crate::list::ListKind;
 
@@ -11,20 +11,27 @@ pub struct Input {
     domains: Values,
     tlds: Values,
     outbound_type: Option<OutboundType>,
+    found: Option<Box<Found>>,
 }
 
 /// The distinct values of one kind, and who has which.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Values {
     texts: Vec<String>,
-    from: Option<usize>,
+    authors: Vec<usize>,
     recipients: Vec<usize>,
 }
 
 impl Input {
-    /// A message that arrives. One with an empty reverse path has no author to look at.
+    /// A message that is about to arrive, of which only the envelope sender is known. An empty reverse path is no author
+    /// to look at.
     pub fn inbound(from: Option<&EmailAddress>) -> Self {
-        Self::new(from, std::iter::empty(), None)
+        Self::new(from.into_iter(), std::iter::empty(), None, None)
+    }
+
+    /// A message that arrived, with everyone whom it names as its author and what was found of it.
+    pub fn received<'a>(authors: impl IntoIterator<Item = &'a EmailAddress>, found: Found) -> Self {
+        Self::new(authors.into_iter(), std::iter::empty(), None, Some(Box::new(found)))
     }
 
     /// A message that is sent, with everyone who gets it: To, Cc, Bcc and the envelope.
@@ -33,38 +40,47 @@ impl Input {
         recipients: impl IntoIterator<Item = &'a EmailAddress>,
         outbound_type: OutboundType,
     ) -> Self {
-        Self::new(Some(from), recipients.into_iter(), Some(outbound_type))
+        Self::new(std::iter::once(from), recipients.into_iter(), Some(outbound_type), None)
     }
 
-    fn new<'a>(
-        from: Option<&EmailAddress>,
-        recipients: impl Iterator<Item = &'a EmailAddress>,
+    fn new<'a, 'b>(
+        authors: impl Iterator<Item = &'a EmailAddress>,
+        recipients: impl Iterator<Item = &'b EmailAddress>,
         outbound_type: Option<OutboundType>,
+        found: Option<Box<Found>>,
     ) -> Self {
         let (addresses, domains, tlds) = Default::default();
-        let mut input = Self { addresses, domains, tlds, outbound_type };
-        if let Some(from) = from {
-            let [address, domain, tld] = input.intern(from);
-            (input.addresses.from, input.domains.from, input.tlds.from) = (Some(address), Some(domain), Some(tld));
+        let mut input = Self { addresses, domains, tlds, outbound_type, found };
+        for author in authors {
+            for (values, index) in input.intern(author) {
+                add(&mut values.authors, index);
+            }
         }
         for recipient in recipients {
-            let [address, domain, tld] = input.intern(recipient);
-            input.addresses.add_recipient(address);
-            input.domains.add_recipient(domain);
-            input.tlds.add_recipient(tld);
+            for (values, index) in input.intern(recipient) {
+                add(&mut values.recipients, index);
+            }
         }
         input
     }
 
-    fn intern(&mut self, address: &EmailAddress) -> [usize; 3] {
+    fn intern(&mut self, address: &EmailAddress) -> [(&mut Values, usize); 3] {
         let domain = address.domain().as_str();
         let tld = domain.rsplit('.').next().unwrap_or(domain);
-        [self.addresses.intern(address.key()), self.domains.intern_str(domain), self.tlds.intern_str(tld)]
+        let Self { addresses, domains, tlds, .. } = self;
+        let places = [addresses.intern(address.key()), domains.intern_str(domain), tlds.intern_str(tld)];
+        let [address, domain, tld] = places;
+        [(addresses, address), (domains, domain), (tlds, tld)]
     }
 
-    /// The author's address, domain and last label; none for an empty reverse path.
+    /// The author's address, domain and last label, of several those of the first; none for an empty reverse path.
     pub fn from(&self) -> Option<[&str; 3]> {
         Some([self.addresses.author()?, self.domains.author()?, self.tlds.author()?])
+    }
+
+    /// The addresses of all authors, each once.
+    pub fn authors(&self) -> impl Iterator<Item = &str> {
+        self.addresses.authors.iter().map(|index| self.addresses.texts[*index].as_str())
     }
 
     /// The recipients' values of a kind, each once.
@@ -76,6 +92,24 @@ impl Input {
     /// Whether it begins a conversation; none for what arrives.
     pub fn outbound_type(&self) -> Option<OutboundType> {
         self.outbound_type
+    }
+
+    /// What was found of it; none for what is sent, and before it is there.
+    pub fn found(&self) -> Option<&Found> {
+        self.found.as_deref()
+    }
+
+    /// The words that a field sees.
+    pub(super) fn words(&self, field: Field) -> Vec<&str> {
+        match field {
+            Field::OutboundType => self.outbound_type.map(OutboundType::name).into_iter().collect(),
+            field => self.found.as_deref().map(|found| found.words(field)).unwrap_or_default(),
+        }
+    }
+
+    /// How much it looks like spam, in hundredths.
+    pub(super) fn spam_score(&self) -> i64 {
+        self.found.as_deref().map_or(0, |found| found.spam_score)
     }
 
     pub(super) fn values(&self, kind: ListKind) -> &Values {
@@ -105,14 +139,8 @@ impl Values {
         }
     }
 
-    fn add_recipient(&mut self, index: usize) {
-        if !self.recipients.contains(&index) {
-            self.recipients.push(index);
-        }
-    }
-
     fn author(&self) -> Option<&str> {
-        self.from.map(|index| self.texts[index].as_str())
+        self.authors.first().map(|index| self.texts[*index].as_str())
     }
 
     /// How many there are.
@@ -127,9 +155,15 @@ impl Values {
     /// Those that a field looks at.
     pub(super) fn seen_by(&self, field: Field) -> &[usize] {
         match field {
-            Field::FromAddress | Field::FromDomain | Field::FromTld => self.from.as_slice(),
+            field if field.is_of_author() => &self.authors,
             _ => &self.recipients,
         }
+    }
+}
+
+fn add(places: &mut Vec<usize>, index: usize) {
+    if !places.contains(&index) {
+        places.push(index);
     }
 }
 

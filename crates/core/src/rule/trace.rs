@@ -3,7 +3,8 @@
 
 use super::compile::Compiled;
 use super::evaluate::{Facts, Lookup};
-use super::{Condition, Direction, Input, Mode, Rule, RuleOutcome};
+use super::found::decimal;
+use super::{Condition, Direction, Form, Input, Mode, Rule, RuleOutcome};
 use crate::id::RuleId;
 
 /// What became of one rule.
@@ -92,11 +93,12 @@ fn judge<L: Lookup>(rule: &Rule, input: &Input, lookup: &mut L) -> (RuleOutcome,
 
 /// What a condition looks at.
 fn seen(condition: &Condition, input: &Input) -> Vec<String> {
-    match condition.field.list_kind() {
-        Some(kind) => {
+    match condition.field.form() {
+        Form::Values(kind) => {
             let values = input.values(kind);
             values.seen_by(condition.field).iter().map(|value| values.text(*value).to_owned()).collect()
         }
-        None => input.outbound_type().map(|kind| kind.name().to_owned()).into_iter().collect(),
+        Form::Words(_) | Form::Label => input.words(condition.field).into_iter().map(str::to_owned).collect(),
+        Form::Number => vec![decimal(input.spam_score())],
     }
 }

@@ -4,7 +4,8 @@
 
 mod actions;
 
-use super::{Action, Condition, Direction, Field, MatchOperator, Mode, Operand, Operator, Rule};
+use super::found::{decimal, hundredths};
+use super::{Action, Condition, Direction, Field, Form, MatchOperator, Mode, Operand, Operator, Rule};
 use crate::address::EmailAddress;
 use crate::domain::Domain;
 use crate::id::{ListId, RuleId};
@@ -39,8 +40,11 @@ pub const LISTS_MAX: usize = 100;
 /// Characters of the folder of an action.
 pub const FOLDER_CHARS_MAX: usize = 256;
 
-/// What `outbound.type` may be.
-pub const OUTBOUND_TYPES: [&str; 2] = ["compose", "reply"];
+/// Characters of a label, such as a kind of suspicion.
+pub const LABEL_CHARS_MAX: usize = 64;
+
+/// How far from zero a number may be, in hundredths.
+const HUNDREDTHS_MAX: i64 = 100_000;
 
 /// What a request says about a rule; what it does not name stays.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -284,8 +288,9 @@ fn condition(at: &str, index: usize, input: ConditionInput) -> Result<Condition,
     let field = named(&format!("{at}.field"), &input.field, Field::named, &names(Field::ALL, Field::name))?;
     let at_operator = format!("{at}.operator");
     let operator = named(&at_operator, &input.operator, Operator::named, &names(Operator::ALL, Operator::name))?;
-    if field == Field::OutboundType && !matches!(operator, Operator::Is | Operator::IsNot) {
-        let text = format!("{at_operator} must be one of is, is_not for {}", field.name());
+    if !field.operators().contains(&operator) {
+        let known = names(field.operators(), Operator::name);
+        let text = format!("{at_operator} must be one of {known} for {}", field.name());
         return Err(Problem::invalid(&at_operator, text));
     }
     let at_value = format!("{at}.value");
@@ -331,42 +336,63 @@ fn operand_text(at: &str, field: Field, operator: Operator, text: &str) -> Resul
     if text.is_empty() {
         return wrong(format!("{at} must be 1 to {TEXT_CHARS_MAX} characters"));
     }
-    if field == Field::OutboundType && !OUTBOUND_TYPES.contains(&text.as_str()) {
-        return wrong(format!("{at} must be one of {} for {}", OUTBOUND_TYPES.join(", "), field.name()));
+    match form_refusal(field, &text) {
+        Some(may_be) => wrong(format!("{at} must be {may_be} for {}", field.name())),
+        None => Ok(text),
     }
-    Ok(text)
+}
+
+/// What a text must be that a field cannot be compared with; none if it can.
+pub fn form_refusal(field: Field, text: &str) -> Option<String> {
+    let is_label = |text: &str| {
+        text.len() <= LABEL_CHARS_MAX && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
+    let is_number = |text: &str| hundredths(text).is_some_and(|number| number.abs() <= HUNDREDTHS_MAX);
+    match field.form() {
+        Form::Words(words) if !words.contains(&text) => Some(format!("one of {}", words.join(", "))),
+        Form::Label if !is_label(text) => {
+            Some(format!("1 to {LABEL_CHARS_MAX} lower-case letters, digits and underscores"))
+        }
+        Form::Number if !is_number(text) => {
+            let most = decimal(HUNDREDTHS_MAX);
+            Some(format!("a number from -{most} to {most} with at most two decimals"))
+        }
+        _ => None,
+    }
 }
 
 /// The one spelling of a whole value: `@Bücher.example` becomes `xn--bcher-kva.example`, `.com` becomes `com`. What is
 /// none stays as it is, and equals nothing.
 fn spelling(field: Field, text: String) -> String {
-    match field.list_kind() {
-        Some(ListKind::Domain | ListKind::Tld) => match text.strip_prefix(['.', '@']).unwrap_or(&text) {
+    match field.form() {
+        Form::Values(ListKind::Domain | ListKind::Tld) => match text.strip_prefix(['.', '@']).unwrap_or(&text) {
             "" => String::new(),
             name => Domain::parse(name).map_or_else(|_| text.clone(), |domain| domain.to_string()),
         },
-        Some(ListKind::Address) => EmailAddress::parse(&text).map_or(text, |address| address.key()),
-        None => text,
+        Form::Values(ListKind::Address) => EmailAddress::parse(&text).map_or(text, |address| address.key()),
+        Form::Number => hundredths(&text).map_or(text, decimal),
+        Form::Words(_) | Form::Label => text,
     }
 }
 
-/// Only what is sent has recipients to look at, and begins or continues a conversation.
+/// Only what is sent has recipients to look at, and begins or continues a conversation; only of what comes in something
+/// is found.
 fn suits_direction(rule: &Rule) -> Result<(), Problem> {
-    if rule.direction == Direction::Inbound && rule.actions.contains(&Action::Hold) {
+    let direction = rule.direction;
+    if direction == Direction::Inbound && rule.actions.contains(&Action::Hold) {
         let text = "actions: hold is for what is sent: the trigger of its rule must be outbound";
         return Err(Problem::invalid("actions", text));
     }
-    if rule.direction == Direction::Outbound {
-        return Ok(());
-    }
-    let inbound = [Field::FromAddress, Field::FromDomain, Field::FromTld];
-    let Some(index) = rule.conditions.iter().position(|condition| !inbound.contains(&condition.field)) else {
+    let Some(index) = rule.conditions.iter().position(|condition| !condition.field.is_of(direction)) else {
         return Ok(());
     };
     let at = format!("match.conditions[{index}].field");
+    let known: Vec<Field> = Field::ALL.iter().copied().filter(|field| field.is_of(direction)).collect();
+    let other = Direction::ALL.iter().find(|other| **other != direction).map_or("", |other| other.name());
     let text = format!(
-        "{at} must be one of {} for the trigger inbound: {} is for outbound rules",
-        names(&inbound, Field::name),
+        "{at} must be one of {} for the trigger {}: {} is for {other} rules",
+        names(&known, Field::name),
+        direction.name(),
         rule.conditions[index].field.name()
     );
     Err(Problem::invalid(&at, text))

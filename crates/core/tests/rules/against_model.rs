@@ -6,8 +6,9 @@
 use crate::{Lists, address, list_id, rule_id};
 use postfleet_core::id::ListId;
 use postfleet_core::rule::{
-    Action, Compiled, Condition, Direction, Effects, Field, Input, Judgement, Lookup, MatchOperator, Mode, Operand,
-    Operator, OutboundType, Rule, RuleOutcome, Shadow, Traced, Verdict, evaluate, trace,
+    AUTHENTICATION_RESULTS, Action, Compiled, Condition, Direction, Effects, Field, Found, Input, Judgement, Lookup,
+    MARKS, MatchOperator, Mode, Operand, Operator, OutboundType, Rule, RuleOutcome, Shadow, Traced, Verdict, evaluate,
+    trace,
 };
 
 /// Chance that is the same in every run (SplitMix64).
@@ -32,6 +33,9 @@ impl Dice {
 
 const LOCALS: &[&str] = &["ann", "Bob", "carol", "dave+x"];
 const DOMAINS: &[&str] = &["one.example", "Two.example", "sub.one.example", "three.test", "localhost"];
+const KINDS: &[&str] = &["hidden_text", "instruction", "link_target"];
+/// As they are written, and in hundredths.
+const SCORES: &[(&str, i64)] = &[("-2.5", -250), ("0", 0), ("4.99", 499), ("5", 500), ("12.1", 1_210)];
 const TLDS: &[&str] = &["example", "test", "localhost"];
 
 fn some_address(dice: &mut Dice) -> String {
@@ -58,13 +62,16 @@ const RECIPIENT: [Field; 3] = [Field::RecipientAddress, Field::RecipientDomain, 
 fn some_condition(dice: &mut Dice, direction: Direction) -> Condition {
     let kind = dice.below(3);
     let outbound = direction == Direction::Outbound;
+    if !outbound && dice.one_in(5) {
+        return some_found_condition(dice);
+    }
     if outbound && dice.one_in(6) {
         let operator = dice.of(&[Operator::Is, Operator::IsNot]);
         let word = dice.of(OutboundType::ALL).name().to_owned();
         return Condition { field: Field::OutboundType, operator, operand: Operand::Text(word) };
     }
     let field = if outbound && dice.one_in(2) { RECIPIENT[kind] } else { FROM[kind] };
-    let operator = dice.of(Operator::ALL);
+    let operator = dice.of(field.operators());
     let operand = match operator {
         Operator::InList => Operand::Lists((0..=dice.below(3)).map(|_| list_id(some_list(dice, kind))).collect()),
         Operator::Contains => {
@@ -76,6 +83,31 @@ fn some_condition(dice: &mut Dice, direction: Direction) -> Condition {
         _ => Operand::Text(some_value(dice, kind)),
     };
     Condition { field, operator, operand }
+}
+
+fn some_found_condition(dice: &mut Dice) -> Condition {
+    let found = Field::ALL.iter().copied().filter(|field| field.is_found()).collect::<Vec<_>>();
+    let field = dice.of(&found);
+    let text = match field {
+        Field::SpamScore => dice.of(SCORES).0.to_owned(),
+        Field::SuspicionKind => dice.of(KINDS).to_owned(),
+        Field::MessageMark => dice.of(MARKS).to_owned(),
+        _ => dice.of(AUTHENTICATION_RESULTS).to_owned(),
+    };
+    Condition { field, operator: dice.of(field.operators()), operand: Operand::Text(text) }
+}
+
+fn some_found(dice: &mut Dice) -> Found {
+    let some =
+        |dice: &mut Dice, words: &[&'static str]| words.iter().copied().filter(|_| dice.one_in(2)).collect::<Vec<_>>();
+    Found {
+        spf: dice.of(AUTHENTICATION_RESULTS),
+        dkim: dice.of(AUTHENTICATION_RESULTS),
+        dmarc: dice.of(AUTHENTICATION_RESULTS),
+        spam_score: dice.of(SCORES).1,
+        suspicion_kinds: some(dice, KINDS).into_iter().map(str::to_owned).collect(),
+        marks: some(dice, MARKS),
+    }
 }
 
 fn some_rule(dice: &mut Dice, number: u64) -> Rule {
@@ -108,26 +140,29 @@ fn some_rule(dice: &mut Dice, number: u64) -> Rule {
 
 /// A message as a person would write it down.
 struct Written {
-    from: Option<String>,
+    from: Vec<String>,
     recipients: Vec<String>,
+    found: Option<Found>,
     outbound_type: Option<OutboundType>,
 }
 
 fn some_message(dice: &mut Dice, direction: Direction) -> Written {
     if direction == Direction::Inbound {
-        let from = (!dice.one_in(20)).then(|| some_address(dice));
-        return Written { from, recipients: Vec::new(), outbound_type: None };
+        let count = if dice.one_in(20) { dice.of(&[0, 2, 3]) } else { 1 };
+        let from = (0..count).map(|_| some_address(dice)).collect();
+        return Written { from, recipients: Vec::new(), found: Some(some_found(dice)), outbound_type: None };
     }
     let recipients = (0..=dice.below(5)).map(|_| some_address(dice)).collect();
-    Written { from: Some(some_address(dice)), recipients, outbound_type: Some(dice.of(OutboundType::ALL)) }
+    let outbound_type = Some(dice.of(OutboundType::ALL));
+    Written { from: vec![some_address(dice)], recipients, found: None, outbound_type }
 }
 
 fn input_of(message: &Written) -> Input {
-    let from = message.from.as_deref().map(address);
+    let from: Vec<_> = message.from.iter().map(|text| address(text)).collect();
     let recipients: Vec<_> = message.recipients.iter().map(|text| address(text)).collect();
     match message.outbound_type {
-        Some(outbound_type) => Input::outbound(&from.unwrap(), &recipients, outbound_type),
-        None => Input::inbound(from.as_ref()),
+        Some(outbound_type) => Input::outbound(&from[0], &recipients, outbound_type),
+        None => Input::received(&from, message.found.clone().unwrap()),
     }
 }
 
@@ -152,6 +187,9 @@ fn condition_holds(condition: &Condition, message: &Written, lists: &Lists, fail
         let word = message.outbound_type.map(OutboundType::name).unwrap_or_default();
         return (condition.operand == Operand::Text(word.to_owned())) == (condition.operator == Operator::Is);
     }
+    if let (Some(found), true, Operand::Text(text)) = (&message.found, condition.field.is_found(), &condition.operand) {
+        return found_holds(found, condition, text);
+    }
     let seen = seen(condition.field, message);
     match (&condition.operand, condition.operator) {
         (Operand::Text(text), Operator::Is) => seen.iter().any(|value| value == text),
@@ -164,6 +202,18 @@ fn condition_holds(condition: &Condition, message: &Written, lists: &Lists, fail
             })
         }),
     }
+}
+
+fn found_holds(found: &Found, condition: &Condition, text: &str) -> bool {
+    let has = match condition.field {
+        Field::AuthenticationSpf => found.spf == text,
+        Field::AuthenticationDkim => found.dkim == text,
+        Field::AuthenticationDmarc => found.dmarc == text,
+        Field::SuspicionKind => found.suspicion_kinds.iter().any(|kind| kind == text),
+        Field::MessageMark => found.marks.contains(&text),
+        _ => found.spam_score >= SCORES.iter().find(|(written, _)| *written == text).unwrap().1,
+    };
+    has == matches!(condition.operator, Operator::Is | Operator::AtLeast)
 }
 
 fn rule_holds(rule: &Rule, message: &Written, lists: &Lists, failing_says: bool) -> bool {
@@ -281,6 +331,35 @@ fn the_compiled_rules_say_what_the_model_says() {
         }
     }
     assert!(verdicts.iter().all(|count| *count > 300), "all verdicts are met often: {verdicts:?}");
+}
+
+/// Before a message is there, only its envelope sender is known: what is refused then is what the rules would refuse of a
+/// message whose author that is, whatever else may be found of it; and what they cannot refuse then is left to it.
+#[test]
+fn what_is_refused_before_the_message_is_refused_whatever_is_found_of_it() {
+    let mut dice = Dice(20_261_122);
+    let mut met = [0; 3];
+    for workspace in 0..200 {
+        let rules: Vec<Rule> = (0..6).map(|number| some_rule(&mut dice, workspace * 10 + number)).collect();
+        let lists = some_lists(&mut dice);
+        let whole = Compiled::new(rules.clone(), Direction::Inbound);
+        let early = Compiled::at_rcpt(rules);
+        for _ in 0..50 {
+            let sender = address(&some_address(&mut dice));
+            let first = evaluate(&early, &Input::inbound(Some(&sender)), &mut lists.clone());
+            let of_message = |found| evaluate(&whole, &Input::received([&sender], found), &mut lists.clone());
+            let verdicts: Vec<Verdict> = (0..8).map(|_| of_message(some_found(&mut dice)).verdict).collect();
+            match first.verdict {
+                Verdict::Block => {
+                    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Block));
+                    met[0] += 1;
+                }
+                _ if verdicts.contains(&Verdict::Block) => met[1] += 1,
+                _ => met[2] += 1,
+            }
+        }
+    }
+    assert!(met.iter().all(|count| *count > 300), "all are met often: {met:?}");
 }
 
 /// Lists that may be asked twice.

@@ -2,13 +2,13 @@
 
 use crate::{Lists, address, in_lists, list_id, rule, rule_id, sent, text};
 use postfleet_core::rule::{
-    Action, Compiled, Condition, Direction, Effects, Field, Input, MatchOperator, Mode, Operator, OutboundType, Rule,
-    Verdict, evaluate,
+    Action, Compiled, Condition, Direction, Effects, Field, Found, Input, MatchOperator, Mode, Operator, OutboundType,
+    Rule, Verdict, evaluate,
 };
 
 use Direction::{Inbound, Outbound};
 use Field::{FromAddress, FromDomain, FromTld, RecipientAddress, RecipientDomain, RecipientTld};
-use Operator::{Contains, Is, IsNot};
+use Operator::{AtLeast, Below, Contains, Is, IsNot};
 
 fn holds(condition: Condition, input: &Input, direction: Direction) -> bool {
     let mut lists = Lists::of(&[
@@ -118,6 +118,81 @@ fn an_empty_reverse_path_equals_nothing() {
         assert!(holds(text(field, IsNot, "test"), &input, Inbound));
         assert!(!holds(text(field, Contains, "e"), &input, Inbound));
         assert!(!holds(in_lists(field, &[1, 2, 3]), &input, Inbound));
+    }
+}
+
+#[test]
+fn what_is_found_of_a_message() {
+    let found = Found {
+        spf: "softfail",
+        dkim: "pass",
+        dmarc: "fail",
+        spam_score: 750,
+        suspicion_kinds: vec!["hidden_text".into(), "instruction".into()],
+        marks: vec!["first_contact", "bulk"],
+    };
+    let input = Input::received([&address("a@one.example")], found);
+    let none = Input::received([&address("a@one.example")], Found::default());
+    let table = [
+        (text(Field::AuthenticationSpf, Is, "softfail"), true, false),
+        (text(Field::AuthenticationSpf, Is, "pass"), false, false),
+        (text(Field::AuthenticationSpf, IsNot, "pass"), true, true),
+        (text(Field::AuthenticationDkim, Is, "pass"), true, false),
+        (text(Field::AuthenticationDmarc, IsNot, "fail"), false, true),
+        (text(Field::AuthenticationDmarc, Is, "none"), false, true),
+        (text(Field::SuspicionKind, Is, "instruction"), true, false),
+        (text(Field::SuspicionKind, IsNot, "instruction"), false, true),
+        (text(Field::SuspicionKind, IsNot, "link_target"), true, true),
+        (text(Field::MessageMark, Is, "bulk"), true, false),
+        (text(Field::MessageMark, IsNot, "list"), true, true),
+        (text(Field::SpamScore, AtLeast, "7.5"), true, false),
+        (text(Field::SpamScore, AtLeast, "7.51"), false, false),
+        (text(Field::SpamScore, Below, "7.5"), false, true),
+        (text(Field::SpamScore, Below, "7.51"), true, true),
+        (text(Field::SpamScore, AtLeast, "0"), true, true),
+    ];
+    for (condition, of_found, of_none) in table {
+        assert_eq!(holds(condition.clone(), &input, Inbound), of_found, "{condition:?}");
+        assert_eq!(holds(condition.clone(), &none, Inbound), of_none, "{condition:?}, nothing found");
+    }
+}
+
+#[test]
+fn every_author_counts() {
+    let authors = ["ann@one.example", "Bob@Two.Test"].map(address);
+    let input = Input::received(&authors, Found::default());
+    assert_eq!(input.authors().collect::<Vec<_>>(), ["ann@one.example", "bob@two.test"]);
+    for (condition, expected) in [
+        (text(FromDomain, Is, "two.test"), true),
+        (text(FromDomain, IsNot, "two.test"), false),
+        (text(FromDomain, IsNot, "three.test"), true),
+        (text(FromAddress, Contains, "bob@"), true),
+        (in_lists(FromTld, &[6]), true),
+    ] {
+        assert_eq!(holds(condition.clone(), &input, Inbound), expected, "{condition:?}");
+    }
+}
+
+#[test]
+fn before_the_message_only_what_blocks_its_sender_is_judged() {
+    let author = || text(FromDomain, Is, "bad.test");
+    let found = || text(Field::SpamScore, AtLeast, "0");
+    let block =
+        |operator, conditions| Rule { match_operator: operator, ..rule(1, Inbound, conditions, vec![Action::Block]) };
+    let table = [
+        ("all of the author", block(MatchOperator::All, vec![author()]), Verdict::Block),
+        ("all, something is not known yet", block(MatchOperator::All, vec![author(), found()]), Verdict::Pass),
+        ("any, the author is enough", block(MatchOperator::Any, vec![found(), author()]), Verdict::Block),
+        ("any, nothing about the author", block(MatchOperator::Any, vec![found()]), Verdict::Pass),
+        ("another action", rule(1, Inbound, vec![author()], vec![Action::Trash]), Verdict::Pass),
+        ("another direction", rule(1, Outbound, vec![author()], vec![Action::Block]), Verdict::Pass),
+        ("a disabled rule", Rule { is_enabled: false, ..block(MatchOperator::All, vec![author()]) }, Verdict::Pass),
+    ];
+    let input = Input::inbound(Some(&address("x@bad.test")));
+    for (name, rule, expected) in table {
+        let judgement = evaluate(&Compiled::at_rcpt([rule]), &input, &mut Lists::default());
+        assert_eq!(judgement.verdict, expected, "{name}");
+        assert_eq!(judgement.matched_rule_ids.len(), usize::from(expected == Verdict::Block), "{name}");
     }
 }
 

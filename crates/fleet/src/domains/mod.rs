@@ -5,6 +5,7 @@ mod check;
 mod health;
 mod manage;
 mod outside;
+mod reports;
 mod show;
 mod signing;
 mod verify;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::message;
+use crate::syntax::invisible;
 use proptest::prelude::*;
 
 fn person(name: &str, email: &str) -> Participant {
@@ -326,15 +327,18 @@ proptest! {
         prop_assert_eq!(names_elsewhere(&raw), message::headers(&raw).into_iter().map(|(name, _)| name).collect::<Vec<_>>());
         let view = message::view(&raw);
         prop_assert_eq!(view.defects, vec![]);
-        prop_assert_eq!(view.subject, subject.clone());
-        prop_assert_eq!(&view.from, &[message.from]);
-        prop_assert_eq!(&view.to[0].name, name.trim());
+        // What is not seen is not shown.
+        let seen = |text: &str| invisible::visible(text).into_owned();
+        prop_assert_eq!(view.subject, seen(&subject));
+        prop_assert_eq!(&view.from, &[person(&seen(name.trim()), "ann@example.com")]);
+        prop_assert_eq!(&view.to[0].name, &seen(name.trim()));
         prop_assert_eq!(view.to.len(), 2);
         prop_assert_eq!(message::body(&raw), body.replace('\n', "\r\n"));
         prop_assert_eq!(view.attachments.len(), 1);
         let (meta, bytes) = message::attachment(&raw, view.attachments[0].index).unwrap();
         prop_assert_eq!(&meta, &view.attachments[0]);
-        prop_assert_eq!(meta.filename, filename);
+        let name = seen(&filename);
+        prop_assert_eq!(meta.filename, name.trim());
         prop_assert_eq!(meta.is_inline, is_inline);
         prop_assert_eq!(meta.size, bytes.len() as u64);
         prop_assert_eq!(bytes, content);

@@ -5,7 +5,7 @@
 //! be added to a signed message. Making a key draws on the entropy of the system, inside the cryptographic library;
 //! that is the one thing in this crate that is no function of its arguments.
 
-mod canonical;
+pub(crate) mod canonical;
 #[cfg(test)]
 mod tests;
 

@@ -7,8 +7,9 @@ pub(super) use super::structure::Part;
 use super::{AttachmentMeta, SNIPPET_CHARS_MAX, structure};
 use crate::compose::Attachment;
 use crate::syntax::html::{self, Links};
-use crate::syntax::{charset, transfer};
+use crate::syntax::{charset, invisible, transfer};
 use crate::write::header;
+use std::borrow::Cow;
 
 /// Characters of a file name that are kept.
 const FILENAME_CHARS_MAX: usize = 255;
@@ -23,20 +24,40 @@ pub fn body(raw: &[u8]) -> String {
     join(chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()) }))
 }
 
-/// The body as plain text: the text alternative if there is one, else the HTML converted.
+/// The body as plain text: the text alternative if there is one, else the HTML converted. What is not seen is left out.
 pub fn plain_text(raw: &[u8]) -> String {
     let parts = structure::parse(raw).parts;
     join(choose(&parts, "text/plain").iter().map(|part| match part.is_html() {
         true => html::to_text(&part.text(), Links::Keep, usize::MAX),
-        false => part.text(),
+        false => seen(part.text()),
     }))
+}
+
+/// The HTML of the body as text, if there is any. What is not seen is left out.
+pub fn html_as_text(raw: &[u8]) -> Option<String> {
+    let parts = structure::parse(raw).parts;
+    let chosen = choose(&parts, "text/html");
+    chosen.iter().any(|part| part.is_html()).then(|| {
+        join(chosen.iter().map(|part| match part.is_html() {
+            true => html::to_text(&part.text(), Links::Keep, usize::MAX),
+            false => seen(part.text()),
+        }))
+    })
+}
+
+/// A text without its invisible characters.
+fn seen(text: String) -> String {
+    match invisible::visible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(seen) => seen,
+    }
 }
 
 /// The beginning of the body as plain text: as [`plain_text`], of about so many octets.
 pub(crate) fn text_prefix(parts: &[Part<'_>], octets: usize) -> String {
     join(choose(parts, "text/plain").iter().map(|part| match part.is_html() {
         true => html::to_text(&part.prefix(4 * octets), Links::Keep, octets),
-        false => part.prefix(octets),
+        false => seen(part.prefix(octets)),
     }))
 }
 
@@ -100,7 +121,8 @@ pub(super) fn snippet(parts: &[Part<'_>]) -> String {
         // Most HTML has its first words in the first octets; some begins with a long style sheet.
         for octets in if part.is_html() { [8 << 10, 256 << 10] } else { [1 << 10, 16 << 10] } {
             let text = part.prefix(octets);
-            let text = if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { text };
+            let text =
+                if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { seen(text) };
             let candidate = single_spaced(&snippet, &text);
             if candidate.chars().count() >= SNIPPET_CHARS_MAX || part.content.len() <= octets || octets > 8 << 10 {
                 snippet = candidate;
@@ -135,7 +157,7 @@ fn single_spaced(before: &str, text: &str) -> String {
 
 /// The parts that make up the body when `preferred` is wanted: of each group of alternatives those of the preferred
 /// type if there are any, else the others.
-fn choose<'p, 'a>(parts: &'p [Part<'a>], preferred: &str) -> Vec<&'p Part<'a>> {
+pub(crate) fn choose<'p, 'a>(parts: &'p [Part<'a>], preferred: &str) -> Vec<&'p Part<'a>> {
     let mut texts: Vec<_> = parts.iter().enumerate().filter(|(_, part)| part.is_body()).collect();
     // An empty alternative must not hide the other one.
     if texts.iter().any(|(_, part)| !part.is_blank()) {
@@ -170,13 +192,17 @@ fn group(parts: &[Part<'_>], index: usize) -> usize {
     group
 }
 
-fn join(texts: impl Iterator<Item = String>) -> String {
+pub(crate) fn join(texts: impl Iterator<Item = String>) -> String {
     let mut joined = String::new();
     for text in texts {
         if !joined.is_empty() && !joined.ends_with('\n') {
             joined.push('\n');
         }
-        joined.push_str(&text);
+        if joined.is_empty() {
+            joined = text;
+        } else {
+            joined.push_str(&text);
+        }
     }
     joined
 }
@@ -187,7 +213,7 @@ fn preformatted(text: &str) -> String {
 }
 
 impl Part<'_> {
-    fn is_html(&self) -> bool {
+    pub(crate) fn is_html(&self) -> bool {
         self.content_type.value == "text/html"
     }
 
@@ -203,7 +229,7 @@ impl Part<'_> {
             && self.disposition.as_ref().is_none_or(|disposition| disposition.value != "attachment")
     }
 
-    pub(super) fn is_attachment(&self) -> bool {
+    pub(crate) fn is_attachment(&self) -> bool {
         !self.is_multipart && !self.is_body()
     }
 
@@ -226,9 +252,22 @@ impl Part<'_> {
     }
 
     fn filename(&self) -> String {
-        let disposition = self.disposition.as_ref().and_then(|disposition| disposition.get("filename"));
-        let name = disposition.or_else(|| self.content_type.get("name")).unwrap_or_default();
+        let name = invisible::visible(self.given_name());
         name.chars().filter(|c| !c.is_control()).take(FILENAME_CHARS_MAX).collect::<String>().trim().to_owned()
+    }
+
+    /// Whether both fields that can name the file do, with different endings.
+    pub(super) fn has_conflicting_names(&self) -> bool {
+        let ending = |name: &str| name.trim().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        let disposition = self.disposition.as_ref().and_then(|disposition| disposition.get("filename"));
+        let names = disposition.zip(self.content_type.get("name"));
+        names.is_some_and(|(one, other)| ending(one) != ending(other))
+    }
+
+    /// The file name as it was given.
+    pub(crate) fn given_name(&self) -> &str {
+        let disposition = self.disposition.as_ref().and_then(|disposition| disposition.get("filename"));
+        disposition.or_else(|| self.content_type.get("name")).unwrap_or_default()
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -240,7 +279,7 @@ impl Part<'_> {
     }
 
     /// The beginning of the text, of about `octets` octets before decoding.
-    fn prefix(&self, octets: usize) -> String {
+    pub(crate) fn prefix(&self, octets: usize) -> String {
         let cut = &self.content[..self.content.len().min(octets)];
         // An escape or line that the cut broke is left out.
         let cut = match self.encoding {

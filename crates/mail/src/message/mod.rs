@@ -7,13 +7,14 @@ pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use content::{attachment, body, files, is_plain, plain_text};
+pub use content::{attachment, body, files, html_as_text, is_plain, plain_text};
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
 use crate::automation::{self, Automation};
 use crate::syntax::header::{self, Field, Fields};
-use crate::syntax::{address, date, word};
+use crate::syntax::transfer::{self, Encoding};
+use crate::syntax::{address, date, invisible, word};
 use content::Part;
 use postfleet_core::UnixMicros;
 use structure::note;
@@ -42,7 +43,7 @@ pub struct MessageView {
     pub in_reply_to: Vec<String>,
     /// Message-IDs of References, at most the last [`REFERENCES_MAX`].
     pub references: Vec<String>,
-    /// The subject, decoded.
+    /// The subject, decoded, without invisible characters.
     pub subject: String,
     /// From. Several From fields are joined, and are a defect.
     pub from: Vec<Participant>,
@@ -118,6 +119,18 @@ pub enum Defect {
     TooDeep,
     /// More than [`PARTS_MAX`] parts.
     TooManyParts,
+    /// A parameter that decides how a part is read stands there more often, with other values.
+    RepeatedParameter,
+    /// From, or Sender, names several: readers show one or the other.
+    SeveralSenders,
+    /// NUL or a bare carriage return in a header block.
+    OddHeaderOctets,
+    /// Boundaries of open multiparts of which one begins with another.
+    OverlappingBoundaries,
+    /// A part has two file names with different endings.
+    ConflictingFileNames,
+    /// Base64 with other octets between its letters, or letters behind its end.
+    JunkInEncoding,
 }
 
 /// Reads a message.
@@ -136,6 +149,7 @@ fn read(raw: &[u8], automation: Automation) -> MessageView {
     read_fields(header::split(raw).0, &mut view);
     view.snippet = content::snippet(&structure.parts);
     view.attachments = attachments(&structure.parts);
+    note_contents(&structure.parts, &mut view.defects);
     view
 }
 
@@ -150,6 +164,18 @@ fn attachments(parts: &[Part<'_>]) -> Vec<AttachmentMeta> {
     numbered.filter(|(_, part)| part.is_attachment()).map(|(index, part)| part.meta(index, parts)).collect()
 }
 
+/// Notes where readers may take a part for something else.
+fn note_contents(parts: &[Part<'_>], defects: &mut Vec<Defect>) {
+    for part in parts {
+        if part.has_conflicting_names() {
+            note(defects, Defect::ConflictingFileNames);
+        }
+        if part.encoding == Encoding::Base64 && !part.is_multipart && transfer::has_junk(part.content) {
+            note(defects, Defect::JunkInEncoding);
+        }
+    }
+}
+
 fn read_fields(block: &[u8], view: &mut MessageView) {
     let mut seen = Seen::default();
     for field in Fields::new(block) {
@@ -157,6 +183,9 @@ fn read_fields(block: &[u8], view: &mut MessageView) {
     }
     if !view.from.iter().any(|from| from.email.contains('@')) {
         note(&mut view.defects, Defect::MissingFrom);
+    }
+    if view.from.len() > 1 {
+        note(&mut view.defects, Defect::SeveralSenders);
     }
     keep_last(&mut view.in_reply_to, &mut view.defects);
     keep_last(&mut view.references, &mut view.defects);
@@ -199,7 +228,8 @@ fn read_field(field: &Field<'_>, view: &mut MessageView, seen: &mut Seen) {
 fn read_other(field: &Field<'_>, view: &mut MessageView, seen: &mut Seen) {
     let defects = &mut view.defects;
     if field.is("Subject") && seen.first("subject", defects) {
-        view.subject = word::decode(&field.text());
+        // An encoded word can stand for a line end; a subject is one line.
+        view.subject = invisible::visible(&word::decode(&field.text())).replace(char::is_control, " ");
     } else if field.is("Date") && seen.first("date", defects) {
         view.date = date::parse(&field.text());
     } else if field.is("Message-ID") && seen.first("message-id", defects) {

@@ -8,7 +8,7 @@ use super::{Defect, ids};
 use crate::syntax::header::Fields;
 use crate::syntax::parameter::Parameterized;
 use crate::syntax::transfer::Encoding;
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2_iter, memmem};
 
 /// Multiparts inside each other that are opened.
 pub const NESTING_MAX: usize = 50;
@@ -138,6 +138,14 @@ impl<'a> Walk<'a> {
         if fields.malformed {
             note(&mut self.found.defects, Defect::MalformedHeader);
         }
+        if has_odd_octets(block) {
+            note(&mut self.found.defects, Defect::OddHeaderOctets);
+        }
+        if content_type.as_ref().is_some_and(|value| value.repeated)
+            || part.disposition.as_ref().is_some_and(|value| value.repeated)
+        {
+            note(&mut self.found.defects, Defect::RepeatedParameter);
+        }
         part.content_type = self.usable(content_type);
         part.encoding = encoding.unwrap_or_default();
         part
@@ -178,6 +186,11 @@ impl<'a> Walk<'a> {
             note(&mut self.found.defects, Defect::MissingBoundary);
             part.content_type = Parameterized::parse("text/plain");
             return None;
+        }
+        let overlaps = |open: &Open| open.boundary.starts_with(&boundary) || boundary.starts_with(&open.boundary);
+        if self.open.iter().any(overlaps) {
+            // RFC 2046 §5.1.1 has readers compare the beginning of a line only.
+            note(&mut self.found.defects, Defect::OverlappingBoundaries);
         }
         if part.encoding != Encoding::Identity {
             // RFC 2045 §6.4 forbids it; some readers would decode first and find other parts.
@@ -263,6 +276,11 @@ fn first_of<T>(have: &Option<T>, defects: &mut Vec<Defect>) -> bool {
         note(defects, Defect::DuplicateHeader);
     }
     have.is_none()
+}
+
+/// NUL, or a carriage return that does not end a line: some readers end the line, or the text, there.
+fn has_odd_octets(block: &[u8]) -> bool {
+    memchr2_iter(0, b'\r', block).any(|at| block[at] == 0 || block.get(at + 1) != Some(&b'\n'))
 }
 
 /// Notes a defect once.

@@ -1,8 +1,11 @@
 //! Address lists (RFC 5322 §3.4), read leniently. Encoded words are decoded in names only, never inside an address:
 //! an address is what the sender's server could have been given, not what a decoder makes of it.
 
-use super::word;
+use super::{invisible, word};
 use crate::Participant;
+
+/// Octets of a name that are kept; more is no name.
+const NAME_OCTETS_MAX: usize = 16 << 10;
 
 /// Reads an unfolded list onto `found`, up to `max` entries there. Returns whether all of it was taken.
 pub(crate) fn parse(text: &str, found: &mut Vec<Participant>, max: usize) -> bool {
@@ -95,6 +98,9 @@ impl Reader<'_> {
 impl Mailbox {
     fn push(&mut self, c: char) {
         self.source.push(c);
+        if self.display.len() >= NAME_OCTETS_MAX {
+            return;
+        }
         if !c.is_whitespace() {
             self.display.push(c);
         } else if !self.display.is_empty() && !self.display.ends_with(' ') {
@@ -118,7 +124,7 @@ impl Mailbox {
             }
         };
         let name = if name.trim().is_empty() { &self.comment } else { &name };
-        let name = word::decode(name.trim()).replace(char::is_control, "");
+        let name = invisible::visible(&word::decode(name.trim())).replace(char::is_control, "");
         let email: String = email.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
         (!name.is_empty() || !email.is_empty()).then_some(Participant { name, email })
     }
@@ -177,7 +183,9 @@ fn comment<'t>(text: &'t str, into: &mut String) -> &'t str {
         if depth == 0 {
             return &text[at + 1..];
         }
-        into.push(c);
+        if into.len() < NAME_OCTETS_MAX {
+            into.push(c);
+        }
     }
     ""
 }

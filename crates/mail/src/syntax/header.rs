@@ -18,6 +18,8 @@ pub(crate) struct Field<'a> {
     pub(crate) name: &'a str,
     /// Everything after the colon, folds included, without the last line end.
     pub(crate) value: &'a [u8],
+    /// All of it, as it was sent, without the last line end.
+    pub(crate) raw: &'a [u8],
 }
 
 impl Field<'_> {
@@ -84,7 +86,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Length of the first line together with its continuation lines (RFC 5322 §2.2.3) and line ends.
-fn folded_len(rest: &[u8]) -> usize {
+pub(crate) fn folded_len(rest: &[u8]) -> usize {
     let mut end = 0;
     loop {
         end += memchr(b'\n', &rest[end..]).map_or(rest.len() - end, |at| at + 1);
@@ -100,10 +102,10 @@ fn parse(line: &[u8]) -> Option<Field<'_>> {
     if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
         return None;
     }
-    let value = &line[colon + 1..];
-    let value = value.strip_suffix(b"\n").unwrap_or(value);
-    let value = value.strip_suffix(b"\r").unwrap_or(value);
-    Some(Field { name: std::str::from_utf8(name).ok()?, value })
+    let raw = line.strip_suffix(b"\n").unwrap_or(line);
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let value = raw.get(colon + 1..).unwrap_or_default();
+    Some(Field { name: std::str::from_utf8(name).ok()?, value, raw })
 }
 
 /// Takes the line ends out, which leaves the folding space (RFC 5322 §2.2.3).

@@ -1,8 +1,27 @@
 //! HTML to plain text, in one pass without a tree: hostile nesting costs nothing, and a snippet stops after its 100
-//! characters. Links and image texts are kept; scripts, styles and comments are not. The result is text to read,
-//! never markup to show: it must be escaped like any other text.
+//! characters. Links and image texts are kept; scripts, styles, comments and what is styled not to be seen are not. The
+//! result is text to read, never markup to show: it must be escaped like any other text.
 
+use super::invisible;
+use super::style::{Change, Look, Sheet};
 use memchr::{memchr2, memmem};
+use postfleet_core::suspicion::Means;
+use std::borrow::Cow;
+
+/// Elements inside each other of which it is known how they look; those further in look like what is around them.
+const DEPTH_MAX: usize = 256;
+
+/// How far out the element is looked for that an end tag ends.
+const REACH_MAX: usize = 64;
+
+/// Attributes of one element that are read.
+const ATTRIBUTES_MAX: usize = 64;
+
+/// Octets of hidden text that are kept, of all elements together.
+const HIDDEN_OCTETS_MAX: usize = 64 << 10;
+
+/// Hidden texts and anchors that are kept, of each.
+const PIECES_MAX: usize = 512;
 
 /// What to keep.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -14,33 +33,67 @@ pub(crate) enum Links {
     Drop,
 }
 
-/// Converts `html`, stopping soon after `max` octets of text.
+/// What HTML says.
+#[derive(Default)]
+pub(crate) struct Reading {
+    /// To be seen; may have invisible characters.
+    pub(crate) text: String,
+    /// Not to be seen, in order.
+    pub(crate) hidden: Vec<Covered>,
+    /// Links, in order.
+    pub(crate) anchors: Vec<Anchor>,
+    /// There was more hidden text, or more links, than is kept.
+    pub(crate) is_cut: bool,
+}
+
+/// A text that is not seen.
+pub(crate) struct Covered {
+    pub(crate) means: Means,
+    /// The octets of the text before it.
+    pub(crate) at: usize,
+    pub(crate) text: String,
+}
+
+/// A link.
+pub(crate) struct Anchor {
+    /// What is shown.
+    pub(crate) text: String,
+    pub(crate) target: String,
+}
+
+/// Converts `html`, stopping soon after `max` octets of text. What is not seen is left out.
 pub(crate) fn to_text(html: &str, links: Links, max: usize) -> String {
-    let mut writer = Writer { out: String::with_capacity(html.len().min(max) / 2), links, ..Writer::default() };
+    let text = read(html, links, max).text;
+    match invisible::visible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(seen) => seen,
+    }
+}
+
+/// Reads `html`, stopping soon after `max` octets of text.
+pub(crate) fn read(html: &str, links: Links, max: usize) -> Reading {
+    let mut writer = Writer::new(links, html.len().min(max) / 2);
     let mut rest = html;
-    while !rest.is_empty() && writer.out.len() < max {
-        match memchr2(b'<', b'&', rest.as_bytes()) {
+    while !rest.is_empty() && writer.seen.text.len() < max {
+        let (ahead, _) = rest.split_at(rest.ceil_char_boundary(max.max(64)));
+        match memchr2(b'<', b'&', ahead.as_bytes()) {
             Some(0) if rest.starts_with('<') => rest = markup(rest, &mut writer),
             Some(0) => rest = reference(rest, &mut writer),
             at => {
-                let (text, after) = rest.split_at(at.unwrap_or(rest.len()).min(chunk(rest, max)));
+                let (text, after) = rest.split_at(at.unwrap_or(ahead.len()));
                 writer.text(text);
                 rest = after;
             }
         }
     }
-    writer.out.truncate(writer.out.trim_end().len());
-    writer.out
+    writer.close_link();
+    writer.seen.text.truncate(writer.seen.text.trim_end().len());
+    writer.seen.hidden.retain(|covered| !covered.text.trim().is_empty());
+    writer.seen
 }
 
-/// How much text to take at once: no more than is wanted, on a character boundary.
-fn chunk(text: &str, max: usize) -> usize {
-    text.ceil_char_boundary(max.max(64))
-}
-
-#[derive(Default)]
 struct Writer {
-    out: String,
+    seen: Reading,
     links: Links,
     /// Inside `pre`, white space is text.
     preformatted: u32,
@@ -50,10 +103,59 @@ struct Writer {
     breaks: usize,
     /// The link that is open: its target, and where its text began.
     link: Option<(String, usize)>,
+    sheet: Sheet,
+    /// The elements that we are in, outermost first.
+    open: Vec<Element>,
+    /// Elements further in.
+    deeper: u32,
+    /// How what comes next is hidden.
+    cover: Option<Means>,
+    hidden_octets: usize,
+}
+
+/// An element that is open: its name, and how text in it looks.
+struct Element {
+    name: Name,
+    look: Look,
+}
+
+/// The first letters of a name, in lower case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name([u8; 10]);
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let mut letters = [0; 10];
+        letters.iter_mut().zip(name.bytes()).for_each(|(letter, byte)| *letter = byte);
+        Self(letters)
+    }
+
+    fn is(self, name: &str) -> bool {
+        self == Self::new(name)
+    }
 }
 
 impl Writer {
+    fn new(links: Links, capacity: usize) -> Self {
+        Self {
+            seen: Reading { text: String::with_capacity(capacity), ..Reading::default() },
+            links,
+            preformatted: 0,
+            space: false,
+            breaks: 0,
+            link: None,
+            sheet: Sheet::default(),
+            open: Vec::new(),
+            deeper: 0,
+            cover: None,
+            hidden_octets: 0,
+        }
+    }
+
     fn text(&mut self, text: &str) {
+        if let Some(means) = self.cover {
+            return self.hide(means, text);
+        }
         if self.preformatted > 0 {
             return self.verbatim(text);
         }
@@ -67,25 +169,55 @@ impl Writer {
         }
     }
 
+    /// Keeps what is not seen apart.
+    fn hide(&mut self, means: Means, text: &str) {
+        let at = self.seen.text.len();
+        let hidden = &mut self.seen.hidden;
+        if !hidden.last().is_some_and(|last| last.means == means && last.at == at) {
+            if text.trim().is_empty() {
+                return;
+            }
+            if hidden.len() == PIECES_MAX {
+                self.seen.is_cut = true;
+                return;
+            }
+            hidden.push(Covered { means, at, text: String::new() });
+        }
+        let Some(last) = hidden.last_mut() else { return };
+        if self.hidden_octets + text.len() > HIDDEN_OCTETS_MAX {
+            self.seen.is_cut = true;
+        }
+        let text = &text[..text.floor_char_boundary(HIDDEN_OCTETS_MAX.saturating_sub(self.hidden_octets))];
+        self.hidden_octets += text.len();
+        let blank = [' ', '\t', '\r', '\n', '\u{c}'];
+        for (index, word) in text.split(blank).enumerate() {
+            if index > 0 && !last.text.is_empty() && !last.text.ends_with(' ') {
+                last.text.push(' ');
+            }
+            last.text.push_str(word);
+        }
+    }
+
     fn verbatim(&mut self, text: &str) {
         self.settle();
-        self.out.push_str(text);
+        self.seen.text.push_str(text);
     }
 
     fn word(&mut self, word: &str) {
         if !word.is_empty() {
             self.settle();
-            self.out.push_str(word);
+            self.seen.text.push_str(word);
         }
     }
 
     /// Writes the space or line breaks that are due.
     fn settle(&mut self) {
-        if self.breaks > 0 && !self.out.is_empty() {
-            let have = self.out.bytes().rev().take_while(|&byte| byte == b'\n').count();
-            self.out.push_str(&"\n\n"[..self.breaks.min(2).saturating_sub(have)]);
-        } else if self.space && !self.out.is_empty() && !self.out.ends_with(['\n', ' ']) {
-            self.out.push(' ');
+        let out = &mut self.seen.text;
+        if self.breaks > 0 && !out.is_empty() {
+            let have = out.bytes().rev().take_while(|&byte| byte == b'\n').take(2).count();
+            out.push_str(&"\n\n"[..self.breaks.min(2).saturating_sub(have)]);
+        } else if self.space && !out.is_empty() && !out.ends_with(['\n', ' ']) {
+            out.push(' ');
         }
         self.breaks = 0;
         self.space = false;
@@ -96,11 +228,16 @@ impl Writer {
     }
 
     fn open(&mut self, name: &str, attributes: &str) {
+        self.enter(name, attributes);
+        if let Some(means) = self.cover {
+            // Words on both sides of a tag stay apart.
+            return self.hide(means, " ");
+        }
         match name {
             "br" => {
                 self.breaks = 0;
                 self.space = false;
-                self.out.push('\n');
+                self.seen.text.push('\n');
             }
             "li" => {
                 self.line(1);
@@ -113,10 +250,10 @@ impl Writer {
                 self.word("---");
                 self.line(1);
             }
-            "img" => self.text(&references(&attribute(attributes, "alt").unwrap_or_default())),
-            "a" => {
+            "img" => self.text(&references(attribute(attributes, "alt").unwrap_or_default())),
+            "a" | "area" => {
                 self.close_link();
-                self.link = attribute(attributes, "href").map(|target| (references(&target), self.out.len()));
+                self.link = attribute(attributes, "href").map(|target| (references(target), self.seen.text.len()));
             }
             "pre" => {
                 self.line(2);
@@ -127,6 +264,7 @@ impl Writer {
     }
 
     fn close(&mut self, name: &str) {
+        self.leave(name);
         match name {
             "a" => self.close_link(),
             "pre" => {
@@ -138,18 +276,137 @@ impl Writer {
         }
     }
 
+    /// Notes how an element looks.
+    fn enter(&mut self, name: &str, attributes: &str) {
+        self.end_implied(name);
+        let around = self.look();
+        let mut look = if attributes.is_empty() && self.sheet.is_empty() {
+            around
+        } else {
+            around.under(&change(name, attributes, &self.sheet))
+        };
+        if matches!(name, "html" | "body") {
+            // Readers put the content into a page of their own: what hides all of it hides nothing.
+            look = look.shown();
+        }
+        if is_void(name) {
+            // An image or a line has no look to hand down.
+            return;
+        }
+        if self.open.len() == DEPTH_MAX {
+            self.deeper += 1;
+            return;
+        }
+        self.open.push(Element { name: Name::new(name), look });
+        self.cover = look.hides();
+    }
+
+    fn leave(&mut self, name: &str) {
+        if self.deeper > 0 {
+            self.deeper -= 1;
+            return;
+        }
+        let name = Name::new(name);
+        let found = self.open.iter().rev().take(REACH_MAX).position(|element| element.name == name);
+        if let Some(back) = found {
+            self.open.truncate(self.open.len() - 1 - back);
+            self.cover = self.look().hides();
+        }
+    }
+
+    fn look(&self) -> Look {
+        match self.open.last() {
+            Some(element) => element.look,
+            None if self.sheet.has_unread_ground => Look::PLAIN.on_unknown_ground(),
+            None => Look::PLAIN,
+        }
+    }
+
+    /// Ends the element that cannot contain the one that begins: paragraphs, list items, rows and cells need no end tag.
+    fn end_implied(&mut self, name: &str) {
+        let (ends, bounds): (&[&str], &[&str]) = match name {
+            "li" => (&["li"], &["ul", "ol", "table"]),
+            "dt" | "dd" => (&["dt", "dd"], &["dl", "table"]),
+            "td" | "th" => (&["td", "th"], &["table", "tr"]),
+            "tr" => (&["tr"], &["table"]),
+            "option" => (&["option"], &["select"]),
+            name if name == "table" || breaks_around(name) > 0 => (&["p"], &["td", "th", "table", "div"]),
+            _ => return,
+        };
+        for back in 0..self.open.len().min(REACH_MAX / 4) {
+            let at = self.open.len() - 1 - back;
+            if ends.iter().any(|end| self.open[at].name.is(end)) {
+                self.open.truncate(at);
+                self.cover = self.look().hides();
+                return;
+            }
+            if bounds.iter().any(|bound| self.open[at].name.is(bound)) {
+                return;
+            }
+        }
+    }
+
     fn close_link(&mut self) {
         let Some((target, start)) = self.link.take() else { return };
         let target = target.trim();
         let scheme = target.split(':').next().unwrap_or_default().to_ascii_lowercase();
         let wanted = self.links == Links::Keep && matches!(scheme.as_str(), "http" | "https" | "mailto" | "tel");
-        let shown = self.out.get(start..).unwrap_or_default().trim();
+        let shown = self.seen.text.get(start..).unwrap_or_default().trim();
         let same = shown == target || target.strip_prefix("mailto:") == Some(shown);
+        if self.seen.anchors.len() < PIECES_MAX {
+            let text = shown[..shown.floor_char_boundary(TEXT_OCTETS_MAX)].to_owned();
+            let target = target[..target.floor_char_boundary(TARGET_OCTETS_MAX)].to_owned();
+            self.seen.anchors.push(Anchor { text, target });
+        } else {
+            self.seen.is_cut = true;
+        }
         if wanted && !same && !target.contains(|c: char| c.is_whitespace() || c.is_control()) {
             self.space = !shown.is_empty();
             self.verbatim(&format!("<{target}>"));
         }
     }
+}
+
+/// Octets of what an anchor shows that are kept.
+const TEXT_OCTETS_MAX: usize = 2_000;
+
+/// Octets of a target that are kept.
+const TARGET_OCTETS_MAX: usize = 8_000;
+
+/// What an element changes: by the style sheet, by its attributes, by its own style, the last the strongest.
+fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
+    let (mut class, mut id, mut style, mut ink, mut ground) = (None, None, None, None, None);
+    let (mut is_hidden, mut has_picture) = (false, false);
+    for (attribute, value) in attributes(text) {
+        match attribute {
+            _ if attribute.eq_ignore_ascii_case("style") => style = style.or(Some(value)),
+            _ if attribute.eq_ignore_ascii_case("class") => class = class.or(Some(value)),
+            _ if attribute.eq_ignore_ascii_case("id") => id = id.or(Some(value)),
+            _ if attribute.eq_ignore_ascii_case("hidden") => is_hidden = true,
+            _ if attribute.eq_ignore_ascii_case("bgcolor") => ground = ground.or(Some(value)),
+            _ if attribute.eq_ignore_ascii_case("background") => has_picture = true,
+            _ if attribute.eq_ignore_ascii_case("color") && name == "font" => ink = ink.or(Some(value)),
+            _ => {}
+        }
+    }
+    let mut change = sheet.of(name, class, id);
+    if ink.is_some() || ground.is_some() || has_picture {
+        change = change.and(&Change::coloured(ink, ground, has_picture));
+    }
+    if is_hidden {
+        change = change.and(&Change::HIDDEN);
+    }
+    match style {
+        Some(style) if style.contains('&') => change.and(&Change::read(&references(style))),
+        Some(style) => change.and(&Change::read(style)),
+        None => change,
+    }
+}
+
+fn is_void(name: &str) -> bool {
+    const VOID: [&str; 14] =
+        ["br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param"];
+    VOID.contains(&name)
 }
 
 /// Line breaks before and after an element: two around a paragraph, one around other blocks, none inside a line.
@@ -164,7 +421,11 @@ fn breaks_around(name: &str) -> usize {
 /// Takes a tag or comment off the front, with its content where that is no text; a `<` that opens none is text.
 fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
     if let Some(comment) = rest.strip_prefix("<!--") {
-        return memmem::find(comment.as_bytes(), b"-->").map_or("", |at| &comment[at + 3..]);
+        let end = memmem::find(comment.as_bytes(), b"-->");
+        if !comment.starts_with("[if") && !comment.starts_with("<![endif") {
+            writer.hide(Means::Comment, &comment[..end.unwrap_or(comment.len())]);
+        }
+        return end.map_or("", |at| &comment[at + 3..]);
     }
     let inside = &rest[1..];
     match inside.bytes().next() {
@@ -178,7 +439,12 @@ fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
             let (tag, after) = inside.split_at(tag_len(inside));
             let name = name_of(tag);
             let after = after.strip_prefix('>').unwrap_or(after);
-            if matches!(name.as_str(), "script" | "style" | "title" | "noscript" | "template" | "svg" | "textarea") {
+            if name == "style" {
+                let behind = skip_element(after, &name);
+                writer.sheet.read(&after[..after.len() - behind.len()]);
+                return behind;
+            }
+            if matches!(name.as_str(), "script" | "title" | "template" | "svg" | "textarea") {
                 return skip_element(after, &name);
             }
             writer.open(&name, tag.get(name.len()..).unwrap_or_default());
@@ -222,30 +488,33 @@ fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
 }
 
 /// The value of an attribute in the text of a tag behind its name.
-fn attribute(tag: &str, wanted: &str) -> Option<String> {
+fn attribute<'t>(tag: &'t str, wanted: &str) -> Option<&'t str> {
+    attributes(tag).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
+/// The attributes in the text of a tag behind its name; those without a value have an empty one.
+fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = tag;
-    for _ in 0..64 {
+    let next = move || {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        if rest.is_empty() {
+            return None;
+        }
         let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         let Some(value) = after.trim_ascii_start().strip_prefix('=') else {
-            if after.is_empty() {
-                return None;
-            }
             rest = after;
-            continue;
+            return Some((name, ""));
         };
         let value = value.trim_ascii_start();
         let (value, after) = match value.chars().next() {
             Some(quote @ ('"' | '\'')) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
             _ => value.split_at(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len())),
         };
-        if name.eq_ignore_ascii_case(wanted) {
-            return Some(value.to_owned());
-        }
         rest = after;
-    }
-    None
+        Some((name, value))
+    };
+    std::iter::from_fn(next).take(ATTRIBUTES_MAX)
 }
 
 /// Replaces the character references of an attribute value.
@@ -266,25 +535,23 @@ fn references(text: &str) -> String {
 fn reference<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
     let (c, len) = character(rest);
     match c {
-        Some('\u{a0}') => writer.space = true,
-        Some(c) => writer.verbatim(c.encode_utf8(&mut [0; 4])),
+        Some('\u{a0}') if writer.cover.is_none() => writer.space = true,
+        Some(c) => match writer.cover {
+            Some(means) => writer.hide(means, c.encode_utf8(&mut [0; 4])),
+            None => writer.verbatim(c.encode_utf8(&mut [0; 4])),
+        },
         None => {}
     }
     &rest[len..]
 }
 
-/// The character at the front, and the length of what stands for it. Invisible ones, with which senders pad the text
-/// that mail lists show, give none.
+/// The character at the front, and the length of what stands for it.
 fn character(text: &str) -> (Option<char>, usize) {
     let known = text.get(1..).and_then(|body| {
         let end = body.bytes().take(12).position(|byte| byte == b';')?;
         Some((named(&body[..end])?, end + 2))
     });
-    match known {
-        Some(('\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{34f}' | '\u{feff}', len)) => (None, len),
-        Some((c, len)) => (Some(c), len),
-        None => (Some('&'), 1),
-    }
+    known.map_or((Some('&'), 1), |(c, len)| (Some(c), len))
 }
 
 fn named(name: &str) -> Option<char> {
@@ -396,6 +663,45 @@ mod tests {
         check("<a href=\"unclosed", "");
         check("x<script>never closed", "x");
         check("x<!-- never closed", "x");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_left_out_and_kept_apart() {
+        let check = |html: &str, text: &str, hidden: &[(Means, usize, &str)]| {
+            let reading = read(html, Links::Drop, usize::MAX);
+            assert_eq!(reading.text, text, "{html}");
+            let found: Vec<_> = reading.hidden.iter().map(|one| (one.means, one.at, one.text.trim())).collect();
+            assert_eq!(found, hidden, "{html}");
+        };
+        use Means::{NoSize, NotDisplayed, SameColour};
+        check("a <div style='display:none'>b <b>c</b></div> d", "a\nd", &[(NotDisplayed, 1, "b c")]);
+        check("<p style=display:none>a<p>b", "b", &[(NotDisplayed, 0, "a")]);
+        check("<ul><li hidden>a<li>b</ul>", "* b", &[(NotDisplayed, 0, "a")]);
+        check("<tr><td style=\"display:none\">a<td>b</tr>", "b", &[(NotDisplayed, 0, "a")]);
+        check("<style>.x{display:none}</style><span class=x>a</span>b", "b", &[(NotDisplayed, 0, "a")]);
+        check("x<span style='font-size:0'>a<i style='font-size:12px'>b</i></span>", "xb", &[(NoSize, 1, "a")]);
+        check(
+            "<font color=white>a</font><table bgcolor=#000><tr><td><font color=#ffffff>b",
+            "b",
+            &[(SameColour, 0, "a")],
+        );
+        check("<style>.a .b{background:#000}</style><font color=white>a</font>", "a", &[]);
+        check("<body style='display:none'>a", "a", &[]);
+        check("<img style='display:none' alt=a>b<br style='display:none'>c", "ab\nc", &[]);
+        check("<div style='display:none'>a</div></div></p>b", "b", &[(NotDisplayed, 0, "a")]);
+        check("<noscript>a</noscript>b", "ab", &[]);
+        check("<div style='display:&#110;one'>a&amp;b&nbsp;</div>", "", &[(NotDisplayed, 0, "a&b")]);
+    }
+
+    #[test]
+    fn anchors_are_kept() {
+        let reading = read(
+            "<a href=\"https://a.example/?x=1&amp;y=2\">the <b>bank</b></a> <a href=#x>y",
+            Links::Drop,
+            usize::MAX,
+        );
+        let anchors: Vec<_> = reading.anchors.iter().map(|one| (one.text.as_str(), one.target.as_str())).collect();
+        assert_eq!(anchors, [("the bank", "https://a.example/?x=1&y=2"), ("y", "#x")]);
     }
 
     #[test]

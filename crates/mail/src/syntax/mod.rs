@@ -6,6 +6,8 @@ pub(crate) mod charset;
 pub(crate) mod date;
 pub(crate) mod header;
 pub(crate) mod html;
+pub(crate) mod invisible;
 pub(crate) mod parameter;
+pub(crate) mod style;
 pub(crate) mod transfer;
 pub(crate) mod word;

@@ -14,7 +14,12 @@ pub(crate) struct Parameterized {
     parameters: Vec<(String, String)>,
     /// There were more parameters than are read.
     pub(crate) cut: bool,
+    /// A parameter that decides how a part is read stands there twice, with different values.
+    pub(crate) repeated: bool,
 }
+
+/// Parameters by which parts are told apart, decoded and named.
+const DECISIVE: [&str; 4] = ["boundary", "charset", "filename", "name"];
 
 impl Parameterized {
     /// Parses an unfolded value.
@@ -27,7 +32,9 @@ impl Parameterized {
             rest = after;
         }
         let value = value.split('(').next().unwrap_or_default().trim().to_ascii_lowercase();
-        Self { value, parameters: assemble(pieces), cut: !rest.trim_ascii().is_empty() }
+        pieces.sort_by(|a, b| (&a.name, a.rank(), a.section).cmp(&(&b.name, b.rank(), b.section)));
+        let repeated = pieces.windows(2).any(|pair| pair[0].contradicts(&pair[1]));
+        Self { value, parameters: assemble(&pieces), cut: !rest.trim_ascii().is_empty(), repeated }
     }
 
     /// The value of a parameter, by its lower-case name.
@@ -100,12 +107,20 @@ fn unquote(text: &str) -> (String, &str) {
 
 /// Joins the pieces of each name. The extended or continued form wins over a plain one (RFC 6266 §4.3 has the same
 /// rule), the first over a repeated one.
-fn assemble(mut pieces: Vec<Piece>) -> Vec<(String, String)> {
-    pieces.sort_by(|a, b| (&a.name, a.rank(), a.section).cmp(&(&b.name, b.rank(), b.section)));
+fn assemble(pieces: &[Piece]) -> Vec<(String, String)> {
     pieces.chunk_by(|a, b| a.name == b.name).filter_map(|group| Some((group[0].name.clone(), join(group)?))).collect()
 }
 
 impl Piece {
+    /// Whether both are the same piece of a decisive parameter, with different values.
+    fn contradicts(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.rank() == other.rank()
+            && self.section == other.section
+            && self.value != other.value
+            && DECISIVE.contains(&self.name.as_str())
+    }
+
     fn rank(&self) -> u8 {
         match (self.section, self.extended) {
             (None, true) => 0,

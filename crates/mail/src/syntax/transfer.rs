@@ -95,6 +95,15 @@ fn base64_len(body: &[u8]) -> usize {
     len + group_len(held)
 }
 
+/// Whether there are octets in base64 that do not belong there, or letters behind its end: what some readers pass over
+/// and others stop at (RFC 4648 §3.3).
+pub(crate) fn has_junk(body: &[u8]) -> bool {
+    let end = memchr(b'=', body).unwrap_or(body.len());
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let is_part = |byte: &u8| SEXTETS[usize::from(*byte)] < 64 || is_blank(byte);
+    !body[..end].iter().all(is_part) || !body[end..].iter().all(|byte| *byte == b'=' || is_blank(byte))
+}
+
 static SEXTETS: [u8; 256] = sextets();
 
 const fn sextets() -> [u8; 256] {

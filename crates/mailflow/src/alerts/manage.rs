@@ -66,6 +66,7 @@ pub async fn create(
         updated_at: now,
         channel,
         workspace_id: workspace(platform, application_id, request.workspace_id.as_deref()).await?,
+        include_junk: false,
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);

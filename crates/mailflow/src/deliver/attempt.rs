@@ -3,7 +3,7 @@
 use super::route::Server;
 use super::{Message, label, notice, protection};
 use crate::platform::Platform;
-use crate::receive::{self, Arrival, shard};
+use crate::receive::{self, Arrival, Offer, shard};
 use crate::stops::Pass;
 use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
@@ -12,14 +12,15 @@ use postfleet_core::destination::Sign;
 use postfleet_core::id::{AttemptId, EventId, LeaseId};
 use postfleet_core::retry::class_of;
 use postfleet_core::simulator::{self, Behaviour};
-use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
+use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
 use postfleet_net::mx_transport::MaySend;
 use postfleet_store::StoreError;
 use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Recorded, Report};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
-use postfleet_wire::smtp::reply::Reply;
+use postfleet_wire::smtp::problem::receiving_reply_for;
+use postfleet_wire::smtp::reply::{Reply, Severity};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,7 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
             protocol: Protocol { is_extended: true, is_authenticated: true, ..Protocol::default() },
             message: whole(message),
         };
-        results.push(Said::of(match receive::receive(platform, arrival).await {
+        results.push(Said::of(match offered(platform, &row.recipient, arrival).await {
             Ok(_) => AttemptResult::Accepted,
             Err(problem) => refused_here(&problem),
         }));
@@ -145,20 +146,26 @@ pub(super) async fn here(platform: &Platform, message: &Message, rows: &[&Claime
     Tried::at_nowhere(platform, began, platform.settings.hostname.as_str(), results)
 }
 
+/// As another server would: first the envelope, then the message.
+async fn offered(platform: &Platform, recipient: &EmailAddress, arrival: Arrival) -> Result<String, Problem> {
+    let declared_octets = Some(arrival.message.len() as u64);
+    let offer = Offer { reverse_path: &arrival.reverse_path, declared_octets, ip: None };
+    receive::recipient(platform, &offer, recipient).await?;
+    receive::receive(platform, arrival).await
+}
+
 fn whole(message: &Message) -> Vec<u8> {
     message.signature.iter().chain([&message.raw]).flat_map(|piece| piece.iter().copied()).collect()
 }
 
+/// What another server would be told.
 fn refused_here(problem: &Problem) -> AttemptResult {
-    let reason = |code, status: &str| Reason { code, status: status.to_owned(), text: problem.public.clone() };
-    match problem.kind {
-        ProblemKind::NotFound => AttemptResult::Permanent { reason: reason(550, "5.1.1"), reached: true },
-        kind if kind.is_retryable() => {
-            AttemptResult::Transient { reason: reason(451, "4.3.0"), reached: false, ambiguous: false }
-        }
-        ProblemKind::TooLarge => AttemptResult::Permanent { reason: reason(552, "5.3.4"), reached: true },
-        ProblemKind::Forbidden => AttemptResult::Permanent { reason: reason(550, "5.7.1"), reached: true },
-        _ => AttemptResult::Permanent { reason: reason(554, "5.6.0"), reached: true },
+    let reply = receiving_reply_for(problem);
+    let status = reply.enhanced().map(|status| status.to_string()).unwrap_or_default();
+    let reason = Reason { code: reply.code(), status, text: problem.public.clone() };
+    match reply.severity() {
+        Severity::Transient => AttemptResult::Transient { reason, reached: false, ambiguous: false },
+        _ => AttemptResult::Permanent { reason, reached: true },
     }
 }
 

@@ -1,10 +1,12 @@
 //! Reports about a domain that come to the address that its records name. Whoever can send mail can send one: it is kept
-//! and shown, and nothing follows from it.
+//! and shown, and marked unless it is proved that the reporter sent it; figures are made of those alone that are.
 
 use crate::platform::Platform;
 use crate::receive::Arrival;
+use crate::receive::authenticate::authenticate;
 use postfleet_core::id::{DomainId, DomainReportId, OrganizationId};
-use postfleet_core::{Domain, Problem, ProblemKind, UnixMicros};
+use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros};
+use postfleet_mail::authentication::dmarc::proves;
 use postfleet_mail::domain_report::{self, ConnectionsSeen, DomainReport, MailSeen, Seen, Unreadable};
 use postfleet_store::domain_reports::{self, Kind, NewReport, ReportRow, TakeReport, Taken};
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub(super) async fn take(platform: &Platform, arrival: &Arrival, to: &Domain) ->
 
 async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(String, &'static str), Problem> {
     let report = domain_report::read(&arrival.message).map_err(|why| unreadable(platform, why))?;
+    let is_verified = is_verified(platform, arrival, &report).await;
     let now = platform.clock.now();
     if report.ends_at > now.plus(AHEAD_MAX) {
         return Err(unreadable(platform, Unreadable::Incomplete));
@@ -53,7 +56,7 @@ async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(St
     }
     let (mut reference, mut result) = (String::new(), "repeated");
     for (domain_id, policy, seen) in about {
-        let new = new_report(platform, &report, policy, seen, now);
+        let new = NewReport { is_verified, ..new_report(platform, &report, policy, seen, now) };
         let id = new.id.to_string();
         match write(platform, organization, domain_id, new, now).await? {
             Taken::Kept => (reference, result) = (id, "kept"),
@@ -65,6 +68,14 @@ async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(St
         }
     }
     Ok((reference, result))
+}
+
+/// Whether SPF or a signature proves that the report was sent by whom it names as reporter.
+async fn is_verified(platform: &Platform, arrival: &Arrival, report: &DomainReport) -> bool {
+    let found = authenticate(platform, arrival, &arrival.message).await;
+    let contact = EmailAddress::parse(&report.contact).ok().map(|contact| contact.domain().clone());
+    let reporter = contact.or_else(|| Domain::parse(&report.reporter).ok());
+    reporter.is_some_and(|reporter| proves(&found, &reporter))
 }
 
 async fn write(
@@ -84,6 +95,7 @@ fn new_report(platform: &Platform, report: &DomainReport, policy: String, seen: 
     let mut new = NewReport {
         id: DomainReportId::new(now, platform.entropy.ten()),
         kind: Kind::Dmarc,
+        is_verified: false,
         reporter: report.reporter.clone(),
         contact: report.contact.clone(),
         report_id: report.report_id.clone(),

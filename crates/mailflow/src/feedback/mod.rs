@@ -227,6 +227,7 @@ async fn filing(platform: &Platform, arrival: &Arrival, found: &Found) -> Result
     let facts = InboundFacts { octets: arrival.message.len() as u64, attachments: &attachments };
     if let Err(problem) = accepts(&mailbox.limits, &facts) {
         tracing::warn!(grant = %mailbox.grant_id, code = problem.code, "a report is not filed: the mailbox does not take it");
+        receive::left_out(platform, arrival, &view, mailbox, problem).await;
         return Ok(None);
     }
     let blob_id = BlobId::new(now, platform.entropy.ten());

@@ -1,11 +1,102 @@
-//! Who sent a message, as far as that can be proved.
+//! Who sent a message, as far as that can be proved: asks the DNS what the judgement needs, in rounds, until it is made. A
+//! message costs a limited number of questions, octets and seconds; what is not known then could not be looked up, and
+//! nothing is refused for that.
 
 use super::Arrival;
 use crate::platform::Platform;
+use futures::future::{Either, select};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use postfleet_core::UnixMicros;
 use postfleet_core::authentication::Authentication;
+use postfleet_core::dns::{Answer, Question};
+use postfleet_mail::authentication::{Dns, Envelope, Examination, Pending, Terms};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long answers are waited for, in all (RFC 7208 §4.6.4 asks for at least 20 seconds).
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Questions about one message.
+const QUESTIONS_MAX: usize = 300;
+
+/// Octets of all answers about one message.
+const OCTETS_MAX: usize = 1 << 20;
 
 /// Authenticates a message that came in, as it was transferred. What a mailbox here wrote needs no proof: its author
 /// signed in, and it never left.
-pub(super) async fn authenticate(_: &Platform, arrival: &Arrival, _raw: &[u8]) -> Authentication {
-    Authentication { is_local: arrival.is_local(), ..Authentication::default() }
+pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> Authentication {
+    if arrival.is_local() {
+        return Authentication { is_local: true, ..Authentication::default() };
+    }
+    let now = platform.clock.now();
+    let envelope = Envelope { ip: arrival.ip, helo: &arrival.helo, reverse_path: &arrival.reverse_path };
+    let examination = Examination::begin(raw, envelope, now);
+    let set = &platform.settings.authentication;
+    let sample = u8::try_from(platform.entropy.below(100)).unwrap_or(0);
+    let terms = Terms { trusted_sealers: &set.trusted_arc_sealers, enforcement: set.dmarc, sample };
+    let mut known = Known::default();
+    loop {
+        match examination.conclude(&known, &terms) {
+            Ok((found, _)) => return found,
+            Err(pending) => known.learn(platform, pending, now.plus(WAIT_MAX)).await,
+        }
+    }
+}
+
+/// Answers to a judgement's questions about the DNS.
+#[derive(Default)]
+struct Known {
+    answers: HashMap<Question, Arc<Answer>>,
+    octets: usize,
+    /// Nothing more is asked: what is not known has failed.
+    is_over: bool,
+}
+
+impl Dns for Known {
+    fn answer(&self, question: &Question) -> Option<Arc<Answer>> {
+        let known = self.answers.get(question).cloned();
+        known.or_else(|| self.is_over.then(|| Arc::new(Answer::Failed)))
+    }
+}
+
+impl Known {
+    /// Asks all of it at once, until a time.
+    async fn learn(&mut self, platform: &Platform, Pending(questions): Pending, until: UnixMicros) {
+        // A judgement that needs nothing and does not end would be asked for ever.
+        if questions.is_empty() || self.answers.len() + questions.len() > QUESTIONS_MAX {
+            self.is_over = true;
+            return;
+        }
+        let resolver = &platform.resolver;
+        let mut asked: FuturesUnordered<_> =
+            questions.iter().map(|question| async move { (question, resolver.ask(question).await) }).collect();
+        while let Some(Some((question, answer))) = asked.next().now_or_never() {
+            self.take(question, answer);
+        }
+        if asked.is_empty() {
+            return;
+        }
+        let mut end = platform.clock.sleep_until(until);
+        loop {
+            match select(pin!(asked.next()), &mut end).await {
+                Either::Left((Some((question, answer)), _)) => self.take(question, answer),
+                Either::Left((None, _)) => return,
+                Either::Right(_) => {
+                    self.is_over = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, question: &Question, answer: Answer) {
+        if let Answer::Found(records) = &answer {
+            self.octets += records.octets();
+            self.is_over |= self.octets > OCTETS_MAX;
+        }
+        self.answers.insert(question.clone(), Arc::new(answer));
+    }
 }

@@ -9,14 +9,15 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::message::MessageView;
 use postfleet_mailbox::filing;
 use postfleet_store::grants::Mailbox;
-use postfleet_store::messages::{Deliver, FiledCopy, Provenance};
+use postfleet_store::messages::{Deliver, FiledCopy, Incoming, Provenance};
+use postfleet_store::refused_mail::NewRefusal;
 
 /// Files a message into the mailboxes for which it was judged. The answer is our reference for it.
 pub(super) async fn file(
     platform: &Platform,
     arrival: &Arrival,
     (view, findings): (&MessageView, &Findings),
-    (mailboxes, judged): (&[Mailbox], Vec<Judged>),
+    (mailboxes, judged, dropped): (&[Mailbox], Vec<Judged>, Vec<NewRefusal>),
     now: UnixMicros,
 ) -> Result<String, Problem> {
     let blob_id = BlobId::new(now, platform.entropy.ten());
@@ -36,7 +37,7 @@ pub(super) async fn file(
     copies.sort_by_key(|filing| filing.copy.grant_id);
     let capped = mailboxes.iter().filter(|mailbox| mailbox.is_capped).map(|mailbox| mailbox.grant_id).collect();
     let shard = copies.first().map_or(0, |first| shard(first.copy.grant_id.uuid()));
-    let provenance = Provenance::Received(capped);
+    let provenance = Provenance::Received(Incoming { capped, dropped });
     // Somebody else may have taken the room meanwhile. Then nobody gets the message; when it comes again, each recipient
     // has an answer of its own.
     let filed = platform.store.run_near(shard, Deliver { blob, facts, copies, provenance }).await??;

@@ -5,6 +5,7 @@ use crate::platform::Platform;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::suspicion::Suspicion;
 use postfleet_mail::message::MessageView;
+use postfleet_mail::suspicion;
 
 /// What is the same for all mailboxes that a message goes to.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +17,9 @@ pub(crate) struct Findings {
 }
 
 /// Looks at a message, once for all of its recipients.
-pub(super) async fn find(platform: &Platform, arrival: &Arrival, _: &MessageView) -> Findings {
+pub(super) async fn find(platform: &Platform, arrival: &Arrival, view: &MessageView) -> Findings {
     Findings {
         authentication: authenticate::authenticate(platform, arrival, &arrival.message).await,
-        suspicion: Suspicion::default(),
+        suspicion: suspicion::look(&platform.lexicon, &arrival.message, view),
     }
 }

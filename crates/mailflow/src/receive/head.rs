@@ -3,13 +3,15 @@
 use super::{Arrival, Findings};
 use crate::platform::Platform;
 use postfleet_core::UnixMicros;
+use postfleet_mail::authentication::results;
 use postfleet_mail::trace::{self, Hop};
 
-/// The message as it is kept, under Return-Path and Received.
+/// The message as it is kept, under Return-Path, what was found of its sender, and Received; without what pretends to be
+/// ours.
 pub(super) fn written(
     platform: &Platform,
     arrival: &Arrival,
-    _: &Findings,
+    findings: &Findings,
     reference: &str,
     now: UnixMicros,
 ) -> Vec<u8> {
@@ -27,6 +29,22 @@ pub(super) fn written(
         single_recipient,
         received_at: now,
     });
-    raw.extend_from_slice(&arrival.message);
+    // What a mailbox here wrote was looked at by nobody.
+    if !arrival.is_local() {
+        let hop = results::Hop {
+            host: platform.settings.hostname.as_str(),
+            ip: arrival.ip,
+            is_null_sender: arrival.is_null_path(),
+        };
+        // Above our own Received, which marks where what we vouch for begins (RFC 8601 §5); Return-Path stays first.
+        let below_return_path = raw.iter().position(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+        raw.splice(below_return_path..below_return_path, results::field(&hop, &findings.authentication));
+    }
+    let mut kept = 0;
+    for pretended in results::pretended(&arrival.message, &platform.settings.hostname) {
+        raw.extend_from_slice(&arrival.message[kept..pretended.start]);
+        kept = pretended.end;
+    }
+    raw.extend_from_slice(&arrival.message[kept..]);
     raw
 }

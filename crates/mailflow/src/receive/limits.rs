@@ -1,20 +1,24 @@
 //! What a message that has arrived may be: its size and its attachments, by the limits of each mailbox.
 
 use super::recipients::meters_of;
+use super::refusals;
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::recipient::{InboundFacts, accepts, has_room};
+use postfleet_core::refused_mail::{Outcome, outcome};
 use postfleet_mail::message::MessageView;
 use postfleet_store::grants::Mailbox;
+use postfleet_store::refused_mail::{Concerning, NewRefusal};
+use std::sync::Arc;
 
-/// Leaves the mailboxes whose limits the message keeps to. The message has one answer for all (docs/adr/0010): if none is
-/// left, it is the reason of the first; otherwise the copies of the others are dropped, which is logged and counted.
+/// Leaves the mailboxes whose limits the message keeps to, and answers what the others refuse. The message has one answer for
+/// all (docs/adr/0010): if none is left, it is the reason of the first; otherwise the copies of the others are dropped.
 pub(super) async fn keep_accepting(
     platform: &Platform,
     mailboxes: &mut Vec<Mailbox>,
     octets: u64,
-    view: &MessageView,
-) -> Result<(), Problem> {
+    (view, concerning): (&MessageView, &Arc<Concerning>),
+) -> Result<Vec<NewRefusal>, Problem> {
     let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
     let facts = InboundFacts { octets, attachments: &attachments };
     let (mut accepting, mut refused) = (Vec::with_capacity(mailboxes.len()), Vec::new());
@@ -23,16 +27,25 @@ pub(super) async fn keep_accepting(
         let meters = meters_of(platform, &mut reader, &mailbox).await?;
         match accepts(&mailbox.limits, &facts).and_then(|()| has_room(meters.as_ref(), octets)) {
             Ok(()) => accepting.push(mailbox),
-            Err(problem) => refused.push((mailbox.grant_id, problem)),
+            Err(problem) => refused.push((mailbox, problem)),
         }
     }
+    drop(reader);
     *mailboxes = accepting;
-    if mailboxes.is_empty() {
-        return refused.into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem));
+    let is_dropped = !mailboxes.is_empty();
+    let told = refused.first().map(|(_, problem)| problem.clone()).filter(|_| !is_dropped);
+    let refusal = |(mailbox, problem): (Mailbox, Problem)| {
+        let what = (if is_dropped { Outcome::Dropped } else { outcome(&problem) }, problem);
+        refusals::refusal(platform, concerning, &mailbox, what, None)
+    };
+    let refused: Vec<NewRefusal> = refused.into_iter().map(refusal).collect();
+    if let Some(problem) = told {
+        refusals::record(platform, refused).await;
+        return Err(problem);
     }
-    for (grant, problem) in &refused {
-        tracing::warn!(%grant, code = problem.code, "a copy was dropped: the mailbox does not take the message");
+    for NewRefusal { grant_id, problem, .. } in &refused {
+        tracing::warn!(grant = %grant_id, code = problem.code, "a copy was dropped: the mailbox does not take the message");
         platform.metrics.received(problem.code);
     }
-    Ok(())
+    Ok(refused)
 }

@@ -1,21 +1,23 @@
 //! Mail in: who may receive, and filing what was received. The same steps serve SMTP and mail that one mailbox here
 //! sends to another.
 
-mod authenticate;
+pub(crate) mod authenticate;
 mod file;
 mod findings;
 mod head;
 mod judge;
 mod limits;
 mod recipients;
+mod refusals;
 mod spam;
 
 pub(crate) use findings::Findings;
-pub use recipients::recipient;
+pub use recipients::{Offer, recipient};
 
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::refused_mail::Outcome;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::message::{self, MessageView};
 use postfleet_mail::trace::{self, Protocol};
@@ -120,10 +122,15 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     let now = platform.clock.now();
     let mut mailboxes = recipients::mailboxes(platform, arrival).await?;
     let view = message::of_arrival(&arrival.message, arrival.is_null_path());
-    limits::keep_accepting(platform, &mut mailboxes, arrival.message.len() as u64, &view).await?;
+    let concerning = refusals::arrived(platform, arrival, &view);
+    let octets = arrival.message.len() as u64;
+    let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
     let findings = findings::find(platform, arrival, &view).await;
-    let judged = judge::judge(platform, arrival, &view, &findings, &mailboxes).await?;
-    let reference = file::file(platform, arrival, (&view, &findings), (&mailboxes, judged), now).await?;
+    if let Some(refusal) = findings.authentication.refusal() {
+        return Err(refusal);
+    }
+    let judged = judge::judge(platform, arrival, &view, &findings, (&mailboxes, &concerning)).await?;
+    let reference = file::file(platform, arrival, (&view, &findings), (&mailboxes, judged, dropped), now).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }
@@ -138,10 +145,25 @@ pub(crate) async fn single(
     (id, now): (BlobId, UnixMicros),
 ) -> Result<(FiledCopy, Vec<u8>), Problem> {
     let findings = findings::find(platform, arrival, view).await;
-    let judged = judge::judge(platform, arrival, view, &findings, std::slice::from_ref(mailbox)).await?;
+    let concerning = refusals::arrived(platform, arrival, view);
+    let mailboxes = (std::slice::from_ref(mailbox), &concerning);
+    let judged = judge::judge(platform, arrival, view, &findings, mailboxes).await?;
     let raw = head::written(platform, arrival, &findings, &id.to_string(), now);
     let copy = judged.into_iter().next().ok_or_else(|| Problem::internal("a mailbox without a judgement"))?;
     Ok((copy.of(new_copy(platform, mailbox.grant_id, mailbox.application_id, now)), raw))
+}
+
+/// Writes down that a mailbox gets no copy of a message that counts all the same.
+pub(crate) async fn left_out(
+    platform: &Platform,
+    arrival: &Arrival,
+    view: &MessageView,
+    mailbox: &Mailbox,
+    problem: Problem,
+) {
+    let concerning = refusals::arrived(platform, arrival, view);
+    let what = (Outcome::Dropped, problem);
+    refusals::record(platform, vec![refusals::refusal(platform, &concerning, mailbox, what, None)]).await;
 }
 
 pub(crate) fn refuse_loops(raw: &[u8]) -> Result<(), Problem> {

@@ -1,45 +1,81 @@
 //! Who may receive: judged at RCPT, before the message is transferred, and found again when it is there.
 
-use super::{Arrival, no_mailbox};
+use super::{Arrival, judge, no_mailbox, refusals};
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use postfleet_core::meter::Meters;
 use postfleet_core::recipient::{Known, admit};
-use postfleet_core::{EmailAddress, Problem};
+use postfleet_core::refused_mail::outcome;
+use postfleet_core::{EmailAddress, Problem, ReversePath};
 use postfleet_store::domains;
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::{Reader, meters};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-/// Judges a recipient, before the message is transferred.
-pub async fn recipient(
-    platform: &Platform,
-    address: &EmailAddress,
-    declared_octets: Option<u64>,
-) -> Result<(), Problem> {
-    let known = known(platform, address).await?;
-    admit(&known, declared_octets)
+/// What is known of a message before it is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Where failures would be reported.
+    pub reverse_path: &'a ReversePath,
+    /// The size that its sender declared (RFC 1870).
+    pub declared_octets: Option<u64>,
+    /// Where its client connected from; nothing if a mailbox of this installation wrote it.
+    pub ip: Option<IpAddr>,
 }
 
-async fn known(platform: &Platform, address: &EmailAddress) -> Result<Known, Problem> {
+impl<'a> Offer<'a> {
+    /// A message of which nothing but the envelope sender is known.
+    pub fn from(reverse_path: &'a ReversePath) -> Self {
+        Self { reverse_path, declared_octets: None, ip: None }
+    }
+}
+
+/// Judges a recipient, before the message is transferred: by what is known of its mailbox, its limits, and the rules that
+/// block the envelope sender.
+pub async fn recipient(platform: &Platform, offer: &Offer<'_>, address: &EmailAddress) -> Result<(), Problem> {
     let mut reader = platform.store.reader().await?;
+    let (known, mailbox) = known(platform, &mut reader, address).await?;
+    let (problem, rules) = match (admit(&known, offer.declared_octets), &mailbox) {
+        (Err(problem), _) => (problem, None),
+        (Ok(()), None) => return Ok(()),
+        (Ok(()), Some(mailbox)) => match judge::sender(platform, &mut reader, offer, mailbox).await? {
+            None => return Ok(()),
+            Some((problem, rules)) => (problem, Some(rules)),
+        },
+    };
+    drop(reader);
+    if let Some(mailbox) = mailbox {
+        let concerning = Arc::new(refusals::offered(platform, offer));
+        let what = (outcome(&problem), problem.clone());
+        refusals::record(platform, vec![refusals::refusal(platform, &concerning, &mailbox, what, rules)]).await;
+    }
+    Err(problem)
+}
+
+async fn known(
+    platform: &Platform,
+    reader: &mut Reader<'_>,
+    address: &EmailAddress,
+) -> Result<(Known, Option<Mailbox>), Problem> {
     let door = feedback::door(platform, address);
     if door == Some(Door::Complaints) {
-        return Ok(Known::Feedback);
+        return Ok((Known::Feedback, None));
     }
     // First: a domain whose ownership was lost receives nothing, whatever mailboxes are left on it.
-    if !domains::is_ours(&mut reader, address.domain()).await? {
-        return Ok(Known::ForeignDomain);
+    if !domains::is_ours(reader, address.domain()).await? {
+        return Ok((Known::ForeignDomain, None));
     }
     if door.is_some() {
-        return Ok(Known::Feedback);
+        return Ok((Known::Feedback, None));
     }
-    let mailbox = grants::receiving(&mut reader, address).await?;
+    let mailbox = grants::receiving(reader, address).await?;
     if mailbox.is_none() {
         feedback::note_refused(platform, address);
     }
-    let Some(mailbox) = mailbox else { return Ok(Known::NoMailbox) };
-    let meters = meters_of(platform, &mut reader, &mailbox).await?;
-    Ok(Known::Mailbox(mailbox.limits, meters.map(Box::new)))
+    let Some(mailbox) = mailbox else { return Ok((Known::NoMailbox, None)) };
+    let meters = meters_of(platform, reader, &mailbox).await?;
+    Ok((Known::Mailbox(mailbox.limits.clone(), meters.map(Box::new)), Some(mailbox)))
 }
 
 /// What stops a mailbox, if anything can.

@@ -1,7 +1,6 @@
 //! The log of events, and what became of telling somebody of them.
 
-use super::name_for;
-use crate::alerts;
+use super::wants;
 use crate::platform::Platform;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,7 +53,7 @@ pub async fn deliveries(
     let wanted = Wanted { since: wanted.since.max(Some(webhook.created_at)), ..wanted };
     let before = wanted.before()?;
     let found = deliveries::list(&mut platform.store.reader().await?, webhook, before, LOOKED_AT_MAX).await?;
-    let is_told = |event: &Event| name_for(webhook, event.event.trigger).is_some() && alerts::wants(webhook, event);
+    let is_told = |event: &Event| wants(webhook, event);
     let (page, next) = wanted.page(found, |(event, _)| event, is_told);
     Ok((page.iter().map(|(event, delivery)| told(event, *delivery)).collect(), next))
 }
@@ -105,6 +104,7 @@ fn shown(event: &Event) -> schema::Event {
         grant_id: grant_id(facts.grant_id),
         grant_sequence: facts.grant_sequence,
         message_id: facts.message_id.map(|id| id.to_string()),
+        junk: facts.is_of_junk(),
         // What messages and mailboxes are is shown where they are, as they are now.
         object: match facts.trigger {
             Trigger::QuotaWarning

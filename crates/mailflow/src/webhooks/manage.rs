@@ -42,6 +42,7 @@ pub async fn create(
         updated_at: now,
         channel: Channel::Webhook,
         workspace_id: None,
+        include_junk: request.include_junk.unwrap_or(false),
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;
@@ -68,6 +69,7 @@ pub async fn update(
     new.triggers = request.trigger_types.clone().unwrap_or(new.triggers);
     new.notification_addresses = request.notification_email_addresses.clone().unwrap_or(new.notification_addresses);
     new.compressed = request.compressed_delivery.unwrap_or(new.compressed);
+    new.include_junk = request.include_junk.unwrap_or(new.include_junk);
     if let Some(status) = &request.status {
         new.status = status_named(status)?;
     }
@@ -125,6 +127,7 @@ pub fn show(webhook: &Webhook, with_secret: bool) -> schema::Webhook {
         status: webhook.status.clone(),
         notification_email_addresses: webhook.notification_addresses.clone(),
         compressed_delivery: webhook.compressed,
+        include_junk: webhook.include_junk,
         status_updated_at: webhook.status_updated_at.as_seconds(),
         created_at: webhook.created_at.as_seconds(),
         updated_at: webhook.updated_at.as_seconds(),

@@ -97,11 +97,18 @@ async fn send_new(platform: &Platform, webhook: &mut Webhook) -> Result<Round, P
 fn lanes(webhook: &Webhook, events: Vec<Event>) -> BTreeMap<GrantId, Vec<Event>> {
     let mut lanes: BTreeMap<GrantId, Vec<Event>> = BTreeMap::new();
     for event in events {
-        if name_for(webhook, event.event.trigger).is_some() && alerts::wants(webhook, &event) {
+        if wants(webhook, &event) {
             lanes.entry(event.event.grant_id).or_default().push(event);
         }
     }
     lanes
+}
+
+/// Whether a webhook or an alert is to be told of an event. Of mail that went into junk as it came in, only those are that
+/// asked for it: what is told of mail makes somebody read it, and perhaps answer.
+fn wants(webhook: &Webhook, event: &Event) -> bool {
+    let is_held_back = event.event.is_of_junk() && !webhook.include_junk;
+    name_for(webhook, event.event.trigger).is_some() && !is_held_back && alerts::wants(webhook, event)
 }
 
 fn name_for(webhook: &Webhook, trigger: Trigger) -> Option<&'static str> {

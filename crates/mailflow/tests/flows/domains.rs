@@ -106,7 +106,8 @@ impl Setting {
 
     async fn receives(&self) -> Result<(), Problem> {
         let address = EmailAddress::parse(&format!("nobody@{NAME}")).expect("address");
-        receive::recipient(&self.world.platform, &address, None).await
+        receive::recipient(&self.world.platform, &receive::Offer::from(&postfleet_core::ReversePath::Null), &address)
+            .await
     }
 }
 

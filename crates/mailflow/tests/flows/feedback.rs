@@ -205,7 +205,13 @@ async fn a_return_path_that_was_made_up_or_belongs_to_another_domain_is_an_unkno
         "b-@acme.test".to_owned(),
     ] {
         let address = postfleet_core::EmailAddress::parse(&to).expect("address");
-        let refused = receive::recipient(&setting.world.platform, &address, None).await.expect_err("refused");
+        let refused = receive::recipient(
+            &setting.world.platform,
+            &receive::Offer::from(&postfleet_core::ReversePath::Null),
+            &address,
+        )
+        .await
+        .expect_err("refused");
         assert_eq!((refused.kind, refused.code), (ProblemKind::NotFound, "no_such_mailbox"), "{to}");
         let refused = setting.report(&to, &unknown("ada@sender.test")).await.expect_err("refused");
         assert_eq!(refused.code, "no_such_mailbox", "{to}");

@@ -101,7 +101,10 @@ async fn sent(setting: &Setting, peer: &FakeSmtp) -> Vec<Genuine> {
 /// What the SMTP listener does with it: the recipient first, then the message. Whether it was taken.
 async fn offer(setting: &Setting, forgery: &Forgery) -> bool {
     let Ok(to) = EmailAddress::parse(&forgery.to) else { return false };
-    if receive::recipient(&setting.world.platform, &to, None).await.is_err() {
+    if receive::recipient(&setting.world.platform, &receive::Offer::from(&postfleet_core::ReversePath::Null), &to)
+        .await
+        .is_err()
+    {
         return false;
     }
     setting.world.receive(forgery.from, &forgery.to, forgery.raw.as_bytes()).await.is_ok()

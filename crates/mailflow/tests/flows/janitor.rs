@@ -193,6 +193,7 @@ async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
         description: None,
         notification_email_addresses: None,
         compressed_delivery: None,
+        include_junk: None,
     };
     webhooks::create(platform, setting.tenant.application_id, &request).await.expect("webhook");
     receive().await;

@@ -3,6 +3,7 @@
 mod support;
 
 mod alerts;
+mod authentication;
 mod deliver;
 mod destinations;
 mod domains;

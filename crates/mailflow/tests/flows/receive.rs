@@ -9,6 +9,7 @@ use postfleet_mailflow::receive::{self, Arrival, RECEIVED_MAX};
 use postfleet_mailflow::submit::{Outgoing, send};
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, WorldOptions};
+use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 
 const MESSAGE: &str = "From: a@sender.test\r\nSubject: x\r\nMessage-ID: <1@sender.test>\r\n\r\nHi\r\n";
@@ -130,6 +131,23 @@ async fn a_message_is_filed_where_it_is_accepted_and_refused_where_nobody_takes_
     arrive(&setting, &["one@free.test", "agent@acme.test"], with_files(11)).await.expect("filed for the other");
     assert_eq!((count(&one).await, count(&setting.agent).await), (1, 1));
     assert_eq!(setting.inbox().await[0].attachments.len(), 11, "what is counted is what is listed");
+}
+
+#[tokio::test]
+async fn the_rules_of_a_mailbox_hold_for_mail_from_another_one_here() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let other = setting.world.mailbox(&setting.tenant, "other").await;
+    let ours = json!({"field": "authentication.dmarc", "operator": "is_not", "value": "pass"});
+    setting.inbound_rule(ours, "block").await;
+    setting.send(&["other@acme.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(setting.folder(&other, "inbox").await.len(), 1, "its author signed in here");
+    setting.inbound_rule(json!({"field": "from.address", "operator": "is", "value": "agent@acme.test"}), "block").await;
+    setting.send(&["other@acme.test"]).await.expect("accepted");
+    setting.world.deliver_due().await;
+    assert_eq!(setting.folder(&other, "inbox").await.len(), 1);
+    let bounced = setting.events("message.bounced").await;
+    assert!(bounced.len() == 1 && bounced[0]["status"] == "5.7.1", "{bounced:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the flows are asked, and where their effects are looked at.
 
 use postfleet_core::Problem;
+use postfleet_fleet::{rules, workspaces};
 use postfleet_mail::Participant;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
@@ -11,7 +12,7 @@ use postfleet_store::events;
 use postfleet_store::grants::Grant;
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, Tenant, World, WorldOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A world whose mail to other domains goes to `peer`, with an organization and a mailbox.
@@ -55,6 +56,19 @@ impl Setting {
         // Each time to somebody else: who is not there is not written to twice.
         let number = self.probes.fetch_add(1, Ordering::Relaxed);
         self.send(&[&format!("probe{number}@null.test")]).await.expect("accepted").daily.used - 1
+    }
+
+    /// Makes the one rule for what comes in.
+    pub async fn inbound_rule(&self, condition: Value, action: &str) {
+        let (store, entropy) = (&self.world.platform.store, &*self.world.platform.entropy);
+        let (application, workspace) = (self.tenant.application_id, self.tenant.workspace_id);
+        let rule = json!({"name": "rule", "match": {"conditions": [condition]}, "actions": [{"type": action}]});
+        let rule = serde_json::from_value(rule).expect("rule");
+        let made = rules::create(store, entropy, self.world.act(&self.tenant), application, rule).await.expect("made");
+        let used = json!({"rule_ids": [made.named.rule.id.to_string()]});
+        let used = serde_json::from_value(used).expect("request");
+        let act = self.world.act(&self.tenant);
+        workspaces::update(store, act, application, workspace, &used).await.expect("used");
     }
 
     /// Messages in a folder, newest first.

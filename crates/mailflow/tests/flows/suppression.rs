@@ -387,7 +387,13 @@ async fn mail_to_the_address_of_a_message_unsubscribes_its_reader_at_once() {
     let id = send_with_link(&setting, "Ada@sender.test").await;
     let to = unsubscribe_address(&peer);
     let platform = &setting.world.platform;
-    postfleet_mailflow::receive::recipient(platform, &address(&to.to_uppercase()), None).await.expect("taken");
+    postfleet_mailflow::receive::recipient(
+        platform,
+        &postfleet_mailflow::receive::Offer::from(&postfleet_core::ReversePath::Null),
+        &address(&to.to_uppercase()),
+    )
+    .await
+    .expect("taken");
     setting.world.receive("somebody@else.test", &to.to_uppercase(), WANTS_NO_MORE).await.expect("taken");
     let mut reader = platform.store.reader().await.expect("reader");
     let application = setting.tenant.application_id;

@@ -77,6 +77,7 @@ async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) ->
         description: None,
         notification_email_addresses: None,
         compressed_delivery: None,
+        include_junk: None,
     };
     let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
     made.expect("webhook")
@@ -135,6 +136,46 @@ async fn an_event_is_told_once_signed_and_with_its_message() {
     assert_eq!(data["grant_sequence"], 3);
     assert_eq!((&data["object"]["object"], &data["object"]["direction"]), (&"message".into(), &"inbound".into()));
     assert!(data["object"]["body"].as_str().is_some_and(|body| body.contains("Hi")), "{data}");
+}
+
+#[tokio::test]
+async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    setting
+        .inbound_rule(json!({"field": "from.domain", "operator": "is", "value": "sender.test"}), "mark_as_spam")
+        .await;
+    let (without, with) = (Receiver::start().await, Receiver::start().await);
+    subscribe(&setting, &without, &["message.created"]).await;
+    let request = CreateWebhook {
+        trigger_types: vec!["message.created".to_owned()],
+        webhook_url: with.http.url("/"),
+        description: None,
+        notification_email_addresses: None,
+        compressed_delivery: None,
+        include_junk: Some(true),
+    };
+    let made =
+        webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await.expect("webhook");
+    assert!(made.include_junk && webhooks::show(&made, false).include_junk);
+    receive(&setting, &setting.agent, "junk").await;
+    let message = "From: ada@friend.test\r\nSubject: mail\r\n\r\nHi\r\n";
+    setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
+    settle(&setting).await;
+    assert_eq!(without.told(&setting.agent), ["mail 1"]);
+    assert_eq!(with.told(&setting.agent), ["junk 1", "mail 1"]);
+    let off = UpdateWebhook {
+        trigger_types: None,
+        webhook_url: None,
+        description: None,
+        status: None,
+        notification_email_addresses: None,
+        compressed_delivery: None,
+        include_junk: Some(false),
+    };
+    webhooks::update(&setting.world.platform, setting.tenant.application_id, made.id, &off).await.expect("changed");
+    receive(&setting, &setting.agent, "more junk").await;
+    settle(&setting).await;
+    assert_eq!(with.told(&setting.agent).len(), 2, "it asks no more");
 }
 
 #[tokio::test]

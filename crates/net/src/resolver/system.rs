@@ -12,6 +12,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf;
 use postfleet_core::Domain;
+use postfleet_core::dns::{Answer as DnsAnswer, Question, RecordKind, Records};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -168,6 +169,30 @@ impl SystemResolver {
         Ok(records.iter().filter_map(mx_of).collect())
     }
 
+    async fn answer(&self, question: &Question) -> DnsAnswer {
+        let kind = match question.kind {
+            RecordKind::A => RecordType::A,
+            RecordKind::Aaaa => RecordType::AAAA,
+            RecordKind::Mx => RecordType::MX,
+            RecordKind::Txt => RecordType::TXT,
+            RecordKind::Ptr => RecordType::PTR,
+        };
+        let records = match self.records(&question.name, kind).await {
+            Ok(records) => records,
+            Err(Failure::NoSuchName | Failure::NoSuchRecord) => return DnsAnswer::Missing,
+            Err(Failure::Temporary(why)) => {
+                tracing::debug!(question.name, kind = %kind, why, "no answer from the DNS");
+                return DnsAnswer::Failed;
+            }
+        };
+        DnsAnswer::Found(match question.kind {
+            RecordKind::A | RecordKind::Aaaa => Records::Addresses(records.iter().filter_map(address_of).collect()),
+            RecordKind::Mx => Records::Exchanges(records.iter().filter_map(mx_of).collect()),
+            RecordKind::Txt => Records::Texts(records.iter().filter_map(text_of).collect()),
+            RecordKind::Ptr => Records::Names(records.iter().filter_map(name_of).collect()),
+        })
+    }
+
     async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
         records(&self.inner, name, kind).await
     }
@@ -228,6 +253,10 @@ impl Resolver for SystemResolver {
     fn published_mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>> {
         Box::pin(self.find_published_mx(name))
     }
+
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, DnsAnswer> {
+        Box::pin(self.answer(question))
+    }
 }
 
 /// Why a lookup gave nothing. The two permanent cases differ for MX only.
@@ -286,6 +315,13 @@ fn address_of(data: &RData) -> Option<IpAddr> {
     match data {
         RData::A(a) => Some(IpAddr::V4(a.0)),
         RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+        _ => None,
+    }
+}
+
+fn name_of(data: &RData) -> Option<String> {
+    match data {
+        RData::PTR(ptr) => Some(ptr.0.to_ascii()),
         _ => None,
     }
 }
@@ -370,6 +406,31 @@ mod tests {
         assert_eq!(resolver.addresses("192.0.2.9").await, Ok(vec![IpAddr::from([192, 0, 2, 9])]));
         assert_eq!(resolver.addresses("nowhere.example").await, Err(DnsError::NotFound));
         assert_eq!(resolver.addresses("not a name").await, Err(DnsError::NotFound));
+    }
+
+    #[tokio::test]
+    async fn questions_of_those_who_judge_mail() {
+        let dns = FakeDns::start();
+        dns.a("both.example", [192, 0, 2, 1]);
+        dns.aaaa("both.example", "2001:db8::1".parse().expect("address"));
+        dns.mx("both.example", 5, "mx.example");
+        dns.txt("both.example", "v=spf1 -all");
+        dns.ptr("1.2.0.192.in-addr.arpa", "both.example");
+        dns.fails("broken.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        let ask = async |name: &str, kind| resolver.ask(&Question::new(name, kind)).await;
+        let address = |text: &str| DnsAnswer::Found(Records::Addresses(vec![text.parse().expect("address")]));
+        assert_eq!(ask("Both.example.", RecordKind::A).await, address("192.0.2.1"));
+        assert_eq!(ask("both.example", RecordKind::Aaaa).await, address("2001:db8::1"));
+        let exchanges = Records::Exchanges(vec![(5, "mx.example.".to_owned())]);
+        assert_eq!(ask("both.example", RecordKind::Mx).await, DnsAnswer::Found(exchanges));
+        let texts = Records::Texts(vec!["v=spf1 -all".to_owned()]);
+        assert_eq!(ask("both.example", RecordKind::Txt).await, DnsAnswer::Found(texts));
+        let names = Records::Names(vec!["both.example.".to_owned()]);
+        assert_eq!(ask("1.2.0.192.in-addr.arpa", RecordKind::Ptr).await, DnsAnswer::Found(names));
+        assert_eq!(ask("both.example", RecordKind::Ptr).await, DnsAnswer::Missing);
+        assert_eq!(ask("nowhere.example", RecordKind::Txt).await, DnsAnswer::Missing);
+        assert_eq!(ask("broken.example", RecordKind::Txt).await, DnsAnswer::Failed);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
 use crate::tls::Tlsa;
 use futures::future::BoxFuture;
 use postfleet_core::Domain;
+use postfleet_core::dns::{Answer, Question, RecordKind, Records};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,6 +18,7 @@ pub struct StaticResolver {
     mx: HashMap<String, Vec<(u16, String)>>,
     addresses: HashMap<String, Vec<IpAddr>>,
     txt: HashMap<String, Vec<String>>,
+    names: HashMap<String, Vec<String>>,
     tlsa: HashMap<String, Vec<Tlsa>>,
     is_authenticated: bool,
 }
@@ -50,6 +52,13 @@ impl StaticResolver {
     #[must_use]
     pub fn with_txt(mut self, name: &str, text: &str) -> Self {
         self.txt.entry(key(name)).or_default().push(text.to_owned());
+        self
+    }
+
+    /// Adds one name to an address (PTR), given as it stands in the DNS: `1.2.0.192.in-addr.arpa`.
+    #[must_use]
+    pub fn with_ptr(mut self, name: &str, host: &str) -> Self {
+        self.names.entry(key(name)).or_default().push(host.to_owned());
         self
     }
 
@@ -128,6 +137,24 @@ impl StaticResolver {
         Ok(found.map(|records| TlsaSet { base: host.to_string(), records: records.clone() }))
     }
 
+    fn find(&self, question: &Question) -> Result<Records, DnsError> {
+        let Question { name, kind } = question;
+        self.refuse_failing(name)?;
+        Ok(match kind {
+            RecordKind::Txt => Records::Texts(self.find_txt(name)?),
+            RecordKind::Mx => Records::Exchanges(self.find_published_mx(name)?),
+            RecordKind::Ptr => Records::Names(self.names.get(name).cloned().ok_or(DnsError::NotFound)?),
+            RecordKind::A | RecordKind::Aaaa => {
+                let is_v4 = *kind == RecordKind::A;
+                let all = self.find_addresses(name)?.into_iter().filter(|address| address.is_ipv4() == is_v4);
+                match all.collect::<Vec<_>>() {
+                    none if none.is_empty() => return Err(DnsError::NotFound),
+                    some => Records::Addresses(some),
+                }
+            }
+        })
+    }
+
     fn refuse_failing(&self, name: &str) -> Result<(), DnsError> {
         if self.failing.contains(&key(name)) {
             return Err(DnsError::Temporary("simulated failure".to_owned()));
@@ -167,6 +194,14 @@ impl Resolver for StaticResolver {
 
     fn published_mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>> {
         Box::pin(std::future::ready(self.find_published_mx(name)))
+    }
+
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(match self.find(question) {
+            Ok(records) => Answer::Found(records),
+            Err(DnsError::NotFound) => Answer::Missing,
+            Err(DnsError::Temporary(_)) => Answer::Failed,
+        }))
     }
 }
 

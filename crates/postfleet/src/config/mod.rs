@@ -2,6 +2,7 @@
 //! reads is refused with the nearest one that somebody does.
 
 mod domains;
+mod inbound;
 mod layers;
 mod loops;
 mod plans;
@@ -31,6 +32,7 @@ pub struct Config {
     pub storage: Storage,
     pub http: Http,
     pub smtp: Smtp,
+    pub inbound: inbound::Inbound,
     pub submission: Submission,
     pub tls: Tls,
     pub sending: Sending,
@@ -71,6 +73,7 @@ pub struct Storage {
     pub url: String,
     pub blobs: String,
     pub event_retention_days: u64,
+    pub prune_every_minutes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +87,16 @@ pub struct Smtp {
     pub listen: SocketAddr,
     pub connections: usize,
     pub connections_per_address: usize,
+    pub connections_per_minute: u32,
+    pub messages_per_hour: u32,
+    pub recipients_per_hour: u32,
+    pub unknown_recipients_per_hour: u32,
+    pub greeting_delay_ms: u64,
+    pub tarpit_after: u32,
+    pub tarpit_seconds: u64,
+    pub tarpit_sessions: usize,
+    pub trusted_networks: Vec<String>,
+    pub proxy_protocol: Vec<String>,
     pub recipients: usize,
     pub transactions: u32,
     pub errors: u32,
@@ -317,6 +330,13 @@ impl Config {
         anyhow::ensure!(days <= 3_650, "recipients.hard_bounce_days must be from 0 to 3650");
         let hours = self.recovery.after_hours;
         anyhow::ensure!((1..=8_760).contains(&hours), "recovery.after_hours must be from 1 to 8760");
+        let delay = self.smtp.greeting_delay_ms;
+        anyhow::ensure!(delay <= 60_000, "smtp.greeting_delay_ms must be from 0 to 60000");
+        let seconds = self.smtp.tarpit_seconds;
+        anyhow::ensure!(seconds <= 60, "smtp.tarpit_seconds must be from 0 to 60");
+        self.smtp.trusted_networks()?;
+        self.smtp.proxies()?;
+        self.authentication()?;
         self.feedback_addresses()?;
         self.relay()?;
         self.route_settings()?;
@@ -354,6 +374,18 @@ impl Config {
             EmailAddress::parse(text).map_err(|error| anyhow::anyhow!("feedback.addresses: {text:?}: {error}"))
         };
         self.feedback.addresses.iter().map(parse).collect()
+    }
+}
+
+impl Smtp {
+    /// The networks that are not limited by address.
+    pub fn trusted_networks(&self) -> Result<Vec<IpNetwork>> {
+        networks("smtp.trusted_networks", &self.trusted_networks)
+    }
+
+    /// The balancers that say whose connections they pass on.
+    pub fn proxies(&self) -> Result<Vec<IpNetwork>> {
+        networks("smtp.proxy_protocol", &self.proxy_protocol)
     }
 }
 

@@ -9,6 +9,7 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_mailflow::Metrics;
+use postfleet_mailflow::receive::Offer;
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig, Target, TlsRule};
 use postfleet_net::{Clock, SystemClock};
 use postfleet_smtp::{Encryption, Handler, Listener, Peer};
@@ -63,7 +64,7 @@ pub async fn start(stop: CancellationToken) -> Result<Simulation> {
             starttls: false,
             ..roles::session_config(&smtp, "mx.sim.test".into(), OCTETS_MAX)
         }),
-        limits: Arc::new(roles::limits(&smtp)),
+        limits: Arc::new(roles::limits(&smtp)?),
         handler: internet.clone(),
         encryption: Encryption::None,
         clock: Arc::new(SystemClock),
@@ -84,8 +85,8 @@ impl Handler for Internet {
     fn recipient<'a>(
         &'a self,
         _: &'a Peer,
+        _: Offer<'a>,
         address: &'a EmailAddress,
-        _: Option<u64>,
     ) -> BoxFuture<'a, Result<(), Reply>> {
         Box::pin(async move {
             match address.local() {

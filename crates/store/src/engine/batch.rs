@@ -19,8 +19,11 @@ use tokio::sync::oneshot;
 /// Commands of one batch at most.
 pub(super) const BATCH_MAX: usize = 512;
 
-/// How often a batch is run again after it got in the way of another node's.
-const SERIALIZATION_RETRIES: usize = 10;
+/// How often a command alone is run again after it got in the way of another node's.
+const COLLISIONS_MAX: usize = 10;
+/// And a batch of several, before it is parted. Two batches may hold what the other waits for, because each has commands
+/// of several mailboxes or domains; the smaller they are, the less.
+const COLLISIONS_OF_SEVERAL_MAX: usize = 2;
 
 /// What every writer needs besides its connection.
 #[derive(Clone)]
@@ -70,29 +73,44 @@ impl<C: Command> Job for Pending<C> {
     }
 }
 
-/// Runs a batch to its commit and answers every command. An error is one that the connection does not survive; all
-/// callers have been answered then, too.
-pub(super) async fn run(tx: &mut Tx, mut jobs: Vec<Box<dyn Job>>, context: &Context) -> Result<(), DbError> {
-    let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
-    let ended = run_to_the_end(tx, &mut jobs, &mut failed, context).await;
-    let hints = std::mem::take(&mut tx.hints);
-    tx.locked.clear();
-    if ended.is_ok() {
-        context.counters.batches.fetch_add(1, Ordering::Relaxed);
-        context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
-        context.counters.happened(&tx.happened);
+/// Runs a batch to its commit and answers every command: in one transaction, or in several where it gets in the way of
+/// others. An error is one that the connection does not survive; all callers have been answered then, too.
+pub(super) async fn run(tx: &mut Tx, jobs: Vec<Box<dyn Job>>, context: &Context) -> Result<(), DbError> {
+    let mut parts = vec![jobs];
+    while let Some(mut jobs) = parts.pop() {
+        let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
+        let ended = run_to_the_end(tx, &mut jobs, &mut failed, context).await;
+        let hints = std::mem::take(&mut tx.hints);
+        tx.locked.clear();
+        if matches!(ended, Err(DbError::Serialization(_))) && jobs.len() > 1 {
+            let later = jobs.split_off(jobs.len() / 2);
+            parts.extend([later, jobs]);
+            continue;
+        }
+        if ended.is_ok() {
+            context.counters.batches.fetch_add(1, Ordering::Relaxed);
+            context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+            context.counters.happened(&tx.happened);
+        }
+        let shared = ended.as_ref().err().map(shared_error);
+        answer(jobs, failed, shared.as_ref());
+        if ended.is_err() {
+            parts.into_iter().rev().for_each(|part| answer(part, Vec::new(), shared.as_ref()));
+            return ended;
+        }
+        context.wake.give(hints);
     }
-    let shared = ended.as_ref().err().map(shared_error);
-    for (job, own) in jobs.into_iter().zip(failed) {
-        job.answer(match own.or_else(|| shared.clone()) {
+    Ok(())
+}
+
+/// Tells every caller: why its own command failed, what ended all of them, or that it is done.
+fn answer(jobs: Vec<Box<dyn Job>>, failed: Vec<Option<StoreError>>, shared: Option<&StoreError>) {
+    for (job, own) in jobs.into_iter().zip(failed.into_iter().chain(std::iter::repeat(None))) {
+        job.answer(match own.or_else(|| shared.cloned()) {
             Some(error) => Err(error),
             None => Ok(()),
         });
     }
-    if ended.is_ok() {
-        context.wake.give(hints);
-    }
-    ended
 }
 
 /// Runs the batch until it is committed or cannot be: again when it got in another node's way, and each command for
@@ -103,6 +121,7 @@ async fn run_to_the_end(
     failed: &mut [Option<StoreError>],
     context: &Context,
 ) -> Result<(), DbError> {
+    let collisions_max = if jobs.len() > 1 { COLLISIONS_OF_SEVERAL_MAX } else { COLLISIONS_MAX };
     let (mut collisions, mut apart) = (0, false);
     loop {
         let ended = match apart {
@@ -110,7 +129,7 @@ async fn run_to_the_end(
             true => one_by_one(tx, jobs, failed).await,
         };
         match &ended {
-            Err(DbError::Serialization(_)) if collisions < SERIALIZATION_RETRIES => collisions += 1,
+            Err(DbError::Serialization(_)) if collisions < collisions_max => collisions += 1,
             Err(error) if !apart && is_of_one_command(error) => {
                 context.counters.reruns.fetch_add(1, Ordering::Relaxed);
                 apart = true;

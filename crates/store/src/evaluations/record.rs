@@ -12,6 +12,10 @@ use serde_json::{Map, Value, json};
 /// Where a message was judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
+    /// Before the message was there, of its envelope sender.
+    SmtpRcpt,
+    /// Once it was there, before it was filed.
+    InboxProcessing,
     /// Before it was accepted for sending.
     OutboundSend,
 }
@@ -20,6 +24,8 @@ impl Stage {
     /// The word on the wire and in the store.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::SmtpRcpt => "smtp_rcpt",
+            Self::InboxProcessing => "inbox_processing",
             Self::OutboundSend => "outbound_send",
         }
     }
@@ -101,6 +107,13 @@ fn ids(rules: &[RuleId]) -> Value {
 fn seen(input: &Input) -> Value {
     let [address, domain, tld] = input.from().unwrap_or_default();
     let mut shown = json!({"from_address": address, "from_domain": domain, "from_tld": tld});
+    if let Some(found) = input.found() {
+        shown["from_addresses"] = json!(input.authors().collect::<Vec<_>>());
+        shown["authentication"] = json!({"spf": found.spf, "dkim": found.dkim, "dmarc": found.dmarc});
+        shown["spam_score"] = json!(found.spam_score as f64 / 100.0);
+        shown["suspicion_kinds"] = json!(found.suspicion_kinds);
+        shown["marks"] = json!(found.marks);
+    }
     if let Some(outbound_type) = input.outbound_type() {
         let values = |kind| input.recipients(kind).collect::<Vec<_>>();
         shown["recipient_addresses"] = json!(values(ListKind::Address));

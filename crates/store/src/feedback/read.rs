@@ -4,6 +4,7 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use crate::send_events::ids_of;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{FeedbackId, GrantId, MessageId, ThreadId};
 use postfleet_core::send_event::SendEventKind;
@@ -24,8 +25,14 @@ pub struct Sent {
 }
 
 /// The recipients of a message that were accepted (1) or refused at once (5).
-pub(crate) const BEGAN: &str =
-    "SELECT recipient, kind FROM send_events WHERE message_id = $1 AND kind IN (1, 5) ORDER BY id";
+pub(crate) const BEGAN: &str = concat!(
+    "SELECT recipient, kind FROM ",
+    ids_of!("message_id", "$4"),
+    " CROSS JOIN send_events WHERE id = ids.found AND kind IN (1, 5)"
+);
+
+/// Rows of a message that are looked at: more than all that can happen to as many recipients as it may have.
+const ROWS_OF_MESSAGE: i64 = 100_000;
 
 /// Finds a message that was sent, whosever it is.
 pub async fn sent(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<Sent>, StoreError> {
@@ -42,7 +49,7 @@ pub async fn sent(reader: &mut Reader<'_>, id: MessageId) -> Result<Option<Sent>
 /// Who was suppressed later was accepted before, and may have got it.
 async fn left_out(reader: &mut Reader<'_>, id: MessageId) -> Result<Vec<String>, StoreError> {
     let (mut accepted, mut rejected) = (BTreeSet::new(), Vec::new());
-    for row in reader.query(BEGAN, params![id.uuid()]).await? {
+    for row in reader.query(BEGAN, params![id.uuid(), Uuid::max(), Uuid::nil(), ROWS_OF_MESSAGE]).await? {
         match SendEventKind::numbered(row.int(1)?) {
             Some(SendEventKind::Accepted) => _ = accepted.insert(row.text(0)?),
             _ => rejected.push(row.text(0)?),

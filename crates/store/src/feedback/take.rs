@@ -7,12 +7,14 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages::{self, FiledCopy, MessageFacts};
 use crate::params;
+use crate::refused_mail;
 use crate::send_events::{self, SendEvent};
 use crate::suppressions::{self, Cause};
 use postfleet_core::bounce::{BounceClass, BounceType};
 use postfleet_core::event::Trigger;
 use postfleet_core::feedback::{Kind, Outcome};
 use postfleet_core::id::{ApplicationId, EventId, FeedbackId, GrantId, MessageId, ThreadId};
+use postfleet_core::rule::Verdict;
 use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::suppression::Reason;
 use postfleet_core::{Domain, EmailAddress, UnixMicros};
@@ -101,11 +103,23 @@ impl Command for TakeFeedback {
         let says_nothing_new = taken.outcomes.iter().all(|outcome| *outcome == Outcome::Replayed);
         if let Some(filing) = self.filing.as_ref().filter(|_| has_mailbox && !says_nothing_new) {
             let Filing { blob, facts, copy, thread_id } = filing;
-            let filed = messages::file(tx, blob.id(), facts, copy, *thread_id).await?;
-            if filed.is_some() {
-                blobs::insert(tx, blob, 1).await?;
-                taken.filed = true;
-            }
+            taken.filed = match messages::number(tx, copy, facts.octets).await? {
+                None => false,
+                // What it says of the send counts all the same. If the rules cannot be decided it is filed: it is no mail of
+                // strangers, but proves which send it is about.
+                Some(numbered) if numbered.verdict() == Verdict::Block => {
+                    numbered.give_back(tx).await?;
+                    if let Some(refusal) = numbered.refusal(true) {
+                        refused_mail::record(tx, &refusal).await?;
+                    }
+                    false
+                }
+                Some(numbered) => {
+                    messages::file_numbered(tx, blob.id(), facts, &numbered, *thread_id).await?;
+                    blobs::insert(tx, blob, 1).await?;
+                    true
+                }
+            };
         }
         Ok(taken)
     }

@@ -20,6 +20,7 @@ pub(crate) use list::STATEMENTS as LISTS;
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
+use crate::judging::{self, Scope};
 use crate::limits;
 use crate::params;
 use postfleet_core::id::{ApplicationId, ConnectorId, GrantId, OrganizationId, WorkspaceId};
@@ -166,8 +167,9 @@ const FIND_BY_EMAIL: &str =
 pub(crate) const MAILBOX: &str = concat!(
     "SELECT g.id, g.application_id, o.plan, ",
     limits::policy_limit_columns!(),
-    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille \
-     FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille, ",
+    judging::scope_columns!(),
+    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
      LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
      WHERE g.email_key = $1"
 );
@@ -175,8 +177,9 @@ pub(crate) const MAILBOX: &str = concat!(
 pub(crate) const HOLDER: &str = concat!(
     "SELECT g.application_id, g.email, o.plan, ",
     limits::policy_limit_columns!(),
-    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille \
-     FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille, ",
+    judging::scope_columns!(),
+    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
      LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
      WHERE g.id = $1"
 );
@@ -235,25 +238,39 @@ pub struct Mailbox {
     pub grant_id: GrantId,
     /// Whose it is.
     pub application_id: ApplicationId,
+    /// The address by which it was found.
+    pub address: EmailAddress,
     /// Its effective limits.
     pub limits: Limits,
     /// Whether its plan or its policy ends what it may keep or get, or its organization may send or transfer.
     pub is_capped: bool,
     /// How its policy recognises junk.
     pub spam: SpamDetection,
+    /// Which rules judge its mail, as of now; none if its workspace has none.
+    pub rules: Option<Scope>,
 }
 
 impl Mailbox {
-    /// Reads what the policy sets, from the column `first` on.
-    fn read(id: GrantId, application: ApplicationId, plan: &Plan, row: &Row, first: usize) -> Result<Self, DbError> {
+    /// Reads what the policy sets, from the column `first` on, and the rules behind it.
+    fn read(
+        id: GrantId,
+        application: ApplicationId,
+        address: &EmailAddress,
+        plan: &Plan,
+        (row, first): (&Row, usize),
+    ) -> Result<Self, DbError> {
         let policy = limits::policy_limits(row, first)?;
         let is_capped = Caps::of(plan) != Caps::default() || account_storage_cap(plan, &policy).is_some();
         let limits = Limits::effective(&plan.limits, &policy);
         let is_capped = is_capped || limits.daily_received_max.is_some();
         let spam = spam_detection(row, first + limits::POLICY_LIMIT_COLUMNS)?;
-        Ok(Self { grant_id: id, application_id: application, limits, is_capped, spam })
+        let rules = judging::scope(row, first + limits::POLICY_LIMIT_COLUMNS + SPAM_COLUMNS)?;
+        Ok(Self { grant_id: id, application_id: application, address: address.clone(), limits, is_capped, spam, rules })
     }
 }
+
+/// How many columns [`spam_detection`] reads.
+const SPAM_COLUMNS: usize = 3;
 
 /// How a policy recognises junk, from the column `first` on; as a policy that says nothing, where there is none.
 fn spam_detection(row: &Row, first: usize) -> Result<SpamDetection, DbError> {
@@ -273,7 +290,7 @@ fn spam_detection(row: &Row, first: usize) -> Result<SpamDetection, DbError> {
 pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Result<Option<Mailbox>, StoreError> {
     let Some(row) = reader.query_one(MAILBOX, params![&address.key()]).await? else { return Ok(None) };
     let (id, application) = (GrantId::from_uuid(row.uuid(0)?), ApplicationId::from_uuid(row.uuid(1)?));
-    Ok(Some(Mailbox::read(id, application, &*reader.plan(&row.text(2)?)?, &row, 3)?))
+    Ok(Some(Mailbox::read(id, application, address, &*reader.plan(&row.text(2)?)?, (&row, 3))?))
 }
 
 /// A mailbox and its address, whosever it is.
@@ -289,8 +306,8 @@ pub struct Holder {
 pub async fn holder(reader: &mut Reader<'_>, id: GrantId) -> Result<Option<Holder>, StoreError> {
     let Some(row) = reader.query_one(HOLDER, params![id.uuid()]).await? else { return Ok(None) };
     let application = ApplicationId::from_uuid(row.uuid(0)?);
-    let mailbox = Mailbox::read(id, application, &*reader.plan(&row.text(2)?)?, &row, 3)?;
     let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
+    let mailbox = Mailbox::read(id, application, &email, &*reader.plan(&row.text(2)?)?, (&row, 3))?;
     Ok(Some(Holder { email, mailbox }))
 }
 

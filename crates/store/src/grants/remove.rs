@@ -160,8 +160,15 @@ impl PruneRemoved {
              (SELECT id FROM feedback_reports WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM daily_sends WHERE grant_id = $1 AND day IN \
              (SELECT day FROM daily_sends WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM imports WHERE grant_id = $1 AND id IN \
+             (SELECT id FROM imports WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM pruned WHERE grant_id = $1 AND day IN \
+             (SELECT day FROM pruned WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM send_refusals WHERE grant_id = $1 AND day IN \
              (SELECT day FROM send_refusals WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM refused_mail WHERE id IN (SELECT id FROM refused_mail WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM refused_mail_days WHERE grant_id = $1 AND day IN \
+             (SELECT day FROM refused_mail_days WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM idempotency_keys WHERE scope_id = $1 AND key_hash IN \
              (SELECT key_hash FROM idempotency_keys WHERE scope_id = $1 LIMIT $2)",
             "DELETE FROM recent_sends WHERE grant_id = $1 AND content_hash IN \

@@ -38,6 +38,8 @@ pub(super) struct Page {
     pub version: i64,
     outbound: Compiled,
     inbound: Compiled,
+    /// Those of them that can refuse a sender before the message is there.
+    at_rcpt: Compiled,
     /// The versions of the lists at that version of the rules; of lists that are gone, none. Not known where the page
     /// was made in a transaction.
     pub lists: Option<HashMap<ListId, u64>>,
@@ -199,8 +201,9 @@ impl Page {
             }
         }
         let outbound = Compiled::new(rules.iter().cloned(), Direction::Outbound);
+        let at_rcpt = Compiled::at_rcpt(rules.iter().cloned());
         let inbound = Compiled::new(rules, Direction::Inbound);
-        Ok(Some(Self { version, outbound, inbound, lists: None, used: AtomicU64::default() }))
+        Ok(Some(Self { version, outbound, inbound, at_rcpt, lists: None, used: AtomicU64::default() }))
     }
 
     pub fn compiled(&self, direction: Direction) -> &Compiled {
@@ -208,6 +211,11 @@ impl Page {
             Direction::Outbound => &self.outbound,
             Direction::Inbound => &self.inbound,
         }
+    }
+
+    /// Those that can refuse a sender before the message is there.
+    pub fn at_rcpt(&self) -> &Compiled {
+        &self.at_rcpt
     }
 
     /// The lists that are looked up.

@@ -1,12 +1,13 @@
-//! One message, inside its transaction.
+//! One message, inside its transaction; and before it is there, its sender.
 
 use super::book::{Page, RuleBook};
 use super::refresh::RULES;
 use crate::db::{DbError, Row};
-use crate::engine::Tx;
+use crate::engine::{Reader, Store, Tx};
+use crate::error::StoreError;
 use crate::{lists, params};
 use postfleet_core::id::{ListId, OrganizationId, WorkspaceId};
-use postfleet_core::rule::{Direction, Input, Judgement, Lookup, evaluate};
+use postfleet_core::rule::{Compiled, Direction, Input, Judgement, Lookup, evaluate};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,11 +25,19 @@ pub(crate) use scope_columns;
 pub(crate) const SCOPE_COLUMNS: usize = 4;
 
 /// Which rules are in force, as the transaction sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scope {
+    /// Whose they are.
     pub organization: OrganizationId,
     workspace: WorkspaceId,
     version: i64,
+}
+
+impl Scope {
+    /// The rules of a workspace, which has some, at a version of those of its application.
+    pub(crate) fn new(organization: OrganizationId, workspace: WorkspaceId, version: i64) -> Self {
+        Self { organization, workspace, version }
+    }
 }
 
 /// Reads the columns of `scope_columns!`, of which the first is at `first`. None where the workspace has no rules:
@@ -68,15 +77,81 @@ pub(crate) async fn judge(
     }
     let mut known = Answers::new();
     loop {
-        // What is not in memory counts as unknown at first, so that only what matters is looked up.
-        let mut lookup = Remembered { book: &book, page: &page, known: &known, missing: Vec::new() };
-        let judgement = evaluate(compiled, input, &mut lookup);
-        let missing = lookup.missing;
-        if missing.is_empty() {
-            return Ok(Some(judgement));
+        match at_hand(&book, &page, compiled, input, &known) {
+            Ok(judgement) => return Ok(Some(judgement)),
+            Err(missing) => look_up(tx, missing, &mut known).await?,
         }
-        look_up(tx, missing, &mut known).await?;
     }
+}
+
+/// Judges the envelope sender of a message that is not there yet, by what is committed: the rules that block, as far as
+/// they can tell of the sender alone. None if there is no such rule.
+pub async fn judge_sender(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    input: &Input,
+) -> Result<Option<Judgement>, StoreError> {
+    let book = store.rule_book();
+    let page = match book.page(scope.workspace, scope.version) {
+        Some(page) => page,
+        None => {
+            book.want(scope.workspace);
+            store.wake().rules.notify_one();
+            match answered(read_committed_page(reader, scope.workspace).await, "rules")? {
+                // A workspace that is gone judges nobody.
+                Some(None) => return Ok(None),
+                Some(Some(page)) => Arc::new(page),
+                None => return Ok(Some(Judgement::undecidable())),
+            }
+        }
+    };
+    if page.at_rcpt().is_empty() {
+        return Ok(None);
+    }
+    let mut known = Answers::new();
+    loop {
+        match at_hand(book, &page, page.at_rcpt(), input, &known) {
+            Ok(judgement) => return Ok(Some(judgement)),
+            Err(missing) => {
+                for (list, value) in missing {
+                    let answer = answered(lists::has(reader, list, &value).await, "list")?;
+                    known.entry(list).or_default().insert(value, answer);
+                }
+            }
+        }
+    }
+}
+
+async fn read_committed_page(reader: &mut Reader<'_>, workspace: WorkspaceId) -> Result<Option<Page>, StoreError> {
+    let rows = reader.query(RULES, params![workspace.uuid()]).await?;
+    Ok(Page::read(&rows)?)
+}
+
+/// What was read; none if reading failed, unless nothing can be read at all just now.
+fn answered<T>(read: Result<T, StoreError>, what: &'static str) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Fault(error)) => {
+            tracing::error!(%error, what, "a lookup of rules failed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Judges by what is known so far, or tells what has to be looked up. What is not in memory counts as unknown at first,
+/// so that only what matters is looked up.
+fn at_hand(
+    book: &RuleBook,
+    page: &Page,
+    compiled: &Compiled,
+    input: &Input,
+    known: &Answers,
+) -> Result<Judgement, Vec<(ListId, String)>> {
+    let mut lookup = Remembered { book, page, known, missing: Vec::new() };
+    let judgement = evaluate(compiled, input, &mut lookup);
+    if lookup.missing.is_empty() { Ok(judgement) } else { Err(lookup.missing) }
 }
 
 /// Reads and compiles the rules as the transaction sees them; none if that fails.

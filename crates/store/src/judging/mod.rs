@@ -16,7 +16,8 @@ mod replay;
 mod trial;
 
 pub use book::RuleBook;
-pub(crate) use judge::{SCOPE_COLUMNS, Scope, judge, scope, scope_columns};
+pub(crate) use judge::{SCOPE_COLUMNS, judge, scope, scope_columns};
+pub use judge::{Scope, judge_sender};
 #[cfg(test)]
 pub(crate) use refresh::RULES;
 pub use refresh::refresh_once;

@@ -1,10 +1,11 @@
 //! What is told of a send beside its answer: evaluation records, events about recipients and quotas.
 
-use super::{Judged, Submit, folder_id};
+use super::{Judged, Submit};
 use crate::db::DbError;
 use crate::engine::Tx;
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
+use crate::folders::id_of_system_folder;
 use crate::params;
 use crate::quota_events;
 use crate::send_events::{SendEvent, Sent};
@@ -47,7 +48,7 @@ impl DailyMarks {
 impl Submit {
     pub(super) async fn record(&self, tx: &mut Tx, judged: &Judged, sent: bool) -> Result<(), DbError> {
         let assigned = judged.judgement.effects.folders.iter();
-        let folder_ids: Vec<String> = assigned.filter_map(|name| folder_id(name)).collect();
+        let folder_ids: Vec<String> = assigned.filter_map(|name| id_of_system_folder(name)).collect();
         let evaluation = Evaluation {
             id: self.evaluation_id,
             organization_id: judged.scope.organization,

@@ -7,6 +7,7 @@ use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::params;
 use crate::reputation;
+use crate::send_events::ids_of;
 use crate::stops;
 use crate::suppressions;
 use postfleet_core::domain_records::{RecordKind, RecordStatus};
@@ -23,6 +24,8 @@ use uuid::Uuid;
 const ROWS_MAX: i64 = 20_000;
 /// Addresses that are asked about at once.
 const ASKED_AT_ONCE: usize = 1_000;
+/// The last rows of the ledger in which it is looked for what may still wait.
+const SENDS_MAX: i64 = 100_000;
 /// Addresses that are named.
 const NAMED_MAX: usize = 20;
 
@@ -44,8 +47,12 @@ const COUNTED: &str = "SELECT DISTINCT recipient FROM send_events WHERE grant_id
     AND number >= $2 AND counted >= 4 AND recipient <> '' LIMIT $3";
 
 /// To whom messages of the mailbox are on their way that it has sent since a time.
-const QUEUED: &str = "SELECT DISTINCT q.recipient FROM send_events s CROSS JOIN queue q \
-    WHERE s.grant_id = $1 AND s.id >= $2 AND s.kind = 1 AND q.message_id = s.message_id LIMIT $3";
+pub(crate) const QUEUED: &str = concat!(
+    "SELECT DISTINCT q.recipient FROM ",
+    ids_of!("grant_id", "$4"),
+    " CROSS JOIN send_events s CROSS JOIN queue q \
+     WHERE s.id = ids.found AND s.kind = 1 AND q.message_id = s.message_id LIMIT $5"
+);
 
 /// To whom messages wait behind the pause.
 const STOPPED: &str =
@@ -112,7 +119,7 @@ async fn waiting(
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut found = BTreeSet::new();
     let since = SendEventId::first_at(now.minus(DELIVERY_HORIZON)).uuid();
-    for row in reader.query(QUEUED, params![grant.uuid(), since, ROWS_MAX]).await? {
+    for row in reader.query(QUEUED, params![grant.uuid(), Uuid::max(), since, SENDS_MAX, ROWS_MAX]).await? {
         found.insert(row.text(0)?.to_lowercase());
     }
     let pause = facts.pause().map_or(Uuid::nil(), |pause| pause.id.uuid());

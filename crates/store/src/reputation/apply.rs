@@ -26,21 +26,30 @@ pub(crate) async fn apply(tx: &mut Tx) -> Result<Vec<SendEvent>, DbError> {
     let mut outcomes = tx.tally().take_outcomes();
     let counting = outcomes.iter().filter(|outcome| outcome.counted.is_anything());
     let concerned: BTreeMap<Subject, ()> = counting.flat_map(Subject::concerned).map(|one| (one, ())).collect();
-    let mut standings = BTreeMap::new();
+    let (mut standings, mut kept) = (BTreeMap::new(), BTreeMap::new());
     let mut changes = Vec::new();
     if !concerned.is_empty() {
-        standings = lock(tx, concerned.into_keys().collect(), last(&outcomes)).await?;
+        (standings, kept) = lock(tx, concerned.into_keys().collect(), last(&outcomes)).await?;
         for outcome in outcomes.iter_mut().filter(|outcome| outcome.counted.is_anything()) {
             count(outcome, &mut standings, &mut changes);
         }
     }
     send_events::write(tx.db(), &outcomes).await?;
-    write(tx.db(), &standings).await?;
+    let (stay, moved): (Vec<_>, Vec<_>) = standings.iter().partition(|(one, now)| kept.get(one) == Some(&place(now)));
+    write_counts(tx.db(), &stay).await?;
+    write(tx.db(), &moved).await?;
     for change in &changes {
         tell::what_follows(tx, change).await?;
     }
     guard::look(tx, &outcomes, &standings).await?;
     Ok(outcomes)
+}
+
+/// Where somebody stands, without what was counted: their state, since when, and how bad it is.
+type Place = (i64, UnixMicros, i64);
+
+fn place(standing: &Standing) -> Place {
+    (standing.state.number(), standing.since, standing.badness())
 }
 
 /// When the last of them happened.
@@ -63,9 +72,13 @@ fn count(outcome: &mut SendEvent, standings: &mut BTreeMap<Subject, Standing>, c
     }
 }
 
-/// Reads where they stand; on PostgreSQL nobody else counts for them until the commit. All writers take the rows in the
-/// same order.
-async fn lock(tx: &mut Tx, subjects: Vec<Subject>, now: UnixMicros) -> Result<BTreeMap<Subject, Standing>, DbError> {
+/// Reads where they stand, and of whom there is a row, the place that it has; on PostgreSQL nobody else counts for them
+/// until the commit. All writers take the rows in the same order.
+async fn lock(
+    tx: &mut Tx,
+    subjects: Vec<Subject>,
+    now: UnixMicros,
+) -> Result<(BTreeMap<Subject, Standing>, BTreeMap<Subject, Place>), DbError> {
     // There is one writer.
     const READ: &str = "SELECT r.kind, r.subject, r.organization_id, r.counts, r.state, r.since \
         FROM {json_each}($1) AS e CROSS JOIN reputation r \
@@ -85,17 +98,35 @@ async fn lock(tx: &mut Tx, subjects: Vec<Subject>, now: UnixMicros) -> Result<BT
         let organization = row.uuid(2)?;
         found.insert((row.int(0)?, row.text(1)?), (organization, standing(row, 3)?));
     }
-    let standings = subjects.into_iter().map(|subject| {
+    let (mut standings, mut places) = (BTreeMap::new(), BTreeMap::new());
+    for subject in subjects {
         let kept = found.remove(&(subject.kind, subject.name.clone()));
         // A domain that has another owner now begins anew.
         let kept = kept.filter(|(organization, _)| *organization == subject.organization_id.uuid());
-        (subject, kept.map_or_else(|| Standing::new(now), |(_, standing)| standing))
-    });
-    Ok(standings.collect())
+        if let Some((_, standing)) = &kept {
+            places.insert(subject.clone(), place(standing));
+        }
+        standings.insert(subject, kept.map_or_else(|| Standing::new(now), |(_, standing)| standing));
+    }
+    Ok((standings, places))
+}
+
+/// Writes what was counted for those who stand where they stood. Nothing by which they are listed changes: the index is
+/// left alone, which is a page less for each of them.
+async fn write_counts(db: &mut Db, standings: &[(&Subject, &Standing)]) -> Result<(), DbError> {
+    const WRITE: &str = "UPDATE reputation SET counts = $1 WHERE kind = $2 AND subject = $3";
+    if standings.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<String> = standings.iter().map(|(_, standing)| standing.window.to_string()).collect();
+    let rows: Vec<Vec<Param<'_>>> = (standings.iter().zip(&counts))
+        .map(|((subject, _), counts)| params![counts, subject.kind, &subject.name].to_vec())
+        .collect();
+    db.execute_each(WRITE, &rows).await
 }
 
 /// Writes where they stand.
-async fn write(db: &mut Db, standings: &BTreeMap<Subject, Standing>) -> Result<(), DbError> {
+async fn write(db: &mut Db, standings: &[(&Subject, &Standing)]) -> Result<(), DbError> {
     const WRITE: &str = "INSERT INTO reputation (kind, subject, organization_id, application_id, counts, state, badness, \
         since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (kind, subject) DO UPDATE SET \
         organization_id = excluded.organization_id, counts = excluded.counts, state = excluded.state, \
@@ -103,7 +134,7 @@ async fn write(db: &mut Db, standings: &BTreeMap<Subject, Standing>) -> Result<(
     if standings.is_empty() {
         return Ok(());
     }
-    let counts: Vec<String> = standings.values().map(|standing| standing.window.to_string()).collect();
+    let counts: Vec<String> = standings.iter().map(|(_, standing)| standing.window.to_string()).collect();
     let rows: Vec<Vec<Param<'_>>> =
         standings.iter().zip(&counts).map(|((subject, standing), counts)| row(subject, standing, counts)).collect();
     db.execute_each(WRITE, &rows).await
@@ -137,7 +168,7 @@ pub(crate) async fn begin_anew(tx: &mut Tx, grant: GrantId, cause: SendEventId) 
     };
     let mut standing = standing(&row, 2)?;
     let Some(transition) = standing.begin_anew(cause.made_at()) else { return Ok(()) };
-    write(tx.db(), &BTreeMap::from([(subject.clone(), standing.clone())])).await?;
+    write(tx.db(), &[(&subject, &standing)]).await?;
     tell::changed(tx, (&subject, transition, &standing), cause).await
 }
 

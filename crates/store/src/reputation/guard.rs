@@ -9,7 +9,7 @@ use crate::events::{self, NewEvent};
 use crate::holds;
 use crate::outbound::{Tripped, evidence, replaced};
 use crate::params;
-use crate::send_events::{SendEvent, Sent, follows_from};
+use crate::send_events::{SendEvent, Sent, follows_from, ids_of};
 use crate::stops::{self, NewStop, Target};
 use crate::watch;
 use postfleet_core::UnixMicros;
@@ -24,6 +24,7 @@ use postfleet_core::send_event::{Counted, SendEventKind};
 use postfleet_core::stop::{Effect, Kind, Scope, Stop};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Outcomes of a mailbox that are read in the ledger where the window of its reputation does not say enough.
 const OUTCOMES_READ: i64 = 1_000;
@@ -61,10 +62,10 @@ pub(super) async fn look(
     let breakers = breakers_of(tx, concerned.values()).await?;
     for one in concerned.values() {
         if let Some(breakers) = one.sent.workspace_id.and_then(|workspace| breakers.get(&workspace)) {
-            one.judge_breakers(tx, breakers).await?;
+            one.judge_breakers(tx, breakers, outcomes).await?;
         }
         if let (true, Some(part)) = (one.is_new, tx.quarantine_part()) {
-            one.judge_danger(tx, standings, part).await?;
+            one.judge_danger(tx, (standings, outcomes), part).await?;
         }
     }
     Ok(())
@@ -119,30 +120,46 @@ async fn breakers_of<'a>(
     rows.iter().map(read).collect()
 }
 
-pub(crate) const LEDGER: &str = "SELECT kind, bounce, counted FROM send_events WHERE grant_id = $1 AND id >= $2 \
-    ORDER BY id DESC LIMIT $3";
-
 impl Since {
-    /// What the ledger has of the last outcomes of a mailbox since a time.
-    async fn read(tx: &mut Tx, grant: GrantId, since: Option<UnixMicros>) -> Result<Self, DbError> {
-        let first = since.map_or(uuid::Uuid::nil(), |at| SendEventId::first_at(at).uuid());
-        let mut found = Self::default();
-        for row in tx.query(LEDGER, params![grant.uuid(), first, OUTCOMES_READ]).await? {
-            let counted = Counted::numbered(row.int(2)?);
-            let bounce = row.opt_text(1)?;
-            let is_type = |kind: &BounceType| Some(kind.name()) == bounce.as_deref();
-            found.counts.attempts += u64::from(counted.attempt);
-            found.counts.feedback_attempts += u64::from(counted.feedback);
-            found.counts.hard_bounces += u64::from(counted.hard_bounce);
-            found.counts.complaints += u64::from(counted.complaint);
-            let is_suppressed = SendEventKind::numbered(row.int(0)?) == Some(SendEventKind::Rejected);
-            found.suppressed += u64::from(is_suppressed);
-            let is_refused = BounceType::ALL.iter().find(|kind| is_type(kind)).is_some_and(|kind| kind.is_rejection());
-            found.rejections += u64::from(is_suppressed || is_refused);
+    /// What the ledger has of the last outcomes of a mailbox since a time, those of the batch among them: rows of the batch
+    /// that are behind the head are not attributed yet.
+    async fn read(
+        tx: &mut Tx,
+        grant: GrantId,
+        since: Option<UnixMicros>,
+        batch: &[SendEvent],
+    ) -> Result<Self, DbError> {
+        let first = since.map_or(Uuid::nil(), |at| SendEventId::first_at(at).uuid());
+        let mut last: BTreeMap<Uuid, (SendEventKind, Option<BounceType>, Counted)> = BTreeMap::new();
+        for row in tx.query(LEDGER, params![grant.uuid(), Uuid::max(), first, OUTCOMES_READ]).await? {
+            let kind = SendEventKind::numbered(row.int(1)?).ok_or(DbError::Malformed("kind of a send event"))?;
+            let bounce = row.opt_text(2)?.and_then(|name| BounceType::named(&name));
+            last.insert(row.uuid(0)?, (kind, bounce, Counted::numbered(row.int(3)?)));
         }
+        for outcome in batch.iter().filter(|one| one.sent.grant_id == grant && one.id.uuid() >= first) {
+            last.insert(outcome.id.uuid(), (outcome.kind, outcome.bounce, outcome.counted));
+        }
+        let mut found = Self::default();
+        last.into_values().for_each(|(kind, bounce, counted)| found.add(kind, bounce, counted));
         Ok(found)
     }
+
+    fn add(&mut self, kind: SendEventKind, bounce: Option<BounceType>, counted: Counted) {
+        self.counts.attempts += u64::from(counted.attempt);
+        self.counts.feedback_attempts += u64::from(counted.feedback);
+        self.counts.hard_bounces += u64::from(counted.hard_bounce);
+        self.counts.complaints += u64::from(counted.complaint);
+        let is_suppressed = kind == SendEventKind::Rejected;
+        self.suppressed += u64::from(is_suppressed);
+        self.rejections += u64::from(is_suppressed || bounce.is_some_and(BounceType::is_rejection));
+    }
 }
+
+pub(crate) const LEDGER: &str = concat!(
+    "SELECT id, kind, bounce, counted FROM ",
+    ids_of!("grant_id", "$4"),
+    " CROSS JOIN send_events WHERE id = ids.found ORDER BY ids.found DESC LIMIT $4"
+);
 
 fn read_rate(metric: Metric, counts: Counts, ledger: Option<&Since>) -> Option<Reading> {
     match metric {
@@ -156,17 +173,17 @@ fn read_rate(metric: Metric, counts: Counts, ledger: Option<&Since>) -> Option<R
 }
 
 impl Concerned<'_> {
-    async fn judge_breakers(&self, tx: &mut Tx, breakers: &[Breaker]) -> Result<(), DbError> {
+    async fn judge_breakers(&self, tx: &mut Tx, breakers: &[Breaker], batch: &[SendEvent]) -> Result<(), DbError> {
         let grant = self.sent.grant_id;
         let asks = breakers.iter().any(|one| one.enabled && one.metric == Metric::RejectionRate);
-        let ledger = if self.rejected && asks { Some(Since::read(tx, grant, None).await?) } else { None };
+        let ledger = if self.rejected && asks { Some(Since::read(tx, grant, None, batch).await?) } else { None };
         let mut tripped = breaker::tripped(breakers, |metric| read_rate(metric, self.counts, ledger.as_ref()));
         if tripped.is_empty() {
             return Ok(());
         }
         if let Some(lifted_at) = stops::lifted_at(tx, grant, (Kind::Breaker, &grant.to_string())).await? {
             // Whoever lifted the stop has seen what was counted until then.
-            let since = Since::read(tx, grant, Some(lifted_at)).await?;
+            let since = Since::read(tx, grant, Some(lifted_at), batch).await?;
             tripped = breaker::tripped(breakers, |metric| read_rate(metric, since.counts, Some(&since)));
         }
         for (breaker, reading) in &tripped {
@@ -250,7 +267,7 @@ impl Concerned<'_> {
     async fn judge_danger(
         &self,
         tx: &mut Tx,
-        standings: &BTreeMap<Subject, Standing>,
+        (standings, batch): (&BTreeMap<Subject, Standing>, &[SendEvent]),
         part: u64,
     ) -> Result<(), DbError> {
         let (grant, domain) = (self.sent.grant_id, self.sent.sender.domain().as_str());
@@ -266,7 +283,7 @@ impl Concerned<'_> {
             }
         }
         if let Some(lifted_at) = stops::lifted_at(tx, grant, (Kind::Quarantine, &grant.to_string())).await? {
-            own = Since::read(tx, grant, Some(lifted_at)).await?.counts;
+            own = Since::read(tx, grant, Some(lifted_at), batch).await?.counts;
             let Some(again) = endangers(all, own, part) else { return Ok(()) };
             danger = again;
         }

@@ -93,6 +93,7 @@ fn report(report_id: &str, at: UnixMicros) -> NewReport {
     NewReport {
         id: DomainReportId::new(at, ten),
         kind: Kind::Dmarc,
+        is_verified: true,
         reporter: "Big".to_owned(),
         contact: String::new(),
         report_id: report_id.to_owned(),

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use postfleet_core::UnixMicros;
 use postfleet_core::delivery::AfterAttempt;
-use postfleet_core::id::{ApplicationId, GrantId, OrganizationId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, AuditId, GrantId, OrganizationId, WorkspaceId};
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::rate::SendRates;
 use postfleet_store::applications::{Application, CreateApplication, RemoveApplication, RemoveOutcome};
@@ -15,6 +15,7 @@ use postfleet_store::messages::FiledCopy;
 use postfleet_store::organizations::Scope;
 use postfleet_store::outbound::{Submit, SubmitOutcome};
 use postfleet_store::recount::{self, ClaimRecount, Counter, Drift, Recount, Repair, SaveRecount, Subject};
+use postfleet_store::retention::{AfterJunk, PruneMailbox};
 use postfleet_store::transfers::PruneTransfers;
 use postfleet_store::{Store, params};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +72,7 @@ struct Work<'a> {
     grants: Vec<(usize, GrantId)>,
     dice: Dice,
     refused: usize,
+    pruned: u64,
 }
 
 impl Work<'_> {
@@ -105,7 +107,7 @@ impl Work<'_> {
         }
     }
 
-    /// A message to some mailboxes of both applications, and one that comes in at the same time.
+    /// A message to some mailboxes of both applications, and one that comes in at the same time; meanwhile old mail goes.
     async fn deliver(&mut self, now: UnixMicros) {
         let (first, grant) = self.any();
         let mut command = first.received(self.store, &[grant], now).await;
@@ -117,7 +119,18 @@ impl Work<'_> {
         }
         let (second, grant) = self.any();
         let beside = second.received(self.store, &[grant], now).await;
-        let (one, two) = tokio::join!(self.store.run_near(1, command), self.store.run_near(2, beside));
+        // As old as it is 31 days later, so that the month is the same.
+        let old = PruneMailbox {
+            grant_id: grant,
+            limit: 3,
+            after: AfterJunk::START,
+            event_seed: [1; 32],
+            audit_id: AuditId::from_uuid(fresh()),
+            now: now.plus(Duration::from_secs(31 * 86_400)),
+        };
+        let receiving = async { tokio::join!(self.store.run_near(1, command), self.store.run_near(2, beside)) };
+        let ((one, two), old) = tokio::join!(receiving, self.store.run_near(3, old));
+        self.pruned += old.expect("prune").inbox.messages;
         one.expect("deliver").expect("room");
         two.expect("deliver").expect("room");
     }
@@ -161,7 +174,7 @@ async fn a_recount_finds_nothing_wrong_while_mail_is_sent() {
         let store = &engine.store;
         let tenants = tenants(store).await;
         let organization = tenants[0].organization;
-        let mut work = Work { store, tenants, grants: Vec::new(), dice: Dice(7), refused: 0 };
+        let mut work = Work { store, tenants, grants: Vec::new(), dice: Dice(7), refused: 0, pruned: 0 };
         for place in [0, 0, 1, 1] {
             work.mailbox(place).await;
         }
@@ -186,6 +199,7 @@ async fn a_recount_finds_nothing_wrong_while_mail_is_sent() {
             is_over.store(true, Ordering::Relaxed);
         };
         let (recounts, ()) = tokio::join!(watch, labour);
+        assert!(work.pruned > 20, "{} messages removed", work.pruned);
         assert!(recounts > 3 && work.refused > 10, "{recounts} recounts, {} refusals", work.refused);
         let found = recounted(store, organization, end).await;
         assert_eq!((found.mailboxes, found.drift), (work.grants.len() as u64, vec![]));

@@ -19,7 +19,7 @@ use postfleet_store::events::Event;
 use postfleet_store::grants::{CreateGrant, CreateGrants, GrantOutcome, NewGrant, Origin, RemoveGrant};
 use postfleet_store::idempotency::Once;
 use postfleet_store::messages::{
-    After, Deliver, FiledCopy, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage,
+    After, Deliver, FiledCopy, Incoming, MailboxCopy, MessageFacts, Page, Provenance, StoredMessage,
 };
 use postfleet_store::organizations::{CreateOrganization, OrganizationOutcome};
 use postfleet_store::outbound::{Guard, Lease, Submit, SubmitOutcome, TripIds, Turn};
@@ -243,7 +243,8 @@ impl Tenant {
         let blob = store.blobs().prepare(BlobId::from_uuid(fresh()), raw.as_bytes()).await.expect("body");
         let facts = received_facts(date, blob.octets());
         let copies = grants.iter().map(|grant| FiledCopy::plain(self.copy(*grant), &facts)).collect();
-        Deliver { blob, facts, copies, provenance: Provenance::Received(grants.to_vec()) }
+        let incoming = Incoming { capped: grants.to_vec(), ..Incoming::default() };
+        Deliver { blob, facts, copies, provenance: Provenance::Received(incoming) }
     }
 
     /// Delivers a message to one mailbox.

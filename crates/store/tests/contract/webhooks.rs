@@ -25,6 +25,7 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         updated_at: NOON,
         channel: webhooks::Channel::Webhook,
         workspace_id: None,
+        include_junk: false,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Mail {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// REQUIRETLS (RFC 8689 §2): the message may only travel over verified TLS.
+    pub require_tls: bool,
     /// AUTH (RFC 4954 §5), which is read and not believed: who signs in is the one who sends.
     pub has_auth: bool,
     /// Whether there was any parameter, which only EHLO permits.
@@ -53,6 +55,7 @@ pub fn parse_mail(arguments: &str) -> Result<Mail, Reply> {
         size: None,
         eight_bit: false,
         smtputf8: false,
+        require_tls: false,
         has_auth: false,
         has_parameters: !parameters.is_empty(),
         is_ascii: path.is_ascii(),
@@ -117,7 +120,7 @@ fn parse_address(path: &str) -> Result<EmailAddress, &'static str> {
 }
 
 fn apply_parameters(mut mail: Mail, parameters: &str) -> Result<Mail, Reply> {
-    let (mut size, mut body, mut smtputf8, mut auth) = (false, false, false, false);
+    let (mut size, mut body, mut smtputf8, mut require_tls, mut auth) = (false, false, false, false, false);
     for parameter in parameters.split_ascii_whitespace() {
         let (name, value) = match parameter.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -136,12 +139,16 @@ fn apply_parameters(mut mail: Mail, parameters: &str) -> Result<Mail, Reply> {
                 mail.smtputf8 = true;
                 &mut smtputf8
             }
+            "REQUIRETLS" if value.is_none() => {
+                mail.require_tls = true;
+                &mut require_tls
+            }
             "AUTH" => {
                 check_auth(value)?;
                 mail.has_auth = true;
                 &mut auth
             }
-            "SMTPUTF8" => return Err(Reply::bad_arguments("SMTPUTF8 has no value")),
+            "SMTPUTF8" | "REQUIRETLS" => return Err(Reply::bad_arguments("that parameter has no value")),
             _ => return Err(Reply::unknown_parameter()),
         };
         if std::mem::replace(seen, true) {
@@ -215,6 +222,7 @@ mod tests {
     fn parameters() {
         let mail = parse_mail("FROM:<> size=10 BODY=8bitmime smtputf8").unwrap();
         assert_eq!((mail.size, mail.eight_bit, mail.smtputf8, mail.has_parameters), (Some(10), true, true, true));
+        assert!(!mail.require_tls && parse_mail("FROM:<> requiretls").unwrap().require_tls);
         assert!(parse_mail("FROM:<> AUTH=e+3Dmc2@example.com").unwrap().has_auth);
         assert_eq!(parse_mail("FROM:<> SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
         for (text, code) in [
@@ -229,6 +237,8 @@ mod tests {
             ("BODY=9BIT", 501),
             ("BODY=BINARYMIME", 555),
             ("SMTPUTF8=1", 501),
+            ("REQUIRETLS=", 501),
+            ("REQUIRETLS REQUIRETLS", 501),
             ("RET=FULL", 555),
             ("AUTH", 501),
             ("AUTH=", 501),

@@ -22,6 +22,8 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
         | ProblemKind::InsufficientScopes
         | ProblemKind::Restricted
         | ProblemKind::BlockedByRule => (Permanent, 50, (7, 1), "not accepted by policy"),
+        // RFC 7372 has no code for DMARC; this one says that SPF and DKIM both did not do.
+        ProblemKind::Disowned => (Permanent, 50, (7, 26), "not proved to be from its author"),
         // Fails closed for now, and the sender's server asks again.
         ProblemKind::Undecidable => (Transient, 51, (7, 1), "policy cannot be evaluated now, try again later"),
         // The allowance resets by itself, so this is a delay and not a failure.
@@ -42,6 +44,18 @@ pub fn reply_for(kind: ProblemKind) -> Reply {
     Reply::new(severity, detail_code, Some(status), text)
 }
 
+/// The reply for a problem with mail that comes in. It is that of its kind, but where the limit is known: RFC 3463 tells a
+/// mailbox that takes no more (X.2.2) from a system that does not (X.3.1).
+pub fn receiving_reply_for(problem: &Problem) -> Reply {
+    let (status, text) = match (problem.code, problem.scope()) {
+        ("daily_received_exceeded", _) => ((2, 2), "mailbox takes no more for now, try again later"),
+        ("bandwidth_exceeded", _) => ((3, 1), "no more mail is taken for now, try again later"),
+        ("storage_full", Some("organization")) => ((3, 1), "insufficient storage, try again later"),
+        _ => return reply_for(problem.kind),
+    };
+    Reply::new(Severity::Transient, 52, Some(status), text)
+}
+
 /// The reply for a problem of an account that submits a message.
 pub fn submission_reply_for(problem: &Problem) -> Reply {
     use Severity::{Permanent, Transient};
@@ -53,6 +67,7 @@ pub fn submission_reply_for(problem: &Problem) -> Reply {
         | ProblemKind::InsufficientScopes
         | ProblemKind::Restricted
         | ProblemKind::BlockedByRule
+        | ProblemKind::Disowned
         | ProblemKind::SendingPaused
         | ProblemKind::Stopped
         | ProblemKind::DomainUnverified => (Permanent, 50, (7, 1)),
@@ -77,6 +92,7 @@ fn invalid(code: &str) -> (Severity, u8, (u16, u16)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postfleet_core::problem::Exhausted;
 
     #[test]
     fn the_table() {
@@ -93,6 +109,33 @@ mod tests {
         let kinds = ProblemKind::ALL.iter().map(|kind| line(kind, ""));
         let codes = ["foreign_author", "too_many_recipients"].map(|code| line(&ProblemKind::Invalid, code));
         insta::assert_snapshot!(kinds.chain(codes).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn the_table_of_limits() {
+        use ProblemKind::{BlockedByRule, Forbidden, OverQuota, StorageFull, TooLarge, Undecidable};
+        for (kind, code, scope, reply) in [
+            (TooLarge, "message_too_large", "message", "552 5.3.4 message too large"),
+            (TooLarge, "attachment_too_large", "message", "552 5.3.4 message too large"),
+            (TooLarge, "too_many_attachments", "message", "552 5.3.4 message too large"),
+            (Forbidden, "attachment_type_refused", "message", "550 5.7.1 not accepted by policy"),
+            (OverQuota, "daily_received_exceeded", "grant", "452 4.2.2 mailbox takes no more for now, try again later"),
+            (StorageFull, "storage_full", "grant", "452 4.2.2 mailbox full"),
+            (StorageFull, "storage_full", "organization", "452 4.3.1 insufficient storage, try again later"),
+            (
+                OverQuota,
+                "bandwidth_exceeded",
+                "organization",
+                "452 4.3.1 no more mail is taken for now, try again later",
+            ),
+            (BlockedByRule, "blocked_by_rule", "", "550 5.7.1 not accepted by policy"),
+            (Undecidable, "rules_undecidable", "", "451 4.7.1 policy cannot be evaluated now, try again later"),
+        ] {
+            let exhausted = Exhausted { scope, limit: 1, used: 1, resets_at: None };
+            let exhausted = (!scope.is_empty()).then(|| Box::new(exhausted));
+            let problem = Problem { exhausted, ..Problem::new(kind, code, "") };
+            assert_eq!(receiving_reply_for(&problem).to_string(), reply, "{code}");
+        }
     }
 
     #[test]

@@ -271,6 +271,10 @@ impl Reply {
     pub fn shutting_down() -> Self {
         Self::transient(21, (3, 2), "shutting down, try again shortly")
     }
+    /// More is under way than there is memory for; nothing was taken, so nothing is lost.
+    pub fn overloaded() -> Self {
+        Self::transient(21, (3, 2), "overloaded, try again shortly")
+    }
     /// The client was silent too long.
     pub fn timed_out() -> Self {
         Self::transient(21, (4, 2), "timed out")
@@ -290,6 +294,26 @@ impl Reply {
     /// More connections than there is room for.
     pub fn too_many_connections() -> Self {
         Self::transient(21, (7, 0), "too many connections, try again shortly")
+    }
+    /// More commands at once, without waiting for an answer, than anybody needs.
+    pub fn too_many_pipelined() -> Self {
+        Self::transient(21, (7, 0), "too many commands at once, wait for the answers")
+    }
+    /// More connections in a minute than one network may open.
+    pub fn connecting_too_often() -> Self {
+        Self::transient(21, (7, 0), "too many connections in a minute from your network, try again later")
+    }
+    /// More messages in an hour than one network may bring.
+    pub fn too_many_messages() -> Self {
+        Self::transient(50, (7, 1), "too many messages in an hour from your network, try again later")
+    }
+    /// More recipients in an hour than one network may name.
+    pub fn too_many_recipients_in_an_hour() -> Self {
+        Self::transient(50, (7, 1), "too many recipients in an hour from your network, try again later")
+    }
+    /// More recipients that do not exist than one network may name in an hour: it looks like a search for those that do.
+    pub fn too_many_unknown_recipients() -> Self {
+        Self::transient(50, (7, 1), "too many unknown recipients in an hour from your network, try again later")
     }
     /// More recipients than one message may have: the rest in another transaction (RFC 5321 §4.5.3.1.10).
     pub fn too_many_recipients() -> Self {
@@ -354,7 +378,7 @@ impl Reply {
     }
     /// The client spoke before it was its turn.
     pub fn spoke_too_early() -> Self {
-        Self::permanent(54, (5, 0), "you spoke before it was your turn")
+        Self::permanent(54, (5, 1), "you spoke before it was your turn")
     }
 }
 

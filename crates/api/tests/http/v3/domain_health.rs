@@ -1,4 +1,4 @@
-//! `/v3/domains/{domain}/health`, and the same below `/v3/admin/domains`.
+//! `/v3/domains/{domain}/health` and `…/reports`, and the same below `/v3/admin/domains`.
 
 use crate::support::{Harness, assert_shape};
 use crate::v3::grants::feedback::dsn;
@@ -12,7 +12,18 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const ROUTES: &[&str] = &["GET /v3/domains/{domain}/health", "GET /v3/admin/domains/{domain}/health"];
+pub(crate) const ROUTES: &[&str] = &[
+    "GET /v3/domains/{domain}/health",
+    "GET /v3/admin/domains/{domain}/health",
+    "GET /v3/domains/{domain}/reports",
+    "GET /v3/admin/domains/{domain}/reports",
+    "GET /v3/domains/{domain}/reports/{report}",
+    "GET /v3/admin/domains/{domain}/reports/{report}",
+];
+
+const REPORT: &str = "id:string domain_id:string kind:string is_verified:boolean reporter:string contact:string \
+    report_id:string policy:string begins_at:integer ends_at:integer received_at:integer total:integer failed:integer \
+    quarantined:integer rejected:integer rows:array";
 
 const HEALTH: &str = "domain_id:string domain_address:string can_send:boolean grant_count:integer findings:array \
     records:array outcomes:object reputation:object warm_up:object block_lists:array dmarc:object tls:object";
@@ -208,7 +219,8 @@ async fn block_lists_are_asked_and_believed_only_if_they_can_be() {
     assert_eq!(codes(&doubted), ["block_list_silent", "block_list_silent"]);
 }
 
-fn dmarc(report_id: &str, domain: &str) -> String {
+/// An aggregate report by `big.test`.
+pub(crate) fn dmarc(report_id: &str, domain: &str) -> String {
     let record = |address: &str, count: u64, dkim: &str| {
         format!(
             "<record><row><source_ip>{address}</source_ip><count>{count}</count><policy_evaluated>\
@@ -225,13 +237,14 @@ fn dmarc(report_id: &str, domain: &str) -> String {
     )
 }
 
-fn by_mail(content_type: &str, report: &str) -> String {
+pub(crate) fn by_mail(content_type: &str, report: &str) -> String {
     format!("From: r@big.test\r\nSubject: Report\r\nContent-Type: {content_type}\r\n\r\n{report}\r\n")
 }
 
 #[tokio::test]
 async fn reports_of_others_are_added_up_once_and_said_in_words() {
-    let (harness, _dns) = with_lists().await;
+    let (harness, dns) = with_lists().await;
+    dns.txt("big.test", PROVED);
     let none = health(&harness).await;
     assert_shape(&none["dmarc"], DMARC);
     assert_shape(&none["tls"], TLS);
@@ -239,11 +252,17 @@ async fn reports_of_others_are_added_up_once_and_said_in_words() {
     let world = &harness.world;
     let to = "domain-reports@acme.test";
     let recipient = postfleet_core::EmailAddress::parse(to).expect("address");
-    postfleet_mailflow::receive::recipient(&world.platform, &recipient, None).await.expect("no mailbox is needed");
+    postfleet_mailflow::receive::recipient(
+        &world.platform,
+        &postfleet_mailflow::receive::Offer::from(&postfleet_core::ReversePath::Null),
+        &recipient,
+    )
+    .await
+    .expect("no mailbox is needed");
     for report in [dmarc("1", "acme.test"), dmarc("1", "acme.test"), dmarc("2", "sub.acme.test")] {
         world.receive("r@big.test", to, by_mail("text/xml", &report)).await.expect("taken");
     }
-    let tls = json!({"organization-name": "Big", "report-id": "t", "date-range":
+    let tls = json!({"organization-name": "Big", "contact-info": "r@big.test", "report-id": "t", "date-range":
         {"start-datetime": "2023-11-14T00:00:00Z", "end-datetime": "2023-11-14T23:59:59Z"}, "policies": [{"policy":
         {"policy-type": "sts", "policy-domain": "acme.test"}, "summary": {"total-successful-session-count": 88,
         "total-failure-session-count": 12}, "failure-details": [{"result-type": "certificate-expired",
@@ -279,9 +298,49 @@ async fn reports_of_others_are_added_up_once_and_said_in_words() {
     assert_eq!(left[0].int(0).expect("count"), 0);
 }
 
+/// The record that proves that what tests send is from `big.test`.
+const PROVED: &str = "v=spf1 ip4:127.0.0.1 -all";
+
+#[tokio::test]
+async fn reports_are_read_one_by_one_and_those_that_nobody_proves_are_marked_and_not_counted() {
+    let (harness, dns) = with_lists().await;
+    let (world, to) = (&harness.world, "domain-reports@acme.test");
+    let key = &harness.acme.operator_key;
+    // Somebody else in the reporter's name comes first, and does not take the place of its report.
+    world.receive("r@evil.test", to, by_mail("text/xml", &dmarc("1", "acme.test"))).await.expect("taken");
+    assert_eq!(health(&harness).await["dmarc"]["last_30_days"]["reports"], 0);
+    dns.txt("big.test", PROVED);
+    world.advance(1);
+    world.receive("r@big.test", to, by_mail("text/xml", &dmarc("1", "acme.test"))).await.expect("taken");
+    assert_eq!(health(&harness).await["dmarc"]["last_30_days"]["reports"], 1);
+    let list = harness.ask(key, "GET", "/v3/domains/acme.test/reports", None).await;
+    let reports = list.is_ok().data().as_array().expect("list").clone();
+    reports.iter().for_each(|report| assert_shape(report, REPORT));
+    let marks: Vec<_> = reports.iter().map(|report| report["is_verified"].as_bool().expect("flag")).collect();
+    assert_eq!(marks, [true, false], "newest first");
+    assert_eq!((&reports[0]["total"], &reports[0]["rows"]), (&json!(1_300), &json!([])));
+    let path = format!("/v3/admin/domains/acme.test/reports/{}", reports[0]["id"].as_str().expect("id"));
+    let one = harness.ask(key, "GET", &path, None).await;
+    assert_shape(one.is_ok().data(), REPORT);
+    let rows = json!([
+        {"source": "198.51.100.9", "what": "none", "dkim_aligned": false, "spf_aligned": false, "count": 1_204},
+        {"source": "203.0.113.7", "what": "none", "dkim_aligned": true, "spf_aligned": false, "count": 96},
+    ]);
+    assert_eq!(one.data()["rows"], rows);
+    // In pages, and for nobody else.
+    let first = harness.ask(key, "GET", "/v3/domains/acme.test/reports?limit=1", None).await;
+    let cursor = first.is_ok().json["next_cursor"].as_str().expect("cursor").to_owned();
+    let next = format!("/v3/domains/acme.test/reports?limit=1&page_token={cursor}");
+    let second = harness.ask(key, "GET", &next, None).await;
+    assert_eq!((&second.is_ok().data()[0]["id"], &second.json["next_cursor"]), (&reports[1]["id"], &Value::Null));
+    let foreign = harness.ask(&harness.other.operator_key, "GET", &path, None).await;
+    foreign.refuses(404, "not_found", None);
+}
+
 #[tokio::test]
 async fn what_is_no_report_or_about_others_is_refused_or_is_mail() {
-    let (harness, _dns) = with_lists().await;
+    let (harness, dns) = with_lists().await;
+    dns.txt("big.test", PROVED);
     let to = "domain-reports@acme.test";
     let refusal = async |message: String| {
         let refused = harness.world.receive("r@big.test", to, message).await.expect_err("refused");

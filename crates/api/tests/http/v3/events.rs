@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 pub(crate) const ROUTES: &[&str] = &["GET /v3/events"];
 
-const EVENT: &str = "id:string type:string grant_id:string? grant_sequence:integer message_id:string? object:object? \
+const EVENT: &str = "id:string type:string grant_id:string? grant_sequence:integer message_id:string? junk:boolean object:object? \
     created_at:integer";
 const DELIVERY: &str = "event_id:string type:string grant_id:string? state:string attempts:integer? \
     next_attempt_at:integer? created_at:integer";

@@ -1,8 +1,8 @@
 //! `/v3/policies`, and what a policy does to the mailboxes under it.
 
 use crate::support::{Answer, Harness, NOBODY, assert_shape};
-use postfleet_core::EmailAddress;
-use postfleet_mailflow::receive::recipient;
+use postfleet_core::{EmailAddress, ReversePath};
+use postfleet_mailflow::receive::{Offer, recipient};
 use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
@@ -454,7 +454,10 @@ async fn an_edit_holds_from_the_next_message_received() {
     receive().await.expect("accepted again");
     // And at RCPT, by the size that is announced.
     let address = EmailAddress::parse("agent@acme.test").expect("address");
-    let rcpt = async |octets| recipient(&harness.world.platform, &address, Some(octets)).await;
+    let rcpt = async |octets| {
+        let offer = Offer { declared_octets: Some(octets), ..Offer::from(&ReversePath::Null) };
+        recipient(&harness.world.platform, &offer, &address).await
+    };
     rcpt(1_001).await.expect("within the plan");
     harness.put(&path, &limit("limit_size_total_mime", 1_000)).await.is_ok();
     rcpt(1_000).await.expect("at the limit");

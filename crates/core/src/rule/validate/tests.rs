@@ -172,17 +172,59 @@ fn every_action_is_judged_and_named() {
 }
 
 #[test]
-fn an_inbound_rule_looks_at_the_author_alone() {
+fn an_inbound_rule_does_not_look_at_recipients() {
     for field in ["recipient.address", "recipient.domain", "recipient.tld", "outbound.type"] {
         let matching = on(vec![text("from.tld", "is", "com"), text(field, "is", "reply")]);
         let input = RuleInput { matching, ..block() };
-        let says = format!("from.address, from.domain, from.tld for the trigger inbound: {field} is for outbound");
+        let says = format!("suspicion.kind, message.mark for the trigger inbound: {field} is for outbound rules");
         refused(input.clone(), "match.conditions[1].field", &says);
         let rule = made(RuleInput { trigger: Patch::Set("outbound".into()), ..input }).unwrap();
         // And so a rule that looks at more does not become inbound.
         let turned = RuleInput { trigger: Patch::Set("inbound".into()), ..RuleInput::default() };
         let problem = RuleChange::read(turned).unwrap().apply(&rule).unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("match.conditions[1].field"));
+    }
+}
+
+#[test]
+fn what_is_found_is_for_inbound_rules_and_compared_with_what_it_can_be() {
+    let with = |field: &str, operator: &str, value: &str| RuleInput {
+        matching: on(vec![text(field, operator, value)]),
+        ..block()
+    };
+    for (field, operator, value, expected) in [
+        ("authentication.spf", "is", " SoftFail ", "softfail"),
+        ("authentication.dkim", "is_not", "pass", "pass"),
+        ("authentication.dmarc", "is", "fail", "fail"),
+        ("suspicion.kind", "is", "hidden_text", "hidden_text"),
+        ("message.mark", "is", "first_contact", "first_contact"),
+        ("spam.score", "at_least", "5.00", "5"),
+        ("spam.score", "below", "-1.50", "-1.5"),
+        ("spam.score", "at_least", "1000", "1000"),
+    ] {
+        let made = made(with(field, operator, value)).unwrap_or_else(|problem| panic!("{field}: {problem}"));
+        assert_eq!(made.rule.conditions[0].operand, Operand::Text(expected.into()));
+        let outbound = RuleInput { trigger: Patch::Set("outbound".into()), ..with(field, operator, value) };
+        refused(outbound, "match.conditions[0].field", &format!("{field} is for inbound rules"));
+    }
+    for (field, operator, says) in [
+        ("authentication.dmarc", "contains", "is, is_not for authentication.dmarc"),
+        ("message.mark", "at_least", "is, is_not for message.mark"),
+        ("spam.score", "is", "at_least, below for spam.score"),
+        ("from.domain", "below", "is, is_not, contains, in_list for from.domain"),
+    ] {
+        refused(with(field, operator, "x"), "match.conditions[0].operator", says);
+    }
+    for (field, operator, value, says) in [
+        ("authentication.dmarc", "is", "failed", "none, pass, fail, softfail"),
+        ("message.mark", "is", "spam", "first_contact, automated, list, bulk, display_name_mismatch"),
+        ("suspicion.kind", "is", "hidden text", "1 to 64 lower-case letters, digits and underscores"),
+        ("suspicion.kind", "is", &*"k".repeat(65), "1 to 64"),
+        ("spam.score", "at_least", "high", "from -1000 to 1000 with at most two decimals"),
+        ("spam.score", "below", "1000.01", "from -1000 to 1000"),
+        ("spam.score", "below", "5.123", "two decimals"),
+    ] {
+        refused(with(field, operator, value), "match.conditions[0].value", says);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Signing in (RFC 4954): only on an encrypted connection, once, and not within a transaction.
 
 use super::config::Service;
-use super::session::{Line, Phase, Session, Step};
+use super::session::{Breach, Line, Phase, Session, Step};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::sasl::{AUTH_LINE_OCTETS_MAX, Awaited, Progress};
 use postfleet_core::{EmailAddress, Secret};
@@ -52,9 +52,14 @@ impl Session {
     pub(super) fn auth_response(&mut self) -> Option<Step> {
         let line = match self.next_line(AUTH_LINE_OCTETS_MAX) {
             Line::Incomplete => return Some(Step::NeedInput),
-            Line::Refused(reply) => return self.close_now(reply),
+            Line::Refused(reply) => return self.close_for(Breach::Line, reply),
             Line::Complete(line) => self.line(line).to_vec(),
         };
+        if !self.unread().is_empty() {
+            // RFC 4954 §4: the answer must be seen first.
+            return self.close_for(Breach::Pipelining, Reply::spoke_too_early());
+        }
+        self.begin_prompt(Breach::Pipelining);
         let Phase::Authentication(awaited) = std::mem::replace(&mut self.phase, Phase::Command) else { return None };
         if line == b"*" {
             return self.decline(Reply::authentication_cancelled());
@@ -85,9 +90,9 @@ impl Session {
     fn challenge(&mut self, awaited: Awaited) -> Option<Step> {
         if !self.unread().is_empty() {
             // RFC 4954 §3: with a challenge to come, AUTH is the last of a group.
-            return self.close_now(Reply::spoke_too_early());
+            return self.close_for(Breach::Pipelining, Reply::spoke_too_early());
         }
-        self.begin_prompt();
+        self.begin_prompt(Breach::Pipelining);
         self.reply(Reply::challenge(awaited.challenge()));
         self.phase = Phase::Authentication(awaited);
         None
@@ -117,7 +122,7 @@ impl Session {
         self.failures += 1;
         self.pass_on(reply);
         if self.failures >= self.config.limits.authentication_failures && !matches!(self.phase, Phase::Closed) {
-            self.close(Reply::too_many_failed_authentications());
+            self.close_for(Breach::SignIns, Reply::too_many_failed_authentications());
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Limits {
     pub line_octets: usize,
     /// Commands of a session.
     pub commands: u32,
+    /// Commands that may come without waiting for an answer (RFC 2920): more than RCPTs for any message.
+    pub pipelined_commands: u32,
     /// Errors of a session: the one that reaches this number ends it.
     pub errors: u32,
     /// Recipients of a message; RFC 5321 §4.5.3.1.8 asks for 100.
@@ -48,6 +50,7 @@ impl Default for Limits {
         Self {
             line_octets: 2_048,
             commands: 5_000,
+            pipelined_commands: 1_000,
             errors: 20,
             recipients: 100,
             message_octets: 25 * 1_024 * 1_024,
@@ -72,6 +75,8 @@ pub struct Envelope {
     pub recipients: Vec<EmailAddress>,
     /// Whether the client asked for SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// Whether it asked that the message travel over verified TLS only (RFC 8689).
+    pub require_tls: bool,
     /// Whether it announced 8BITMIME (RFC 6152).
     pub eight_bit: bool,
     /// The size that it announced (RFC 1870).

@@ -1,6 +1,6 @@
 //! The message itself, by DATA or by BDAT.
 
-use super::session::{Phase, Session, Step};
+use super::session::{Breach, Phase, Session, Step};
 use crate::smtp::data::{MessageReader, Progress};
 use crate::smtp::reply::Reply;
 
@@ -19,7 +19,7 @@ impl Session {
                 self.consume(octets);
                 self.complete(reader)
             }
-            Progress::Broken => self.close_now(Reply::bad_content()),
+            Progress::Broken => self.close_for(Breach::Content, Reply::bad_content()),
         }
     }
 
@@ -30,7 +30,7 @@ impl Session {
         let octets = self.unread().len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let keep = refusal.is_none();
         if keep && self.read_chunk(octets) == Progress::Broken {
-            return self.close_now(Reply::bad_content());
+            return self.close_for(Breach::Content, Reply::bad_content());
         }
         self.consume(octets);
         let left = left - octets as u64;
@@ -57,7 +57,7 @@ impl Session {
     fn end_chunk(&mut self, last: bool) -> Option<Step> {
         let reader = self.take_chunks()?;
         if last && !reader.may_end_chunks() {
-            return self.close_now(Reply::bad_content());
+            return self.close_for(Breach::Content, Reply::bad_content());
         }
         if last || reader.is_too_large() {
             return self.complete(reader);

@@ -15,4 +15,4 @@ mod verbs;
 mod tests;
 
 pub use config::{Config, Envelope, Limits, Service};
-pub use session::{Session, Step};
+pub use session::{Breach, Session, Step};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memchr3;
-use postfleet_core::EmailAddress;
+use postfleet_core::{EmailAddress, ReversePath};
 
 use super::config::{Config, Envelope, Service};
 use crate::smtp::command::{Command, Rejected};
@@ -34,6 +34,46 @@ pub enum Step {
     Close,
 }
 
+/// What a client did that ended the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Breach {
+    /// It spoke before the greeting.
+    EarlyTalker,
+    /// It did not wait for an answer that it needs before it can go on (RFC 2920 §3.1), or sent too much at once.
+    Pipelining,
+    /// It sent something in the clear after STARTTLS (RFC 3207 §4).
+    Injection,
+    /// A bare CR, a bare LF or a NUL in a message.
+    Content,
+    /// Such an octet among the commands, a line that is too long, or a chunk whose octets cannot be counted.
+    Line,
+    /// Too many errors.
+    Errors,
+    /// Too many commands.
+    Commands,
+    /// Too many messages.
+    Messages,
+    /// Too many failed attempts to sign in.
+    SignIns,
+}
+
+impl Breach {
+    /// A word for it, as metrics name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EarlyTalker => "early_talker",
+            Self::Pipelining => "pipelining",
+            Self::Injection => "starttls_injection",
+            Self::Content => "bare_line_end",
+            Self::Line => "bad_line",
+            Self::Errors => "errors",
+            Self::Commands => "commands",
+            Self::Messages => "session_messages",
+            Self::SignIns => "sign_ins",
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
@@ -46,8 +86,8 @@ pub struct Session {
     output: Vec<u8>,
     /// Whether the greeting is on its way.
     greeted: bool,
-    /// Where in `output` a reply begins that the client must see before it may go on.
-    prompt: Option<usize>,
+    /// Where in `output` a reply begins that the client must see before it may go on, and what it does if it does not wait.
+    prompt: Option<(usize, Breach)>,
     /// Said instead of anything further once the verdict is in.
     closing: Option<Reply>,
     pub(super) tls: bool,
@@ -56,7 +96,10 @@ pub struct Session {
     pub(super) account: Option<EmailAddress>,
     pub(super) transaction: Option<Transaction>,
     commands: u32,
+    /// Commands since an answer was last written.
+    pipelined: u32,
     errors: u32,
+    breach: Option<Breach>,
     pub(super) transactions: u32,
     /// Failed attempts to sign in.
     pub(super) failures: u32,
@@ -130,7 +173,9 @@ impl Session {
             account: None,
             transaction: None,
             commands: 0,
+            pipelined: 0,
             errors: 0,
+            breach: None,
             transactions: 0,
             failures: 0,
             refused: None,
@@ -142,17 +187,20 @@ impl Session {
         if octets.is_empty() {
             return;
         }
-        if let Some(prompt) = self.prompt.take() {
+        if let Some((prompt, breach)) = self.prompt.take() {
             // It did not wait for the answer to DATA or STARTTLS, so it never gets that answer (RFC 2920 §3.1,
             // RFC 3207 §4): what it sent may have been meant for somebody else's session.
             self.output.truncate(prompt);
-            return self.close(Reply::spoke_too_early());
+            self.close_for(breach, Reply::spoke_too_early());
+            return;
         }
         if matches!(self.phase, Phase::Closed) {
             return;
         }
         if !self.greeted || matches!(self.phase, Phase::Handshake) {
-            return self.close(Reply::spoke_too_early());
+            let breach = if self.greeted { Breach::Injection } else { Breach::EarlyTalker };
+            self.close_for(breach, Reply::spoke_too_early());
+            return;
         }
         self.input.drain(..self.head);
         self.head = 0;
@@ -189,6 +237,7 @@ impl Session {
     pub fn swap_output(&mut self, buffer: &mut Vec<u8>) {
         self.greeted = true;
         self.prompt = None;
+        self.pipelined = 0;
         buffer.clear();
         std::mem::swap(&mut self.output, buffer);
     }
@@ -241,9 +290,39 @@ impl Session {
         self.close_when_answered(Reply::shutting_down());
     }
 
+    /// Ends the session because there is no room for what it brings; after the verdict if one is due.
+    pub fn overloaded(&mut self) {
+        self.close_when_answered(Reply::overloaded());
+    }
+
+    /// Ends the session because of its errors, before there are as many as it may make.
+    pub fn too_many_errors(&mut self) {
+        self.close_when_answered(Reply::too_many_errors());
+    }
+
     /// Ends the session because the client was silent; after the verdict if one is due.
     pub fn timed_out(&mut self) {
         self.close_when_answered(Reply::timed_out());
+    }
+
+    /// Whether the greeting, or what was said instead of it, has been written.
+    pub fn is_greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Errors that the client has made.
+    pub fn errors(&self) -> u32 {
+        self.errors
+    }
+
+    /// What the client did that ended the session, if that is why it ended.
+    pub fn breach(&self) -> Option<Breach> {
+        self.breach
+    }
+
+    /// Where failures of the message are to be reported that the client is about to send.
+    pub fn reverse_path(&self) -> Option<&ReversePath> {
+        self.transaction.as_ref().map(|transaction| &transaction.mail.reverse_path)
     }
 
     /// The size that the client announced for the message that it is about to send (RFC 1870).
@@ -289,12 +368,16 @@ impl Session {
     fn command(&mut self) -> Option<Step> {
         let line = match self.next_line(self.config.limits.line_octets) {
             Line::Incomplete => return Some(Step::NeedInput),
-            Line::Refused(reply) => return self.close_now(reply),
+            Line::Refused(reply) => return self.close_for(Breach::Line, reply),
             Line::Complete(line) => line,
         };
         self.commands += 1;
         if self.commands > self.config.limits.commands {
-            return self.close_now(Reply::too_many_commands());
+            return self.close_for(Breach::Commands, Reply::too_many_commands());
+        }
+        self.pipelined += 1;
+        if self.pipelined > self.config.limits.pipelined_commands {
+            return self.close_for(Breach::Pipelining, Reply::too_many_pipelined());
         }
         match Command::parse(&self.input[line]) {
             Ok(command) => self.carry_out(command),
@@ -302,7 +385,7 @@ impl Session {
                 self.refuse(reply);
                 None
             }
-            Err(Rejected::Close(reply)) => self.close_now(reply),
+            Err(Rejected::Close(reply)) => self.close_for(Breach::Line, reply),
         }
     }
 
@@ -374,16 +457,18 @@ impl Session {
         self.reply(reply);
         self.errors += u32::from(counts);
         if counts && self.errors >= self.config.limits.errors {
-            self.close(Reply::too_many_errors());
+            self.close_for(Breach::Errors, Reply::too_many_errors());
         }
     }
 
-    /// The next reply must be seen before the client may go on.
-    pub(super) fn begin_prompt(&mut self) {
-        self.prompt = Some(self.output.len());
+    /// The next reply must be seen before the client may go on; not to wait for it is that breach.
+    pub(super) fn begin_prompt(&mut self, breach: Breach) {
+        self.prompt = Some((self.output.len(), breach));
     }
 
-    pub(super) fn close_now(&mut self, reply: Reply) -> Option<Step> {
+    /// Ends the session because of what the client did.
+    pub(super) fn close_for(&mut self, breach: Breach, reply: Reply) -> Option<Step> {
+        self.breach.get_or_insert(breach);
         self.close(reply);
         None
     }

@@ -240,9 +240,22 @@ fn command_line_limit() {
 #[test]
 fn command_limit() {
     let mut run = Run::new(Limits { commands: 3, ..Limits::default() });
-    assert_eq!(run.code("NOOP\r\nNOOP\r\nNOOP\r\n"), "250");
+    assert_eq!(run.code("RSET\r\nRSET\r\nRSET\r\n"), "250");
     assert_eq!(run.code("NOOP\r\n"), "421");
     assert!(run.seen.closed);
+}
+
+#[test]
+fn what_comes_at_once_is_limited() {
+    let limits = Limits { pipelined_commands: 3, ..Limits::default() };
+    let mut run = Run::new(limits.clone());
+    assert_eq!(run.code("RSET\r\nRSET\r\nRSET\r\n"), "250");
+    assert_eq!(run.code("RSET\r\nRSET\r\nRSET\r\n"), "250", "each group has the whole of it");
+    assert_eq!(run.code("RSET\r\nRSET\r\nRSET\r\nRSET\r\n"), "421");
+    assert_eq!(run.session.breach(), Some(Breach::Pipelining));
+    // More than there is a message with so many recipients.
+    let mut run = before_content(Limits { recipients: 900, ..Limits::default() }, false);
+    assert_eq!(run.code(&"RCPT TO:<c@mx.example>\r\n".repeat(899)), "250");
 }
 
 #[test]
@@ -314,7 +327,7 @@ fn a_client_that_speaks_before_the_greeting_gets_none() {
     let mut session = Session::new(Arc::new(config), false);
     session.feed(b"EHLO c.example\r\n");
     assert_eq!(session.step(), Step::Close);
-    assert_eq!(session.take_output(), b"554 5.5.0 you spoke before it was your turn\r\n");
+    assert_eq!(session.take_output(), b"554 5.5.1 you spoke before it was your turn\r\n");
 }
 
 #[test]
@@ -322,7 +335,7 @@ fn a_verdict_comes_before_the_end() {
     for end in [Session::shutting_down, Session::timed_out] {
         let mut run = Run::of(Service::Submission, Limits::default());
         run.say("EHLO c.example\r\n");
-        run.session.feed(b"AUTH PLAIN AGEAeA==\r\nNOOP\r\n");
+        run.session.feed(b"AUTH PLAIN AGEAeA==\r\n");
         assert!(matches!(run.session.step(), Step::Authenticate(_)));
         end(&mut run.session);
         assert_eq!(run.session.step(), Step::NeedInput);
@@ -396,7 +409,7 @@ fn guesses_of_a_session_are_limited() {
     let mut run = client(Limits { authentication_failures: 2, ..Limits::default() });
     assert_eq!(run.code(&format!("AUTH PLAIN {WRONG}\r\n")), "535");
     assert!(!run.seen.closed);
-    let said = run.say(&format!("AUTH PLAIN {WRONG}\r\nNOOP\r\n"));
+    let said = run.say(&format!("AUTH PLAIN {WRONG}\r\n"));
     assert_eq!(
         said,
         "535 5.7.8 sign-in failed, check the address and the password\r\n421 4.7.0 too many failed sign-ins\r\n"
@@ -408,6 +421,7 @@ fn guesses_of_a_session_are_limited() {
         run.session.feed(b"AUTH PLAIN AGEAeA==\r\n");
         assert!(matches!(run.session.step(), Step::Authenticate(_)));
         run.session.authentication_verdict(Err(Reply::authentication_throttled()));
+        assert!(run.session.take_output().starts_with(b"454 4.7.0"));
     }
     assert_eq!(run.session.step(), Step::Close);
 }
@@ -475,6 +489,9 @@ proptest! {
                 rest = after;
                 (!piece.is_empty()).then_some(piece)
             }));
+            // What did not wait for an answer may have been looked at in pieces, before it was seen that it did not wait.
+            prop_assert!(pieces.seen.sign_ins.starts_with(&whole.seen.sign_ins));
+            pieces.seen.sign_ins.clone_from(&whole.seen.sign_ins);
             prop_assert_eq!(&whole.seen, &pieces.seen);
         }
     }

@@ -1,7 +1,7 @@
 //! What each command does where it stands (RFC 5321 §4.1.4 on their order).
 
 use super::config::{Envelope, Service};
-use super::session::{Client, Phase, Session, Step, Transaction};
+use super::session::{Breach, Client, Phase, Session, Step, Transaction};
 use crate::smtp::command::Command;
 use crate::smtp::data::MessageReader;
 use crate::smtp::path::{Mail, Recipient};
@@ -16,6 +16,12 @@ const RESERVE_OCTETS_DEFAULT: u64 = 16 * 1_024;
 impl Session {
     /// Carries out one command. `None` means that the session can go on by itself.
     pub(super) fn carry_out(&mut self, command: Command) -> Option<Step> {
+        if ends_group(&command) {
+            if !self.unread().is_empty() {
+                return self.close_for(Breach::Pipelining, Reply::spoke_too_early());
+            }
+            self.begin_prompt(Breach::Pipelining);
+        }
         match command {
             Command::Mail(mail) => self.mail(mail),
             Command::Rcpt(recipient) => self.rcpt(recipient),
@@ -47,9 +53,10 @@ impl Session {
         let starttls = if self.config.starttls && !self.tls { "\nSTARTTLS" } else { "" };
         let smtputf8 = if self.takes_utf8() { "\nSMTPUTF8" } else { "" };
         // Never in the clear: a client that was offered it might show its password to everybody on the way.
+        let require_tls = if self.takes_require_tls() { "\nREQUIRETLS" } else { "" };
         let auth = if self.config.service == Service::Submission && self.tls { "\nAUTH PLAIN LOGIN" } else { "" };
         format!(
-            "{}\nPIPELINING\nSIZE {size}\n8BITMIME{smtputf8}\nENHANCEDSTATUSCODES\nCHUNKING{auth}{starttls}",
+            "{}\nPIPELINING\nSIZE {size}\n8BITMIME{smtputf8}\nENHANCEDSTATUSCODES\nCHUNKING{require_tls}{auth}{starttls}",
             self.config.hostname
         )
     }
@@ -59,12 +66,18 @@ impl Session {
         self.config.service == Service::Mx
     }
 
+    /// Whether a message may ask for TLS on all of its way (RFC 8689 §4.1: never offered in the clear). What comes for our
+    /// mailboxes has no way left to go; what mail clients submit has, and there nobody would keep the promise.
+    fn takes_require_tls(&self) -> bool {
+        self.config.service == Service::Mx && self.tls
+    }
+
     fn starttls(&mut self) -> Option<Step> {
         if !self.unread().is_empty() {
             // RFC 3207 §4: nothing may follow STARTTLS. Whoever put it there wants it read as if it had been encrypted.
-            return self.close_now(Reply::spoke_too_early());
+            return self.close_for(Breach::Injection, Reply::spoke_too_early());
         }
-        self.begin_prompt();
+        self.begin_prompt(Breach::Injection);
         if !self.config.starttls {
             return self.decline(Reply::not_implemented());
         }
@@ -91,6 +104,10 @@ impl Session {
         }
         if (mail.smtputf8 && !self.takes_utf8()) || (mail.has_auth && self.config.service != Service::Submission) {
             return self.decline(Reply::unknown_parameter());
+        }
+        if mail.require_tls && !self.takes_require_tls() {
+            let is_clear = self.config.service == Service::Mx;
+            return self.decline(if is_clear { Reply::needs_tls() } else { Reply::unknown_parameter() });
         }
         if self.config.service == Service::Submission {
             return self.mail_of_account(mail);
@@ -136,7 +153,7 @@ impl Session {
         }
         self.transactions += 1;
         if self.transactions > self.config.limits.transactions {
-            return self.close_now(Reply::too_many_transactions());
+            return self.close_for(Breach::Messages, Reply::too_many_transactions());
         }
         self.transaction = Some(Transaction { mail, octets_max, recipients: Vec::new(), chunks: None });
         self.say(Reply::sender_ok())
@@ -169,9 +186,9 @@ impl Session {
     fn data(&mut self) -> Option<Step> {
         if !self.unread().is_empty() {
             // RFC 2920 §3.1: DATA is the last of a group. Was this meant as a message or as commands? Neither is safe.
-            return self.close_now(Reply::spoke_too_early());
+            return self.close_for(Breach::Pipelining, Reply::spoke_too_early());
         }
-        self.begin_prompt();
+        self.begin_prompt(Breach::Pipelining);
         let transaction = match self.content_transaction() {
             Ok(transaction) if transaction.chunks.is_some() => {
                 // RFC 3030 §2: the two do not mix.
@@ -233,6 +250,7 @@ impl Session {
             reverse_path: mail.reverse_path,
             recipients,
             smtputf8: mail.smtputf8,
+            require_tls: mail.require_tls,
             eight_bit: mail.eight_bit,
             declared_size: mail.size,
         })
@@ -247,6 +265,14 @@ impl Session {
         self.refuse(reply);
         None
     }
+}
+
+/// Whether a client must wait for the answer before it goes on (RFC 2920 §3.1, RFC 4954 §4). One that does not has not
+/// understood the answer that it could not know, or hopes that somebody else does not. DATA and STARTTLS see to it
+/// themselves, and after QUIT nothing is looked at.
+fn ends_group(command: &Command) -> bool {
+    use Command::{Auth, Ehlo, Expn, Helo, Noop, Vrfy};
+    matches!(command, Ehlo(_) | Helo(_) | Noop | Vrfy | Expn | Auth(_))
 }
 
 impl Transaction {

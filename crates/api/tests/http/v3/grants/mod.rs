@@ -5,11 +5,15 @@ pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
+pub(crate) mod imports;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod messages;
+mod odd_mail;
 mod rates;
 mod refusals;
+pub(crate) mod refused_mail;
+pub(crate) mod retention;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
 pub(crate) mod send;
@@ -30,9 +34,12 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
+    imports::ROUTES,
     limits::ROUTES,
     list::ROUTES,
     messages::ROUTES,
+    refused_mail::ROUTES,
+    retention::ROUTES,
     rule_evaluations::ROUTES,
     schedules::ROUTES,
     send::ROUTES,

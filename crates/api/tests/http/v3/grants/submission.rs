@@ -19,7 +19,7 @@ pub(crate) async fn submit(harness: &Harness, recipients: &[&str], message: &str
     let agent = grants::find(&platform.store, harness.acme.application_id, &harness.agent).await.expect("mailbox");
     let submission = Submission {
         recipients: recipients.iter().map(|text| EmailAddress::parse(text).expect("address")).collect(),
-        protocol: Protocol { is_extended: true, is_encrypted: true, is_authenticated: true, is_utf8: false },
+        protocol: Protocol { is_extended: true, is_encrypted: true, is_authenticated: true, ..Protocol::default() },
         message: message.as_bytes().to_vec(),
     };
     send(platform, &agent, submission).await.map(|sent| sent.message.id)

@@ -171,7 +171,12 @@ async fn what_comes_in_in_a_day_ends_at_the_policys_limit_and_begins_anew_at_mid
     let refused = receive().await.expect_err("full");
     assert_eq!((refused.kind, refused.code), (ProblemKind::OverQuota, "daily_received_exceeded"));
     let agent = "agent@acme.test".parse().expect("address");
-    let at_rcpt = postfleet_mailflow::receive::recipient(&harness.world.platform, &agent, None).await;
+    let at_rcpt = postfleet_mailflow::receive::recipient(
+        &harness.world.platform,
+        &postfleet_mailflow::receive::Offer::from(&postfleet_core::ReversePath::Null),
+        &agent,
+    )
+    .await;
     assert_eq!(at_rcpt.expect_err("full").code, "daily_received_exceeded");
     // It says nothing about what is sent.
     send(&harness).await.is_ok();

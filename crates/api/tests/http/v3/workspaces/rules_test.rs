@@ -153,7 +153,9 @@ async fn a_whole_message_is_read_in_either_alphabet_and_in_lines() {
     // Who gets mail that arrives is no matter: nothing is wrong with a header that does not say.
     let raw = STANDARD.encode("From: Spammer@bad.test\r\nTo: undisclosed\r\n\r\n");
     let answer = test(&harness, &json!({"raw": raw, "trigger": "inbound"})).await;
-    let input = json!({"from_address": "spammer@bad.test", "from_domain": "bad.test", "from_tld": "test"});
+    let input = json!({"from_address": "spammer@bad.test", "from_domain": "bad.test", "from_tld": "test",
+        "from_addresses": ["spammer@bad.test"], "authentication": {"spf": "none", "dkim": "none", "dmarc": "none"},
+        "spam_score": 0.0, "suspicion_kinds": [], "marks": []});
     assert_eq!(answer.is_ok().data()["evaluation_input"], input);
 }
 
@@ -236,6 +238,36 @@ async fn mail_that_arrives_is_judged_by_the_rules_about_it() {
         let answer = test(&harness, &body).await;
         assert_eq!(outcomes(&answer), [("r10", "other_trigger"), ("r20", "no_match")]);
         assert_eq!(answer.data()["trace"][1]["conditions"][0]["seen"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_to_be_found_is_judged() {
+    let harness = Harness::new().await;
+    let conditions = json!([
+        condition("authentication.dmarc", "is_not", "pass"),
+        condition("spam.score", "at_least", "5.5"),
+        condition("suspicion.kind", "is", "hidden_text"),
+    ]);
+    put(&harness, &[with(rule(10, conditions, "block"), "trigger", "inbound")]).await;
+    let body = |found: Value| json!({"trigger": "inbound", "message": {"from": "x@bad.test"}, "found": found});
+    let found = json!({"dmarc": "fail", "spam_score": 5.5, "suspicion_kinds": ["hidden_text"], "marks": ["list"]});
+    let answer = test(&harness, &body(found)).await;
+    assert_eq!((outcomes(&answer), &answer.data()["verdict"]), (vec![("r10", "matched")], &json!("block")));
+    let seen: Vec<&Value> =
+        answer.data()["trace"][0]["conditions"].as_array().expect("list").iter().map(|one| &one["seen"]).collect();
+    assert_eq!(seen, [&json!(["fail"]), &json!(["5.5"]), &json!(["hidden_text"])]);
+    let input = &answer.data()["evaluation_input"];
+    assert_eq!((&input["spam_score"], &input["marks"]), (&json!(5.5), &json!(["list"])));
+    for found in [json!({}), json!({"spam_score": 5.49, "suspicion_kinds": ["hidden_text"]}), json!(null)] {
+        assert_eq!(outcomes(&test(&harness, &body(found)).await), [("r10", "no_match")]);
+    }
+    for (found, field) in [
+        (json!({"spf": "passed"}), "found.spf"),
+        (json!({"marks": ["spam"]}), "found.marks"),
+        (json!({"suspicion_kinds": vec!["a"; 101]}), "found.suspicion_kinds"),
+    ] {
+        test(&harness, &body(found)).await.refuses(400, "invalid_request", Some(field));
     }
 }
 

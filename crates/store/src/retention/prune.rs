@@ -1,0 +1,273 @@
+//! Removing what is due from one mailbox, a little at a time: so little that mail does not wait for it.
+
+use crate::audit::{self, Change};
+use crate::blobs;
+use crate::db::{DbError, Row};
+use crate::drafts;
+use crate::engine::{Command, Tx};
+use crate::events::{self, NewEvent};
+use crate::folders;
+use crate::limits::{self, policy_limit_columns};
+use crate::messages;
+use crate::meters::Owner;
+use crate::params;
+use crate::retention::report;
+use crate::threads;
+use postfleet_core::UnixMicros;
+use postfleet_core::audit::{Act, Actor, ActorKind};
+use postfleet_core::event::Trigger;
+use postfleet_core::folder::SystemFolder;
+use postfleet_core::id::{ApplicationId, AuditId, BlobId, EventId, GrantId, MessageId, OrganizationId, ThreadId};
+use postfleet_core::retention::{Window, Windows};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Removes messages of a mailbox whose time is over, under the windows that hold at that moment.
+#[derive(Clone, Debug)]
+pub struct PruneMailbox {
+    /// Which.
+    pub grant_id: GrantId,
+    /// Messages that it looks at, at most.
+    pub limit: usize,
+    /// Where it goes on in junk.
+    pub after: AfterJunk,
+    /// What the ids of its events are made from.
+    pub event_seed: [u8; 32],
+    /// The id of the record, should there be one.
+    pub audit_id: AuditId,
+    /// When.
+    pub now: UnixMicros,
+}
+
+/// Junk is in the order in which it came, and what was moved there later is not due yet: it is passed over once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AfterJunk {
+    date: i64,
+    id: MessageId,
+}
+
+impl AfterJunk {
+    /// Before the oldest.
+    pub const START: Self = Self { date: i64::MIN, id: MessageId::from_uuid(uuid::Uuid::nil()) };
+}
+
+/// What was removed by one window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Removed {
+    /// Messages.
+    pub messages: u64,
+    /// Octets of their raw forms.
+    pub octets: u64,
+}
+
+/// What became of [`PruneMailbox`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pruned {
+    /// As old as mail may be.
+    pub inbox: Removed,
+    /// As old as junk may be.
+    pub spam: Removed,
+    /// Where to go on; `None` when nothing more is due.
+    pub next: Option<AfterJunk>,
+}
+
+/// The oldest messages of a listing that were taken before some moment.
+pub(crate) const EXPIRED: &str = "SELECT m.id, m.thread_id, m.blob_id, m.date, m.unread, m.octets, m.folders, \
+    m.summary, m.outgoing, m.junked_at FROM listings l JOIN messages m ON m.id = l.message_id \
+    WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) > ($3, $4) AND l.date < $5 \
+    ORDER BY l.date, l.message_id LIMIT $6";
+
+impl Command for PruneMailbox {
+    type Outcome = Pruned;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Pruned, DbError> {
+        if !drafts::lock(tx, self.grant_id).await? {
+            return Ok(Pruned::default());
+        }
+        let Some((owner, windows)) = holder(tx, self.grant_id).await? else { return Ok(Pruned::default()) };
+        let mut pruned = Pruned::default();
+        let old =
+            self.expired(tx, "", AfterJunk::START, windows.due_before(Window::Inbox, self.now), self.limit).await?;
+        pruned.inbox = self.remove(tx, owner, &old).await?;
+        let left = self.limit - old.len();
+        if left == 0 {
+            pruned.next = Some(self.after);
+        } else {
+            let junk = SystemFolder::Junk.id();
+            let before = windows.due_before(Window::Spam, self.now);
+            let seen = self.expired(tx, junk, self.after, before, left).await?;
+            pruned.next =
+                seen.last().filter(|_| seen.len() == left).map(|last| AfterJunk { date: last.date, id: last.id });
+            let is_over = |one: &Expired| windows.is_over(Window::Spam, one.junked_at.unwrap_or(one.date()), self.now);
+            let over: Vec<Expired> = seen.into_iter().filter(is_over).collect();
+            pruned.spam = self.remove(tx, owner, &over).await?;
+        }
+        self.tell(tx, owner, windows, &pruned).await?;
+        Ok(pruned)
+    }
+}
+
+impl PruneMailbox {
+    async fn expired(
+        &self,
+        tx: &mut Tx,
+        listing: &str,
+        after: AfterJunk,
+        before: Option<UnixMicros>,
+        limit: usize,
+    ) -> Result<Vec<Expired>, DbError> {
+        let Some(before) = before else { return Ok(Vec::new()) };
+        let grant = self.grant_id.uuid();
+        let values = params![grant, listing, after.date, after.id.uuid(), before.as_micros(), limit as i64];
+        tx.query(EXPIRED, values).await?.iter().map(Expired::read).collect()
+    }
+
+    /// Removes messages with all that is kept of them, in the mailbox, which is locked.
+    async fn remove(&self, tx: &mut Tx, owner: Owner, expired: &[Expired]) -> Result<Removed, DbError> {
+        const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
+        let mut counts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        let mut lost: BTreeMap<ThreadId, UnixMicros> = BTreeMap::new();
+        let mut removed = Removed::default();
+        for one in expired {
+            messages::unlist(tx, self.grant_id, one.id, one.date, &one.folders).await?;
+            tx.execute(REMOVE, params![one.id.uuid()]).await?;
+            blobs::release(tx, one.blob_id).await?;
+            let kept = (one.summary.as_str(), one.outgoing, one.date());
+            threads::forget_keys(tx, self.grant_id, one.thread_id, kept).await?;
+            for folder in &one.folders {
+                let (total, unread) = counts.entry(folder).or_default();
+                *total -= 1;
+                *unread -= i64::from(one.unread);
+            }
+            let latest = lost.entry(one.thread_id).or_insert(one.date());
+            *latest = one.date().max(*latest);
+            removed = Removed { messages: removed.messages + 1, octets: removed.octets + one.octets };
+        }
+        for (folder, (total, unread)) in counts {
+            folders::count(tx, self.grant_id, folder, total, unread).await?;
+        }
+        for (thread, latest) in lost {
+            threads::settle(tx, self.grant_id, thread, latest).await?;
+        }
+        self.announce(tx, owner, expired, removed.octets).await?;
+        Ok(removed)
+    }
+
+    /// Takes the octets out of the mailbox, and announces what is gone, the oldest first.
+    async fn announce(&self, tx: &mut Tx, owner: Owner, expired: &[Expired], octets: u64) -> Result<(), DbError> {
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let taken = events::next_many(tx, self.grant_id, expired.len(), -(octets as i64)).await?;
+        let (last, _) = taken.ok_or(DbError::Malformed("mailbox"))?;
+        let first = last + 1 - expired.len() as u64;
+        for (sequence, one) in (first..).zip(expired) {
+            tx.announce(NewEvent {
+                id: event_id(&self.event_seed, one.id, self.now),
+                application_id: ApplicationId::from_uuid(owner.application),
+                grant_id: self.grant_id,
+                grant_sequence: sequence,
+                trigger: Trigger::MessageDeleted,
+                message_id: Some(one.id),
+                data: "{}".into(),
+                at: self.now,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes down what was removed; and into the record of changes when it was removed under other windows than before.
+    async fn tell(&self, tx: &mut Tx, owner: Owner, windows: Windows, pruned: &Pruned) -> Result<(), DbError> {
+        if pruned.inbox.messages + pruned.spam.messages == 0 {
+            return Ok(());
+        }
+        let before = report::last_windows(tx, self.grant_id).await?;
+        report::add(tx, self.grant_id, windows, pruned, self.now).await?;
+        if before == Some(windows) {
+            return Ok(());
+        }
+        let show = |windows: Windows| {
+            json!({"inbox_retention_days": windows.inbox_days, "spam_retention_days": windows.spam_days}).to_string()
+        };
+        let (target, before, after) = (self.grant_id.to_string(), before.map(show), show(windows));
+        let change = Change {
+            action: "grant.pruned",
+            target_kind: "grant",
+            target_id: &target,
+            before: before.as_deref(),
+            after: Some(&after),
+        };
+        let act = Act {
+            record_id: self.audit_id,
+            actor: Actor { kind: ActorKind::System, id: String::new(), name: "retention".into() },
+            organization_id: OrganizationId::from_uuid(owner.organization),
+            application_id: Some(ApplicationId::from_uuid(owner.application)),
+            request_id: String::new(),
+            at: self.now,
+        };
+        audit::record(tx, &act, change).await
+    }
+}
+
+/// Whose a mailbox is, and how long its mail is kept.
+async fn holder(tx: &mut Tx, grant: GrantId) -> Result<Option<(Owner, Windows)>, DbError> {
+    const READ: &str = concat!(
+        "SELECT b.organization_id, b.application_id, o.plan, ",
+        policy_limit_columns!(),
+        " FROM grants g JOIN mailboxes b ON b.grant_id = g.id JOIN organizations o ON o.id = b.organization_id \
+         LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.id = $1"
+    );
+    let Some(row) = tx.query_one(READ, params![grant.uuid()]).await? else { return Ok(None) };
+    let plan = tx.plan(&row.text(2)?)?;
+    Ok(Some((Owner::read(&row, 0)?, Windows::of(&limits::effective(&plan, &row, 3)?))))
+}
+
+/// How long the mail of a mailbox is kept.
+pub(crate) async fn windows(tx: &mut Tx, grant: GrantId) -> Result<Option<Windows>, DbError> {
+    Ok(holder(tx, grant).await?.map(|(_, windows)| windows))
+}
+
+/// The id of the event of a removal: the same however often the command is run.
+fn event_id(seed: &[u8; 32], message: MessageId, at: UnixMicros) -> EventId {
+    let hash = blake3::keyed_hash(seed, message.uuid().as_bytes());
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash.as_bytes()[..10]);
+    EventId::new(at, random)
+}
+
+/// A message that may be due.
+struct Expired {
+    id: MessageId,
+    thread_id: ThreadId,
+    blob_id: BlobId,
+    date: i64,
+    unread: bool,
+    octets: u64,
+    folders: Vec<String>,
+    summary: String,
+    outgoing: bool,
+    /// When it was moved into junk.
+    junked_at: Option<UnixMicros>,
+}
+
+impl Expired {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: MessageId::from_uuid(row.uuid(0)?),
+            thread_id: ThreadId::from_uuid(row.uuid(1)?),
+            blob_id: BlobId::from_uuid(row.uuid(2)?),
+            date: row.int(3)?,
+            unread: row.flag(4)?,
+            octets: row.count(5)?,
+            folders: messages::folders(&row.text(6)?)?,
+            summary: row.text(7)?,
+            outgoing: row.flag(8)?,
+            junked_at: row.opt_int(9)?.map(UnixMicros::from_micros),
+        })
+    }
+
+    /// When it was taken.
+    fn date(&self) -> UnixMicros {
+        UnixMicros::from_micros(self.date)
+    }
+}
