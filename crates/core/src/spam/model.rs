@@ -324,7 +324,7 @@ mod tests {
         assert!(model.probability(&tokens("cheap pills")).unwrap() > 0.9);
         assert!(model.probability(&tokens("meeting minutes")).unwrap() < 0.1);
         assert_eq!(model.probability(&tokens("for you")), None);
-        assert_eq!(model.probability(&tokens("unheard of")), None);
+        assert_eq!(model.probability(&tokens("unheard thing")), None);
         assert!(model.reason(&tokens("cheap pills")).unwrap().hundredths() > 300);
         assert!(model.reason(&tokens("meeting minutes")).unwrap().hundredths() < -200);
     }
