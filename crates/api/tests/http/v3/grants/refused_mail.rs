@@ -29,6 +29,7 @@ async fn inbound(harness: &Harness, conditions: Value, actions: Value) -> String
 
 /// Names a recipient; "" if it may receive, otherwise the code of the refusal.
 async fn rcpt(harness: &Harness, sender: &str, declared_octets: Option<u64>) -> &'static str {
+    harness.world.advance(1);
     let reverse_path = EmailAddress::parse(sender).map_or(ReversePath::Null, ReversePath::Mailbox);
     let offer = Offer { reverse_path: &reverse_path, declared_octets, ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
     let address = EmailAddress::parse("agent@acme.test").expect("address");
@@ -41,6 +42,7 @@ fn by(author: &str) -> String {
 
 /// Hands a message over; "" if it was taken, otherwise the code of the refusal.
 async fn data(harness: &Harness, sender: &str, to: &[&str], message: &str) -> &'static str {
+    harness.world.advance(1);
     let arrival = Arrival {
         reverse_path: EmailAddress::parse(sender).map_or(ReversePath::Null, ReversePath::Mailbox),
         recipients: to.iter().map(|text| EmailAddress::parse(text).expect("address")).collect(),
@@ -140,7 +142,8 @@ async fn what_cannot_be_decided_is_deferred_and_marked() {
 
 #[tokio::test]
 async fn every_limit_leaves_a_record_of_what_it_is_and_what_was_used() {
-    let harness = Harness::with(NewTenant { plan: "free", ..NewTenant::of("acme.test") }).await;
+    let harness =
+        Harness::with(NewTenant { plan: "free", daily_sends_max: Some(100), ..NewTenant::of("acme.test") }).await;
     let policy = harness.ids("/v3/policies").await[0].clone();
     let limit = async |limits: Value| {
         harness.put(&format!("/v3/policies/{policy}"), &json!({"limits": limits})).await.is_ok();
