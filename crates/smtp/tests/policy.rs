@@ -1,6 +1,5 @@
 //! What a sender's server is told over the wire when rules or limits do not let its mail in.
 
-#[expect(dead_code, reason = "not every test asks whether it was sent away")]
 mod support;
 
 use postfleet_fleet::{policies, rules, workspaces};
