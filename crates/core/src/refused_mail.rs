@@ -84,6 +84,9 @@ pub fn change(code: &str, scope: Option<&str>) -> &'static str {
         "storage_full" => "remove messages, or raise limit_storage_total of the policy, up to what the plan allows",
         "bandwidth_exceeded" => "wait until the month ends, or give the organization a larger plan",
         "blocked_by_rule" => "change the rule that the evaluation names, or the list that it looks into",
+        "dmarc_reject" => {
+            "its alleged author's domain asks to refuse such mail: whoever sends for it signs with DKIM, or set inbound.dmarc to quarantine"
+        }
         "rules_undecidable" => "nothing: the sender comes back, and is judged once the rules can be evaluated again",
         _ => "see the message of the refusal",
     }

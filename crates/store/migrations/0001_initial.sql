@@ -646,10 +646,12 @@ CREATE TABLE thread_keys (
     PRIMARY KEY (grant_id, key, thread_id)
 ) {clustered};
 
--- With whom a mailbox exchanges mail: 64-bit hashes of addresses. A row is written with the first message and never changed.
+-- With whom a mailbox exchanges mail: 64-bit hashes of addresses. A row is written with the first message, and changed once
+-- at most: when the mailbox has written to them (written).
 CREATE TABLE correspondents (
     grant_id {id} NOT NULL,
     key {int} NOT NULL,
+    written {int} NOT NULL,
     PRIMARY KEY (grant_id, key)
 ) {clustered};
 

@@ -19,17 +19,17 @@ const LOOKED_UP_MAX: usize = 10;
 pub(crate) async fn note(
     tx: &mut Tx,
     grant: GrantId,
-    correspondents: &[String],
+    (correspondents, is_written): (&[String], bool),
     folders: &[String],
 ) -> Result<(), DbError> {
-    const NOTE: &str =
-        "INSERT INTO correspondents (grant_id, key) VALUES ($1, $2) ON CONFLICT (grant_id, key) DO NOTHING";
+    const NOTE: &str = "INSERT INTO correspondents AS c (grant_id, key, written) VALUES ($1, $2, $3) \
+        ON CONFLICT (grant_id, key) DO UPDATE SET written = 1 WHERE c.written < excluded.written";
     let is_unread = |folder: &String| [SystemFolder::Junk, SystemFolder::Trash].iter().any(|one| folder == one.id());
     if folders.iter().any(is_unread) {
         return Ok(());
     }
     for correspondent in correspondents.iter().filter(|one| !one.is_empty()).take(NOTED_MAX) {
-        tx.execute(NOTE, params![grant.uuid(), key(correspondent)]).await?;
+        tx.execute(NOTE, params![grant.uuid(), key(correspondent), is_written]).await?;
     }
     Ok(())
 }
@@ -47,6 +47,12 @@ pub async fn knows(reader: &mut Reader<'_>, grant: GrantId, authors: &[String]) 
         }
     }
     Ok(true)
+}
+
+/// Whether the mailbox has written to an address.
+pub async fn has_written_to(reader: &mut Reader<'_>, grant: GrantId, address: &str) -> Result<bool, StoreError> {
+    const FIND: &str = "SELECT 1 FROM correspondents WHERE grant_id = $1 AND key = $2 AND written = 1";
+    Ok(!address.is_empty() && reader.query_one(FIND, params![grant.uuid(), key(address)]).await?.is_some())
 }
 
 /// Forgets those of a mailbox that is removed, so many at once.

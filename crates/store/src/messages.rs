@@ -251,7 +251,8 @@ pub(crate) async fn file_numbered(
     let (placement, assigned) = numbered.placement();
     let thread_id = threads::join(tx, copy, facts, thread).await?;
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
-    correspondents::note(tx, copy.grant_id, &facts.thread.correspondents, &placement.folders).await?;
+    let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
+    correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
     list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;

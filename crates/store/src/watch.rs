@@ -95,16 +95,6 @@ pub(crate) async fn never_written_to<'a>(
     Ok(keys.into_iter().filter(|key| !known.contains(key)).collect())
 }
 
-/// Whether the mailbox is known to have written to an address.
-pub async fn has_written_to(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    address: &EmailAddress,
-) -> Result<bool, StoreError> {
-    const FIND: &str = "SELECT 1 FROM written_to WHERE grant_id = $1 AND address_key = $2";
-    Ok(reader.query_one(FIND, params![grant.uuid(), &address.key()]).await?.is_some())
-}
-
 /// Knows from now on that the mailbox has written to them.
 pub(crate) async fn know(tx: &mut Tx, grant: GrantId, keys: &[String], day: UtcDay) -> Result<(), DbError> {
     const KNOW: &str = "INSERT INTO written_to (grant_id, address_key, day) VALUES ($1, $2, $3) \

@@ -128,6 +128,7 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
     let findings = findings::find(platform, arrival, &view).await;
     if let Some(refusal) = findings.authentication.refusal() {
+        refusals::record_for_all(platform, &concerning, (&mailboxes, dropped), &refusal).await;
         return Err(refusal);
     }
     let judged = judge::judge(platform, arrival, &view, &findings, (&mailboxes, &concerning)).await?;

@@ -4,7 +4,7 @@ use super::Arrival;
 use super::recipients::Offer;
 use crate::platform::Platform;
 use postfleet_core::id::RefusalId;
-use postfleet_core::refused_mail::{Outcome, Stage};
+use postfleet_core::refused_mail::{Outcome, Stage, outcome};
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::message::MessageView;
 use postfleet_store::grants::Mailbox;
@@ -59,6 +59,18 @@ pub(super) fn refusal(
         concerning: concerning.clone(),
         rules,
     }
+}
+
+/// Writes down that nobody takes a message: the mailboxes that would have, and those that had a reason of their own.
+pub(super) async fn record_for_all(
+    platform: &Platform,
+    concerning: &Arc<Concerning>,
+    (mailboxes, mut refusals): (&[Mailbox], Vec<NewRefusal>),
+    problem: &Problem,
+) {
+    let refused = |mailbox| refusal(platform, concerning, mailbox, (outcome(problem), problem.clone()), None);
+    refusals.extend(mailboxes.iter().map(refused));
+    record(platform, refusals).await;
 }
 
 /// Writes refusals down. Whatever becomes of that, they are refusals.

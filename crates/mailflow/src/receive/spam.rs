@@ -4,15 +4,15 @@
 use super::Arrival;
 use crate::platform::Platform;
 use crate::spam::{Listed, RspamdMode, ask_lists, ask_rspamd, look_at, model_of};
+use postfleet_core::Problem;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::spam::{
     History, SpamReason, SpamVerdict, Trained, decide, of_authentication, of_history, of_lists,
 };
-use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::message::MessageView;
 use postfleet_mail::spam::Looked;
 use postfleet_store::grants::Mailbox;
-use postfleet_store::{spam, threads, watch};
+use postfleet_store::{correspondents, spam, threads};
 
 /// What is the same for all mailboxes.
 #[derive(Debug)]
@@ -85,10 +85,7 @@ async fn history(
     let (mut reader, grant) = (platform.store.reader().await?, mailbox.grant_id);
     let author = view.from.first().map(|author| author.email.as_str()).unwrap_or_default();
     let moved = spam::moved_before(&mut reader, grant, author).await?;
-    let has_written = match EmailAddress::parse(author) {
-        Ok(author) => watch::has_written_to(&mut reader, grant, &author).await?,
-        Err(_) => false,
-    };
+    let has_written = correspondents::has_written_to(&mut reader, grant, author).await?;
     let answered: Vec<String> = view.references.iter().chain(&view.in_reply_to).cloned().collect();
     Ok(History {
         has_written,

@@ -10,6 +10,7 @@ use postfleet_mailflow::AuthenticationSettings;
 use postfleet_net::{DnsError, MxAnswer, Resolver, StaticResolver};
 use postfleet_store::domain_reports::{self, Listed};
 use postfleet_store::domains;
+use postfleet_store::refused_mail::{self, Page};
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -181,6 +182,14 @@ async fn what_fails_is_refused_or_put_aside_as_far_as_is_set() {
                 let refusal = taken.expect_err("refused");
                 assert_eq!((refusal.kind, refusal.code), (ProblemKind::Disowned, "dmarc_reject"), "{author}");
                 assert!(setting.inbox().await.is_empty() && setting.folder(&setting.agent, "junk").await.is_empty());
+                let page = Page { grant_id: setting.agent.id, sender: None, code: None, before: None, limit: 10 };
+                let mut reader = setting.world.platform.store.reader().await.expect("reader");
+                let kept = refused_mail::list(&mut reader, page).await.expect("list");
+                assert_eq!(
+                    kept.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(),
+                    ["dmarc_reject"],
+                    "it is told why"
+                );
             }
             Some(folder) => {
                 taken.expect("accepted");
