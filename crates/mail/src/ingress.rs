@@ -1,8 +1,8 @@
 //! Fields in which only this server may speak. What others wrote there is taken out of mail that comes in, so that no
 //! reader takes it for ours; everything else stays as it was and where it was.
 //!
-//! These are: Authentication-Results in our name, or in a name that nobody can read (RFC 8601 §5); Received-SPF of a receiver
-//! with our name (RFC 7208 §9.1); Return-Path, of which the server that delivers writes the only one (RFC 5321 §4.4);
+//! These are: Authentication-Results in our name, in one in which ours stands, or in one that nobody can read (RFC 8601 §5);
+//! Received-SPF in which our name stands, or none (RFC 7208 §9.1); Return-Path, of which the server that delivers writes the only one (RFC 5321 §4.4);
 //! and all that begins with `X-Postfleet-`, but for the count of answers, which proves by its mark who wrote it.
 
 use crate::authentication::results;

@@ -66,15 +66,19 @@ const OURS: &[&str] = &[
     " \"\"; spf=pass",
 ];
 
-/// Results of others, which stay.
-const THEIRS: &[&str] = &[
-    " mx.sender.test; spf=pass",
+/// Names in which ours stands, as somebody may see it who looks at a part: they go as well.
+const NEAR: &[&str] = &[
     " mail.mx.acme.test; spf=pass",
     " mx.acme.test.example; spf=pass",
     " amx.acme.test; spf=pass",
+    " mx.sender.test (mx.acme.test); spf=pass",
+];
+
+/// Results of others, which stay.
+const THEIRS: &[&str] = &[
+    " mx.sender.test; spf=pass",
     " acme.test; spf=pass",
     " mx.sender.test; spf=pass smtp.mailfrom=mx.acme.test",
-    " mx.sender.test (mx.acme.test); spf=pass",
     "\r\n mx.sender.test;\r\n mx.acme.test=pass",
 ];
 
@@ -82,7 +86,7 @@ const THEIRS: &[&str] = &[
 fn what_others_write_in_our_name_does_not_survive() {
     let mut forms = 0;
     for name in names("Authentication-Results") {
-        for value in OURS {
+        for value in OURS.iter().chain(NEAR) {
             let claim = format!("{name}:{value}\r\n");
             for (before, after) in [("", "A: 1\r\n"), ("A: 1\r\n", "B: 2\r\n"), ("A: 1\r\n", "")] {
                 let raw = format!("{before}{claim}{after}\r\nBody\r\n");
@@ -113,7 +117,8 @@ fn other_fields_that_only_we_write_do_not_survive_either() {
         ("Received-SPF: pass receiver = \"MX.acme.test\"", false),
         ("Received-SPF: pass\r\n receiver=\r\n mx.acme.test", false),
         ("Received-SPF: pass receiver=mx.sender.test; identity=mailfrom", true),
-        ("Received-SPF: pass (mx.acme.test: fine) receiver=mx.sender.test", true),
+        ("Received-SPF: pass (mx.acme.test: fine) receiver=mx.sender.test", false),
+        ("Received-SPF: pass", false),
         ("Authentication-Results-Original: mx.acme.test; spf=pass", true),
         ("X-Authentication-Results: mx.acme.test; spf=pass", true),
         ("ARC-Authentication-Results: i=1; mx.acme.test; spf=pass", true),

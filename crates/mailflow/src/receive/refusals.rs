@@ -34,7 +34,8 @@ pub(super) fn arrived(platform: &Platform, arrival: &Arrival, view: &MessageView
         stage: Stage::Data,
         reverse_path: arrival.reverse_path.clone(),
         author: view.from.first().and_then(|author| EmailAddress::parse(&author.email).ok()),
-        message_id_header: message_id.map(|id| id.chars().take(MESSAGE_ID_CHARS_MAX).collect()),
+        message_id_header: message_id
+            .map(|id| format!("<{}>", id.chars().take(MESSAGE_ID_CHARS_MAX).collect::<String>())),
         octets: Some(arrival.message.len() as u64),
         ip: (!arrival.is_local()).then_some(arrival.ip),
         at: platform.clock.now(),

@@ -103,7 +103,8 @@ rules:
         "fleet.yaml:19:44: rules[2].match.conditions[0].operator: must be is or is_not for outbound.type",
         "fleet.yaml:20:55: rules[2].match.conditions[1].value: must be one of compose, reply (did you mean reply?)",
         "fleet.yaml:21:19: rules[2].match.conditions[2].field: must be one of from.address, from.domain, from.tld, \
-         recipient.address, recipient.domain, recipient.tld, outbound.type (did you mean from.address?)",
+         recipient.address, recipient.domain, recipient.tld, outbound.type, authentication.spf, authentication.dkim, \
+         authentication.dmarc, spam.score, suspicion.kind, message.mark (did you mean from.address?)",
         "fleet.yaml:21:56: rules[2].match.conditions[2].more: unknown field; known are field, operator, value",
         "fleet.yaml:22:55: rules[2].match.conditions[3].value: must be a list, not a text",
         "fleet.yaml:23:36: rules[2].actions[0].value: must be absent: only assign_to_folder has a value",

@@ -94,6 +94,7 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
         "GET /v3/grants/{grant}/raises",
+        "GET /v3/grants/{grant}/refused-mail",
         "GET /v3/grants/{grant}/reputation",
         "GET /v3/grants/{grant}/retention",
         "GET /v3/grants/{grant}/rule-evaluations",

@@ -143,7 +143,8 @@ async fn fields_choose_the_form() {
     let values = |name: &str| -> Vec<_> {
         headers.iter().filter(|header| header["name"] == name).map(|header| &header["value"]).collect()
     };
-    assert_eq!((&headers[0]["name"], &headers[1]["name"]), (&json!("Return-Path"), &json!("Received")));
+    let first: Vec<_> = headers.iter().take(3).map(|header| &header["name"]).collect();
+    assert_eq!(first, ["Return-Path", "Authentication-Results", "Received"]);
     assert_eq!(values("X-Twice"), ["one", "two"]);
     assert_eq!(values("Subject"), ["=?utf-8?b?R3LDvMOfZQ==?="]);
     let basic = ask("include_basic_headers").await;

@@ -47,6 +47,16 @@ async fn listed(harness: &Harness) -> Vec<String> {
     }
 }
 
+/// A first line that begins with a space would become part of the last field that is written above it: it goes.
+fn kept(source: &[u8]) -> &[u8] {
+    let mut rest = source;
+    while rest.first().is_some_and(|octet| [b' ', b'\t'].contains(octet)) {
+        let end = rest.iter().position(|octet| *octet == b'\n').map_or(rest.len(), |end| end + 1);
+        rest = &rest[end..];
+    }
+    rest
+}
+
 #[tokio::test]
 async fn a_hundred_oddities_are_stored_listed_and_shown() {
     let harness = Harness::new().await;
@@ -67,7 +77,7 @@ async fn a_hundred_oddities_are_stored_listed_and_shown() {
         assert_eq!(names, odd.files, "{}", odd.name);
         let raw = harness.get(&harness.at(&format!("/messages/{id}?fields=raw_mime"))).await;
         let raw = URL_SAFE.decode(raw.data()["raw_mime"].as_str().expect("raw")).expect("base64url");
-        assert!(raw.ends_with(&odd.raw()), "{}: the source is not as it came", odd.name);
+        assert!(raw.ends_with(kept(&odd.raw())), "{}: the source is not as it came", odd.name);
     }
 }
 

@@ -94,7 +94,7 @@ async fn the_monthly_quota_ends_sends_until_the_month_is_over() {
 
 #[tokio::test]
 async fn bandwidth_ends_sends_and_pauses_what_comes_in() {
-    let harness = with_plan(|plan| plan.monthly_bandwidth_octets_max = Some(3_000)).await;
+    let harness = with_plan(|plan| plan.monthly_bandwidth_octets_max = Some(3_200)).await;
     let text = format!("Subject: x\r\n\r\n{}\r\n", "a".repeat(2_600));
     let receive = async || harness.world.receive("a@b.test", "agent@acme.test", text.clone()).await;
     receive().await.expect("accepted");
@@ -102,7 +102,7 @@ async fn bandwidth_ends_sends_and_pauses_what_comes_in() {
     let over = send(&harness).await;
     over.refuses(429, "bandwidth_exceeded", None);
     let ends = json!(BEGINNING.as_seconds() + TO_APRIL);
-    assert_eq!(used_up(&over), (&json!("organization"), &json!(3_000), &used, &ends));
+    assert_eq!(used_up(&over), (&json!("organization"), &json!(3_200), &used, &ends));
     assert_eq!(over.header("retry-after"), Some(TO_APRIL.to_string().as_str()));
     assert_eq!(over.json["error"]["retryable"], true);
     assert_eq!(receive().await.expect_err("paused").code, "bandwidth_exceeded");
