@@ -14,11 +14,20 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct Assessment {
     /// Who sent it, as far as that can be proved.
+    #[serde(skip_serializing_if = "is_default")]
     pub authentication: Authentication,
     /// What kind of mail it is, for this mailbox.
+    #[serde(skip_serializing_if = "is_default")]
     pub marks: Marks,
     /// How much it looks like spam, by this mailbox's policy.
+    #[serde(skip_serializing_if = "is_default")]
     pub spam: SpamVerdict,
     /// What in it is meant to deceive a reader.
+    #[serde(skip_serializing_if = "is_default")]
     pub suspicion: Suspicion,
+}
+
+/// What says nothing is not written: most of what is looked for is not found, and a message is kept for years.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -1,6 +1,7 @@
 //! Who sent a message, as far as that can be proved: the results of the methods of RFC 8601, in its words, and what follows
 //! from them for a message that its alleged author disowns. Nothing here says that a message is safe.
 
+use crate::assessment::is_default;
 use crate::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
@@ -51,15 +52,19 @@ pub struct Authentication {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_local: bool,
     /// Whether the client may use the envelope sender (RFC 7208); if that is null, the name that it gave in HELO.
+    #[serde(skip_serializing_if = "is_default")]
     pub spf: SpfResult,
     /// Whether the client may use the name that it gave in HELO (RFC 7208 §2.3).
+    #[serde(skip_serializing_if = "is_default")]
     pub helo: SpfResult,
     /// Each signature, in the order in which they stand, as many as are looked at (RFC 6376).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dkim: Vec<DkimResult>,
     /// Whether what passed belongs to the author that is shown (RFC 7489).
+    #[serde(skip_serializing_if = "is_default")]
     pub dmarc: DmarcResult,
     /// Whether those who forwarded it vouch for what it was before: none, pass or fail (RFC 8617 §5.2).
+    #[serde(skip_serializing_if = "is_default")]
     pub arc: AuthResult,
     /// Who sealed it (`d=`), first to last, if the chain passes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,6 +73,7 @@ pub struct Authentication {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub arc_reason: String,
     /// Whether the client's address has a name that leads back to it (RFC 8601 §3).
+    #[serde(skip_serializing_if = "is_default")]
     pub iprev: AuthResult,
     /// That name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,13 +160,16 @@ pub struct DmarcResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     /// What SPF proved belongs to the author.
+    #[serde(skip_serializing_if = "is_default")]
     pub spf_aligned: bool,
     /// What a signature proved belongs to the author.
+    #[serde(skip_serializing_if = "is_default")]
     pub dkim_aligned: bool,
     /// The sealer that we trust and that vouches that it passed before, if it fails (RFC 8617 §7.2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescued_by: Option<String>,
     /// What was done with it.
+    #[serde(skip_serializing_if = "is_default")]
     pub disposition: DmarcPolicy,
     /// Why, in a few words; empty if the result says it all.
     #[serde(skip_serializing_if = "String::is_empty")]

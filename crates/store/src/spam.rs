@@ -73,8 +73,8 @@ pub struct Due {
     pub wanted: Trained,
 }
 
-pub(crate) const OLDEST_DUE: &str = "SELECT application_id FROM spam_training WHERE wanted <> trained \
-    ORDER BY moved_at, message_id LIMIT 1";
+pub(crate) const OLDEST_DUE: &str = "SELECT application_id FROM spam_training \
+    WHERE wanted <> trained AND moved_at >= 0 ORDER BY moved_at, message_id LIMIT 1";
 pub(crate) const DUE: &str = "SELECT application_id, grant_id, message_id, wanted FROM spam_training \
     WHERE wanted <> trained AND application_id = $1 ORDER BY moved_at, message_id LIMIT $2";
 

@@ -220,5 +220,8 @@ async fn results_are_written_above_the_message_and_forged_ones_are_gone() {
     setting.send(&["agent@acme.test"]).await.expect("accepted");
     setting.world.deliver_due().await;
     let own = setting.inbox().await.into_iter().find(|message| message.subject == "Hello").expect("own");
-    assert!(own.headers.expect("headers").iter().all(|header| header.name != "Authentication-Results"));
+    let headers = own.headers.expect("headers");
+    let results: Vec<_> = headers.iter().filter(|header| header.name == "Authentication-Results").collect();
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0].value.split_whitespace().collect::<Vec<_>>(), ["mx.world.test;", "auth=pass"]);
 }

@@ -14,7 +14,7 @@ use postfleet_store::grants::Grant;
 use postfleet_testkit::http::{FakeHttp, HttpResponse};
 use postfleet_testkit::world::{NewTenant, WorldOptions};
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,12 @@ async fn set_policy(setting: &Setting, spam: Value) {
     };
     let request = serde_json::from_value(json!({"spam_detection": spam})).expect("request");
     policies::update(store, world.act(tenant), tenant.application_id, id, request).await.expect("policy");
+}
+
+/// A world in which every client may send for a domain: who sends is proved, so that something else decides.
+async fn proved(domain: &str) -> Setting {
+    let resolver = StaticResolver::everything_at(Ipv4Addr::LOCALHOST.into()).with_txt(domain, "v=spf1 +all");
+    Setting::with(WorldOptions { resolver, ..WorldOptions::default() }).await
 }
 
 async fn only(setting: &Setting, folder: &str) -> Message {
@@ -97,7 +103,7 @@ async fn a_policy_says_how_sensitive_and_by_what() {
         (json!({"use_header_anomaly_detection": true, "spam_sensitivity": 5.0}), "junk", Some("no_date")),
         (json!({"use_header_anomaly_detection": true, "spam_sensitivity": 0.1}), "inbox", Some("no_date")),
     ] {
-        let setting = Setting::with(WorldOptions::default()).await;
+        let setting = proved("unknown.test").await;
         set_policy(&setting, spam.clone()).await;
         arrive(&setting.world.platform, "203.0.113.9", "x@unknown.test", "agent@acme.test", odd).await;
         let found = reasons(&only(&setting, folder).await);
@@ -224,7 +230,7 @@ async fn moves_are_learned_by_their_application_alone() {
 
 #[tokio::test]
 async fn what_was_junk_before_is_rather_junk_again() {
-    let setting = Setting::with(WorldOptions::default()).await;
+    let setting = proved("pushy.test").await;
     let platform = &setting.world.platform;
     let first = "Subject: one\r\nFrom: Sales <sales@pushy.test>\r\n\r\nHello\r\n";
     arrive(platform, "203.0.113.9", "sales@pushy.test", "agent@acme.test", first).await;
