@@ -190,7 +190,7 @@ async fn counters_agree_with_what_was_filed_at_once() {
             command.facts.octets = 1_000 + index;
             command.facts.unread = index % 5 != 0;
             command.facts.folder = if index % 2 == 0 { "inbox" } else { "junk" };
-            commands.push(command);
+            commands.push(crate::support::placed(command));
         }
         crate::support::at_once(store, commands).await;
 

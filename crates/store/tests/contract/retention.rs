@@ -1,6 +1,8 @@
 //! Mail whose time is over: found where it is, removed whole and once, and its room given back.
 
-use crate::support::{Engine, NOON, Tenant, all_events, at_once, fresh, listed, number, on_each_engine, tenant};
+use crate::support::{
+    Engine, NOON, Tenant, all_events, at_once, fresh, listed, number, on_each_engine, placed, tenant,
+};
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::{AuditId, GrantId, MessageId, PolicyId, WorkspaceId};
@@ -59,7 +61,7 @@ async fn file(store: &Store, tenant: &Tenant, grant: GrantId, folder: &'static s
     command.facts.outgoing = folder == "sent";
     let id = command.facts.thread.message_id.clone();
     command.facts.summary = serde_json::json!({"subject": "Hello", "message_id": id}).to_string();
-    store.run(command).await.expect("deliver").expect("room")[0]
+    store.run(placed(command)).await.expect("deliver").expect("room")[0]
 }
 
 async fn ids(store: &Store, grant: GrantId, listing: &str) -> BTreeSet<MessageId> {
@@ -415,7 +417,7 @@ async fn a_conversation_stands_by_the_messages_that_it_has_left() {
         second.facts.thread.message_id = Some("two@x".into());
         second.facts.thread.in_reply_to = vec!["one@x".into()];
         (second.facts.outgoing, second.facts.folder) = (true, "sent");
-        store.run(second).await.expect("deliver").expect("room");
+        store.run(placed(second)).await.expect("deliver").expect("room");
         assert_eq!(prune_all(store, grant, 10).await.inbox.messages, 1);
         let mut reader = store.reader().await.expect("reader");
         let list = threads::list(&mut reader, grant, AfterThread::START, 10).await.expect("threads");

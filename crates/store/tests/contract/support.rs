@@ -410,6 +410,13 @@ pub async fn listed(store: &Store, grant: GrantId, folder: &str) -> Vec<StoredMe
     messages::list_page_without_bodies(&mut reader, &page).await.expect("list")
 }
 
+/// Lets the copies go where the facts say that were changed meanwhile.
+pub fn placed(mut command: Deliver) -> Deliver {
+    let placement = command.facts.placement();
+    command.copies.iter_mut().for_each(|copy| copy.placement = placement.clone());
+    command
+}
+
 /// Runs commands at once, spread over the writers where there are several.
 pub async fn at_once<C: Command>(store: &Store, commands: Vec<C>) -> Vec<C::Outcome> {
     let running: Vec<_> = commands
