@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -319,9 +320,9 @@ class Postfix:
 
     def greets(self):
         try:
-            self.load.run("smtp", self.port, "--messages", 0)
-            return subprocess.run(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}"], stderr=subprocess.DEVNULL).returncode == 0
-        except subprocess.CalledProcessError:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+                return connection.recv(3) == b"220"
+        except OSError:
             return False
 
     def __exit__(self, *_):

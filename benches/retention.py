@@ -100,7 +100,7 @@ class Bench:
         policy = self.ask("POST", "/v3/policies", {"name": "Old mail"})
         workspace = self.ask("POST", "/v3/workspaces", {"name": "Old mail", "policy_id": policy["id"]})["workspace_id"]
         full = self.mailboxes("full", self.arguments.mailboxes, workspace)
-        others = self.mailboxes("other", self.arguments.receivers)
+        self.mailboxes("other", self.arguments.receivers)
         began = time.monotonic()
         messages = self.fill(full)
         filled = time.monotonic() - began
