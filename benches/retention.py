@@ -10,9 +10,8 @@ the last, octets of the database file and of what of it is free, and what the co
 import argparse
 import base64
 import json
-import multiprocessing
-import smtplib
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "acceptance"))
 import harness
-from harness import Api, Postfleet, Postgres, wait_until
+from harness import Api, Postfleet, Postgres
 
 DAY = 86_400
 # Lines of one request of an import.
@@ -28,19 +27,6 @@ LINES = 2_000
 # How often it is looked whether something is due; the configuration takes no less.
 ROUND = 60
 PATIENCE = 3_600
-
-
-def deliver(port, addresses, octets, stop, counts, number):
-    """Sends messages in one session, until it is told to stop; counts those that were taken."""
-    body = ("x" * 76 + "\r\n") * (octets // 78)
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=60) as session:
-        sent = 0
-        while not stop.is_set():
-            to = addresses[(sent * 7 + number) % len(addresses)]
-            text = f"From: a@b.test\r\nTo: {to}\r\nSubject: {number}-{sent}\r\n\r\n{body}"
-            session.sendmail("a@b.test", [to], text)
-            sent += 1
-            counts[number] = sent
 
 
 class Bench:
@@ -55,7 +41,7 @@ class Bench:
 
     def ask(self, method, path, body=None):
         status, _, answer = self.api.call(method, path, body, keep=True)
-        assert status == 200, (status, answer)
+        assert status in (200, 201), (status, answer)
         return answer["data"]
 
     def mailboxes(self, kind, count, workspace=None):
@@ -82,51 +68,53 @@ class Bench:
                 assert status == 200 and answer["data"]["position"] == first + len(lines), answer
         return each * len(emails)
 
-    def kept(self, emails):
-        """Octets that the full mailboxes keep, and what was removed from them."""
+    def removed(self, emails):
+        """How many messages were removed from mailboxes."""
         removed = 0
         for email in emails:
             removed += self.ask("GET", f"/v3/grants/{email}/retention")["removed_messages"]
         return removed
 
-    def rate(self, until):
-        """Messages taken in a second until something is so."""
-        before, began = sum(self.counts), time.monotonic()
-        until()
-        return (sum(self.counts) - before) / (time.monotonic() - began)
+    def receive(self, seconds):
+        """Receives for so long; answers how many messages, and in how many seconds."""
+        options = ["--sessions", self.arguments.sessions, "--mailboxes", self.arguments.receivers, "--size", self.arguments.octets]
+        options += ["--recipient", "other{m}@agents.test", "--messages", 10_000_000, "--seconds", seconds]
+        words = [self.arguments.load, "smtp", "--address", f"127.0.0.1:{self.server.smtp_port}", *map(str, options)]
+        made = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        assert made["failures"] == 0, made
+        return made["done"], made["done"] / made["rate"]
+
+    def quiet(self):
+        done, seconds = self.receive(self.arguments.seconds)
+        return done / seconds
+
+    def until(self, condition, patience):
+        """Receives until something is so, at least for a second; answers messages in a second."""
+        received, end = [self.receive(1)], time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < end, f"waited {patience} s"
+            received.append(self.receive(1))
+        return sum(done for done, _ in received) / sum(seconds for _, seconds in received)
 
     def run(self):
         policy = self.ask("POST", "/v3/policies", {"name": "Old mail"})
         workspace = self.ask("POST", "/v3/workspaces", {"name": "Old mail", "policy_id": policy["id"]})["workspace_id"]
         full = self.mailboxes("full", self.arguments.mailboxes, workspace)
-        others = self.mailboxes("other", self.arguments.receivers)
+        self.mailboxes("other", self.arguments.receivers)
         began = time.monotonic()
         messages = self.fill(full)
         filled = time.monotonic() - began
-        stop = multiprocessing.Event()
-        self.counts = multiprocessing.Array("L", self.arguments.sessions)
-        senders = [
-            multiprocessing.Process(
-                target=deliver, args=(self.server.smtp_port, others, self.arguments.octets, stop, self.counts, number), daemon=True
-            )
-            for number in range(self.arguments.sessions)
-        ]
-        for sender in senders:
-            sender.start()
-        time.sleep(3)
-        quiet = [self.rate(lambda: time.sleep(self.arguments.seconds))]
+        self.receive(3)
+        quiet = [self.quiet()]
         limits = {"limit_inbox_retention_period": 5, "limit_spam_retention_period": 1}
         changing = time.monotonic()
         self.ask("PUT", f"/v3/policies/{policy['id']}", {"limits": limits})
         changed = time.monotonic()
-        wait_until("the first removal", lambda: self.kept(full[:1] + full[-1:]) > 0, 3 * ROUND, every=0.2)
+        self.until(lambda: self.removed(full[:1] + full[-1:]) > 0, 3 * ROUND)
         first = time.monotonic()
-        pruning = self.rate(lambda: wait_until("the last removal", lambda: self.kept(full) >= messages, PATIENCE, every=1))
+        pruning = self.until(lambda: self.removed(full) >= messages, PATIENCE)
         last = time.monotonic()
-        quiet.append(self.rate(lambda: time.sleep(self.arguments.seconds)))
-        stop.set()
-        for sender in senders:
-            sender.join()
+        quiet.append(self.quiet())
         alone = sum(quiet) / 2
         return {
             "messages": messages,
@@ -168,13 +156,15 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--postfleet", type=Path, required=True)
+    load = Path(__file__).parent / "load/target/release/postfleet-load"
+    parser.add_argument("--load", type=Path, default=load)
     parser.add_argument("--messages", type=int, default=20_000, help="old messages; 1000000 for the figure of the goal")
     parser.add_argument("--old-octets", type=int, default=1_000, help="of each of them")
     parser.add_argument("--mailboxes", type=int, default=20, help="among which they are")
     parser.add_argument("--receivers", type=int, default=20, help="mailboxes that receive")
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--octets", type=int, default=10_000, help="of each message that comes in")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each quiet phase")
+    parser.add_argument("--seconds", type=int, default=10, help="of each quiet phase")
     parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", help="where the data directory is made, and removed again")
     arguments = parser.parse_args()

@@ -25,7 +25,9 @@ const USAGE: &str = "\
 usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
 
   smtp      sends messages: --sessions 20 --messages 2000 --size 10240 --mailboxes 1 --recipient u{m}@bench.example
-            --sender load@sender.example --gap-us 0 --seconds 120
+            --sender load@sender.example --gap-us 0 --seconds 120 --stride 1
+            --corpus FOLDER (files of messages, the first line of each its reverse path, instead of --size and --sender)
+            --proxied 198.51.100.{c} (what a PROXY header says of each session's client)
   http      sends requests: --connections 16 --requests 2000 --method POST --path / --body TEXT | --body-file FILE
             --header 'Name: value' --lines FILE --gap-us 0 --seconds 120
   smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
@@ -35,7 +37,7 @@ usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
   provision makes mailboxes: --connections 16 --mailboxes 1000 --per-call 1 --first 0 --domain bench.example
             --header 'Name: value' --seconds 300
 
-In templates {i} is the number of the request, {m} that number modulo --mailboxes, {line} a line of --lines, {t} the
+In templates {i} is the number of the request, {m} that number times --stride modulo --mailboxes, {line} a line of --lines, {t} the
 time in nanoseconds.";
 
 fn main() -> ExitCode {

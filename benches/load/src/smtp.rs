@@ -8,6 +8,8 @@ use crate::summary::Summary;
 use crate::text::Text;
 use crate::{Failure, run::Outcome};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Octets of the header section, near enough.
@@ -19,11 +21,27 @@ struct Mail {
     sender: String,
     recipient: String,
     mailboxes: u64,
+    /// From one message's mailbox to the next one's.
+    stride: u64,
+    /// What is sent instead of text that is made up.
+    corpus: Vec<Signed>,
+    /// What a balancer would say of each session's client, with `{c}` for a number from 1 to `PROXIED`.
+    proxied: Option<String>,
+    sessions: AtomicU64,
     body_octets: usize,
     /// Tells the messages of this run from those of others.
     run: u64,
     text: Text,
 }
+
+/// A message that was made before, with the reverse path that it is sent with.
+struct Signed {
+    sender: String,
+    message: Vec<u8>,
+}
+
+/// Clients that a balancer speaks of.
+const PROXIED: u64 = 200;
 
 /// Runs `smtp`.
 pub fn run(args: &Args) -> Result<String, Failure> {
@@ -33,6 +51,10 @@ pub fn run(args: &Args) -> Result<String, Failure> {
         sender: args.text("sender").unwrap_or("load@sender.example").to_owned(),
         recipient: args.text("recipient").unwrap_or("u{m}@bench.example").to_owned(),
         mailboxes: args.number("mailboxes", 1, 1_000_000)?.max(1),
+        stride: args.number("stride", 1, 1_000_000)?,
+        corpus: args.text("corpus").map_or_else(|| Ok(Vec::new()), read_corpus)?,
+        proxied: args.text("proxied").map(str::to_owned),
+        sessions: AtomicU64::new(0),
         body_octets: size.saturating_sub(HEADER_OCTETS),
         run: now_ns(),
         text: Text::new(),
@@ -71,7 +93,7 @@ impl Client for Session<'_> {
     fn request(&mut self, number: u64) -> Result<(), Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => greet(self.mail.address)?,
+            None => greet(self.mail)?,
         };
         // Put back only when the transaction went well.
         self.connection = Some(self.transaction(connection, number)?);
@@ -82,9 +104,15 @@ impl Client for Session<'_> {
 impl Session<'_> {
     fn transaction(&mut self, mut connection: Connection, number: u64) -> Result<Connection, Failure> {
         let mail = self.mail;
-        let recipient = mail.recipient.replace("{m}", &(number % mail.mailboxes).to_string());
-        self.compose(&recipient, number);
-        connection.write(format!("MAIL FROM:<{}>\r\n", mail.sender).as_bytes())?;
+        let mailbox = number.wrapping_mul(mail.stride) % mail.mailboxes;
+        let recipient = mail.recipient.replace("{m}", &mailbox.to_string());
+        let signed = mail.corpus.get(usize::try_from(number)? % mail.corpus.len().max(1));
+        match signed {
+            Some(signed) => self.pass_on(signed, number),
+            None => self.compose(&recipient, number),
+        }
+        let sender = signed.map_or(&mail.sender, |signed| &signed.sender);
+        connection.write(format!("MAIL FROM:<{sender}>\r\n").as_bytes())?;
         connection.expect("250")?;
         connection.write(format!("RCPT TO:<{recipient}>\r\n").as_bytes())?;
         connection.expect("250")?;
@@ -93,6 +121,15 @@ impl Session<'_> {
         connection.write(&self.message)?;
         connection.expect("250")?;
         Ok(connection)
+    }
+
+    /// Puts a field in front that no signature covers, so that no two messages are the same.
+    fn pass_on(&mut self, signed: &Signed, number: u64) {
+        let head = format!("Message-ID: <{number}.{}@load.example>\r\n", self.mail.run);
+        self.message.clear();
+        self.message.extend_from_slice(head.as_bytes());
+        self.message.extend_from_slice(&signed.message);
+        self.message.extend_from_slice(b".\r\n");
     }
 
     fn compose(&mut self, recipient: &str, number: u64) {
@@ -109,10 +146,47 @@ impl Session<'_> {
     }
 }
 
-fn greet(address: SocketAddr) -> Result<Connection, Failure> {
-    let mut connection = Connection::open(address)?;
+fn greet(mail: &Mail) -> Result<Connection, Failure> {
+    let mut connection = Connection::open(mail.address)?;
+    if let Some(proxied) = &mail.proxied {
+        let client = 1 + mail.sessions.fetch_add(1, Ordering::Relaxed) % PROXIED;
+        let client = proxied.replace("{c}", &client.to_string());
+        connection.write(format!("PROXY TCP4 {client} 127.0.0.1 40000 25\r\n").as_bytes())?;
+    }
     connection.expect("220")?;
     connection.write(b"EHLO load.example\r\n")?;
     connection.expect("250")?;
     Ok(connection)
+}
+
+/// The messages of a folder, in the order of their names. The first line of each file is its reverse path.
+fn read_corpus(folder: &str) -> Result<Vec<Signed>, Failure> {
+    let files = Path::new(folder).read_dir().map_err(|error| format!("failed to read {folder}: {error}"))?;
+    let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>, Failure>>()?;
+    files.sort();
+    let corpus = files.iter().map(|file| parse_signed(&std::fs::read(file)?)).collect::<Result<Vec<_>, _>>()?;
+    if corpus.is_empty() { Err(format!("{folder} is empty").into()) } else { Ok(corpus) }
+}
+
+fn parse_signed(file: &[u8]) -> Result<Signed, Failure> {
+    let end = file.iter().position(|octet| *octet == b'\n').ok_or("a message without a reverse path")?;
+    let (sender, message) = (std::str::from_utf8(&file[..end])?.trim(), &file[end + 1..]);
+    if !message.ends_with(b"\r\n") || message.split(|octet| *octet == b'\n').any(|line| line.starts_with(b".")) {
+        return Err(format!("a message from {sender} has a line with a dot first, or no last line end").into());
+    }
+    Ok(Signed { sender: sender.to_owned(), message: message.to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_signed;
+
+    #[test]
+    fn a_file_is_a_reverse_path_and_a_message() {
+        let signed = parse_signed(b"a@b.example\nFrom: a@b.example\r\n\r\nhello\r\n").unwrap();
+        assert_eq!(signed.sender, "a@b.example");
+        assert!(signed.message.starts_with(b"From:"));
+        assert!(parse_signed(b"a@b.example\n\r\n.\r\nhello\r\n").is_err());
+        assert!(parse_signed(b"no message").is_err());
+    }
 }
