@@ -417,7 +417,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_workspace ON grants (workspace_id, id);
 CREATE INDEX grants_by_update ON grants (application_id, updated_at, id);
 -- Whether somebody shows the name of a mailbox without being it.
-CREATE INDEX grants_by_name ON grants (application_id, lower(name));
+CREATE INDEX grants_by_name ON grants (lower(name), application_id);
 CREATE INDEX grants_in_no_workspace ON grants (application_id, id) WHERE workspace_id IS NULL;
 CREATE UNIQUE INDEX grants_by_id ON grants (id);
 

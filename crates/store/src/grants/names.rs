@@ -5,7 +5,9 @@ use crate::error::StoreError;
 use crate::params;
 use postfleet_core::id::{ApplicationId, GrantId};
 
-pub(crate) const NAMED: &str = "SELECT name FROM grants WHERE application_id = $1 AND lower(name) = $2 LIMIT 1";
+// With "application_id = $1" SQLite reads all mailboxes of the application instead of the index.
+pub(crate) const NAMED: &str = "SELECT name FROM grants WHERE lower(name) = $2 AND application_id >= $1 \
+    AND application_id <= $1 LIMIT 1";
 
 /// The names that somebody who writes to a mailbox may borrow: the mailbox's own, that of its organization, and that of the
 /// mailbox beside it which is called `shown` (in lower case), if there is one.
