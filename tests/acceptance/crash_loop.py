@@ -32,7 +32,7 @@ import time  # noqa: E402
 import zlib  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from harness import Api, Missing, Postfleet, Postgres, Sink, WebhookReceiver, listens, required, wait_until  # noqa: E402
+from harness import Api, Missing, NoNames, Postfleet, Postgres, Sink, WebhookReceiver, listens, required, wait_until  # noqa: E402
 
 SKIPPED = 77
 MAILBOXES = 4
@@ -387,7 +387,9 @@ def run(arguments):
         ends.callback(sink.close)
         receiver = WebhookReceiver()
         ends.callback(receiver.close)
-        server = Postfleet(folder, relay=sink.address, storage=postgres.url if postgres else None)
+        names = NoNames()
+        ends.callback(names.close)
+        server = Postfleet(folder, sink.address, postgres.url if postgres else None, names.settings)
         account = server.init()
         server.start()
         ends.callback(server.kill)

@@ -1,5 +1,6 @@
 //! Large bodies as files, through `object_store` with syncing on: `ab/abcdef….zst`.
 
+use super::place::Place;
 use crate::error::StoreError;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
@@ -13,32 +14,56 @@ const SUFFIX: &str = ".zst";
 #[derive(Debug)]
 pub(super) struct Files {
     store: LocalFileSystem,
-    folder: PathBuf,
+    place: Place,
 }
 
 impl Files {
     pub(super) fn open(folder: PathBuf) -> Result<Self, StoreError> {
         std::fs::create_dir_all(&folder).map_err(|error| fault("create the blob folder", &error))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| fault("open the blob folder", &error))?;
-        Ok(Self { store: store.with_fsync(true), folder })
+        let place = Place::of(&folder).map_err(|error| fault("look at the blob folder", &error))?;
+        Ok(Self { store: store.with_fsync(true), place })
+    }
+
+    /// Holds a body that the database names against the folder, which must not be an empty one then.
+    pub(super) fn expect(&self, named: &[u8; 32]) -> Result<(), StoreError> {
+        if self.place.is_empty().map_err(|error| fault("look into the blob folder", &error))? {
+            return Err(StoreError::Fault(format!(
+                "the blob folder {} is empty, and the database names bodies in it: mount its volume or restore them; if they \
+                 are lost for good, put any file there",
+                self.place.folder().display()
+            )));
+        }
+        self.place.has(path(named).as_ref());
+        Ok(())
     }
 
     /// Writes a file. When it returns, the file and the folders that name it are on stable storage. An equal file is
     /// written again, which makes it young: the janitor must not take it from under the row that is about to name it.
+    /// After a failure (of a sync, too) nothing names the file, and whoever tries again writes another one.
     pub(super) async fn put(&self, hash: &[u8; 32], packed: Vec<u8>) -> Result<(), StoreError> {
-        match self.store.put(&path(hash), PutPayload::from(packed)).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_full(&error) => Err(StoreError::Full),
-            Err(error) => Err(StoreError::Unreachable(format!("failed to write a body: {error}"))),
+        let path = path(hash);
+        self.place.check().await?;
+        match self.store.put(&path, PutPayload::from(packed)).await {
+            Ok(_) => {}
+            Err(error) if is_full(&error) => return Err(StoreError::Full),
+            Err(error) => return Err(StoreError::Unreachable(format!("failed to write a body: {error}"))),
         }
+        // It may have gone in between.
+        self.place.check().await?;
+        self.place.has(path.as_ref());
+        Ok(())
     }
 
     pub(super) async fn get(&self, hash: &[u8; 32]) -> Result<Vec<u8>, StoreError> {
         let read = async { self.store.get(&path(hash)).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(bytes.to_vec()),
-            Err(object_store::Error::NotFound { .. }) => Err(StoreError::Damaged(hex::encode(hash))),
-            Err(error) => Err(fault("read a body", &error)),
+            Err(object_store::Error::NotFound { .. }) => {
+                self.place.check().await?;
+                Err(StoreError::Damaged(hex::encode(hash)))
+            }
+            Err(error) => Err(StoreError::Unreachable(format!("failed to read a body: {error}"))),
         }
     }
 
@@ -55,14 +80,16 @@ impl Files {
     /// Removes what writes that a crash cut short have left: files that `object_store` stages as `….zst#1` and never
     /// lists. Answers how many.
     pub(super) async fn remove_unfinished(&self, age: Duration) -> Result<usize, StoreError> {
-        let folder = self.folder.clone();
+        let folder = self.place.folder().to_owned();
         let removal = tokio::task::spawn_blocking(move || remove_staged(&folder, age));
         let removed = removal.await.map_err(|error| fault("clean the blob folder", &error))?;
         removed.map_err(|error| fault("clean the blob folder", &error))
     }
 
     pub(super) async fn remove(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        match self.store.delete(&path(hash)).await {
+        let path = path(hash);
+        self.place.loses(path.as_ref());
+        match self.store.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(fault("remove a body", &error)),
         }

@@ -4,6 +4,7 @@
 //! no row names; the janitor removes those. The hash is checked on every read.
 
 mod files;
+mod place;
 
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
@@ -61,6 +62,14 @@ pub struct StoredBlob {
 impl Blobs {
     pub(crate) fn open(folder: PathBuf) -> Result<Self, StoreError> {
         Ok(Self { files: files::Files::open(folder)?, codecs: Arc::default() })
+    }
+
+    /// Fails when the folder cannot be the one whose bodies the database names, such as where its volume is not mounted.
+    pub(crate) async fn check(&self, reader: &mut Reader<'_>) -> Result<(), StoreError> {
+        const ANY: &str = "SELECT hash FROM blobs WHERE data IS NULL ORDER BY hash LIMIT 1";
+        let Some(row) = reader.query_one(ANY, params![]).await? else { return Ok(()) };
+        let hash = row.bytes(0)?.try_into().map_err(|_| DbError::Malformed("hash of a body"))?;
+        self.files.expect(&hash)
     }
 
     /// Compresses and hashes `raw`, and writes it to a file if it is large. Nothing refers to it yet.

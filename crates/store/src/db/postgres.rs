@@ -104,6 +104,8 @@ fn db_error(error: tokio_postgres::Error) -> DbError {
         &SqlState::IO_ERROR => DbError::Write(text),
         &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => DbError::Serialization(text),
         &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN | &SqlState::CANNOT_CONNECT_NOW => DbError::Lost(text),
+        // Of memory, connections or another of its means it has too few just now.
+        code if code.code().starts_with("53") => DbError::Lost(text),
         code if code.code().starts_with("23") => DbError::Constraint(text),
         _ => DbError::Statement(text),
     }

@@ -262,7 +262,10 @@ impl Store {
         };
         let store =
             Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters, quarantine_part }) };
-        organizations::check_plans(&mut store.reader().await?).await?;
+        let mut reader = store.reader().await?;
+        organizations::check_plans(&mut reader).await?;
+        store.blobs().check(&mut reader).await?;
+        drop(reader);
         Ok(store)
     }
 

@@ -6,7 +6,7 @@ use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use futures::executor::block_on;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use tokio::sync::mpsc;
 
 /// Commands after which the write-ahead log is moved into the database file: some 4,000 pages' worth.
@@ -43,18 +43,24 @@ fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, due
         }
         if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
             since_checkpoint = 0;
-            // When one waits already, or the thread has ended, there is nothing to ask for.
-            due.try_send(()).unwrap_or_default();
+            // When one waits already, there is nothing to ask for.
+            if let Err(TrySendError::Disconnected(())) = due.try_send(()) {
+                tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
+                return;
+            }
         }
     }
 }
 
 /// Moves pages from the log into the database file beside the writer, which so has little left to move when the log is
-/// full and a commit must wait for it. Should this fail, that commit does it all, and says so if it cannot.
+/// full and a commit must wait for it. Where there is no room it is left for later; it ends, and the writer with it, at
+/// the first write or sync that fails.
 fn checkpoint_until_closed(mut tidy: Sqlite, pings: &Receiver<()>) {
     while pings.recv().is_ok() {
-        if let Err(error) = tidy.checkpoint() {
-            tracing::warn!(%error, "checkpoint failed");
+        match tidy.checkpoint() {
+            Ok(()) => {}
+            Err(error @ DbError::Write(_)) => return tracing::error!(%error, "checkpoint failed"),
+            Err(error) => tracing::warn!(%error, "checkpoint failed"),
         }
     }
 }

@@ -181,3 +181,73 @@ impl Command for Forget {
         tx.execute("DELETE FROM blobs WHERE id = $1", params![self.0.uuid()]).await.map(drop)
     }
 }
+
+/// What is left where a volume was: an empty folder.
+fn unmount(engine: &Engine) -> std::path::PathBuf {
+    let away = engine.bodies().with_extension("away");
+    std::fs::rename(engine.bodies(), &away).expect("rename");
+    std::fs::create_dir(engine.bodies()).expect("folder");
+    away
+}
+
+fn mount(engine: &Engine, away: &std::path::Path) {
+    std::fs::remove_dir(engine.bodies()).expect("it is empty");
+    std::fs::rename(away, engine.bodies()).expect("rename");
+}
+
+#[tokio::test]
+async fn a_folder_whose_volume_is_gone_takes_no_bodies_until_it_is_back() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, grant) = mailbox(store).await;
+        let raw = noise(100_000, "there");
+        let large = stored(store, &tenant, grant, &raw).await;
+        let away = unmount(engine);
+        let refused = store.blobs().prepare(BlobId::from_uuid(fresh()), &noise(100_000, "meanwhile")).await;
+        assert!(matches!(refused, Err(StoreError::Unreachable(_))), "{refused:?}");
+        assert!(files_below(&engine.bodies()).is_empty(), "nothing is written into the wrong folder");
+        assert!(matches!(load(store, large).await, Err(StoreError::Unreachable(_))), "it is not damaged");
+        let small = stored(store, &tenant, grant, b"small").await;
+        assert_eq!(load(store, small).await.expect("load"), b"small");
+
+        mount(engine, &away);
+        assert!(load(store, large).await.expect("load") == raw);
+        stored(store, &tenant, grant, &noise(100_000, "later")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_that_is_mounted_anew_is_known_by_its_bodies() {
+    let engine = Engine::sqlite().await;
+    let (tenant, grant) = mailbox(&engine.store).await;
+    stored(&engine.store, &tenant, grant, &noise(100_000, "before")).await;
+    let away = unmount(&engine);
+    for file in files_below(&away) {
+        let copy = engine.bodies().join(file.strip_prefix(&away).expect("below"));
+        std::fs::create_dir_all(copy.parent().expect("folder")).expect("folder");
+        std::fs::copy(&file, copy).expect("copy");
+    }
+    stored(&engine.store, &tenant, grant, &noise(100_000, "after")).await;
+    assert_eq!(files_below(&engine.bodies()).len(), 2);
+}
+
+#[tokio::test]
+async fn an_empty_folder_is_refused_at_the_start_where_the_database_names_bodies() {
+    on_each_engine(async |engine| {
+        let (tenant, grant) = mailbox(&engine.store).await;
+        stored(&engine.store, &tenant, grant, b"small").await;
+        let away = unmount(engine);
+        assert!(engine.refusal_to_open().await.is_none(), "a small body is in its row");
+        mount(engine, &away);
+        stored(&engine.store, &tenant, grant, &noise(100_000, "large")).await;
+        assert!(engine.refusal_to_open().await.is_none());
+
+        unmount(engine);
+        let refusal = engine.refusal_to_open().await.expect("its volume is not mounted");
+        assert!(refusal.to_string().contains("is empty, and the database names bodies in it"), "{refusal}");
+        std::fs::write(engine.bodies().join("lost"), "for good").expect("write");
+        assert!(engine.refusal_to_open().await.is_none(), "the operator says that it is so");
+    })
+    .await;
+}

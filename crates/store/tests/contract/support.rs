@@ -79,6 +79,11 @@ impl Engine {
         self.with(plans()).await
     }
 
+    /// Why the same place cannot be opened anew.
+    pub async fn refusal_to_open(&self) -> Option<postfleet_store::StoreError> {
+        Store::open(self.location.clone(), self.bodies(), plans()).await.err()
+    }
+
     /// Where large bodies are.
     pub fn bodies(&self) -> std::path::PathBuf {
         self.folder.path().join("bodies")
