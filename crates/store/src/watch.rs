@@ -2,8 +2,7 @@
 //! that ask for it, or a throttle holds. The row is read and written under the lock of the mailbox.
 
 use crate::db::DbError;
-use crate::engine::{Command, Reader, Tx};
-use crate::error::StoreError;
+use crate::engine::{Command, Tx};
 use crate::params;
 use postfleet_core::breaker::{Metric, Watch};
 use postfleet_core::id::GrantId;

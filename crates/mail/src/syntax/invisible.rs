@@ -28,7 +28,7 @@ pub(crate) fn split<'t>(text: &'t str, marks: &mut [usize], found: &mut impl FnM
     if text.bytes().all(|byte| byte.is_ascii() && (!byte.is_ascii_control() || is_layout(char::from(byte)))) {
         return Cow::Borrowed(text);
     }
-    let mut splitter = Splitter::default();
+    let mut splitter = Splitter { is_mixed: text.chars().any(is_right_to_left), ..Splitter::default() };
     let mut next_mark = 0;
     let mut kept = None;
     for (at, c) in text.char_indices() {
@@ -55,6 +55,8 @@ pub(crate) fn split<'t>(text: &'t str, marks: &mut [usize], found: &mut impl FnM
 
 #[derive(Default)]
 struct Splitter {
+    /// Some of it is written from right to left: marks and isolates order the rest of it (UAX #9), and hide nothing.
+    is_mixed: bool,
     visible: usize,
     /// The last character that was kept, and the one before it whatever it was.
     last: Option<char>,
@@ -124,6 +126,7 @@ impl Splitter {
         match c {
             '\u{200d}' => joins(is_emoji) || before.is_some_and(is_joining),
             '\u{200c}' => joins(is_joining),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2066}'..='\u{2069}' => self.is_mixed,
             '\u{fe00}'..='\u{fe0f}' => {
                 before.is_some_and(|base| base > '\u{a8}' && means(base).is_none() || is_key(base))
             }
@@ -162,13 +165,10 @@ fn is_layout(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{c}')
 }
 
-/// What honest text has: a place to break a word, a mark of direction beside letters that need it, an order mark at
-/// the beginning.
+/// What honest text has: a place to break a word, an order mark at the beginning.
 fn is_harmless(c: char, before: Option<char>, next: Option<char>) -> bool {
-    let beside = |test: fn(char) -> bool| before.is_some_and(test) || next.is_some_and(test);
     match c {
         '\u{ad}' => before.is_some_and(char::is_alphabetic) && next.is_some_and(char::is_alphabetic),
-        '\u{61c}' | '\u{200e}' | '\u{200f}' => beside(is_right_to_left),
         '\u{feff}' => before.is_none(),
         _ => false,
     }
