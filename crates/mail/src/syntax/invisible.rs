@@ -283,7 +283,9 @@ mod tests {
         ] {
             check(text, text, &[]);
         }
-        check("שלום\u{200f}!", "שלום!", &[]);
+        for text in ["שלום\u{200f}!", "English עברית, \u{2067}right\u{2069}\u{200e}"] {
+            check(text, text, &[]);
+        }
         check("\u{feff}Silben\u{ad}trennung", "Silbentrennung", &[]);
     }
 
