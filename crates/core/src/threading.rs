@@ -10,11 +10,13 @@ pub const LOOKED_UP_MAX: usize = 20;
 pub const SUBJECT_WINDOW: Duration = Duration::from_secs(30 * 86_400);
 
 /// The Message-IDs to look for, the most telling first: In-Reply-To, then References from the last to the first
-/// (RFC 5322 §3.6.4). What cannot be one is passed over.
+/// (RFC 5322 §3.6.4). Last what hardly can be one: should a message be here that is called so, it is the one that is meant.
 pub fn looked_up<'a>(in_reply_to: &'a [String], references: &'a [String]) -> Vec<&'a str> {
+    let named = || in_reply_to.iter().chain(references.iter().rev()).map(String::as_str).filter(|id| !id.is_empty());
+    let (telling, others) = (named().filter(|id| names_a_message(id)), named().filter(|id| !names_a_message(id)));
     let mut ids: Vec<&str> = Vec::new();
-    for id in in_reply_to.iter().chain(references.iter().rev()) {
-        if names_a_message(id) && !ids.contains(&id.as_str()) {
+    for id in telling.chain(others) {
+        if !ids.contains(&id) {
             ids.push(id);
         }
         if ids.len() == LOOKED_UP_MAX {
