@@ -1,24 +1,36 @@
 //! The one thread that writes to SQLite, and the one that tidies up behind it.
 
+use super::arrivals::Arrivals;
 use super::batch::{BATCH_MAX, Context, Job, run};
 use super::{Tx, WAITING_MAX};
 use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use futures::executor::block_on;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Commands after which the write-ahead log is moved into the database file: some 4,000 pages' worth.
-const COMMANDS_PER_CHECKPOINT: usize = 512;
+/// Commands after which the write-ahead log is moved into the database file: some 25 MiB of it where mail comes in. A page
+/// that was changed several times meanwhile is moved once.
+const COMMANDS_PER_CHECKPOINT: usize = 1_024;
+
+/// How long a batch waits at most for what is announced. A flush takes about as long where processors are busy.
+const GATHERING_MAX: Duration = Duration::from_millis(5);
 
 /// Starts the writer. It ends when the store is dropped, or at the first write that fails: what is on disk is then
 /// unknown, and a sync that is tried again may succeed without having written anything.
-pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
+pub(super) fn start(
+    db: Sqlite,
+    tidy: Sqlite,
+    context: Context,
+    arrivals: Arc<Arrivals>,
+) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
     let tx = Tx::new(Db::Sqlite(db), &context);
-    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context))?;
+    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context, &arrivals))?;
     spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
     Ok(sender)
 }
@@ -28,10 +40,19 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreErr
     started.map(drop).map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
 }
 
-fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, due: &SyncSender<()>, context: &Context) {
+fn write_until_closed(
+    mut tx: Tx,
+    mut waiting: mpsc::Receiver<Box<dyn Job>>,
+    due: &SyncSender<()>,
+    context: &Context,
+    arrivals: &Arrivals,
+) {
     let mut jobs = Vec::new();
     let mut since_checkpoint = 0;
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        arrivals.wait(GATHERING_MAX);
+        arrivals.served();
+        jobs.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(BATCH_MAX.saturating_sub(jobs.len())));
         since_checkpoint += jobs.len();
         match block_on(run(&mut tx, std::mem::take(&mut jobs), context)) {
             Ok(()) => {}
