@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 /// that was changed several times meanwhile is moved once.
 const COMMANDS_PER_CHECKPOINT: usize = 1_024;
 
-/// How long a batch waits at most for what is announced. A flush takes about as long where processors are busy.
-const GATHERING_MAX: Duration = Duration::from_millis(5);
+/// How long a batch waits at most for what is announced. Nobody but who sends mail waits for it.
+const GATHERING_MAX: Duration = Duration::from_millis(10);
 
 /// Starts the writer. It ends when the store is dropped, or at the first write that fails: what is on disk is then
 /// unknown, and a sync that is tried again may succeed without having written anything.
