@@ -1,5 +1,8 @@
 //! Lists of tags, `name=value; name=value`, as DKIM, ARC and DMARC have them (RFC 6376 §3.2).
 
+use crate::dkim::canonical::BASE64;
+use base64::Engine;
+
 /// Tags of one list that are read.
 const TAGS_MAX: usize = 100;
 
@@ -41,9 +44,11 @@ pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// A value without any space, as Base64 is read.
-pub(super) fn compact(value: &str) -> String {
-    value.chars().filter(|c| !is_space(*c)).collect()
+/// What Base64 stands for, with space anywhere in it.
+pub(super) fn base64(value: &str) -> Option<Vec<u8>> {
+    let mut encoded = Vec::with_capacity(value.len());
+    encoded.extend(value.bytes().filter(|byte| !is_space(char::from(*byte))));
+    BASE64.decode(encoded).ok()
 }
 
 /// The members of a list with colons in it, without space around them.
