@@ -94,7 +94,13 @@ fn property(out: &mut String, name: &str, text: &str) {
 
 /// A token if it can be one (RFC 2045 §5.1), else a quoted string.
 fn value(text: &str) -> String {
-    let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
+    let is_special = |byte: u8| {
+        matches!(
+            byte,
+            b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\' | b'"' | b'/' | b'[' | b']' | b'?' | b'='
+        )
+    };
+    let is_token = |byte: u8| byte.is_ascii_graphic() && !is_special(byte);
     if !text.is_empty() && text.bytes().all(is_token) { text.to_owned() } else { quoted(text) }
 }
 

@@ -20,7 +20,7 @@ impl<'a> Tags<'a> {
             let (name, value) = tag.split_once('=')?;
             let (name, value) = (name.trim_matches(is_space), value.trim_matches(is_space));
             let is_new = is_name(name) && tags.iter().all(|(known, _)| *known != name);
-            if !is_new || !value.chars().all(is_value) || tags.len() == TAGS_MAX {
+            if !is_new || !is_value(value) || tags.len() == TAGS_MAX {
                 return None;
             }
             tags.push((name, value));
@@ -62,6 +62,8 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `VALCHAR`, space, and what RFC 8616 adds.
-fn is_value(c: char) -> bool {
-    is_space(c) || (!c.is_control() && c != ';')
+fn is_value(text: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b';');
+    text.bytes().fold(true, |all, byte| all & is_plain(byte))
+        || text.chars().all(|c| is_space(c) || (!c.is_control() && c != ';'))
 }

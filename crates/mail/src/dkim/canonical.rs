@@ -232,12 +232,12 @@ mod tests {
                 field("X", text.as_bytes(), &mut out);
                 proptest::prop_assert_eq!(String::from_utf8(out).unwrap(), plain_field(text));
                 let expected = plain_body(text);
-                let found = hash_body(text.as_bytes(), Canonicalization::Relaxed, None);
-                proptest::prop_assert_eq!(found.digest.as_ref(), digest(&SHA256, expected.as_bytes()).as_ref());
-                proptest::prop_assert_eq!(found.octets, expected.len() as u64);
-                let half = expected.len() as u64 / 2;
-                let begun = hash_body(text.as_bytes(), Canonicalization::Relaxed, Some(half));
-                proptest::prop_assert_eq!(begun.digest.as_ref(), digest(&SHA256, &expected.as_bytes()[..half as usize]).as_ref());
+                for limit in [expected.len(), expected.len() / 2] {
+                    let found = hash_body(text.as_bytes(), Canonicalization::Relaxed, Some(limit as u64));
+                    let wanted = digest(&SHA256, &expected.as_bytes()[..limit]);
+                    proptest::prop_assert_eq!(found.digest.as_ref(), wanted.as_ref());
+                    proptest::prop_assert_eq!(found.octets, expected.len() as u64);
+                }
             }
         }
 
