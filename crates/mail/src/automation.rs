@@ -2,7 +2,7 @@
 //! list fields of RFC 2919 and RFC 2369, and those that programs had before. Whoever answers by itself looks here first.
 
 use crate::feedback;
-use crate::syntax::header::{self, Fields};
+use crate::syntax::header::Header;
 
 /// What a message says of how it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -52,19 +52,20 @@ impl Automation {
 
 /// Reads the header fields of a message that was received: its first Return-Path is the one that this server wrote.
 pub fn automation(raw: &[u8]) -> Automation {
-    read(raw, None)
+    read(&Header::read(raw), None)
 }
 
 /// Reads the header fields of a message that is being received: a Return-Path in it is not from here, and what the envelope
 /// says is given.
 pub fn of_arrival(raw: &[u8], is_null_path: bool) -> Automation {
-    read(raw, Some(is_null_path))
+    read(&Header::read(raw), Some(is_null_path))
 }
 
-fn read(raw: &[u8], is_null_path: Option<bool>) -> Automation {
+/// Reads a header; `is_null_path` is known of a message that is being received.
+pub(crate) fn read(header: &Header<'_>, is_null_path: Option<bool>) -> Automation {
     let mut found = Automation { is_null_path: is_null_path.unwrap_or_default(), ..Automation::default() };
     let (mut is_first_path, mut is_marked) = (is_null_path.is_none(), false);
-    for field in Fields::new(header::split(raw).0) {
+    for field in &header.fields {
         let is_any = |names: &[&str]| names.iter().any(|name| field.is(name));
         let value = || field.text().trim().to_ascii_lowercase();
         if field.is("Return-Path") && is_first_path {
@@ -93,7 +94,7 @@ fn read(raw: &[u8], is_null_path: Option<bool>) -> Automation {
         }
     }
     found.is_bulk |= found.is_list;
-    found.auto_submitted = found.auto_submitted.or_else(|| older(raw, &found, is_marked));
+    found.auto_submitted = found.auto_submitted.or_else(|| older(header, &found, is_marked));
     found
 }
 
@@ -108,8 +109,8 @@ fn keyword(value: &str) -> Option<AutoSubmitted> {
 }
 
 /// What programs say that do not know the field.
-fn older(raw: &[u8], found: &Automation, is_marked: bool) -> Option<AutoSubmitted> {
-    if feedback::is_report_or_auto_reply(raw, found.is_null_path) {
+fn older(header: &Header<'_>, found: &Automation, is_marked: bool) -> Option<AutoSubmitted> {
+    if feedback::is_report_or_auto_reply(header, found.is_null_path) {
         return Some(AutoSubmitted::Replied);
     }
     let is_generated = found.is_null_path || is_marked || found.has_loop_mark || found.wants_no_auto_reply;

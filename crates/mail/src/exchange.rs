@@ -26,7 +26,7 @@ pub struct Hops {
 
 /// What a message says of that.
 pub fn hops(raw: &[u8]) -> Option<Hops> {
-    let field = Fields::new(header::split(raw).0).find(|field| field.is(HOPS_FIELD))?;
+    let field = Fields::new(raw).find(|field| field.is(HOPS_FIELD))?;
     let text = field.text();
     let mut parts = text.splitn(3, ';').map(str::trim);
     let count = parts.next()?.parse().ok().filter(|count| (1..=HOPS_MAX).contains(count))?;

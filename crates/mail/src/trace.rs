@@ -111,7 +111,7 @@ pub fn submission_header(hop: &SubmissionHop<'_>) -> Vec<u8> {
 
 /// How many Received fields a message has; many mean a loop (RFC 5321 §6.3). Looks at a bounded part of the header.
 pub fn count_received(raw: &[u8]) -> usize {
-    header::Fields::new(header::split(raw).0).filter(|field| field.is("Received")).count()
+    header::Fields::new(raw).filter(|field| field.is("Received")).count()
 }
 
 /// The characters of host names, address literals and identifiers.

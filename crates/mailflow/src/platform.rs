@@ -18,6 +18,7 @@ use postfleet_fleet::keys::KeyHasher;
 use postfleet_fleet::recoveries::Desk;
 use postfleet_fleet::requests::Requests;
 use postfleet_fleet::sign_in;
+use postfleet_mail::authentication::dkim::KeyCache;
 use postfleet_mail::suspicion::Lexicon;
 use postfleet_net::mx_transport::MxTransport;
 use postfleet_net::webhook_http::IpNetwork;
@@ -55,6 +56,8 @@ pub struct Platform {
     pub pacing: Arc<Pacing>,
     /// Loaded DKIM keys.
     pub signers: Arc<Signers>,
+    /// The keys of those who sign, read before.
+    pub key_cache: Arc<KeyCache>,
     /// The words by which instructions to the reader of a message are recognised.
     pub lexicon: Arc<Lexicon>,
     /// What is counted.

@@ -132,6 +132,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         stops: Arc::default(),
         underway: Arc::default(),
         requests: Arc::default(),
+        key_cache: Arc::default(),
         lexicon: Arc::new(Lexicon::new()),
         metrics,
         settings: Arc::new(settings),

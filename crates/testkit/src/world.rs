@@ -207,6 +207,7 @@ impl World {
             handoff: None,
             pacing: Pacing::new(64, 20),
             signers: Arc::new(Signers::default()),
+            key_cache: Arc::default(),
             // Counted by nobody.
             lexicon: Arc::new(Lexicon::new()),
             metrics: Arc::new(Metrics::new(&global::meter("world"))),

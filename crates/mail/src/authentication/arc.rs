@@ -1,18 +1,19 @@
 //! ARC (RFC 8617): whether those who forwarded a message vouch in an unbroken chain for what it was when it came to them,
 //! and whether one whom we trust says that its author was proved then.
 
-use super::dkim::key::{self, Key, Refusal};
+use super::dkim::key::{self, Key, Keyring, Refusal};
 use super::dkim::signature::{self, Kind, Signature};
 use super::dkim::{Bodies, hash_header, whole};
-use super::dns::{Dns, Pending};
+use super::dns::Pending;
 use super::header::{Header, put, put_own};
 use super::results;
-use super::tags::Tags;
+use super::tags::{Tags, base64};
 use crate::dkim::Algorithm;
 use crate::dkim::canonical::Canonicalization;
 use aws_lc_rs::digest::{Context, SHA256};
 use postfleet_core::authentication::AuthResult;
 use postfleet_core::{Domain, UnixMicros};
+use std::sync::Arc;
 
 /// Sets of a chain (§4.2.1).
 pub const SETS_MAX: usize = 50;
@@ -131,7 +132,7 @@ fn set(
         algorithm: tags.get("a").map(signature::algorithm).ok_or(UNREADABLE)?.map_err(|(_, why)| why)?,
         domain: name("d")?,
         selector: name("s")?,
-        signature: tags.get("b").and_then(signature::decode).ok_or(UNREADABLE)?,
+        signature: tags.get("b").and_then(base64).ok_or(UNREADABLE)?,
     })
 }
 
@@ -150,17 +151,17 @@ pub(super) struct Found {
 }
 
 /// The keys of the last message signature and of each seal.
-pub(super) type Keys = Vec<Result<Vec<Key>, Refusal>>;
+pub(super) type Keys = Vec<key::Keys>;
 
 impl Chain {
     /// Asks for all keys.
-    pub(super) fn keys(&self, dns: &dyn Dns) -> Result<Keys, Pending> {
+    pub(super) fn keys(&self, ring: Keyring<'_>) -> Result<Keys, Pending> {
         let Self::Sets(Sets { sets, last }) = self else { return Ok(Vec::new()) };
         let seals = sets.iter().map(|set| (&set.selector, &set.domain));
         let mut pending = Pending::default();
         let mut keys = Vec::with_capacity(sets.len() + 1);
         for (selector, domain) in std::iter::once((&last.selector, &last.domain)).chain(seals) {
-            keys.extend(pending.settle(key::find(dns, selector.as_str(), domain.as_str())));
+            keys.extend(pending.settle(ring.find(selector.as_str(), domain.as_str())));
         }
         if pending.0.is_empty() { Ok(keys) } else { Err(pending) }
     }
@@ -222,7 +223,7 @@ impl Sets {
     }
 }
 
-fn with_any(keys: &[Key], check: impl Fn(&Key) -> Result<(), Refusal>) -> Result<(), Refusal> {
+fn with_any(keys: &[Arc<Key>], check: impl Fn(&Key) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let mut why = (AuthResult::Permerror, "no key in the DNS");
     for key in keys {
         match check(key) {

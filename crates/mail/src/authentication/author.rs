@@ -37,11 +37,15 @@ fn from_lines(block: &[u8]) -> usize {
         let mut name = line[..colon].iter().filter(|byte| byte.is_ascii_graphic()).map(u8::to_ascii_lowercase);
         !is_folded && b"from".iter().all(|byte| name.next() == Some(*byte)) && name.next().is_none()
     };
-    block
-        .split(|byte| *byte == b'\n')
-        .enumerate()
-        .filter(|(at, line)| is_from(line) || (*at == 0 && is_from(&line.trim_ascii_start())))
-        .count()
+    let mut start = 0;
+    let lines = memchr::memchr_iter(b'\n', block).chain([block.len()]).map(|end| {
+        let line = &block[start..end];
+        // White space before the first line folds nothing.
+        let line = if start == 0 { line.trim_ascii_start() } else { line };
+        start = end + 1;
+        line
+    });
+    lines.filter(is_from).count()
 }
 
 /// A piece of an address.

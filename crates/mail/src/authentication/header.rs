@@ -1,13 +1,14 @@
 //! The header of a message as signatures see it: fields in order, and by name from the last to the first.
 
 use crate::dkim::canonical::{self, Canonicalization};
-use crate::syntax::header::{self, Field, Fields};
-use std::collections::HashMap;
+use crate::syntax::header::{self, Field};
+use std::cmp::Ordering;
 
 /// The header and the body of a message.
 pub(super) struct Header<'a> {
     pub(super) fields: Vec<Field<'a>>,
-    by_name: HashMap<String, Vec<usize>>,
+    /// The fields by name, those of one name in the order in which they stand: whoever signs may list very many names.
+    by_name: Vec<usize>,
     pub(super) block: &'a [u8],
     pub(super) body: &'a [u8],
     /// There is more of it than is read.
@@ -18,38 +19,40 @@ pub(super) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub(super) fn read(raw: &'a [u8]) -> Self {
-        let (block, body) = header::split(raw);
-        let mut fields = Fields::new(block);
-        let all: Vec<Field<'a>> = fields.by_ref().collect();
-        let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(all.len());
-        for (index, field) in all.iter().enumerate() {
-            by_name.entry(field.name.to_ascii_lowercase()).or_default().push(index);
-        }
-        Self { fields: all, by_name, block, body, is_cut: fields.cut, is_clean: canonical::has_only_crlf(raw) }
+        let header::Header { fields, block, body, cut } = header::Header::read(raw);
+        let mut by_name: Vec<usize> = (0..fields.len()).collect();
+        by_name.sort_by(|one, other| compare(fields[*one].name, fields[*other].name));
+        Self { fields, by_name, block, body, is_cut: cut, is_clean: canonical::has_only_crlf(raw) }
     }
 
-    /// The fields of a name (in lower case), in the order in which they stand.
-    pub(super) fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = (usize, &Field<'a>)> {
-        let indexes = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-        indexes.iter().map(|index| (*index, &self.fields[*index]))
+    /// The fields of a name, in the order in which they stand.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = (usize, &Field<'a>)> {
+        self.fields.iter().enumerate().filter(move |(_, field)| field.is(name))
     }
 
     /// Puts the fields that a signature lists into `out`: of each name the last that was not taken before (RFC 6376
     /// §5.4.2), without the signature's own.
     pub(super) fn put_signed(&self, names: &[String], own: usize, how: Canonicalization, out: &mut Vec<u8>) {
-        let mut taken: HashMap<&str, usize> = HashMap::with_capacity(names.len());
+        // How many fields of a name were taken, where the name begins.
+        let mut taken = vec![0; self.by_name.len()];
         for name in names {
-            let Some(indexes) = self.by_name.get(name.as_str()) else { continue };
-            let next = taken.entry(name).or_insert(indexes.len());
-            while *next > 0 {
-                *next -= 1;
-                if indexes[*next] != own {
-                    put(&self.fields[indexes[*next]], how, out);
+            let start = self.by_name.partition_point(|at| compare(self.fields[*at].name, name).is_lt());
+            let count = self.by_name[start..].partition_point(|at| self.fields[*at].is(name));
+            while count > 0 && taken[start] < count {
+                taken[start] += 1;
+                let at = self.by_name[start + count - taken[start]];
+                if at != own {
+                    put(&self.fields[at], how, out);
                     break;
                 }
             }
         }
     }
+}
+
+/// Orders names, in which case does not count.
+fn compare(one: &str, other: &str) -> Ordering {
+    one.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(other.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 /// Puts a field into `out`, with its line end.

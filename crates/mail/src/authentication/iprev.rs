@@ -11,7 +11,7 @@ const NAMES_MAX: usize = 10;
 pub fn check(dns: &dyn Dns, ip: IpAddr) -> Result<(AuthResult, Option<String>), Pending> {
     let ip = ip.to_canonical();
     let found = match dns::names(dns, &dns::reverse_name(ip))? {
-        Looked::Found(_) => names(dns, ip, NAMES_MAX)?,
+        Looked::Found(claimed) => leading_back(dns, ip, claimed, NAMES_MAX)?,
         Looked::Missing => return Ok((AuthResult::Permerror, None)),
         Looked::Failed => None,
     };
@@ -26,11 +26,14 @@ pub fn check(dns: &dyn Dns, ip: IpAddr) -> Result<(AuthResult, Option<String>), 
 
 /// The names of an address that lead back to it, of the first `max`. `None` if none does and one could not be looked up.
 pub(super) fn names(dns: &dyn Dns, ip: IpAddr, max: usize) -> Result<Option<Vec<String>>, Pending> {
-    let claimed = match dns::names(dns, &dns::reverse_name(ip))? {
-        Looked::Found(claimed) => claimed,
-        Looked::Missing => return Ok(Some(Vec::new())),
-        Looked::Failed => return Ok(None),
-    };
+    match dns::names(dns, &dns::reverse_name(ip))? {
+        Looked::Found(claimed) => leading_back(dns, ip, claimed, max),
+        Looked::Missing => Ok(Some(Vec::new())),
+        Looked::Failed => Ok(None),
+    }
+}
+
+fn leading_back(dns: &dyn Dns, ip: IpAddr, claimed: Vec<String>, max: usize) -> Result<Option<Vec<String>>, Pending> {
     let (mut pending, mut validated, mut has_failed) = (Pending::default(), Vec::new(), false);
     for name in claimed.into_iter().take(max) {
         match pending.settle(dns::addresses(dns, &name, ip)) {

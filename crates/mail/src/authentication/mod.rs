@@ -20,7 +20,8 @@ pub use arc::SETS_MAX;
 pub use dns::{Dns, Pending};
 
 use arc::Chain;
-use dkim::{Bodies, Candidate};
+use dkim::key::Keyring;
+use dkim::{Bodies, Candidate, KeyCache};
 use header::Header;
 use postfleet_core::authentication::{AuthResult, Authentication, DmarcEnforcement, SpfResult};
 use postfleet_core::{Domain, ReversePath, UnixMicros};
@@ -55,6 +56,7 @@ pub struct Examination<'a> {
     signatures: Vec<Candidate>,
     chain: Chain,
     author: Result<Domain, &'static str>,
+    cache: Option<&'a KeyCache>,
 }
 
 impl<'a> Examination<'a> {
@@ -65,7 +67,12 @@ impl<'a> Examination<'a> {
         let signatures = dkim::candidates(&header, &mut bodies, now);
         let chain = arc::chain(&header, &mut bodies, now);
         let author = author::domain(&header);
-        Self { envelope, header, signatures, chain, author }
+        Self { envelope, header, signatures, chain, author, cache: None }
+    }
+
+    /// With keys that were read before.
+    pub fn with(self, cache: &'a KeyCache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// The domain of the one author, if there is one.
@@ -76,13 +83,14 @@ impl<'a> Examination<'a> {
     /// Judges with what is known.
     pub fn conclude(&self, dns: &dyn Dns, terms: &Terms<'_>) -> Result<(Authentication, dmarc::Published), Pending> {
         let mut pending = Pending::default();
+        let ring = Keyring { dns, cache: self.cache };
         let senders = pending.settle(self.senders(dns));
-        let keys: Vec<_> = self.signatures.iter().filter_map(|one| pending.settle(one.keys(dns))).collect();
+        let keys: Vec<_> = self.signatures.iter().filter_map(|one| pending.settle(one.keys(ring))).collect();
         let published = match &self.author {
             Ok(author) => pending.settle(dmarc::find(dns, author)),
             Err(_) => Some(dmarc::Published::Nothing),
         };
-        let seals = pending.settle(self.chain.keys(dns));
+        let seals = pending.settle(self.chain.keys(ring));
         let iprev = pending.settle(iprev::check(dns, self.envelope.ip));
         let (Some((spf, helo)), Some(published), Some(seals), Some(iprev), true) =
             (senders, published, seals, iprev, pending.0.is_empty())

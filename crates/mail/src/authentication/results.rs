@@ -94,7 +94,13 @@ fn property(out: &mut String, name: &str, text: &str) {
 
 /// A token if it can be one (RFC 2045 §5.1), else a quoted string.
 fn value(text: &str) -> String {
-    let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
+    let is_special = |byte: u8| {
+        matches!(
+            byte,
+            b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\' | b'"' | b'/' | b'[' | b']' | b'?' | b'='
+        )
+    };
+    let is_token = |byte: u8| byte.is_ascii_graphic() && !is_special(byte);
     if !text.is_empty() && text.bytes().all(is_token) { text.to_owned() } else { quoted(text) }
 }
 
@@ -179,15 +185,16 @@ fn end_word(word: &mut String, words: &mut Vec<String>) {
 /// this product that it does not take from outside.
 pub(crate) fn is_pretended(field: &[u8], host: &str) -> bool {
     let Some(colon) = memchr::memchr(b':', field) else { return false };
-    let name = harmless(&field[..colon]);
-    let value = &field[colon + 1..];
-    match name.as_str() {
-        "authentication-results" => is_of(value, host),
-        "received-spf" => {
-            let all = harmless(value);
-            all.contains(host) || !all.contains("receiver=")
-        }
-        other => other.starts_with("x-postfleet-") && !other.eq_ignore_ascii_case(HOPS_FIELD),
+    let (name, value) = (&field[..colon], &field[colon + 1..]);
+    let is = |known: &str| letters(name).eq(known.bytes().map(|byte| byte.to_ascii_lowercase()));
+    let begins = |start: &str| letters(name).take(start.len()).eq(start.bytes());
+    if is("authentication-results") {
+        is_of(value, host)
+    } else if is("received-spf") {
+        let all = harmless(value);
+        all.contains(host) || !all.contains("receiver=")
+    } else {
+        begins("x-postfleet-") && !is(HOPS_FIELD)
     }
 }
 
@@ -208,6 +215,10 @@ fn is_of(value: &[u8], host: &str) -> bool {
 
 /// The letters, digits and signs of a text, small: without what readers pass over.
 fn harmless(text: &[u8]) -> String {
-    let is_kept = |byte: &&u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    text.iter().filter(is_kept).map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+    letters(text).map(char::from).collect()
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
+    let kept = text.iter().filter(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    kept.map(|byte| byte.to_ascii_lowercase())
 }

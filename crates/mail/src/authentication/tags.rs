@@ -1,5 +1,8 @@
 //! Lists of tags, `name=value; name=value`, as DKIM, ARC and DMARC have them (RFC 6376 §3.2).
 
+use crate::dkim::canonical::BASE64;
+use base64::Engine;
+
 /// Tags of one list that are read.
 const TAGS_MAX: usize = 100;
 
@@ -17,7 +20,7 @@ impl<'a> Tags<'a> {
             let (name, value) = tag.split_once('=')?;
             let (name, value) = (name.trim_matches(is_space), value.trim_matches(is_space));
             let is_new = is_name(name) && tags.iter().all(|(known, _)| *known != name);
-            if !is_new || !value.chars().all(is_value) || tags.len() == TAGS_MAX {
+            if !is_new || !is_value(value) || tags.len() == TAGS_MAX {
                 return None;
             }
             tags.push((name, value));
@@ -41,9 +44,11 @@ pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// A value without any space, as Base64 is read.
-pub(super) fn compact(value: &str) -> String {
-    value.chars().filter(|c| !is_space(*c)).collect()
+/// What Base64 stands for, with space anywhere in it.
+pub(super) fn base64(value: &str) -> Option<Vec<u8>> {
+    let mut encoded = Vec::with_capacity(value.len());
+    encoded.extend(value.bytes().filter(|byte| !is_space(char::from(*byte))));
+    BASE64.decode(encoded).ok()
 }
 
 /// The members of a list with colons in it, without space around them.
@@ -57,6 +62,8 @@ fn is_name(name: &str) -> bool {
 }
 
 /// `VALCHAR`, space, and what RFC 8616 adds.
-fn is_value(c: char) -> bool {
-    is_space(c) || (!c.is_control() && c != ';')
+fn is_value(text: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b';');
+    text.bytes().fold(true, |all, byte| all & is_plain(byte))
+        || text.chars().all(|c| is_space(c) || (!c.is_control() && c != ';'))
 }

@@ -5,14 +5,13 @@ use super::shapes::{any, begins_with_any};
 
 /// Whether a machine answers for somebody.
 pub(super) fn is_auto_reply(message: &Shape<'_>) -> bool {
-    let has = |name: &str| message.field(name).is_some();
     let says = |name: &str, words: &[&str]| message.field(name).is_some_and(|value| any(&value, words));
     let auto_submitted = message.field("Auto-Submitted").is_some_and(|value| {
         let keyword = value.split([';', '(']).next().unwrap_or_default().trim().to_owned();
         !keyword.is_empty() && keyword != "no"
     });
     auto_submitted
-        || AUTO_REPLY_FIELDS.iter().any(|name| has(name))
+        || AUTO_REPLY_FIELDS.iter().any(|name| message.has(name))
         || says("Precedence", &["auto_reply", "auto-reply", "autoreply"])
         || says("X-Precedence", &["auto_reply", "auto-reply", "autoreply"])
         || says("Content-Type", &["disposition-notification"])
@@ -23,7 +22,7 @@ pub(super) fn is_auto_reply(message: &Shape<'_>) -> bool {
 /// Whether a machine keeps the message back until somebody follows a link or answers.
 pub(super) fn is_challenge(message: &Shape<'_>) -> bool {
     let text = message.text.get(..message.text.floor_char_boundary(8 << 10)).unwrap_or_default().to_lowercase();
-    CHALLENGE_FIELDS.iter().any(|name| message.field(name).is_some())
+    CHALLENGE_FIELDS.iter().any(|name| message.has(name))
         || any(&message.subject, CHALLENGE_SUBJECTS)
         || any(&text, CHALLENGE_TEXTS)
 }

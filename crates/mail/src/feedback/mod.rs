@@ -12,8 +12,8 @@ pub use arf::{Complaint, ComplaintKind};
 use crate::bounce_class::classify_reported;
 use crate::dsn::{self, Action};
 use crate::message::{content, structure};
-use crate::syntax::header::{self, Field, Fields};
-use crate::syntax::transfer;
+use crate::syntax::header::{self, Field, Fields, Header};
+use crate::syntax::{transfer, word};
 use postfleet_core::EmailAddress;
 use postfleet_core::bounce::BounceType;
 use structure::Part;
@@ -82,7 +82,9 @@ pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
     if let Some(report) = standard(raw, &parts).filter(|_| may_be("feedback-report")) {
         return Some(Feedback::Delivery(report));
     }
-    let message = Shape::of(raw, &parts, is_null_sender);
+    let header = Header::read(raw);
+    let text = content::text_prefix(&parts, TEXT_MAX);
+    let message = Shape::of(&header, &text, is_null_sender);
     if let Some(report) = text_bounce::read(&message, &parts) {
         return Some(Feedback::Delivery(report));
     }
@@ -93,42 +95,49 @@ pub fn read(raw: &[u8], is_null_sender: bool) -> Option<Feedback> {
 }
 
 /// Whether a message is a report or the reply of a machine, by its header fields alone.
-pub(crate) fn is_report_or_auto_reply(raw: &[u8], is_null_sender: bool) -> bool {
-    may_be_report(raw) || auto_reply::is_auto_reply(&Shape::of(raw, &[], is_null_sender))
+pub(crate) fn is_report_or_auto_reply(header: &Header<'_>, is_null_sender: bool) -> bool {
+    header.first("Content-Type").is_some_and(is_report)
+        || auto_reply::is_auto_reply(&Shape::of(header, "", is_null_sender))
 }
 
 /// Whether a message that came to a mailbox may be a report in a standard form, by a look at its first fields.
 pub fn may_be_report(raw: &[u8]) -> bool {
-    let mut fields = Fields::new(header::split(raw).0);
-    let content_type = fields.find(|field| field.is("Content-Type")).map(|field| field.text().to_ascii_lowercase());
-    content_type.is_some_and(|value| value.trim_start().starts_with("multipart/report"))
+    Fields::new(raw).find(|field| field.is("Content-Type")).is_some_and(|field| is_report(&field))
+}
+
+fn is_report(content_type: &Field<'_>) -> bool {
+    const REPORT: &str = "multipart/report";
+    let text = content_type.text();
+    text.trim_start().get(..REPORT.len()).is_some_and(|start| start.eq_ignore_ascii_case(REPORT))
 }
 
 /// What a message that is in no standard form is recognised by.
 struct Shape<'a> {
-    block: &'a [u8],
+    header: &'a Header<'a>,
     /// In lower case.
     subject: String,
     /// The author's address and name, in lower case.
     from: String,
     /// The readable text.
-    text: String,
+    text: &'a str,
     is_null_sender: bool,
 }
 
 impl<'a> Shape<'a> {
-    fn of(raw: &'a [u8], parts: &[Part<'_>], is_null_sender: bool) -> Self {
-        let block = header::split(raw).0;
-        let text_of = |name: &str| {
-            let value = Fields::new(block).find(|field| field.is(name)).map(|field| field.text());
-            crate::syntax::word::decode(&value.unwrap_or_default()).to_lowercase()
+    fn of(header: &'a Header<'a>, text: &'a str, is_null_sender: bool) -> Self {
+        let text_of = |name| {
+            let value = header.first(name).map(Field::text).unwrap_or_default();
+            word::decode(&value).to_lowercase()
         };
-        let text = content::text_prefix(parts, TEXT_MAX);
-        Self { block, subject: text_of("Subject"), from: text_of("From"), text, is_null_sender }
+        Self { header, subject: text_of("Subject"), from: text_of("From"), text, is_null_sender }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.header.first(name).is_some()
     }
 
     fn field(&self, name: &str) -> Option<String> {
-        Fields::new(self.block).find(|field| field.is(name)).map(|field| field.text().to_lowercase())
+        self.header.first(name).map(|field| field.text().to_lowercase())
     }
 }
 

@@ -6,12 +6,12 @@ use super::{DeliveryReport, ReportedFate, Shape, paths_in, quoted_paths};
 use crate::bounce_class::classify_reported;
 use crate::dsn::{self, Action, DIAGNOSTIC_CHARS_MAX, RECIPIENTS_MAX};
 use crate::message::structure::Part;
-use crate::syntax::header::Fields;
+use crate::syntax::header::Field;
 use postfleet_core::EmailAddress;
 
 /// Reads a report; `None` if the message is none.
 pub(super) fn read(message: &Shape<'_>, parts: &[Part<'_>]) -> Option<DeliveryReport> {
-    let (said, quoted) = cut(&message.text);
+    let (said, quoted) = cut(message.text);
     let lower = said.to_lowercase();
     let named_failed = failed_recipients(message);
     let lead = lead(&lower);
@@ -82,8 +82,7 @@ fn lead(lower: &str) -> Option<usize> {
 
 /// Exim and others name the recipients in a field.
 fn failed_recipients(message: &Shape<'_>) -> Vec<EmailAddress> {
-    let fields = Fields::new(message.block).filter(|field| field.is("X-Failed-Recipients"));
-    let texts: Vec<String> = fields.map(|field| field.text()).collect();
+    let texts: Vec<String> = message.header.all("X-Failed-Recipients").map(Field::text).collect();
     let addresses = texts.iter().flat_map(|text| text.split([',', ' '])).filter_map(address);
     addresses.take(RECIPIENTS_MAX).collect()
 }

@@ -21,14 +21,14 @@ pub fn body(raw: &[u8]) -> String {
     if !chosen.iter().any(|part| part.is_html()) {
         return join(chosen.iter().map(|part| part.text()));
     }
-    join(chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()) }))
+    join(chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()).into() }))
 }
 
 /// The body as plain text: the text alternative if there is one, else the HTML converted. What is not seen is left out.
 pub fn plain_text(raw: &[u8]) -> String {
     let parts = structure::parse(raw).parts;
     join(choose(&parts, "text/plain").iter().map(|part| match part.is_html() {
-        true => html::to_text(&part.text(), Links::Keep, usize::MAX),
+        true => html::to_text(&part.text(), Links::Keep, usize::MAX).into(),
         false => seen(part.text()),
     }))
 }
@@ -39,31 +39,31 @@ pub fn html_as_text(raw: &[u8]) -> Option<String> {
     let chosen = choose(&parts, "text/html");
     chosen.iter().any(|part| part.is_html()).then(|| {
         join(chosen.iter().map(|part| match part.is_html() {
-            true => html::to_text(&part.text(), Links::Keep, usize::MAX),
+            true => html::to_text(&part.text(), Links::Keep, usize::MAX).into(),
             false => seen(part.text()),
         }))
     })
 }
 
 /// A text without its invisible characters.
-fn seen(text: String) -> String {
+fn seen(text: Cow<'_, str>) -> Cow<'_, str> {
     match invisible::visible(&text) {
         Cow::Borrowed(_) => text,
-        Cow::Owned(seen) => seen,
+        Cow::Owned(seen) => Cow::Owned(seen),
     }
 }
 
 /// The beginning of the body as plain text: as [`plain_text`], of about so many octets.
 pub(crate) fn text_prefix(parts: &[Part<'_>], octets: usize) -> String {
     join(choose(parts, "text/plain").iter().map(|part| match part.is_html() {
-        true => html::to_text(&part.prefix(4 * octets), Links::Keep, octets),
+        true => html::to_text(&part.prefix(4 * octets), Links::Keep, octets).into(),
         false => seen(part.prefix(octets)),
     }))
 }
 
 /// A text part of the body, as far as it was read.
-pub(crate) struct Text {
-    pub(crate) text: String,
+pub(crate) struct Text<'a> {
+    pub(crate) text: Cow<'a, str>,
     pub(crate) is_html: bool,
     /// It was packed as base64.
     pub(crate) is_base64: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Text {
 
 /// The text parts of the body, alternatives too, in their order: of all together about so many octets of plain text, and
 /// as many of markup.
-pub(crate) fn texts(parts: &[Part<'_>], octets: usize) -> Vec<Text> {
+pub(crate) fn texts<'a>(parts: &[Part<'a>], octets: usize) -> Vec<Text<'a>> {
     let (mut plain, mut markup) = (octets, octets);
     let mut texts = Vec::new();
     for part in parts.iter().filter(|part| part.is_body()) {
@@ -121,8 +121,11 @@ pub(super) fn snippet(parts: &[Part<'_>]) -> String {
         // Most HTML has its first words in the first octets; some begins with a long style sheet.
         for octets in if part.is_html() { [8 << 10, 256 << 10] } else { [1 << 10, 16 << 10] } {
             let text = part.prefix(octets);
-            let text =
-                if part.is_html() { html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX) } else { seen(text) };
+            let text = if part.is_html() {
+                html::to_text(&text, Links::Drop, 4 * SNIPPET_CHARS_MAX).into()
+            } else {
+                seen(text)
+            };
             let candidate = single_spaced(&snippet, &text);
             if candidate.chars().count() >= SNIPPET_CHARS_MAX || part.content.len() <= octets || octets > 8 << 10 {
                 snippet = candidate;
@@ -192,14 +195,14 @@ fn group(parts: &[Part<'_>], index: usize) -> usize {
     group
 }
 
-pub(crate) fn join(texts: impl Iterator<Item = String>) -> String {
+fn join<'t>(texts: impl Iterator<Item = Cow<'t, str>>) -> String {
     let mut joined = String::new();
     for text in texts {
         if !joined.is_empty() && !joined.ends_with('\n') {
             joined.push('\n');
         }
         if joined.is_empty() {
-            joined = text;
+            joined = text.into_owned();
         } else {
             joined.push_str(&text);
         }
@@ -212,7 +215,7 @@ fn preformatted(text: &str) -> String {
     format!("<pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
     pub(crate) fn is_html(&self) -> bool {
         self.content_type.value == "text/html"
     }
@@ -274,12 +277,12 @@ impl Part<'_> {
         transfer::decode(self.encoding, self.content).into_owned()
     }
 
-    fn text(&self) -> String {
-        charset::decode(self.charset(), &transfer::decode(self.encoding, self.content))
+    fn text(&self) -> Cow<'a, str> {
+        charset::decode(self.charset(), transfer::decode(self.encoding, self.content))
     }
 
     /// The beginning of the text, of about `octets` octets before decoding.
-    pub(crate) fn prefix(&self, octets: usize) -> String {
+    pub(crate) fn prefix(&self, octets: usize) -> Cow<'a, str> {
         let cut = &self.content[..self.content.len().min(octets)];
         // An escape or line that the cut broke is left out.
         let cut = match self.encoding {
@@ -291,8 +294,8 @@ impl Part<'_> {
         };
         let decoded = transfer::decode(self.encoding, cut);
         match cut.len() < self.content.len() {
-            true => charset::decode_prefix(self.charset(), &decoded),
-            false => charset::decode(self.charset(), &decoded),
+            true => charset::decode_prefix(self.charset(), decoded),
+            false => charset::decode(self.charset(), decoded),
         }
     }
 

@@ -12,7 +12,7 @@ pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
 use crate::automation::{self, Automation};
-use crate::syntax::header::{self, Field, Fields};
+use crate::syntax::header::{self, Field, Fields, Header};
 use crate::syntax::transfer::{self, Encoding};
 use crate::syntax::{address, date, invisible, word};
 use content::Part;
@@ -135,18 +135,19 @@ pub enum Defect {
 
 /// Reads a message.
 pub fn view(raw: &[u8]) -> MessageView {
-    read(raw, automation::automation(raw))
+    read(raw, None)
 }
 
 /// Reads a message that is being received: no line of it is from here, and its envelope sender is known.
 pub fn of_arrival(raw: &[u8], is_null_path: bool) -> MessageView {
-    read(raw, automation::of_arrival(raw, is_null_path))
+    read(raw, Some(is_null_path))
 }
 
-fn read(raw: &[u8], automation: Automation) -> MessageView {
-    let structure = structure::parse(raw);
+fn read(raw: &[u8], is_null_path: Option<bool>) -> MessageView {
+    let (header, structure) = (Header::read(raw), structure::parse(raw));
+    let automation = automation::read(&header, is_null_path);
     let mut view = MessageView { defects: structure.defects, automation, ..MessageView::default() };
-    read_fields(header::split(raw).0, &mut view);
+    read_fields(&header.fields, &mut view);
     view.snippet = content::snippet(&structure.parts);
     view.attachments = attachments(&structure.parts);
     note_contents(&structure.parts, &mut view.defects);
@@ -156,7 +157,7 @@ fn read(raw: &[u8], automation: Automation) -> MessageView {
 /// The header fields in order, repeated ones too: name, and value as it was sent but for folds, with unreadable octets
 /// taken as Windows-1252. At most [`HEADERS_MAX`], of the first [`HEADER_BLOCK_MAX`] octets.
 pub fn headers(raw: &[u8]) -> Vec<(String, String)> {
-    Fields::new(header::split(raw).0).map(|field| (field.name.to_owned(), field.text())).collect()
+    Fields::new(raw).map(|field| (field.name.to_owned(), field.text())).collect()
 }
 
 fn attachments(parts: &[Part<'_>]) -> Vec<AttachmentMeta> {
@@ -176,10 +177,10 @@ fn note_contents(parts: &[Part<'_>], defects: &mut Vec<Defect>) {
     }
 }
 
-fn read_fields(block: &[u8], view: &mut MessageView) {
+fn read_fields(fields: &[Field<'_>], view: &mut MessageView) {
     let mut seen = Seen::default();
-    for field in Fields::new(block) {
-        read_field(&field, view, &mut seen);
+    for field in fields {
+        read_field(field, view, &mut seen);
     }
     if !view.from.iter().any(|from| from.email.contains('@')) {
         note(&mut view.defects, Defect::MissingFrom);

@@ -4,34 +4,54 @@
 //! conversion. UTF-7 is not converted: it hides markup from filters and no current software sends it.
 
 use mail_parser::decoders::charsets::map::charset_decoder;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Decodes `bytes` labelled `charset` (empty: unlabelled). Takes a byte order mark and all NULs out.
-pub(crate) fn decode(charset: &str, bytes: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+/// Decodes `bytes` labelled `charset` (empty: unlabelled). Takes a byte order mark and all NULs out. What is UTF-8 already,
+/// as most text is, is not copied.
+pub(crate) fn decode<'b>(charset: &str, bytes: impl Into<Cow<'b, [u8]>>) -> Cow<'b, str> {
+    let bytes = without_mark(bytes.into());
     let label = charset.trim();
     let text = if is_utf8(label) {
-        String::from_utf8_lossy(bytes).into_owned()
+        valid(bytes).unwrap_or_else(|bytes| Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
     } else if is_unlabelled(label) {
         unlabelled(bytes)
     } else {
-        convert(label, bytes).unwrap_or_else(|| unlabelled(bytes))
+        convert(label, &bytes).map(Cow::Owned).unwrap_or_else(|| unlabelled(bytes))
     };
     without_nuls(text)
 }
 
 /// As [`decode`] for the beginning of a text: a character that the cut left incomplete is dropped.
-pub(crate) fn decode_prefix(charset: &str, bytes: &[u8]) -> String {
-    let cut = match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        _ => bytes,
-    };
-    decode(charset, cut)
+pub(crate) fn decode_prefix<'b>(charset: &str, bytes: impl Into<Cow<'b, [u8]>>) -> Cow<'b, str> {
+    let mut bytes = bytes.into();
+    if let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        match &mut bytes {
+            Cow::Borrowed(bytes) => *bytes = &bytes[..error.valid_up_to()],
+            Cow::Owned(bytes) => bytes.truncate(error.valid_up_to()),
+        }
+    }
+    decode(charset, bytes)
 }
 
 /// Text of a header value (RFC 6532 allows UTF-8 there; older software puts Latin letters).
-pub(crate) fn header_text(bytes: &[u8]) -> String {
-    without_nuls(unlabelled(bytes))
+pub(crate) fn header_text<'b>(bytes: impl Into<Cow<'b, [u8]>>) -> Cow<'b, str> {
+    without_nuls(unlabelled(bytes.into()))
+}
+
+fn without_mark(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.strip_prefix(MARK).unwrap_or(bytes)),
+        Cow::Owned(mut bytes) => {
+            if bytes.starts_with(MARK) {
+                bytes.drain(..MARK.len());
+            }
+            Cow::Owned(bytes)
+        }
+    }
 }
 
 fn is_utf8(label: &str) -> bool {
@@ -39,15 +59,23 @@ fn is_utf8(label: &str) -> bool {
 }
 
 fn is_unlabelled(label: &str) -> bool {
-    let lower = label.to_ascii_lowercase();
-    matches!(lower.as_str(), "" | "us-ascii" | "ascii" | "unknown-8bit" | "binary" | "8bit") || lower.contains("utf-7")
+    const NONE: [&str; 6] = ["", "us-ascii", "ascii", "unknown-8bit", "binary", "8bit"];
+    NONE.iter().any(|none| label.eq_ignore_ascii_case(none)) || label.to_ascii_lowercase().contains("utf-7")
 }
 
-fn unlabelled(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => convert("windows-1252", bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()),
+/// The text that octets are, or the octets if they are none.
+fn valid(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Cow<'_, [u8]>> {
+    match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Cow::Borrowed(bytes)),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| Cow::Owned(error.into_bytes())),
     }
+}
+
+fn unlabelled(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    valid(bytes).unwrap_or_else(|bytes| {
+        let converted = convert("windows-1252", &bytes);
+        Cow::Owned(converted.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned()))
+    })
 }
 
 fn convert(label: &str, bytes: &[u8]) -> Option<String> {
@@ -55,8 +83,8 @@ fn convert(label: &str, bytes: &[u8]) -> Option<String> {
     catch_unwind(AssertUnwindSafe(|| decoder(bytes))).ok()
 }
 
-fn without_nuls(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "") } else { text }
+fn without_nuls(text: Cow<'_, str>) -> Cow<'_, str> {
+    if memchr::memchr(0, text.as_bytes()).is_some() { Cow::Owned(text.replace('\0', "")) } else { text }
 }
 
 #[cfg(test)]

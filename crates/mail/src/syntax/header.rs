@@ -3,7 +3,8 @@
 //! The same iterator serves the view, loop detection, signing and reports, so that they cannot disagree.
 
 use super::charset;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
+use std::borrow::Cow;
 
 /// Octets of a header block that are read; what lies beyond is not looked at.
 pub(crate) const BLOCK_MAX: usize = 1 << 20;
@@ -26,9 +27,40 @@ impl Field<'_> {
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
+
     /// The value without folds and surrounding space, as UTF-8.
     pub(crate) fn text(&self) -> String {
-        charset::header_text(&unfold(self.value))
+        charset::header_text(unfold(self.value)).into_owned()
+    }
+}
+
+/// The header of a message, taken apart once for all who look at it.
+pub(crate) struct Header<'a> {
+    /// The fields in order, within the limits.
+    pub(crate) fields: Vec<Field<'a>>,
+    pub(crate) block: &'a [u8],
+    pub(crate) body: &'a [u8],
+    /// The block had more octets or fields than are read.
+    pub(crate) cut: bool,
+}
+
+impl<'a> Header<'a> {
+    pub(crate) fn read(raw: &'a [u8]) -> Self {
+        let (block, body) = split(raw);
+        let mut fields = Fields::new(block);
+        let mut all = Vec::with_capacity(32);
+        all.extend(fields.by_ref());
+        Self { fields: all, block, body, cut: fields.cut }
+    }
+
+    /// The fields of a name, in the order in which they stand.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &Field<'a>> {
+        self.fields.iter().filter(move |field| field.is(name))
+    }
+
+    /// The first field of a name.
+    pub(crate) fn first(&self, name: &str) -> Option<&Field<'a>> {
+        self.all(name).next()
     }
 }
 
@@ -110,8 +142,12 @@ pub(crate) fn parse(line: &[u8]) -> Option<Field<'_>> {
 }
 
 /// Takes the line ends out, which leaves the folding space (RFC 5322 §2.2.3).
-fn unfold(value: &[u8]) -> Vec<u8> {
-    value.trim_ascii().iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect()
+fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
+    match memchr2(b'\r', b'\n', value) {
+        None => Cow::Borrowed(value),
+        Some(_) => value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 /// The text without what is not seen; each run of the latter goes to `found`. `marks` are octets of `text` in rising
 /// order, and become characters of what is returned.
 pub(crate) fn split<'t>(text: &'t str, marks: &mut [usize], found: &mut impl FnMut(Run)) -> Cow<'t, str> {
-    if text.bytes().all(|byte| byte.is_ascii() && (!byte.is_ascii_control() || is_layout(char::from(byte)))) {
+    // Most text is plain. All of it is looked at, and nothing is decided on the way: many octets at once.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') | matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c');
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         return Cow::Borrowed(text);
     }
     let mut splitter = Splitter { is_mixed: text.chars().any(is_right_to_left), ..Splitter::default() };

@@ -144,7 +144,7 @@ fn join(group: &[Piece]) -> Option<String> {
             expected = piece.section.unwrap_or(expected);
         }
     }
-    Some(charset::decode(label, &octets))
+    Some(charset::decode(label, octets).into_owned())
 }
 
 /// Takes `charset'language'` off the front (RFC 2231 §4).

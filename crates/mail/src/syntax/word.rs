@@ -1,13 +1,14 @@
 //! Encoded words (RFC 2047), read leniently: anywhere in a text, and with a character split over two words.
 
 use super::{charset, transfer};
+use memchr::memmem;
 
 /// Decodes all encoded words of an unfolded value. White space between two of them is not part of the text (§6.2).
 pub(crate) fn decode(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut run = Run::default();
     let mut rest = text;
-    while let Some(at) = rest.find("=?") {
+    while let Some(at) = memmem::find(rest.as_bytes(), b"=?") {
         let (before, from) = rest.split_at(at);
         match read(from) {
             Some((word, len)) => {

@@ -33,7 +33,7 @@ pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[
     }
     let now = platform.clock.now();
     let envelope = Envelope { ip: arrival.ip, helo: &arrival.helo, reverse_path: &arrival.reverse_path };
-    let examination = Examination::begin(raw, envelope, now);
+    let examination = Examination::begin(raw, envelope, now).with(&platform.key_cache);
     let set = &platform.settings.authentication;
     let sample = u8::try_from(platform.entropy.below(100)).unwrap_or(0);
     let terms = Terms { trusted_sealers: &set.trusted_arc_sealers, enforcement: set.dmarc, sample };

@@ -1,15 +1,15 @@
 //! Keys that stand in the DNS (RFC 6376 §3.6.1, RFC 8463 §4), and checking a signature with them.
 
-use super::super::dns::{self, Dns, Looked};
-use super::super::tags::{Tags, compact, members};
+use super::super::dns::{self, Dns, Looked, Pending};
+use super::super::tags::{Tags, base64, members};
+use super::key_cache::KeyCache;
 use crate::dkim::Algorithm;
-use crate::dkim::canonical::BASE64;
 use aws_lc_rs::digest::Digest;
-use aws_lc_rs::signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
-use base64::Engine;
+use aws_lc_rs::signature::{
+    ED25519, ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, VerificationAlgorithm,
+};
 use postfleet_core::authentication::AuthResult;
-
-use super::super::dns::Pending;
+use std::sync::Arc;
 
 /// Records at one name that are looked at: one is allowed (§3.6.2.2), and a zone that is being changed has two.
 const RECORDS_MAX: usize = 4;
@@ -18,10 +18,12 @@ const RECORDS_MAX: usize = 4;
 const RSA_BITS_MIN: usize = 1_024;
 
 /// A key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in super::super) struct Key {
     algorithm: Algorithm,
     public: Vec<u8>,
+    /// Ready to be used; nothing if it cannot be read.
+    ready: Option<ParsedPublicKey>,
     pub(in super::super) is_testing: bool,
     /// Whoever signs must be of the domain itself, not of one below it (`t=s`).
     pub(in super::super) is_strict: bool,
@@ -30,25 +32,34 @@ pub(in super::super) struct Key {
 /// Why there is no key, or why a signature does not hold.
 pub(in super::super) type Refusal = (AuthResult, &'static str);
 
-/// The keys of a selector, at least one.
-pub(in super::super) fn find(
-    dns: &dyn Dns,
-    selector: &str,
-    domain: &str,
-) -> Result<Result<Vec<Key>, Refusal>, Pending> {
-    let texts = match dns::texts(dns, &format!("{selector}._domainkey.{domain}"))? {
-        Looked::Found(texts) => texts,
-        Looked::Missing => return Ok(Err((AuthResult::Permerror, "no key in the DNS"))),
-        Looked::Failed => return Ok(Err((AuthResult::Temperror, "no answer about the key"))),
-    };
-    let (mut keys, mut why) = (Vec::new(), (AuthResult::Permerror, "no key in the DNS"));
-    for text in texts.iter().take(RECORDS_MAX) {
-        match parse(text) {
-            Ok(key) => keys.push(key),
-            Err(reason) => why = (AuthResult::Permerror, reason),
+/// The keys of a selector, at least one, or why there is none.
+pub(in super::super) type Keys = Result<Vec<Arc<Key>>, Refusal>;
+
+/// Where keys are found.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Keyring<'a> {
+    pub(in super::super) dns: &'a dyn Dns,
+    /// Those that were read before.
+    pub(in super::super) cache: Option<&'a KeyCache>,
+}
+
+impl Keyring<'_> {
+    /// The keys of a selector.
+    pub(in super::super) fn find(&self, selector: &str, domain: &str) -> Result<Keys, Pending> {
+        let texts = match dns::texts(self.dns, &format!("{selector}._domainkey.{domain}"))? {
+            Looked::Found(texts) => texts,
+            Looked::Missing => return Ok(Err((AuthResult::Permerror, "no key in the DNS"))),
+            Looked::Failed => return Ok(Err((AuthResult::Temperror, "no answer about the key"))),
+        };
+        let (mut keys, mut why) = (Vec::new(), (AuthResult::Permerror, "no key in the DNS"));
+        for text in texts.iter().take(RECORDS_MAX) {
+            match self.cache.map_or_else(|| parse(text).map(Arc::new), |cache| cache.read(text)) {
+                Ok(key) => keys.push(key),
+                Err(reason) => why = (AuthResult::Permerror, reason),
+            }
         }
+        Ok(if keys.is_empty() { Err(why) } else { Ok(keys) })
     }
-    Ok(if keys.is_empty() { Err(why) } else { Ok(keys) })
 }
 
 pub(super) fn parse(text: &str) -> Result<Key, &'static str> {
@@ -62,18 +73,19 @@ pub(super) fn parse(text: &str) -> Result<Key, &'static str> {
     if tags.get("s").is_some_and(|services| !members(services).any(|service| matches!(service, "*" | "email"))) {
         return Err("the key is not for mail");
     }
-    let algorithm = match tags.get("k").unwrap_or("rsa") {
-        "rsa" => Algorithm::RsaSha256,
-        "ed25519" => Algorithm::Ed25519Sha256,
+    let (algorithm, verifier): (_, &'static dyn VerificationAlgorithm) = match tags.get("k").unwrap_or("rsa") {
+        "rsa" => (Algorithm::RsaSha256, &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
+        "ed25519" => (Algorithm::Ed25519Sha256, &ED25519),
         _ => return Err("the key is of an unknown kind"),
     };
-    let public = match compact(tags.get("p").ok_or("the key record has no key")?).as_str() {
+    let public = match tags.get("p").ok_or("the key record has no key")? {
         "" => return Err("the key was revoked"),
-        encoded => BASE64.decode(encoded).map_err(|_| "the key cannot be read")?,
+        encoded => base64(encoded).ok_or("the key cannot be read")?,
     };
     let flags = tags.get("t").unwrap_or_default();
     Ok(Key {
         algorithm,
+        ready: ParsedPublicKey::new(verifier, &public).ok(),
         public,
         is_testing: members(flags).any(|flag| flag == "y"),
         is_strict: members(flags).any(|flag| flag == "s"),
@@ -91,16 +103,11 @@ impl Key {
         if algorithm != self.algorithm {
             return Err((AuthResult::Permerror, "the key is of another kind than the signature"));
         }
-        let is_good = match algorithm {
-            Algorithm::RsaSha256 => {
-                let key = UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, &self.public);
-                key.verify_digest(digest, signature).is_ok()
-            }
+        let is_good = self.ready.as_ref().is_some_and(|key| match algorithm {
+            Algorithm::RsaSha256 => key.verify_digest_sig(digest, signature).is_ok(),
             // RFC 8463 §3: the digest is what is signed.
-            Algorithm::Ed25519Sha256 => {
-                UnparsedPublicKey::new(&ED25519, &self.public).verify(digest.as_ref(), signature).is_ok()
-            }
-        };
+            Algorithm::Ed25519Sha256 => key.verify_sig(digest.as_ref(), signature).is_ok(),
+        });
         if is_good { Ok(()) } else { Err(self.why_not()) }
     }
 

@@ -1,13 +1,16 @@
 //! Checking DKIM signatures (RFC 6376, RFC 8301, RFC 8463), each by itself.
 
 pub(super) mod key;
+mod key_cache;
 pub(super) mod signature;
 
-use super::dns::{Dns, Pending};
+pub use key_cache::{KEYS_MAX, KeyCache, RECORD_OCTETS_MAX};
+
+use super::dns::Pending;
 use super::header::{Header, put_own};
 use crate::dkim::canonical::{self, BodyHash, Canonicalization};
 use aws_lc_rs::digest::{SHA256, digest};
-use key::{Key, Refusal};
+use key::{Keyring, Refusal};
 use postfleet_core::UnixMicros;
 use postfleet_core::authentication::{AuthResult, DkimResult};
 use signature::{Kind, Shown, Signature};
@@ -89,13 +92,13 @@ pub(super) fn whole(header: &Header<'_>) -> Result<(), Refusal> {
 }
 
 /// The key of a signature, if it is worth looking for.
-pub(super) type Keys = Option<Result<Vec<Key>, Refusal>>;
+pub(super) type Keys = Option<key::Keys>;
 
 impl Candidate {
     /// Asks for the key.
-    pub(super) fn keys(&self, dns: &dyn Dns) -> Result<Keys, Pending> {
+    pub(super) fn keys(&self, ring: Keyring<'_>) -> Result<Keys, Pending> {
         match &self.signature {
-            Ok(signature) => key::find(dns, signature.selector.as_str(), signature.domain.as_str()).map(Some),
+            Ok(signature) => ring.find(signature.selector.as_str(), signature.domain.as_str()).map(Some),
             Err(_) => Ok(None),
         }
     }

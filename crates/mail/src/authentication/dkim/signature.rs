@@ -1,10 +1,9 @@
 //! The tags of a signature (RFC 6376 §3.5).
 
-use super::super::tags::{Tags, compact, is_space, members};
+use super::super::tags::{Tags, base64, is_space, members};
 use super::key::Refusal;
 use crate::dkim::Algorithm;
-use crate::dkim::canonical::{BASE64, Canonicalization};
-use base64::Engine;
+use crate::dkim::canonical::Canonicalization;
 use postfleet_core::authentication::AuthResult;
 use postfleet_core::{Domain, UnixMicros};
 use std::time::Duration;
@@ -57,37 +56,45 @@ pub(in super::super) fn parse(value: &[u8], kind: Kind) -> (Shown, Result<Signat
     let Some(tags) = std::str::from_utf8(value).ok().and_then(Tags::parse) else {
         return (Shown::default(), Err(unreadable("the signature is no list of tags")));
     };
-    (shown(&tags), read(&tags, kind))
+    let name = |tag| tags.get(tag).map(Domain::parse).and_then(Result::ok);
+    let (domain, selector) = (name("d"), name("s"));
+    (shown(&tags, (&domain, &selector)), read(&tags, kind, (domain, selector)))
 }
 
 const fn unreadable(why: &'static str) -> Refusal {
     (AuthResult::Neutral, why)
 }
 
-fn shown(tags: &Tags<'_>) -> Shown {
-    let name = |tag| tags.get(tag).and_then(|text| Domain::parse(text).ok()).map(|name| name.to_string());
+fn shown(tags: &Tags<'_>, (domain, selector): (&Option<Domain>, &Option<Domain>)) -> Shown {
+    let text = |name: &Option<Domain>| name.as_ref().map(|name| name.as_str().to_owned());
     let is_word = |word: &&str| word.len() <= 40 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let beginning = |text: &str| -> String {
-        compact(text).chars().filter(|c| c.is_ascii_alphanumeric() || "+/".contains(*c)).take(SHOWN).collect()
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || "+/".contains(*c)).take(SHOWN).collect()
     };
     Shown {
-        domain: name("d"),
-        selector: name("s"),
+        domain: text(domain),
+        selector: text(selector),
         algorithm: tags.get("a").filter(is_word).map(str::to_owned),
         signature: tags.get("b").map(beginning).filter(|text| !text.is_empty()),
     }
 }
 
-fn read(tags: &Tags<'_>, kind: Kind) -> Result<Signature, Refusal> {
+fn read(
+    tags: &Tags<'_>,
+    kind: Kind,
+    (domain, selector): (Option<Domain>, Option<Domain>),
+) -> Result<Signature, Refusal> {
     let required = |tag, why| tags.get(tag).filter(|value| !value.is_empty()).ok_or(unreadable(why));
     if kind == Kind::Dkim && tags.get("v") != Some("1") {
         return Err(unreadable("v= is not 1"));
     }
     let algorithm = algorithm(required("a", "a= is missing")?)?;
-    let signature = decode(required("b", "b= is missing")?).ok_or(unreadable("b= is no Base64"))?;
-    let body_hash = decode(required("bh", "bh= is missing")?).ok_or(unreadable("bh= is no Base64"))?;
-    let domain = Domain::parse(required("d", "d= is missing")?).map_err(|_| unreadable("d= is no domain"))?;
-    let selector = Domain::parse(required("s", "s= is missing")?).map_err(|_| unreadable("s= is no selector"))?;
+    let signature = base64(required("b", "b= is missing")?).ok_or(unreadable("b= is no Base64"))?;
+    let body_hash = base64(required("bh", "bh= is missing")?).ok_or(unreadable("bh= is no Base64"))?;
+    required("d", "d= is missing")?;
+    let domain = domain.ok_or(unreadable("d= is no domain"))?;
+    required("s", "s= is missing")?;
+    let selector = selector.ok_or(unreadable("s= is no selector"))?;
     let names: Vec<String> = members(required("h", "h= is missing")?).map(str::to_ascii_lowercase).collect();
     let is_field = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
     if !names.iter().all(is_field) {
@@ -137,10 +144,6 @@ pub(in super::super) fn algorithm(name: &str) -> Result<Algorithm, Refusal> {
         "rsa-sha1" => Err((AuthResult::Policy, "rsa-sha1 proves nothing any more")),
         _ => Err(unreadable("a= is not known")),
     }
-}
-
-pub(in super::super) fn decode(encoded: &str) -> Option<Vec<u8>> {
-    BASE64.decode(compact(encoded)).ok()
 }
 
 fn canonicalizations(value: &str) -> Result<(Canonicalization, Canonicalization), Refusal> {

@@ -140,13 +140,13 @@ pub fn judge(
     judged.policy = Some(asked.word().to_owned());
     let aligned = align(author, record, spf, dkim);
     (judged.spf_aligned, judged.dkim_aligned) = (aligned.spf, aligned.dkim);
-    judged.result = match (aligned.spf || aligned.dkim, could_pass_later(author, record, spf, dkim)) {
-        (true, _) => AuthResult::Pass,
-        (false, true) => AuthResult::Temperror,
-        (false, false) => AuthResult::Fail,
-    };
-    if judged.result == AuthResult::Temperror {
-        judged.reason = "what would prove it could not be looked up".to_owned();
+    if aligned.spf || aligned.dkim {
+        judged.result = AuthResult::Pass;
+    } else if could_pass_later(author, record, spf, dkim) {
+        (judged.result, judged.reason) =
+            (AuthResult::Temperror, "what would prove it could not be looked up".to_owned());
+    } else {
+        judged.result = AuthResult::Fail;
     }
     judged
 }
