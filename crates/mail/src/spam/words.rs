@@ -279,6 +279,7 @@ impl Words {
         self.keep(start..self.letters.len(), place);
     }
 
+    /// Keeps a word that stands there, unless it is too long to be one.
     fn keep(&mut self, at: Range<usize>, place: Option<u64>) {
         let len = at.len();
         if len > WORD_OCTETS_MAX {
