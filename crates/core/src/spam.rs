@@ -2,6 +2,7 @@
 //! message, and the sensitivity of the mailbox's policy says from which sum on it is junk. Pure: what is seen is found out
 //! elsewhere.
 
+mod filter;
 mod list;
 mod model;
 mod sender;

@@ -3,6 +3,7 @@
 //! estimate for each word and Fisher's method for all of them.
 
 use super::SpamReason;
+use super::filter::Filter;
 use crate::rule::sip;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -21,6 +22,10 @@ const MESSAGES_MAX: u32 = 30_000;
 
 /// Words by which a message is judged: those that say most.
 const DECIDING_MAX: usize = 150;
+
+/// Probabilities of words that are multiplied before the logarithm is taken. None is below a millionth, so that the product
+/// is far from what is too small for a number.
+const PRODUCT_MAX: usize = 40;
 
 /// How far from even a word must be to say anything.
 const DEVIATION_MIN: f64 = 0.1;
@@ -49,7 +54,12 @@ impl TokenHasher {
 
     /// The hash of a word.
     pub fn word(&self, word: &[u8]) -> u64 {
-        sip::hash(self.key, word) as u64
+        sip::quick(self.key, word)
+    }
+
+    /// The hash of a word of at most seven octets, the first one lowest; what is above them is nought.
+    pub fn short_word(&self, octets: u64, len: usize) -> u64 {
+        sip::quick_short(self.key, octets, len)
     }
 
     /// The hash of what stands somewhere: in the subject, in a link, beside another word.
@@ -76,12 +86,22 @@ pub enum Trained {
 }
 
 /// What was learned. Its default knows nothing.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     spam_messages: u32,
     ham_messages: u32,
     tokens: HashMap<u64, Counts, BuildHasherDefault<AlreadyHashed>>,
+    /// Has the words of these, and perhaps some that were forgotten.
+    filter: Filter,
 }
+
+impl PartialEq for Model {
+    fn eq(&self, other: &Self) -> bool {
+        self.messages() == other.messages() && self.tokens == other.tokens
+    }
+}
+
+impl Eq for Model {}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Counts {
@@ -124,6 +144,7 @@ impl Model {
         };
         *of_kind += 1;
         for token in distinct(tokens) {
+            self.filter.add(token);
             let counts = self.tokens.entry(token).or_default();
             match kind {
                 Trained::Spam => counts.spam = counts.spam.saturating_add(1),
@@ -163,25 +184,51 @@ impl Model {
         if !self.is_ready() {
             return None;
         }
-        let known = tokens.iter().take(MESSAGE_TOKENS_MAX).filter_map(|token| self.tokens.get(token));
-        let mut says: Vec<f64> =
-            known.map(|counts| self.estimate(*counts)).filter(|p| (p - 0.5).abs() >= DEVIATION_MIN).collect();
+        let mut says = [0; MESSAGE_TOKENS_MAX];
+        let count = self.what_words_say(tokens, &mut says);
+        let says = &mut says[..count];
         if says.is_empty() {
             return None;
         }
-        if says.len() > DECIDING_MAX {
-            let by_deviation = |a: &f64, b: &f64| (b - 0.5).abs().total_cmp(&(a - 0.5).abs());
-            says.select_nth_unstable_by(DECIDING_MAX, by_deviation);
-            says.truncate(DECIDING_MAX);
+        let less = says.len().saturating_sub(DECIDING_MAX);
+        if less > 0 {
+            says.select_nth_unstable(less);
         }
+        let says = &says[less..];
         let (mut of_spam, mut of_ham) = (0.0, 0.0);
-        for p in &says {
-            of_spam += (1.0 - p).ln();
-            of_ham += p.ln();
+        for some in says.chunks(PRODUCT_MAX) {
+            let products = some
+                .iter()
+                .map(|away| of_size(*away))
+                .fold((1.0, 1.0), |(spam, ham), away| (spam * (0.5 - away), ham * (0.5 + away)));
+            of_spam += f64::ln(products.0);
+            of_ham += f64::ln(products.1);
         }
         let spam = 1.0 - chi_square_tail(-2.0 * of_spam, says.len());
         let ham = 1.0 - chi_square_tail(-2.0 * of_ham, says.len());
         Some((spam - ham + 1.0) / 2.0)
+    }
+
+    /// How far from even the words are that say anything, by size, and how many these are. Whether a word is known, and
+    /// says anything, is as good as chance: nothing here waits to know it.
+    fn what_words_say(&self, tokens: &[u64], says: &mut [u64; MESSAGE_TOKENS_MAX]) -> usize {
+        let mut known = 0;
+        for token in tokens.iter().take(MESSAGE_TOKENS_MAX) {
+            says[known] = *token;
+            known += usize::from(self.filter.may_have(*token));
+        }
+        let mut counts = [Counts::default(); MESSAGE_TOKENS_MAX];
+        for (token, counts) in says[..known].iter().zip(&mut counts) {
+            *counts = self.tokens.get(token).copied().unwrap_or_default();
+        }
+        let mut count = 0;
+        for counts in &counts[..known] {
+            // What is not known is even, and no number.
+            let away = self.estimate(*counts) - 0.5;
+            says[count] = by_size(away);
+            count += usize::from(away.abs() >= DEVIATION_MIN);
+        }
+        count
     }
 
     /// The reason for what the words of a message say.
@@ -194,13 +241,13 @@ impl Model {
         Some(SpamReason::new("trained_words", points.round() as i64, text))
     }
 
-    /// How likely a message with that word is spam, as far as is known.
+    /// How likely a message with that word is spam, as far as is known; no number, if none had it.
     fn estimate(&self, counts: Counts) -> f64 {
-        let spam = f64::from(counts.spam) / f64::from(self.spam_messages.max(1));
-        let ham = f64::from(counts.ham) / f64::from(self.ham_messages.max(1));
-        let seen = f64::from(counts.total());
-        let p = if spam + ham > 0.0 { spam / (spam + ham) } else { 0.5 };
-        (PRIOR_STRENGTH * 0.5 + seen * p) / (PRIOR_STRENGTH + seen)
+        // Shares of the messages of their kind, times the messages of both kinds.
+        let spam = f64::from(counts.spam) * f64::from(self.ham_messages);
+        let ham = f64::from(counts.ham) * f64::from(self.spam_messages);
+        let (seen, both) = (f64::from(counts.total()), spam + ham);
+        (PRIOR_STRENGTH * 0.5 * both + seen * spam) / ((PRIOR_STRENGTH + seen) * both)
     }
 
     fn halve(&mut self) {
@@ -252,6 +299,7 @@ impl Model {
         for entry in entries.chunks_exact(ENTRY_OCTETS) {
             let count = |at: usize| Some(u16::from_le_bytes(entry.get(at..at + 2)?.try_into().ok()?));
             let token = u64::from_le_bytes(entry.get(..8)?.try_into().ok()?);
+            model.filter.add(token);
             model.tokens.insert(token, Counts { spam: count(8)?, ham: count(10)? });
         }
         Some(model)
@@ -263,6 +311,16 @@ const ENTRY_OCTETS: usize = 12;
 
 fn distinct(tokens: &[u64]) -> HashSet<u64, BuildHasherDefault<AlreadyHashed>> {
     tokens.iter().take(MESSAGE_TOKENS_MAX).copied().collect()
+}
+
+/// A number as one by which numbers are in the order of their size, whatever their sign.
+fn by_size(number: f64) -> u64 {
+    number.to_bits().rotate_left(1)
+}
+
+/// The number again.
+fn of_size(bits: u64) -> f64 {
+    f64::from_bits(bits.rotate_right(1))
 }
 
 /// The probability that a chi-square value with twice so many degrees of freedom is at least so large.
@@ -333,6 +391,7 @@ mod tests {
     fn words_are_hashed_under_a_secret() {
         let (one, other) = (TokenHasher::new([1, 2]), TokenHasher::new([3, 4]));
         assert_ne!(one.word(b"viagra"), other.word(b"viagra"));
+        assert_eq!(one.word(b"casino"), one.short_word(u64::from_le_bytes(*b"casino\0\0"), 6));
         assert_ne!(one.joined(1, one.word(b"a")), one.joined(2, one.word(b"a")));
         assert_eq!(format!("{one:?}"), "TokenHasher(…)");
     }

@@ -1,6 +1,6 @@
 //! What is odd about what a message says: how it shouts, where its links lead, what it hides, what it is about.
 
-use super::html::{is_address, is_same_site};
+use super::hosts::{is_address, is_same_site};
 use super::words::Words;
 use super::{Body, files, phrases};
 use crate::message::MessageView;

@@ -172,7 +172,7 @@ fn addresses(view: &MessageView, add: &mut Add<'_>) {
     let domain = |email: &str| email.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase());
     let Some(from) = view.from.first().and_then(|author| domain(&author.email)) else { return };
     let reply = view.reply_to.first().and_then(|one| domain(&one.email));
-    if let Some(reply) = reply.filter(|reply| !super::html::is_same_site(reply, &from)) {
+    if let Some(reply) = reply.filter(|reply| !super::hosts::is_same_site(reply, &from)) {
         if FREE_MAIL.binary_search(&reply.as_str()).is_ok() {
             add("reply_to_free_mail", 150, format!("answers go to {reply}, and the author is of {from}"));
         } else if !view.automation.is_bulk {
@@ -184,7 +184,7 @@ fn addresses(view: &MessageView, add: &mut Add<'_>) {
     let named =
         named.map(|rest| rest.split(|c: char| c.is_whitespace() || matches!(c, '>' | '"')).next().unwrap_or(rest));
     if let Some(named) =
-        named.filter(|named| named.contains('.') && !super::html::is_same_site(&named.to_lowercase(), &from))
+        named.filter(|named| named.contains('.') && !super::hosts::is_same_site(&named.to_lowercase(), &from))
     {
         add("name_is_another_address", 180, format!("the author's name is an address at {named}, its address is not"));
     }

@@ -16,6 +16,17 @@ pub(super) const fn is_hiding(c: char) -> bool {
     matches!(c, '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{34f}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Small letters, and characters that are words, of the scripts in which most mail is written: those that no table needs to
+/// be asked about.
+pub(super) const fn is_plain(c: char) -> bool {
+    matches!(
+        c,
+        '\u{df}'..='\u{f6}' | '\u{f8}'..='\u{ff}' | '\u{3b1}'..='\u{3ce}' | '\u{430}'..='\u{45f}'
+            | '\u{5d0}'..='\u{5ea}' | '\u{620}'..='\u{64a}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}'
+            | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'
+    )
+}
+
 /// Scripts that are told apart within a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Script {
@@ -104,6 +115,13 @@ pub(super) const fn for_sign(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_letters_are_letters_and_small() {
+        for c in ('\0'..=char::MAX).filter(|c| is_plain(*c)) {
+            assert!(c.is_alphanumeric() && c.to_lowercase().eq([c]) && !is_invisible(c), "{c:?}");
+        }
+    }
 
     #[test]
     fn letters_that_pass_for_others() {

@@ -5,9 +5,15 @@
 mod content;
 mod files;
 mod headers;
+mod hosts;
 mod html;
 mod letters;
+mod octets;
 mod phrases;
+mod recent;
+mod tag;
+mod tokens;
+mod word;
 mod words;
 
 #[cfg(test)]
@@ -16,6 +22,7 @@ mod tests;
 use crate::message::{MessageView, structure};
 use postfleet_core::UnixMicros;
 use postfleet_core::spam::{SpamReason, TokenHasher};
+use std::borrow::Cow;
 use words::Words;
 
 /// Octets of the text, and of the markup, that are read.
@@ -108,20 +115,21 @@ impl Body {
         }
         body.plain.truncate(body.plain.floor_char_boundary(TEXT_OCTETS_MAX));
         body.html = html::read(&markup);
-        body.hosts = html::hosts_in_text(&body.plain);
+        body.hosts = hosts::hosts_in_text(&body.plain);
         body
     }
 }
 
 fn domains(view: &MessageView, body: &Body) -> Vec<String> {
     let authors = view.from.iter().chain(&view.reply_to).filter_map(|one| one.email.rsplit_once('@'));
-    let authors = authors.map(|(_, domain)| domain.to_ascii_lowercase());
-    let links = body.html.links.iter().map(|link| link.host.clone()).chain(body.hosts.iter().cloned());
+    let authors = authors.map(|(_, domain)| Cow::Owned(domain.to_ascii_lowercase()));
+    let links =
+        body.html.links.iter().map(|link| &link.host).chain(&body.hosts).map(|host| Cow::Borrowed(host.as_str()));
     let mut domains: Vec<String> = Vec::new();
     for domain in authors.chain(links) {
-        let is_name = domain.contains('.') && domain.parse::<std::net::IpAddr>().is_err() && domain.len() <= 253;
-        if is_name && domains.len() < DOMAINS_MAX && !domains.contains(&domain) {
-            domains.push(domain);
+        let is_name = domain.contains('.') && !hosts::is_address(&domain) && domain.len() <= 253;
+        if is_name && domains.len() < DOMAINS_MAX && domains.iter().all(|known| *known != domain) {
+            domains.push(domain.into_owned());
         }
     }
     domains

@@ -1,14 +1,12 @@
-//! What spam is about, in the words that it likes. A table, looked through once for each word of a message; what it says is
-//! weak by itself and bounded in sum: people write about lotteries, too.
+//! What spam is about, in the words that it likes. A table, looked at where a word stands that may begin a phrase; what it
+//! says is weak by itself and bounded in sum: people write about lotteries, too.
 
+use super::letters::for_sign;
 use super::words::Words;
 use postfleet_core::spam::SpamReason;
 
 /// What all themes add at most, in hundredths.
 const ALL_MOST: i64 = 500;
-
-/// Words that a message is looked through for at most.
-const WORDS_MAX: usize = 4_000;
 
 /// What phrases have in common.
 struct Theme {
@@ -399,13 +397,16 @@ const DISGUISED: &[&str] = &[
     "xanax",
 ];
 
-/// Chains of phrases by the hash of their first word.
+/// Chains of phrases by their first word, and the second word of each: what stands there in a message is compared before
+/// anything else.
 struct Index {
     heads: [u16; HEADS],
     next: [u16; PHRASES.len()],
+    /// The first eight octets of it; nought if there is none.
+    seconds: [u64; PHRASES.len()],
 }
 
-const HEADS: usize = 1_024;
+const HEADS: usize = 4_096;
 
 /// The end of a chain.
 const NONE: u16 = u16::MAX;
@@ -413,43 +414,64 @@ const NONE: u16 = u16::MAX;
 const INDEX: &Index = &index();
 
 const fn index() -> Index {
-    let mut index = Index { heads: [NONE; HEADS], next: [NONE; PHRASES.len()] };
+    let mut index = Index { heads: [NONE; HEADS], next: [NONE; PHRASES.len()], seconds: [0; PHRASES.len()] };
     let mut at = 0;
     while at < PHRASES.len() {
-        let head = head(PHRASES[at].1.as_bytes());
-        index.next[at] = index.heads[head];
-        index.heads[head] = at as u16;
+        let phrase = PHRASES[at].1.as_bytes();
+        let (first, second) = eight_of_word(phrase, 0);
+        index.next[at] = index.heads[head(first)];
+        index.heads[head(first)] = at as u16;
+        index.seconds[at] = eight_of_word(phrase, second).0;
         at += 1;
     }
     index
 }
 
-/// Where the chain of a text begins, by its first word.
-const fn head(text: &[u8]) -> usize {
-    let mut hash = 0x811c_9dc5_u32;
-    let mut at = 0;
-    while at < text.len() && text[at] != b' ' {
-        hash = (hash ^ text[at] as u32).wrapping_mul(0x0100_0193);
+/// The first eight octets of the word that begins there, the first one lowest; and where the next word does.
+const fn eight_of_word(phrase: &[u8], start: usize) -> (u64, usize) {
+    let (mut eight, mut at) = (0, start);
+    while at < phrase.len() && phrase[at] != b' ' {
+        if at < start + 8 {
+            eight |= (phrase[at] as u64) << (8 * (at - start));
+        }
         at += 1;
     }
-    (hash ^ (hash >> 15)) as usize % HEADS
+    (eight, at + 1)
 }
 
-/// Whether a word is one that is disguised.
-pub(super) fn is_disguised(word: &str) -> bool {
-    DISGUISED.binary_search(&word).is_ok()
+/// Where the chain of a word begins, by the first eight octets of it.
+const fn head(eight: u64) -> usize {
+    (eight.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
+}
+
+/// Whether a phrase may begin with a word, by the first eight octets of it.
+pub(super) fn may_begin(eight: u64) -> bool {
+    INDEX.heads[head(eight)] != NONE
+}
+
+/// Octets of the longest word that is disguised.
+const DISGUISED_OCTETS_MAX: usize = 12;
+
+/// The word that is disguised as another, by digits and signs in place of letters or not at all.
+pub(super) fn disguised(word: &str) -> Option<&'static str> {
+    if word.len() > DISGUISED_OCTETS_MAX {
+        return None;
+    }
+    let read = || word.chars().map(for_sign);
+    DISGUISED.binary_search_by(|one| one.chars().cmp(read())).ok().map(|at| DISGUISED[at])
 }
 
 /// A reason for each theme of which there are phrases.
 pub(super) fn look(words: &Words) -> Vec<SpamReason> {
     let mut found: [Vec<&'static str>; THEMES.len()] = Default::default();
-    for number in 0..words.len().min(WORDS_MAX) {
-        let Some(first) = words.get(number) else { break };
-        let mut at = INDEX.heads[head(first.as_bytes())];
+    for number in words.beginnings.iter().map(|number| *number as usize) {
+        let second = words.eight(number + 1);
+        let mut at = INDEX.heads[head(words.eight(number))];
         while at != NONE {
             let (theme, phrase) = PHRASES[usize::from(at)];
             let of_theme = &mut found[usize::from(theme)];
-            if stands_at(words, number, phrase) && !of_theme.contains(&phrase) {
+            let may_stand = matches!(INDEX.seconds[usize::from(at)], wanted if wanted == 0 || wanted == second);
+            if may_stand && stands_at(words, number, phrase) && !of_theme.contains(&phrase) {
                 of_theme.push(phrase);
             }
             at = INDEX.next[usize::from(at)];
@@ -502,6 +524,7 @@ mod tests {
     #[test]
     fn the_tables_are_as_words_are_read() {
         assert!(DISGUISED.is_sorted());
+        assert!(DISGUISED.iter().all(|word| word.is_ascii() && word.len() <= DISGUISED_OCTETS_MAX));
         for (theme, phrase) in PHRASES {
             assert!(usize::from(*theme) < THEMES.len());
             let mut words = Words::new(TokenHasher::new([1, 2]));

@@ -1,20 +1,19 @@
 //! The words of a message: small letters, without what nobody sees, each hashed once. Words that are written so that
-//! programs do not find them are counted, and read as people read them.
+//! programs do not find them are counted, and read as people read them. Ordinary words, letters and digits of ASCII with
+//! something ordinary behind them, are read eight octets at once and stay where they stand; others letter by letter.
 
-use super::letters::{Script, for_sign, is_hiding, is_invisible, latin, script};
-use super::phrases;
+use super::recent::Recent;
+use super::tokens::Tokens;
+use super::word::{WORD_OCTETS_MAX, Word};
+use super::{octets, phrases};
 use postfleet_core::spam::TokenHasher;
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 /// Words that are read.
 const WORDS_MAX: usize = 4_000;
 
-/// Octets of a word; longer ones are no words.
-const WORD_OCTETS_MAX: usize = 48;
-
 /// Hashes that are kept.
+#[cfg(test)]
 pub(super) const TOKENS_MAX: usize = postfleet_core::spam::MESSAGE_TOKENS_MAX;
 
 /// Places in which words are words of their own.
@@ -27,17 +26,21 @@ const FILE: u64 = 5;
 /// What is read so far.
 pub(super) struct Words {
     hasher: TokenHasher,
-    /// All words behind each other.
+    /// The texts behind each other, and behind each those of its words that had to be written anew.
     letters: String,
-    /// Where each stands.
+    /// Where each word stands.
     places: Vec<Range<u32>>,
-    /// Of which the first so many are the subject's.
+    /// The numbers of those that may begin a phrase.
+    pub(super) beginnings: Vec<u32>,
+    /// Of all words the first so many are the subject's.
     pub(super) of_subject: usize,
-    tokens: Vec<u64>,
-    seen: HashSet<u64, BuildHasherDefault<Same>>,
+    tokens: Tokens,
+    recent: Recent,
     last: Option<u64>,
     /// Letters that stand alone, one after the other.
     spelled: String,
+    /// The last word that was read letter by letter.
+    word: Word,
     /// Words with characters in them that nobody sees.
     pub(super) split: usize,
     /// Words of letters of two scripts that look alike, or of letters in another dress.
@@ -48,40 +51,19 @@ pub(super) struct Words {
     pub(super) letters_count: usize,
 }
 
-/// The word that is being read.
-#[derive(Default)]
-struct Word {
-    text: String,
-    latin: usize,
-    lookalike: usize,
-    dressed: usize,
-    digits: usize,
-    signs: usize,
-    /// A character that nobody sees came behind a letter of it; and a letter behind that.
-    hides: bool,
-    is_split: bool,
-    chars: usize,
-}
-
-impl Word {
-    fn clear(&mut self) {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        *self = Self { text, ..Self::default() };
-    }
-}
-
 impl Words {
     pub(super) fn new(hasher: TokenHasher) -> Self {
         Self {
             hasher,
             letters: String::new(),
             places: Vec::new(),
+            beginnings: Vec::new(),
             of_subject: 0,
-            tokens: Vec::new(),
-            seen: HashSet::default(),
+            tokens: Tokens::new(),
+            recent: Recent::new(),
             last: None,
             spelled: String::new(),
+            word: Word::default(),
             split: 0,
             mixed: 0,
             disguised: 0,
@@ -110,7 +92,7 @@ impl Words {
 
     pub(super) fn link(&mut self, host: &str) {
         self.place(LINK, host);
-        self.place(LINK, super::html::site(host));
+        self.place(LINK, super::hosts::site(host));
     }
 
     pub(super) fn file(&mut self, content_type: &str, extension: &str) {
@@ -120,7 +102,7 @@ impl Words {
 
     /// The hashes, each once.
     pub(super) fn into_tokens(self) -> Vec<u64> {
-        self.tokens
+        self.tokens.into_list()
     }
 
     /// The words in order.
@@ -139,175 +121,196 @@ impl Words {
         self.places.get(number).map(|place| self.at(place))
     }
 
+    /// The first eight octets of the word of that number, the first one lowest; nought if there is none.
+    pub(super) fn eight(&self, number: usize) -> u64 {
+        let Some(place) = self.places.get(number) else { return 0 };
+        octets::first(octets::eight(self.letters.as_bytes(), place.start as usize), place.len())
+    }
+
     fn at(&self, place: &Range<u32>) -> &str {
         self.letters.get(place.start as usize..place.end as usize).unwrap_or_default()
     }
 
     fn place(&mut self, place: u64, text: &str) {
         if !text.is_empty() {
-            let hash = self.hasher.joined(place, self.hasher.word(text.as_bytes()));
-            self.token(hash);
-        }
-    }
-
-    fn token(&mut self, hash: u64) {
-        if self.tokens.len() < TOKENS_MAX && self.seen.insert(hash) {
-            self.tokens.push(hash);
+            self.tokens.insert(self.hasher.joined(place, self.hasher.word(text.as_bytes())));
         }
     }
 
     fn read(&mut self, text: &str, place: Option<u64>) {
-        let mut word = Word::default();
-        let mut chars = text.chars().peekable();
-        self.last = None;
-        while let Some(c) = chars.next() {
-            if self.places.len() >= WORDS_MAX {
-                return;
-            }
-            if c.is_ascii_alphanumeric() {
-                self.push(&mut word, c.to_ascii_lowercase());
-            } else if matches!(c, '\'' | '’') && word.chars > 0 {
-                // "don't" is a word; a quote behind one is none of it.
-            } else if matches!(c, '@' | '$' | '!')
-                && word.latin > 0
-                && chars.peek().is_some_and(char::is_ascii_alphabetic)
-            {
-                word.signs += 1;
-                word.text.push(c);
-                word.chars += 1;
-            } else if c.is_ascii() {
-                self.end(&mut word, place, c);
-            } else if is_invisible(c) {
-                word.hides |= is_hiding(c) && word.chars > 0;
-            } else if c.is_alphanumeric() {
-                if script(c) == Script::Ideographic {
-                    self.end(&mut word, place, ' ');
-                    self.push(&mut word, c);
-                    self.end(&mut word, place, c);
-                } else {
-                    for c in c.to_lowercase() {
-                        self.push(&mut word, c);
-                    }
-                }
-            } else if script(c) == Script::Dressed {
-                self.push(&mut word, c);
-            } else {
-                self.end(&mut word, place, ' ');
-            }
-        }
-        self.end(&mut word, place, '\n');
-        self.end_spelled(place);
-    }
-
-    fn push(&mut self, word: &mut Word, c: char) {
-        word.is_split |= word.hides;
-        word.chars += 1;
-        if c.is_ascii() {
-            if c.is_ascii_digit() { word.digits += 1 } else { word.latin += 1 }
-        } else {
-            match script(c) {
-                Script::Latin => word.latin += 1,
-                Script::Lookalike => word.lookalike += 1,
-                Script::Dressed => word.dressed += 1,
-                Script::Ideographic | Script::Other => {}
-            }
-        }
-        if word.text.len() <= WORD_OCTETS_MAX * 2 {
-            word.text.push(c);
-        }
-    }
-
-    /// Ends a word at the character behind it.
-    fn end(&mut self, word: &mut Word, place: Option<u64>, behind: char) {
-        if word.chars == 0 {
-            // Two gaps in a row end what is spelled.
-            if behind != ' ' || !self.spelled.is_empty() {
-                self.end_spelled(place);
-            }
+        if self.places.len() >= WORDS_MAX {
             return;
         }
-        self.letters_count += word.chars - word.digits.min(word.chars);
-        let is_single = word.chars == 1 && word.digits == 0;
-        if is_single && word.latin == 1 && self.spelled.len() < WORD_OCTETS_MAX {
+        let mut at = self.letters.len();
+        self.letters.reserve(text.len() + 1);
+        self.places.reserve((text.len() / 8).min(WORDS_MAX));
+        self.letters.push_str(text);
+        self.letters[at..].make_ascii_lowercase();
+        // Ends the last word.
+        self.letters.push('\n');
+        let end = self.letters.len();
+        self.last = None;
+        while at < end && self.places.len() < WORDS_MAX {
+            at = self.step(at, end, place);
+        }
+    }
+
+    /// Reads a word with what is behind it, or what is none; where to go on.
+    fn step(&mut self, at: usize, end: usize, place: Option<u64>) -> usize {
+        let text = self.letters.as_bytes();
+        let eight = octets::eight(text, at);
+        let mut len = octets::word_len(eight);
+        if len == 0 {
+            let gap = octets::gap_len(eight);
+            if gap == 0 {
+                return self.odd(at, end, place);
+            }
+            // Two gaps in a row end what is spelled.
+            self.end_spelled(place);
+            return at + gap;
+        }
+        let mut has_digit = octets::has_digit(eight, len);
+        let mut stop = at + len;
+        while len == 8 {
+            let more = octets::eight(text, stop);
+            len = octets::word_len(more);
+            has_digit |= octets::has_digit(more, len);
+            stop += len;
+        }
+        let behind = text.get(stop).copied().unwrap_or(b'\n');
+        if !behind.is_ascii() || matches!(behind, b'\'' | b'@' | b'$' | b'!') {
+            return self.odd(at, end, place);
+        }
+        if has_digit {
+            self.with_digit(at..stop, place);
+        } else {
+            self.letters_count += stop - at;
+            self.spell(at..stop, place);
+            self.keep(at..stop, place);
+        }
+        self.behind(behind.into(), place);
+        stop + 1
+    }
+
+    /// Takes a word of digits, and letters of ASCII.
+    fn with_digit(&mut self, word: Range<usize>, place: Option<u64>) {
+        self.end_spelled(place);
+        let text = self.letters.get(word.clone()).unwrap_or_default();
+        let letters = text.bytes().filter(u8::is_ascii_lowercase).count();
+        let told = if letters >= 2 { phrases::disguised(text) } else { None };
+        self.letters_count += letters;
+        match told {
+            Some(told) => self.disguised(told, place),
+            None => self.keep(word, place),
+        }
+    }
+
+    /// Reads a word letter by letter.
+    fn odd(&mut self, at: usize, end: usize, place: Option<u64>) -> usize {
+        let mut word = std::mem::take(&mut self.word);
+        let (len, behind) = word.read(self.letters.get(at..end).unwrap_or_default());
+        if word.chars > 0 {
+            self.finish(&mut word, place);
+            self.behind(behind, place);
+        } else {
+            self.end_spelled(place);
+        }
+        self.word = word;
+        at + len.max(1)
+    }
+
+    fn finish(&mut self, word: &mut Word, place: Option<u64>) {
+        self.letters_count += word.chars - word.digits;
+        let is_single = word.chars == 1 && word.latin == 1;
+        if is_single && self.spelled.len() < WORD_OCTETS_MAX {
             self.spelled.push_str(&word.text);
         } else {
             self.end_spelled(place);
         }
-        self.finish(word, place);
+        self.split += usize::from(word.is_split());
+        self.mixed += usize::from(word.is_mixed());
+        let told = if word.may_be_disguised() { phrases::disguised(&word.text) } else { None };
+        match told {
+            Some(told) => self.disguised(told, place),
+            None => self.keep_anew(&word.text, place),
+        }
+    }
+
+    /// A letter that stands alone goes on with what is spelled; other words end it.
+    fn spell(&mut self, word: Range<usize>, place: Option<u64>) {
+        if word.len() > 1 || self.spelled.len() >= WORD_OCTETS_MAX {
+            return self.end_spelled(place);
+        }
+        self.spelled.push_str(self.letters.get(word).unwrap_or_default());
+    }
+
+    /// What stands behind a word may end what is spelled.
+    fn behind(&mut self, behind: char, place: Option<u64>) {
         if !matches!(behind, ' ' | '.' | '-' | '_' | '*' | '/' | '|') {
             self.end_spelled(place);
         }
-        word.clear();
+    }
+
+    fn end_spelled(&mut self, place: Option<u64>) {
+        if !self.spelled.is_empty() {
+            self.take_spelled(place);
+        }
     }
 
     /// "v i a g r a" is a word.
-    fn end_spelled(&mut self, place: Option<u64>) {
-        if self.spelled.len() >= 4 && phrases::is_disguised(&self.spelled) {
-            self.disguised += 1;
-            let spelled = std::mem::take(&mut self.spelled);
-            self.keep(&spelled, place);
+    fn take_spelled(&mut self, place: Option<u64>) {
+        if self.spelled.len() >= 4
+            && let Some(word) = phrases::disguised(&self.spelled)
+        {
+            self.disguised(word, place);
         }
         self.spelled.clear();
     }
 
-    fn finish(&mut self, word: &mut Word, place: Option<u64>) {
-        if word.is_split && word.chars > 2 {
-            self.split += 1;
-        }
-        let is_mixed = word.latin > 0 && word.lookalike > 0 || word.dressed > 2;
-        if is_mixed {
-            self.mixed += 1;
-            word.text = word.text.chars().map(latin).collect();
-        }
-        if (word.digits > 0 || word.signs > 0) && word.latin >= 2 {
-            let told: String = word.text.chars().map(for_sign).collect();
-            if phrases::is_disguised(&told) {
-                self.disguised += 1;
-                word.text = told;
-            }
-        }
-        if word.text.len() <= WORD_OCTETS_MAX {
-            self.keep(&word.text, place);
-        }
+    fn disguised(&mut self, word: &str, place: Option<u64>) {
+        self.disguised += 1;
+        self.keep_anew(word, place);
     }
 
-    fn keep(&mut self, text: &str, place: Option<u64>) {
-        let start = self.letters.len() as u32;
-        self.letters.push_str(text);
-        self.places.push(start..self.letters.len() as u32);
-        let word = self.hasher.word(text.as_bytes());
-        match place {
-            Some(place) => {
-                let hash = self.hasher.joined(place, word);
-                self.token(hash);
-            }
-            None => {
-                self.token(word);
-                if let Some(last) = self.last {
-                    let hash = self.hasher.joined(last ^ PAIR, word);
-                    self.token(hash);
-                }
-                self.last = Some(word);
+    /// Keeps a word that does not stand in the text like that.
+    fn keep_anew(&mut self, word: &str, place: Option<u64>) {
+        let start = self.letters.len();
+        self.letters.push_str(word);
+        self.keep(start..self.letters.len(), place);
+    }
+
+    /// Keeps a word that stands there, unless it is too long to be one.
+    fn keep(&mut self, at: Range<usize>, place: Option<u64>) {
+        let len = at.len();
+        if len > WORD_OCTETS_MAX {
+            return;
+        }
+        let eight = octets::first(octets::eight(self.letters.as_bytes(), at.start), len);
+        if phrases::may_begin(eight) {
+            self.beginnings.push(self.places.len() as u32);
+        }
+        self.places.push(at.start as u32..at.end as u32);
+        if self.tokens.is_full() {
+            return;
+        }
+        let is_short = len < 8;
+        let known = if is_short && place.is_none() { self.recent.get(eight) } else { None };
+        let word = known.unwrap_or_else(|| match is_short {
+            true => self.hasher.short_word(eight, len),
+            false => self.hasher.word(self.letters.as_bytes().get(at).unwrap_or_default()),
+        });
+        if let Some(place) = place {
+            return self.tokens.insert(self.hasher.joined(place, word));
+        }
+        if known.is_none() {
+            self.tokens.insert(word);
+            if is_short {
+                self.recent.put(eight, word);
             }
         }
-    }
-}
-
-/// What is hashed already.
-#[derive(Default)]
-pub(super) struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        if let Some(last) = self.last.replace(word) {
+            self.tokens.insert(self.hasher.joined(last ^ PAIR, word));
         }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 

@@ -3,6 +3,7 @@
 //! worse; not how many messages of a real mailbox are judged well. Nothing of it was written to before, no list in the DNS
 //! is asked, and what it is judged by has no sentence, name, company or host in common with what was learned.
 
+mod bombs;
 mod corpus;
 mod texts;
 

@@ -1,6 +1,7 @@
 //! Asking block lists in the DNS (RFC 5782) about whom a message comes from and where its links lead. Answers are
 //! remembered for a while, lists are believed by their test points alone, and what has no answer in time says nothing.
 
+use super::SpamSettings;
 use crate::platform::Platform;
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -40,25 +41,41 @@ pub(super) struct Lists {
     under_way: Mutex<usize>,
 }
 
+/// What one list is asked about one thing.
+struct Question<'a> {
+    zone: &'a Domain,
+    subject: Subject,
+    name: String,
+    /// The names of the entry that the list must have, and of the one that it must not.
+    test_points: [String; 2],
+}
+
+impl<'a> Question<'a> {
+    fn new(zone: &'a Domain, subject: Subject) -> Self {
+        let test_points = subject.test_points().map(|point| point.question(zone));
+        Self { zone, name: subject.question(zone), subject, test_points }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.test_points).map(String::as_str)
+    }
+}
+
 /// Asks all lists about an address and some domains.
 pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
-    let settings = &platform.settings.spam;
-    let address = Subject::Address(ip.to_canonical());
-    let address = is_public(&ip.to_canonical()).then_some(&address);
-    let of_address =
-        address.into_iter().flat_map(|one| settings.address_zones.iter().map(move |zone| (zone, one.clone())));
-    let names = domains.iter().filter(|name| Domain::parse(name).is_ok()).map(|name| Subject::Name(name.clone()));
-    let of_names = names.flat_map(|one| settings.domain_zones.iter().map(move |zone| (zone, one.clone())));
-    let questions: Vec<(&Domain, Subject)> = of_address.chain(of_names).take(QUESTIONS_MAX).collect();
-    let answers = answers(platform, &questions).await;
-    let of = |name: String| answers.get(&name).cloned().unwrap_or_else(|| Answer::Failed("not asked".to_owned()));
+    let questions = questions(&platform.settings.spam, ip.to_canonical(), domains);
     let mut listed = Listed::default();
+    if questions.is_empty() {
+        return listed;
+    }
+    let answers = answers(platform, &questions).await;
+    let not_asked = Answer::Failed("not asked".to_owned());
+    let of = |name: &String| answers.get(name.as_str()).unwrap_or(&not_asked);
     let mut tally: BTreeMap<(&Domain, &'static str), u64> = BTreeMap::new();
-    for (zone, subject) in &questions {
-        let [present, absent] = subject.test_points();
-        let verdict = match doubt(&of(present.question(zone)), &of(absent.question(zone))) {
+    for Question { zone, subject, name, test_points: [present, absent] } in &questions {
+        let verdict = match doubt(of(present), of(absent)) {
             Some(why) => Verdict::Unknown(why),
-            None => judge(&of(subject.question(zone))),
+            None => judge(of(name)),
         };
         *tally.entry((zone, verdict.name())).or_default() += 1;
         if let Verdict::Listed(..) = verdict {
@@ -72,23 +89,29 @@ pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> 
     listed
 }
 
+fn questions<'a>(settings: &'a SpamSettings, ip: IpAddr, domains: &[String]) -> Vec<Question<'a>> {
+    let of_address = settings.address_zones.iter().filter(|_| is_public(&ip));
+    let of_address = of_address.map(|zone| Question::new(zone, Subject::Address(ip)));
+    let domains = if settings.domain_zones.is_empty() { &[] } else { domains };
+    let names = domains.iter().filter(|name| Domain::parse(name).is_ok());
+    let of_names = names.flat_map(|name| settings.domain_zones.iter().map(move |zone| (zone, name)));
+    let of_names = of_names.map(|(zone, name)| Question::new(zone, Subject::Name(name.clone())));
+    of_address.chain(of_names).take(QUESTIONS_MAX).collect()
+}
+
 /// The answers to questions and to those about the test points of their lists: remembered ones, and others as far as they
 /// come in time.
-async fn answers(platform: &Platform, questions: &[(&Domain, Subject)]) -> BTreeMap<String, Answer> {
-    let asked = |(zone, subject): &(&Domain, Subject)| {
-        let [present, absent] = subject.test_points();
-        [subject.question(zone), present.question(zone), absent.question(zone)]
-    };
-    let names: BTreeSet<String> = questions.iter().flat_map(asked).collect();
+async fn answers<'q>(platform: &Platform, questions: &'q [Question<'_>]) -> BTreeMap<&'q str, Answer> {
+    let names: BTreeSet<&str> = questions.iter().flat_map(Question::names).collect();
     let (lists, now) = (&platform.spam.lists, platform.clock.now());
     let mut answers = lists.remembered(&names, now);
-    let missing: Vec<String> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
+    let missing: Vec<&str> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
+    if missing.is_empty() {
+        return answers;
+    }
     let Some(_room) = lists.room_for(missing.len()) else { return answers };
     let deadline = now.plus(platform.settings.spam.list_deadline);
-    let lookups = missing.into_iter().map(async |name| {
-        let answer = look_up(platform, &name, deadline).await;
-        (name, answer)
-    });
+    let lookups = missing.into_iter().map(async |name| (name, look_up(platform, name, deadline).await));
     let found = join_all(lookups).await;
     lists.remember(&found, platform.clock.now());
     answers.extend(found);
@@ -109,16 +132,16 @@ async fn look_up(platform: &Platform, name: &str, deadline: UnixMicros) -> Answe
 }
 
 impl Lists {
-    fn remembered(&self, names: &BTreeSet<String>, now: UnixMicros) -> BTreeMap<String, Answer> {
+    fn remembered<'n>(&self, names: &BTreeSet<&'n str>, now: UnixMicros) -> BTreeMap<&'n str, Answer> {
         let answers = self.answers.lock();
-        let known = |name: &String| {
-            let (answer, until) = answers.get(name)?;
-            (*until > now).then(|| (name.clone(), answer.clone()))
+        let known = |name: &&'n str| {
+            let (answer, until) = answers.get(*name)?;
+            (*until > now).then(|| (*name, answer.clone()))
         };
         names.iter().filter_map(known).collect()
     }
 
-    fn remember(&self, found: &[(String, Answer)], now: UnixMicros) {
+    fn remember(&self, found: &[(&str, Answer)], now: UnixMicros) {
         let mut answers = self.answers.lock();
         if answers.len() + found.len() > ANSWERS_MAX {
             answers.retain(|_, (_, until)| *until > now);
@@ -128,7 +151,7 @@ impl Lists {
         }
         for (name, answer) in found {
             let time = if matches!(answer, Answer::Failed(_)) { FAILED_FOR } else { KNOWN_FOR };
-            answers.insert(name.clone(), (answer.clone(), now.plus(time)));
+            answers.insert((*name).to_owned(), (answer.clone(), now.plus(time)));
         }
     }
 
@@ -161,12 +184,13 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_grows_old() {
         let (lists, at) = (Lists::default(), UnixMicros::from_seconds);
-        lists.remember(&[("a".to_owned(), Answer::Nothing), ("b".to_owned(), Answer::Failed("x".to_owned()))], at(0));
-        let names: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        lists.remember(&[("a", Answer::Nothing), ("b", Answer::Failed("x".to_owned()))], at(0));
+        let names: BTreeSet<&str> = ["a", "b"].into();
         for (now, expected) in [(0, 2), (29, 2), (30, 1), (599, 1), (600, 0)] {
             assert_eq!(lists.remembered(&names, at(now)).len(), expected, "{now}");
         }
-        let many: Vec<_> = (0..ANSWERS_MAX).map(|number| (number.to_string(), Answer::Nothing)).collect();
+        let many: Vec<String> = (0..ANSWERS_MAX).map(|number| number.to_string()).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), Answer::Nothing)).collect();
         lists.remember(&many, at(1));
         assert!(lists.answers.lock().len() <= ANSWERS_MAX);
     }
