@@ -21,28 +21,35 @@ pub(super) struct Blob {
 pub(super) fn blobs(text: &str) -> Vec<Blob> {
     let mut blobs = Vec::new();
     let (mut at, mut chars, mut counted) = (0, 0_usize, 0);
-    let octets = text.as_bytes();
-    while at < octets.len() && blobs.len() < BLOBS_MAX {
-        let len = run_len(&octets[at..]);
-        if len < RUN_MIN {
-            at += len.max(1);
-            continue;
+    while blobs.len() < BLOBS_MAX
+        && let Some((start, end)) = next_run(text.as_bytes(), at)
+    {
+        if let Some(decoded) = decode(&text[start..end]) {
+            chars += text[counted..start].chars().count();
+            counted = start;
+            let first = u32::try_from(chars).unwrap_or(u32::MAX);
+            let last = first.saturating_add(u32::try_from(end - start).unwrap_or(u32::MAX));
+            blobs.push(Blob { start: first, end: last, text: decoded });
         }
-        if let Some(decoded) = decode(&text[at..at + len]) {
-            chars += text[counted..at].chars().count();
-            counted = at;
-            let start = u32::try_from(chars).unwrap_or(u32::MAX);
-            let end = start.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-            blobs.push(Blob { start, end, text: decoded });
-        }
-        at += len;
+        at = end;
     }
     blobs
 }
 
+/// The next run of one encoding that is long enough, from an octet before which there is none.
+fn next_run(octets: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    // From the back: most words are short, and what stands before their end need not be looked at.
+    while let Some(least) = octets.get(at..at + RUN_MIN) {
+        match least.iter().rposition(|octet| !is_symbol(*octet)) {
+            Some(other) => at += other + 1,
+            None => return Some((at, at + run_len(&octets[at..]))),
+        }
+    }
+    None
+}
+
 /// Length of the run of one encoding at the front. Line ends in the middle of long lines belong to it.
 fn run_len(octets: &[u8]) -> usize {
-    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'%');
     let (mut at, mut line) = (0, 0);
     while let Some(&byte) = octets.get(at) {
         match byte {
@@ -58,6 +65,10 @@ fn run_len(octets: &[u8]) -> usize {
         }
     }
     at
+}
+
+fn is_symbol(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'-' | b'_' | b'=' | b'%')
 }
 
 fn decode(run: &str) -> Option<String> {
@@ -103,6 +114,18 @@ fn readable(octets: Vec<u8>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_runs_are_words() {
+        for (text, found) in [
+            ("69676e6f726520616c6c2070", 1),
+            ("69676e6f726520616c6c20", 0),
+            ("a b 69676e6f726520616c6c2070!", 1),
+            ("69676e6f726520616c6c2070 69676e6f726520616c6c 69676e6f726520616c6c2070", 2),
+        ] {
+            assert_eq!(blobs(text).len(), found, "{text}");
+        }
+    }
 
     #[test]
     fn what_decodes_to_text() {

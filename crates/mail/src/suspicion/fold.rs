@@ -1,18 +1,17 @@
 //! Text as it sounds to a reader who does not look at it closely: compatibility forms, case, accents, invisible characters
 //! and look-alike letters of other scripts are undone, so that one spelling stands for all that are read the same.
-//! Each character remembers where it came from.
+//! Each character remembers where it came from. What is ASCII, nearly all text, is folded octet by octet.
 
+use super::sign::{Sign, digits, eight, plain_len};
+use std::ops::Range;
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
-/// Folded text: letters and digits, other marks as they are, one blank for white space, a line feed for a paragraph.
+/// Folded text, in UTF-8: letters and digits, other marks as they are, white space as blanks and line feeds.
 #[derive(Default)]
 pub(super) struct Folded {
-    pub(super) chars: Vec<char>,
-    /// For each of them, the character of the text that it comes from.
-    pub(super) origin: Vec<u32>,
-    word: usize,
-    has_letter: bool,
-    has_digit: bool,
+    octets: Vec<u8>,
+    /// For each of them, the character of the text that it comes from. None while each comes from one of its own.
+    origin: Vec<u32>,
 }
 
 impl Folded {
@@ -22,124 +21,159 @@ impl Folded {
         folded
     }
 
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// The octets that come from the first so many characters of the text.
+    pub(super) fn octets_of(&self, chars: u32) -> usize {
+        if self.origin.is_empty() {
+            self.octets.len().min(chars as usize)
+        } else {
+            self.origin.partition_point(|origin| *origin < chars)
+        }
+    }
+
+    /// The character of the text that an octet comes from.
+    pub(super) fn origin(&self, at: usize) -> u32 {
+        if self.origin.is_empty() { at as u32 } else { self.origin[at] }
+    }
+
     /// Folds a text in place of what was there.
     pub(super) fn fill(&mut self, text: &str) {
-        (self.word, self.has_letter, self.has_digit) = (0, false, false);
-        self.chars.clear();
+        self.octets.clear();
         self.origin.clear();
-        let mut lines = 0;
-        for (at, c) in text.chars().enumerate() {
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
-            lines = if c == '\n' {
-                lines + 1
-            } else if c.is_whitespace() {
-                lines
-            } else {
-                0
-            };
-            if c.is_ascii() {
-                self.push(simple(c.to_ascii_lowercase()), at, lines);
-            } else if !is_ignorable(c) {
-                self.fold(c, at, lines);
+        if text.is_ascii() {
+            self.fill_plain(text);
+        } else {
+            self.fill_mixed(text);
+        }
+        self.read_digits();
+    }
+
+    fn fill_plain(&mut self, text: &str) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(text.as_bytes());
+        self.octets[start..].iter_mut().for_each(|octet| *octet = plain(*octet));
+    }
+
+    fn fill_mixed(&mut self, text: &str) {
+        let (mut at, mut rest) = (0, text);
+        while !rest.is_empty() {
+            let len = rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len());
+            let (ascii, after) = rest.split_at(len);
+            self.fill_plain(ascii);
+            self.origin.extend(at..at + len as u32);
+            at += len as u32;
+            let mut chars = after.chars();
+            if let Some(c) = chars.next() {
+                self.fold(c, at);
+                at += 1;
             }
-        }
-        self.end_word();
-    }
-
-    fn fold(&mut self, c: char, at: u32, lines: u32) {
-        if matches!(c, '\u{ac00}'..='\u{d7a3}') {
-            return self.push(c, at, lines);
-        }
-        for lower in c.to_lowercase() {
-            decompose_compatible(lower, |part| {
-                if !is_combining_mark(part) && !is_ignorable(part) {
-                    for part in part.to_lowercase() {
-                        self.spell(part, at, lines);
-                    }
-                }
-            });
+            rest = chars.as_str();
         }
     }
 
-    fn spell(&mut self, c: char, at: u32, lines: u32) {
+    fn fold(&mut self, c: char, at: u32) {
         match c {
-            'ß' => {
-                self.push('s', at, lines);
-                self.push('s', at, lines);
+            // Syllables of Hangul would come apart; ideographs have no other form.
+            '\u{ac00}'..='\u{d7a3}' | '\u{3400}'..='\u{9fff}' => self.push(c, at),
+            c if is_ignorable(c) => {}
+            c => {
+                for lower in c.to_lowercase() {
+                    decompose_compatible(lower, |part| {
+                        if !is_combining_mark(part) && !is_ignorable(part) {
+                            part.to_lowercase().for_each(|part| self.spell(part, at));
+                        }
+                    });
+                }
             }
-            'æ' => {
-                self.push('a', at, lines);
-                self.push('e', at, lines);
-            }
-            'œ' => {
-                self.push('o', at, lines);
-                self.push('e', at, lines);
-            }
-            c => self.push(simple(alike(c)), at, lines),
         }
     }
 
-    fn push(&mut self, c: char, at: u32, lines: u32) {
-        if !is_word(c) {
-            self.end_word();
-        }
-        if c.is_whitespace() {
-            match self.chars.last_mut() {
-                Some(last @ (' ' | '\n')) if lines >= 2 => *last = '\n',
-                Some(' ' | '\n') => {}
-                _ => self.add(if lines >= 2 { '\n' } else { ' ' }, at),
-            }
-            return;
-        }
-        self.has_digit |= c.is_ascii_digit();
-        self.has_letter |= c.is_alphabetic();
-        self.add(c, at);
-        if !is_word(c) {
-            self.word = self.chars.len();
-        }
+    fn spell(&mut self, c: char, at: u32) {
+        let (first, second) = match c {
+            'ß' => ('s', Some('s')),
+            'æ' => ('a', Some('e')),
+            'œ' => ('o', Some('e')),
+            c => (alike(c), None),
+        };
+        self.push(first, at);
+        second.into_iter().for_each(|second| self.push(second, at));
     }
 
-    fn add(&mut self, c: char, at: u32) {
-        self.chars.push(c);
-        self.origin.push(at);
+    fn push(&mut self, c: char, at: u32) {
+        match c {
+            c if c.is_ascii() => self.octets.push(plain(c as u8)),
+            c if c.is_whitespace() => self.octets.push(b' '),
+            c => self.octets.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        self.origin.resize(self.octets.len(), at);
     }
 
     /// Digits among letters stand for letters.
-    fn end_word(&mut self) {
-        if self.has_letter && self.has_digit {
-            for c in &mut self.chars[self.word..] {
-                *c = match *c {
-                    '0' => 'o',
-                    '1' => 'i',
-                    '3' => 'e',
-                    '4' => 'a',
-                    '5' => 's',
-                    '7' => 't',
+    fn read_digits(&mut self) {
+        let mut read = 0;
+        for at in (0..self.octets.len()).step_by(8) {
+            let mut digits = digits(eight(&self.octets, at));
+            while digits != 0 {
+                let digit = at + digits.trailing_zeros() as usize / 8;
+                digits &= digits - 1;
+                if digit >= read {
+                    read = self.read_word(digit);
+                }
+            }
+        }
+    }
+
+    /// Reads the digits of the word around one of them. Returns where the word ends.
+    fn read_word(&mut self, digit: usize) -> usize {
+        let Range { start, end } = word_around(&self.octets, digit);
+        let word = &mut self.octets[start..end];
+        if has_letter(word) {
+            for octet in word {
+                *octet = match *octet {
+                    b'0' => b'o',
+                    b'1' => b'i',
+                    b'3' => b'e',
+                    b'4' => b'a',
+                    b'5' => b's',
+                    b'7' => b't',
                     other => other,
                 };
             }
         }
-        (self.has_letter, self.has_digit) = (false, false);
-        self.word = self.chars.len();
+        end
     }
 }
 
-/// Whether a character is part of a word.
-pub(super) fn is_word(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() }
+/// The small letter of an ASCII one; blanks are one kind, but for line feeds. Letters that look the same in most typefaces
+/// are one.
+fn plain(octet: u8) -> u8 {
+    // Selections instead of a table: many octets are folded at once.
+    let is_blank = octet.wrapping_sub(b'\t') <= b'\r' - b'\t' && octet != b'\n';
+    let small = if is_blank { b' ' } else { octet.to_ascii_lowercase() };
+    if small == b'l' { b'i' } else { small }
 }
 
-/// Whether words are not set apart by blanks in the script of a character.
-pub(super) fn is_dense(c: char) -> bool {
-    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
-}
-
-/// Letters that look the same in most typefaces.
-fn simple(c: char) -> char {
-    match c {
-        'l' => 'i',
-        c => c,
+/// The word around an octet of one, whatever its script.
+fn word_around(text: &[u8], at: usize) -> Range<usize> {
+    let is_first = |at: &usize| text[*at] & 0xc0 != 0x80;
+    let (mut start, mut end) = (at, at + plain_len(text, at));
+    while let Some(before) = (start.saturating_sub(4)..start).rev().find(is_first)
+        && Sign::at(text, before).is_some_and(Sign::is_word)
+    {
+        start = before;
     }
+    while let Some(sign) = Sign::at(text, end).filter(|sign| sign.is_word()) {
+        end += sign.len;
+    }
+    start..end
+}
+
+fn has_letter(word: &[u8]) -> bool {
+    word.iter().any(u8::is_ascii_alphabetic)
+        || !word.is_ascii() && str::from_utf8(word).is_ok_and(|word| word.contains(char::is_alphabetic))
 }
 
 /// The Latin letter that a letter looks like, or is a form of; itself if there is none. Patterns go the same way, so
@@ -183,10 +217,22 @@ fn is_ignorable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sign::Kind;
     use super::*;
 
+    /// The signs, one blank or line feed for white space.
     fn folded(text: &str) -> String {
-        Folded::of(text).chars.into_iter().collect()
+        let folded = Folded::of(text);
+        let (text, mut at, mut signs) = (folded.octets(), 0, String::new());
+        while let Some(sign) = Sign::at(text, at) {
+            match sign.kind {
+                Kind::Blank => signs.push(' '),
+                Kind::Paragraph => signs.push('\n'),
+                _ => signs.push_str(str::from_utf8(&text[at..at + sign.len]).expect("UTF-8")),
+            }
+            at += sign.len;
+        }
+        signs
     }
 
     #[test]
@@ -213,7 +259,8 @@ mod tests {
     #[test]
     fn origins_are_characters_of_the_text() {
         let folded = Folded::of("ﬁé\u{200b} ß");
-        assert_eq!(folded.chars.iter().collect::<String>(), "fie ss");
-        assert_eq!(folded.origin, [0, 0, 1, 3, 4, 4]);
+        assert_eq!(folded.octets(), b"fie ss");
+        assert_eq!((0..6).map(|at| folded.origin(at)).collect::<Vec<_>>(), [0, 0, 1, 3, 4, 4]);
+        assert_eq!(Folded::of("plain").origin(3), 3);
     }
 }

@@ -1,29 +1,39 @@
-//! The words and phrases that are looked for, as one tree of letters. Made once, from the tables of all languages; looking
-//! a place up costs no more than the longest phrase.
+//! The words and phrases that are looked for, as one tree of their octets. Made once, from the tables of all languages;
+//! looking a place up costs no more than the longest phrase, and most places are not looked up ([`super::starts`]).
 
-use super::fold::{Folded, is_dense, is_word};
-use super::rules::RULES;
+use super::fold::Folded;
+use super::rules::{RULES, Rule};
+use super::sign::{Kind, Sign};
+use super::starts::Starts;
 use super::terms::{self, Concept};
+use std::collections::BTreeMap;
 
-/// Letters of the longest phrase that is looked for, blanks among them.
+/// Signs of the longest phrase that is looked for.
 const REACH_MAX: usize = 64;
+
+/// What stands above a place where there is no node.
+const NONE: u32 = u32::MAX;
+
+/// The octet that leads behind the rest of a word: none of UTF-8.
+const ANY: u8 = u8::MAX;
 
 /// All words and phrases, and what they stand for.
 pub struct Lexicon {
+    /// The root, and the nodes below each other: that to which an octet leads stands so many places behind the base of the
+    /// one above it.
     nodes: Vec<Node>,
-    edges: Vec<(char, u32)>,
-    /// The nodes below the root for ASCII.
-    first: [u32; 128],
+    starts: Starts,
     /// For each concept the rules that it can complete.
-    pub(super) completes: [Vec<u16>; 64],
+    pub(super) completes: [Vec<&'static Rule>; 64],
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Node {
-    first: u32,
-    count: u32,
     /// What the phrase that ends here stands for.
     concepts: u64,
+    base: u32,
+    /// The node above; the root itself above the root.
+    above: u32,
     /// The node behind the rest of a word, whatever it is.
     any: u32,
 }
@@ -43,9 +53,28 @@ impl std::fmt::Debug for Lexicon {
 /// What was found at a place, and the room to look for it.
 #[derive(Default)]
 pub(super) struct Found {
-    /// What phrases stand for, each with the place behind its end.
-    pub(super) phrases: Vec<(u64, usize)>,
-    ways: Vec<(u32, usize)>,
+    pub(super) phrases: Vec<Phrase>,
+    ways: Vec<Way>,
+}
+
+/// A phrase that was found.
+#[derive(Clone, Copy)]
+pub(super) struct Phrase {
+    /// What it stands for.
+    pub(super) concepts: u64,
+    /// The octet at which its last sign begins.
+    pub(super) last: usize,
+}
+
+/// A way through the tree and the text.
+#[derive(Clone, Copy)]
+struct Way {
+    node: u32,
+    /// The octet of the text that comes next, and that at which the sign before it begins.
+    at: usize,
+    last: usize,
+    /// The signs behind.
+    signs: usize,
 }
 
 /// How a text is looked at.
@@ -60,7 +89,7 @@ pub(super) enum Spacing {
 impl Lexicon {
     /// Builds the tree.
     pub fn new() -> Self {
-        let mut builder = Builder { nodes: vec![Branch::default()] };
+        let mut builder = Builder { branches: vec![Branch::default()], starts: Starts::default() };
         for (concept, phrases) in terms::tables() {
             for phrase in phrases {
                 builder.add(phrase, concept.bit());
@@ -72,148 +101,223 @@ impl Lexicon {
         builder.finish()
     }
 
-    /// Finds the phrases that begin at `start`.
-    pub(super) fn look_up(&self, chars: &[char], start: usize, spacing: Spacing, found: &mut Found) {
+    /// Whether a phrase may begin with the word that stands from `at` to `end`.
+    pub(super) fn may_begin(&self, text: &[u8], at: usize, end: usize) -> bool {
+        self.starts.may_be(text, at, end)
+    }
+
+    /// Finds the phrases that begin at an octet of a folded text.
+    pub(super) fn look_up(&self, text: &[u8], start: usize, spacing: Spacing, found: &mut Found) {
         found.phrases.clear();
-        // Most words begin like no phrase.
-        let Some(first) = chars.get(start).and_then(|c| self.child(0, *c)) else { return };
-        found.ways.push((first, start + 1));
-        while let Some((node, at)) = found.ways.pop() {
-            self.step(chars, start, (node, at), spacing, found);
+        let Some(sign) = Sign::at(text, start) else { return };
+        let Some(node) = self.below(0, &text[start..start + sign.len]) else { return };
+        let mut next = Some(Way { node, at: start + sign.len, last: start, signs: 1 });
+        while let Some(way) = next {
+            self.follow(text, sign, way, spacing, found);
+            next = found.ways.pop();
         }
     }
 
     /// Follows one way through the tree to its end, and notes where it parts.
-    fn step(&self, chars: &[char], start: usize, from: (u32, usize), spacing: Spacing, found: &mut Found) {
-        let (mut node, mut at) = from;
-        while at <= chars.len() && at - start <= REACH_MAX {
-            let here = &self.nodes[node as usize];
-            let next = chars.get(at).copied();
-            let last = chars[at - 1];
-            let is_end = spacing == Spacing::None && at - start >= 5
-                || next.is_none_or(|c| !is_word(c))
-                || is_dense(last)
-                || !is_word(last);
-            if here.concepts != 0 && is_end {
-                found.phrases.push((here.concepts, at));
+    fn follow(&self, text: &[u8], start: Sign, mut way: Way, spacing: Spacing, found: &mut Found) {
+        while way.signs <= REACH_MAX {
+            let here = self.nodes[way.node as usize];
+            if here.concepts == 0 && here.any == 0 && text.get(way.at).is_some_and(u8::is_ascii_lowercase) {
+                // In the midst of a word: nothing ends here, and nothing parts.
+                if let Some(node) = self.below(way.node, &text[way.at..=way.at]) {
+                    way = Way { node, at: way.at + 1, last: way.at, signs: way.signs + 1 };
+                    continue;
+                }
+                if spacing == Spacing::Apart {
+                    return;
+                }
+            }
+            let next = Sign::at(text, way.at);
+            if here.concepts != 0 && is_end(text, &way, next, spacing) {
+                found.phrases.push(Phrase { concepts: here.concepts, last: way.last });
             }
             if here.any != 0 {
-                let rest = chars[at..].iter().take(REACH_MAX).take_while(|c| is_word(**c) && !is_dense(**c)).count();
-                found.ways.push((here.any, if spacing == Spacing::None { at } else { at + rest }));
+                let behind = Way { node: here.any, ..way };
+                found.ways.push(if spacing == Spacing::None { behind } else { behind_word(text, behind) });
             }
-            let Some(c) = next else { return };
-            if let Some(child) = self.child(node, c) {
-                (node, at) = (child, at + 1);
+            let Some(sign) = next else { return };
+            let octets: &[u8] = match sign.kind {
+                Kind::Blank => b" ",
+                Kind::Paragraph => b"\n",
+                _ => &text[way.at..way.at + sign.len],
+            };
+            if let Some(node) = self.below(way.node, octets) {
+                way = way.past(sign);
+                way.node = node;
                 continue;
             }
+            let blank = self.below(way.node, b" ");
             if spacing == Spacing::None {
                 // Blanks of the phrase are not in the text.
-                match self.child(node, ' ') {
-                    Some(child) => node = child,
+                match blank {
+                    Some(node) => way.node = node,
                     None => return,
                 }
                 continue;
             }
-            if is_word(c) || c == '\n' {
+            if sign.is_word() || sign.kind == Kind::Paragraph {
                 return;
             }
-            let blank = chars[at..].iter().take(4).take_while(|c| !is_word(**c) && **c != '\n').count();
-            let touches_dense = is_dense(last) || chars.get(at + blank).is_some_and(|c| is_dense(*c));
-            match self.child(node, ' ') {
-                Some(child) => (node, at) = (child, at + blank),
+            let behind = behind_marks(text, way);
+            let is_dense = |at| Sign::at(text, at).is_some_and(|sign| sign.kind == Kind::Dense);
+            way = match blank {
+                Some(node) => Way { node, ..behind },
                 // Marks of prompts are set with and without blanks.
-                None if c == ' ' && !is_word(chars[start]) => at += 1,
-                None if touches_dense => at += blank,
+                None if sign.kind == Kind::Blank && !start.is_word() => way.past(sign),
+                None if is_dense(way.last) || is_dense(behind.at) => behind,
                 None => return,
-            }
+            };
         }
     }
 
-    fn child(&self, node: u32, c: char) -> Option<u32> {
-        if node == 0 && c.is_ascii() {
-            return Some(self.first[c as usize]).filter(|child| *child != 0);
-        }
-        let Node { first, count, .. } = self.nodes[node as usize];
-        let edges = &self.edges[first as usize..(first + count) as usize];
-        edges.binary_search_by_key(&c, |(letter, _)| *letter).ok().map(|at| edges[at].1)
+    /// The node below one that the octets of a sign lead to.
+    #[inline]
+    fn below(&self, node: u32, octets: &[u8]) -> Option<u32> {
+        octets.iter().try_fold(node, |node, octet| {
+            let below = self.nodes[node as usize].base + u32::from(*octet);
+            let is_below = self.nodes.get(below as usize).is_some_and(|have| have.above == node);
+            is_below.then_some(below)
+        })
     }
 
-    /// Whether a phrase begins with a character.
-    pub(super) fn begins(&self, c: char) -> bool {
-        self.child(0, c).is_some()
+    /// Whether a phrase begins with the sign that stands from `at` to `end`.
+    pub(super) fn begins(&self, text: &[u8], at: usize, end: usize) -> bool {
+        self.below(0, &text[at..end]).is_some()
     }
+}
+
+impl Way {
+    fn past(self, sign: Sign) -> Self {
+        Self { node: self.node, at: self.at + sign.len, last: self.at, signs: self.signs + 1 }
+    }
+}
+
+/// Whether a phrase may end where a way is.
+fn is_end(text: &[u8], way: &Way, next: Option<Sign>, spacing: Spacing) -> bool {
+    spacing == Spacing::None && way.signs >= 5
+        || !next.is_some_and(Sign::is_word)
+        || Sign::at(text, way.last).is_some_and(|last| last.kind != Kind::Letter)
+}
+
+/// Goes on behind the rest of a word.
+fn behind_word(text: &[u8], mut way: Way) -> Way {
+    let reach = way.signs + REACH_MAX;
+    while way.signs < reach
+        && let Some(sign) = Sign::at(text, way.at).filter(|sign| sign.kind == Kind::Letter)
+    {
+        way = way.past(sign);
+    }
+    way
+}
+
+/// Goes on behind blanks and marks, not into the next paragraph.
+fn behind_marks(text: &[u8], mut way: Way) -> Way {
+    for _ in 0..4 {
+        match Sign::at(text, way.at) {
+            Some(sign) if matches!(sign.kind, Kind::Blank | Kind::Mark) => way = way.past(sign),
+            _ => break,
+        }
+    }
+    way
 }
 
 #[derive(Default)]
 struct Branch {
-    children: std::collections::BTreeMap<char, u32>,
+    children: BTreeMap<u8, usize>,
     concepts: u64,
-    any: u32,
+    any: usize,
 }
 
 struct Builder {
-    nodes: Vec<Branch>,
+    branches: Vec<Branch>,
+    starts: Starts,
 }
 
 impl Builder {
     fn add(&mut self, phrase: &str, concepts: u64) {
-        let chars = Folded::of(phrase).chars;
-        let mut node = 0_usize;
-        for (at, c) in chars.iter().enumerate() {
-            let beside_dense = at > 0 && is_dense(chars[at - 1]) || chars.get(at + 1).is_some_and(|c| is_dense(*c));
-            node = match c {
-                ' ' if beside_dense => node,
-                '*' if at > 0 && is_word(chars[at - 1]) => self.any(node),
+        let folded = Folded::of(phrase);
+        let text = folded.octets();
+        self.starts.add(text);
+        let kind = |at| Sign::at(text, at).map(|sign| sign.kind);
+        let is_word = |kind| matches!(kind, Some(Kind::Letter | Kind::Dense));
+        let (mut node, mut at, mut before) = (0, 0, None);
+        while let Some(sign) = Sign::at(text, at) {
+            let octets = &text[at..at + sign.len];
+            let beside_dense = before == Some(Kind::Dense) || kind(at + sign.len) == Some(Kind::Dense);
+            node = match octets {
+                b" " if beside_dense => node,
+                b"*" if is_word(before) => self.any(node),
                 // An apostrophe in a word is a blank in the text.
-                '\'' | '-' if at > 0 && is_word(chars[at - 1]) && is_word(chars[0]) => self.child(node, ' '),
-                ' ' if at > 0 && !is_word(chars[at - 1]) && chars[at - 1] != '*' => node,
-                c => self.child(node, *c),
+                b"'" | b"-" if is_word(before) && is_word(kind(0)) => self.child(node, b" "),
+                b" " if before == Some(Kind::Mark) && text[at - 1] != b'*' => node,
+                octets => self.child(node, octets),
             };
+            before = Some(sign.kind);
+            at += sign.len;
         }
-        self.nodes[node].concepts |= concepts;
+        self.branches[node].concepts |= concepts;
     }
 
-    fn child(&mut self, node: usize, c: char) -> usize {
-        if let Some(child) = self.nodes[node].children.get(&c) {
-            return *child as usize;
-        }
-        let child = self.grow();
-        self.nodes[node].children.insert(c, child as u32);
-        child
+    fn child(&mut self, node: usize, octets: &[u8]) -> usize {
+        octets.iter().fold(node, |node, octet| match self.branches[node].children.get(octet) {
+            Some(child) => *child,
+            None => {
+                let child = self.grow();
+                self.branches[node].children.insert(*octet, child);
+                child
+            }
+        })
     }
 
     fn any(&mut self, node: usize) -> usize {
-        if self.nodes[node].any == 0 {
-            let child = self.grow();
-            self.nodes[node].any = child as u32;
+        if self.branches[node].any == 0 {
+            self.branches[node].any = self.grow();
         }
-        self.nodes[node].any as usize
+        self.branches[node].any
     }
 
     fn grow(&mut self) -> usize {
-        self.nodes.push(Branch::default());
-        self.nodes.len() - 1
+        self.branches.push(Branch::default());
+        self.branches.len() - 1
     }
 
+    /// Gives each node its place: the first that is free for all the nodes below one.
     fn finish(self) -> Lexicon {
-        let completes = std::array::from_fn(|concept| {
-            let able = RULES.iter().enumerate().filter(|(_, rule)| rule.concepts() >> concept & 1 == 1);
-            able.map(|(index, _)| index as u16).collect()
-        });
-        let mut lexicon =
-            Lexicon { nodes: Vec::with_capacity(self.nodes.len()), edges: Vec::new(), first: [0; 128], completes };
-        for branch in &self.nodes {
-            let first = lexicon.edges.len() as u32;
-            lexicon.edges.extend(branch.children.iter().map(|(c, child)| (*c, *child)));
-            let count = branch.children.len() as u32;
-            lexicon.nodes.push(Node { first, count, concepts: branch.concepts, any: branch.any });
-        }
-        for (c, child) in &self.nodes[0].children {
-            if let Some(first) = lexicon.first.get_mut(*c as usize) {
-                *first = *child;
+        let mut nodes = vec![Node { above: 0, ..Node::default() }];
+        // No octet leads below its own number.
+        let mut free = usize::from(u8::MAX) + 1;
+        let mut waiting = vec![(0, 0)];
+        while let Some((branch, node)) = waiting.pop() {
+            let Branch { children, concepts, any } = &self.branches[branch];
+            let below = children.iter().map(|(octet, child)| (*octet, *child));
+            let below: Vec<(u8, usize)> = below.chain((*any != 0).then_some((ANY, *any))).collect();
+            let is_free = |nodes: &[Node], at: usize| nodes.get(at).is_none_or(|have| have.above == NONE);
+            while !is_free(&nodes, free) {
+                free += 1;
             }
+            let first = below.first().map_or(0, |(octet, _)| usize::from(*octet));
+            let fits = |base: &usize| below.iter().all(|(octet, _)| is_free(&nodes, base + usize::from(*octet)));
+            let base = (free - first..).find(fits).unwrap_or_default();
+            let end = base + below.last().map_or(0, |(octet, _)| usize::from(*octet)) + 1;
+            if nodes.len() < end {
+                nodes.resize(end, Node { above: NONE, ..Node::default() });
+            }
+            for (octet, child) in &below {
+                nodes[base + usize::from(*octet)].above = node as u32;
+                waiting.push((*child, base + usize::from(*octet)));
+            }
+            let any = if *any == 0 { 0 } else { base + usize::from(ANY) };
+            let above = nodes[node].above;
+            nodes[node] = Node { concepts: *concepts, base: base as u32, above, any: any as u32 };
         }
-        lexicon
+        let completes =
+            std::array::from_fn(|concept| RULES.iter().filter(|rule| rule.concepts() >> concept & 1 == 1).collect());
+        Lexicon { nodes, starts: self.starts, completes }
     }
 }
 
@@ -221,15 +325,25 @@ impl Builder {
 mod tests {
     use super::*;
 
+    /// Where phrases end, in signs.
     fn finds(text: &str, spacing: Spacing) -> Vec<usize> {
         let lexicon = Lexicon::new();
         let mut found = Found::default();
-        lexicon.look_up(&Folded::of(text).chars, 0, spacing, &mut found);
-        let mut found = found.phrases;
-        found.retain(|(concepts, _)| {
-            concepts & (Concept::Override.bit() | Concept::Inner.bit() | Concept::Markup.bit()) != 0
+        let folded = Folded::of(text);
+        let text = folded.octets();
+        lexicon.look_up(text, 0, spacing, &mut found);
+        found.phrases.retain(|phrase| {
+            phrase.concepts & (Concept::Override.bit() | Concept::Inner.bit() | Concept::Markup.bit()) != 0
         });
-        found.into_iter().map(|(_, end)| end).collect()
+        let signs = |last| {
+            let (mut at, mut signs) = (0, 0);
+            while at <= last {
+                at += Sign::at(text, at).expect("a sign").len;
+                signs += 1;
+            }
+            signs
+        };
+        found.phrases.iter().map(|phrase| signs(phrase.last)).collect()
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn is_lookalike(label: &str) -> bool {
     if !label.contains(is_similar_script) {
         return false;
     }
-    label.contains(|c: char| c.is_ascii_alphabetic()) || Folded::of(label).chars.iter().all(char::is_ascii)
+    label.contains(|c: char| c.is_ascii_alphabetic()) || Folded::of(label).octets().is_ascii()
 }
 
 /// Whether a parameter is a link to another host.

@@ -12,6 +12,8 @@ mod lexicon;
 mod links;
 mod rules;
 mod scan;
+mod sign;
+mod starts;
 mod terms;
 mod view;
 

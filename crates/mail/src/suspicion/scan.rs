@@ -1,9 +1,10 @@
 //! Looks through a text once for concepts near each other. Time is linear in the text, memory does not depend on it: only
 //! the last place of each concept is remembered.
 
-use super::fold::{Folded, is_dense, is_word};
-use super::lexicon::{Found, Lexicon, Spacing};
-use super::rules::{RULES, Rule, mask};
+use super::fold::Folded;
+use super::lexicon::{Found, Lexicon, Phrase, Spacing};
+use super::rules::{self, Rule};
+use super::sign::{Kind, Sign, char_at, word_len};
 use super::terms::Concept;
 use postfleet_core::suspicion::Reason;
 
@@ -46,12 +47,13 @@ pub(super) struct Finding {
 /// Finds what instructs the reader. `strict` takes hints for enough: for text that was hidden.
 pub(super) fn scan(lexicon: &Lexicon, text: &str, strict: bool) -> Vec<Finding> {
     let mut scanner = Scanner::new(lexicon);
+    let mut folded = Folded::default();
     let (mut at, mut chars) = (0, 0_u32);
     while at < text.len() {
         let end = chunk_end(text, at);
         let own = u32::try_from(text[at..end].chars().count()).unwrap_or(u32::MAX);
-        scanner.folded.fill(&text[at..text.ceil_char_boundary(end.saturating_add(AHEAD))]);
-        scanner.read(chars, own);
+        folded.fill(&text[at..text.ceil_char_boundary(end.saturating_add(AHEAD))]);
+        scanner.read(&folded, chars, own);
         chars = chars.saturating_add(own);
         at = end;
     }
@@ -88,8 +90,10 @@ struct Group {
 
 struct Scanner<'l> {
     lexicon: &'l Lexicon,
-    folded: Folded,
     latest: [Seen; 64],
+    /// The concepts that were seen, and those in the sentence, as bits.
+    seen: u64,
+    seen_in_sentence: u64,
     step: u32,
     sentence: u32,
     groups: Vec<Group>,
@@ -100,8 +104,9 @@ impl<'l> Scanner<'l> {
     fn new(lexicon: &'l Lexicon) -> Self {
         Self {
             lexicon,
-            folded: Folded::default(),
             latest: [Seen::default(); 64],
+            seen: 0,
+            seen_in_sentence: 0,
             step: 1,
             sentence: 0,
             groups: Vec::new(),
@@ -110,107 +115,127 @@ impl<'l> Scanner<'l> {
     }
 
     /// Reads what is folded; its first character is number `base` of the text, and `own` characters are not read again.
-    fn read(&mut self, base: u32, own: u32) {
-        let folded = std::mem::take(&mut self.folded);
-        let mut at = 0;
-        while at < folded.chars.len() && folded.origin[at] < own {
-            at = self.token(&folded, at, base);
+    fn read(&mut self, folded: &Folded, base: u32, own: u32) {
+        let (mut at, end) = (0, folded.octets_of(own));
+        while at < end {
+            at = match word_len(folded.octets(), at) {
+                0 => self.sign(folded, at, base),
+                len => self.word(folded, at, at + len, base),
+            };
         }
-        self.folded = folded;
     }
 
-    /// Takes a word, a letter of a dense script, or a mark. Returns where the next begins.
-    fn token(&mut self, folded: &Folded, at: usize, base: u32) -> usize {
-        let chars = &folded.chars;
-        let c = chars[at];
-        if is_dense(c) {
-            self.step += 1;
-            self.look_up(folded, at, base, Spacing::Apart);
-            return at + 1;
-        }
-        if !is_word(c) {
-            self.boundary(c, chars.get(at + 1).copied());
-            if !matches!(c, ' ' | '\n') && self.lexicon.begins(c) {
-                self.look_up(folded, at, base, Spacing::Apart);
+    /// Takes a letter of a dense script, white space, or a mark. Returns where the next begins.
+    fn sign(&mut self, folded: &Folded, at: usize, base: u32) -> usize {
+        let text = folded.octets();
+        let Some(sign) = Sign::at(text, at) else { return text.len() };
+        let end = at + sign.len;
+        match sign.kind {
+            Kind::Letter | Kind::Blank => {}
+            Kind::Dense => {
+                self.step += 1;
+                self.look_up(folded, at, base);
             }
-            return at + 1;
-        }
-        let end = at + chars[at..].iter().take_while(|c| is_word(**c) && !is_dense(**c)).count();
-        self.step += WORD;
-        if end - at == 1
-            && let Some(end) = spaced_end(chars, at)
-        {
-            self.run_together(folded, at, end, base, true);
-            return end;
-        }
-        self.look_up(folded, at, base, Spacing::Apart);
-        self.shape(folded, at, end, base);
-        if end - at >= RUN_TOGETHER_MIN {
-            self.run_together(folded, at, end, base, false);
+            Kind::Paragraph => self.end_sentence(PARAGRAPH_WORDS),
+            Kind::Mark => {
+                if is_full_stop(text, at, end) {
+                    self.end_sentence(SENTENCE_WORDS);
+                }
+                if self.lexicon.begins(text, at, end) {
+                    self.look_up(folded, at, base);
+                }
+            }
         }
         end
     }
 
-    fn boundary(&mut self, c: char, next: Option<char>) {
-        let ends = match c {
-            '.' | '!' | '?' | ';' => next.is_none_or(|next| !is_word(next)),
-            '。' | '！' | '？' => true,
-            _ => false,
-        };
-        if ends || c == '\n' {
-            self.sentence += 1;
-            self.step += WORD * if c == '\n' { PARAGRAPH_WORDS } else { SENTENCE_WORDS };
+    /// Takes a word. Returns where the next sign begins that says something.
+    fn word(&mut self, folded: &Folded, at: usize, end: usize, base: u32) -> usize {
+        let text = folded.octets();
+        let len = end - at;
+        self.step += WORD;
+        if (len == 1 || !text[at].is_ascii())
+            && let Some(end) = spaced_end(text, at, end)
+        {
+            self.run_together(folded, at, end, base);
+            return end;
         }
+        if self.lexicon.may_begin(text, at, end) {
+            self.look_up(folded, at, base);
+        }
+        if len < RUN_TOGETHER_MIN && text.get(end) == Some(&b' ') {
+            // So do most words stand, and have no form that says anything.
+            return end + 1;
+        }
+        self.shape(folded, at, end, base);
+        if len >= RUN_TOGETHER_MIN && letters(&text[at..end]) >= RUN_TOGETHER_MIN {
+            self.run_together(folded, at, end, base);
+        }
+        end
     }
 
-    fn look_up(&mut self, folded: &Folded, at: usize, base: u32, spacing: Spacing) {
+    fn end_sentence(&mut self, words: u32) {
+        self.seen_in_sentence = 0;
+        self.sentence += 1;
+        self.step += WORD * words;
+    }
+
+    fn look_up(&mut self, folded: &Folded, at: usize, base: u32) {
         let mut found = std::mem::take(&mut self.found);
-        self.lexicon.look_up(&folded.chars, at, spacing, &mut found);
-        let start = base + folded.origin[at];
+        self.lexicon.look_up(folded.octets(), at, Spacing::Apart, &mut found);
+        let start = base + folded.origin(at);
+        let remember = Concept::Remember.bit();
         // "Do not forget" first: it has "forget" in it.
-        for (concepts, end) in found.phrases.iter().filter(|(concepts, _)| concepts & Concept::Remember.bit() != 0) {
-            self.see(*concepts, start, base + folded.origin[end - 1] + 1);
+        for Phrase { concepts, last } in found.phrases.iter().filter(|phrase| phrase.concepts & remember != 0) {
+            self.see(*concepts, start, base + folded.origin(*last) + 1);
         }
-        for (concepts, end) in found.phrases.drain(..) {
-            self.see(concepts, start, base + folded.origin[end - 1] + 1);
+        for Phrase { concepts, last } in found.phrases.drain(..) {
+            self.see(concepts, start, base + folded.origin(last) + 1);
         }
         self.found = found;
     }
 
     /// Looks for phrases in letters whose blanks say nothing.
-    fn run_together(&mut self, folded: &Folded, start: usize, end: usize, base: u32, spaced: bool) {
-        let pick = |at: &usize| is_word(folded.chars[*at]);
-        let places: Vec<usize> = if spaced { (start..end).filter(pick).collect() } else { (start..end).collect() };
-        let letters: Vec<char> = places.iter().map(|at| folded.chars[*at]).collect();
+    fn run_together(&mut self, folded: &Folded, start: usize, end: usize, base: u32) {
+        let (mut letters, mut origins) = (Vec::with_capacity(end - start), Vec::with_capacity(end - start));
+        let mut at = start;
+        while at < end
+            && let Some(sign) = Sign::at(folded.octets(), at)
+        {
+            if sign.is_word() {
+                letters.extend_from_slice(&folded.octets()[at..at + sign.len]);
+                origins.resize(letters.len(), base + folded.origin(at));
+            }
+            at += sign.len;
+        }
         let mut found = std::mem::take(&mut self.found);
-        let mut covered = 0;
-        for at in 0..letters.len() {
+        let mut covered = None;
+        let mut at = 0;
+        while let Some(sign) = Sign::at(&letters, at) {
             self.lexicon.look_up(&letters, at, Spacing::None, &mut found);
-            for (concepts, end) in found.phrases.drain(..) {
-                if at >= covered {
+            for Phrase { concepts, last } in found.phrases.drain(..) {
+                if covered.is_none_or(|covered| at > covered) {
                     self.step += WORD;
                 }
-                covered = covered.max(end);
-                let of = |letter: usize| base + folded.origin[places[letter]];
-                self.see(concepts, of(at), of(end - 1) + 1);
+                covered = covered.max(Some(last));
+                self.see(concepts, origins[at], origins[last] + 1);
             }
+            at += sign.len;
         }
         self.found = found;
     }
 
     /// What a word is by its form: an address or a link, a name of a program, a wallet.
     fn shape(&mut self, folded: &Folded, at: usize, end: usize, base: u32) {
-        let chars = &folded.chars;
-        let word = &chars[at..end];
-        let next = chars.get(end).copied();
-        let concept = match next {
-            Some('@') => Concept::ToMe,
-            Some('_') => Concept::Identifier,
-            Some('(') if chars.get(end + 1).is_some_and(|c| !matches!(c, ' ' | '\n')) => Concept::Identifier,
-            _ if is_wallet(word) => Concept::Wallet,
+        let text = folded.octets();
+        let concept = match text.get(end..).unwrap_or_default() {
+            [b'@', ..] => Concept::ToMe,
+            [b'_', ..] => Concept::Identifier,
+            [b'(', next, ..] if !matches!(next, b' ' | b'\n') => Concept::Identifier,
+            _ if is_wallet(&text[at..end]) => Concept::Wallet,
             _ => return,
         };
-        self.see(concept.bit(), base + folded.origin[at], base + folded.origin[end - 1] + 1);
+        self.see(concept.bit(), base + folded.origin(at), base + folded.origin(end - 1) + 1);
     }
 
     /// Notes concepts at a place, and whether they complete a rule.
@@ -225,12 +250,17 @@ impl<'l> Scanner<'l> {
             self.latest[bits.trailing_zeros() as usize] = seen;
             bits &= bits - 1;
         }
+        self.seen |= concepts;
+        self.seen_in_sentence |= concepts;
         let mut bits = concepts;
         while bits != 0 {
-            let concept = bits.trailing_zeros() as usize;
             let lexicon = self.lexicon;
-            for rule in &lexicon.completes[concept] {
-                self.apply(&RULES[usize::from(*rule)], concepts);
+            for rule in &lexicon.completes[bits.trailing_zeros() as usize] {
+                // Most rules lack a concept: no need to look where the others are.
+                let seen = if rule.one_sentence { self.seen_in_sentence } else { self.seen };
+                if rule.sets().all(|set| set & seen != 0) {
+                    self.apply(rule, concepts);
+                }
             }
             bits &= bits - 1;
         }
@@ -241,8 +271,7 @@ impl<'l> Scanner<'l> {
         let (mut first, mut last_end, mut veiled) =
             (Seen { step: u32::MAX, start: u32::MAX, ..Seen::default() }, 0, false);
         let mut completed = false;
-        for set in rule.sets {
-            let set = mask(set);
+        for set in rule.sets() {
             let Some(seen) = self.latest_of(set) else { return };
             if seen.step < oldest || rule.one_sentence && seen.sentence != self.sentence {
                 return;
@@ -257,11 +286,8 @@ impl<'l> Scanner<'l> {
         if !completed || self.is_denied(rule, first.step) {
             return;
         }
-        let mut reasons = rule.reasons.iter().fold(0, |all, reason| all | 1 << *reason as u32);
-        if veiled {
-            reasons |= 1 << Reason::Encoded as u32;
-        }
-        self.add(first.step, first.start, last_end, reasons, rule.is_sure);
+        let encoded = if veiled { rules::bit(Reason::Encoded) } else { 0 };
+        self.add(first.step, first.start, last_end, rule.reasons | encoded, rule.is_sure);
     }
 
     fn latest_of(&self, set: u64) -> Option<Seen> {
@@ -279,11 +305,14 @@ impl<'l> Scanner<'l> {
 
     fn is_denied(&self, rule: &Rule, first_step: u32) -> bool {
         let from = first_step.saturating_sub(BEFORE_WORDS * WORD);
-        let denies = |concept: &Concept| {
-            let seen = self.latest[*concept as usize];
-            seen.step != 0 && seen.step >= from && seen.sentence == self.sentence
-        };
-        rule.unless.iter().any(denies)
+        let mut bits = rule.unless & self.seen_in_sentence;
+        while bits != 0 {
+            if self.latest[bits.trailing_zeros() as usize].step >= from {
+                return true;
+            }
+            bits &= bits - 1;
+        }
+        false
     }
 
     fn add(&mut self, first_step: u32, start: u32, end: u32, reasons: u32, is_sure: bool) {
@@ -323,42 +352,57 @@ fn reasons_of(bits: u32) -> Vec<Reason> {
         Reason::Concealment,
         Reason::UrgencyWithAuthority,
     ];
-    ALL.into_iter().filter(|reason| bits >> *reason as u32 & 1 == 1).collect()
+    ALL.into_iter().filter(|reason| bits & rules::bit(*reason) != 0).collect()
 }
 
-/// Where letters end that stand alone one after the other, if they are enough.
-fn spaced_end(chars: &[char], start: usize) -> Option<usize> {
-    let (mut at, mut letters) = (start, 0);
-    loop {
-        letters += 1;
-        let blank = at + 1;
-        let next = at + 2;
-        let is_alone = |at: usize| {
-            chars.get(at).is_some_and(|c| c.is_alphabetic() && !is_dense(*c))
-                && chars.get(at + 1).is_none_or(|c| !is_word(*c))
-        };
-        if chars.get(blank).is_none_or(|c| is_word(*c)) {
-            break;
-        }
-        // Three blanks, folded to one, may part the words.
-        if !is_alone(next) {
-            break;
-        }
-        at = next;
+/// Whether a mark ends a sentence.
+fn is_full_stop(text: &[u8], at: usize, end: usize) -> bool {
+    match &text[at..end] {
+        b"." | b"!" | b"?" | b";" => !Sign::at(text, end).is_some_and(Sign::is_word),
+        mark => mark == "。".as_bytes(),
     }
-    (letters >= SPACED_MIN).then_some(at + 1)
+}
+
+/// Letters of a word: octets that do not go on with one.
+fn letters(word: &[u8]) -> usize {
+    word.iter().filter(|octet| **octet & 0xc0 != 0x80).count()
+}
+
+/// Where letters end that stand alone one after the other, if the word is the first of them and they are enough.
+fn spaced_end(text: &[u8], at: usize, mut end: usize) -> Option<usize> {
+    if Sign::at(text, at)?.len < end - at {
+        return None;
+    }
+    let mut count = 1;
+    // Three blanks, folded to one, may part the words.
+    while let Some(blank) = Sign::at(text, end).filter(|sign| !sign.is_word())
+        && let Some(next) = alone_end(text, end + blank.len)
+    {
+        end = next;
+        count += 1;
+    }
+    (count >= SPACED_MIN).then_some(end)
+}
+
+/// Where the letter ends that stands alone at an octet, if one does.
+fn alone_end(text: &[u8], at: usize) -> Option<usize> {
+    let sign = Sign::at(text, at).filter(|sign| sign.kind == Kind::Letter)?;
+    let end = at + sign.len;
+    let is_alone = char_at(text, at)?.is_alphabetic() && !Sign::at(text, end).is_some_and(Sign::is_word);
+    is_alone.then_some(end)
 }
 
 /// Whether a word has the form of an address of a wallet: Bitcoin or Ethereum.
-fn is_wallet(word: &[char]) -> bool {
-    let has_digits = word.iter().filter(|c| c.is_ascii_alphanumeric()).count() == word.len();
-    let starts = |prefix: &str| prefix.chars().zip(word).filter(|(a, b)| a == *b).count() == prefix.len();
+fn is_wallet(word: &[u8]) -> bool {
     // Folding has made letters of the digits.
-    has_digits
-        && (word.len() == 42 && (starts("ox") || starts("0x") || starts("bci"))
-            || (26..=35).contains(&word.len()) && is_mixed(word))
+    let starts = |prefix: &str| word.starts_with(prefix.as_bytes());
+    match word.len() {
+        42 => word.is_ascii() && (starts("ox") || starts("0x") || starts("bci")),
+        26..=35 => word.is_ascii() && is_mixed(word),
+        _ => false,
+    }
 }
 
-fn is_mixed(word: &[char]) -> bool {
-    matches!(word[0], 'i' | '1') && word.iter().filter(|c| c.is_ascii_digit()).count() >= 3
+fn is_mixed(word: &[u8]) -> bool {
+    matches!(word[0], b'i' | b'1') && word.iter().filter(|octet| octet.is_ascii_digit()).count() >= 3
 }

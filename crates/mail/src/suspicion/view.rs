@@ -6,6 +6,7 @@ use crate::message::content;
 use crate::message::structure::Part;
 use crate::syntax::html::{self, Anchor, Links};
 use crate::syntax::invisible;
+use memchr::memchr_iter;
 use postfleet_core::suspicion::{Means, Place};
 use std::borrow::Cow;
 
@@ -136,26 +137,32 @@ fn joined(place: Place, chosen: &[&Part<'_>]) -> View {
 
 /// The text behind the first long blank space, if there is one.
 fn behind_blank(text: &str) -> Option<Covered> {
-    let (mut lines, mut blanks, mut at) = (0, 0, 0);
-    for (octet, c) in text.char_indices() {
-        if c.is_whitespace() {
-            lines += usize::from(c == '\n');
-            blanks += 1;
-        } else {
-            if (lines >= BLANK_LINES_MIN || blanks >= BLANKS_MIN) && at > blanks {
-                let rest = &text[octet..];
+    let mut at = 0;
+    // A space that is long enough has one of the octets that are looked at, in whatever part of it.
+    while let Some(octet) = text.as_bytes().get(at) {
+        if matches!(octet, b' ' | b'\t'..=b'\r' | 0x80..) {
+            let (before, behind) = text.split_at(text.floor_char_boundary(at));
+            let (before, rest) = (before.trim_end(), behind.trim_start());
+            let blank = &text[before.len()..text.len() - rest.len()];
+            if is_long(blank) && !before.is_empty() && !rest.is_empty() {
                 return Some(Covered {
                     means: Means::BehindBlankSpace,
-                    at: small(at),
+                    at: count(&text[..text.len() - rest.len()]),
                     characters: count(rest),
                     text: rest.chars().take(500).collect(),
                 });
             }
-            (lines, blanks) = (0, 0);
+            at = at.max(text.len() - rest.len());
         }
-        at += 1;
+        at += BLANK_LINES_MIN;
     }
     None
+}
+
+/// Whether nobody scrolls behind a blank space.
+fn is_long(blank: &str) -> bool {
+    blank.len() >= BLANK_LINES_MIN
+        && (memchr_iter(b'\n', blank.as_bytes()).count() >= BLANK_LINES_MIN || blank.chars().count() >= BLANKS_MIN)
 }
 
 fn count(text: &str) -> u32 {
