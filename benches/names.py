@@ -10,6 +10,7 @@ TYPES = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
 # Seconds that an answer may be remembered.
 TTL = 3_600
 NO_SUCH_NAME = 3
+SOA = 6
 
 
 def encoded(name):
@@ -27,6 +28,14 @@ def data(kind, value):
     text = value.encode()
     pieces = [text[at : at + 255] for at in range(0, len(text), 255)]
     return b"".join(bytes([len(piece)]) + piece for piece in pieces)
+
+
+def record(kind, octets):
+    """A record of the name that was asked for."""
+    return struct.pack("!HHHIH", 0xC00C, kind, 1, TTL, len(octets)) + octets
+
+
+SOA_DATA = encoded("ns.invalid") + encoded("hostmaster.invalid") + struct.pack("!5I", 1, TTL, TTL, TTL, TTL)
 
 
 class NameServer:
@@ -62,6 +71,7 @@ class NameServer:
         answers = (found or {}).get(kind, [])
         # A response with authority, to a question that wished for recursion.
         flags = 0x8580 | (NO_SUCH_NAME if found is None else 0)
-        head = question[:2] + struct.pack("!5H", flags, 1, len(answers), 0, 0)
-        one = [struct.pack("!HHHIH", 0xC00C, kind, 1, TTL, len(answer)) + answer for answer in answers]
-        return head + question[12 : at + 5] + b"".join(one)
+        # What is not there is so for as long as the zone says (RFC 2308 §3).
+        authority = [] if answers else [record(SOA, SOA_DATA)]
+        head = question[:2] + struct.pack("!5H", flags, 1, len(answers), len(authority), 0)
+        return head + question[12 : at + 5] + b"".join([record(kind, answer) for answer in answers] + authority)

@@ -3,6 +3,7 @@
 name server on this machine, block lists, header anomalies, 30 rules. See README.md.
 
     peer   messages of 10 KB over 20 sessions, beside Postfix to Maildir, in alternating turns
+    beside messages beside another binary (--before), in alternating turns of 600: what else the machine does falls on both
     size   a mailbox of many messages beside one of few, a fleet of many mailboxes beside one of few: the slope of the CPU
 
 Prints one line of JSON for each turn, then the figures; exit code 1 if a target is missed, or a message is."""
@@ -33,6 +34,8 @@ NETWORK, CLIENT = "198.51.100", "198.51.100.{c}"
 ADDRESS_LIST, NAME_LIST = "ips.list.example", "names.list.example"
 RULES, DOMAINS = 30, 10
 WARM = 1_000
+# Messages of a turn beside another binary.
+TURN = 600
 PATIENCE = 120
 TICKS = os.sysconf("SC_CLK_TCK")
 CONFIGURATION = """[delivery]
@@ -130,8 +133,8 @@ class Load:
 class Postfleet:
     """An installation with mailboxes u0 to u(N - 1) in a workspace with rules and a policy."""
 
-    def __init__(self, name, arguments, load, nameserver, mailboxes, port, folder):
-        self.name, self.binary, self.load = name, arguments.postfleet, load
+    def __init__(self, name, arguments, load, nameserver, mailboxes, port, folder, binary=None):
+        self.name, self.binary, self.load = name, binary or arguments.postfleet, load
         self.mailboxes, self.port, self.folder = mailboxes, port, folder / name
         self.folder.mkdir()
         (self.folder / "postfleet.toml").write_text(CONFIGURATION.format(nameserver=nameserver.address))
@@ -429,6 +432,28 @@ def flushes_of(server, arguments, folder):
         return round((flushes_in(server.trace) - before) / arguments.traced, 3)
 
 
+def beside(arguments, folder):
+    domains = make_corpus(folder, arguments.corpus, DOMAINS, arguments.octets, arguments.shape)
+    nameserver, load = NameServer(records(domains)), Load(arguments, folder / "corpus")
+    binaries = {"now": arguments.postfleet, "before": arguments.before}
+    pairs = [
+        Postfleet(name, arguments, load, nameserver, arguments.mailboxes, arguments.port + 10 * number, folder, binary)
+        for number, (name, binary) in enumerate(binaries.items())
+    ]
+    made = []
+    with pairs[0], pairs[1]:
+        for server in pairs:
+            server.send(WARM)
+        for number in range(arguments.rounds):
+            # Nobody is always the first.
+            for server in pairs if number % 2 == 0 else pairs[::-1]:
+                made.append(turn(server, TURN, arguments.octets))
+    cpu = {name: [line["cpu_us"] for line in made if line["system"] == name] for name in binaries}
+    ratios = [now / before for now, before in zip(cpu["now"], cpu["before"], strict=True)]
+    figures = {"cpu_us": {name: round(statistics.mean(values), 1) for name, values in cpu.items()}}
+    return told(figures | {"now_beside_before": round(statistics.median(ratios), 3)}, {})
+
+
 def size(arguments, folder):
     domains = make_corpus(folder, arguments.corpus, DOMAINS, arguments.octets, arguments.shape)
     octets = statistics.mean(file.stat().st_size for file in (folder / "corpus").iterdir())
@@ -474,8 +499,9 @@ def fill(server, messages):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["peer", "size"])
+    parser.add_argument("part", choices=["peer", "beside", "size"])
     parser.add_argument("--postfleet", type=Path, required=True)
+    parser.add_argument("--before", type=Path, help="beside: the binary to compare with")
     parser.add_argument("--load", type=Path, default=HERE / "load/target/release/postfleet-load")
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--messages", type=int, default=6_000, help="of each turn")
@@ -492,10 +518,10 @@ def main():
     parser.add_argument("--folder", help="where everything is made, and removed again; peer: must be on a disk")
     parser.add_argument("--port", type=int, default=28_300)
     arguments = parser.parse_args()
-    places = {"peer": "/var/tmp", "size": "/dev/shm"}
+    places = {"peer": "/var/tmp", "beside": "/var/tmp", "size": "/dev/shm"}
     with tempfile.TemporaryDirectory(prefix="postfleet-bench-receiving-", dir=arguments.folder or places[arguments.part]) as folder:
         os.chmod(folder, 0o755)
-        return {"peer": peer, "size": size}[arguments.part](arguments, Path(folder))
+        return {"peer": peer, "beside": beside, "size": size}[arguments.part](arguments, Path(folder))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,6 @@ use postfleet_core::id::GrantId;
 /// Correspondents of one message that are noted: as many as a message may have recipients on most plans.
 const NOTED_MAX: usize = 50;
 
-/// Authors of one message that are looked up.
-const LOOKED_UP_MAX: usize = 10;
-
 /// Notes those that a message is exchanged with, unless it is put where nobody reads: who sent nothing but junk is nobody
 /// that the mailbox knows.
 pub(crate) async fn note(
@@ -36,11 +33,8 @@ pub(crate) async fn note(
 
 pub(crate) const KNOWN: &str = "SELECT key FROM correspondents WHERE grant_id = $1 AND key = $2";
 
-/// Whether the mailbox knows all of these authors. It knows nobody where there is none, or too many to look up.
-pub async fn knows(reader: &mut Reader<'_>, grant: GrantId, authors: &[String]) -> Result<bool, StoreError> {
-    if authors.is_empty() || authors.len() > LOOKED_UP_MAX {
-        return Ok(false);
-    }
+/// Whether the mailbox knows all of these.
+pub(crate) async fn knows(reader: &mut Reader<'_>, grant: GrantId, authors: &[&str]) -> Result<bool, StoreError> {
     for author in authors {
         if author.is_empty() || reader.query_one(KNOWN, params![grant.uuid(), key(author)]).await?.is_none() {
             return Ok(false);
@@ -49,17 +43,12 @@ pub async fn knows(reader: &mut Reader<'_>, grant: GrantId, authors: &[String]) 
     Ok(true)
 }
 
-/// Whether the mailbox has written to an address.
-pub async fn has_written_to(reader: &mut Reader<'_>, grant: GrantId, address: &str) -> Result<bool, StoreError> {
-    const FIND: &str = "SELECT 1 FROM correspondents WHERE grant_id = $1 AND key = $2 AND written = 1";
-    Ok(!address.is_empty() && reader.query_one(FIND, params![grant.uuid(), key(address)]).await?.is_some())
-}
-
 /// Forgets those of a mailbox that is removed, so many at once.
 pub(crate) const REMOVE: &str = "DELETE FROM correspondents WHERE grant_id = $1 AND key IN \
      (SELECT key FROM correspondents WHERE grant_id = $1 LIMIT $2)";
 
-fn key(address: &str) -> i64 {
+/// An address as it is kept.
+pub(crate) fn key(address: &str) -> i64 {
     let hash = blake3::hash(address.trim().to_lowercase().as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);

@@ -45,6 +45,7 @@ pub mod tokens;
 pub mod workspaces;
 
 // what moves and is kept, one module per concept
+pub mod acquaintance;
 pub mod activity;
 pub mod addresses;
 pub mod alerts;

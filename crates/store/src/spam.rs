@@ -41,7 +41,7 @@ pub(crate) async fn note(tx: &mut Tx, moved: &Moved<'_>) -> Result<(), DbError> 
 }
 
 /// An address as it is remembered: in small letters. What has no `@` is nobody's.
-fn address_key(address: &str) -> Option<String> {
+pub(crate) fn address_key(address: &str) -> Option<String> {
     (address.contains('@') && address.len() <= ADDRESS_OCTETS_MAX).then(|| address.to_lowercase())
 }
 
@@ -52,7 +52,7 @@ const fn number(kind: Trained) -> i64 {
     }
 }
 
-const fn kind(number: i64) -> Option<Trained> {
+pub(crate) const fn kind(number: i64) -> Option<Trained> {
     match number {
         1 => Some(Trained::Spam),
         -1 => Some(Trained::Ham),
@@ -166,18 +166,6 @@ pub async fn model(
     }
     let Some(row) = reader.query_one(READ, params![application.uuid()]).await? else { return Ok(None) };
     Ok(Some((row.int(0)?, Model::from_bytes(&row.bytes(1)?).unwrap_or_default())))
-}
-
-/// Whether mail of an author was moved in a mailbox: into junk, or out of it.
-pub async fn moved_before(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    author: &str,
-) -> Result<Option<Trained>, StoreError> {
-    const FIND: &str = "SELECT kind FROM spam_senders WHERE grant_id = $1 AND address_key = $2";
-    let Some(author) = address_key(author) else { return Ok(None) };
-    let row = reader.query_one(FIND, params![grant.uuid(), &author]).await?;
-    Ok(row.map(|row| row.int(0)).transpose()?.and_then(kind))
 }
 
 pub(crate) const OLD: &str =

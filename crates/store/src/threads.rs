@@ -92,21 +92,23 @@ pub(crate) async fn answered(tx: &mut Tx, grant: GrantId, hints: &ThreadHints) -
     Ok(None)
 }
 
-/// Whether any of some Message-IDs is of a conversation in which the mailbox has written.
-pub async fn answers_own(reader: &mut Reader<'_>, grant: GrantId, ids: &[String]) -> Result<bool, StoreError> {
-    for id in ids.iter().rev().take(ANSWERED_MAX) {
-        if reader.query_one(ANSWERED, params![grant.uuid(), message_key(id)]).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Message-IDs that are looked up for that.
+/// Message-IDs that are looked up to see whether a message is an answer.
 const ANSWERED_MAX: usize = 4;
 
 pub(crate) const ANSWERED: &str = "SELECT 1 FROM thread_keys k JOIN threads t ON t.id = k.thread_id \
-    WHERE k.grant_id = $1 AND k.key = $2 AND t.sent_date IS NOT NULL LIMIT 1";
+    WHERE k.grant_id = $1 AND k.key IN ($2, $3, $4, $5) AND t.sent_date IS NOT NULL LIMIT 1";
+
+/// Whether any of some Message-IDs, of which only the first few are looked up, is of a conversation in which the mailbox has
+/// written.
+pub(crate) async fn answers_own(reader: &mut Reader<'_>, grant: GrantId, ids: &[&str]) -> Result<bool, StoreError> {
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    let key = |number: usize| ids.get(number).map(|id| message_key(id));
+    let keys: [Option<i64>; ANSWERED_MAX] = std::array::from_fn(key);
+    let values = params![grant.uuid(), keys[0], keys[1], keys[2], keys[3]];
+    Ok(reader.query_one(ANSWERED, values).await?.is_some())
+}
 
 async fn look_up(tx: &mut Tx, grant: GrantId, key: i64) -> Result<Option<(ThreadId, UnixMicros)>, DbError> {
     const FIND: &str = "SELECT thread_id, date FROM thread_keys WHERE grant_id = $1 AND key = $2 \

@@ -11,6 +11,8 @@ use postfleet_core::UnixMicros;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::dns::{Answer, Question};
 use postfleet_mail::authentication::{Dns, Envelope, Examination, Pending, Terms};
+use postfleet_net::Resolver;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,44 +39,63 @@ pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[
     let set = &platform.settings.authentication;
     let sample = u8::try_from(platform.entropy.below(100)).unwrap_or(0);
     let terms = Terms { trusted_sealers: &set.trusted_arc_sealers, enforcement: set.dmarc, sample };
-    let mut known = Known::default();
+    let mut known = Known::of(platform);
     loop {
-        match examination.conclude(&known, &terms) {
+        let judged = examination.conclude(&known, &terms);
+        match judged {
             Ok((found, _)) => return found,
             Err(pending) => known.learn(platform, pending, now.plus(WAIT_MAX)).await,
         }
     }
 }
 
-/// Answers to a judgement's questions about the DNS.
+/// Answers to a judgement's questions about the DNS: what is remembered is had at once, the rest is asked in rounds.
+struct Known<'a> {
+    resolver: &'a dyn Resolver,
+    found: RefCell<Found>,
+}
+
 #[derive(Default)]
-struct Known {
+struct Found {
     answers: HashMap<Question, Arc<Answer>>,
     octets: usize,
     /// Nothing more is asked: what is not known has failed.
     is_over: bool,
 }
 
-impl Dns for Known {
+impl Dns for Known<'_> {
     fn answer(&self, question: &Question) -> Option<Arc<Answer>> {
-        let known = self.answers.get(question).cloned();
-        known.or_else(|| self.is_over.then(|| Arc::new(Answer::Failed)))
+        let mut found = self.found.borrow_mut();
+        if let Some(answer) = found.answers.get(question) {
+            return Some(answer.clone());
+        }
+        if found.is_over {
+            return Some(Arc::new(Answer::Failed));
+        }
+        // Who asks more than may be asked learns no more.
+        let answer = self.resolver.remembered(question).filter(|_| found.answers.len() < QUESTIONS_MAX)?;
+        found.take(question, answer.clone());
+        Some(answer)
     }
 }
 
-impl Known {
+impl<'a> Known<'a> {
+    fn of(platform: &'a Platform) -> Self {
+        Self { resolver: &*platform.resolver, found: RefCell::default() }
+    }
+
     /// Asks all of it at once, until a time.
     async fn learn(&mut self, platform: &Platform, Pending(questions): Pending, until: UnixMicros) {
+        let (resolver, found) = (self.resolver, self.found.get_mut());
         // A judgement that needs nothing and does not end would be asked for ever.
-        if questions.is_empty() || self.answers.len() + questions.len() > QUESTIONS_MAX {
-            self.is_over = true;
+        if questions.is_empty() || found.answers.len() + questions.len() > QUESTIONS_MAX {
+            found.is_over = true;
             return;
         }
-        let resolver = &platform.resolver;
         let mut asked: FuturesUnordered<_> =
             questions.iter().map(|question| async move { (question, resolver.ask(question).await) }).collect();
         while let Some(Some((question, answer))) = asked.next().now_or_never() {
-            self.take(question, answer);
+            found.take(question, answer);
         }
         if asked.is_empty() {
             return;
@@ -82,21 +103,23 @@ impl Known {
         let mut end = platform.clock.sleep_until(until);
         loop {
             match select(pin!(asked.next()), &mut end).await {
-                Either::Left((Some((question, answer)), _)) => self.take(question, answer),
+                Either::Left((Some((question, answer)), _)) => found.take(question, answer),
                 Either::Left((None, _)) => return,
                 Either::Right(_) => {
-                    self.is_over = true;
+                    found.is_over = true;
                     return;
                 }
             }
         }
     }
+}
 
-    fn take(&mut self, question: &Question, answer: Answer) {
-        if let Answer::Found(records) = &answer {
+impl Found {
+    fn take(&mut self, question: &Question, answer: Arc<Answer>) {
+        if let Answer::Found(records) = &*answer {
             self.octets += records.octets();
             self.is_over |= self.octets > OCTETS_MAX;
         }
-        self.answers.insert(question.clone(), Arc::new(answer));
+        self.answers.insert(question.clone(), answer);
     }
 }

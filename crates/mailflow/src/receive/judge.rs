@@ -11,10 +11,11 @@ use postfleet_core::rule::{Found, Input, Placement};
 use postfleet_core::{EmailAddress, Problem, refused_mail};
 use postfleet_mail::message::MessageView;
 use postfleet_mailbox::assessment;
+use postfleet_store::acquaintance::Writer;
 use postfleet_store::grants::Mailbox;
 use postfleet_store::messages::{FiledCopy, MailboxCopy, Received};
 use postfleet_store::refused_mail::{ByRules, Concerning};
-use postfleet_store::{Reader, judging};
+use postfleet_store::{Reader, acquaintance, judging};
 use std::sync::Arc;
 
 /// Authors of one message that rules look at.
@@ -33,10 +34,9 @@ pub(super) struct Judged {
 
 impl Judged {
     /// As it is filed.
-    pub(super) fn of(&self, copy: MailboxCopy) -> FiledCopy {
+    pub(super) fn of(self, copy: MailboxCopy) -> FiledCopy {
         let assessment = Some(assessment::to_json(&self.assessment));
-        let received = Some(Box::new(self.received.clone()));
-        FiledCopy { copy, placement: self.placement.clone(), assessment, received }
+        FiledCopy { copy, placement: self.placement, assessment, received: Some(Box::new(self.received)) }
     }
 }
 
@@ -68,9 +68,17 @@ pub(super) async fn judge(
     let mut all = Vec::with_capacity(mailboxes.len());
     let authors: Vec<EmailAddress> =
         view.from.iter().take(AUTHORS_MAX).filter_map(|author| EmailAddress::parse(&author.email).ok()).collect();
+    let names = marks::names(arrival, view);
+    let writer = Writer {
+        authors: view.from.iter().map(|author| author.email.as_str()).collect(),
+        shown: names.typed.as_deref(),
+        answered: view.references.iter().chain(&view.in_reply_to).rev().map(String::as_str).collect(),
+    };
+    let mut reader = platform.store.reader().await?;
     for mailbox in mailboxes {
-        let marks = marks::mark(platform, arrival, view, mailbox).await?;
-        let spam = spam::score(platform, view, &sight, mailbox).await?;
+        let acquaintance = acquaintance::of(&mut reader, mailbox, &writer).await?;
+        let marks = marks::mark(&mut reader, view, &names, (mailbox, &acquaintance)).await?;
+        let spam = spam::score(platform, &mut reader, &sight, (mailbox, &acquaintance)).await?;
         let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
         let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };

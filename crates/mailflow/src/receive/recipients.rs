@@ -62,18 +62,25 @@ async fn known(
     if door == Some(Door::Complaints) {
         return Ok((Known::Feedback, None));
     }
+    let found = match door {
+        None => grants::receiving_at(reader, address).await?,
+        Some(_) => None,
+    };
     // First: a domain whose ownership was lost receives nothing, whatever mailboxes are left on it.
-    if !domains::is_ours(reader, address.domain()).await? {
+    let is_ours = match &found {
+        Some((_, is_ours)) => *is_ours,
+        None => domains::is_ours(reader, address.domain()).await?,
+    };
+    if !is_ours {
         return Ok((Known::ForeignDomain, None));
     }
     if door.is_some() {
         return Ok((Known::Feedback, None));
     }
-    let mailbox = grants::receiving(reader, address).await?;
-    if mailbox.is_none() {
+    let Some((mailbox, _)) = found else {
         feedback::note_refused(platform, address);
-    }
-    let Some(mailbox) = mailbox else { return Ok((Known::NoMailbox, None)) };
+        return Ok((Known::NoMailbox, None));
+    };
     let meters = meters_of(platform, reader, &mailbox).await?;
     Ok((Known::Mailbox(mailbox.limits.clone(), meters.map(Box::new)), Some(mailbox)))
 }

@@ -11,8 +11,9 @@ use postfleet_core::spam::{
 };
 use postfleet_mail::message::MessageView;
 use postfleet_mail::spam::Looked;
+use postfleet_store::Reader;
+use postfleet_store::acquaintance::Acquaintance;
 use postfleet_store::grants::Mailbox;
-use postfleet_store::{correspondents, spam, threads};
 
 /// What is the same for all mailboxes.
 #[derive(Debug)]
@@ -51,9 +52,9 @@ pub(super) async fn look(
 /// The verdict of one mailbox's policy.
 pub(super) async fn score(
     platform: &Platform,
-    view: &MessageView,
+    reader: &mut Reader<'_>,
     sight: &Sight,
-    mailbox: &Mailbox,
+    (mailbox, acquaintance): (&Mailbox, &Acquaintance),
 ) -> Result<SpamVerdict, Problem> {
     let policy = &mailbox.spam;
     let mut reasons = Vec::new();
@@ -68,30 +69,20 @@ pub(super) async fn score(
         }
     }
     reasons.extend(sight.rspamd.iter().flat_map(|(_, reasons)| reasons).cloned());
-    reasons.extend(of_history(&history(platform, view, sight, mailbox).await?));
-    reasons.extend(model_of(platform, mailbox.application_id).await?.reason(&sight.looked.tokens));
+    reasons.extend(of_history(&history(acquaintance, sight)));
+    reasons.extend(model_of(platform, reader, mailbox.application_id).await?.reason(&sight.looked.tokens));
     let verdict = decide(reasons, policy.sensitivity_permille);
     platform.metrics.judged_spam(verdict.is_spam);
     Ok(verdict)
 }
 
 /// What passed between the mailbox and the author.
-async fn history(
-    platform: &Platform,
-    view: &MessageView,
-    sight: &Sight,
-    mailbox: &Mailbox,
-) -> Result<History, Problem> {
-    let (mut reader, grant) = (platform.store.reader().await?, mailbox.grant_id);
-    let author = view.from.first().map(|author| author.email.as_str()).unwrap_or_default();
-    let moved = spam::moved_before(&mut reader, grant, author).await?;
-    let has_written = correspondents::has_written_to(&mut reader, grant, author).await?;
-    let answered: Vec<String> = view.references.iter().chain(&view.in_reply_to).cloned().collect();
-    Ok(History {
-        has_written,
-        is_reply: threads::answers_own(&mut reader, grant, &answered).await?,
-        was_junk: moved == Some(Trained::Spam),
-        was_rescued: moved == Some(Trained::Ham),
+fn history(acquaintance: &Acquaintance, sight: &Sight) -> History {
+    History {
+        has_written: acquaintance.has_written,
+        is_reply: acquaintance.is_answer,
+        was_junk: acquaintance.moved == Some(Trained::Spam),
+        was_rescued: acquaintance.moved == Some(Trained::Ham),
         is_proved: sight.is_proved,
-    })
+    }
 }

@@ -41,79 +41,88 @@ pub(super) struct Lists {
     under_way: Mutex<usize>,
 }
 
-/// What one list is asked about one thing.
-struct Question<'a> {
+/// A list, and what it is asked.
+struct List<'a> {
     zone: &'a Domain,
-    subject: Subject,
-    name: String,
-    /// The names of the entry that the list must have, and of the one that it must not.
+    /// The names of its test points: what it must have, and what it must not.
     test_points: [String; 2],
+    /// Things that it may have, each with the name by which it is asked about.
+    subjects: Vec<(&'a Subject, String)>,
 }
 
-impl<'a> Question<'a> {
-    fn new(zone: &'a Domain, subject: Subject) -> Self {
-        let test_points = subject.test_points().map(|point| point.question(zone));
-        Self { zone, name: subject.question(zone), subject, test_points }
+impl<'a> List<'a> {
+    fn asked_about(zone: &'a Domain, subjects: &'a [Subject]) -> Option<Self> {
+        let test_points = subjects.first()?.test_points().map(|point| point.question(zone));
+        let subjects = subjects.iter().map(|subject| (subject, subject.question(zone))).collect();
+        Some(Self { zone, test_points, subjects })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.name).chain(&self.test_points).map(String::as_str)
+        self.test_points.iter().chain(self.subjects.iter().map(|(_, name)| name)).map(String::as_str)
     }
 }
 
 /// Asks all lists about an address and some domains.
 pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
-    let questions = questions(&platform.settings.spam, ip.to_canonical(), domains);
+    let settings = &platform.settings.spam;
+    let ip = ip.to_canonical();
+    let address: Vec<Subject> = is_public(&ip).then_some(Subject::Address(ip)).into_iter().collect();
+    let names = domains.iter().filter(|name| Domain::parse(name).is_ok()).map(|name| Subject::Name(name.clone()));
+    let names: Vec<Subject> = names.take(names_max(settings)).collect();
+    let of_address = settings.address_zones.iter().filter_map(|zone| List::asked_about(zone, &address));
+    let of_names = settings.domain_zones.iter().filter_map(|zone| List::asked_about(zone, &names));
+    let lists: Vec<List<'_>> = of_address.chain(of_names).collect();
+    let answers = answers(platform, &lists).await;
     let mut listed = Listed::default();
-    if questions.is_empty() {
-        return listed;
-    }
-    let answers = answers(platform, &questions).await;
-    let not_asked = Answer::Failed("not asked".to_owned());
-    let of = |name: &String| answers.get(name.as_str()).unwrap_or(&not_asked);
-    let mut tally: BTreeMap<(&Domain, &'static str), u64> = BTreeMap::new();
-    for Question { zone, subject, name, test_points: [present, absent] } in &questions {
-        let verdict = match doubt(of(present), of(absent)) {
-            Some(why) => Verdict::Unknown(why),
-            None => judge(of(name)),
-        };
-        *tally.entry((zone, verdict.name())).or_default() += 1;
-        if let Verdict::Listed(..) = verdict {
-            let hits = if matches!(subject, Subject::Address(_)) { &mut listed.addresses } else { &mut listed.domains };
-            hits.push((subject.to_string(), zone.to_string()));
-        }
-    }
-    for ((zone, answer), count) in tally {
-        platform.metrics.block_list_answered(zone.to_string(), answer, count);
+    for list in &lists {
+        read(platform, list, &answers, &mut listed);
     }
     listed
 }
 
-fn questions<'a>(settings: &'a SpamSettings, ip: IpAddr, domains: &[String]) -> Vec<Question<'a>> {
-    let of_address = settings.address_zones.iter().filter(|_| is_public(&ip));
-    let of_address = of_address.map(|zone| Question::new(zone, Subject::Address(ip)));
-    let domains = if settings.domain_zones.is_empty() { &[] } else { domains };
-    let names = domains.iter().filter(|name| Domain::parse(name).is_ok());
-    let of_names = names.flat_map(|name| settings.domain_zones.iter().map(move |zone| (zone, name)));
-    let of_names = of_names.map(|(zone, name)| Question::new(zone, Subject::Name(name.clone())));
-    of_address.chain(of_names).take(QUESTIONS_MAX).collect()
+/// Names that each list is asked about.
+fn names_max(settings: &SpamSettings) -> usize {
+    QUESTIONS_MAX.saturating_sub(settings.address_zones.len()) / settings.domain_zones.len().max(1)
 }
 
-/// The answers to questions and to those about the test points of their lists: remembered ones, and others as far as they
-/// come in time.
-async fn answers<'q>(platform: &Platform, questions: &'q [Question<'_>]) -> BTreeMap<&'q str, Answer> {
-    let names: BTreeSet<&str> = questions.iter().flat_map(Question::names).collect();
-    let (lists, now) = (&platform.spam.lists, platform.clock.now());
-    let mut answers = lists.remembered(&names, now);
-    let missing: Vec<&str> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
-    if missing.is_empty() {
+/// What a list has of what it was asked about.
+fn read(platform: &Platform, list: &List<'_>, answers: &Answers<'_>, listed: &mut Listed) {
+    let not_asked = Answer::Failed("not asked".to_owned());
+    let of = |name: &String| answers.get(name.as_str()).unwrap_or(&not_asked);
+    let [present, absent] = &list.test_points;
+    let doubt = doubt(of(present), of(absent));
+    let mut tally: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (subject, name) in &list.subjects {
+        let verdict = match &doubt {
+            Some(why) => Verdict::Unknown(why.clone()),
+            None => judge(of(name)),
+        };
+        *tally.entry(verdict.name()).or_default() += 1;
+        if let Verdict::Listed(..) = verdict {
+            let hits = if matches!(subject, Subject::Address(_)) { &mut listed.addresses } else { &mut listed.domains };
+            hits.push((subject.to_string(), list.zone.to_string()));
+        }
+    }
+    for (answer, count) in tally {
+        platform.metrics.block_list_answered(list.zone.to_string(), answer, count);
+    }
+}
+
+/// Answers by the names that were asked about.
+type Answers<'a> = BTreeMap<&'a str, Answer>;
+
+/// The answers to all questions: remembered ones, and others as far as they come in time.
+async fn answers<'a>(platform: &Platform, lists: &'a [List<'_>]) -> Answers<'a> {
+    let (memory, now) = (&platform.spam.lists, platform.clock.now());
+    let mut answers = memory.remembered(lists.iter().flat_map(List::names), now);
+    let names: BTreeSet<&str> = lists.iter().flat_map(List::names).filter(|name| !answers.contains_key(name)).collect();
+    if names.is_empty() {
         return answers;
     }
-    let Some(_room) = lists.room_for(missing.len()) else { return answers };
+    let Some(_room) = memory.room_for(names.len()) else { return answers };
     let deadline = now.plus(platform.settings.spam.list_deadline);
-    let lookups = missing.into_iter().map(async |name| (name, look_up(platform, name, deadline).await));
-    let found = join_all(lookups).await;
-    lists.remember(&found, platform.clock.now());
+    let found = join_all(names.into_iter().map(async |name| (name, look_up(platform, name, deadline).await))).await;
+    memory.remember(&found, platform.clock.now());
     answers.extend(found);
     answers
 }
@@ -132,13 +141,13 @@ async fn look_up(platform: &Platform, name: &str, deadline: UnixMicros) -> Answe
 }
 
 impl Lists {
-    fn remembered<'n>(&self, names: &BTreeSet<&'n str>, now: UnixMicros) -> BTreeMap<&'n str, Answer> {
+    fn remembered<'a>(&self, names: impl Iterator<Item = &'a str>, now: UnixMicros) -> Answers<'a> {
         let answers = self.answers.lock();
-        let known = |name: &&'n str| {
-            let (answer, until) = answers.get(*name)?;
-            (*until > now).then(|| (*name, answer.clone()))
+        let known = |name: &'a str| {
+            let (answer, until) = answers.get(name)?;
+            (*until > now).then(|| (name, answer.clone()))
         };
-        names.iter().filter_map(known).collect()
+        names.filter_map(known).collect()
     }
 
     fn remember(&self, found: &[(&str, Answer)], now: UnixMicros) {
@@ -185,12 +194,11 @@ mod tests {
     fn what_is_remembered_is_bounded_and_grows_old() {
         let (lists, at) = (Lists::default(), UnixMicros::from_seconds);
         lists.remember(&[("a", Answer::Nothing), ("b", Answer::Failed("x".to_owned()))], at(0));
-        let names: BTreeSet<&str> = ["a", "b"].into();
         for (now, expected) in [(0, 2), (29, 2), (30, 1), (599, 1), (600, 0)] {
-            assert_eq!(lists.remembered(&names, at(now)).len(), expected, "{now}");
+            assert_eq!(lists.remembered(["a", "b"].into_iter(), at(now)).len(), expected, "{now}");
         }
-        let many: Vec<String> = (0..ANSWERS_MAX).map(|number| number.to_string()).collect();
-        let many: Vec<_> = many.iter().map(|name| (name.as_str(), Answer::Nothing)).collect();
+        let names: Vec<String> = (0..ANSWERS_MAX).map(|number| number.to_string()).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), Answer::Nothing)).collect();
         lists.remember(&many, at(1));
         assert!(lists.answers.lock().len() <= ANSWERS_MAX);
     }

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use postfleet_core::id::ApplicationId;
 use postfleet_core::spam::Model;
 use postfleet_core::{Problem, UnixMicros};
-use postfleet_store::spam;
+use postfleet_store::{Reader, spam};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,15 +29,18 @@ struct Held {
 }
 
 /// What an application has learned, as it was a minute ago at most.
-pub(crate) async fn of(platform: &Platform, application: ApplicationId) -> Result<Arc<Model>, Problem> {
+pub(crate) async fn of(
+    platform: &Platform,
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+) -> Result<Arc<Model>, Problem> {
     let (models, now) = (&platform.spam.models, platform.clock.now());
     let held = models.use_at(application, now);
     if let Some(held) = held.as_ref().filter(|held| now.since(held.looked_at) < FRESH_FOR) {
         return Ok(held.model.clone());
     }
     let known = held.as_ref().map_or(-1, |held| held.version);
-    let mut reader = platform.store.reader().await?;
-    let (version, model) = match (spam::model(&mut reader, application, known).await?, held) {
+    let (version, model) = match (spam::model(reader, application, known).await?, held) {
         (Some((version, model)), _) => (version, Arc::new(model)),
         (None, Some(held)) => (held.version, held.model),
         (None, None) => (-1, Arc::default()),

@@ -79,12 +79,12 @@ impl Resolver for Hostile {
     fn published_mx<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<(u16, String)>, DnsError>> {
         Box::pin(std::future::ready(Err(DnsError::NotFound)))
     }
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Arc<Answer>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         match self.kind {
             Kind::Silent => Box::pin(std::future::pending()),
-            Kind::Failing => Box::pin(std::future::ready(Answer::Failed)),
-            _ => Box::pin(std::future::ready(Answer::Found(self.records(question.kind)))),
+            Kind::Failing => Box::pin(std::future::ready(Arc::new(Answer::Failed))),
+            _ => Box::pin(std::future::ready(Arc::new(Answer::Found(self.records(question.kind))))),
         }
     }
 }

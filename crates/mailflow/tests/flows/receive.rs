@@ -7,7 +7,8 @@ use postfleet_mail::compose::Attachment;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::receive::{self, Arrival, RECEIVED_MAX};
 use postfleet_mailflow::submit::{Outgoing, send};
-use postfleet_store::correspondents;
+use postfleet_store::acquaintance::{self, Writer};
+use postfleet_store::grants;
 use postfleet_testkit::smtp::FakeSmtp;
 use postfleet_testkit::world::{NewTenant, WorldOptions};
 use serde_json::json;
@@ -98,8 +99,10 @@ async fn who_writes_for_the_first_time_is_marked_until_the_mailbox_knows_them() 
     let store = &setting.world.platform.store;
     for (who, expected) in [("d@sender.test", true), ("D@sender.test", true), ("a@sender.test", false), ("", false)] {
         let mut reader = store.reader().await.expect("reader");
-        let has_written = correspondents::has_written_to(&mut reader, setting.agent.id, who).await.expect("known");
-        assert_eq!(has_written, expected, "{who}: who wrote here is not written to by that");
+        let mailbox = grants::receiving(&mut reader, &setting.agent.email).await.expect("find").expect("mailbox");
+        let writer = Writer { authors: vec![who], ..Writer::default() };
+        let acquaintance = acquaintance::of(&mut reader, &mailbox, &writer).await.expect("known");
+        assert_eq!(acquaintance.has_written, expected, "{who}: who wrote here is not written to by that");
     }
     assert!(is_first("").await, "nobody is known as nobody");
     // What one mailbox knows another does not.

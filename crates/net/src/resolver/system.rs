@@ -1,6 +1,7 @@
 //! A resolver that asks name servers: those of the machine, or those it is told.
 
 use super::authenticated::{Answer, Authenticated, DnssecTrust};
+use super::memory::Memory;
 use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
 use crate::tls::Tlsa;
 use futures::future::BoxFuture;
@@ -9,12 +10,13 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::system_conf;
 use postfleet_core::Domain;
 use postfleet_core::dns::{Answer as DnsAnswer, Question, RecordKind, Records};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Answers kept in memory, each for as long as its time to live allows.
 const CACHED_ANSWERS: u64 = 32_768;
@@ -26,6 +28,8 @@ const LONGEST_TTL: Duration = Duration::from_secs(86_400);
 #[derive(Clone)]
 pub struct SystemResolver {
     inner: TokioResolver,
+    /// Answers for those who judge mail.
+    memory: Arc<Memory>,
     /// Without a cache, for what somebody may just have published.
     fresh: TokioResolver,
     /// Where name servers are believed to have checked signatures.
@@ -73,6 +77,7 @@ impl SystemResolver {
         without_cache.negative_max_ttl = Some(Duration::ZERO);
         Ok(Self {
             inner: build(options).map_err(setup_error)?,
+            memory: Arc::default(),
             fresh: build(without_cache).map_err(setup_error)?,
             authenticated: authenticated.transpose().map_err(setup_error)?,
         })
@@ -169,28 +174,30 @@ impl SystemResolver {
         Ok(records.iter().filter_map(mx_of).collect())
     }
 
-    async fn answer(&self, question: &Question) -> DnsAnswer {
-        let kind = match question.kind {
-            RecordKind::A => RecordType::A,
-            RecordKind::Aaaa => RecordType::AAAA,
-            RecordKind::Mx => RecordType::MX,
-            RecordKind::Txt => RecordType::TXT,
-            RecordKind::Ptr => RecordType::PTR,
+    async fn answer(&self, question: &Question) -> Arc<DnsAnswer> {
+        let (answer, until) = self.look_up(question).await;
+        let answer = Arc::new(answer);
+        if let Some(until) = until {
+            self.memory.remember(question.clone(), answer.clone(), until);
+        }
+        answer
+    }
+
+    /// An answer, and until when it may be used again.
+    async fn look_up(&self, question: &Question) -> (DnsAnswer, Option<Instant>) {
+        let Some(name) = full_name(&question.name) else { return (DnsAnswer::Missing, None) };
+        let error = match self.inner.lookup(name, record_type(question.kind)).await {
+            Ok(found) => return (answer_of(question.kind, found.answers()), Some(found.valid_until())),
+            Err(error) => error,
         };
-        let records = match self.records(&question.name, kind).await {
-            Ok(records) => records,
-            Err(Failure::NoSuchName | Failure::NoSuchRecord) => return DnsAnswer::Missing,
-            Err(Failure::Temporary(why)) => {
-                tracing::debug!(question.name, kind = %kind, why, "no answer from the DNS");
-                return DnsAnswer::Failed;
+        let until = missing_until(&error);
+        match Failure::from(error) {
+            Failure::NoSuchName | Failure::NoSuchRecord => (DnsAnswer::Missing, until),
+            Failure::Temporary(why) => {
+                tracing::debug!(question.name, kind = ?question.kind, why, "no answer from the DNS");
+                (DnsAnswer::Failed, None)
             }
-        };
-        DnsAnswer::Found(match question.kind {
-            RecordKind::A | RecordKind::Aaaa => Records::Addresses(records.iter().filter_map(address_of).collect()),
-            RecordKind::Mx => Records::Exchanges(records.iter().filter_map(mx_of).collect()),
-            RecordKind::Txt => Records::Texts(records.iter().filter_map(text_of).collect()),
-            RecordKind::Ptr => Records::Names(records.iter().filter_map(name_of).collect()),
-        })
+        }
     }
 
     async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
@@ -211,14 +218,53 @@ async fn address_answer(resolver: &Authenticated, host: &Domain) -> Result<Optio
 }
 
 async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
-    // A text that cannot be a name cannot be in the DNS.
-    let mut name = Name::from_ascii(name).map_err(|_| Failure::NoSuchName)?;
-    // Never complete a name with the search domains of the machine: mail has full names only.
-    name.set_fqdn(true);
+    let name = full_name(name).ok_or(Failure::NoSuchName)?;
     let lookup = resolver.lookup(name, kind).await.map_err(Failure::from)?;
     let records: Vec<RData> =
         lookup.answers().iter().map(|record| record.data.clone()).filter(|data| data.record_type() == kind).collect();
     if records.is_empty() { Err(Failure::NoSuchRecord) } else { Ok(records) }
+}
+
+/// A name as it is asked for. A text that cannot be a name cannot be in the DNS.
+fn full_name(name: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(name).ok()?;
+    // Never complete a name with the search domains of the machine: mail has full names only.
+    name.set_fqdn(true);
+    Some(name)
+}
+
+const fn record_type(kind: RecordKind) -> RecordType {
+    match kind {
+        RecordKind::A => RecordType::A,
+        RecordKind::Aaaa => RecordType::AAAA,
+        RecordKind::Mx => RecordType::MX,
+        RecordKind::Txt => RecordType::TXT,
+        RecordKind::Ptr => RecordType::PTR,
+    }
+}
+
+/// The records of a kind among those of an answer, in which aliases stand as well.
+fn answer_of(kind: RecordKind, records: &[Record]) -> DnsAnswer {
+    let (kind_of_record, data) = (record_type(kind), records.iter().map(|record| &record.data));
+    let data: Vec<&RData> = data.filter(|data| data.record_type() == kind_of_record).collect();
+    if data.is_empty() {
+        return DnsAnswer::Missing;
+    }
+    let data = data.into_iter();
+    DnsAnswer::Found(match kind {
+        RecordKind::A | RecordKind::Aaaa => Records::Addresses(data.filter_map(address_of).collect()),
+        RecordKind::Mx => Records::Exchanges(data.filter_map(mx_of).collect()),
+        RecordKind::Txt => Records::Texts(data.filter_map(text_of).collect()),
+        RecordKind::Ptr => Records::Names(data.filter_map(name_of).collect()),
+    })
+}
+
+/// Until when it may be relied on that there is nothing: the zone says so with its SOA, or it may not be (RFC 2308 §5).
+fn missing_until(error: &NetError) -> Option<Instant> {
+    use hickory_resolver::net::DnsError::NoRecordsFound;
+    let NetError::Dns(NoRecordsFound(none)) = error else { return None };
+    let time = Duration::from_secs(none.negative_ttl?.into());
+    Some(Instant::now() + time.min(LONGEST_TTL))
 }
 
 impl Resolver for SystemResolver {
@@ -254,8 +300,12 @@ impl Resolver for SystemResolver {
         Box::pin(self.find_published_mx(name))
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, DnsAnswer> {
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Arc<DnsAnswer>> {
         Box::pin(self.answer(question))
+    }
+
+    fn remembered(&self, question: &Question) -> Option<Arc<DnsAnswer>> {
+        self.memory.recall(question, Instant::now())
     }
 }
 
@@ -418,7 +468,7 @@ mod tests {
         dns.ptr("1.2.0.192.in-addr.arpa", "both.example");
         dns.fails("broken.example");
         let resolver = resolver(&dns, TIMEOUT);
-        let ask = async |name: &str, kind| resolver.ask(&Question::new(name, kind)).await;
+        let ask = async |name: &str, kind| DnsAnswer::clone(&*resolver.ask(&Question::new(name, kind)).await);
         let address = |text: &str| DnsAnswer::Found(Records::Addresses(vec![text.parse().expect("address")]));
         assert_eq!(ask("Both.example.", RecordKind::A).await, address("192.0.2.1"));
         assert_eq!(ask("both.example", RecordKind::Aaaa).await, address("2001:db8::1"));
@@ -431,6 +481,28 @@ mod tests {
         assert_eq!(ask("both.example", RecordKind::Ptr).await, DnsAnswer::Missing);
         assert_eq!(ask("nowhere.example", RecordKind::Txt).await, DnsAnswer::Missing);
         assert_eq!(ask("broken.example", RecordKind::Txt).await, DnsAnswer::Failed);
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_is_remembered_and_what_failed_is_not() {
+        let dns = FakeDns::start();
+        dns.txt("there.example", "v=spf1 -all");
+        dns.fails("broken.example");
+        let resolver = resolver(&dns, TIMEOUT);
+        for (name, is_remembered) in [
+            ("there.example", true),
+            // For as long as the SOA says.
+            ("nowhere.example", true),
+            ("broken.example", false),
+            ("no name", false),
+        ] {
+            let question = Question::new(name, RecordKind::Txt);
+            assert_eq!(resolver.remembered(&question), None, "{name}");
+            let answer = resolver.ask(&question).await;
+            assert_eq!(resolver.remembered(&question), is_remembered.then_some(answer), "{name}");
+        }
+        let other_kind = Question::new("there.example", RecordKind::Mx);
+        assert_eq!(resolver.remembered(&other_kind), None);
     }
 
     #[tokio::test]

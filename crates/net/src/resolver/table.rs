@@ -7,6 +7,7 @@ use postfleet_core::Domain;
 use postfleet_core::dns::{Answer, Question, RecordKind, Records};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// Names and their answers. What the table does not hold is at the common address when there is one, and does not
 /// exist otherwise.
@@ -196,12 +197,12 @@ impl Resolver for StaticResolver {
         Box::pin(std::future::ready(self.find_published_mx(name)))
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Answer> {
-        Box::pin(std::future::ready(match self.find(question) {
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Arc<Answer>> {
+        Box::pin(std::future::ready(Arc::new(match self.find(question) {
             Ok(records) => Answer::Found(records),
             Err(DnsError::NotFound) => Answer::Missing,
             Err(DnsError::Temporary(_)) => Answer::Failed,
-        }))
+        })))
     }
 }
 

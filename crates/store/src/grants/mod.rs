@@ -4,22 +4,18 @@ mod bulk;
 mod change;
 mod create;
 mod list;
-mod names;
 mod remove;
 
 pub use bulk::CreateGrants;
 pub use change::{GrantChange, UpdateGrant, UpdateOutcome};
 pub use create::{CreateGrant, GrantOutcome, NewGrant, Origin};
 pub use list::{GrantsPage, Sort, list};
-pub use names::names_around;
 pub use remove::{PruneRemoved, RemoveGrant};
 
 #[cfg(test)]
 pub(crate) use create::STATEMENTS as PROVISIONING;
 #[cfg(test)]
 pub(crate) use list::STATEMENTS as LISTS;
-#[cfg(test)]
-pub(crate) use names::NAMED;
 
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
@@ -168,25 +164,36 @@ async fn lock(tx: &mut Tx, application: ApplicationId, id: GrantId) -> Result<Op
 const FIND: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1 AND application_id = $2");
 const FIND_BY_EMAIL: &str =
     concat!("SELECT ", grant_columns!(), " FROM grants WHERE email_key = $1 AND application_id = $2");
+
+/// The columns that [`Mailbox::read`] reads of a mailbox `g`, and of what governs it.
+macro_rules! mailbox_columns {
+    () => {
+        concat!(
+            "g.name, o.name, ",
+            limits::policy_limit_columns!(),
+            ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille, ",
+            judging::scope_columns!()
+        )
+    };
+}
+
+/// Mailboxes with what governs them.
+macro_rules! mailboxes {
+    () => {
+        " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
+         LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id"
+    };
+}
+
 pub(crate) const MAILBOX: &str = concat!(
-    "SELECT g.id, g.application_id, o.plan, ",
-    limits::policy_limit_columns!(),
-    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille, ",
-    judging::scope_columns!(),
-    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
-     LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
-     WHERE g.email_key = $1"
+    "SELECT g.id, g.application_id, o.plan, (SELECT d.owned_at FROM domains d WHERE d.name = $2), ",
+    mailbox_columns!(),
+    mailboxes!(),
+    " WHERE g.email_key = $1"
 );
 
-pub(crate) const HOLDER: &str = concat!(
-    "SELECT g.application_id, g.email, o.plan, ",
-    limits::policy_limit_columns!(),
-    ", p.use_list_dnsbl, p.use_header_anomaly_detection, p.spam_sensitivity_permille, ",
-    judging::scope_columns!(),
-    " FROM grants g JOIN applications a ON a.id = g.application_id JOIN organizations o ON o.id = a.organization_id \
-     LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id \
-     WHERE g.id = $1"
-);
+pub(crate) const HOLDER: &str =
+    concat!("SELECT g.application_id, g.email, o.plan, ", mailbox_columns!(), mailboxes!(), " WHERE g.id = $1");
 
 /// Finds a mailbox of an application by id.
 pub async fn find(
@@ -244,6 +251,8 @@ pub struct Mailbox {
     pub application_id: ApplicationId,
     /// The address by which it was found.
     pub address: EmailAddress,
+    /// The names that others may not show: its own, and that of its organization.
+    pub names: [String; 2],
     /// Its effective limits.
     pub limits: Limits,
     /// Whether its plan or its policy ends what it may keep or get, or its organization may send or transfer.
@@ -255,21 +264,25 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Reads what the policy sets, from the column `first` on, and the rules behind it.
+    /// Reads the columns of `mailbox_columns!`, of which the first is at `first`.
     fn read(
-        id: GrantId,
-        application: ApplicationId,
+        grant_id: GrantId,
+        application_id: ApplicationId,
         address: &EmailAddress,
         plan: &Plan,
         (row, first): (&Row, usize),
     ) -> Result<Self, DbError> {
-        let policy = limits::policy_limits(row, first)?;
-        let is_capped = Caps::of(plan) != Caps::default() || account_storage_cap(plan, &policy).is_some();
+        let names = [row.text(first)?, row.text(first + 1)?];
+        let policy_at = first + names.len();
+        let spam_at = policy_at + limits::POLICY_LIMIT_COLUMNS;
+        let policy = limits::policy_limits(row, policy_at)?;
         let limits = Limits::effective(&plan.limits, &policy);
-        let is_capped = is_capped || limits.daily_received_max.is_some();
-        let spam = spam_detection(row, first + limits::POLICY_LIMIT_COLUMNS)?;
-        let rules = judging::scope(row, first + limits::POLICY_LIMIT_COLUMNS + SPAM_COLUMNS)?;
-        Ok(Self { grant_id: id, application_id: application, address: address.clone(), limits, is_capped, spam, rules })
+        let is_capped = Caps::of(plan) != Caps::default()
+            || account_storage_cap(plan, &policy).is_some()
+            || limits.daily_received_max.is_some();
+        let spam = spam_detection(row, spam_at)?;
+        let rules = judging::scope(row, spam_at + SPAM_COLUMNS)?;
+        Ok(Self { grant_id, application_id, address: address.clone(), names, limits, is_capped, spam, rules })
     }
 }
 
@@ -292,9 +305,19 @@ fn spam_detection(row: &Row, first: usize) -> Result<SpamDetection, DbError> {
 
 /// Finds the mailbox that receives mail for an address, whosever it is.
 pub async fn receiving(reader: &mut Reader<'_>, address: &EmailAddress) -> Result<Option<Mailbox>, StoreError> {
-    let Some(row) = reader.query_one(MAILBOX, params![&address.key()]).await? else { return Ok(None) };
+    Ok(receiving_at(reader, address).await?.map(|(mailbox, _)| mailbox))
+}
+
+/// As [`receiving`], and whether mail for the address's domain is for us (see [`crate::domains::is_ours`]).
+pub async fn receiving_at(
+    reader: &mut Reader<'_>,
+    address: &EmailAddress,
+) -> Result<Option<(Mailbox, bool)>, StoreError> {
+    let found = reader.query_one(MAILBOX, params![&address.key(), address.domain().as_str()]).await?;
+    let Some(row) = found else { return Ok(None) };
     let (id, application) = (GrantId::from_uuid(row.uuid(0)?), ApplicationId::from_uuid(row.uuid(1)?));
-    Ok(Some(Mailbox::read(id, application, address, &*reader.plan(&row.text(2)?)?, (&row, 3))?))
+    let mailbox = Mailbox::read(id, application, address, &*reader.plan(&row.text(2)?)?, (&row, 4))?;
+    Ok(Some((mailbox, row.opt_int(3)?.is_some())))
 }
 
 /// A mailbox and its address, whosever it is.

@@ -7,6 +7,7 @@ mod breakers;
 mod support;
 
 // what the commands promise
+mod acquaintance;
 mod activity;
 mod connectors;
 mod deliver;
