@@ -307,8 +307,8 @@ def plan(engine):
         return [
             Act(Fault("full disk", {FULL}, {FULL}, False), full_disk, can_read=True, large_body=200),
             *everywhere,
-            Act(Fault("failed sync of the database", gone, {NOT_NOW}, True, ends_server=True), failed("database"), can_ask=False),
-            Act(Fault("failed write to the database", gone, {NOT_NOW}, True, ends_server=True), failed("writes"), can_ask=False),
+            Act(Fault("failed sync of the database", gone, gone, True, ends_server=True), failed("database"), can_ask=False),
+            Act(Fault("failed write to the database", gone, gone, True, ends_server=True), failed("writes"), can_ask=False),
             Act(Fault("failed sync of a checkpoint", gone, set(), True, ends_server=True), failed("checkpoint"), can_ask=False),
         ]
     return [
