@@ -6,7 +6,8 @@ use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use futures::executor::block_on;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 /// Commands after which the write-ahead log is moved into the database file: some 4,000 pages' worth.
@@ -18,17 +19,23 @@ pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
     let tx = Tx::new(Db::Sqlite(db), &context);
-    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context))?;
-    spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
+    let checkpoints = spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
+    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &checkpoints, &context))?;
     Ok(sender)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let started = std::thread::Builder::new().name(name.into()).spawn(run);
-    started.map(drop).map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
+    started.map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
 }
 
-fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, due: &SyncSender<()>, context: &Context) {
+fn write_until_closed(
+    mut tx: Tx,
+    mut waiting: mpsc::Receiver<Box<dyn Job>>,
+    due: &SyncSender<()>,
+    checkpoints: &JoinHandle<()>,
+    context: &Context,
+) {
     let mut jobs = Vec::new();
     let mut since_checkpoint = 0;
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
@@ -41,13 +48,14 @@ fn write_until_closed(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, due
             }
             Err(error) => tracing::warn!(%error, "batch was taken back"),
         }
+        if checkpoints.is_finished() {
+            tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
+            return;
+        }
         if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
             since_checkpoint = 0;
             // When one waits already, there is nothing to ask for.
-            if let Err(TrySendError::Disconnected(())) = due.try_send(()) {
-                tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
-                return;
-            }
+            let _ = due.try_send(());
         }
     }
 }
