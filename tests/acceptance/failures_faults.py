@@ -91,6 +91,16 @@ class Scene:
     def until_stuck(self, with_large_ones):
         self.until("senders to wait", lambda: self.senders.are_stuck(with_large_ones))
 
+    def until_ended(self, process):
+        """Waits until a process has ended, for as long as it takes messages: what it ends of may need many of them."""
+        while process.poll() is None:
+            mark = len(self.senders.offers)
+
+            def goes_on(mark=mark):
+                return process.poll() is not None or len(self.senders.since(mark)) > 0
+
+            wait_until("the server to end or to answer", goes_on, PATIENCE, 0.02)
+
     def until(self, what, condition):
         """A fault goes on as long as it takes. Where that is too long the run ends all the same: the check says what is wrong."""
         try:
@@ -164,7 +174,7 @@ def failed(name):
     def lasts(scene, fault):
         (scene.plants / name).touch()
         process = scene.server.process
-        wait_until("the server to end", lambda: scene.senders.look() or process.poll() is not None, PATIENCE, 0.005)
+        scene.until_ended(process)
         if process.returncode == 0:
             fault.misread.append("the server ended as if all were well")
         yield

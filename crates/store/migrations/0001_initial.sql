@@ -323,7 +323,8 @@ CREATE TABLE removed_lists (
     removed_at {int} NOT NULL
 ) {clustered};
 
--- Why a message was judged as it was. Input, applied actions and ids of rules are JSON.
+-- Why a message was judged as it was. Input, applied actions and ids of rules are JSON. Ids of records and of messages grow
+-- with time, so that new rows go to the end of the table and of the index by message.
 CREATE TABLE rule_evaluations (
     id {id} NOT NULL PRIMARY KEY,
     organization_id {id} NOT NULL,
@@ -338,7 +339,7 @@ CREATE TABLE rule_evaluations (
     evaluated_at {int} NOT NULL
 ) {strict};
 CREATE INDEX rule_evaluations_by_grant ON rule_evaluations (grant_id, id);
-CREATE INDEX rule_evaluations_by_message ON rule_evaluations (grant_id, message_id, id) WHERE message_id IS NOT NULL;
+CREATE INDEX rule_evaluations_by_message ON rule_evaluations (message_id, id) WHERE message_id IS NOT NULL;
 -- What was to be sent and was refused: of everything else that was sent there is a copy.
 CREATE INDEX rule_evaluations_refused ON rule_evaluations (application_id, id)
     WHERE message_id IS NULL AND stage = 'outbound_send';
@@ -634,7 +635,7 @@ CREATE TABLE threads (
     sent_date {int},
     sort_date {int} NOT NULL,
     hops {int} NOT NULL DEFAULT 0
-) {strict};
+) {clustered};
 CREATE INDEX threads_by_grant ON threads (grant_id, sort_date, id);
 
 -- How a reply finds its thread: 64-bit hashes of Message-IDs (and of sender plus subject, for the fallback).

@@ -90,5 +90,5 @@ pub mod webhooks;
 #[cfg(test)]
 mod query_plans;
 
-pub use engine::{Command, Location, Reader, Store, Tx};
+pub use engine::{Arriving, Command, Location, Reader, Store, Tx};
 pub use error::StoreError;

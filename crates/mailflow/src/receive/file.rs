@@ -8,6 +8,7 @@ use postfleet_core::id::BlobId;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::message::MessageView;
 use postfleet_mailbox::filing;
+use postfleet_store::Arriving;
 use postfleet_store::grants::Mailbox;
 use postfleet_store::messages::{Deliver, FiledCopy, Incoming, Provenance};
 use postfleet_store::refused_mail::NewRefusal;
@@ -18,7 +19,7 @@ pub(super) async fn file(
     arrival: &Arrival,
     (view, findings): (&MessageView, &Findings),
     (mailboxes, judged, dropped): (&[Mailbox], Vec<Judged>, Vec<NewRefusal>),
-    now: UnixMicros,
+    (now, announced): (UnixMicros, Arriving),
 ) -> Result<String, Problem> {
     let blob_id = BlobId::new(now, platform.entropy.ten());
     let reference = blob_id.to_string();
@@ -40,6 +41,7 @@ pub(super) async fn file(
     let provenance = Provenance::Received(Incoming { capped, dropped });
     // Somebody else may have taken the room meanwhile. Then nobody gets the message; when it comes again, each recipient
     // has an answer of its own.
-    let filed = platform.store.run_near(shard, Deliver { blob, facts, copies, provenance }).await??;
+    let command = Deliver { blob, facts, copies, provenance };
+    let filed = platform.store.run_announced(announced, shard, command).await??;
     if filed.is_empty() { Err(no_mailbox()) } else { Ok(reference) }
 }

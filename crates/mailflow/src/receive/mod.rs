@@ -120,7 +120,7 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
 
 /// Files a message into its recipients' mailboxes.
 pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<String, Problem> {
-    let now = platform.clock.now();
+    let (now, announced) = (platform.clock.now(), platform.store.announce());
     let mut mailboxes = recipients::mailboxes(platform, arrival).await?;
     let view = message::of_arrival(&arrival.message, arrival.is_null_path());
     let concerning = refusals::arrived(platform, arrival, &view);
@@ -132,7 +132,8 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
         return Err(refusal);
     }
     let judged = judge::judge(platform, arrival, &view, &findings, (&mailboxes, &concerning)).await?;
-    let reference = file::file(platform, arrival, (&view, &findings), (&mailboxes, judged, dropped), now).await?;
+    let copies = (mailboxes.as_slice(), judged, dropped);
+    let reference = file::file(platform, arrival, (&view, &findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }

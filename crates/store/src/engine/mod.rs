@@ -4,6 +4,7 @@
 //! it takes the batch back and runs it again with a savepoint around each command, so that the failing one alone is
 //! undone. Failing is rare (a refusal is an outcome, not a failure), so the common way pays for no savepoints.
 
+mod arrivals;
 mod batch;
 mod postgres;
 mod reader;
@@ -19,6 +20,7 @@ use crate::meters::Tally;
 use crate::migrate;
 use crate::organizations;
 use crate::wake::{Hints, Wake};
+use arrivals::Arrivals;
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::quarantine;
 use postfleet_core::send_figures::Sums;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
+pub use arrivals::Arriving;
 pub use reader::Reader;
 
 /// Commands that may wait for the engine; more wait before the door.
@@ -189,6 +192,7 @@ pub struct Store {
 
 struct Inner {
     jobs: Vec<mpsc::Sender<Box<dyn batch::Job>>>,
+    arrivals: Arc<Arrivals>,
     readers: reader::Readers,
     blobs: Blobs,
     plans: Plans,
@@ -248,6 +252,7 @@ impl Store {
             wake: wake.clone(),
             counters: counters.clone(),
         };
+        let arrivals = Arc::new(Arrivals::default());
         let blobs = Blobs::open(blob_folder)?;
         let (jobs, readers) = match location {
             Location::Sqlite(path) => {
@@ -255,7 +260,7 @@ impl Store {
                 migrate::run(&mut db).await?;
                 drop(db);
                 let (writer, tidy) = (Sqlite::open_writer(&path)?, Sqlite::open_writer(&path)?);
-                (vec![sqlite::start(writer, tidy, context)?], reader::Readers::sqlite(path, plans.clone()))
+                (vec![sqlite::start(writer, tidy, context, arrivals.clone())?], reader::Readers::sqlite(path, plans.clone()))
             }
             Location::Postgres { url, writers } => {
                 let mut db = Db::Postgres(crate::db::postgres::Postgres::connect(&url).await?);
@@ -264,8 +269,8 @@ impl Store {
                 (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        let store =
-            Self { inner: Arc::new(Inner { jobs, readers, blobs, plans, rule_book, wake, counters, quarantine_part }) };
+        let inner = Inner { jobs, arrivals, readers, blobs, plans, rule_book, wake, counters, quarantine_part };
+        let store = Self { inner: Arc::new(inner) };
         let mut reader = store.reader().await?;
         organizations::check_plans(&mut reader).await?;
         store.blobs().check(&mut reader).await?;
@@ -287,12 +292,35 @@ impl Store {
     /// As [`Store::run`], for commands that belong to one mailbox: on PostgreSQL those with the same `shard` use the
     /// same connection and so never wait for each other's locks.
     pub async fn run_near<C: Command>(&self, shard: u64, command: C) -> Result<C::Outcome, StoreError> {
+        let outcome = self.hand_over(shard, command).await?;
+        self.inner.arrivals.hurry();
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    /// Announces a command to which [`Store::run_announced`] will come soon. A writer that has commands of this kind alone
+    /// waits some milliseconds for those that are announced, so that they share a flush.
+    pub fn announce(&self) -> Arriving {
+        Arriving::new(self.inner.arrivals.clone())
+    }
+
+    /// As [`Store::run_near`], for a command that was announced.
+    pub async fn run_announced<C: Command>(
+        &self,
+        announced: Arriving,
+        shard: u64,
+        command: C,
+    ) -> Result<C::Outcome, StoreError> {
+        let outcome = self.hand_over(shard, command).await?;
+        drop(announced);
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    async fn hand_over<C: Command>(&self, shard: u64, command: C) -> Result<Reply<C>, StoreError> {
         let (reply, outcome) = oneshot::channel();
         let jobs = &self.inner.jobs;
         let queue = &jobs[(shard % jobs.len() as u64) as usize];
-        let stopped = || StoreError::Stopped("the writer has ended".into());
         queue.send(Box::new(batch::Pending::new(command, reply))).await.map_err(|_| stopped())?;
-        outcome.await.map_err(|_| stopped())?
+        Ok(outcome)
     }
 
     /// Hands a command over without waiting for it: for what may be lost, such as when a key was last seen. It is lost
@@ -346,6 +374,13 @@ impl Store {
     pub fn counters(&self) -> &Arc<Counters> {
         &self.inner.counters
     }
+}
+
+/// Where the outcome of a command comes in.
+type Reply<C> = oneshot::Receiver<Result<<C as Command>::Outcome, StoreError>>;
+
+fn stopped() -> StoreError {
+    StoreError::Stopped("the writer has ended".into())
 }
 
 /// See [`Store::probe`].

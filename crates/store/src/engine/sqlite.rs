@@ -1,26 +1,39 @@
 //! The one thread that writes to SQLite, and the one that tidies up behind it.
 
+use super::arrivals::Arrivals;
 use super::batch::{BATCH_MAX, Context, Job, run};
 use super::{Tx, WAITING_MAX};
 use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use futures::executor::block_on;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Commands after which the write-ahead log is moved into the database file: some 4,000 pages' worth.
-const COMMANDS_PER_CHECKPOINT: usize = 512;
+/// Commands after which the write-ahead log is moved into the database file: some 25 MiB of it where mail comes in. A page
+/// that was changed several times meanwhile is moved once.
+const COMMANDS_PER_CHECKPOINT: usize = 1_024;
+
+/// How long a batch waits at most for what is announced. A flush takes about as long where processors are busy.
+const GATHERING_MAX: Duration = Duration::from_millis(5);
 
 /// Starts the writer. It ends when the store is dropped, or at the first write that fails: what is on disk is then
 /// unknown, and a sync that is tried again may succeed without having written anything.
-pub(super) fn start(db: Sqlite, tidy: Sqlite, context: Context) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
+pub(super) fn start(
+    db: Sqlite,
+    tidy: Sqlite,
+    context: Context,
+    arrivals: Arc<Arrivals>,
+) -> Result<mpsc::Sender<Box<dyn Job>>, StoreError> {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
     let tx = Tx::new(Db::Sqlite(db), &context);
-    let checkpoints = spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
-    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &checkpoints, &context))?;
+    let tidying = spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
+    let checkpoints = Checkpoints { due, tidying };
+    spawn("store-writer", move || write_until_closed(tx, waiting, &checkpoints, &context, &arrivals))?;
     Ok(sender)
 }
 
@@ -29,16 +42,25 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     started.map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
 }
 
+/// The thread that moves the log, as the writer sees it.
+struct Checkpoints {
+    due: SyncSender<()>,
+    tidying: JoinHandle<()>,
+}
+
 fn write_until_closed(
     mut tx: Tx,
     mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    due: &SyncSender<()>,
-    checkpoints: &JoinHandle<()>,
+    checkpoints: &Checkpoints,
     context: &Context,
+    arrivals: &Arrivals,
 ) {
     let mut jobs = Vec::new();
     let mut since_checkpoint = 0;
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        arrivals.wait(GATHERING_MAX);
+        arrivals.served();
+        jobs.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(BATCH_MAX.saturating_sub(jobs.len())));
         since_checkpoint += jobs.len();
         match block_on(run(&mut tx, std::mem::take(&mut jobs), context)) {
             Ok(()) => {}
@@ -48,14 +70,14 @@ fn write_until_closed(
             }
             Err(error) => tracing::warn!(%error, "batch was taken back"),
         }
-        if checkpoints.is_finished() {
+        if checkpoints.tidying.is_finished() {
             tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
             return;
         }
         if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
             since_checkpoint = 0;
             // When one waits already, there is nothing to ask for.
-            let _ = due.try_send(());
+            let _ = checkpoints.due.try_send(());
         }
     }
 }

@@ -1,0 +1,113 @@
+//! What will soon be there to be written. A writer that knows of it waits a moment, so that one flush serves more of it.
+
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Commands that were announced and are not handed over yet.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    on_their_way: usize,
+    /// Whether somebody waits who did not announce himself: he is not to wait for others.
+    is_hurried: bool,
+}
+
+impl Arrivals {
+    /// Waits until all that was announced is handed over, until somebody is in a hurry, or for so long at most.
+    pub(super) fn wait(&self, limit: Duration) {
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| state.on_their_way > 0 && !state.is_hurried, limit);
+    }
+
+    /// Says that somebody waits. He does until [`Arrivals::served`].
+    pub(super) fn hurry(&self) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(&mut state.is_hurried, true) && state.on_their_way > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Says that the writer takes what waits.
+    pub(super) fn served(&self) {
+        self.state.lock().is_hurried = false;
+    }
+}
+
+/// An announcement that a command will follow. It is over when it is dropped.
+#[derive(Debug)]
+pub struct Arriving(Arc<Arrivals>);
+
+impl Arriving {
+    pub(super) fn new(arrivals: Arc<Arrivals>) -> Self {
+        arrivals.state.lock().on_their_way += 1;
+        Self(arrivals)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.on_their_way -= 1;
+        if state.on_their_way == 0 {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrivals, Arriving};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    /// Longer than any test may take: what waits for it has failed.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Waits on another thread; answers how long it took.
+    fn waiting(arrivals: &Arc<Arrivals>) -> std::thread::JoinHandle<Duration> {
+        let arrivals = arrivals.clone();
+        std::thread::spawn(move || {
+            let started = Instant::now();
+            arrivals.wait(LONG);
+            started.elapsed()
+        })
+    }
+
+    #[test]
+    fn nobody_is_waited_for_where_nothing_is_announced() {
+        let arrivals = Arc::new(Arrivals::default());
+        drop(Arriving::new(arrivals.clone()));
+        assert!(waiting(&arrivals).join().unwrap() < LONG);
+    }
+
+    #[test]
+    fn all_that_is_announced_is_waited_for() {
+        let arrivals = Arc::new(Arrivals::default());
+        let (first, second) = (Arriving::new(arrivals.clone()), Arriving::new(arrivals.clone()));
+        let writer = waiting(&arrivals);
+        drop(first);
+        assert!(!writer.is_finished());
+        drop(second);
+        assert!(writer.join().unwrap() < LONG);
+    }
+
+    #[test]
+    fn who_is_in_a_hurry_waits_for_nobody() {
+        let arrivals = Arc::new(Arrivals::default());
+        let announced = Arriving::new(arrivals.clone());
+        let writer = waiting(&arrivals);
+        arrivals.hurry();
+        assert!(writer.join().unwrap() < LONG);
+        arrivals.served();
+        let writer = waiting(&arrivals);
+        assert!(!writer.is_finished());
+        drop(announced);
+        assert!(writer.join().unwrap() < LONG);
+    }
+}
