@@ -17,7 +17,6 @@ import sys
 
 sys.dont_write_bytecode = True
 
-import argparse  # noqa: E402
 import collections  # noqa: E402
 import contextlib  # noqa: E402
 import http.client  # noqa: E402
@@ -25,16 +24,14 @@ import itertools  # noqa: E402
 import json  # noqa: E402
 import random  # noqa: E402
 import socket  # noqa: E402
-import sqlite3  # noqa: E402
-import tempfile  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 import zlib  # noqa: E402
-from pathlib import Path  # noqa: E402
 
-from harness import Api, Missing, NoNames, Postfleet, Postgres, Sink, WebhookReceiver, listens, required, wait_until  # noqa: E402
+import loops  # noqa: E402
+from harness import Api, Postfleet, Sink, WebhookReceiver, wait_until  # noqa: E402
+from loops import Stage, is_up, query_of  # noqa: E402
 
-SKIPPED = 77
 MAILBOXES = 4
 INBOUND_CLIENTS = 4
 SENDING_CLIENTS = 3
@@ -229,12 +226,6 @@ def crash(server, cycles, chance, failures):
     return kills, starts
 
 
-def is_up(server):
-    if server.process.poll() is not None:
-        raise AssertionError(f"the server ended by itself with {server.process.returncode}:\n{server.log_tail()}")
-    return listens(server.http_port) and listens(server.smtp_port)
-
-
 # Counting -----------------------------------------------------------------------------------------------------------
 
 # What must have no rows.
@@ -361,44 +352,21 @@ def explained(first, second, kills):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = loops.parser(__doc__)
     parser.add_argument("--cycles", type=int, default=50)
-    parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=None)
-    arguments = parser.parse_args()
-    try:
-        return run(arguments)
-    except Missing as reason:
-        print(f"{'FAILED' if required() else 'SKIPPED'}: {reason}")
-        return 1 if required() else SKIPPED
+    return loops.main(parser.parse_args(), run)
 
 
 def run(arguments):
-    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
-    print(f"crash loop: {arguments.cycles} cycles on {arguments.engine}, seed {seed}", flush=True)
-    began = time.monotonic()
-    with contextlib.ExitStack() as ends:
-        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="postfleet-crash-", ignore_cleanup_errors=True)))
-        postgres = None
-        if arguments.engine == "postgres":
-            postgres = Postgres(folder / "postgres").start()
-            ends.callback(postgres.stop)
-        sink = Sink().start()
-        ends.callback(sink.close)
-        receiver = WebhookReceiver()
-        ends.callback(receiver.close)
-        names = NoNames()
-        ends.callback(names.close)
-        server = Postfleet(folder, sink.address, postgres.url if postgres else None, names.settings)
+    with Stage("crash", arguments, f"{arguments.cycles} cycles") as stage:
+        storage = stage.database()
+        sink, receiver = stage.keep(Sink().start()), stage.keep(WebhookReceiver())
+        server = Postfleet(stage.folder, sink.address, storage, stage.no_names())
         account = server.init()
-        server.start()
-        ends.callback(server.kill)
-        findings, figures = crash_and_compare(server, account, sink, receiver, postgres, arguments.cycles, random.Random(seed))
-        if findings:
-            print(f"--- the end of the server's log\n{server.log_tail()}\n---")
-    for finding in findings:
-        print(f"FAILED: {finding}")
-    print(summary(arguments, figures, findings, time.monotonic() - began))
+        stage.serve(server)
+        findings, figures = crash_and_compare(server, account, sink, receiver, stage.postgres, arguments.cycles, stage.chance)
+        stage.report(findings, server)
+    print(summary(arguments, figures, findings, stage.seconds()))
     return 1 if findings else 0
 
 
@@ -426,12 +394,7 @@ def crash_and_compare(server, account, sink, receiver, postgres, cycles, chance)
     if load.failures:
         raise AssertionError(load.failures[0])
 
-    def query(sql):
-        if postgres:
-            return postgres.query(sql)
-        with contextlib.closing(sqlite3.connect(f"file:{server.data}/postfleet.db?mode=ro", uri=True, timeout=30)) as base:
-            return base.execute(sql).fetchall()
-
+    query = query_of(server, postgres)
     drained_from = time.monotonic()
     findings = []
     try:

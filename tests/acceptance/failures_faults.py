@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from failures_ledger import Fault
 from harness import Missing, wait_until
 
-# Seconds for which a fault lasts, and those for which the database is away.
-HELD, AWAY = 1.5, 5.0
+# Seconds after which whatever was waited for is taken not to happen, however slow the machine is.
+PATIENCE = 120
 
 # What senders are told.
 FULL, NOT_NOW, CUT = "452 4.3.1", "451 4.3.0", "cut"
@@ -74,19 +75,38 @@ class Volume:
 class Scene:
     """What there is to fail, and how to see whether somebody noticed."""
 
-    def __init__(self, server, postgres, blobs, disk, syncs, was_told):
-        self.server, self.postgres, self.blobs, self.disk, self.syncs = server, postgres, blobs, disk, syncs
-        self.was_told = was_told
+    def __init__(self, server, postgres, blobs, disk, plants, senders):
+        self.server, self.postgres, self.blobs, self.disk, self.plants = server, postgres, blobs, disk, plants
+        self.senders = senders
 
-    def until_told(self, fault, again=lambda: None, seconds=60):
-        """Waits until a sender was told what it must be told; a check finds it if none ever is."""
+    def until_told(self, fault, again=lambda: None):
+        """Waits until a sender was told what it must be told."""
+        self.until(f"{fault.name} to be noticed", lambda: again() or self.senders.were_told(fault))
 
-        def told():
-            again()
-            return self.was_told(fault)
+    def until_gone_on(self):
+        """Waits until each sender was answered, whatever it was told."""
+        mark = len(self.senders.offers)
+        self.until("senders to be answered", lambda: self.senders.have_gone_on(mark))
 
-        with contextlib.suppress(AssertionError):
-            wait_until(f"{fault.name} to be noticed", told, seconds, 0.05)
+    def until_stuck(self, with_large_ones):
+        self.until("senders to wait", lambda: self.senders.are_stuck(with_large_ones))
+
+    def until_ended(self, process):
+        """Waits until a process has ended, for as long as it takes messages: what it ends of may need many of them."""
+        while process.poll() is None:
+            mark = len(self.senders.offers)
+
+            def goes_on(mark=mark):
+                return process.poll() is not None or len(self.senders.since(mark)) > 0
+
+            wait_until("the server to end or to answer", goes_on, PATIENCE, 0.02)
+
+    def until(self, what, condition):
+        """A fault goes on as long as it takes. Where that is too long the run ends all the same: the check says what is wrong."""
+        try:
+            wait_until(what, condition, PATIENCE, 0.02)
+        except AssertionError as error:
+            print(f"  {error}", flush=True)
 
 
 # Each fault: what it is called and may do, and a context in which it lasts. What comes after its `yield` ends it.
@@ -97,6 +117,7 @@ def full_disk(scene, fault):
     scene.disk.fill()
     scene.until_told(fault, again=scene.disk.fill)
     yield
+    scene.until_gone_on()
     scene.disk.make_room()
     supervise(scene.postgres)
 
@@ -106,6 +127,7 @@ def full_blob_folder(scene, fault):
     scene.blobs.fill()
     scene.until_told(fault, again=scene.blobs.fill)
     yield
+    scene.until_gone_on()
     scene.blobs.make_room()
 
 
@@ -114,6 +136,7 @@ def read_only_blob_folder(scene, fault):
     scene.blobs.set_read_only(True)
     scene.until_told(fault)
     yield
+    scene.until_gone_on()
     scene.blobs.set_read_only(False)
 
 
@@ -122,29 +145,40 @@ def missing_blob_folder(scene, fault):
     scene.blobs.take_away()
     scene.until_told(fault)
     yield
+    scene.until_gone_on()
     scene.blobs.bring_back()
 
 
 @contextlib.contextmanager
 def failed_body_sync(scene, fault):
-    (scene.syncs / "bodies").touch()
+    (scene.plants / "bodies").touch()
     scene.until_told(fault)
     yield
-    (scene.syncs / "bodies").unlink()
+    scene.until_gone_on()
+    (scene.plants / "bodies").unlink()
 
 
-def failed_sync_of(name):
+@contextlib.contextmanager
+def hanging_blob_folder(scene, fault):
+    """As a network volume whose server does not answer: what needs it waits, and is done once it is back."""
+    (scene.plants / "hanging").touch()
+    scene.until_stuck(with_large_ones=True)
+    yield
+    (scene.plants / "hanging").unlink()
+
+
+def failed(name):
     """What the server ends after; who started it starts it again."""
 
     @contextlib.contextmanager
     def lasts(scene, fault):
-        (scene.syncs / name).touch()
+        (scene.plants / name).touch()
         process = scene.server.process
-        wait_until("the server to end", lambda: process.poll() is not None, 60, 0.005)
+        scene.until_ended(process)
         if process.returncode == 0:
             fault.misread.append("the server ended as if all were well")
         yield
-        (scene.syncs / name).unlink()
+        (scene.plants / name).unlink()
         scene.server.process = None
         scene.server.start()
 
@@ -153,26 +187,34 @@ def failed_sync_of(name):
 
 @contextlib.contextmanager
 def restarted_database(scene, fault):
+    """As an administrator does it: sessions are ended, and it comes back at once."""
+    scene.postgres.end(signal.SIGINT)
+    scene.postgres.launch()
+    yield
+    supervise(scene.postgres)
+
+
+@contextlib.contextmanager
+def crashed_database(scene, fault):
     """Ended without a word to anybody and started at once: recovery is part of it."""
     scene.postgres.end(signal.SIGQUIT)
     scene.postgres.launch()
     yield
-    wait_until("PostgreSQL to be ready", scene.postgres.is_ready)
+    supervise(scene.postgres)
 
 
 @contextlib.contextmanager
 def stopped_database(scene, fault):
     scene.postgres.end(signal.SIGINT)
-    began = time.monotonic()
     scene.until_told(fault)
     yield
-    time.sleep(max(0.0, AWAY - (time.monotonic() - began)))
-    scene.postgres.launch()
-    wait_until("PostgreSQL to be ready", scene.postgres.is_ready)
+    scene.until_gone_on()
+    supervise(scene.postgres)
 
 
 @contextlib.contextmanager
 def killed_database(scene, fault):
+    """Its first process is killed; the others notice it by themselves."""
     scene.postgres.end(signal.SIGKILL)
     scene.until_told(fault)
     yield
@@ -180,13 +222,29 @@ def killed_database(scene, fault):
 
 
 @contextlib.contextmanager
-def killed_connection(scene, fault):
-    """One of its processes is killed; then it ends all the others and recovers by itself."""
-    rows = scene.postgres.query("SELECT pid FROM pg_stat_activity WHERE datname = 'postfleet' AND pid <> pg_backend_pid()")
-    if rows:
-        os.kill(int(rows[0][0]), signal.SIGKILL)
+def ended_sessions(scene, fault):
+    scene.postgres.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
     yield
-    wait_until("PostgreSQL to be ready", scene.postgres.is_ready)
+    scene.until_gone_on()
+
+
+@contextlib.contextmanager
+def killed_session(scene, fault):
+    """One of its processes is killed; then it ends all the others and recovers by itself."""
+    before = sessions(scene.postgres)
+    if before:
+        os.kill(min(before), signal.SIGKILL)
+    yield
+
+    def are_gone():
+        try:
+            return not before & sessions(scene.postgres)
+        except AssertionError:
+            # It is recovering.
+            return False
+
+    wait_until("PostgreSQL to have recovered", are_gone, PATIENCE, 0.05)
+    supervise(scene.postgres)
 
 
 @contextlib.contextmanager
@@ -196,10 +254,18 @@ def silent_database(scene, fault):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
+    scene.until_stuck(with_large_ones=False)
     yield
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+OURS = "datname = 'postfleet' AND pid <> pg_backend_pid()"
+
+
+def sessions(postgres):
+    return {int(pid) for (pid,) in postgres.query(f"SELECT pid FROM pg_stat_activity WHERE {OURS}")}
 
 
 def children(pid):
@@ -208,7 +274,7 @@ def children(pid):
 
 
 def supervise(postgres):
-    """Starts the database again until it stays: what is left of the old one may be in the way for a moment."""
+    """Starts the database, and again until it stays: what is left of the old one may be in the way for a moment."""
     if postgres is None:
         return
 
@@ -217,31 +283,52 @@ def supervise(postgres):
             postgres.launch()
         return postgres.is_ready()
 
-    wait_until("PostgreSQL to be ready", ready, 60, 0.2)
+    wait_until("PostgreSQL to be ready", ready, PATIENCE, 0.1)
+
+
+@dataclass
+class Act:
+    """What is made to fail, and what goes on meanwhile."""
+
+    fault: Fault
+    context: Callable
+    # Whether reading works, and whether the interface can be asked at all.
+    can_read: bool = False
+    can_ask: bool = True
+    # What is said of a body that is in the folder; None: it is not tried.
+    large_body: int | None = None
 
 
 def plan(engine):
-    """What is made to fail on an engine, in this order: (the fault, its context, whether reading must go on)."""
+    """What is made to fail on an engine, in this order."""
+
+    def of_bodies(name, told, context, large_body=200):
+        return Act(Fault(name, told, told, False, spares_small=True), context, can_read=True, large_body=large_body)
+
     everywhere = [
-        (Fault("full blob folder", {FULL}, {FULL}, False, spares_small=True), full_blob_folder, True),
-        (Fault("read-only blob folder", {NOT_NOW}, {NOT_NOW}, False, spares_small=True), read_only_blob_folder, True),
-        (Fault("missing blob folder", {NOT_NOW}, {NOT_NOW}, False, spares_small=True), missing_blob_folder, True),
-        (Fault("failed sync of bodies", {NOT_NOW}, {NOT_NOW}, False, spares_small=True), failed_body_sync, True),
+        of_bodies("full blob folder", {FULL}, full_blob_folder),
+        of_bodies("read-only blob folder", {NOT_NOW}, read_only_blob_folder),
+        of_bodies("missing blob folder", {NOT_NOW}, missing_blob_folder, large_body=503),
+        of_bodies("failed sync of bodies", {NOT_NOW}, failed_body_sync),
+        of_bodies("hanging blob folder", set(), hanging_blob_folder),
     ]
     if engine == "sqlite":
         gone = {NOT_NOW, "421 4.3.2", "421 4.3.0", CUT}
         return [
-            (Fault("full disk", {FULL}, {FULL}, False), full_disk, True),
+            Act(Fault("full disk", {FULL}, {FULL}, False), full_disk, can_read=True, large_body=200),
             *everywhere,
-            (Fault("failed sync of the database", gone, {NOT_NOW}, True), failed_sync_of("database"), False),
-            (Fault("failed sync of a checkpoint", gone, set(), True), failed_sync_of("checkpoint"), False),
+            Act(Fault("failed sync of the database", gone, gone, True, ends_server=True), failed("database"), can_ask=False),
+            Act(Fault("failed write to the database", gone, gone, True, ends_server=True), failed("writes"), can_ask=False),
+            Act(Fault("failed sync of a checkpoint", gone, set(), True, ends_server=True), failed("checkpoint"), can_ask=False),
         ]
     return [
         *everywhere,
-        (Fault("full disk of the database", {FULL, NOT_NOW}, {FULL, NOT_NOW}, True), full_disk, False),
-        (Fault("restarted database", {NOT_NOW}, {NOT_NOW}, True), restarted_database, False),
-        (Fault("stopped database", {NOT_NOW}, {NOT_NOW}, True), stopped_database, False),
-        (Fault("killed database", {NOT_NOW}, {NOT_NOW}, True), killed_database, False),
-        (Fault("killed connection", {NOT_NOW}, set(), True), killed_connection, False),
-        (Fault("silent database", set(), set(), False), silent_database, False),
+        Act(Fault("full disk of the database", {FULL, NOT_NOW}, {FULL, NOT_NOW}, True), full_disk),
+        Act(Fault("restarted database", {NOT_NOW}, set(), True), restarted_database),
+        Act(Fault("crashed database", {NOT_NOW}, set(), True), crashed_database),
+        Act(Fault("stopped database", {NOT_NOW}, {NOT_NOW}, True), stopped_database),
+        Act(Fault("killed database", {NOT_NOW}, {NOT_NOW}, True), killed_database),
+        Act(Fault("ended sessions", {NOT_NOW}, set(), True), ended_sessions),
+        Act(Fault("killed session", {NOT_NOW}, set(), True), killed_session),
+        Act(Fault("silent database", set(), set(), False), silent_database, can_ask=False),
     ]

@@ -34,6 +34,8 @@ class Fault:
     leaves_doubt: bool
     # Small messages need nothing that fails.
     spares_small: bool = False
+    # Whether the server ends of it, and has to be started again.
+    ends_server: bool = False
     # Seconds from its end until every sender was served again; None: never.
     recovered: float | None = None
     # What reading said meanwhile, where that was not as it must be.
@@ -49,6 +51,9 @@ class Run:
     faults: list
     # What the mailboxes have: (token, mailbox, digest).
     found: list
+    # Sends that the interface accepted, and those that arrived at the receiver.
+    accepted: list
+    arrived: set
     # Counters that are not what a recount says.
     drift: list
 
@@ -78,6 +83,9 @@ def losses(run):
     for token in sorted(acknowledged(run)):
         if not there[token]:
             yield f"{token} was acknowledged and is lost"
+    for token in run.accepted:
+        if token not in run.arrived:
+            yield f"the send {token} was accepted and did not arrive"
 
 
 def in_doubt(run):
@@ -165,6 +173,10 @@ def a_lost_message(run):
     del run.found[first_acknowledged(run)]
 
 
+def a_lost_send(run):
+    run.arrived.discard(run.accepted[0])
+
+
 def a_doubled_message(run):
     run.found.append(run.found[first_acknowledged(run)])
 
@@ -220,6 +232,7 @@ def a_counter_that_drifts(run):
 
 LIES = [
     a_lost_message,
+    a_lost_send,
     a_doubled_message,
     a_damaged_message,
     a_message_in_another_mailbox,
@@ -251,4 +264,4 @@ def made_up():
     ]
     # What was in doubt is there twice, or once without having been acknowledged.
     found = [(token, *messages[token]) for token in ("m-0", "m-1", "m-2", "m-2", "m-3")]
-    return Run(2, messages, offers, faults, found, [])
+    return Run(2, messages, offers, faults, found, ["program-0"], {"program-0"}, [])

@@ -12,29 +12,22 @@ import sys
 
 sys.dont_write_bytecode = True
 
-import argparse  # noqa: E402
 import calendar  # noqa: E402
 import collections  # noqa: E402
 import contextlib  # noqa: E402
 import datetime  # noqa: E402
 import json  # noqa: E402
 import multiprocessing  # noqa: E402
-import os  # noqa: E402
-import random  # noqa: E402
-import re  # noqa: E402
-import sqlite3  # noqa: E402
-import subprocess  # noqa: E402
-import tempfile  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
-from pathlib import Path  # noqa: E402
 
 import limits_clients  # noqa: E402
 import limits_ledger  # noqa: E402
-from harness import BINARY, Api, Missing, Postfleet, Postgres, Sink, listens, required, wait_until  # noqa: E402
+import loops  # noqa: E402
+from harness import Api, Postfleet, Sink, wait_until  # noqa: E402
 from limits_ledger import DAY, SECOND  # noqa: E402
+from loops import Clock, Lives, Stage, all_of, ask, drift_of, listed, query_of  # noqa: E402
 
-SKIPPED = 77
 WRITERS, PROCESSES = 64, 2
 PASSWORD = "Correct-Horse-Battery-9"
 # Of each third of the attempts, after how many the server is killed; and how long before midnight it begins anew.
@@ -44,27 +37,6 @@ BEFORE_MIDNIGHT = 4.0
 CROSSING = 12
 # Octets of the text of a message.
 SHORT, LONG = (10, 200), (500, 6_000)
-
-
-class Clock:
-    """The server's: the real one and an offset, which is put forward between two of its lives."""
-
-    def __init__(self, start):
-        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        if not libraries:
-            raise Missing("libfaketime is not installed (Debian package faketime)")
-        self.offset = multiprocessing.get_context("spawn").Value("d", start - time.time())
-        self.environment = {
-            "LD_PRELOAD": str(libraries[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1",
-        }
-        self.put(start)
-
-    def now(self):
-        return time.time() + self.offset.value
-
-    def put(self, to):
-        self.offset.value = to - time.time()
-        self.environment["FAKETIME"] = f"{self.offset.value:+.6f}"
 
 
 def midnights():
@@ -181,24 +153,6 @@ class World:
         return {meter["meter"]: (meter["used"], meter["limit"]) for meter in meters}
 
 
-def ask(api, method, path, body=None):
-    status, _, answer = api.call(method, path, body)
-    assert status in (200, 201), f"{method} {path}: {status} {answer}"
-    return answer["data"]
-
-
-def all_of(api, path):
-    found, token = [], None
-    while True:
-        mark = "&" if "?" in path else "?"
-        status, _, answer = api.call("GET", f"{path}{mark}limit=200" + (f"&page_token={token}" if token else ""), keep=True)
-        assert status == 200, answer
-        found += answer["data"]
-        token = answer.get("next_cursor")
-        if not token:
-            return found
-
-
 # The run ----------------------------------------------------------------------------------------------------------------
 
 
@@ -266,26 +220,12 @@ class Peaks(threading.Thread):
                         self.looks += 1
 
 
-class Lives:
-    """The server's lives, one after the other, by its clock."""
+class Days(Lives):
+    """Lives in which a third of the attempts is made each, and midnights pass."""
 
     def __init__(self, server, clock, chance, writers):
-        self.server, self.clock, self.chance, self.writers = server, clock, chance, writers
-        self.kills = 0
-
-    def again(self, at=None):
-        self.server.kill()
-        self.kills += 1
-        if at is not None:
-            self.clock.put(at)
-            self.server.environment |= self.clock.environment
-        self.server.spawn()
-        wait_until("the server to listen", self.is_up, every=0.005)
-
-    def is_up(self):
-        if self.server.process.poll() is not None:
-            raise AssertionError(f"the server ended with {self.server.process.returncode}:\n{self.server.log_tail()}")
-        return listens(self.server.http_port) and listens(self.server.submissions_port)
+        super().__init__(server, clock)
+        self.chance, self.writers = chance, writers
 
     def until(self, attempts):
         """Waits until so many attempts were made."""
@@ -324,56 +264,35 @@ class Lives:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = loops.parser(__doc__)
     parser.add_argument("--attempts", type=int, default=12_000)
-    parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=None)
-    arguments = parser.parse_args()
-    try:
-        return run(arguments)
-    except Missing as reason:
-        print(f"{'FAILED' if required() else 'SKIPPED'}: {reason}")
-        return 1 if required() else SKIPPED
+    return loops.main(parser.parse_args(), run)
 
 
 def run(arguments):
-    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
-    print(f"limits loop: {arguments.attempts:,} attempts of {WRITERS} writers on {arguments.engine}, seed {seed}", flush=True)
-    began = time.monotonic()
-    with contextlib.ExitStack() as ends:
-        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="postfleet-limits-", ignore_cleanup_errors=True)))
+    with Stage("limits", arguments, f"{arguments.attempts:,} attempts of {WRITERS} writers") as stage:
         # The first day begins in the evening: what is put off for a minute does not leave on another.
         clock = Clock(midnights()[0] - DAY // 6)
-        postgres = None
-        if arguments.engine == "postgres":
-            postgres = Postgres(folder / "postgres").start()
-            ends.callback(postgres.stop)
-        sink = Sink().start()
-        ends.callback(sink.close)
+        storage = stage.database()
+        sink = stage.keep(Sink().start())
         settings = clock.environment | {"POSTFLEET_SUBMISSION__FAILED_SIGN_INS": "1"}
-        storage = postgres.url if postgres else None
-        server = Postfleet(folder, sink.address, storage, settings, written_plans(plans(arguments.attempts)))
+        server = Postfleet(stage.folder, sink.address, storage, settings, written_plans(plans(arguments.attempts)))
         world = World(server, arguments.attempts)
         world.found()
-        server.start()
-        ends.callback(server.kill)
+        stage.serve(server)
         world.fill()
-        query = query_of(server, postgres)
-        known, figures = send(world, clock, folder, query, sink, random.Random(seed))
+        query = query_of(server, stage.postgres)
+        known, figures = send(world, clock, stage.folder, query, sink, stage.chance)
         findings = judge(known)
         server.stop()
-        if findings:
-            print(f"--- the end of the server's log\n{server.log_tail()}\n---")
-    for finding in findings[:50]:
-        print(f"FAILED: {finding}")
-    print(summary(arguments, known, figures, findings, time.monotonic() - began))
+        stage.report(findings, server)
+    print(summary(arguments, known, figures, findings, stage.seconds()))
     return 1 if findings else 0
 
 
 def judge(known):
     """Findings, of which it is a part whether the check would find what it must."""
-    blind = [f"the check does not see {lie}" for lie in limits_ledger.caught(known)]
-    return [*limits_ledger.check(known), *limits_ledger.reached(known), *blind]
+    return [*limits_ledger.check(known), *limits_ledger.reached(known), *loops.blind_spots(known, limits_ledger)]
 
 
 def send(world, clock, folder, query, sink, chance):
@@ -382,7 +301,7 @@ def send(world, clock, folder, query, sink, chance):
     peaks = Peaks(world)
     peaks.start()
     writers = Writers(world, clock, folder, chance.random())
-    lives = Lives(world.server, clock, chance, writers)
+    lives = Days(world.server, clock, chance, writers)
     began = time.monotonic()
     lives.third(0, world.attempts)
     lives.over(first, world.attempts)
@@ -411,18 +330,6 @@ def settle(query):
         began = time.monotonic()
         wait_until(f"{what} to be empty", lambda sql=sql: int(query(sql)[0][0]) == 0, 900, 0.2)
         print(f"  waited {time.monotonic() - began:.1f} s for {what}", flush=True)
-
-
-def query_of(server, postgres):
-    """How the store is asked; what is `hex` of an id is as the interface writes it, but perhaps without dashes."""
-
-    def query(sql):
-        if postgres:
-            return postgres.query(re.sub(r"lower\(hex\((\w+)\)\)", r"\1", sql))
-        with contextlib.closing(sqlite3.connect(f"file:{server.data}/postfleet.db?mode=ro", uri=True, timeout=30)) as base:
-            return base.execute(sql).fetchall()
-
-    return query
 
 
 def observe(world, told, query, sink, peaks):
@@ -458,25 +365,10 @@ def observe(world, told, query, sink, peaks):
         closed=closed,
         usage={name: {meter: used for meter, (used, _) in world.usage(name).items()} for name in world.organizations},
         peaks=peaks.highest,
-        drift=recount(world),
+        drift=drift_of(world),
         taken={taken.recipients[0].split("@")[0] for taken in list(sink.taken)},
         months=[month((end - 1) * SECOND) for end in (midnights()[1], midnights()[1] + DAY)],
     )
-
-
-def recount(world):
-    """What `postfleet usage recount` says, by organization: the counters that are wrong."""
-    command = [BINARY, "usage", "recount", "--json", "--url", world.server.api]
-    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(world.server.folder)}
-    environment["POSTFLEET_OPERATOR_KEY"] = world.operator.key
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    found = json.loads(done.stdout)
-    world.counters = sum(one["counters"] for one in found)
-    assert len(found) == len(world.organizations) and world.counters, done.stderr
-    names = {organization["organization_id"]: name for name, organization in world.organizations.items()}
-    drift = {names[one["organization_id"]]: one["drift"] for one in found}
-    assert (done.returncode == 0) == (not any(drift.values())), (done.returncode, done.stderr)
-    return drift
 
 
 def summary(arguments, known, figures, findings, seconds):
@@ -491,10 +383,6 @@ def summary(arguments, known, figures, findings, seconds):
         f"{figures['looks']:,} looks at counters; drift {drift}; {len(limits_ledger.LIES)} falsified runs were tried; "
         f"{len(findings)} findings; {figures['sending']:.0f} s of sending, {seconds:.0f} s"
     )
-
-
-def listed(counts):
-    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
 
 if __name__ == "__main__":

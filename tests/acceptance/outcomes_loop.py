@@ -12,19 +12,15 @@ import sys
 
 sys.dont_write_bytecode = True
 
-import argparse  # noqa: E402
 import collections  # noqa: E402
-import contextlib  # noqa: E402
-import random  # noqa: E402
-import tempfile  # noqa: E402
 import time  # noqa: E402
-from pathlib import Path  # noqa: E402
 
+import loops  # noqa: E402
 import outcomes_ledger  # noqa: E402
-from harness import Api, Missing, Postfleet, Postgres, Sink, required, wait_until  # noqa: E402
-from limits_loop import SKIPPED, Clock, Lives, all_of, ask, listed, query_of, recount  # noqa: E402
+from harness import Api, Postfleet, Sink, wait_until  # noqa: E402
+from loops import Clock, Lives, Stage, all_of, ask, drift_of, listed, query_of  # noqa: E402
 from outcomes_clients import COMPLAINTS, MUTE, PROFILES, WRITERS, Fleet, Receiver  # noqa: E402
-from outcomes_ledger import Run, caught, check, made_up, reached  # noqa: E402
+from outcomes_ledger import Run, check, reached  # noqa: E402
 
 # Seconds from the moment at which the server listens until it is killed, and how many sends are answered in between, however
 # slow the machine is; the longest that all of it may take.
@@ -93,65 +89,36 @@ class World:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = loops.parser(__doc__)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--writers", type=int, default=WRITERS)
-    parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--self-test", action="store_true", help="only whether the check finds what it must, without a server")
     arguments = parser.parse_args()
-    try:
-        return test_check() if arguments.self_test else run(arguments)
-    except Missing as reason:
-        print(f"{'FAILED' if required() else 'SKIPPED'}: {reason}")
-        return 1 if required() else SKIPPED
-
-
-def test_check():
-    known = made_up()
-    findings = [*check(known), *(f"the check does not see {lie}" for lie in caught(known))]
-    for finding in findings:
-        print(f"FAILED: {finding}")
-    print(f"outcomes loop: {len(outcomes_ledger.LIES)} falsified runs were tried on the check; {len(findings)} findings")
-    return 1 if findings else 0
+    return loops.try_check("outcomes", outcomes_ledger) if arguments.self_test else loops.main(arguments, run)
 
 
 def run(arguments):
-    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
-    print(f"outcomes loop: {arguments.kills} kills, {arguments.writers} writers on {arguments.engine}, seed {seed}", flush=True)
-    began = time.monotonic()
-    with contextlib.ExitStack() as ends:
-        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="postfleet-outcomes-", ignore_cleanup_errors=True)))
+    with Stage("outcomes", arguments, f"{arguments.kills} kills, {arguments.writers} writers") as stage:
         clock = Clock(time.time())
-        postgres = None
-        if arguments.engine == "postgres":
-            postgres = Postgres(folder / "postgres").start()
-            ends.callback(postgres.stop)
-        sink = Sink(refusals=Receiver()).start()
-        ends.callback(sink.close)
+        storage = stage.database()
+        sink = stage.keep(Sink(refusals=Receiver()).start())
         # Who is quarantined waits for people; here outcomes alone decide.
         settings = {"POSTFLEET_FEEDBACK__ADDRESSES": f'["{COMPLAINTS}"]', "POSTFLEET_REPUTATION__QUARANTINE": "false"}
-        storage = postgres.url if postgres else None
-        server = Postfleet(folder, sink.address, storage, clock.environment | settings)
+        server = Postfleet(stage.folder, sink.address, storage, clock.environment | settings)
         world = World(server)
         world.found()
-        server.start()
-        ends.callback(server.kill)
+        stage.serve(server)
         world.fill()
-        query = query_of(server, postgres)
+        query = query_of(server, stage.postgres)
         try:
-            known, figures = make_outcomes(arguments, world, clock, sink, query, random.Random(seed))
+            known, figures = make_outcomes(arguments, world, clock, sink, query, stage.chance)
         except AssertionError:
             print(f"--- the end of the server's log\n{server.log_tail()}\n---")
             raise
-        blind = [f"the check does not see {lie}" for lie in caught(known)]
-        findings = [*check(known), *reached(known), *blind]
+        findings = [*check(known), *reached(known), *loops.blind_spots(known, outcomes_ledger)]
         server.stop()
-        if findings:
-            print(f"--- the end of the server's log\n{server.log_tail()}\n---")
-    for finding in findings[:50]:
-        print(f"FAILED: {finding}")
-    print(summary(arguments, known, figures, findings, time.monotonic() - began))
+        stage.report(findings, server)
+    print(summary(arguments, known, figures, findings, stage.seconds()))
     return 1 if findings else 0
 
 
@@ -159,7 +126,7 @@ def make_outcomes(arguments, world, clock, sink, query, chance):
     """Lets the writers work while the server is killed; answers what is known when all is quiet, and figures."""
     server = world.server
     fleet = Fleet(server, sink, world.accounts, arguments.writers, chance.random())
-    lives = Lives(server, clock, chance, None)
+    lives = Lives(server, clock)
     kills, began = [], time.monotonic()
     go_on(fleet, lambda: fleet.seen and len(fleet.told) >= BEGINNING)
     for _ in range(arguments.kills):
@@ -235,7 +202,7 @@ def observe(world, fleet, sink, kills, query):
         accepted=accepted,
         seen=fleet.seen,
         feedback=feedback,
-        drift=recount(world),
+        drift=drift_of(world),
     )
 
 

@@ -122,6 +122,10 @@ impl Tx {
     pub(crate) fn tally(&mut self) -> &mut Tally {
         &mut self.tally
     }
+    /// Whether the connection has broken.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(&self.db, Db::Postgres(db) if db.is_closed())
+    }
     /// The connection, for what ends a batch.
     pub(crate) fn db(&mut self) -> &mut Db {
         &mut self.db

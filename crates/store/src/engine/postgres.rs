@@ -19,7 +19,8 @@ async fn write_until_closed(url: String, mut waiting: mpsc::Receiver<Box<dyn Job
     let mut jobs = Vec::new();
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         let batch = std::mem::take(&mut jobs);
-        let mut tx = match connection.take() {
+        // One that has ended while there was nothing to write is none, and costs nobody an answer.
+        let mut tx = match connection.take().filter(|tx| !tx.is_closed()) {
             Some(tx) => tx,
             None => match connect(&url, &context).await {
                 Ok(tx) => tx,

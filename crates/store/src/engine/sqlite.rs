@@ -8,7 +8,8 @@ use crate::db::{Db, DbError};
 use crate::error::StoreError;
 use futures::executor::block_on;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -30,20 +31,27 @@ pub(super) fn start(
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     let (due, pings) = sync_channel(1);
     let tx = Tx::new(Db::Sqlite(db), &context);
-    spawn("store-writer", move || write_until_closed(tx, waiting, &due, &context, &arrivals))?;
-    spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
+    let tidying = spawn("store-checkpoint", move || checkpoint_until_closed(tidy, &pings))?;
+    let checkpoints = Checkpoints { due, tidying };
+    spawn("store-writer", move || write_until_closed(tx, waiting, &checkpoints, &context, &arrivals))?;
     Ok(sender)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let started = std::thread::Builder::new().name(name.into()).spawn(run);
-    started.map(drop).map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
+    started.map_err(|error| StoreError::Fault(format!("failed to start the thread {name}: {error}")))
+}
+
+/// The thread that moves the log, as the writer sees it.
+struct Checkpoints {
+    due: SyncSender<()>,
+    tidying: JoinHandle<()>,
 }
 
 fn write_until_closed(
     mut tx: Tx,
     mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    due: &SyncSender<()>,
+    checkpoints: &Checkpoints,
     context: &Context,
     arrivals: &Arrivals,
 ) {
@@ -62,13 +70,14 @@ fn write_until_closed(
             }
             Err(error) => tracing::warn!(%error, "batch was taken back"),
         }
+        if checkpoints.tidying.is_finished() {
+            tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
+            return;
+        }
         if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
             since_checkpoint = 0;
             // When one waits already, there is nothing to ask for.
-            if let Err(TrySendError::Disconnected(())) = due.try_send(()) {
-                tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
-                return;
-            }
+            let _ = checkpoints.due.try_send(());
         }
     }
 }

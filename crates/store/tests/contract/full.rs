@@ -1,4 +1,5 @@
-//! A full disk: what does not fit is refused whole, reading goes on, and writing goes on once there is room.
+//! A full disk: what does not fit is refused whole, reading goes on, and writing goes on once there is room. And what else
+//! keeps PostgreSQL from going on.
 
 use crate::support::{Engine, at, listed, number, tenant};
 use postfleet_store::db::DbError;
@@ -61,21 +62,35 @@ async fn a_full_disk_refuses_whole_commands_and_recovers() {
     assert_eq!(listed(store, grant, "").await.len(), taken + 1);
 }
 
-/// Raises the error that PostgreSQL raises when a disk is full.
-struct DiskFull;
+/// Runs a statement that PostgreSQL answers with an error.
+struct Raise(&'static str);
 
-impl Command for DiskFull {
+impl Command for Raise {
     type Outcome = ();
     async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        const RAISE: &str = "DO 'BEGIN RAISE EXCEPTION ''made up'' USING ERRCODE = ''53100''; END'";
-        tx.execute(RAISE, &[]).await.map(drop)
+        tx.execute(self.0, &[]).await.map(drop)
     }
 }
 
 #[tokio::test]
-async fn a_full_postgres_is_told_as_such() {
+async fn a_postgres_that_cannot_go_on_is_told_as_such_and_is_used_again() {
     let Some(engine) = Engine::postgres().await else { return };
-    let refused = engine.store.run(DiskFull).await.expect_err("full");
-    assert!(matches!(refused, StoreError::Full), "{refused}");
-    tenant(&engine.store, "free", None).await;
+    let store = &engine.store;
+    let made_up = |code: &str| -> &'static str {
+        format!("DO 'BEGIN RAISE EXCEPTION ''made up'' USING ERRCODE = ''{code}''; END'").leak()
+    };
+    let cases: [(&str, &str, fn(&StoreError) -> bool); 5] = [
+        ("its disk is full", made_up("53100"), |error| matches!(error, StoreError::Full)),
+        ("it has no more memory", made_up("53200"), |error| matches!(error, StoreError::Unreachable(_))),
+        ("it has become a standby", made_up("25006"), |error| matches!(error, StoreError::Unreachable(_))),
+        ("its disk fails", made_up("58030"), |error| matches!(error, StoreError::Stopped(_))),
+        ("the session is ended", "SELECT pg_terminate_backend(pg_backend_pid())", |error| {
+            matches!(error, StoreError::Unreachable(_))
+        }),
+    ];
+    for (name, statement, is_told) in cases {
+        let refused = store.run(Raise(statement)).await.expect_err(name);
+        assert!(is_told(&refused), "{name}: {refused}");
+        store.probe().await.unwrap_or_else(|error| panic!("after {name}: {error}"));
+    }
 }
