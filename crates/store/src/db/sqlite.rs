@@ -48,7 +48,7 @@ impl Sqlite {
     pub fn open_reader(path: &Path) -> Result<Self, DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(db_error)?;
-        Self::with_settings(connection, "PRAGMA query_only=ON; PRAGMA cache_size=-16384;")
+        Self::with_settings(connection, "PRAGMA query_only=ON; PRAGMA cache_size=-4096;")
     }
 
     fn with_settings(connection: Connection, settings: &str) -> Result<Self, DbError> {
