@@ -20,6 +20,9 @@ const LATIN: &[&str] =
 const CYRILLIC: &[&str] =
     &["ба", "це", "ди", "фо", "гу", "ла", "ме", "ни", "по", "ру", "са", "те", "ви", "во", "ан", "ер"];
 
+/// A name, the type of the content, what makes a body of about so many octets, and how many.
+type Message = (&'static str, &'static str, fn(usize) -> String, usize);
+
 fn main() {
     let around = Surroundings {
         now: UnixMicros::from_seconds(1_772_445_600),
@@ -27,7 +30,7 @@ fn main() {
         hasher: TokenHasher::new([1, 2]),
     };
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let messages: [(&str, &str, fn(usize) -> String, usize); 7] = [
+    let messages: [Message; 7] = [
         ("order", "multipart/alternative; boundary=b", order, 1_000),
         ("order", "multipart/alternative; boundary=b", order, 10_000),
         ("prose", "text/plain; charset=utf-8", |octets| prose(octets, LATIN), 10_000),
