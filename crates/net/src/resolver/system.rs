@@ -468,7 +468,7 @@ mod tests {
         dns.ptr("1.2.0.192.in-addr.arpa", "both.example");
         dns.fails("broken.example");
         let resolver = resolver(&dns, TIMEOUT);
-        let ask = async |name: &str, kind| DnsAnswer::clone(&resolver.ask(&Question::new(name, kind)).await);
+        let ask = async |name: &str, kind| resolver.ask(&Question::new(name, kind)).await.as_ref().clone();
         let address = |text: &str| DnsAnswer::Found(Records::Addresses(vec![text.parse().expect("address")]));
         assert_eq!(ask("Both.example.", RecordKind::A).await, address("192.0.2.1"));
         assert_eq!(ask("both.example", RecordKind::Aaaa).await, address("2001:db8::1"));
