@@ -189,6 +189,7 @@ const CALLS: &[CallRule] = &[
             ("crates/net/src/clock.rs", "the clock itself"),
             ("crates/net/src/mx_transport", "deadlines of sockets to other servers, which live in real time"),
             ("crates/net/src/resolver/authenticated.rs", "times to live of answers that are kept, which are real time"),
+            ("crates/net/src/resolver/memory.rs", "times to live of answers that are kept, which are real time"),
             ("crates/cli/src/surroundings.rs", "a command that waits for a server lives in real time"),
             ("crates/postfleet/src/roles.rs", "the limit on draining at the end, when no clock is simulated any more"),
             ("crates/postfleet/src/dev/tour.rs", "times the visible round trip for the people who look at it"),

@@ -1,7 +1,6 @@
 //! Asking block lists in the DNS (RFC 5782) about whom a message comes from and where its links lead. Answers are
 //! remembered for a while, lists are believed by their test points alone, and what has no answer in time says nothing.
 
-use super::SpamSettings;
 use crate::platform::Platform;
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -41,88 +40,57 @@ pub(super) struct Lists {
     under_way: Mutex<usize>,
 }
 
-/// A list, and what it is asked.
-struct List<'a> {
-    zone: &'a Domain,
-    /// The names of its test points: what it must have, and what it must not.
-    test_points: [String; 2],
-    /// Things that it may have, each with the name by which it is asked about.
-    subjects: Vec<(&'a Subject, String)>,
-}
-
-impl<'a> List<'a> {
-    fn asked_about(zone: &'a Domain, subjects: &'a [Subject]) -> Option<Self> {
-        let test_points = subjects.first()?.test_points().map(|point| point.question(zone));
-        let subjects = subjects.iter().map(|subject| (subject, subject.question(zone))).collect();
-        Some(Self { zone, test_points, subjects })
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.test_points.iter().chain(self.subjects.iter().map(|(_, name)| name)).map(String::as_str)
-    }
-}
-
 /// Asks all lists about an address and some domains.
 pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
     let settings = &platform.settings.spam;
-    let ip = ip.to_canonical();
-    let address: Vec<Subject> = is_public(&ip).then_some(Subject::Address(ip)).into_iter().collect();
+    let address = Subject::Address(ip.to_canonical());
+    let address = is_public(&ip.to_canonical()).then_some(&address);
+    let of_address =
+        address.into_iter().flat_map(|one| settings.address_zones.iter().map(move |zone| (zone, one.clone())));
     let names = domains.iter().filter(|name| Domain::parse(name).is_ok()).map(|name| Subject::Name(name.clone()));
-    let names: Vec<Subject> = names.take(names_max(settings)).collect();
-    let of_address = settings.address_zones.iter().filter_map(|zone| List::asked_about(zone, &address));
-    let of_names = settings.domain_zones.iter().filter_map(|zone| List::asked_about(zone, &names));
-    let lists: Vec<List<'_>> = of_address.chain(of_names).collect();
-    let answers = answers(platform, &lists).await;
+    let of_names = names.flat_map(|one| settings.domain_zones.iter().map(move |zone| (zone, one.clone())));
+    let questions: Vec<(&Domain, Subject)> = of_address.chain(of_names).take(QUESTIONS_MAX).collect();
+    let answers = answers(platform, &questions).await;
+    let of = |name: String| answers.get(&name).cloned().unwrap_or_else(|| Answer::Failed("not asked".to_owned()));
     let mut listed = Listed::default();
-    for list in &lists {
-        read(platform, list, &answers, &mut listed);
+    let mut tally: BTreeMap<(&Domain, &'static str), u64> = BTreeMap::new();
+    for (zone, subject) in &questions {
+        let [present, absent] = subject.test_points();
+        let verdict = match doubt(&of(present.question(zone)), &of(absent.question(zone))) {
+            Some(why) => Verdict::Unknown(why),
+            None => judge(&of(subject.question(zone))),
+        };
+        *tally.entry((zone, verdict.name())).or_default() += 1;
+        if let Verdict::Listed(..) = verdict {
+            let hits = if matches!(subject, Subject::Address(_)) { &mut listed.addresses } else { &mut listed.domains };
+            hits.push((subject.to_string(), zone.to_string()));
+        }
+    }
+    for ((zone, answer), count) in tally {
+        platform.metrics.block_list_answered(zone.to_string(), answer, count);
     }
     listed
 }
 
-/// Names that each list is asked about.
-fn names_max(settings: &SpamSettings) -> usize {
-    QUESTIONS_MAX.saturating_sub(settings.address_zones.len()) / settings.domain_zones.len().max(1)
-}
-
-/// What a list has of what it was asked about.
-fn read(platform: &Platform, list: &List<'_>, answers: &Answers<'_>, listed: &mut Listed) {
-    let not_asked = Answer::Failed("not asked".to_owned());
-    let of = |name: &String| answers.get(name.as_str()).unwrap_or(&not_asked);
-    let [present, absent] = &list.test_points;
-    let doubt = doubt(of(present), of(absent));
-    let mut tally: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for (subject, name) in &list.subjects {
-        let verdict = match &doubt {
-            Some(why) => Verdict::Unknown(why.clone()),
-            None => judge(of(name)),
-        };
-        *tally.entry(verdict.name()).or_default() += 1;
-        if let Verdict::Listed(..) = verdict {
-            let hits = if matches!(subject, Subject::Address(_)) { &mut listed.addresses } else { &mut listed.domains };
-            hits.push((subject.to_string(), list.zone.to_string()));
-        }
-    }
-    for (answer, count) in tally {
-        platform.metrics.block_list_answered(list.zone.to_string(), answer, count);
-    }
-}
-
-/// Answers by the names that were asked about.
-type Answers<'a> = BTreeMap<&'a str, Answer>;
-
-/// The answers to all questions: remembered ones, and others as far as they come in time.
-async fn answers<'a>(platform: &Platform, lists: &'a [List<'_>]) -> Answers<'a> {
-    let (memory, now) = (&platform.spam.lists, platform.clock.now());
-    let mut answers = memory.remembered(lists.iter().flat_map(List::names), now);
-    let names: BTreeSet<&str> = lists.iter().flat_map(List::names).filter(|name| !answers.contains_key(name)).collect();
-    if names.is_empty() {
-        return answers;
-    }
-    let Some(_room) = memory.room_for(names.len()) else { return answers };
+/// The answers to questions and to those about the test points of their lists: remembered ones, and others as far as they
+/// come in time.
+async fn answers(platform: &Platform, questions: &[(&Domain, Subject)]) -> BTreeMap<String, Answer> {
+    let asked = |(zone, subject): &(&Domain, Subject)| {
+        let [present, absent] = subject.test_points();
+        [subject.question(zone), present.question(zone), absent.question(zone)]
+    };
+    let names: BTreeSet<String> = questions.iter().flat_map(asked).collect();
+    let (lists, now) = (&platform.spam.lists, platform.clock.now());
+    let mut answers = lists.remembered(&names, now);
+    let missing: Vec<String> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
+    let Some(_room) = lists.room_for(missing.len()) else { return answers };
     let deadline = now.plus(platform.settings.spam.list_deadline);
-    let found = join_all(names.into_iter().map(async |name| (name, look_up(platform, name, deadline).await))).await;
-    memory.remember(&found, platform.clock.now());
+    let lookups = missing.into_iter().map(async |name| {
+        let answer = look_up(platform, &name, deadline).await;
+        (name, answer)
+    });
+    let found = join_all(lookups).await;
+    lists.remember(&found, platform.clock.now());
     answers.extend(found);
     answers
 }
@@ -141,16 +109,16 @@ async fn look_up(platform: &Platform, name: &str, deadline: UnixMicros) -> Answe
 }
 
 impl Lists {
-    fn remembered<'a>(&self, names: impl Iterator<Item = &'a str>, now: UnixMicros) -> Answers<'a> {
+    fn remembered(&self, names: &BTreeSet<String>, now: UnixMicros) -> BTreeMap<String, Answer> {
         let answers = self.answers.lock();
-        let known = |name: &'a str| {
+        let known = |name: &String| {
             let (answer, until) = answers.get(name)?;
-            (*until > now).then(|| (name, answer.clone()))
+            (*until > now).then(|| (name.clone(), answer.clone()))
         };
-        names.filter_map(known).collect()
+        names.iter().filter_map(known).collect()
     }
 
-    fn remember(&self, found: &[(&str, Answer)], now: UnixMicros) {
+    fn remember(&self, found: &[(String, Answer)], now: UnixMicros) {
         let mut answers = self.answers.lock();
         if answers.len() + found.len() > ANSWERS_MAX {
             answers.retain(|_, (_, until)| *until > now);
@@ -160,7 +128,7 @@ impl Lists {
         }
         for (name, answer) in found {
             let time = if matches!(answer, Answer::Failed(_)) { FAILED_FOR } else { KNOWN_FOR };
-            answers.insert((*name).to_owned(), (answer.clone(), now.plus(time)));
+            answers.insert(name.clone(), (answer.clone(), now.plus(time)));
         }
     }
 
@@ -193,12 +161,12 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_grows_old() {
         let (lists, at) = (Lists::default(), UnixMicros::from_seconds);
-        lists.remember(&[("a", Answer::Nothing), ("b", Answer::Failed("x".to_owned()))], at(0));
+        lists.remember(&[("a".to_owned(), Answer::Nothing), ("b".to_owned(), Answer::Failed("x".to_owned()))], at(0));
+        let names: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
         for (now, expected) in [(0, 2), (29, 2), (30, 1), (599, 1), (600, 0)] {
-            assert_eq!(lists.remembered(["a", "b"].into_iter(), at(now)).len(), expected, "{now}");
+            assert_eq!(lists.remembered(&names, at(now)).len(), expected, "{now}");
         }
-        let names: Vec<String> = (0..ANSWERS_MAX).map(|number| number.to_string()).collect();
-        let many: Vec<_> = names.iter().map(|name| (name.as_str(), Answer::Nothing)).collect();
+        let many: Vec<_> = (0..ANSWERS_MAX).map(|number| (number.to_string(), Answer::Nothing)).collect();
         lists.remember(&many, at(1));
         assert!(lists.answers.lock().len() <= ANSWERS_MAX);
     }

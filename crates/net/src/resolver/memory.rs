@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use postfleet_core::dns::{Answer, Question};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Octets of questions and answers that are remembered, about.
 const OCTETS_MAX: usize = 32 << 20;
@@ -31,9 +31,18 @@ struct Kept {
     until: Instant,
 }
 
+/// The end of a time that begins now.
+pub(super) fn after(time: Duration) -> Instant {
+    Instant::now() + time
+}
+
 impl Memory {
     /// The answer to a question, as long as it may be used.
-    pub(super) fn recall(&self, question: &Question, now: Instant) -> Option<Arc<Answer>> {
+    pub(super) fn recall(&self, question: &Question) -> Option<Arc<Answer>> {
+        self.recall_at(question, Instant::now())
+    }
+
+    fn recall_at(&self, question: &Question, now: Instant) -> Option<Arc<Answer>> {
         let mut halves = self.0.lock();
         if let Some(kept) = halves.late.get(question) {
             return kept.at(now);
@@ -80,7 +89,6 @@ fn octets(question: &Question, kept: &Kept) -> usize {
 mod tests {
     use super::*;
     use postfleet_core::dns::{RecordKind, Records};
-    use std::time::Duration;
 
     fn question(number: usize) -> Question {
         Question::new(&format!("{number}.example"), RecordKind::Txt)
@@ -104,10 +112,10 @@ mod tests {
             (2, 5, None),
             (3, 0, None),
         ] {
-            assert_eq!(memory.recall(&question(number), after(seconds)), expected, "{number} after {seconds} s");
+            assert_eq!(memory.recall_at(&question(number), after(seconds)), expected, "{number} after {seconds} s");
         }
         let other_kind = Question::new("1.example", RecordKind::A);
-        assert_eq!(memory.recall(&other_kind, now), None);
+        assert_eq!(memory.recall_at(&other_kind, now), None);
     }
 
     #[test]
@@ -117,7 +125,7 @@ mod tests {
         let count = 4 * OCTETS_MAX / 64_000;
         for number in 0..count {
             memory.remember(question(number), found(64_000), until);
-            assert!(memory.recall(&question(0), now).is_some(), "the first after {number}");
+            assert!(memory.recall_at(&question(0), now).is_some(), "the first after {number}");
         }
         let halves = memory.0.lock();
         let held: usize = halves.late.iter().chain(&halves.early).map(|(question, kept)| octets(question, kept)).sum();

@@ -1,7 +1,7 @@
 //! A resolver that asks name servers: those of the machine, or those it is told.
 
 use super::authenticated::{Answer, Authenticated, DnssecTrust};
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::{DnsError, MxAnswer, Resolver, TlsaSet, answer_from_mx, implicit_mx};
 use crate::tls::Tlsa;
 use futures::future::BoxFuture;
@@ -264,7 +264,7 @@ fn missing_until(error: &NetError) -> Option<Instant> {
     use hickory_resolver::net::DnsError::NoRecordsFound;
     let NetError::Dns(NoRecordsFound(none)) = error else { return None };
     let time = Duration::from_secs(none.negative_ttl?.into());
-    Some(Instant::now() + time.min(LONGEST_TTL))
+    Some(memory::after(time.min(LONGEST_TTL)))
 }
 
 impl Resolver for SystemResolver {
@@ -305,7 +305,7 @@ impl Resolver for SystemResolver {
     }
 
     fn remembered(&self, question: &Question) -> Option<Arc<DnsAnswer>> {
-        self.memory.recall(question, Instant::now())
+        self.memory.recall(question)
     }
 }
 
@@ -468,7 +468,7 @@ mod tests {
         dns.ptr("1.2.0.192.in-addr.arpa", "both.example");
         dns.fails("broken.example");
         let resolver = resolver(&dns, TIMEOUT);
-        let ask = async |name: &str, kind| DnsAnswer::clone(&*resolver.ask(&Question::new(name, kind)).await);
+        let ask = async |name: &str, kind| resolver.ask(&Question::new(name, kind)).await.as_ref().clone();
         let address = |text: &str| DnsAnswer::Found(Records::Addresses(vec![text.parse().expect("address")]));
         assert_eq!(ask("Both.example.", RecordKind::A).await, address("192.0.2.1"));
         assert_eq!(ask("both.example", RecordKind::Aaaa).await, address("2001:db8::1"));
