@@ -50,9 +50,11 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Orders names, in which case does not count.
+/// An order of names, in which case does not count. Most names differ in length already.
 fn compare(one: &str, other: &str) -> Ordering {
-    one.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(other.bytes().map(|byte| byte.to_ascii_lowercase()))
+    one.len().cmp(&other.len()).then_with(|| {
+        one.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(other.bytes().map(|byte| byte.to_ascii_lowercase()))
+    })
 }
 
 /// Puts a field into `out`, with its line end.

@@ -20,7 +20,9 @@ pub struct Hop<'a> {
 
 /// The field, complete with its line end (§2.2).
 pub fn field(hop: &Hop<'_>, found: &Authentication) -> String {
-    let mut out = format!("Authentication-Results: {}", value(hop.host));
+    let mut out = String::with_capacity(1_024);
+    out.push_str("Authentication-Results: ");
+    put(&mut out, hop.host);
     let before = out.len();
     if found.is_local {
         // Its author signed in here (RFC 4954).
@@ -82,18 +84,20 @@ fn spf(out: &mut String, found: &SpfResult, name: &str) {
 }
 
 fn method(out: &mut String, name: &str, result: AuthResult, reason: &str) {
-    out.push_str(&format!(";\r\n {name}={}", result.word()));
+    [";\r\n ", name, "=", result.word()].iter().for_each(|word| out.push_str(word));
     if !reason.is_empty() {
-        out.push_str(&format!(" reason={}", quoted(reason)));
+        out.push_str(" reason=");
+        put_quoted(out, reason);
     }
 }
 
 fn property(out: &mut String, name: &str, text: &str) {
-    out.push_str(&format!("\r\n  {name}={}", value(text)));
+    ["\r\n  ", name, "="].iter().for_each(|word| out.push_str(word));
+    put(out, text);
 }
 
 /// A token if it can be one (RFC 2045 §5.1), else a quoted string.
-fn value(text: &str) -> String {
+fn put(out: &mut String, text: &str) {
     let is_special = |byte: u8| {
         matches!(
             byte,
@@ -101,11 +105,11 @@ fn value(text: &str) -> String {
         )
     };
     let is_token = |byte: u8| byte.is_ascii_graphic() && !is_special(byte);
-    if !text.is_empty() && text.bytes().all(is_token) { text.to_owned() } else { quoted(text) }
+    if !text.is_empty() && text.bytes().all(is_token) { out.push_str(text) } else { put_quoted(out, text) }
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
+fn put_quoted(out: &mut String, text: &str) {
+    out.push('"');
     for c in text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ') {
         if matches!(c, '"' | '\\') {
             out.push('\\');
@@ -113,7 +117,6 @@ fn quoted(text: &str) -> String {
         out.push(c);
     }
     out.push('"');
-    out
 }
 
 /// Whether results that a sealer wrote (the value of ARC-Authentication-Results) say that the author was proved. What can

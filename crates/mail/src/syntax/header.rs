@@ -46,11 +46,18 @@ pub(crate) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub(crate) fn read(raw: &'a [u8]) -> Self {
+        let mut read = Fields::new(raw);
+        let mut fields = Vec::with_capacity(32);
+        fields.extend(read.by_ref());
+        let end = raw.len().min(BLOCK_MAX) - read.rest.len();
+        if is_at_body(read.rest) {
+            let (block, rest) = raw.split_at(end);
+            return Self { fields, block, body: split(rest).1, cut: false };
+        }
+        // There is no body, or it is too far away.
         let (block, body) = split(raw);
-        let mut fields = Fields::new(block);
-        let mut all = Vec::with_capacity(32);
-        all.extend(fields.by_ref());
-        Self { fields: all, block, body, cut: fields.cut }
+        let cut = block.len() > BLOCK_MAX || end < block.len();
+        Self { fields, block, body, cut }
     }
 
     /// The fields of a name, in the order in which they stand.
@@ -100,7 +107,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
-        while !matches!(self.rest, [] | [b'\n', ..] | [b'\r', b'\n', ..]) {
+        while !self.rest.is_empty() && !is_at_body(self.rest) {
             if self.seen == FIELDS_MAX {
                 self.cut = true;
                 break;
@@ -115,6 +122,11 @@ impl<'a> Iterator for Fields<'a> {
         }
         None
     }
+}
+
+/// Whether there is the blank line that ends a header block.
+fn is_at_body(rest: &[u8]) -> bool {
+    matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..])
 }
 
 /// Length of the first line together with its continuation lines (RFC 5322 §2.2.3) and line ends.
@@ -188,5 +200,36 @@ mod tests {
         assert!(fields.cut);
         assert!(!Fields::new(&vec![b'a'; BLOCK_MAX]).cut);
         assert!(Fields::new(&vec![b'a'; BLOCK_MAX + 1]).cut);
+    }
+
+    #[test]
+    fn taken_apart_at_once_as_in_steps() {
+        let (many, more) = ("A: 1\r\n".repeat(FIELDS_MAX), "A: 1\r\n".repeat(FIELDS_MAX + 1));
+        let wide = |octets: usize| format!("A: {}\r\n", "a".repeat(octets - 5));
+        for head in [
+            String::new(),
+            "A: 1".to_owned(),
+            "A: 1\n b\n".to_owned(),
+            "no field\r\nA: 1\r\n".to_owned(),
+            many,
+            more,
+            wide(BLOCK_MAX - 2),
+            wide(BLOCK_MAX - 1),
+            wide(BLOCK_MAX),
+            wide(BLOCK_MAX + 1),
+            "A: 1\r\n".to_owned() + &wide(BLOCK_MAX),
+        ] {
+            for body in ["", "\r\n", "\n", "\r\nbody\r\n", "\n x: y\n"] {
+                let raw = format!("{head}{body}");
+                let header = Header::read(raw.as_bytes());
+                let (block, rest) = split(raw.as_bytes());
+                let mut fields = Fields::new(block);
+                let values: Vec<_> = fields.by_ref().map(|field| (field.name, field.value)).collect();
+                let found: Vec<_> = header.fields.iter().map(|field| (field.name, field.value)).collect();
+                let start: String = raw.chars().take(20).collect();
+                assert!(found == values, "{start:?} {body:?}");
+                assert!((header.block, header.body, header.cut) == (block, rest, fields.cut), "{start:?} {body:?}");
+            }
+        }
     }
 }

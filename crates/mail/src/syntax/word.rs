@@ -8,7 +8,8 @@ pub(crate) fn decode(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut run = Run::default();
     let mut rest = text;
-    while let Some(at) = memmem::find(rest.as_bytes(), b"=?") {
+    let beginning = memmem::Finder::new(b"=?");
+    while let Some(at) = beginning.find(rest.as_bytes()) {
         let (before, from) = rest.split_at(at);
         match read(from) {
             Some((word, len)) => {
