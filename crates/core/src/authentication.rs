@@ -6,7 +6,7 @@ use crate::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
 /// What a method of authentication came to (RFC 8601 §2.7).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthResult {
     /// Nothing was there to look at, or it was not looked at.

@@ -96,6 +96,7 @@ pub mod suspicion;
 // what comes back
 pub mod bounce;
 pub mod capability;
+pub mod dmarc_report;
 pub mod feedback;
 pub mod return_path;
 

@@ -18,6 +18,7 @@ pub mod suspicion;
 pub mod compose;
 pub mod content_id;
 pub mod dkim;
+pub mod dmarc_report;
 pub mod exchange;
 pub mod form;
 pub mod submission;

@@ -4,8 +4,10 @@
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
+use postfleet_core::dmarc_report;
 use postfleet_core::{hold, schedule};
 use postfleet_store::activity::PruneActivity;
+use postfleet_store::dmarc_reports;
 use postfleet_store::domain_reports::PruneReports;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
@@ -170,6 +172,12 @@ async fn prune_feedback(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.domain_report_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneReports { before, limit: ROWS_MAX / 10 }).await? == 0 {
+            break;
+        }
+    }
+    let before = dmarc_report::kept_since(platform.clock.now());
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(dmarc_reports::PruneReports { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

@@ -32,6 +32,7 @@ pub struct Metrics {
     destinations_closed: Gauge<u64>,
     block_list_answers: Counter<u64>,
     domain_reports: Counter<u64>,
+    dmarc_reports: Counter<u64>,
     spam_verdicts: Counter<u64>,
     spam_learned: Counter<u64>,
     rspamd: Counter<u64>,
@@ -57,6 +58,10 @@ impl Metrics {
             domain_reports: counter(
                 "postfleet_domain_reports",
                 "Reports of other servers about domains, by what became of them",
+            ),
+            dmarc_reports: counter(
+                "postfleet_dmarc_reports",
+                "Reports to owners of domains about mail in their names, by what became of an attempt to send one",
             ),
             spam_verdicts: counter("postfleet_spam_verdicts", "Messages judged for a mailbox, by verdict"),
             spam_learned: counter(
@@ -180,6 +185,10 @@ impl Metrics {
     /// A report about a domain came in.
     pub fn domain_reported(&self, result: &'static str) {
         self.domain_reports.add(1, &[by("result", result)]);
+    }
+    /// It was tried to tell the owner of a domain of mail in its name.
+    pub fn dmarc_report(&self, result: &'static str) {
+        self.dmarc_reports.add(1, &[by("result", result)]);
     }
     /// A message was judged for a mailbox.
     pub fn judged_spam(&self, is_spam: bool) {

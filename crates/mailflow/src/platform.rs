@@ -1,6 +1,7 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
 use crate::deliver::{Delivery, Pacing, Signers};
+use crate::dmarc_reports::{DmarcReportSettings, Tally};
 use crate::metrics::Metrics;
 use crate::routing::{Relay, RouteSettings, Routing};
 use crate::spam::{SpamMemory, SpamSettings};
@@ -70,6 +71,8 @@ pub struct Platform {
     pub requests: Arc<Requests>,
     /// What this node remembers to tell spam.
     pub spam: Arc<SpamMemory>,
+    /// What came in, as far as owners of domains are told of it.
+    pub dmarc_tally: Arc<Tally>,
     /// What the operator has set.
     pub settings: Arc<Settings>,
 }
@@ -168,6 +171,8 @@ pub struct Settings {
     pub disposable_domains: Vec<Domain>,
     /// What concerns spam.
     pub spam: SpamSettings,
+    /// As whom owners of domains are told of mail in their names; nobody is if absent.
+    pub dmarc_reports: Option<DmarcReportSettings>,
     /// When all this was read.
     pub read_at: UnixMicros,
 }

@@ -118,6 +118,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
     Ok(Platform {
         store: store(config, data).await?,
         spam: Arc::new(SpamMemory::new(&keys)),
+        dmarc_tally: Arc::default(),
         keys,
         doorkeeper: Arc::new(Doorkeeper::new(&*world.entropy)),
         clock: world.clock,
@@ -194,6 +195,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         public_url: config.public_url()?,
         disposable_domains: config.disposable_domains()?,
         spam: config.spam_settings()?,
+        dmarc_reports: config.dmarc_reports()?,
         read_at,
     })
 }

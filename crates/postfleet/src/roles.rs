@@ -13,7 +13,9 @@ use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
-use postfleet_mailflow::{Platform, deliver, figures, holds, janitor, jobs, recount, schedules, spam, stops, webhooks};
+use postfleet_mailflow::{
+    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, spam, stops, webhooks,
+};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
 use postfleet_smtp::submission::ForMailClients;
@@ -42,8 +44,11 @@ const RESUME_AGAIN: Duration = Duration::from_secs(60);
 /// How often the janitor comes.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 
-/// How often counts of encrypted connections are written down.
+/// How often counts of encrypted connections are written down, and those of what came in.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked for reports to owners of domains that are due.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often jobs are looked for that another node was told of, or left when it ended.
 const JOBS_EVERY: Duration = Duration::from_secs(60);
@@ -127,6 +132,12 @@ pub async fn start(
         running.spawn(recount_until(platform.clone(), stop.clone()));
         running.spawn(prune_until(platform.clone(), stop.clone()));
         running.spawn(sum_up_until(platform.clone(), stop.clone()));
+    }
+    if has(Role::Janitor) && platform.settings.dmarc_reports.is_some() {
+        running.spawn(report_until(platform.clone(), stop.clone()));
+    }
+    if has(Role::Mx) && platform.settings.dmarc_reports.is_some() {
+        running.spawn(count_mail_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
@@ -456,6 +467,36 @@ async fn count_until(platform: Platform, stop: CancellationToken) {
             () = platform.clock.sleep_until(platform.clock.now().plus(COUNT_EVERY)) => {}
         }
         or_wait(&platform, "deliver", reports::flush_once(&platform).await).await;
+    }
+}
+
+/// Writes down what came in, as far as owners of domains are told of it.
+async fn count_mail_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(COUNT_EVERY)) => {}
+        }
+        or_wait(&platform, "mx", dmarc_reports::flush_once(&platform).await).await;
+    }
+}
+
+/// Tells owners of domains of mail in their names, one report after the other.
+async fn report_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            // Name servers may be slow, and what is given up here is tried again after the lease.
+            () = stop.cancelled() => {}
+            sent = dmarc_reports::send_once(&platform) => {
+                if or_wait(&platform, "janitor", sent).await {
+                    continue;
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(REPORT_EVERY)) => {}
+        }
     }
 }
 

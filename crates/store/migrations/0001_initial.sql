@@ -1024,6 +1024,35 @@ CREATE TABLE tls_sessions (
 ) {strict};
 CREATE INDEX tls_sessions_by_day ON tls_sessions (day, policy_domain, key);
 
+-- What is told the owners of domains about mail in their names (RFC 7489 §7.2), by UTC day and domain with a record. A
+-- report is made once its due_at has come, which is null when it is over; state is waiting or what became of it. kinds are
+-- its rows, left_out messages in none of them. The day's row counts its reports, and is locked where one begins.
+CREATE TABLE dmarc_report_days (
+    day {int} NOT NULL PRIMARY KEY,
+    domains {int} NOT NULL
+) {strict};
+
+CREATE TABLE dmarc_reports (
+    day {int} NOT NULL,
+    policy_domain TEXT NOT NULL,
+    kinds {int} NOT NULL,
+    left_out {int} NOT NULL,
+    due_at {int},
+    state TEXT NOT NULL,
+    PRIMARY KEY (day, policy_domain)
+) {clustered};
+CREATE INDEX dmarc_reports_due ON dmarc_reports (due_at);
+
+-- Messages that are alike: what they have in common as JSON, the key a hash of that.
+CREATE TABLE dmarc_report_rows (
+    day {int} NOT NULL,
+    policy_domain TEXT NOT NULL,
+    key {bytes} NOT NULL,
+    sighting TEXT NOT NULL,
+    messages {int} NOT NULL,
+    PRIMARY KEY (day, policy_domain, key)
+) {clustered};
+
 -- What comes back ------------------------------------------------------------------------------------------------
 
 -- Every report about a message that was sent, believed or not: kind is bounce, complaint, auto_reply and so on, outcome

@@ -71,9 +71,9 @@ pub struct ReportRow {
     pub count: u64,
 }
 
-/// A report about a domain.
+/// A report about a domain, without what it says of sources.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NewReport {
+pub struct Report {
     /// Its id here.
     pub id: DomainReportId,
     /// What it is about.
@@ -100,11 +100,9 @@ pub struct NewReport {
     pub quarantined: u64,
     /// Messages that were refused.
     pub rejected: u64,
-    /// By source, most first.
-    pub rows: Vec<ReportRow>,
 }
 
-impl NewReport {
+impl Report {
     const fn kept_as(&self) -> &'static str {
         kept_as(self.kind, self.is_verified)
     }
@@ -127,7 +125,9 @@ pub struct TakeReport {
     /// The domain.
     pub domain_id: DomainId,
     /// The report.
-    pub report: NewReport,
+    pub report: Report,
+    /// What it says of sources, those with most first.
+    pub rows: Vec<ReportRow>,
     /// The present.
     pub at: UnixMicros,
 }
@@ -189,7 +189,7 @@ impl Command for TakeReport {
         ];
         tx.execute(INSERT, values).await?;
         // The highest number has most: a reading from the end on finds it first.
-        for (number, row) in (0_i64..).zip(report.rows.iter().rev()) {
+        for (number, row) in (0_i64..).zip(self.rows.iter().rev()) {
             let values = params![
                 domain,
                 report.kept_as(),
@@ -267,40 +267,9 @@ pub async fn rows(
     Ok(rows.iter().map(report_row).collect::<Result<_, DbError>>()?)
 }
 
-/// A report as it is listed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listed {
-    /// Its id here.
-    pub id: DomainReportId,
-    /// What it is about.
-    pub kind: Kind,
-    /// Whether it is proved that the reporter sent it.
-    pub is_verified: bool,
-    /// Who reports.
-    pub reporter: String,
-    /// An address to ask.
-    pub contact: String,
-    /// The id that the reporter gave it.
-    pub report_id: String,
-    /// The policy that was found.
-    pub policy: String,
-    /// When what it is about began.
-    pub begins_at: UnixMicros,
-    /// When it ended.
-    pub ends_at: UnixMicros,
-    /// Messages or connections.
-    pub total: u64,
-    /// Those that were not aligned, or failed.
-    pub failed: u64,
-    /// Messages that were put aside.
-    pub quarantined: u64,
-    /// Messages that were refused.
-    pub rejected: u64,
-}
-
-fn listed(row: &Row) -> Result<Listed, DbError> {
+fn listed(row: &Row) -> Result<Report, DbError> {
     let (kind, is_verified) = read_kind(&row.text(1)?);
-    Ok(Listed {
+    Ok(Report {
         id: DomainReportId::from_uuid(row.uuid(0)?),
         kind,
         is_verified,
@@ -326,7 +295,7 @@ pub async fn page(
     domain: DomainId,
     before: Option<DomainReportId>,
     limit: usize,
-) -> Result<Vec<Listed>, StoreError> {
+) -> Result<Vec<Report>, StoreError> {
     let before = before.map_or(Uuid::max(), |id| id.uuid());
     let rows = reader.query(PAGE, params![domain.uuid(), before, limit as i64]).await?;
     Ok(rows.iter().map(listed).collect::<Result<_, DbError>>()?)
@@ -344,7 +313,7 @@ pub async fn find(
     domain: DomainId,
     id: DomainReportId,
     limit: usize,
-) -> Result<Option<(Listed, Vec<ReportRow>)>, StoreError> {
+) -> Result<Option<(Report, Vec<ReportRow>)>, StoreError> {
     let found = reader.query_one(FIND, params![domain.uuid(), id.uuid()]).await?;
     let Some(report) = found.as_ref().map(listed).transpose()? else { return Ok(None) };
     let kind = kept_as(report.kind, report.is_verified);

@@ -18,6 +18,7 @@ pub mod block_answers;
 pub mod breakers;
 pub mod connectors;
 pub mod correspondents;
+pub mod dmarc_reports;
 pub mod domain_reports;
 pub mod domains;
 pub mod evaluations;

@@ -5,12 +5,12 @@
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, connectors,
-    correspondents, deliveries, domain_reports, domains, evaluations, events, feedback, findings, grants, holds,
-    idempotency, imports, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate, opt_ins,
-    organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries, redirect_uris,
-    refusals, refused_mail, reputation, retention, rules, schedules, send_alerts, send_events, send_sums, sender_pools,
-    senders, service_accounts, spam, stops, sts, suppressions, threads, tls_sessions, tokens, transfers, watch,
-    webhooks, workspaces,
+    correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
+    grants, holds, idempotency, imports, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
+    opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
+    redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, send_alerts, send_events,
+    send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads, tls_sessions, tokens,
+    transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -26,6 +26,10 @@ const LISTS: &[(&str, &str)] = &[
     ("domain_reports::PAGE", domain_reports::PAGE),
     ("domain_reports::ROWS_OF_ONE", domain_reports::ROWS_OF_ONE),
     ("domain_reports::OLD", domain_reports::OLD),
+    ("dmarc_reports::DUE", dmarc_reports::DUE),
+    ("dmarc_reports::ROWS", dmarc_reports::ROWS),
+    ("dmarc_reports::OLD_ROWS", dmarc_reports::OLD_ROWS),
+    ("dmarc_reports::OLD", dmarc_reports::OLD),
     ("block_answers::DUE", block_answers::DUE),
     ("block_answers::OF_DOMAIN", block_answers::OF_DOMAIN),
     ("block_answers::APPLICATIONS", block_answers::APPLICATIONS),

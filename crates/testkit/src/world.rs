@@ -17,6 +17,7 @@ use postfleet_mail::dkim;
 use postfleet_mail::suspicion::Lexicon;
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::deliver::{self, Pacing, Signers};
+use postfleet_mailflow::dmarc_reports::DmarcReportSettings;
 use postfleet_mailflow::receive::{self, Arrival};
 use postfleet_mailflow::spam::{SpamMemory, SpamSettings};
 use postfleet_mailflow::{AuthenticationSettings, Egress, Metrics, Platform, Relay, RouteSettings, Routing, Settings};
@@ -89,6 +90,8 @@ pub struct WorldOptions {
     pub plans: Plans,
     /// What concerns spam.
     pub spam: SpamSettings,
+    /// As whom owners of domains are told of mail in their names; nobody is by default.
+    pub dmarc_reports: Option<DmarcReportSettings>,
     /// Where chance starts.
     pub seed: u64,
     /// The store's database; a SQLite file in the world's folder if absent.
@@ -117,6 +120,7 @@ impl Default for WorldOptions {
             recovery_rule: Rule::default(),
             plans: Plans::presets(),
             spam: SpamSettings::default(),
+            dmarc_reports: None,
             seed: 1,
             database: None,
         }
@@ -215,6 +219,7 @@ impl World {
             underway: Arc::default(),
             requests: Arc::default(),
             spam: Arc::new(SpamMemory::new(&KeyHasher::new([7; 32]))),
+            dmarc_tally: Arc::default(),
             settings: Arc::new(settings(&options)),
             resolver,
         };
@@ -377,6 +382,7 @@ fn settings(options: &WorldOptions) -> Settings {
         public_url: options.public_url.clone(),
         disposable_domains: vec![Domain::parse("throwaway.test").expect("domain")],
         spam: options.spam.clone(),
+        dmarc_reports: options.dmarc_reports.clone(),
         read_at: BEGINNING,
     }
 }

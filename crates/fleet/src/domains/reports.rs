@@ -5,7 +5,7 @@ use crate::pages::{self, Page};
 use postfleet_core::Problem;
 use postfleet_core::id::{DomainId, DomainReportId, OrganizationId};
 use postfleet_schema::domain_report as schema;
-use postfleet_store::domain_reports::{self, Listed, ReportRow};
+use postfleet_store::domain_reports::{self, Report, ReportRow};
 
 /// Entries of a report that are shown: all that are kept.
 const ROWS_MAX: usize = 200;
@@ -39,7 +39,7 @@ impl Domains<'_> {
     }
 }
 
-fn show(domain: DomainId, report: Listed, rows: Vec<ReportRow>) -> schema::DomainReport {
+fn show(domain: DomainId, report: Report, rows: Vec<ReportRow>) -> schema::DomainReport {
     let row = |row: ReportRow| schema::DomainReportRow {
         source: row.source,
         what: row.what,

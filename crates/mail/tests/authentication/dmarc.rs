@@ -5,7 +5,7 @@ use crate::support::Table;
 use postfleet_core::authentication::{AuthResult as R, DkimResult, DmarcPolicy as P, SpfResult};
 use postfleet_core::{Domain, EmailAddress};
 use postfleet_mail::authentication::dmarc::suffix::{are_aligned, organizational};
-use postfleet_mail::authentication::dmarc::{Published, accepts_reports, find, judge};
+use postfleet_mail::authentication::dmarc::{Destination, Published, destinations, find, judge};
 
 /// What was proved: by SPF, and by a signature.
 type Proved = (&'static str, &'static str);
@@ -249,7 +249,7 @@ fn where_reports_are_wanted() {
         let dns = Table::new(&format!("_dmarc.example.com TXT v=DMARC1; p=none; rua={text}"));
         match find(&dns, &domain("example.com")).expect("everything is known") {
             Published::Record { record, .. } => {
-                record.reports_to.iter().map(|(to, limit)| (to.to_string(), *limit)).collect::<Vec<_>>()
+                record.reports_to.iter().map(|to| (to.address.to_string(), to.octets_max)).collect::<Vec<_>>()
             }
             other => panic!("{other:?}"),
         }
@@ -280,18 +280,31 @@ fn others_get_reports_only_if_they_agree() {
          example.com._report._dmarc.agrees.example TXT hello\n\
          example.com._report._dmarc.other.example TXT v=spf1 -all\n\
          *._report._dmarc.silent.example TXT v=DMARC1\n\
-         example.com._report._dmarc.broken.example FAIL",
+         example.com._report._dmarc.broken.example FAIL\n\
+         example.com._report._dmarc.moved.example TXT v=DMARC1; rua=mailto:new@moved.example!1k,mailto:d@victim.example\n\
+         example.com._report._dmarc.abused.example TXT v=DMARC1; rua=mailto:d@victim.example",
     );
-    for (to, expected) in [
-        ("d@example.com", true),
-        ("d@reports.example.com", true),
-        ("d@agrees.example", true),
-        ("d@other.example", false),
-        ("d@silent.example", false),
-        ("d@broken.example", false),
+    // Who is named, who gets it, whether nothing can be found out now.
+    for (to, expected, is_unknown) in [
+        ("d@example.com", &["d@example.com"][..], false),
+        ("d@reports.example.com", &["d@reports.example.com"], false),
+        ("d@agrees.example", &["d@agrees.example"], false),
+        ("d@other.example", &[], false),
+        ("d@silent.example", &[], false),
+        ("d@broken.example", &[], true),
+        ("d@moved.example", &["new@moved.example 1024"], false),
+        ("d@abused.example", &["d@abused.example"], false),
     ] {
-        let to = EmailAddress::parse(to).expect("address");
-        assert_eq!(accepts_reports(&dns, &domain("example.com"), &to), Ok(expected), "{to}");
+        let wanted = Destination { address: EmailAddress::parse(to).expect("address"), octets_max: None };
+        // Named twice, it gets one.
+        let found = destinations(&dns, &domain("example.com"), &[wanted.clone(), wanted]).expect("known");
+        let show = |one: &Destination| match one.octets_max {
+            Some(octets) => format!("{} {octets}", one.address),
+            None => one.address.to_string(),
+        };
+        assert_eq!(found.agreed.iter().map(show).collect::<Vec<_>>(), expected, "{to}");
+        assert_eq!(!found.unknown.is_empty(), is_unknown, "{to}");
+        assert_eq!(!found.refused.is_empty(), expected.is_empty() && !is_unknown, "{to}");
     }
     assert!(are_aligned("a.example.com", "example.com", false) && !are_aligned("a.example.com", "example.com", true));
 }

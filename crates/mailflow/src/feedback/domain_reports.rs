@@ -4,11 +4,14 @@
 use crate::platform::Platform;
 use crate::receive::Arrival;
 use crate::receive::authenticate::authenticate;
-use postfleet_core::id::{DomainId, DomainReportId, OrganizationId};
+use postfleet_core::id::{DomainId, DomainReportId};
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros};
 use postfleet_mail::authentication::dmarc::proves;
-use postfleet_mail::domain_report::{self, ConnectionsSeen, DomainReport, MailSeen, Seen, Unreadable};
-use postfleet_store::domain_reports::{self, Kind, NewReport, ReportRow, TakeReport, Taken};
+use postfleet_mail::authentication::dmarc::suffix::are_aligned;
+use postfleet_mail::domain_report::{
+    self, ConnectionFailure, ConnectionsSeen, DomainReport, MailSeen, MailSource, Seen, Unreadable,
+};
+use postfleet_store::domain_reports::{self, Kind, Report, ReportRow, TakeReport, Taken};
 use std::time::Duration;
 
 /// How far a reporter's clock may be ahead of ours.
@@ -56,9 +59,11 @@ async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(St
     }
     let (mut reference, mut result) = (String::new(), "repeated");
     for (domain_id, policy, seen) in about {
-        let new = NewReport { is_verified, ..new_report(platform, &report, policy, seen, now) };
+        let (new, rows) = new_report(platform, &report, policy, seen, now);
         let id = new.id.to_string();
-        match write(platform, organization, domain_id, new, now).await? {
+        let new = Report { is_verified, ..new };
+        let take = TakeReport { organization_id: organization, domain_id, report: new, rows, at: now };
+        match write(platform, take).await? {
             Taken::Kept => (reference, result) = (id, "kept"),
             Taken::Repeated | Taken::Gone => {}
             Taken::TooMany => {
@@ -70,29 +75,33 @@ async fn keep(platform: &Platform, arrival: &Arrival, to: &Domain) -> Result<(St
     Ok((reference, result))
 }
 
-/// Whether SPF or a signature proves that the report was sent by whom it names as reporter.
+/// Whether SPF or a signature proves that the report was sent by whom it names as reporter. Who wrote it here signed in.
 async fn is_verified(platform: &Platform, arrival: &Arrival, report: &DomainReport) -> bool {
-    let found = authenticate(platform, arrival, &arrival.message).await;
     let contact = EmailAddress::parse(&report.contact).ok().map(|contact| contact.domain().clone());
-    let reporter = contact.or_else(|| Domain::parse(&report.reporter).ok());
-    reporter.is_some_and(|reporter| proves(&found, &reporter))
+    let Some(reporter) = contact.or_else(|| Domain::parse(&report.reporter).ok()) else { return false };
+    if arrival.is_local() {
+        let sender = arrival.reverse_path.mailbox();
+        return sender.is_some_and(|sender| are_aligned(sender.domain().as_str(), reporter.as_str(), false));
+    }
+    let (found, _) = authenticate(platform, arrival, &arrival.message).await;
+    proves(&found, &reporter)
 }
 
-async fn write(
-    platform: &Platform,
-    organization_id: OrganizationId,
-    domain_id: DomainId,
-    report: NewReport,
-    at: UnixMicros,
-) -> Result<Taken, Problem> {
-    let (reporter, kind) = (report.reporter.clone(), report.kind.name());
-    let taken = platform.store.run(TakeReport { organization_id, domain_id, report, at }).await?;
-    tracing::debug!(domain.id = %domain_id, reporter, kind, ?taken, "a report about a domain");
+async fn write(platform: &Platform, take: TakeReport) -> Result<Taken, Problem> {
+    let (domain, reporter, kind) = (take.domain_id, take.report.reporter.clone(), take.report.kind.name());
+    let taken = platform.store.run(take).await?;
+    tracing::debug!(domain.id = %domain, reporter, kind, ?taken, "a report about a domain");
     Ok(taken)
 }
 
-fn new_report(platform: &Platform, report: &DomainReport, policy: String, seen: Seen, now: UnixMicros) -> NewReport {
-    let mut new = NewReport {
+fn new_report(
+    platform: &Platform,
+    report: &DomainReport,
+    policy: String,
+    seen: Seen,
+    now: UnixMicros,
+) -> (Report, Vec<ReportRow>) {
+    let mut new = Report {
         id: DomainReportId::new(now, platform.entropy.ten()),
         kind: Kind::Dmarc,
         is_verified: false,
@@ -106,33 +115,32 @@ fn new_report(platform: &Platform, report: &DomainReport, policy: String, seen: 
         failed: 0,
         quarantined: 0,
         rejected: 0,
-        rows: Vec::new(),
     };
-    match seen {
+    let rows = match seen {
         Seen::Mail(MailSeen { messages, unaligned, quarantined, rejected, sources }) => {
             (new.total, new.failed, new.quarantined, new.rejected) = (messages, unaligned, quarantined, rejected);
-            let rows = sources.into_iter().map(|(source, count)| ReportRow {
+            let row = |(source, count): (MailSource, u64)| ReportRow {
                 source: source.address.to_string(),
                 what: source.disposition,
                 dkim: source.dkim_aligned,
                 spf: source.spf_aligned,
                 count,
-            });
-            new.rows = rows.collect();
+            };
+            sources.into_iter().map(row).collect()
         }
         Seen::Connections(ConnectionsSeen { connections, failed, failures }) => {
             (new.kind, new.total, new.failed) = (Kind::Tls, connections, failed);
-            let row = |(failure, count): (domain_report::ConnectionFailure, u64)| ReportRow {
+            let row = |(failure, count): (ConnectionFailure, u64)| ReportRow {
                 source: failure.host,
                 what: failure.kind,
                 dkim: false,
                 spf: false,
                 count,
             };
-            new.rows = failures.into_iter().map(row).collect();
+            failures.into_iter().map(row).collect()
         }
-    }
-    new
+    };
+    (new, rows)
 }
 
 fn unreadable(platform: &Platform, why: Unreadable) -> Problem {

@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt};
 use postfleet_core::UnixMicros;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::dns::{Answer, Question};
+use postfleet_mail::authentication::dmarc::Published;
 use postfleet_mail::authentication::{Dns, Envelope, Examination, Pending, Terms};
 use postfleet_net::Resolver;
 use std::cell::RefCell;
@@ -29,9 +30,11 @@ const OCTETS_MAX: usize = 1 << 20;
 
 /// Authenticates a message that came in, as it was transferred. What a mailbox here wrote needs no proof: its author
 /// signed in, and it never left.
-pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> Authentication {
+///
+/// Also answers what is published about the author's domain.
+pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[u8]) -> (Authentication, Published) {
     if arrival.is_local() {
-        return Authentication { is_local: true, ..Authentication::default() };
+        return (Authentication { is_local: true, ..Authentication::default() }, Published::Nothing);
     }
     let now = platform.clock.now();
     let envelope = Envelope { ip: arrival.ip, helo: &arrival.helo, reverse_path: &arrival.reverse_path };
@@ -39,12 +42,19 @@ pub(crate) async fn authenticate(platform: &Platform, arrival: &Arrival, raw: &[
     let set = &platform.settings.authentication;
     let sample = u8::try_from(platform.entropy.below(100)).unwrap_or(0);
     let terms = Terms { trusted_sealers: &set.trusted_arc_sealers, enforcement: set.dmarc, sample };
+    ask(platform, |dns| examination.conclude(dns, &terms)).await
+}
+
+/// Makes a judgement with the answers of the DNS that it needs. What is not known within the limits has failed.
+pub(crate) async fn ask<T>(platform: &Platform, judge: impl Fn(&dyn Dns) -> Result<T, Pending>) -> T {
+    let until = platform.clock.now().plus(WAIT_MAX);
     let mut known = Known::of(platform);
     loop {
-        let judged = examination.conclude(&known, &terms);
+        // Apart, so that nothing borrows what is known while more is waited for.
+        let judged = judge(&known);
         match judged {
-            Ok((found, _)) => return found,
-            Err(pending) => known.learn(platform, pending, now.plus(WAIT_MAX)).await,
+            Ok(judged) => return judged,
+            Err(pending) => known.learn(platform, pending, until).await,
         }
     }
 }

@@ -15,6 +15,7 @@ mod spam;
 pub(crate) use findings::Findings;
 pub use recipients::{Offer, recipient};
 
+use crate::dmarc_reports;
 use crate::feedback::{self, Door};
 use crate::platform::Platform;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
@@ -22,9 +23,12 @@ use postfleet_core::refused_mail::Outcome;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::message::{self, MessageView};
 use postfleet_mail::trace::{self, Protocol};
+use postfleet_store::Arriving;
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{FiledCopy, MailboxCopy};
+use postfleet_store::refused_mail::{Concerning, NewRefusal};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Received fields after which a message is taken to be going round in circles (RFC 5321 §6.3).
 pub const RECEIVED_MAX: usize = 100;
@@ -127,13 +131,26 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
     let octets = arrival.message.len() as u64;
     let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
     let findings = findings::find(platform, arrival, &view).await;
+    let filed = place(platform, arrival, (&view, &findings, &concerning), (mailboxes, dropped), (now, announced)).await;
+    dmarc_reports::count(platform, arrival, &findings, &filed);
+    filed
+}
+
+/// Files a message of which it is known who sent it, unless it is refused for that, or by rules.
+async fn place(
+    platform: &Platform,
+    arrival: &Arrival,
+    (view, findings, concerning): (&MessageView, &Findings, &Arc<Concerning>),
+    (mailboxes, dropped): (Vec<Mailbox>, Vec<NewRefusal>),
+    (now, announced): (UnixMicros, Arriving),
+) -> Result<String, Problem> {
     if let Some(refusal) = findings.authentication.refusal() {
-        refusals::record_for_all(platform, &concerning, (&mailboxes, dropped), &refusal).await;
+        refusals::record_for_all(platform, concerning, (&mailboxes, dropped), &refusal).await;
         return Err(refusal);
     }
-    let judged = judge::judge(platform, arrival, &view, &findings, (&mailboxes, &concerning)).await?;
+    let judged = judge::judge(platform, arrival, view, findings, (&mailboxes, concerning)).await?;
     let copies = (mailboxes.as_slice(), judged, dropped);
-    let reference = file::file(platform, arrival, (&view, &findings), copies, (now, announced)).await?;
+    let reference = file::file(platform, arrival, (view, findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }

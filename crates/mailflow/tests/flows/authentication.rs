@@ -8,7 +8,7 @@ use postfleet_core::dns::{Answer, Question, RecordKind, Records};
 use postfleet_core::{Domain, ProblemKind};
 use postfleet_mailflow::AuthenticationSettings;
 use postfleet_net::{DnsError, MxAnswer, Resolver, StaticResolver};
-use postfleet_store::domain_reports::{self, Listed};
+use postfleet_store::domain_reports::{self, Report};
 use postfleet_store::domains;
 use postfleet_store::refused_mail::{self, Page};
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
@@ -97,7 +97,7 @@ const REPORT: &str = "From: r@sender.test\r\nSubject: Report\r\nContent-Type: te
     <header_from>acme.test</header_from></identifiers></record></feedback>\r\n";
 
 /// Lets a report come in, which is a message that is authenticated; answers how it is kept, and how often the DNS was asked.
-async fn report(kind: Kind) -> (Listed, usize) {
+async fn report(kind: Kind) -> (Report, usize) {
     let mut world = World::new().await;
     let tenant = world.tenant(NewTenant::of("acme.test")).await;
     let resolver = Arc::new(Hostile { kind, asked: AtomicUsize::new(0) });

@@ -6,6 +6,7 @@ mod alerts;
 mod authentication;
 mod deliver;
 mod destinations;
+mod dmarc_reports;
 mod domains;
 mod drafts;
 mod feedback;

@@ -6,6 +6,7 @@ use postfleet_core::Patch;
 use postfleet_mail::Participant;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::drafts::{self, DraftChange};
+use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::submit::Outgoing;
 use postfleet_mailflow::webhooks::{self, Round};
 use postfleet_mailflow::{Platform, Settings, schedules};
@@ -14,7 +15,7 @@ use postfleet_schema::webhook::{CreateWebhook, UpdateWebhook};
 use postfleet_store::grants::Grant;
 use postfleet_store::webhooks::Webhook;
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
-use postfleet_testkit::world::WorldOptions;
+use postfleet_testkit::world::{NewTenant, World, WorldOptions};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::sync::{Arc, Mutex};
@@ -176,6 +177,40 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
     receive(&setting, &setting.agent, "more junk").await;
     settle(&setting).await;
     assert_eq!(with.told(&setting.agent).len(), 2, "it asks no more");
+}
+
+#[tokio::test]
+async fn what_is_removed_because_its_time_is_over_is_told_once_and_what_stays_is_not() {
+    let world = World::with(WorldOptions::default()).await;
+    // Whose plan keeps mail for 30 days.
+    let tenant = world.tenant(NewTenant { plan: "free", ..NewTenant::of("acme.test") }).await;
+    let (agent, other) = (world.mailbox(&tenant, "agent").await, world.mailbox(&tenant, "other").await);
+    let setting = Setting::of(world, tenant, agent);
+    let receiver = Receiver::start().await;
+    subscribe(&setting, &receiver, &["message.deleted"]).await;
+    receive(&setting, &setting.agent, "old").await;
+    let old = setting.inbox().await.remove(0).id;
+    setting.world.advance(20 * 86_400);
+    receive(&setting, &setting.agent, "young").await;
+    receive(&setting, &other, "young").await;
+    setting.world.advance(11 * 86_400);
+    for _ in 0..2 {
+        let mut pruning = Pruning::default();
+        while let Next::After(_) = retention::round(&setting.world.platform, &mut pruning).await.expect("round") {}
+        settle(&setting).await;
+        setting.world.advance(3_600);
+    }
+    let told: Vec<Value> = receiver.notifications().iter().map(body).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (&told[0]["type"], &told[0]["data"]["grant_id"]),
+        (&json!("message.deleted"), &json!(setting.agent.id.to_string()))
+    );
+    assert_eq!(
+        told[0]["data"]["object"],
+        json!({"id": old, "grant_id": setting.agent.id.to_string(), "object": "message"})
+    );
+    assert_eq!(setting.inbox().await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Configuration: the defaults, one TOML file, the environment, the command line, in that order. A key that nobody
 //! reads is refused with the nearest one that somebody does.
 
+mod dmarc_reports;
 mod domains;
 mod inbound;
 mod layers;
@@ -45,6 +46,7 @@ pub struct Config {
     pub spam: SpamSection,
     pub rules: Rules,
     pub feedback: Feedback,
+    pub dmarc_reports: DmarcReports,
     pub activity: Activity,
     pub recipients: Recipients,
     pub reputation: Reputation,
@@ -184,6 +186,13 @@ pub struct Rules {
 pub struct Feedback {
     pub addresses: Vec<String>,
     pub report_days: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct DmarcReports {
+    pub from: String,
+    pub organization: String,
+    pub contact: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -338,6 +347,7 @@ impl Config {
         self.smtp.proxies()?;
         self.authentication()?;
         self.feedback_addresses()?;
+        self.dmarc_reports()?;
         self.relay()?;
         self.route_settings()?;
         self.domain_settings()?;

@@ -260,7 +260,10 @@ impl Store {
                 migrate::run(&mut db).await?;
                 drop(db);
                 let (writer, tidy) = (Sqlite::open_writer(&path)?, Sqlite::open_writer(&path)?);
-                (vec![sqlite::start(writer, tidy, context, arrivals.clone())?], reader::Readers::sqlite(path, plans.clone()))
+                (
+                    vec![sqlite::start(writer, tidy, context, arrivals.clone())?],
+                    reader::Readers::sqlite(path, plans.clone()),
+                )
             }
             Location::Postgres { url, writers } => {
                 let mut db = Db::Postgres(crate::db::postgres::Postgres::connect(&url).await?);

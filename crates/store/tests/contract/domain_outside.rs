@@ -7,7 +7,7 @@ use postfleet_core::event::Trigger;
 use postfleet_core::id::{DomainId, DomainReportId};
 use postfleet_store::block_answers::{self, ClaimBlockChecks, RecordBlockAnswers, Said};
 use postfleet_store::domain_reports::{
-    self, Kind, NewReport, PruneReports, REPORTS_PER_DAY, ReportRow, TakeReport, Taken,
+    self, Kind, PruneReports, REPORTS_PER_DAY, Report, ReportRow, TakeReport, Taken,
 };
 use postfleet_store::domains::{RemoveDomain, RemoveDomainOutcome};
 use postfleet_store::{Store, domains};
@@ -80,17 +80,10 @@ async fn a_new_entry_is_told_once_and_what_is_not_asked_is_forgotten() {
     .await;
 }
 
-fn report(report_id: &str, at: UnixMicros) -> NewReport {
-    let row = |source: &str, dkim, count| ReportRow {
-        source: source.to_owned(),
-        what: "none".to_owned(),
-        dkim,
-        spf: false,
-        count,
-    };
+fn report(report_id: &str, at: UnixMicros) -> Report {
     let mut ten = [0; 10];
     ten.copy_from_slice(&fresh().as_bytes()[..10]);
-    NewReport {
+    Report {
         id: DomainReportId::new(at, ten),
         kind: Kind::Dmarc,
         is_verified: true,
@@ -104,8 +97,18 @@ fn report(report_id: &str, at: UnixMicros) -> NewReport {
         failed: 2,
         quarantined: 1,
         rejected: 0,
-        rows: vec![row("192.0.2.1", true, 10), row("192.0.2.2", false, 2)],
     }
+}
+
+fn sources() -> Vec<ReportRow> {
+    let row = |source: &str, dkim, count| ReportRow {
+        source: source.to_owned(),
+        what: "none".to_owned(),
+        dkim,
+        spf: false,
+        count,
+    };
+    vec![row("192.0.2.1", true, 10), row("192.0.2.2", false, 2)]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +117,8 @@ async fn a_report_counts_once_and_not_for_ever() {
         let store = &engine.store;
         let (ours, other) = (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
         let domain_id = domain_id(store, &ours).await;
-        let take = |report| TakeReport { organization_id: ours.organization, domain_id, report, at: NOON };
+        let take =
+            |report| TakeReport { organization_id: ours.organization, domain_id, report, rows: sources(), at: NOON };
         let mut again = report("1", NOON);
         again.reporter = "BIG".to_owned();
         let mut taken = at_once(store, vec![take(report("1", NOON)), take(again)]).await;

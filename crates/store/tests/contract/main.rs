@@ -12,6 +12,7 @@ mod activity;
 mod connectors;
 mod deliver;
 mod destinations;
+mod dmarc_reports;
 mod domain_outside;
 mod domains;
 mod drafts;

@@ -1,14 +1,16 @@
 //! DMARC (RFC 7489): whether what SPF and DKIM proved belongs to the author that a reader sees, and what the author's
 //! domain wants to be done if it does not.
 
+mod destinations;
 mod record;
 pub mod suffix;
 
 use super::dns::{self, Dns, Looked, Pending};
+use postfleet_core::Domain;
 use postfleet_core::authentication::{AuthResult, Authentication, DkimResult, DmarcPolicy, DmarcResult, SpfResult};
-use postfleet_core::{Domain, EmailAddress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use destinations::{Destination, Destinations, destinations};
 pub use record::Record;
 use suffix::{are_aligned, organizational};
 
@@ -169,16 +171,4 @@ pub fn proves(found: &Authentication, domain: &Domain) -> bool {
         |proved: &Option<String>| proved.as_deref().is_some_and(|name| are_aligned(name, domain.as_str(), false));
     (found.spf.result == AuthResult::Pass && is_of(&found.spf.domain))
         || found.dkim.iter().any(|one| one.is_proof() && is_of(&one.domain))
-}
-
-/// Whether another domain agrees to get the reports about one (§7.1).
-pub fn accepts_reports(dns: &dyn Dns, about: &Domain, to: &EmailAddress) -> Result<bool, Pending> {
-    if are_aligned(about.as_str(), to.domain().as_str(), false) {
-        return Ok(true);
-    }
-    let name = format!("{about}._report._dmarc.{}", to.domain());
-    Ok(match dns::texts(dns, &name)? {
-        Looked::Found(texts) => texts.iter().any(|text| record::is_record(text)),
-        Looked::Missing | Looked::Failed => false,
-    })
 }

@@ -2,6 +2,7 @@
 //! standard has it.
 
 use super::super::tags::is_space;
+use super::destinations::Destination;
 use postfleet_core::EmailAddress;
 use postfleet_core::authentication::DmarcPolicy;
 
@@ -25,8 +26,10 @@ pub struct Record {
     pub percent: u8,
     /// The domain is only trying: the policy is one step weaker (`t=y`).
     pub is_testing: bool,
-    /// Where aggregate reports are wanted (`rua`), and how many octets one may have.
-    pub reports_to: Vec<(EmailAddress, Option<u64>)>,
+    /// Where aggregate reports are wanted (`rua`).
+    pub reports_to: Vec<Destination>,
+    /// About which failures single reports are wanted (`fo`), as it stands there.
+    pub failure_options: String,
 }
 
 /// Whether a text is meant as a record: its first tag says so.
@@ -48,6 +51,7 @@ pub(super) fn parse(text: &str) -> Option<Record> {
         percent: get("pct").and_then(|text| text.parse().ok()).filter(|percent| *percent <= 100).unwrap_or(100),
         is_testing: get("t").is_some_and(|flag| flag.eq_ignore_ascii_case("y")),
         reports_to,
+        failure_options: get("fo").filter(|text| is_failure_options(text)).unwrap_or("0").to_owned(),
     };
     let is_mistaken = |name: &str| get(name).is_some_and(|word| DmarcPolicy::parse(word).is_none());
     match get("p").and_then(DmarcPolicy::parse) {
@@ -64,12 +68,17 @@ fn tag(text: &str) -> Option<(&str, &str)> {
     Some((name.trim_matches(is_space), value.trim_matches(is_space)))
 }
 
+/// Whether a text is a list of the options of §6.3.
+fn is_failure_options(text: &str) -> bool {
+    text.len() <= 7 && text.split(':').all(|option| matches!(option, "0" | "1" | "d" | "s"))
+}
+
 /// `mailto:` addresses with their limits (§6.2); other ways are passed over.
-fn reports_to(list: &str) -> Vec<(EmailAddress, Option<u64>)> {
+fn reports_to(list: &str) -> Vec<Destination> {
     list.split(',').filter_map(|uri| report_to(uri.trim_matches(is_space))).take(REPORTS_TO_MAX).collect()
 }
 
-fn report_to(uri: &str) -> Option<(EmailAddress, Option<u64>)> {
+fn report_to(uri: &str) -> Option<Destination> {
     let (scheme, rest) = uri.split_once(':')?;
     if !scheme.eq_ignore_ascii_case("mailto") {
         return None;
@@ -79,7 +88,7 @@ fn report_to(uri: &str) -> Option<(EmailAddress, Option<u64>)> {
         None => (rest, None),
     };
     let address = address.split('?').next().unwrap_or_default();
-    Some((EmailAddress::parse(&unescape(address)?).ok()?, limit))
+    Some(Destination { address: EmailAddress::parse(&unescape(address)?).ok()?, octets_max: limit })
 }
 
 fn octets(limit: &str) -> Option<u64> {
