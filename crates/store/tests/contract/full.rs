@@ -79,7 +79,8 @@ async fn a_postgres_that_cannot_go_on_is_told_as_such_and_is_used_again() {
     let made_up = |code: &str| -> &'static str {
         format!("DO 'BEGIN RAISE EXCEPTION ''made up'' USING ERRCODE = ''{code}''; END'").leak()
     };
-    let cases: [(&str, &str, fn(&StoreError) -> bool); 5] = [
+    type IsTold = fn(&StoreError) -> bool;
+    let cases: [(&str, &str, IsTold); 5] = [
         ("its disk is full", made_up("53100"), |error| matches!(error, StoreError::Full)),
         ("it has no more memory", made_up("53200"), |error| matches!(error, StoreError::Unreachable(_))),
         ("it has become a standby", made_up("25006"), |error| matches!(error, StoreError::Unreachable(_))),
