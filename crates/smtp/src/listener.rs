@@ -7,7 +7,7 @@ use postfleet_core::EmailAddress;
 use postfleet_core::client_rate::ClientRates;
 use postfleet_fleet::mail_client::MailClient;
 use postfleet_mailflow::Metrics;
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::Clock;
 use postfleet_net::webhook_http::IpNetwork;
 use postfleet_wire::smtp::Reply;
@@ -44,6 +44,10 @@ pub trait Handler: Send + Sync + 'static {
         offer: Offer<'a>,
         address: &'a EmailAddress,
     ) -> BoxFuture<'a, Result<(), Reply>>;
+    /// Says that a message will follow, since a recipient was admitted.
+    fn announce(&self) -> Option<Arriving> {
+        None
+    }
     /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage.
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply>;
 }

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use postfleet_core::{EmailAddress, Problem, ProblemKind};
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::Platform;
-use postfleet_mailflow::receive::{self, Arrival, Offer};
+use postfleet_mailflow::receive::{self, Arrival, Arriving, Offer};
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::problem::receiving_reply_for;
 use postfleet_wire::smtp::server::Envelope;
@@ -25,6 +25,10 @@ impl Handler for Mx {
             let admitted = receive::recipient(&self.0, &offer, address).await;
             admitted.map_err(|problem| refuse(&problem))
         })
+    }
+
+    fn announce(&self) -> Option<Arriving> {
+        Some(receive::announce(&self.0))
     }
 
     fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {

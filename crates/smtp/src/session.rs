@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_core::client_rate::{Deed, Exceeded};
 use postfleet_core::{EmailAddress, ReversePath, UnixMicros};
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::Clock;
 use postfleet_wire::smtp::server::{Session, Step};
 use postfleet_wire::smtp::{EnhancedStatus, Reply};
@@ -40,6 +40,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, stream: TcpStream, peer: Peer, gue
         answered: 0,
         is_overloaded: false,
         session: Session::new(config, matches!(encryption, Encryption::FromTheStart(_))),
+        announced: None,
         ends_at,
         held: 0,
         pending: Vec::new(),
@@ -74,6 +75,8 @@ struct Connection<'a> {
     /// Whether it ends because there is no room for what it brings.
     is_overloaded: bool,
     session: Session,
+    /// That a message follows, from its first recipient on.
+    announced: Option<Arriving>,
     ends_at: UnixMicros,
     /// What this connection has added to the octets held by all.
     held: usize,
@@ -183,9 +186,13 @@ impl Connection<'_> {
                 }
                 Step::Recipient(address) => {
                     let verdict = self.recipient(&**handler, &address).await;
+                    if verdict.is_ok() && self.announced.is_none() {
+                        self.announced = handler.announce();
+                    }
                     self.session.recipient_verdict(verdict);
                 }
                 Step::Message(envelope, message) => {
+                    self.announced = None;
                     let reply = match self.count(Deed::Message) {
                         Ok(()) => handler.message(&self.peer, envelope, message).await,
                         Err(reply) => reply,

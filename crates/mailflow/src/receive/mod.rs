@@ -13,6 +13,7 @@ mod refusals;
 mod spam;
 
 pub(crate) use findings::Findings;
+pub use postfleet_store::Arriving;
 pub use recipients::{Offer, recipient};
 
 use crate::dmarc_reports;
@@ -23,7 +24,6 @@ use postfleet_core::refused_mail::Outcome;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::message::{self, MessageView};
 use postfleet_mail::trace::{self, Protocol};
-use postfleet_store::Arriving;
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{FiledCopy, MailboxCopy};
 use postfleet_store::refused_mail::{Concerning, NewRefusal};
@@ -73,6 +73,12 @@ impl Arrival {
             message: self.message.clone(),
         }
     }
+}
+
+/// Announces a message that somebody has begun to hand over, until he has: what comes in at the same time is written
+/// together.
+pub fn announce(platform: &Platform) -> Arriving {
+    platform.store.announce()
 }
 
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text

@@ -13,22 +13,37 @@ pub(super) struct Arrivals {
 
 #[derive(Debug, Default)]
 struct State {
-    on_their_way: usize,
+    /// How often the writer has waited in vain for all of them.
+    waits: u64,
+    /// Those that were announced since it did so last, and those of the time before. Who was waited for in vain twice is
+    /// slow, and not waited for any more.
+    on_their_way: [usize; 2],
     /// Whether somebody waits who did not announce himself: he is not to wait for others.
     is_hurried: bool,
 }
 
+impl State {
+    fn is_worth_waiting(&self) -> bool {
+        self.on_their_way != [0, 0] && !self.is_hurried
+    }
+}
+
 impl Arrivals {
-    /// Waits until all that was announced is handed over, until somebody is in a hurry, or for so long at most.
+    /// Waits until all that was announced lately is handed over, until somebody is in a hurry, or for so long at most.
     pub(super) fn wait(&self, limit: Duration) {
         let mut state = self.state.lock();
-        self.changed.wait_while_for(&mut state, |state| state.on_their_way > 0 && !state.is_hurried, limit);
+        if self.changed.wait_while_for(&mut state, |state| state.is_worth_waiting(), limit).timed_out() {
+            state.waits += 1;
+            state.on_their_way = [0, state.on_their_way[0]];
+        }
     }
 
     /// Says that somebody waits. He does until [`Arrivals::served`].
     pub(super) fn hurry(&self) {
         let mut state = self.state.lock();
-        if !std::mem::replace(&mut state.is_hurried, true) && state.on_their_way > 0 {
+        let was_waiting = state.is_worth_waiting();
+        state.is_hurried = true;
+        if was_waiting {
             self.changed.notify_one();
         }
     }
@@ -41,21 +56,30 @@ impl Arrivals {
 
 /// An announcement that a command will follow. It is over when it is dropped.
 #[derive(Debug)]
-pub struct Arriving(Arc<Arrivals>);
+pub struct Arriving {
+    arrivals: Arc<Arrivals>,
+    /// How often the writer had waited in vain when it was made.
+    since: u64,
+}
 
 impl Arriving {
     pub(super) fn new(arrivals: Arc<Arrivals>) -> Self {
-        arrivals.state.lock().on_their_way += 1;
-        Self(arrivals)
+        let mut state = arrivals.state.lock();
+        state.on_their_way[0] += 1;
+        let since = state.waits;
+        drop(state);
+        Self { arrivals, since }
     }
 }
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.on_their_way -= 1;
-        if state.on_their_way == 0 {
-            self.0.changed.notify_one();
+        let mut state = self.arrivals.state.lock();
+        let age = usize::try_from(state.waits - self.since).unwrap_or(usize::MAX);
+        let Some(count) = state.on_their_way.get_mut(age) else { return };
+        *count -= 1;
+        if state.on_their_way == [0, 0] {
+            self.arrivals.changed.notify_one();
         }
     }
 }
@@ -109,5 +133,22 @@ mod tests {
         assert!(!writer.is_finished());
         drop(announced);
         assert!(writer.join().unwrap() < LONG);
+    }
+
+    #[test]
+    fn who_was_waited_for_in_vain_twice_is_waited_for_no_more() {
+        let arrivals = Arc::new(Arrivals::default());
+        let slow = Arriving::new(arrivals.clone());
+        arrivals.wait(Duration::ZERO);
+        let quick = Arriving::new(arrivals.clone());
+        assert!(arrivals.state.lock().is_worth_waiting());
+        arrivals.wait(Duration::ZERO);
+        drop(quick);
+        assert!(waiting(&arrivals).join().unwrap() < LONG);
+        drop(slow);
+        let next = Arriving::new(arrivals.clone());
+        assert!(arrivals.state.lock().is_worth_waiting());
+        drop(next);
+        assert!(!arrivals.state.lock().is_worth_waiting());
     }
 }
