@@ -18,18 +18,22 @@ struct State {
     /// Those that were announced since it did so last, and those of the time before. Who was waited for in vain twice is
     /// slow, and not waited for any more.
     on_their_way: [usize; 2],
+    /// Those that have arrived since the writer took what was there.
+    arrived: usize,
     /// Whether somebody waits who did not announce himself: he is not to wait for others.
     is_hurried: bool,
 }
 
 impl State {
+    /// As long as more than a third is still on its way. To wait for all would have the writer idle while they are looked
+    /// at, and them while it writes.
     fn is_worth_waiting(&self) -> bool {
-        self.on_their_way != [0, 0] && !self.is_hurried
+        2 * self.on_their_way.iter().sum::<usize>() > self.arrived && !self.is_hurried
     }
 }
 
 impl Arrivals {
-    /// Waits until all that was announced lately is handed over, until somebody is in a hurry, or for so long at most.
+    /// Waits until two thirds of what was announced lately are handed over, until somebody is in a hurry, or for so long at most.
     pub(super) fn wait(&self, limit: Duration) {
         let mut state = self.state.lock();
         if self.changed.wait_while_for(&mut state, |state| state.is_worth_waiting(), limit).timed_out() {
@@ -38,19 +42,30 @@ impl Arrivals {
         }
     }
 
-    /// Says that somebody waits. He does until [`Arrivals::served`].
+    /// Says that something which was announced is handed over.
+    pub(super) fn arrived(&self) {
+        self.change(|state| state.arrived += 1);
+    }
+
+    /// Says that somebody waits who did not announce himself. He does until [`Arrivals::served`].
     pub(super) fn hurry(&self) {
+        self.change(|state| state.is_hurried = true);
+    }
+
+    /// Changes what is known; the writer is told if it need not wait any more.
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
-        let was_waiting = state.is_worth_waiting();
-        state.is_hurried = true;
-        if was_waiting {
+        let was_worth_waiting = state.is_worth_waiting();
+        change(&mut state);
+        if was_worth_waiting && !state.is_worth_waiting() {
             self.changed.notify_one();
         }
     }
 
-    /// Says that the writer takes what waits.
+    /// Says that the writer takes what is there.
     pub(super) fn served(&self) {
-        self.state.lock().is_hurried = false;
+        let mut state = self.state.lock();
+        (state.arrived, state.is_hurried) = (0, false);
     }
 }
 
@@ -74,13 +89,12 @@ impl Arriving {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        let mut state = self.arrivals.state.lock();
-        let age = usize::try_from(state.waits - self.since).unwrap_or(usize::MAX);
-        let Some(count) = state.on_their_way.get_mut(age) else { return };
-        *count -= 1;
-        if state.on_their_way == [0, 0] {
-            self.arrivals.changed.notify_one();
-        }
+        self.arrivals.change(|state| {
+            let age = usize::try_from(state.waits - self.since).unwrap_or(usize::MAX);
+            if let Some(count) = state.on_their_way.get_mut(age) {
+                *count -= 1;
+            }
+        });
     }
 }
 
@@ -111,14 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_announced_is_waited_for() {
+    fn two_thirds_of_what_is_announced_are_waited_for() {
         let arrivals = Arc::new(Arrivals::default());
-        let (first, second) = (Arriving::new(arrivals.clone()), Arriving::new(arrivals.clone()));
+        let mut announced: Vec<_> = (0..4).map(|_| Arriving::new(arrivals.clone())).collect();
         let writer = waiting(&arrivals);
-        drop(first);
-        assert!(!writer.is_finished());
-        drop(second);
+        for _ in 0..2 {
+            arrivals.arrived();
+            announced.pop();
+            assert!(arrivals.state.lock().is_worth_waiting());
+        }
+        arrivals.arrived();
+        announced.pop();
         assert!(writer.join().unwrap() < LONG);
+        arrivals.served();
+        assert!(arrivals.state.lock().is_worth_waiting());
     }
 
     #[test]

@@ -314,6 +314,7 @@ impl Store {
         command: C,
     ) -> Result<C::Outcome, StoreError> {
         let outcome = self.hand_over(shard, command).await?;
+        self.inner.arrivals.arrived();
         drop(announced);
         outcome.await.map_err(|_| stopped())?
     }
