@@ -14,14 +14,10 @@ const PREPARED_MAX: usize = 256;
 /// saves: what falls out is still in the cache of the system.
 const WRITER_CACHE_KIB: u32 = 16_384;
 
-/// Octets of a page. A message changes some bytes in each of a dozen indexes, and each changed page is written whole: small
-/// ones are written faster than large ones are searched.
-const PAGE_OCTETS: u32 = 1_024;
-
-/// Pages of write-ahead log (so 32 MiB) after which a commit also moves what is left of them into the
+/// Pages of write-ahead log (4 KiB each, so 32 MiB) after which a commit also moves what is left of them into the
 /// database file, and the log begins anew. A log that may grow longer moves fewer pages, but writes each to memory that
 /// the system has to find and clear first, and that costs more.
-const CHECKPOINT_PAGES: u32 = 32_768;
+const CHECKPOINT_PAGES: u32 = 8_192;
 
 /// One SQLite connection.
 pub struct Sqlite {
@@ -37,7 +33,7 @@ impl Sqlite {
     pub fn open_writer(path: &Path) -> Result<Self, DbError> {
         let connection = Connection::open(path).map_err(db_error)?;
         let settings = format!(
-            "PRAGMA page_size={PAGE_OCTETS}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
+            "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
              PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{WRITER_CACHE_KIB}; \
              PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
         );
@@ -48,7 +44,7 @@ impl Sqlite {
     pub fn open_reader(path: &Path) -> Result<Self, DbError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(db_error)?;
-        Self::with_settings(connection, "PRAGMA query_only=ON; PRAGMA cache_size=-4096;")
+        Self::with_settings(connection, "PRAGMA query_only=ON; PRAGMA cache_size=-16384;")
     }
 
     fn with_settings(connection: Connection, settings: &str) -> Result<Self, DbError> {

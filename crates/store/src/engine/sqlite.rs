@@ -13,9 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Commands after which the write-ahead log is moved into the database file: some 25 MiB of it where mail comes in. A page
-/// that was changed several times meanwhile is moved once.
-const COMMANDS_PER_CHECKPOINT: usize = 1_024;
+/// Commands after which the write-ahead log is moved into the database file: some 7,000 pages' worth where mail comes in.
+const COMMANDS_PER_CHECKPOINT: usize = 512;
 
 /// How long a batch waits at most for what is announced. Nobody but who sends mail waits for it.
 const GATHERING_MAX: Duration = Duration::from_millis(10);
