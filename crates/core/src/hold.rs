@@ -102,6 +102,16 @@ pub const NOTE_CHARS_MAX: usize = 1_000;
 /// The code of what a rule holds.
 pub const HELD_BY_RULE: &str = "held_by_rule";
 
+/// The code of an approval of something else than what would leave now.
+pub const HOLD_CHANGED: &str = "hold_changed";
+
+/// What is said of an approval of something else than what would leave now.
+pub fn changed() -> Problem {
+    let text = "the digest is not that of what would leave now: the message, the policy or the rules were changed; \
+        read it again";
+    Problem::new(ProblemKind::Conflict, HOLD_CHANGED, text)
+}
+
 /// What is said of a message that a rule holds.
 pub fn held_by_rule() -> Problem {
     let text = "a rule of the workspace holds this message until somebody approves it";

@@ -154,9 +154,9 @@ pub async fn approve(
     if !hold.state.is_open() {
         return Err(over(hold.state));
     }
-    let review = review(platform, &hold).await?.ok_or_else(changed)?;
+    let review = review(platform, &hold).await?.ok_or_else(limits::changed)?;
     if !digest.eq_ignore_ascii_case(&holds::hex(&review.digest)) {
-        return Err(changed());
+        return Err(limits::changed());
     }
     let decision = Decision::Approve { seen: review.stored.blob_id, version: review.version, digest: review.digest };
     let approved = decide(platform, act, hold, decision, note).await?;
@@ -202,7 +202,7 @@ async fn decide(
             let text = "the send waits for its quota and needs no approval";
             Err(Problem::new(ProblemKind::Conflict, "hold_needs_no_approval", text))
         }
-        DecideOutcome::Changed => Err(changed()),
+        DecideOutcome::Changed => Err(limits::changed()),
         DecideOutcome::Unknown => Err(Problem::not_found()),
     }
 }
@@ -223,11 +223,6 @@ fn checked(note: Option<String>) -> Result<Option<String>, Problem> {
 fn over(state: State) -> Problem {
     let text = format!("the held send is decided or over: {}", state.name());
     Problem::new(ProblemKind::Conflict, "hold_over", text)
-}
-
-fn changed() -> Problem {
-    let text = "the digest is not that of what would leave now: the message, the policy or the rules were changed; read it again";
-    Problem::new(ProblemKind::Conflict, "hold_changed", text)
 }
 
 /// Takes a send back.
@@ -311,7 +306,7 @@ async fn release(platform: &Platform, hold: &Hold) -> Result<Result<(), Problem>
     let waits_on = drafts::is_superseded(&refusal)
         || refusal.is_retryable()
         || is_of_stop(&refusal)
-        || [limits::HELD_BY_RULE, HELD_BY_LOOP].contains(&refusal.code);
+        || [limits::HELD_BY_RULE, limits::HOLD_CHANGED, HELD_BY_LOOP].contains(&refusal.code);
     if !waits_on {
         fail(platform, hold, Some(&stored), State::Failed, &refusal).await?;
     }

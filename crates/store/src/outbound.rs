@@ -211,6 +211,9 @@ impl Command for Submit {
                 return Ok(SubmitOutcome::Unheld);
             }
             facts.approved = hold.state == State::Approved && hold.version == terms.version;
+            if hold.state == State::Approved && !facts.approved && self.released_hold().is_some() {
+                return self.look_again(tx, hold, &terms).await;
+            }
             waits = (!facts.approved && self.released_hold().is_none()).then_some(hold);
             if let Some(hold) = waits.filter(|_| key.is_none()) {
                 return self.answer_held(tx, hold.clone()).await;

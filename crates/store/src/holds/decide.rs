@@ -84,7 +84,6 @@ impl Command for DecideHold {
         }
         match &self.decision {
             Decision::Reject(data) => self.reject(tx, hold, data).await,
-            Decision::Approve { .. } if hold.state == State::Approved => Ok(DecideOutcome::Over(State::Approved)),
             Decision::Approve { .. } if !hold.reason.needs_approval() => Ok(DecideOutcome::NeedsNoApproval),
             Decision::Approve { seen, version, digest } => self.approve(tx, hold, *seen, version, *digest).await,
         }
@@ -104,6 +103,10 @@ impl DecideHold {
             expires_at = $5 WHERE id = $1";
         let now = tx.query_one(VERSION, params![hold.application_id.uuid(), hold.grant_id.uuid()]).await?;
         let now = now.as_ref().map(read_version).transpose()?;
+        // What was approved under other rules is as good as not approved.
+        if hold.state == State::Approved && now.as_ref() == Some(&hold.version) {
+            return Ok(DecideOutcome::Over(State::Approved));
+        }
         if hold.blob_id != seen || now.as_deref() != Some(version) {
             return Ok(DecideOutcome::Changed);
         }

@@ -44,6 +44,22 @@ impl Submit {
         Ok(found.filter(|hold| hold.expires_at > now))
     }
 
+    /// Does not release what was approved under another policy or other rules: somebody looks at it once more.
+    pub(super) async fn look_again(
+        &self,
+        tx: &mut Tx,
+        hold: &Hold,
+        terms: &HoldTerms,
+    ) -> Result<SubmitOutcome, DbError> {
+        hold.reopen(tx, hold.reason, &terms.version, self.facts.date).await?;
+        if let Some(told) = self.hold_told() {
+            let reopened = Hold { state: State::Waiting, digest: None, note: None, ..hold.clone() };
+            let by = holds::system("change of the rules");
+            reopened.record(tx, "hold.reopened", by, told, self.facts.date).await?;
+        }
+        Ok(SubmitOutcome::Refused(hold::changed()))
+    }
+
     /// Holds what may not leave yet.
     pub(super) async fn hold(
         &self,
