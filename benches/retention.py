@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "acceptance"))
 import harness
 from harness import Api, Postfleet, Postgres
+from names import NameServer
 
 DAY = 86_400
 # Lines of one request of an import.
@@ -33,7 +34,16 @@ class Bench:
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.storage = Postgres(folder / "postgres").start() if arguments.engine == "postgres" else None
-        settings = {"POSTFLEET_STORAGE__PRUNE_EVERY_MINUTES": "1", "POSTFLEET_SMTP__TRANSACTIONS": "1000000000"}
+        names = NameServer([])
+        settings = {
+            "POSTFLEET_STORAGE__PRUNE_EVERY_MINUTES": "1",
+            "POSTFLEET_SMTP__TRANSACTIONS": "1000000000",
+            "POSTFLEET_SMTP__CONNECTIONS_PER_MINUTE": "1000000",
+            "POSTFLEET_SMTP__MESSAGES_PER_HOUR": "1000000000",
+            "POSTFLEET_SMTP__RECIPIENTS_PER_HOUR": "1000000000",
+            # Without one that answers at once, receiving waits for answers and not for the store.
+            "POSTFLEET_DELIVERY__NAMESERVERS": f'["{names.address}"]',
+        }
         self.server = Postfleet(folder, storage=self.storage.url() if self.storage else None, settings=settings)
         self.keys = self.server.init()
         self.server.start()
