@@ -192,9 +192,9 @@ impl Connection<'_> {
                     self.session.recipient_verdict(verdict);
                 }
                 Step::Message(envelope, message) => {
-                    self.announced = None;
+                    let announced = self.announced.take();
                     let reply = match self.count(Deed::Message) {
-                        Ok(()) => handler.message(&self.peer, envelope, message).await,
+                        Ok(()) => handler.message(&self.peer, envelope, message, announced).await,
                         Err(reply) => reply,
                     };
                     self.session.message_verdict(reply);

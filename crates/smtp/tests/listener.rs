@@ -8,7 +8,7 @@ use postfleet_core::EmailAddress;
 use postfleet_fleet::grants;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
@@ -322,7 +322,7 @@ impl Handler for Slow {
         Box::pin(async { Ok(()) })
     }
 
-    fn message<'a>(&'a self, _: &'a Peer, _: Envelope, _: Vec<u8>) -> BoxFuture<'a, Reply> {
+    fn message<'a>(&'a self, _: &'a Peer, _: Envelope, _: Vec<u8>, _: Option<Arriving>) -> BoxFuture<'a, Reply> {
         Box::pin(async {
             self.begun.notify_one();
             self.go_on.notified().await;
