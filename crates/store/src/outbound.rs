@@ -246,8 +246,9 @@ impl Submit {
     }
 
     /// Whoever has not looked whether the recipients can be reached does so first, where the policy wants it.
-    fn ask_for_validation(&self, loaded: &Loaded) -> Result<(), SubmitOutcome> {
-        if loaded.validates && self.undeliverable.is_none() { Err(SubmitOutcome::Unvalidated) } else { Ok(()) }
+    fn ask_for_validation(&self, loaded: &Loaded) -> Result<(), Ended> {
+        let is_wanted = loaded.validates && self.undeliverable.is_none();
+        if is_wanted { Err(SubmitOutcome::Unvalidated.into()) } else { Ok(()) }
     }
 
     /// Decides. Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
@@ -304,13 +305,14 @@ impl Submit {
 }
 
 /// What was sent before under the same key, or with the same content, is not sent again.
-fn answer_repeated(loaded: &Loaded) -> Result<(), SubmitOutcome> {
+fn answer_repeated(loaded: &Loaded) -> Result<(), Ended> {
     match &loaded.earlier {
         Earlier::Nothing => Ok(()),
-        Earlier::Key(problem) => Err(SubmitOutcome::Refused(problem.clone())),
+        Earlier::Key(problem) => Err(SubmitOutcome::Refused(problem.clone()).into()),
         Earlier::Sent(message_id, thread_id, suppressed) => {
             let (daily, suppressed) = (loaded.facts.daily, suppressed.clone());
-            Err(SubmitOutcome::Repeated { message_id: *message_id, thread_id: *thread_id, daily, suppressed })
+            let (message_id, thread_id) = (*message_id, *thread_id);
+            Err(SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed }.into())
         }
     }
 }
