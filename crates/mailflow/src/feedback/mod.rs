@@ -169,7 +169,7 @@ async fn about(
             let author = author(&message::view(&arrival.message));
             // It is mail for the mailbox, and goes the way of all mail.
             let to_mailbox = arrival.to(vec![found.holder.email.clone()]);
-            let reference = receive::file(platform, &to_mailbox).await?;
+            let reference = receive::file(platform, &to_mailbox, receive::announce(platform)).await?;
             let said = said::of_reply(read.as_ref(), author, &found.recipients);
             note(write_down(platform, Some(&found.holder.mailbox), Some(found.id), said, None).await);
             return Ok(reference);

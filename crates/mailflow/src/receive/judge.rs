@@ -82,7 +82,7 @@ pub(super) async fn judge(
         let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
         let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
-        let Findings { authentication, suspicion, .. } = findings.clone();
+        let (authentication, suspicion) = (findings.authentication.clone(), findings.suspicion.clone());
         let assessment = Assessment { authentication, marks, spam, suspicion };
         let (at, entropy) = (concerning.at, &platform.entropy);
         let received = Received {

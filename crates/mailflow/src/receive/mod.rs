@@ -84,7 +84,12 @@ pub fn announce(platform: &Platform) -> Arriving {
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
 /// is our reference for it.
 pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
-    let filed = take(platform, arrival).await;
+    receive_announced(platform, arrival, announce(platform)).await
+}
+
+/// As [`receive`], for a message that was announced.
+pub async fn receive_announced(platform: &Platform, arrival: Arrival, announced: Arriving) -> Result<String, Problem> {
+    let filed = take(platform, arrival, announced).await;
     platform.metrics.received(match &filed {
         Ok(_) => "accepted",
         Err(problem) => problem.code,
@@ -94,7 +99,7 @@ pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Pr
 
 /// Parts what is for mailboxes from what is for return paths. The mailboxes come first: if they do not take it, the
 /// sender keeps all of it; a report that then comes again counts once.
-async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Problem> {
+async fn take(platform: &Platform, mut arrival: Arrival, announced: Arriving) -> Result<String, Problem> {
     refuse_loops(&arrival.message)?;
     let mut doors = Vec::new();
     let mut mailboxes = Vec::with_capacity(arrival.recipients.len());
@@ -113,7 +118,9 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
     let mut reference = None;
     if !mailboxes.is_empty() || doors.is_empty() {
         arrival.recipients = mailboxes.clone();
-        reference = Some(file(platform, &arrival).await?);
+        reference = Some(file(platform, &arrival, announced).await?);
+    } else {
+        drop(announced);
     }
     for (recipient, door) in doors {
         let is_filed = mailboxes.contains(&recipient);
@@ -129,8 +136,8 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
 }
 
 /// Files a message into its recipients' mailboxes.
-pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<String, Problem> {
-    let (now, announced) = (platform.clock.now(), platform.store.announce());
+pub(crate) async fn file(platform: &Platform, arrival: &Arrival, announced: Arriving) -> Result<String, Problem> {
+    let now = platform.clock.now();
     let mut mailboxes = recipients::mailboxes(platform, arrival).await?;
     let view = message::of_arrival(&arrival.message, arrival.is_null_path());
     let concerning = refusals::arrived(platform, arrival, &view);
