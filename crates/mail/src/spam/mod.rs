@@ -8,7 +8,6 @@ mod headers;
 mod hosts;
 mod html;
 mod letters;
-mod octets;
 mod phrases;
 mod recent;
 mod tag;
