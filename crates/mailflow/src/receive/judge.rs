@@ -9,7 +9,7 @@ use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, RefusalId};
 use postfleet_core::rule::{Found, Input, Placement};
 use postfleet_core::{EmailAddress, Problem, refused_mail};
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mailbox::assessment;
 use postfleet_store::acquaintance::Writer;
 use postfleet_store::grants::Mailbox;
@@ -60,11 +60,12 @@ pub(super) async fn sender(
 pub(super) async fn judge(
     platform: &Platform,
     arrival: &Arrival,
-    view: &MessageView,
+    message: &Parsed<'_>,
     findings: &Findings,
     (mailboxes, concerning): (&[Mailbox], &Arc<Concerning>),
 ) -> Result<Vec<Judged>, Problem> {
-    let sight = spam::look(platform, arrival, view, &findings.authentication, mailboxes).await;
+    let view = &message.view;
+    let sight = spam::look(platform, arrival, message, &findings.authentication, mailboxes).await;
     let mut all = Vec::with_capacity(mailboxes.len());
     let authors: Vec<EmailAddress> =
         view.from.iter().take(AUTHORS_MAX).filter_map(|author| EmailAddress::parse(&author.email).ok()).collect();

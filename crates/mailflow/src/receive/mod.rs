@@ -22,7 +22,7 @@ use crate::platform::Platform;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
 use postfleet_core::refused_mail::Outcome;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
-use postfleet_mail::message::{self, MessageView};
+use postfleet_mail::message::{MessageView, Parsed};
 use postfleet_mail::trace::{self, Protocol};
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{FiledCopy, MailboxCopy};
@@ -139,12 +139,13 @@ async fn take(platform: &Platform, mut arrival: Arrival, announced: Arriving) ->
 pub(crate) async fn file(platform: &Platform, arrival: &Arrival, announced: Arriving) -> Result<String, Problem> {
     let now = platform.clock.now();
     let mut mailboxes = recipients::mailboxes(platform, arrival).await?;
-    let view = message::of_arrival(&arrival.message, arrival.is_null_path());
-    let concerning = refusals::arrived(platform, arrival, &view);
+    let message = Parsed::of_arrival(&arrival.message, arrival.is_null_path());
+    let concerning = refusals::arrived(platform, arrival, &message.view);
     let octets = arrival.message.len() as u64;
-    let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
-    let findings = findings::find(platform, arrival, &view).await;
-    let filed = place(platform, arrival, (&view, &findings, &concerning), (mailboxes, dropped), (now, announced)).await;
+    let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&message.view, &concerning)).await?;
+    let findings = findings::find(platform, arrival, &message).await;
+    let found = (&message, &findings, &concerning);
+    let filed = place(platform, arrival, found, (mailboxes, dropped), (now, announced)).await;
     dmarc_reports::count(platform, arrival, &findings, &filed);
     filed
 }
@@ -153,7 +154,7 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival, announced: Arri
 async fn place(
     platform: &Platform,
     arrival: &Arrival,
-    (view, findings, concerning): (&MessageView, &Findings, &Arc<Concerning>),
+    (message, findings, concerning): (&Parsed<'_>, &Findings, &Arc<Concerning>),
     (mailboxes, dropped): (Vec<Mailbox>, Vec<NewRefusal>),
     (now, announced): (UnixMicros, Arriving),
 ) -> Result<String, Problem> {
@@ -161,9 +162,9 @@ async fn place(
         refusals::record_for_all(platform, concerning, (&mailboxes, dropped), &refusal).await;
         return Err(refusal);
     }
-    let judged = judge::judge(platform, arrival, view, findings, (&mailboxes, concerning)).await?;
+    let judged = judge::judge(platform, arrival, message, findings, (&mailboxes, concerning)).await?;
     let copies = (mailboxes.as_slice(), judged, dropped);
-    let reference = file::file(platform, arrival, (view, findings), copies, (now, announced)).await?;
+    let reference = file::file(platform, arrival, (&message.view, findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }
@@ -173,14 +174,14 @@ async fn place(
 pub(crate) async fn single(
     platform: &Platform,
     arrival: &Arrival,
-    view: &MessageView,
+    message: &Parsed<'_>,
     mailbox: &Mailbox,
     (id, now): (BlobId, UnixMicros),
 ) -> Result<(FiledCopy, Vec<u8>), Problem> {
-    let findings = findings::find(platform, arrival, view).await;
-    let concerning = refusals::arrived(platform, arrival, view);
+    let findings = findings::find(platform, arrival, message).await;
+    let concerning = refusals::arrived(platform, arrival, &message.view);
     let mailboxes = (std::slice::from_ref(mailbox), &concerning);
-    let judged = judge::judge(platform, arrival, view, &findings, mailboxes).await?;
+    let judged = judge::judge(platform, arrival, message, &findings, mailboxes).await?;
     let raw = head::written(platform, arrival, &findings, &id.to_string(), now);
     let copy = judged.into_iter().next().ok_or_else(|| Problem::internal("a mailbox without a judgement"))?;
     Ok((copy.of(new_copy(platform, mailbox.grant_id, mailbox.application_id, now)), raw))
