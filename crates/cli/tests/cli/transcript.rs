@@ -80,6 +80,11 @@ async fn explain() {
 }
 
 #[tokio::test]
+async fn explain_inbound() {
+    play("explain_inbound").await;
+}
+
+#[tokio::test]
 async fn feedback() {
     // play("feedback"), after a message was sent and reports of it came.
     let installation = Installation::new().await;
