@@ -243,6 +243,7 @@ class Notification:
     path: str
     body: bytes
     signature: str
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def json(self):
@@ -254,11 +255,12 @@ class Notification:
 
 
 class WebhookReceiver:
-    """Takes notifications, after echoing the challenge."""
+    """Takes notifications, after echoing the challenge; each after so many seconds, and none while `takes` is not set."""
 
-    def __init__(self):
-        self.received = []
-        received = self.received
+    def __init__(self, delay=0):
+        self.received, self.takes = [], threading.Event()
+        self.takes.set()
+        received, takes = self.received, self.takes
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -275,6 +277,8 @@ class WebhookReceiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                takes.wait()
+                time.sleep(delay)
                 received.append(Notification(self.path, body, self.headers.get("X-Nylas-Signature", "")))
                 self.answer(b"")
 
@@ -345,8 +349,15 @@ class Sink:
         return f"127.0.0.1:{self.port}"
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.server.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+
+    async def _end(self):
+        self.server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self.loop.stop()
 
     async def _connected(self, reader, writer):
         try:

@@ -17,6 +17,7 @@ pub(crate) mod drafts;
 pub(crate) mod evaluations;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod explain_inbound;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
@@ -90,6 +91,7 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         refused_mail::routes(),
         explain::routes(),
+        explain_inbound::routes(),
         messages::routes(),
         send::routes(),
         sender_pools::routes(),

@@ -33,6 +33,11 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    /// Counts it among what was judged, once it comes in.
+    pub(super) fn count(&self, platform: &Platform) {
+        platform.metrics.judged_spam(self.assessment.spam.is_spam);
+    }
+
     /// As it is filed.
     pub(super) fn of(self, copy: MailboxCopy) -> FiledCopy {
         let assessment = Some(assessment::to_json(&self.assessment));

@@ -4,6 +4,7 @@
 pub(crate) mod authenticate;
 mod file;
 mod findings;
+pub mod foresee;
 mod head;
 mod judge;
 mod limits;
@@ -163,6 +164,7 @@ async fn place(
         return Err(refusal);
     }
     let judged = judge::judge(platform, arrival, message, findings, (&mailboxes, concerning)).await?;
+    judged.iter().for_each(|judged| judged.count(platform));
     let copies = (mailboxes.as_slice(), judged, dropped);
     let reference = file::file(platform, arrival, (&message.view, findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
@@ -184,6 +186,7 @@ pub(crate) async fn single(
     let judged = judge::judge(platform, arrival, message, &findings, mailboxes).await?;
     let raw = head::written(platform, arrival, &findings, &id.to_string(), now);
     let copy = judged.into_iter().next().ok_or_else(|| Problem::internal("a mailbox without a judgement"))?;
+    copy.count(platform);
     Ok((copy.of(new_copy(platform, mailbox.grant_id, mailbox.application_id, now)), raw))
 }
 

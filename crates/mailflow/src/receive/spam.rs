@@ -71,9 +71,7 @@ pub(super) async fn score(
     reasons.extend(sight.rspamd.iter().flat_map(|(_, reasons)| reasons).cloned());
     reasons.extend(of_history(&history(acquaintance, sight)));
     reasons.extend(model_of(platform, reader, mailbox.application_id).await?.reason(&sight.looked.tokens));
-    let verdict = decide(reasons, policy.sensitivity_permille);
-    platform.metrics.judged_spam(verdict.is_spam);
-    Ok(verdict)
+    Ok(decide(reasons, policy.sensitivity_permille))
 }
 
 /// What passed between the mailbox and the author.

@@ -2,6 +2,7 @@ pub(crate) mod attachments;
 pub(crate) mod bulk;
 pub(crate) mod drafts;
 pub(crate) mod explain;
+pub(crate) mod explain_inbound;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
@@ -31,6 +32,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     bulk::ROUTES,
     drafts::ROUTES,
     explain::ROUTES,
+    explain_inbound::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,
