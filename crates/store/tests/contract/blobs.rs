@@ -77,7 +77,8 @@ async fn how_small_bodies_are_compressed_does_not_reach_large_ones() {
         let id = stored(&engine.store, &tenant, grant, &raw).await;
         let mut reader = engine.store.reader().await.expect("reader");
         let row = reader.query_one(PACKED, params![id.uuid()]).await.expect("query").expect("row");
-        let (packed, usual) = (row.bytes(0).expect("data").len(), zstd::bulk::compress(&raw, 1).expect("compress").len());
+        let (packed, usual) =
+            (row.bytes(0).expect("data").len(), zstd::bulk::compress(&raw, 1).expect("compress").len());
         match is_small {
             true => assert!(packed <= usual + usual / 8, "{octets} octets: {packed}, usually {usual}"),
             false => assert_eq!(packed, usual, "{octets} octets"),
