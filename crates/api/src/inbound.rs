@@ -115,6 +115,10 @@ fn written(message: InboundMessage, grant: &Grant, now: UnixMicros) -> Result<Ve
     let InboundMessage { from, to, subject, body, is_plaintext, in_reply_to, attachments } = message;
     let domain = from.email.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     let in_reply_to = in_reply_to.map(|id| id.trim_matches(['<', '>']).to_owned()).filter(|id| !id.is_empty());
+    if in_reply_to.as_ref().is_some_and(|id| !id.bytes().all(|octet| octet.is_ascii_graphic())) {
+        let text = "message.in_reply_to must be a Message-ID: printable ASCII without spaces";
+        return Err(Problem::invalid("message.in_reply_to", text));
+    }
     let to = match to.is_empty() {
         true => vec![Participant { name: String::new(), email: grant.email.to_string() }],
         false => to.into_iter().map(person).collect(),
