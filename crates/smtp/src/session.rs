@@ -313,6 +313,7 @@ impl Connection<'_> {
         let clock = &self.shared.listener.clock;
         let deadline = clock.now().plus(self.shared.listener.limits.idle);
         tokio::select! {
+            biased;
             written = written => written,
             () = clock.sleep_until(deadline) => Err(ErrorKind::TimedOut.into()),
         }
