@@ -97,6 +97,13 @@ impl PostgresServer {
         self.database_url(&name)
     }
 
+    /// Removes a database that [`Self::create_database`] made, and whoever is connected to it: several hundred tests
+    /// with a database each fill a small disk. One that cannot be removed is left to go with the server.
+    pub fn remove_database(&self, url: &str) {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let _ = execute(self.url(), format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+    }
+
     fn database_url(&self, database: &str) -> String {
         format!("postgres://{SERVER_ACCOUNT}@127.0.0.1:{}/{database}", self.port)
     }
@@ -226,6 +233,8 @@ fn launch(programs: &Path, folder: &Path, account: &Account, port: u16) -> Resul
         "fsync=on".to_owned(),
         "synchronous_commit=on".to_owned(),
         "max_connections=200".to_owned(),
+        // The log of many short tests is kept no longer than it must.
+        "max_wal_size=256MB".to_owned(),
     ];
     let mut command = account.command(Path::new("/bin/sh"), folder);
     command.args(["-c", KEEPER, "keeper"]).arg(folder).arg(programs.join("postgres"));
@@ -286,6 +295,9 @@ mod tests {
             assert_eq!(ask(&two, &format!("SHOW {setting}")).await, value, "{setting}");
         }
         assert!(std::ptr::eq(server, PostgresServer::shared().expect("the same one")));
+        server.remove_database(&one);
+        let count = format!("SELECT count(*)::text FROM pg_database WHERE datname IN ('{name}', 'postgres')");
+        assert_eq!(ask(&server.url(), &count).await, "1", "a removed one is gone");
     }
 
     #[test]

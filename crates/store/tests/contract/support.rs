@@ -47,31 +47,45 @@ pub struct Engine {
     pub store: Store,
     pub location: Location,
     folder: TempDir,
+    /// Dropped after the store, whose connections it ends.
+    database: Option<Database>,
+}
+
+/// A database of the shared server, removed when dropped.
+struct Database(String);
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(server) = PostgresServer::shared() {
+            server.remove_database(&self.0);
+        }
+    }
 }
 
 impl Engine {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let location = Location::Sqlite(folder.path().join("store.db"));
-        Self::open(location, folder, plans()).await
+        Self::open(location, folder, None, plans()).await
     }
 
     /// `None` when no server is installed, which the testkit has told then.
     pub async fn postgres() -> Option<Self> {
         let url = PostgresServer::shared()?.create_database("store");
         let folder = tempfile::tempdir().expect("folder");
-        Some(Self::open(Location::Postgres { url, writers: 4 }, folder, plans()).await)
+        let database = Some(Database(url.clone()));
+        Some(Self::open(Location::Postgres { url, writers: 4 }, folder, database, plans()).await)
     }
 
-    async fn open(location: Location, folder: TempDir, plans: Plans) -> Self {
+    async fn open(location: Location, folder: TempDir, database: Option<Database>, plans: Plans) -> Self {
         let store = Store::open(location.clone(), folder.path().join("bodies"), plans).await.expect("open");
-        Self { store, location, folder }
+        Self { store, location, folder, database }
     }
 
     /// The same place, opened anew with other plans.
     async fn with(self, plans: Plans) -> Self {
         drop(self.store);
-        Self::open(self.location, self.folder, plans).await
+        Self::open(self.location, self.folder, self.database, plans).await
     }
 
     /// The same place, opened anew.
