@@ -11,13 +11,14 @@ use crate::blobs::{self, PreparedBlob};
 use crate::db::DbError;
 use crate::drafts::{self, CreateDraft, FromDraft, Held};
 use crate::engine::{Command, Tx};
-use crate::folders::id_of_system_folder;
+use crate::folders::{self, Assigned};
 use crate::holds::{Hold, NewHold};
 use crate::idempotency::{Earlier, Once};
 use crate::judging::Scope;
 use crate::messages::{self, FiledCopy, MailboxCopy, MessageFacts};
 use crate::meters::Owner;
 use crate::params;
+use crate::refile::UpdateMessage;
 use crate::refusals;
 use crate::send_events::{SendEvent, Sent};
 use crate::sender_pools;
@@ -52,6 +53,8 @@ pub struct Submit {
     pub copy: MailboxCopy,
     /// The thread of the message that it answers, if it was named.
     pub thread_id: Option<ThreadId>,
+    /// The message of the mailbox that it answers, if that is known.
+    pub answers: Option<Answers>,
     /// The mailbox's address: the sender, as rules see it.
     pub sender: EmailAddress,
     /// Where failures are reported: an address of the message's own.
@@ -87,6 +90,15 @@ pub struct Submit {
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
+}
+
+/// What a message answers: it is marked as answered with the commit that accepts the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// The message that is answered.
+    pub id: MessageId,
+    /// The id of the event that tells it, should it not be marked yet.
+    pub event_id: EventId,
 }
 
 /// What becomes of a send above the rate of its organization, where the plan lets some wait.
@@ -294,9 +306,13 @@ impl Submit {
     ) -> Result<SubmitOutcome, DbError> {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
-        let placement = match &judged {
-            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, id_of_system_folder),
-            None => self.facts.placement(),
+        let (placement, assigned) = match &judged {
+            Some(judged) => {
+                let effects = &judged.judgement.effects;
+                let assigned = self.assigned(tx, judged).await?;
+                (place(effects, self.facts.folder, self.facts.unread, |name| assigned.id(name)), assigned)
+            }
+            None => (self.facts.placement(), Assigned::default()),
         };
         count_send(tx, self, now.day(), passes.said.as_deref()).await?;
         passes.keep(tx, grant_id, now.day()).await?;
@@ -312,9 +328,15 @@ impl Submit {
         let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
         let placement = copy.placement;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
+        assigned.announce(tx, (self.copy.application_id, grant_id), now).await?;
         sent.thread_id = Some(thread_id);
         let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
         self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
+        if let Some(Answers { id, event_id }) = self.answers {
+            let message = (self.copy.application_id, grant_id, id);
+            let marked = UpdateMessage { answered: Some(true), ..UpdateMessage::nothing(message, event_id, now) };
+            marked.run(tx).await?;
+        }
         if !suppressed.is_empty() {
             self.announce_rejected(tx, &sent, &suppressed).await?;
         }
@@ -330,9 +352,20 @@ impl Submit {
             sender_pools::remember(tx, pool, recipient, grant_id, now).await?;
         }
         if let Some(judged) = judged {
-            self.record(tx, &judged, true).await?;
+            self.record(tx, &judged, (true, &assigned)).await?;
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+    }
+
+    /// The folders that rules assign.
+    async fn assigned(&self, tx: &mut Tx, judged: &Judged) -> Result<Assigned, DbError> {
+        let MailboxCopy { grant_id, message_id, .. } = self.copy;
+        folders::assign(tx, (grant_id, message_id), &judged.judgement.effects.folders, self.facts.date).await
+    }
+
+    /// Those of them that are there: for what does not leave none is made.
+    async fn named(&self, tx: &mut Tx, judged: &Judged) -> Result<Assigned, DbError> {
+        folders::assigned(tx, self.copy.grant_id, &judged.judgement.effects.folders).await
     }
 
     /// Whose message it is, as its outcomes are counted.
@@ -359,7 +392,8 @@ impl Submit {
         // What is refused for another reason is not judged.
         let by_rules = matches!(problem.kind, ProblemKind::BlockedByRule | ProblemKind::Undecidable);
         if let Some(judged) = judged.filter(|_| by_rules) {
-            self.record(tx, &judged, false).await?;
+            let named = self.named(tx, &judged).await?;
+            self.record(tx, &judged, (false, &named)).await?;
         }
         if problem.code == ALL_SUPPRESSED {
             self.announce_rejected(tx, sent, suppressed).await?;
