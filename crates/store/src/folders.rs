@@ -108,6 +108,10 @@ pub async fn find(reader: &mut Reader<'_>, grant: GrantId, named: &str) -> Resul
     {
         return Ok(Some(read(&row)?));
     }
+    // No name has such characters, and no text of PostgreSQL the first of them.
+    if named.contains(char::is_control) {
+        return Ok(None);
+    }
     let row = reader.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
     Ok(row.as_ref().map(read).transpose()?)
 }
@@ -118,6 +122,9 @@ pub(crate) async fn held(tx: &mut Tx, grant: GrantId, named: &str) -> Result<Opt
         && let Some(row) = tx.query_one(BY_ID, params![grant.uuid(), &id.to_string()]).await?
     {
         return Ok(Some(read(&row)?));
+    }
+    if named.contains(char::is_control) {
+        return Ok(None);
     }
     let row = tx.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
     row.as_ref().map(read).transpose()

@@ -63,7 +63,7 @@ const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 
 const LIST: &[Parameter] = &[
     Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
     Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
-    Parameter::new("in", Kind::List, "Folder ids: messages that are in any of them."),
+    Parameter::new("in", Kind::List, "Folders by their ids or names: messages that are in any of them."),
     Parameter::new("thread_id", Kind::Text, "A thread's id: messages of this conversation."),
     Parameter::new("received_after", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages later than this."),
     Parameter::new("received_before", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages earlier than this."),

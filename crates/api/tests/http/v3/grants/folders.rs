@@ -1,7 +1,11 @@
 //! `/v3/grants/{grant}/folders`.
 
 use crate::support::{Harness, assert_shape, ids};
+use futures::future::join_all;
+use postfleet_core::id::{EventId, FolderId};
 use postfleet_mailflow::janitor;
+use postfleet_store::folders::{CreateFolder, DeleteFolder, FolderOutcome};
+use postfleet_testkit::world::NewTenant;
 use serde_json::{Value, json};
 
 pub(crate) const ROUTES: &[&str] = &[
@@ -226,6 +230,21 @@ async fn messages_are_put_into_folders_listed_and_counted() {
 }
 
 #[tokio::test]
+async fn additional_folders_of_the_policy_are_made_when_they_are_first_named() {
+    let harness = Harness::with(NewTenant { daily_sends_max: Some(50), ..NewTenant::of("acme.test") }).await;
+    let policy = harness.ids("/v3/policies").await[0].clone();
+    let options = json!({"options": {"additional_folders": ["Invoices", "Inbox"]}});
+    harness.put(&format!("/v3/policies/{policy}"), &options).await.is_ok();
+    assert_eq!(ids(&harness.get(&harness.at("/folders")).await), SYSTEM);
+    let (one, two) = (harness.receive_about("one").await, harness.receive_about("two").await);
+    let made = put(&harness, &one, json!({"folders": ["INVOICES"]})).await["folders"].clone();
+    assert_eq!(put(&harness, &two, json!({"folders": ["invoices"]})).await["folders"], made);
+    let list = harness.get(&harness.at("/folders")).await;
+    assert_eq!((ids(&list).len(), &list.data()[6]["name"], &list.data()[6]["id"]), (7, &json!("Invoices"), &made[0]));
+    assert_eq!(told(&harness, "folder.created").await, [json!({"id": made[0], "name": "Invoices"})]);
+}
+
+#[tokio::test]
 async fn the_messages_of_a_deleted_folder_go_into_the_trash_or_for_good() {
     for hard in [false, true] {
         let harness = Harness::new().await;
@@ -252,29 +271,47 @@ async fn the_messages_of_a_deleted_folder_go_into_the_trash_or_for_good() {
 #[tokio::test]
 async fn what_a_request_does_not_take_out_of_a_folder_the_janitor_does() {
     let harness = Harness::new().await;
-    let clients = make(&harness, "Clients").await;
+    let (clients, platform) = (make(&harness, "Clients").await, &harness.world.platform);
     let mut messages = Vec::new();
-    for number in 0..501 {
-        let id = harness.receive_about(&format!("{number}")).await;
+    for subject in ["one", "two", "three"] {
+        let id = harness.receive_about(subject).await;
         put(&harness, &id, json!({"folders": [clients], "unread": false})).await;
-        messages.push(id);
+        messages.push(harness.at(&format!("/messages/{id}")));
     }
-    harness.delete(&harness.at(&format!("/folders/{clients}"))).await.is_ok();
-    assert_eq!(counts(&harness, "trash").await, (json!(500), json!(0)));
-    let last = harness.at(&format!("/messages/{}", messages[500]));
-    assert_eq!(harness.get(&last).await.data()["folders"], json!([clients]));
-    janitor::clean_once(&harness.world.platform).await.expect("clean");
-    assert_eq!(counts(&harness, "trash").await, (json!(501), json!(0)));
-    assert_eq!(harness.get(&last).await.data()["folders"], json!(["trash"]));
+    // As a request that ended right after its first commit.
+    let at = platform.clock.now();
+    let command = DeleteFolder {
+        application_id: harness.acme.application_id,
+        grant_id: harness.agent.parse().expect("id"),
+        folder: clients.clone(),
+        hard: false,
+        event_id: EventId::new(at, platform.entropy.ten()),
+        at,
+    };
+    assert!(platform.store.run(command).await.expect("delete").is_some());
+    harness.get(&harness.at(&format!("/folders/{clients}"))).await.refuses(404, "not_found", None);
+    let refused = harness.put(&messages[0], &json!({"folders": [clients]})).await;
+    refused.refuses(400, "invalid_request", Some("folders"));
+    assert_eq!(counts(&harness, "trash").await, (json!(0), json!(0)));
+    janitor::clean_once(platform).await.expect("clean");
+    assert_eq!(counts(&harness, "trash").await, (json!(3), json!(0)));
+    for message in messages {
+        assert_eq!(harness.get(&message).await.data()["folders"], json!(["trash"]));
+    }
 }
 
 #[tokio::test]
 async fn an_account_has_at_most_a_thousand_folders() {
     let harness = Harness::new().await;
-    let mut first = String::new();
-    for number in 0..1_000 {
-        let id = make(&harness, &format!("f{number}")).await;
-        first = if number == 0 { id } else { first };
+    let (first, platform) = (make(&harness, "first").await, &harness.world.platform);
+    let (grant_id, at) = (harness.agent.parse().expect("id"), platform.clock.now());
+    let others = (1..1_000).map(|number| {
+        let (id, event_id) = (FolderId::new(at, platform.entropy.ten()), EventId::new(at, platform.entropy.ten()));
+        let (application_id, name) = (harness.acme.application_id, format!("f{number}"));
+        platform.store.run(CreateFolder { application_id, grant_id, id, name, event_id, at })
+    });
+    for outcome in join_all(others).await {
+        assert!(matches!(outcome, Ok(FolderOutcome::Done(_))), "{outcome:?}");
     }
     let one_more = json!({"name": "one more"});
     harness.post(&harness.at("/folders"), &one_more).await.refuses(409, "too_many_folders", None);
