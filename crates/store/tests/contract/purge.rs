@@ -19,8 +19,16 @@ fn deletion(tenant: &Tenant, grant_id: GrantId, id: MessageId, hard: bool) -> De
 async fn rows(store: &Store) -> i64 {
     const ROWS: &str = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM listings) \
         + (SELECT count(*) FROM threads) + (SELECT count(*) FROM thread_keys) + (SELECT count(*) FROM blobs) \
-        + (SELECT coalesce(sum(total + unread), 0) FROM folder_counts)";
+        + (SELECT coalesce(CAST(sum(total + unread) AS {int}), 0) FROM folder_counts)";
     number(store, ROWS, &[]).await
+}
+
+/// Files a message whose summary says its Message-ID, by which its key is forgotten.
+async fn named(store: &Store, tenant: &Tenant, grant: GrantId, second: u64) -> MessageId {
+    let mut command = tenant.received(store, &[grant], at(second)).await;
+    let id = command.facts.thread.message_id.clone();
+    command.facts.summary = serde_json::json!({"subject": "Hello", "message_id": id}).to_string();
+    store.run(command).await.expect("deliver").expect("room")[0]
 }
 
 async fn stored(store: &Store, grant: GrantId) -> i64 {
@@ -38,7 +46,7 @@ async fn nothing_is_left_of_a_message_that_is_purged() {
         let tenant = tenant(store, "self_hosted", None).await;
         let (grant, other) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
         let before = rows(store).await;
-        let id = tenant.deliver(store, grant, at(1)).await;
+        let id = named(store, &tenant, grant, 1).await;
         assert!(stored(store, grant).await > 0);
         let run = async |grant, hard| store.run(deletion(&tenant, grant, id, hard)).await.expect("delete");
         assert_eq!(run(other, true).await, DeleteOutcome::Gone, "of another mailbox");
@@ -48,7 +56,7 @@ async fn nothing_is_left_of_a_message_that_is_purged() {
         assert_eq!((told(store, Trigger::MessageUpdated).await, told(store, Trigger::MessageDeleted).await), (1, 1));
         assert_eq!((rows(store).await, stored(store, grant).await), (before, 0));
         assert_eq!(run(grant, true).await, DeleteOutcome::Gone);
-        let id = tenant.deliver(store, grant, at(2)).await;
+        let id = named(store, &tenant, grant, 2).await;
         let command = deletion(&tenant, grant, id, true);
         assert_eq!(store.run(command).await.expect("delete"), DeleteOutcome::Purged);
         assert_eq!((rows(store).await, stored(store, grant).await), (before, 0));
@@ -63,7 +71,7 @@ async fn what_still_goes_out_keeps_its_body_until_it_has_left() {
         let tenant = tenant(store, "self_hosted", None).await;
         let grant = tenant.mailbox(store, "a").await;
         let id = tenant.submit(store, grant, 2, at(1)).await;
-        const COPIES: &str = "SELECT coalesce(sum(copies), 0) FROM blobs";
+        const COPIES: &str = "SELECT coalesce(CAST(sum(copies) AS {int}), 0) FROM blobs";
         assert_eq!(number(store, COPIES, &[]).await, 2, "the sent copy, and the queue");
         assert_eq!(store.run(deletion(&tenant, grant, id, true)).await.expect("delete"), DeleteOutcome::Purged);
         assert_eq!((number(store, COPIES, &[]).await, queue_rows(store).await), (1, 2));
@@ -131,7 +139,8 @@ async fn a_large_folder_is_gone_at_once_and_emptied_a_little_at_a_time() {
             at: at(30),
         };
         assert_eq!(store.run(remove).await.expect("remove"), Some(folder));
-        const COUNT: &str = "SELECT coalesce(sum(total), 0) FROM folder_counts WHERE grant_id = $1 AND folder = $2";
+        const COUNT: &str =
+            "SELECT coalesce(CAST(sum(total) AS {int}), 0) FROM folder_counts WHERE grant_id = $1 AND folder = $2";
         let total = async |name: &str| number(store, COUNT, params![grant.uuid(), name]).await;
         let mut steps = Vec::new();
         let empty = EmptyFolder { folder: None, limit: 10, event_seed: [1; 32], at: at(31) };
