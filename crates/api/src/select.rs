@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 /// Fields that are kept whether they were selected or not: clients cannot do without them.
 const ALWAYS: &[&str] = &["id", "grant_id", "object"];
 
+/// The same of one kind of object: clients fail to read a folder without its name.
+const ALWAYS_OF: &[(&str, &str)] = &[("folder", "name")];
+
 /// The fields that a request selects; `None` for all.
 pub(crate) fn of(request: &Request<Body>) -> Option<Vec<String>> {
     if request.method() != Method::GET || request.uri().query().is_none_or(|query| !query.contains("select")) {
@@ -42,7 +45,11 @@ pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Respon
 
 fn keep(data: &mut Value, fields: &[String]) {
     let is_kept = |name: &str| ALWAYS.contains(&name) || fields.iter().any(|field| field == name);
-    let keep_of = |object: &mut Map<String, Value>| object.retain(|name, _| is_kept(name));
+    let keep_of = |object: &mut Map<String, Value>| {
+        let of_kind = ALWAYS_OF.iter().filter(|(kind, _)| object.get("object").is_some_and(|it| it == kind));
+        let also: Vec<&str> = of_kind.map(|(_, field)| *field).collect();
+        object.retain(|name, _| is_kept(name) || also.contains(&name.as_str()));
+    };
     match data {
         // A page whose items are one step further in.
         Value::Object(object) if !object.contains_key("id") && object.get("items").is_some_and(Value::is_array) => {
@@ -72,6 +79,8 @@ mod tests {
         assert_eq!(kept(&object, &["email", ""]), json!({"id": "1"}));
         assert_eq!(kept(&json!([object, 7, "x"]), &["name"]), json!([{"id": "1", "name": "a"}, 7, "x"]));
         assert_eq!(kept(&json!("x"), &["name"]), json!("x"));
+        let folder = json!({"id": "1", "object": "folder", "name": "a", "total_count": 1});
+        assert_eq!(kept(&folder, &["id"]), json!({"id": "1", "object": "folder", "name": "a"}));
         let nested = json!({"items": [object], "next_cursor": "n"});
         assert_eq!(kept(&nested, &["name"]), json!({"items": [{"id": "1", "name": "a"}], "next_cursor": "n"}));
     }

@@ -37,6 +37,12 @@ pub enum Trigger {
     MessageRejected,
     /// A recipient of the message wants no more mail.
     MessageUnsubscribed,
+    /// A folder was made.
+    FolderCreated,
+    /// A folder got another name.
+    FolderUpdated,
+    /// A folder was deleted.
+    FolderDeleted,
     /// A mailbox has used most of a quota.
     QuotaWarning,
     /// A mailbox has used all of a quota; nothing was refused yet.
@@ -91,6 +97,9 @@ impl Trigger {
         Self::MessageComplaint,
         Self::MessageRejected,
         Self::MessageUnsubscribed,
+        Self::FolderCreated,
+        Self::FolderUpdated,
+        Self::FolderDeleted,
         Self::QuotaWarning,
         Self::QuotaReached,
         Self::QuotaExceeded,
@@ -129,6 +138,9 @@ impl Trigger {
             Self::MessageComplaint => "message.complaint",
             Self::MessageRejected => "message.rejected",
             Self::MessageUnsubscribed => "message.unsubscribed",
+            Self::FolderCreated => "folder.created",
+            Self::FolderUpdated => "folder.updated",
+            Self::FolderDeleted => "folder.deleted",
             Self::QuotaWarning => "quota.warning",
             Self::QuotaReached => "quota.reached",
             Self::QuotaExceeded => "quota.exceeded",
@@ -205,6 +217,7 @@ impl Trigger {
             | Self::MessageDeleted
             | Self::DraftCreated
             | Self::DraftUpdated => "/nylas/emails/realtime",
+            Self::FolderCreated | Self::FolderUpdated | Self::FolderDeleted => "/nylas/folders",
             Self::MessageSendSuccess
             | Self::MessageSendFailed
             | Self::MessageHeld
@@ -228,9 +241,6 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "message.opened",
     "message.link_clicked",
     "thread.replied",
-    "folder.created",
-    "folder.updated",
-    "folder.deleted",
     "calendar.created",
     "calendar.updated",
     "calendar.deleted",

@@ -77,6 +77,8 @@ ids! {
     MessageId,
     /// A conversation in one mailbox.
     ThreadId,
+    /// A folder that was made in one mailbox.
+    FolderId,
     /// One attachment of one message.
     AttachmentId,
     /// The stored bytes of a message, shared by the mailboxes that hold it.

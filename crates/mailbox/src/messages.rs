@@ -1,9 +1,9 @@
 //! Reading messages: one, or a page of a list under filters.
 
 use crate::cursor;
+use crate::folders;
 use crate::summary::{Person, Summary};
 use crate::view::{self, Fields};
-use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::message as mail;
@@ -20,7 +20,7 @@ pub const SCANNED_MAX: usize = 2_000;
 /// What a list is narrowed to. Folder, thread and dates are found by an index; the rest is tested row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Folder ids or names; any of them.
+    /// Folder ids or names, and ids once they are looked up; any of them.
     pub folders: Vec<String>,
     /// Drafts, and nothing else; otherwise everything but drafts.
     pub drafts: bool,
@@ -108,7 +108,18 @@ async fn collect(
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
-    let Some(folder) = listing(filter)? else { return Ok((Vec::new(), None)) };
+    let named;
+    let filter = if filter.folders.is_empty() {
+        filter
+    } else {
+        named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
+        // No message can be in folders that are not there.
+        if named.folders.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        &named
+    };
+    let folder = listing(filter);
     let mut after = start(filter, request)?;
     let mut page = Vec::with_capacity(request.limit);
     let mut scanned = 0;
@@ -173,15 +184,11 @@ fn needs_raw(request: &PageRequest) -> bool {
     request.with_body || request.fields != Fields::Standard
 }
 
-/// The listing to read: a folder's, or the whole mailbox's. `None` when no message can be in what was asked for.
-fn listing(filter: &Filter) -> Result<Option<&'static str>, Problem> {
-    let named: Vec<_> = filter.folders.iter().map(|name| SystemFolder::named(name)).collect();
-    match named.as_slice() {
-        [] => Ok(Some("")),
-        [Some(folder)] => Ok(Some(folder.id())),
-        [None] => Ok(None),
-        // Several folders are read from the whole mailbox and tested row by row.
-        _ => Ok(Some("")),
+/// The listing to read: a folder's, or the whole mailbox's. Several folders are read from the whole and tested row by row.
+fn listing(filter: &Filter) -> &str {
+    match filter.folders.as_slice() {
+        [folder] => folder,
+        _ => "",
     }
 }
 
@@ -220,12 +227,7 @@ impl Filter {
 }
 
 fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
-    let in_folders = filter.folders.is_empty()
-        || filter
-            .folders
-            .iter()
-            .filter_map(|name| SystemFolder::named(name))
-            .any(|folder| stored.folders.iter().any(|id| id == folder.id()));
+    let in_folders = filter.folders.is_empty() || filter.folders.iter().any(|id| stored.folders.contains(id));
     in_folders
         && if filter.drafts { view::is_seen_draft(stored) } else { !stored.draft }
         && filter.unread.is_none_or(|unread| unread == stored.unread)

@@ -1,31 +1,32 @@
-//! Into which folders a message may be put: the system folders, and those that it is in already.
+//! Into which folders a message may be put, as far as their names tell: which of them the mailbox has is known where it is moved.
 
 use postfleet_core::Problem;
-use postfleet_core::folder::SystemFolder;
+use postfleet_core::folder::{NAME_CHARS_MAX, SCHEDULED, SystemFolder};
 
 /// Folders that one message may be in.
 pub const FOLDERS_MAX: usize = 20;
 
-/// The folders that a request names, each once, by their ids.
-pub fn folders(wanted: &[String], present: &[String]) -> Result<Vec<String>, Problem> {
+/// Looks at the folders that a request names, by their ids or names.
+pub fn check(wanted: &[String]) -> Result<(), Problem> {
     let refuse = |text: &str| Err(Problem::invalid("folders", format!("folders {text}")));
     if wanted.is_empty() || wanted.len() > FOLDERS_MAX {
         return refuse(&format!("must name 1 to {FOLDERS_MAX} folders"));
     }
-    let mut folders: Vec<String> = Vec::with_capacity(wanted.len());
     for name in wanted {
-        let system = SystemFolder::named(name);
-        let id = match system {
-            Some(SystemFolder::Drafts) => return refuse("must not name drafts, which has drafts alone"),
-            Some(folder) => folder.id(),
-            None if present.contains(name) => name,
-            None => return refuse(&format!("names {name:?}, which this mailbox does not have")),
-        };
-        if folders.iter().all(|one| one != id) {
-            folders.push(id.to_owned());
+        if SystemFolder::named(name) == Some(SystemFolder::Drafts) {
+            return refuse("must not name drafts, which has drafts alone");
+        }
+        if name.eq_ignore_ascii_case(SCHEDULED) || name.chars().count() > NAME_CHARS_MAX {
+            return Err(missing(name));
         }
     }
-    Ok(folders)
+    Ok(())
+}
+
+/// The refusal of a folder that a mailbox does not have.
+pub fn missing(name: &str) -> Problem {
+    let shown: String = name.chars().take(100).collect();
+    Problem::invalid("folders", format!("folders names {shown:?}, which this mailbox does not have"))
 }
 
 #[cfg(test)]
@@ -33,21 +34,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_that_are_there() {
+    fn folders_that_may_be_there() {
         let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let present = texts(&["inbox", "Clients"]);
+        let long = "x".repeat(NAME_CHARS_MAX + 1);
         for (wanted, expected) in [
-            (&["junk"][..], Some(&["junk"][..])),
-            (&["SPAM", "junk", "Inbox"], Some(&["junk", "inbox"])),
-            (&["Clients", "archive"], Some(&["Clients", "archive"])),
-            (&["Other"], None),
-            (&["drafts"], None),
-            (&["scheduled"], None),
-            (&[], None),
+            (&["junk"][..], true),
+            (&["SPAM", "junk", "Inbox"], true),
+            (&["Clients", "archive"], true),
+            (&["drafts"], false),
+            (&["inbox", "Drafts"], false),
+            (&["scheduled"], false),
+            (&["Scheduled"], false),
+            (&[&long], false),
+            (&[], false),
         ] {
-            assert_eq!(folders(&texts(wanted), &present).ok(), expected.map(texts), "{wanted:?}");
+            assert_eq!(check(&texts(wanted)).is_ok(), expected, "{wanted:?}");
         }
-        assert!(folders(&vec!["junk".to_owned(); FOLDERS_MAX], &present).is_ok());
-        assert!(folders(&vec!["junk".to_owned(); FOLDERS_MAX + 1], &present).is_err());
+        assert!(check(&vec!["junk".to_owned(); FOLDERS_MAX]).is_ok());
+        assert!(check(&vec!["junk".to_owned(); FOLDERS_MAX + 1]).is_err());
     }
 }

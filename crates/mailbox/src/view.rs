@@ -66,7 +66,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         date: stored.date.as_seconds(),
         unread: stored.unread,
         starred: stored.starred,
-        answered: false,
+        answered: stored.answered,
         folders: stored.folders.iter().filter(|folder| *folder != SCHEDULED).cloned().collect(),
         snippet: summary.snippet,
         body: raw.map(mail::body),

@@ -157,8 +157,11 @@ pub(crate) fn prepared(
     };
     let wants_link = summary.draft.as_ref().is_some_and(|draft| draft.list_unsubscribe);
     let raw = if wants_link { with_link(platform, grant, stored.id, raw, &recipients)? } else { raw };
+    // A message without a Message-ID is known by its id alone.
+    let answers = summary.draft.as_ref().and_then(|draft| draft.reply_to_message_id.as_ref()?.parse().ok());
     let summary = Summary { message_id, draft: None, ..summary };
     Ok(Prepared {
+        answers,
         message_id: stored.id,
         text: exchange::compared(&message::body(&raw)).to_owned(),
         raw,

@@ -1,7 +1,8 @@
-//! Cleaning up, a little at a time: what removed mailboxes and lists left, old events, outcomes, attempts and records of what rules
+//! Cleaning up, a little at a time: what removed mailboxes, folders and lists left, old events, outcomes, attempts and records of what rules
 //! said, sends at a later time that are over, tokens, failed sign-ins and nonces, answers under keys that are over, what is
 //! over of the ways to other servers, suppressions that have ended, bodies that nothing names.
 
+use crate::folders;
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::dmarc_report;
@@ -12,6 +13,7 @@ use postfleet_store::domain_reports::PruneReports;
 use postfleet_store::evaluations::PruneEvaluations;
 use postfleet_store::events::PruneEvents;
 use postfleet_store::feedback::PruneFeedback;
+use postfleet_store::folders::Emptied;
 use postfleet_store::grants::PruneRemoved;
 use postfleet_store::holds::PruneHolds;
 use postfleet_store::idempotency::PruneOnce;
@@ -75,6 +77,7 @@ const SPAM_MOVE_RETENTION: Duration = Duration::from_secs(400 * 86_400);
 pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_removed(platform).await?;
     prune_lists(platform).await?;
+    empty_folders(platform).await?;
     prune_events(platform).await?;
     prune_evaluations(platform).await?;
     prune_feedback(platform).await?;
@@ -121,6 +124,15 @@ pub async fn recheck_domains_once(platform: &Platform) -> Result<(), Problem> {
 async fn prune_removed(platform: &Platform) -> Result<(), Problem> {
     for _ in 0..ROUNDS_MAX {
         if !platform.store.run(PruneRemoved { limit: ROWS_MAX }).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn empty_folders(platform: &Platform) -> Result<(), Problem> {
+    for _ in 0..ROUNDS_MAX {
+        if folders::empty(platform, None).await? == Emptied::Nothing {
             break;
         }
     }

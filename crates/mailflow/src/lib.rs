@@ -10,6 +10,7 @@ mod platform;
 // mail in, mail out
 pub mod deliver;
 pub mod drafts;
+pub mod folders;
 pub mod queue;
 pub mod receive;
 pub mod refile;

@@ -15,7 +15,7 @@ pub struct Participant {
     pub email: String,
 }
 
-/// `PUT /v3/grants/{grant}/messages/{message}`. What is absent stays; fields that are not known are ignored.
+/// `PUT /v3/grants/{grant}/messages/{message}`. What is absent or null stays; fields that are not known are ignored.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct UpdateMessage {
     /// The folders that the message is to be in: 1 to 20, in place of those that it is in. A message that goes into `junk` is
@@ -29,6 +29,13 @@ pub struct UpdateMessage {
     /// Whether it is to have a star.
     #[serde(default)]
     pub starred: Option<bool>,
+    /// Whether it is to count as answered. A reply that is sent from the mailbox marks what it answers by itself.
+    #[serde(default)]
+    pub answered: Option<bool>,
+    /// Key and value pairs of the application, in place of all that the message has: at most 50, keys of 1 to 40
+    /// characters, values of at most 500. `{}` removes them; null leaves them, as for every field of this request.
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
 }
 
 /// An attachment's description; its bytes have their own endpoint.
@@ -122,7 +129,7 @@ pub struct Message {
     pub unread: bool,
     /// Whether it is marked with a star.
     pub starred: bool,
-    /// Whether it is answered.
+    /// Whether it is answered: the mailbox sent a reply to it, or somebody said so.
     pub answered: bool,
     /// The ids of its folders.
     pub folders: Vec<String>,
@@ -147,7 +154,7 @@ pub struct Message {
     pub in_reply_to: Option<String>,
     /// Its own Message-ID; null if it has none.
     pub message_id_header: Option<String>,
-    /// Key and value pairs of the application, as it gave them when it sent the message.
+    /// Key and value pairs of the application, as it gave them when it sent the message or changed them since.
     pub metadata: BTreeMap<String, String>,
     /// What the application wanted to be told of; absent unless it was asked for with `fields`. Nothing is tracked.
     #[serde(skip_serializing_if = "Option::is_none")]

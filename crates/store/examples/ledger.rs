@@ -242,6 +242,7 @@ impl Task {
             facts: self.facts(step, at, body, true),
             copy,
             thread_id: None,
+            answers: None,
             outbound_type: OutboundType::Compose,
             guard: Guard::default(),
             from_draft: None,

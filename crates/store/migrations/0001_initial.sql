@@ -529,7 +529,8 @@ CREATE TABLE messages (
     draft {int} NOT NULL DEFAULT 0,
     sent_by {id},
     junked_at {int},
-    assessment TEXT
+    assessment TEXT,
+    answered {int} NOT NULL DEFAULT 0
 ) {strict};
 -- The last two columns let the turns of a conversation be read from the index alone.
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
@@ -550,6 +551,28 @@ CREATE TABLE folder_counts (
     total {int} NOT NULL,
     unread {int} NOT NULL,
     PRIMARY KEY (grant_id, folder)
+) {clustered};
+
+-- The folders that were made in mailboxes; those that every mailbox has need no row. In listings and in messages a folder is
+-- its id as text. No two folders of a mailbox have the same key, which is the name in lower case.
+CREATE TABLE folders (
+    grant_id {id} NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, id)
+) {clustered};
+CREATE UNIQUE INDEX folders_by_name ON folders (grant_id, name_key);
+
+-- Folders that are gone and whose messages are still to be taken out, a little at a time: into the trash, or (hard) for good.
+CREATE TABLE removed_folders (
+    grant_id {id} NOT NULL,
+    id TEXT NOT NULL,
+    hard {int} NOT NULL,
+    removed_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, id)
 ) {clustered};
 
 -- What was removed from mailboxes because its time was over, by UTC day: all mail by the window of the inbox, junk by that

@@ -1,13 +1,38 @@
-//! How many messages the folders of a mailbox hold. System folders exist without rows; counts appear when first used.
+//! The folders of a mailbox, and how many messages each holds. System folders exist without rows; counts appear when first
+//! used.
 
-use crate::db::DbError;
+mod assign;
+mod empty;
+mod manage;
+
+pub(crate) use assign::{assign, assigned};
+pub use assign::{Assigned, foreseen};
+#[cfg(test)]
+pub(crate) use empty::IN_FOLDER;
+pub use empty::{Emptied, EmptyFolder};
+pub use manage::{CreateFolder, DeleteFolder, FolderOutcome, RenameFolder};
+
+use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
-use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::GrantId;
+use postfleet_core::folder;
+use postfleet_core::id::{FolderId, GrantId};
 
-/// What one folder holds.
+/// A folder that somebody made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFolder {
+    /// Its id.
+    pub id: FolderId,
+    /// Its name.
+    pub name: String,
+    /// Messages in it.
+    pub total: u64,
+    /// Unread ones among them.
+    pub unread: u64,
+}
+
+/// What one system folder holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderCount {
     /// The folder's id.
@@ -18,10 +43,12 @@ pub struct FolderCount {
     pub unread: u64,
 }
 
-/// The id of a folder that a rule names by its id, name or path. There are no others yet than those that every mailbox
-/// has.
-pub(crate) fn id_of_system_folder(name: &str) -> Option<String> {
-    SystemFolder::named(name).map(|folder| folder.id().to_owned())
+/// What the names of folders are found by. An entry of an index has a bound, in PostgreSQL less than the longest name.
+fn name_key(name: &str) -> String {
+    const OCTETS_MAX: usize = 1_000;
+    let key = folder::key(name);
+    // No name begins with a control character.
+    if key.len() <= OCTETS_MAX { key } else { format!("\u{1}{}", blake3::hash(key.as_bytes()).to_hex()) }
 }
 
 /// Adds to a folder's counts.
@@ -35,9 +62,76 @@ pub(crate) async fn count(tx: &mut Tx, grant: GrantId, folder: &str, total: i64,
 
 /// The counts of a mailbox's folders; a folder that was never used is missing.
 pub async fn counts(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<FolderCount>, StoreError> {
-    const LIST: &str = "SELECT folder, total, unread FROM folder_counts WHERE grant_id = $1 ORDER BY folder";
-    let rows = reader.query(LIST, params![grant.uuid()]).await?;
-    let counts =
-        rows.iter().map(|row| Ok(FolderCount { folder: row.text(0)?, total: row.count(1)?, unread: row.count(2)? }));
-    Ok(counts.collect::<Result<_, DbError>>()?)
+    const COUNTS: &str = "SELECT folder, total, unread FROM folder_counts WHERE grant_id = $1 ORDER BY folder";
+    let rows = reader.query(COUNTS, params![grant.uuid()]).await?;
+    Ok(rows.iter().map(read_count).collect::<Result<_, DbError>>()?)
+}
+
+/// The counts of those folders that every mailbox has.
+pub async fn counts_of_system(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<FolderCount>, StoreError> {
+    const COUNTS: &str = "SELECT folder, total, unread FROM folder_counts WHERE grant_id = $1 \
+        AND folder IN ('inbox', 'sent', 'drafts', 'trash', 'junk', 'archive')";
+    let rows = reader.query(COUNTS, params![grant.uuid()]).await?;
+    Ok(rows.iter().map(read_count).collect::<Result<_, DbError>>()?)
+}
+
+fn read_count(row: &Row) -> Result<FolderCount, DbError> {
+    Ok(FolderCount { folder: row.text(0)?, total: row.count(1)?, unread: row.count(2)? })
+}
+
+macro_rules! folder_columns {
+    () => {
+        "SELECT f.id, f.name, coalesce(c.total, 0), coalesce(c.unread, 0) FROM folders f \
+         LEFT JOIN folder_counts c ON c.grant_id = f.grant_id AND c.folder = f.id WHERE f.grant_id = $1"
+    };
+}
+
+pub(crate) const LIST: &str = concat!(folder_columns!(), " AND f.id > $2 ORDER BY f.id LIMIT $3");
+pub(crate) const BY_ID: &str = concat!(folder_columns!(), " AND f.id = $2");
+pub(crate) const BY_NAME: &str = concat!(folder_columns!(), " AND f.name_key = $2");
+
+/// The folders that were made in a mailbox after one of them (from the first if there is none), the oldest first.
+pub async fn list(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: Option<FolderId>,
+    limit: usize,
+) -> Result<Vec<OwnFolder>, StoreError> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let rows = reader.query(LIST, params![grant.uuid(), &after, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// The folder of that id that was made in a mailbox, or the one of that name.
+pub async fn find(reader: &mut Reader<'_>, grant: GrantId, named: &str) -> Result<Option<OwnFolder>, StoreError> {
+    if let Ok(id) = named.parse::<FolderId>()
+        && let Some(row) = reader.query_one(BY_ID, params![grant.uuid(), &id.to_string()]).await?
+    {
+        return Ok(Some(read(&row)?));
+    }
+    // No name has such characters, and no text of PostgreSQL the first of them.
+    if named.contains(char::is_control) {
+        return Ok(None);
+    }
+    let row = reader.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// The same in a transaction.
+pub(crate) async fn held(tx: &mut Tx, grant: GrantId, named: &str) -> Result<Option<OwnFolder>, DbError> {
+    if let Ok(id) = named.parse::<FolderId>()
+        && let Some(row) = tx.query_one(BY_ID, params![grant.uuid(), &id.to_string()]).await?
+    {
+        return Ok(Some(read(&row)?));
+    }
+    if named.contains(char::is_control) {
+        return Ok(None);
+    }
+    let row = tx.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &Row) -> Result<OwnFolder, DbError> {
+    let id = row.text(0)?.parse().map_err(|_| DbError::Malformed("folder id"))?;
+    Ok(OwnFolder { id, name: row.text(1)?, total: row.count(2)?, unread: row.count(3)? })
 }

@@ -65,6 +65,7 @@ pub mod meters;
 pub mod opt_ins;
 pub mod outbound;
 pub mod past;
+pub mod purge;
 pub mod queue;
 mod quota_events;
 pub mod refile;

@@ -248,7 +248,7 @@ pub(crate) async fn file_numbered(
     thread: Option<ThreadId>,
 ) -> Result<ThreadId, DbError> {
     let FiledCopy { copy, assessment, .. } = numbered.filing;
-    let (placement, assigned) = numbered.placement();
+    let (placement, assigned) = numbered.placement(tx, facts.date).await?;
     let thread_id = threads::join(tx, copy, facts, thread).await?;
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
@@ -269,6 +269,7 @@ pub(crate) async fn file_numbered(
         data: if is_junk { events::OF_JUNK } else { "{}" }.into(),
         at: facts.date,
     });
+    assigned.announce(tx, (copy.application_id, copy.grant_id), facts.date).await?;
     Ok(thread_id)
 }
 
@@ -381,6 +382,8 @@ pub struct StoredMessage {
     pub draft: bool,
     /// What was found of it when it came in, as JSON; nothing for what the mailbox wrote itself.
     pub assessment: Option<String>,
+    /// Answered: the mailbox sent a reply, or somebody said so.
+    pub answered: bool,
 }
 
 /// Where a page of messages starts: after this one. Newest first.
@@ -416,12 +419,12 @@ pub struct Page<'a> {
 macro_rules! message_columns {
     () => {
         "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-         m.summary, m.draft, m.assessment"
+         m.summary, m.draft, m.assessment, m.answered"
     };
 }
 
 /// Columns before those of a joined blob.
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
 const FIND_WITH_BODY: &str = concat!(
@@ -567,5 +570,6 @@ pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {
         summary: row.text(10)?,
         draft: row.flag(11)?,
         assessment: row.opt_text(12)?,
+        answered: row.flag(13)?,
     })
 }

@@ -12,6 +12,7 @@ use crate::blobs::PreparedBlob;
 use crate::db::DbError;
 use crate::drafts::{CreateDraft, FromDraft, Held};
 use crate::engine::{Command, Tx};
+use crate::folders::{self, Assigned};
 use crate::holds::{Hold, NewHold};
 use crate::idempotency::{Earlier, Once};
 use crate::judging::Scope;
@@ -49,6 +50,8 @@ pub struct Submit {
     pub copy: MailboxCopy,
     /// The thread of the message that it answers, if it was named.
     pub thread_id: Option<ThreadId>,
+    /// The message of the mailbox that it answers, if that is known.
+    pub answers: Option<Answers>,
     /// The mailbox's address: the sender, as rules see it.
     pub sender: EmailAddress,
     /// Where failures are reported: an address of the message's own.
@@ -84,6 +87,15 @@ pub struct Submit {
     /// The lease of the worker that will be handed the message as soon as it is accepted. Without one, its rows are
     /// due for whoever claims them; the caller tells, if they have to be told.
     pub lease: Option<Lease>,
+}
+
+/// What a message answers: it is marked as answered with the commit that accepts the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// The message that is answered.
+    pub id: MessageId,
+    /// The id of the event that tells it, should it not be marked yet.
+    pub event_id: EventId,
 }
 
 /// What becomes of a send above the rate of its organization, where the plan lets some wait.
@@ -318,6 +330,17 @@ fn answer_repeated(loaded: &Loaded) -> Result<(), Ended> {
 }
 
 impl Submit {
+    /// The folders that rules assign.
+    async fn assigned(&self, tx: &mut Tx, judged: &Judged) -> Result<Assigned, DbError> {
+        let MailboxCopy { grant_id, message_id, .. } = self.copy;
+        folders::assign(tx, (grant_id, message_id), &judged.judgement.effects.folders, self.facts.date).await
+    }
+
+    /// Those of them that are there: for what does not leave none is made.
+    async fn named(&self, tx: &mut Tx, judged: &Judged) -> Result<Assigned, DbError> {
+        folders::assigned(tx, self.copy.grant_id, &judged.judgement.effects.folders).await
+    }
+
     /// Whose message it is, as its outcomes are counted.
     fn as_sent(&self, owner: Owner, workspace_id: Option<WorkspaceId>) -> Sent {
         Sent {
@@ -342,7 +365,8 @@ impl Submit {
         // What is refused for another reason is not judged.
         let by_rules = matches!(problem.kind, ProblemKind::BlockedByRule | ProblemKind::Undecidable);
         if let Some(judged) = judged.filter(|_| by_rules) {
-            self.record(tx, &judged, false).await?;
+            let named = self.named(tx, &judged).await?;
+            self.record(tx, &judged, (false, &named)).await?;
         }
         if problem.code == ALL_SUPPRESSED {
             self.announce_rejected(tx, sent, suppressed).await?;

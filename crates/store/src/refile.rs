@@ -1,5 +1,5 @@
-//! Changing a message that is there: the folders that it is in, whether it is read, whether it has a star. What moves into
-//! junk or out of it is to be learned, which is noted in the same transaction.
+//! Changing a message that is there: the folders that it is in, whether it is read, answered, whether it has a star, and what
+//! its application hung on it. What moves into junk or out of it is to be learned, which is noted in the same transaction.
 
 use crate::db::DbError;
 use crate::drafts;
@@ -14,7 +14,8 @@ use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
 use postfleet_core::spam::Trained;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Changes a message of a mailbox. What is absent stays.
 #[derive(Clone, Debug)]
@@ -25,20 +26,36 @@ pub struct UpdateMessage {
     pub grant_id: GrantId,
     /// The message.
     pub id: MessageId,
-    /// The folders that it is to be in, at least one, each once, and all of them there.
+    /// The folders that it is to be in, at least one, by their ids or names. Drafts are in no list of these.
     pub folders: Option<Vec<String>>,
     /// Whether it is to be unread.
     pub unread: Option<bool>,
     /// Whether it is to have a star.
     pub starred: Option<bool>,
+    /// Whether it is to be answered.
+    pub answered: Option<bool>,
+    /// The pairs that it is to have in place of those that it has.
+    pub metadata: Option<BTreeMap<String, String>>,
     /// The id of the event that tells it.
     pub event_id: EventId,
     /// When.
     pub at: UnixMicros,
 }
 
+impl UpdateMessage {
+    /// Nothing is to be changed yet of a message, which is named with its application and its mailbox.
+    pub fn nothing(
+        (application_id, grant_id, id): (ApplicationId, GrantId, MessageId),
+        event_id: EventId,
+        at: UnixMicros,
+    ) -> Self {
+        let (folders, unread, starred, answered, metadata) = (None, None, None, None, None);
+        Self { application_id, grant_id, id, folders, unread, starred, answered, metadata, event_id, at }
+    }
+}
+
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum UpdateOutcome {
     /// Done; it may have been so before.
     Done,
@@ -46,41 +63,76 @@ pub enum UpdateOutcome {
     Gone,
     /// It is a draft, which has a way of its own.
     Draft,
+    /// The mailbox has no folder of that id or name. Nothing was changed.
+    NoSuchFolder(String),
 }
 
 impl Command for UpdateMessage {
     type Outcome = UpdateOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
-        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary FROM messages \
-            WHERE id = $1 AND grant_id = $2";
-        // Junk is kept for a time of its own, from when it went there.
-        const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4, \
-            junked_at = CASE WHEN CAST($5 AS {int}) = 0 THEN NULL ELSE coalesce(junked_at, $6) END WHERE id = $1";
         if !drafts::lock(tx, self.grant_id).await? {
             return Ok(UpdateOutcome::Gone);
         }
+        let Some(named) = &self.folders else { return self.apply(tx).await };
+        let assigned = folders::assign(tx, (self.grant_id, self.id), named, self.at).await?;
+        let mut ids: Vec<String> = Vec::with_capacity(named.len());
+        for name in named {
+            match assigned.id(name) {
+                None => return Ok(UpdateOutcome::NoSuchFolder(name.clone())),
+                Some(id) if ids.contains(&id) => {}
+                Some(id) => ids.push(id),
+            }
+        }
+        let outcome = Self { folders: Some(ids), ..self.clone() }.apply(tx).await?;
+        assigned.announce(tx, (self.application_id, self.grant_id), self.at).await?;
+        Ok(outcome)
+    }
+}
+
+impl UpdateMessage {
+    /// Changes the message in its mailbox, which is locked; folders are ids of such as are there.
+    pub(crate) async fn apply(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
+        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary, answered \
+            FROM messages WHERE id = $1 AND grant_id = $2";
+        // Junk is kept for a time of its own, from when it went there.
+        const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4, \
+            junked_at = CASE WHEN CAST($5 AS {int}) = 0 THEN NULL ELSE coalesce(junked_at, $6) END, answered = $7 \
+            WHERE id = $1";
+        const MARK: &str = "UPDATE messages SET summary = $2 WHERE id = $1";
         let row = tx.query_one(FIND, params![self.id.uuid(), self.grant_id.uuid()]).await?;
         let Some(row) = row else { return Ok(UpdateOutcome::Gone) };
         if row.flag(4)? {
             return Ok(UpdateOutcome::Draft);
         }
-        let before = State { folders: messages::folders(&row.text(3)?)?, unread: row.flag(1)?, starred: row.flag(2)? };
+        let before = State {
+            folders: messages::folders(&row.text(3)?)?,
+            unread: row.flag(1)?,
+            starred: row.flag(2)?,
+            answered: row.flag(7)?,
+        };
         let after = State {
             folders: self.folders.clone().unwrap_or_else(|| before.folders.clone()),
             unread: self.unread.unwrap_or(before.unread),
             starred: self.starred.unwrap_or(before.starred),
+            answered: self.answered.unwrap_or(before.answered),
         };
-        if before == after {
+        let summary = row.text(6)?;
+        let marked = self.metadata.as_ref().and_then(|pairs| with_metadata(&summary, pairs));
+        if before == after && marked.is_none() {
             return Ok(UpdateOutcome::Done);
         }
         let folders = Value::from(after.folders.as_slice()).to_string();
         let is_junk = after.is_in(SystemFolder::Junk);
-        let values = params![self.id.uuid(), &folders, after.unread, after.starred, is_junk, self.at.as_micros()];
+        let (unread, starred, answered) = (after.unread, after.starred, after.answered);
+        let values = params![self.id.uuid(), &folders, unread, starred, is_junk, self.at.as_micros(), answered];
         tx.execute(UPDATE, values).await?;
+        if let Some(marked) = &marked {
+            tx.execute(MARK, params![self.id.uuid(), marked]).await?;
+        }
         self.list(tx, row.int(0)?, &before, &after).await?;
         if !row.flag(5)? {
-            self.note_junk(tx, (&before, &after), &row.text(6)?).await?;
+            self.note_junk(tx, (&before, &after), &summary).await?;
         }
         self.announce(tx).await?;
         Ok(UpdateOutcome::Done)
@@ -93,6 +145,23 @@ struct State {
     folders: Vec<String>,
     unread: bool,
     starred: bool,
+    answered: bool,
+}
+
+/// The summary with these pairs in place of those that it has; nothing if it has the same.
+fn with_metadata(summary: &str, pairs: &BTreeMap<String, String>) -> Option<String> {
+    let mut summary: Map<String, Value> = serde_json::from_str(summary).unwrap_or_default();
+    let wanted: Map<String, Value> = pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let has = summary.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    if has == wanted {
+        return None;
+    }
+    if wanted.is_empty() {
+        summary.remove("metadata");
+    } else {
+        summary.insert("metadata".to_owned(), Value::Object(wanted));
+    }
+    Some(Value::Object(summary).to_string())
 }
 
 impl State {

@@ -326,7 +326,7 @@ pub(crate) const LIST: &str = concat!(
 );
 /// The messages of a page of threads in one go.
 pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-     m.summary, m.draft, m.assessment FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
+     m.summary, m.draft, m.assessment, m.answered FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
      ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
 
 /// Threads that a key leads to.

@@ -18,7 +18,7 @@ const PATH: &[(&str, &str)] = &[
     ("domain", "The domain's id, or its name."),
     ("draft", "The draft's id."),
     ("event", "The id of what happened: 64 hexadecimal digits."),
-    ("folder", "The folder's id; that of a system folder is its lower-case word, such as `inbox`."),
+    ("folder", "The folder's id or its name; a system folder's is its lower-case word, such as `inbox`."),
     (
         "grant",
         "The mailbox: its id, its address, `grant:` and its id, or `email:` and its address, percent-encoded; `me` with \

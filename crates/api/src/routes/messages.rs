@@ -1,7 +1,7 @@
 //! `/v3/grants/{grant}/messages`.
 
 use crate::call::Call;
-use crate::extract::{Query, json};
+use crate::extract::{BODY_OCTETS_MAX, Query, json};
 use crate::respond::{self, Answer};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::Problem;
@@ -33,12 +33,27 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("Move or mark a message", UPDATE_DETAILS)
             .takes::<UpdateMessage>()
             .answers::<Message>(),
+        Route::delete("/v3/grants/{grant}/messages/{message}", "messages.write", delete)
+            .about("Delete a message", DELETE_DETAILS)
+            .query(&[HARD_DELETE]),
     ]
 }
 
-const UPDATE_DETAILS: &str = "What is absent stays. A message that is moved into `junk`, or out of it, is learned from: later \
+const UPDATE_DETAILS: &str = "What is absent or null stays; what is given replaces what was there as a \
+    whole. The same request twice changes, and tells, nothing more. A message that is moved into `junk`, or out of it, is learned from: later \
     messages like it are judged accordingly, in all mailboxes of the application, once it has learned from twenty of each \
     kind. Drafts are changed as drafts.";
+
+const DELETE_DETAILS: &str = "It goes into the folder `trash`, and nowhere else. One that is in `trash` alone, or any with \
+    `hard_delete`, is gone for good: with its storage, and with nothing left to find it by. What still goes out goes on. A \
+    draft is deleted as a draft; here it is not found.";
+
+/// For all that can be deleted to the trash.
+pub(crate) const HARD_DELETE: Parameter = Parameter::new(
+    "hard_delete",
+    Kind::Flag,
+    "Whether it goes for good in place of into the trash; `false` if absent.",
+);
 
 const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 messages: a filter that few pass may \
     give a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, \
@@ -48,7 +63,7 @@ const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 
 const LIST: &[Parameter] = &[
     Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
     Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
-    Parameter::new("in", Kind::List, "Folder ids: messages that are in any of them."),
+    Parameter::new("in", Kind::List, "Folders by their ids or names: messages that are in any of them."),
     Parameter::new("thread_id", Kind::Text, "A thread's id: messages of this conversation."),
     Parameter::new("received_after", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages later than this."),
     Parameter::new("received_before", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages earlier than this."),
@@ -114,13 +129,18 @@ pub(crate) async fn find(call: Call) -> Answer {
 pub(crate) async fn update(call: Call) -> Answer {
     let (grant, message) = (call.grant().await?, call.id_at::<MessageId>(1)?);
     let Call { platform, application, id, parts, body, .. } = call;
-    let request: UpdateMessage = json(&parts, body, UPDATE_OCTETS_MAX).await?;
+    let request: UpdateMessage = json(&parts, body, BODY_OCTETS_MAX).await?;
     let changed = refile::update(&platform, application, grant.id, message, request).await?;
     Ok(respond::single(&id, changed))
 }
 
-/// Octets of a request to move or mark a message.
-const UPDATE_OCTETS_MAX: usize = 64 << 10;
+/// `DELETE /v3/grants/{grant}/messages/{message}`
+pub(crate) async fn delete(call: Call) -> Answer {
+    let hard = Query::of(&call.parts)?.flag("hard_delete")?.unwrap_or_default();
+    let (grant, message) = (call.grant().await?, call.id_at::<MessageId>(1)?);
+    refile::delete(&call.platform, (call.application, grant.id), message, hard).await?;
+    Ok(respond::done(&call.id))
+}
 
 fn first<T: Serialize>(call: &Call, items: Vec<T>) -> Answer {
     let item = items.into_iter().next().ok_or_else(Problem::not_found)?;

@@ -47,7 +47,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("schedule", |harness, tenant| schedule(harness, tenant).boxed()),
     ("import", |harness, tenant| import(harness, tenant).boxed()),
     ("hold", |harness, tenant| hold(harness, tenant).boxed()),
-    ("folder", |_, _| async { Thing::Shared("inbox".to_owned()) }.boxed()),
+    ("folder", |harness, tenant| folder(harness, tenant).boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
     ("application", |_, tenant| owned(tenant.application_id.to_string()).boxed()),
@@ -95,6 +95,18 @@ async fn made(harness: &Harness, key: &str, path: &str, body: Value) -> Thing {
         return one(id);
     }
     one(&harness.ask(key, "POST", path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// A folder that the mailbox made.
+async fn folder(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/folders", tenant.domain);
+    let list = harness.ask(&tenant.api_key, "GET", &path, None).await;
+    let own =
+        list.is_ok().data().as_array().expect("list").iter().find(|folder| folder["system_folder"] == false).cloned();
+    if let Some(folder) = own {
+        return one(&folder["id"]);
+    }
+    one(&harness.ask(&tenant.api_key, "POST", &path, Some(&json!({"name": "f"}))).await.is_ok().data()["id"])
 }
 
 /// As [`made`]: rules are listed one step further in.

@@ -11,6 +11,7 @@ use postfleet_core::refused_mail::{self, Stage};
 use postfleet_core::rule::{Input, Judgement, Placement};
 use postfleet_core::{EmailAddress, Problem};
 use postfleet_mail::message::Parsed;
+use postfleet_store::folders;
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::judging::judge_unfiled;
 use postfleet_store::messages::placed;
@@ -60,7 +61,7 @@ pub struct Made {
     pub placement: Placement,
     /// What rules saw of it, and what they said, if there are any.
     pub said: Option<(Input, Judgement)>,
-    /// The folders that rules assigned to it, as far as there are such folders.
+    /// The folders that rules assigned to it, as far as there are such folders; one that would be made, by its name.
     pub assigned: Vec<String>,
 }
 
@@ -171,7 +172,11 @@ async fn file(
         foresight.add(Stage::Data, problem, Some(judgement.clone()));
     }
     let (placement, assigned) = match &said {
-        Some(judgement) => placed(&placement, judgement),
+        Some(judgement) => {
+            let named = &judgement.effects.folders;
+            let assigned = folders::foreseen(&mut reader, mailbox.grant_id, named).await?;
+            (placed(&placement, judgement, &assigned), assigned.ids_of(named))
+        }
         None => (placement, Vec::new()),
     };
     let said = said.map(|judgement| (received.input, judgement));

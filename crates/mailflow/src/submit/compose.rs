@@ -84,7 +84,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
     summary = Summary { bcc, metadata, tracking, require_opt_in, ..summary };
-    let thread_id = answered.map(|message| message.thread_id);
+    let (thread_id, answers) = answered.map(|message| (message.thread_id, message.id)).unzip();
     let from_draft = None;
     Ok(Prepared {
         message_id,
@@ -92,6 +92,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
         recipients,
         summary,
         thread_id,
+        answers,
         own_thread_id: None,
         outbound_type,
         date: now,
@@ -123,6 +124,7 @@ pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> 
         raw,
         summary,
         thread_id: None,
+        answers: None,
         own_thread_id: None,
         date,
         shown: outgoing.shown,

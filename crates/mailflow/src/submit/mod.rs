@@ -32,6 +32,7 @@ use postfleet_core::suppression::Suppressed;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_fleet::opt_ins::purpose_hash;
 use postfleet_mailbox::filing;
+use postfleet_mailbox::messages::with_message_id;
 use postfleet_mailbox::summary::{DraftFacts, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::{Message, SuppressedRecipient};
@@ -40,7 +41,7 @@ use postfleet_store::grants::Grant;
 use postfleet_store::holds::Hold;
 use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
-use postfleet_store::outbound::{Guard, Submit, SubmitOutcome, Turn, Waiting};
+use postfleet_store::outbound::{Answers, Guard, Submit, SubmitOutcome, Turn, Waiting};
 use postfleet_store::refusals::RecordRefusal;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Prepared {
     pub summary: Summary,
     /// The thread of the message that it answers, if that was named.
     pub thread_id: Option<ThreadId>,
+    /// The message of the mailbox that it answers, if that was named by its id.
+    pub answers: Option<MessageId>,
     /// The thread that it begins if it joins none, should that be known.
     pub own_thread_id: Option<ThreadId>,
     /// Whether it begins a conversation, as rules see it.
@@ -215,6 +218,7 @@ pub(crate) async fn remembered<T>(
 
 /// The command that sends a message, for whatever worker there will be, and the message itself.
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
+    let answers = answered(platform, grant, &prepared).await?;
     let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, text, date: now, .. } = prepared;
     let may_wait = prepared.terms.may_wait;
     let once = prepared.terms.into_once(platform, prepared.content);
@@ -237,6 +241,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         guard: Guard { hops: continued.hops, text, limits: platform.settings.loops },
         copy: MailboxCopy { message_id, new_thread_id, ..fresh },
         thread_id,
+        answers: answers.map(|id| Answers { id, event_id: EventId::new(now, platform.entropy.ten()) }),
         outbound_type,
         from_draft: prepared.from_draft,
         by: prepared.by.as_ref().and_then(Author::key),
@@ -255,6 +260,15 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
         lease: None,
     };
     Ok((command, raw))
+}
+
+/// The message of the mailbox that is answered: the one that was named, else the one that the header names.
+async fn answered(platform: &Platform, grant: &Grant, prepared: &Prepared) -> Result<Option<MessageId>, Problem> {
+    match (prepared.answers, &prepared.summary.in_reply_to) {
+        (Some(id), _) => Ok(Some(id)),
+        (None, Some(header)) => Ok(with_message_id(&platform.store, grant.id, header).await?.map(|message| message.id)),
+        (None, None) => Ok(None),
+    }
 }
 
 /// What the worker of a message is told, if it is to have one at once.
@@ -397,5 +411,6 @@ pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id
         summary: facts.summary.clone(),
         draft: false,
         assessment: None,
+        answered: false,
     }
 }

@@ -198,6 +198,7 @@ fn removed(grant_id: GrantId, id: MessageId, thread_id: ThreadId) -> StoredMessa
         summary: "{}".to_owned(),
         draft: false,
         assessment: None,
+        answered: false,
     }
 }
 

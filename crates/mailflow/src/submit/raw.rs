@@ -59,6 +59,7 @@ pub(crate) fn prepare_for(
         recipients,
         summary,
         thread_id: None,
+        answers: None,
         own_thread_id: None,
         outbound_type,
         date: now,

@@ -107,7 +107,10 @@ fn shown(event: &Event) -> schema::Event {
         junk: facts.is_of_junk(),
         // What messages and mailboxes are is shown where they are, as they are now.
         object: match facts.trigger {
-            Trigger::QuotaWarning
+            Trigger::FolderCreated
+            | Trigger::FolderUpdated
+            | Trigger::FolderDeleted
+            | Trigger::QuotaWarning
             | Trigger::QuotaReached
             | Trigger::QuotaExceeded
             | Trigger::RaiseRequested

@@ -78,6 +78,7 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
         Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
             grant(&mut reader, event, &facts).await
         }
+        Trigger::FolderCreated | Trigger::FolderUpdated | Trigger::FolderDeleted => Ok(folder(event, &facts)),
         // They say all themselves: who, which limit, how much.
         Trigger::QuotaWarning
         | Trigger::QuotaReached
@@ -122,6 +123,17 @@ async fn object(platform: &Platform, event: &NewEvent) -> Result<Value, Problem>
             }
         }
     }
+}
+
+/// A folder as it was then.
+fn folder(event: &NewEvent, facts: &Value) -> Value {
+    json!({
+        "id": facts["id"],
+        "grant_id": event.grant_id.to_string(),
+        "object": "folder",
+        "name": facts["name"],
+        "system_folder": false,
+    })
 }
 
 /// What is left to say of a message that was removed meanwhile.

@@ -152,6 +152,9 @@ impl PruneRemoved {
              (SELECT key FROM thread_keys WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM folder_counts WHERE grant_id = $1 AND folder IN \
              (SELECT folder FROM folder_counts WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM folders WHERE grant_id = $1 AND id IN (SELECT id FROM folders WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM removed_folders WHERE grant_id = $1 AND id IN \
+             (SELECT id FROM removed_folders WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM recoveries WHERE id IN (SELECT id FROM recoveries WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM schedules WHERE id IN (SELECT id FROM schedules WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE grant_id = $1 LIMIT $2)",

@@ -1,12 +1,12 @@
 //! A received message at the door of one mailbox: its number there, and what the rules of its workspace say of it. All in
 //! the transaction that files it, so that what was changed and acknowledged before is what decides.
 
-use super::FiledCopy;
+use super::{FiledCopy, MailboxCopy};
 use crate::db::DbError;
 use crate::engine::Tx;
 use crate::evaluations::{self, Evaluation};
 use crate::events;
-use crate::folders;
+use crate::folders::{self, Assigned};
 use crate::judging::{self, Scope};
 use crate::meters::Owner;
 use crate::params;
@@ -91,13 +91,11 @@ pub(crate) async fn number<'a>(
     Ok(Some(Numbered { filing, sequence: row.count(0)?, owner, octets, said }))
 }
 
-/// Where rules put a copy that would go somewhere without them, and which folders they assigned to it, as far as there are
-/// such folders.
-pub fn placed(before: &Placement, judgement: &Judgement) -> (Placement, Vec<String>) {
+/// Where rules put a copy that would go somewhere without them, where `assigned` are the folders that they name.
+pub fn placed(before: &Placement, judgement: &Judgement, assigned: &Assigned) -> Placement {
     let default = before.folders.first().map(String::as_str).unwrap_or_default();
-    let placement = place(&judgement.effects, default, before.unread, folders::id_of_system_folder);
-    let assigned = judgement.effects.folders.iter().filter_map(|name| folders::id_of_system_folder(name));
-    (Placement { starred: placement.starred || before.starred, ..placement }, assigned.collect())
+    let placement = place(&judgement.effects, default, before.unread, |name| assigned.id(name));
+    Placement { starred: placement.starred || before.starred, ..placement }
 }
 
 impl Numbered<'_> {
@@ -107,18 +105,22 @@ impl Numbered<'_> {
     }
 
     /// Where the copy goes, and which folders rules assigned to it, as far as there are such folders.
-    pub(super) fn placement(&self) -> (Placement, Vec<String>) {
+    pub(super) async fn placement(&self, tx: &mut Tx, at: UnixMicros) -> Result<(Placement, Assigned), DbError> {
         let before = &self.filing.placement;
-        self.said.as_ref().map_or_else(|| (before.clone(), Vec::new()), |(_, _, judgement)| placed(before, judgement))
+        let Some((_, _, judgement)) = &self.said else { return Ok((before.clone(), Assigned::default())) };
+        let MailboxCopy { grant_id, message_id, .. } = self.filing.copy;
+        let assigned = folders::assign(tx, (grant_id, message_id), &judgement.effects.folders, at).await?;
+        Ok((placed(before, judgement, &assigned), assigned))
     }
 
     /// Writes down what the rules said of a copy that is filed.
-    pub(super) async fn record(&self, tx: &mut Tx, folder_ids: &[String], at: UnixMicros) -> Result<(), DbError> {
+    pub(super) async fn record(&self, tx: &mut Tx, assigned: &Assigned, at: UnixMicros) -> Result<(), DbError> {
         let Some((scope, received, judgement)) = &self.said else { return Ok(()) };
         if judgement.verdict == Verdict::Undecidable {
             return Ok(());
         }
         let copy = &self.filing.copy;
+        let folder_ids = assigned.ids_of(&judgement.effects.folders);
         let evaluation = Evaluation {
             id: received.evaluation_id,
             organization_id: scope.organization,
@@ -128,7 +130,7 @@ impl Numbered<'_> {
             stage: evaluations::Stage::InboxProcessing,
             input: &received.input,
             judgement,
-            folder_ids,
+            folder_ids: &folder_ids,
             at,
         };
         evaluations::record(tx, &evaluation).await

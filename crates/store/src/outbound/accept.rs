@@ -1,14 +1,15 @@
 //! What is written of a send that is accepted: what it takes, the sent copy, the rows of the queue, what is remembered of it.
 
 use super::facts::Loaded;
-use super::{Sending, Submit, SubmitOutcome};
+use super::{Answers, Sending, Submit, SubmitOutcome};
 use crate::blobs;
 use crate::db::DbError;
 use crate::drafts;
-use crate::engine::Tx;
-use crate::folders::id_of_system_folder;
+use crate::engine::{Command, Tx};
+use crate::folders::Assigned;
 use crate::messages::{self, FiledCopy};
 use crate::params;
+use crate::refile::UpdateMessage;
 use crate::send_events::{SendEvent, Sent};
 use crate::sender_pools;
 use postfleet_core::outbound::{ClearedToSend, OutboundFacts, Priority, priority};
@@ -30,9 +31,13 @@ impl Submit {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let passes = watched.passes(now);
-        let placement = match &judged {
-            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, id_of_system_folder),
-            None => self.facts.placement(),
+        let (placement, assigned) = match &judged {
+            Some(judged) => {
+                let effects = &judged.judgement.effects;
+                let assigned = self.assigned(tx, judged).await?;
+                (place(effects, self.facts.folder, self.facts.unread, |name| assigned.id(name)), assigned)
+            }
+            None => (self.facts.placement(), Assigned::default()),
         };
         count_send(tx, self, now.day(), passes.said.as_deref()).await?;
         passes.keep(tx, grant_id, now.day()).await?;
@@ -48,9 +53,15 @@ impl Submit {
         let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
         let placement = copy.placement;
         let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
+        assigned.announce(tx, (self.copy.application_id, grant_id), now).await?;
         sent.thread_id = Some(thread_id);
         let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
         self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
+        if let Some(Answers { id, event_id }) = self.answers {
+            let message = (self.copy.application_id, grant_id, id);
+            let marked = UpdateMessage { answered: Some(true), ..UpdateMessage::nothing(message, event_id, now) };
+            marked.run(tx).await?;
+        }
         if !suppressed.is_empty() {
             self.announce_rejected(tx, &sent, &suppressed).await?;
         }
@@ -66,7 +77,7 @@ impl Submit {
             sender_pools::remember(tx, pool, recipient, grant_id, now).await?;
         }
         if let Some(judged) = judged {
-            self.record(tx, &judged, true).await?;
+            self.record(tx, &judged, (true, &assigned)).await?;
         }
         Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
     }

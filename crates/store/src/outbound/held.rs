@@ -140,7 +140,8 @@ impl Submit {
         let data = json!({"hold": hold.facts()}).to_string();
         hold.announce(tx, Trigger::MessageHeld, &data, new.told.event_id, now).await?;
         if let Some(judged) = judged.filter(|_| reason == hold::Reason::Rule) {
-            self.record(tx, &judged, true).await?;
+            let named = self.named(tx, &judged).await?;
+            self.record(tx, &judged, (true, &named)).await?;
         }
         self.answer_held(tx, hold).await
     }

@@ -5,7 +5,7 @@ use crate::db::DbError;
 use crate::engine::Tx;
 use crate::evaluations::{self, Evaluation, Stage};
 use crate::events::{self, NewEvent};
-use crate::folders::id_of_system_folder;
+use crate::folders::Assigned;
 use crate::params;
 use crate::quota_events;
 use crate::send_events::{SendEvent, Sent};
@@ -46,9 +46,13 @@ impl DailyMarks {
 }
 
 impl Submit {
-    pub(super) async fn record(&self, tx: &mut Tx, judged: &Judged, sent: bool) -> Result<(), DbError> {
-        let assigned = judged.judgement.effects.folders.iter();
-        let folder_ids: Vec<String> = assigned.filter_map(|name| id_of_system_folder(name)).collect();
+    pub(super) async fn record(
+        &self,
+        tx: &mut Tx,
+        judged: &Judged,
+        (sent, assigned): (bool, &Assigned),
+    ) -> Result<(), DbError> {
+        let folder_ids = assigned.ids_of(&judged.judgement.effects.folders);
         let evaluation = Evaluation {
             id: self.evaluation_id,
             organization_id: judged.scope.organization,

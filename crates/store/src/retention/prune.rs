@@ -1,26 +1,20 @@
 //! Removing what is due from one mailbox, a little at a time: so little that mail does not wait for it.
 
 use crate::audit::{self, Change};
-use crate::blobs;
 use crate::db::{DbError, Row};
 use crate::drafts;
 use crate::engine::{Command, Tx};
-use crate::events::{self, NewEvent};
-use crate::folders;
 use crate::limits::{self, policy_limit_columns};
-use crate::messages;
 use crate::meters::Owner;
 use crate::params;
+use crate::purge::{self, Doomed, Purge, doomed_columns};
 use crate::retention::report;
-use crate::threads;
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::{Act, Actor, ActorKind};
-use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{ApplicationId, AuditId, BlobId, EventId, GrantId, MessageId, OrganizationId, ThreadId};
+use postfleet_core::id::{ApplicationId, AuditId, GrantId, MessageId, OrganizationId};
 use postfleet_core::retention::{Window, Windows};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// Removes messages of a mailbox whose time is over, under the windows that hold at that moment.
 #[derive(Clone, Debug)]
@@ -72,10 +66,13 @@ pub struct Pruned {
 }
 
 /// The oldest messages of a listing that were taken before some moment.
-pub(crate) const EXPIRED: &str = "SELECT m.id, m.thread_id, m.blob_id, m.date, m.unread, m.octets, m.folders, \
-    m.summary, m.outgoing, m.junked_at FROM listings l JOIN messages m ON m.id = l.message_id \
-    WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) > ($3, $4) AND l.date < $5 \
-    ORDER BY l.date, l.message_id LIMIT $6";
+pub(crate) const EXPIRED: &str = concat!(
+    "SELECT ",
+    doomed_columns!(),
+    ", m.junked_at FROM listings l JOIN messages m ON m.id = l.message_id \
+     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) > ($3, $4) AND l.date < $5 \
+     ORDER BY l.date, l.message_id LIMIT $6"
+);
 
 impl Command for PruneMailbox {
     type Outcome = Pruned;
@@ -96,9 +93,12 @@ impl Command for PruneMailbox {
             let junk = SystemFolder::Junk.id();
             let before = windows.due_before(Window::Spam, self.now);
             let seen = self.expired(tx, junk, self.after, before, left).await?;
-            pruned.next =
-                seen.last().filter(|_| seen.len() == left).map(|last| AfterJunk { date: last.date, id: last.id });
-            let is_over = |one: &Expired| windows.is_over(Window::Spam, one.junked_at.unwrap_or(one.date()), self.now);
+            pruned.next = seen
+                .last()
+                .filter(|_| seen.len() == left)
+                .map(|last| AfterJunk { date: last.message.date, id: last.message.id });
+            let is_over =
+                |one: &Expired| windows.is_over(Window::Spam, one.junked_at.unwrap_or(one.message.date()), self.now);
             let over: Vec<Expired> = seen.into_iter().filter(is_over).collect();
             pruned.spam = self.remove(tx, owner, &over).await?;
         }
@@ -122,58 +122,17 @@ impl PruneMailbox {
         tx.query(EXPIRED, values).await?.iter().map(Expired::read).collect()
     }
 
-    /// Removes messages with all that is kept of them, in the mailbox, which is locked.
+    /// Purges messages of the mailbox, which is locked.
     async fn remove(&self, tx: &mut Tx, owner: Owner, expired: &[Expired]) -> Result<Removed, DbError> {
-        const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
-        let mut counts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        let mut lost: BTreeMap<ThreadId, UnixMicros> = BTreeMap::new();
-        let mut removed = Removed::default();
-        for one in expired {
-            messages::unlist(tx, self.grant_id, one.id, one.date, &one.folders).await?;
-            tx.execute(REMOVE, params![one.id.uuid()]).await?;
-            blobs::release(tx, one.blob_id).await?;
-            let kept = (one.summary.as_str(), one.outgoing, one.date());
-            threads::forget_keys(tx, self.grant_id, one.thread_id, kept).await?;
-            for folder in &one.folders {
-                let (total, unread) = counts.entry(folder).or_default();
-                *total -= 1;
-                *unread -= i64::from(one.unread);
-            }
-            let latest = lost.entry(one.thread_id).or_insert(one.date());
-            *latest = one.date().max(*latest);
-            removed = Removed { messages: removed.messages + 1, octets: removed.octets + one.octets };
-        }
-        for (folder, (total, unread)) in counts {
-            folders::count(tx, self.grant_id, folder, total, unread).await?;
-        }
-        for (thread, latest) in lost {
-            threads::settle(tx, self.grant_id, thread, latest).await?;
-        }
-        self.announce(tx, owner, expired, removed.octets).await?;
-        Ok(removed)
-    }
-
-    /// Takes the octets out of the mailbox, and announces what is gone, the oldest first.
-    async fn announce(&self, tx: &mut Tx, owner: Owner, expired: &[Expired], octets: u64) -> Result<(), DbError> {
-        if expired.is_empty() {
-            return Ok(());
-        }
-        let taken = events::next_many(tx, self.grant_id, expired.len(), -(octets as i64)).await?;
-        let (last, _) = taken.ok_or(DbError::Malformed("mailbox"))?;
-        let first = last + 1 - expired.len() as u64;
-        for (sequence, one) in (first..).zip(expired) {
-            tx.announce(NewEvent {
-                id: event_id(&self.event_seed, one.id, self.now),
-                application_id: ApplicationId::from_uuid(owner.application),
-                grant_id: self.grant_id,
-                grant_sequence: sequence,
-                trigger: Trigger::MessageDeleted,
-                message_id: Some(one.id),
-                data: "{}".into(),
-                at: self.now,
-            });
-        }
-        Ok(())
+        let purge = Purge {
+            application_id: ApplicationId::from_uuid(owner.application),
+            grant_id: self.grant_id,
+            event_seed: self.event_seed,
+            at: self.now,
+        };
+        let doomed: Vec<&Doomed> = expired.iter().map(|one| &one.message).collect();
+        let octets = purge.run(tx, &doomed).await?;
+        Ok(Removed { messages: doomed.len() as u64, octets })
     }
 
     /// Writes down what was removed; and into the record of changes when it was removed under other windows than before.
@@ -227,47 +186,16 @@ pub(crate) async fn windows(tx: &mut Tx, grant: GrantId) -> Result<Option<Window
     Ok(holder(tx, grant).await?.map(|(_, windows)| windows))
 }
 
-/// The id of the event of a removal: the same however often the command is run.
-fn event_id(seed: &[u8; 32], message: MessageId, at: UnixMicros) -> EventId {
-    let hash = blake3::keyed_hash(seed, message.uuid().as_bytes());
-    let mut random = [0; 10];
-    random.copy_from_slice(&hash.as_bytes()[..10]);
-    EventId::new(at, random)
-}
-
 /// A message that may be due.
 struct Expired {
-    id: MessageId,
-    thread_id: ThreadId,
-    blob_id: BlobId,
-    date: i64,
-    unread: bool,
-    octets: u64,
-    folders: Vec<String>,
-    summary: String,
-    outgoing: bool,
+    message: Doomed,
     /// When it was moved into junk.
     junked_at: Option<UnixMicros>,
 }
 
 impl Expired {
     fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            id: MessageId::from_uuid(row.uuid(0)?),
-            thread_id: ThreadId::from_uuid(row.uuid(1)?),
-            blob_id: BlobId::from_uuid(row.uuid(2)?),
-            date: row.int(3)?,
-            unread: row.flag(4)?,
-            octets: row.count(5)?,
-            folders: messages::folders(&row.text(6)?)?,
-            summary: row.text(7)?,
-            outgoing: row.flag(8)?,
-            junked_at: row.opt_int(9)?.map(UnixMicros::from_micros),
-        })
-    }
-
-    /// When it was taken.
-    fn date(&self) -> UnixMicros {
-        UnixMicros::from_micros(self.date)
+        let junked_at = row.opt_int(purge::COLUMNS)?.map(UnixMicros::from_micros);
+        Ok(Self { message: Doomed::read(row)?, junked_at })
     }
 }

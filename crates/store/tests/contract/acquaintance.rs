@@ -44,6 +44,8 @@ async fn acquainted(store: &Store) -> Tenant {
         folders: Some(vec!["junk".to_owned()]),
         unread: None,
         starred: None,
+        answered: None,
+        metadata: None,
         event_id: EventId::from_uuid(fresh()),
         at: at(3),
     };

@@ -4,10 +4,12 @@
 use crate::refused_mail::list;
 use crate::rule_case::{Case, is};
 use crate::support::{NOON, Statement, all_events, at, fresh, listed, number, on_each_engine};
-use postfleet_core::id::{EvaluationId, GrantId, RefusalId};
+use postfleet_core::event::Trigger;
+use postfleet_core::id::{EvaluationId, EventId, FolderId, GrantId, RefusalId};
 use postfleet_core::refused_mail::{KEPT_A_DAY_MAX, Stage};
 use postfleet_core::rule::{Found, Input, Judgement, Verdict};
 use postfleet_core::{EmailAddress, Problem, ReversePath};
+use postfleet_store::folders::{self, CreateFolder};
 use postfleet_store::judging::judge_sender;
 use postfleet_store::messages::{Deliver, Received};
 use postfleet_store::refused_mail::{Concerning, Page, Refused};
@@ -184,6 +186,64 @@ async fn actions_of_all_matching_rules_shape_the_copy_in_their_order() {
         assert_eq!((applied, matched), (expected, json!([first.to_string(), second.to_string()])));
         const SHADOW: &str = "SELECT count(*) FROM rule_evaluations WHERE shadow LIKE $1";
         assert_eq!(number(case.store, SHADOW, params![&format!("%{watching}%")]).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn folders_are_assigned_by_id_name_and_path_and_those_of_the_policy_are_made_once() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let case = Case::new(engine, "inbound").await;
+        let options =
+            r#"UPDATE policies SET options = '{"additional_folders":["Invoices",{"name":"Later"},7,"inbox"]}'"#;
+        case.store.run(Statement(options)).await.expect("options");
+        let own = FolderId::from_uuid(fresh());
+        let make = CreateFolder {
+            application_id: case.tenant.application,
+            grant_id: case.grant,
+            id: own,
+            name: "Clients/Acme".to_owned(),
+            event_id: EventId::from_uuid(fresh()),
+            at: NOON,
+        };
+        case.store.run(make).await.expect("make");
+        let folder = |name: &str| json!({"type": "assign_to_folder", "value": name});
+        for (domain, names) in [
+            ("id.example", vec![own.to_string()]),
+            ("name.example", vec!["CLIENTS/acme".to_owned()]),
+            ("path.example", vec!["/Clients/Acme/".to_owned(), "No/Such".to_owned()]),
+            ("made.example", vec!["invoices".to_owned(), own.to_string()]),
+        ] {
+            let actions = names.iter().map(|name| folder(name)).collect();
+            case.add_rule("enforce", is("from.domain", domain), actions).await;
+        }
+        let filed = async |author: &str| {
+            let before = listed(case.store, case.grant, "").await.len();
+            assert_eq!(case.deliver(case.message(&[case.grant], author, Found::default()).await).await, Ok(1));
+            let all = listed(case.store, case.grant, "").await;
+            assert_eq!(all.len(), before + 1);
+            let (_, applied, _) = case.records(case.grant).await.pop().expect("a record");
+            let newest = all.into_iter().max_by_key(|message| message.id).expect("a message");
+            assert_eq!(applied["folder_ids"], json!(newest.folders), "{author}");
+            newest.folders
+        };
+        for author in ["a@id.example", "a@name.example", "a@path.example"] {
+            assert_eq!(filed(author).await, [own.to_string()], "{author}");
+        }
+        let made = filed("a@made.example").await;
+        assert_eq!((made.len(), &made[1]), (2, &own.to_string()));
+        assert_eq!(filed("b@made.example").await, made, "it is made once");
+        let mut reader = case.store.reader().await.expect("reader");
+        let found = folders::find(&mut reader, case.grant, "INVOICES").await.expect("find").expect("a folder");
+        assert_eq!((found.name.as_str(), found.id.to_string(), found.total), ("Invoices", made[0].clone(), 2));
+        drop(reader);
+        let told: Vec<_> = all_events(case.store).await.into_iter().map(|event| event.event).collect();
+        let of_folders: Vec<_> = told.iter().filter(|event| event.trigger == Trigger::FolderCreated).collect();
+        assert_eq!(of_folders.len(), 2);
+        let of_grant: Vec<u64> =
+            told.iter().filter(|event| event.grant_id == case.grant).map(|event| event.grant_sequence).collect();
+        assert!(of_grant.is_sorted(), "{of_grant:?}");
     })
     .await;
 }

@@ -17,6 +17,8 @@ fn moving(tenant: &Tenant, grant: GrantId, id: MessageId, folder: &str, seconds:
         folders: Some(vec![folder.to_owned()]),
         unread: None,
         starred: None,
+        answered: None,
+        metadata: None,
         event_id: EventId::from_uuid(fresh()),
         at: at(seconds),
     }

@@ -284,6 +284,7 @@ impl Tenant {
             facts,
             copy: self.copy(grant),
             thread_id: None,
+            answers: None,
             outbound_type: OutboundType::Compose,
             guard: Guard::default(),
             from_draft: None,

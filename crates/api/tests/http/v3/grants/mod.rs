@@ -9,6 +9,7 @@ pub(crate) mod grant;
 pub(crate) mod imports;
 pub(crate) mod limits;
 pub(crate) mod list;
+pub(crate) mod message_changes;
 pub(crate) mod messages;
 mod odd_mail;
 mod rates;
@@ -39,6 +40,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     imports::ROUTES,
     limits::ROUTES,
     list::ROUTES,
+    message_changes::ROUTES,
     messages::ROUTES,
     refused_mail::ROUTES,
     retention::ROUTES,

@@ -115,7 +115,7 @@ const OTHERS: &str = "import_closed too_many_imports unknown_route query_too_lon
     key_revoked connector_exists webhook_url_taken too_many_items sign_in_throttled alerts_max_reached \
     opt_in_limit_exceeded opt_in_declined opt_in_suppressed sender_pools_max_reached sender_pool_empty \
     alert_rules_max_reached not_paused recovery_checks_failed recovery_closed recovery_needed recovery_pending \
-    auto_group_rate_limited too_many_jobs unavailable internal_error";
+    auto_group_rate_limited folder_name_taken too_many_folders system_folder too_many_jobs unavailable internal_error";
 
 #[tokio::test]
 async fn every_refusal_of_a_send_and_its_record() {
