@@ -9,6 +9,7 @@ pub mod authentication;
 pub mod automation;
 pub mod display_name;
 pub mod ingress;
+pub mod fold;
 pub mod message;
 pub mod participant;
 pub mod spam;

@@ -535,14 +535,17 @@ CREATE TABLE messages (
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
 CREATE INDEX messages_sent ON messages (sent_by, id) WHERE sent_by IS NOT NULL;
 
--- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder.
+-- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder. Flags are
+-- what lists are narrowed by most: 1 unread, 2 with a star, 4 with attachments.
 CREATE TABLE listings (
     grant_id {id} NOT NULL,
     folder TEXT NOT NULL,
     date {int} NOT NULL,
     message_id {id} NOT NULL,
+    flags {int} NOT NULL,
     PRIMARY KEY (grant_id, folder, date, message_id)
 ) {clustered};
+CREATE INDEX listings_starred ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 2) = 2;
 
 CREATE TABLE folder_counts (
     grant_id {id} NOT NULL,
