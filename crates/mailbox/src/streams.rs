@@ -36,6 +36,8 @@ pub(crate) struct Stream<'f> {
     after: After,
     newer_than: UnixMicros,
     ended: bool,
+    /// Up to when the indexes of listings know their places, once that was read.
+    marked: Option<UnixMicros>,
 }
 
 #[derive(Debug)]
@@ -51,12 +53,9 @@ impl<'f> Stream<'f> {
     pub(crate) fn of(filter: &'f Filter, after: After, newer_than: UnixMicros) -> Option<Self> {
         let source = match filter.thread_id {
             Some(thread) => Source::Thread(thread),
-            None => {
-                let among = if filter.starred == Some(true) { Among::Starred } else { Among::All };
-                Source::Listings(listings_of(filter)?, among)
-            }
+            None => Source::Listings(listings_of(filter)?, among(filter)),
         };
-        Some(Self { source, after, newer_than, ended: false })
+        Some(Self { source, after, newer_than, ended: false, marked: None })
     }
 
     /// The one listing that is read from one end to the other, if there is no other source.
@@ -95,7 +94,15 @@ impl<'f> Stream<'f> {
                 Step { candidates: rows.into_iter().map(candidate).collect(), looked_at }
             }
             Source::Listings(folders, among) => {
-                let (places, ended) = merged(reader, &page, folders, *among).await?;
+                let marked = match self.marked {
+                    Some(marked) => marked,
+                    None if matches!(among, Among::Unread | Among::Files) => {
+                        listings::marked_until(reader, grant).await?
+                    }
+                    None => UnixMicros::from_micros(i64::MIN),
+                };
+                self.marked = Some(marked);
+                let (places, ended) = merged(reader, &page, folders, (*among, marked)).await?;
                 self.ended = ended;
                 if let Some(last) = places.last() {
                     self.after = After { date: last.date, id: last.id };
@@ -117,6 +124,16 @@ pub(crate) fn place_of(stored: &StoredMessage) -> After {
     After { date: stored.date, id: stored.id }
 }
 
+/// The index that knows the fewest of those that do not pass.
+fn among(filter: &Filter) -> Among {
+    match (filter.starred, filter.unread, filter.has_attachment) {
+        (Some(true), _, _) => Among::Starred,
+        (_, Some(true), _) => Among::Unread,
+        (_, _, Some(true)) => Among::Files,
+        _ => Among::All,
+    }
+}
+
 /// The listings in which the messages are that a filter wants. `None` when it wants folders that are not there.
 fn listings_of(filter: &Filter) -> Option<Vec<&str>> {
     if filter.folders.is_empty() {
@@ -134,12 +151,12 @@ async fn merged(
     reader: &mut Reader<'_>,
     page: &Page<'_>,
     folders: &[&str],
-    among: Among,
+    (among, marked): (Among, UnixMicros),
 ) -> Result<(Vec<Place>, bool), StoreError> {
     let mut places: Vec<Place> = Vec::new();
     let mut ended = true;
     for folder in folders {
-        let of_folder = listings::places(reader, &Page { folder, ..*page }, among).await?;
+        let of_folder = listings::places(reader, &Page { folder, ..*page }, among, marked).await?;
         ended &= of_folder.len() < page.limit;
         places.extend(of_folder);
     }

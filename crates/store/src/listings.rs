@@ -4,7 +4,7 @@
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
-use crate::messages::Page;
+use crate::messages::{After, Page};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, MessageId};
@@ -27,6 +27,7 @@ impl Flags {
         Self { unread, starred, has_attachment: summary.contains("\"attachments\":[") }
     }
 
+    /// As they are written.
     pub(crate) const fn bits(self) -> i64 {
         self.unread as i64 | (self.starred as i64) << 1 | (self.has_attachment as i64) << 2
     }
@@ -35,6 +36,9 @@ impl Flags {
         Self { unread: bits & 1 != 0, starred: bits & 2 != 0, has_attachment: bits & 4 != 0 }
     }
 }
+
+/// Beside flags: the indexes of what is unread and of what has attachments know of it.
+pub(crate) const MARKED: i64 = 8;
 
 /// The place of a message in a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +51,17 @@ pub struct Place {
     pub flags: Flags,
 }
 
-/// Which places of a listing are read.
+/// Which places of a listing are read. What is rare among many has an index of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Among {
     /// All of them.
     All,
-    /// Those with a star, which have an index of their own: they are few among many.
+    /// Those with a star.
     Starred,
+    /// Unread ones, and all that are too young to be marked.
+    Unread,
+    /// Those with attachments, and all that are too young to be marked.
+    Files,
 }
 
 macro_rules! places {
@@ -69,13 +77,43 @@ macro_rules! places {
 
 pub(crate) const PLACES: &str = places!("");
 pub(crate) const STARRED: &str = places!(" AND (l.flags & 2) = 2");
+pub(crate) const UNREAD: &str = places!(" AND (l.flags & 9) = 9");
+pub(crate) const FILES: &str = places!(" AND (l.flags & 12) = 12");
 
-/// A page of places, newest first.
-pub async fn places(reader: &mut Reader<'_>, page: &Page<'_>, among: Among) -> Result<Vec<Place>, StoreError> {
-    let sql = match among {
-        Among::All => PLACES,
-        Among::Starred => STARRED,
+/// A page of places, newest first. Of what is unread or has attachments, only what is older than `marked` is known by an
+/// index: before that, every place is answered.
+pub async fn places(
+    reader: &mut Reader<'_>,
+    page: &Page<'_>,
+    among: Among,
+    marked: UnixMicros,
+) -> Result<Vec<Place>, StoreError> {
+    let indexed = match among {
+        Among::All => return query(reader, PLACES, page).await,
+        Among::Starred => return query(reader, STARRED, page).await,
+        Among::Unread => UNREAD,
+        Among::Files => FILES,
     };
+    let mut found = Vec::new();
+    if page.after.date > marked {
+        found = query(reader, PLACES, &Page { newer_than: page.newer_than.max(marked), ..*page }).await?;
+    }
+    if found.len() < page.limit && page.newer_than < marked {
+        let begins = After { date: marked, id: After::START.id };
+        let after = if page.after.date > marked { begins } else { page.after };
+        found.extend(query(reader, indexed, &Page { after, limit: page.limit - found.len(), ..*page }).await?);
+    }
+    Ok(found)
+}
+
+/// Up to which date the places of a mailbox are marked.
+pub async fn marked_until(reader: &mut Reader<'_>, grant: GrantId) -> Result<UnixMicros, StoreError> {
+    const FIND: &str = "SELECT marked_until FROM mailboxes WHERE grant_id = $1";
+    let row = reader.query_one(FIND, params![grant.uuid()]).await?;
+    Ok(UnixMicros::from_micros(row.map_or(Ok(i64::MIN), |row| row.int(0))?))
+}
+
+async fn query(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>) -> Result<Vec<Place>, StoreError> {
     let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
     let values = params![grant, page.folder, after, id, page.newer_than.as_micros(), page.limit as i64];
     let rows = reader.query(sql, values).await?;
@@ -90,11 +128,11 @@ fn read(row: &Row) -> Result<Place, DbError> {
     })
 }
 
-/// What is said in listings of a message that is stored, by its row.
+/// What is said in listings of a message that is stored, by its row; marked.
 macro_rules! flags_of {
     ($id:literal) => {
         concat!(
-            "(SELECT m.unread + 2 * m.starred + CASE WHEN m.summary LIKE '%\"attachments\":[%' THEN 4 ELSE 0 END \
+            "(SELECT 8 + m.unread + 2 * m.starred + CASE WHEN m.summary LIKE '%\"attachments\":[%' THEN 4 ELSE 0 END \
              FROM messages m WHERE m.id = ",
             $id,
             ")"
@@ -135,6 +173,33 @@ pub(crate) async fn mark<'f>(
     for folder in folders.map(String::as_str).chain([""]) {
         tx.execute(MARK, params![grant.uuid(), folder, date, id.uuid()]).await?;
     }
+    Ok(())
+}
+
+/// Events of a mailbox from one time that places are marked to the next.
+const EVENTS_BETWEEN: u64 = 256;
+
+pub(crate) const MARK_OLDER: &str = "UPDATE listings SET flags = flags | 8 WHERE grant_id = $1 \
+    AND folder IN (SELECT c.folder FROM folder_counts c WHERE c.grant_id = $1 UNION ALL SELECT '') \
+    AND date > $2 AND date <= $3 AND (flags & 5) <> 0 AND (flags & 8) = 0";
+
+/// Marks places that are unread or have attachments once some hundred others came after them: only then the indexes take
+/// them up. So an arrival changes no page of these indexes; what is read soon never does, and the rest does in one go with
+/// its neighbours. `sequence` is the number of an event of the mailbox, which is locked.
+pub(crate) async fn mark_older(tx: &mut Tx, grant: GrantId, sequence: u64, now: UnixMicros) -> Result<(), DbError> {
+    const BOUNDS: &str = "SELECT marked_until, marked_next FROM mailboxes WHERE grant_id = $1";
+    const MOVE_ON: &str = "UPDATE mailboxes SET marked_until = marked_next, marked_next = $2 WHERE grant_id = $1";
+    if sequence % EVENTS_BETWEEN != 0 {
+        return Ok(());
+    }
+    let Some(bounds) = tx.query_one(BOUNDS, params![grant.uuid()]).await? else { return Ok(()) };
+    let (until, next) = (bounds.int(0)?, bounds.int(1)?);
+    // A clock that went back marks nothing anew.
+    if next >= now.as_micros() {
+        return Ok(());
+    }
+    tx.execute(MARK_OLDER, params![grant.uuid(), until, next]).await?;
+    tx.execute(MOVE_ON, params![grant.uuid(), now.as_micros()]).await?;
     Ok(())
 }
 

@@ -254,11 +254,12 @@ pub(crate) async fn file_numbered(
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
     correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
-    let flags = Flags::of(placement.unread, placement.starred, &facts.summary);
+    let flags = Flags::of(placement.unread, placement.starred, &facts.summary).bits();
     list(tx, (copy.grant_id, copy.message_id), facts.date, &placement.folders, flags).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
+    listings::mark_older(tx, copy.grant_id, numbered.sequence, facts.date).await?;
     numbered.record(tx, &assigned, facts.date).await?;
     let is_junk = !facts.outgoing && placement.folders.iter().any(|folder| folder == SystemFolder::Junk.id());
     tx.announce(NewEvent {
@@ -304,20 +305,36 @@ async fn insert(
     Ok(())
 }
 
+/// Puts a message into the listing of its mailbox and into those of folders.
 pub(crate) async fn list(
     tx: &mut Tx,
     (grant, id): (GrantId, MessageId),
     date: UnixMicros,
     folders: &[String],
-    flags: Flags,
+    flags: i64,
 ) -> Result<(), DbError> {
-    const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id, flags) \
-        VALUES ($1, '', $2, $3, $5), ($1, $4, $2, $3, $5)";
-    const INSERT_ALSO: &str =
-        "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES ($1, $4, $2, $3, $5)";
+    // What is not younger than what was marked is marked at once.
+    macro_rules! flags {
+        () => {
+            "CAST($5 AS {int}) | (SELECT CAST(CASE WHEN b.marked_until >= $2 THEN 8 ELSE 0 END AS {int}) \
+             FROM mailboxes b WHERE b.grant_id = $1)"
+        };
+    }
+    const INSERT: &str = concat!(
+        "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES ($1, '', $2, $3, ",
+        flags!(),
+        "), ($1, $4, $2, $3, ",
+        flags!(),
+        ")"
+    );
+    const INSERT_ALSO: &str = concat!(
+        "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES ($1, $4, $2, $3, ",
+        flags!(),
+        ")"
+    );
     for (place, folder) in folders.iter().enumerate() {
         let statement = if place == 0 { INSERT } else { INSERT_ALSO };
-        tx.execute(statement, params![grant.uuid(), date.as_micros(), id.uuid(), folder, flags.bits()]).await?;
+        tx.execute(statement, params![grant.uuid(), date.as_micros(), id.uuid(), folder, flags]).await?;
     }
     Ok(())
 }

@@ -70,6 +70,8 @@ const LISTS: &[(&str, &str)] = &[
     ("messages::LIST_THREAD", messages::LIST_THREAD),
     ("listings::PLACES", listings::PLACES),
     ("listings::STARRED", listings::STARRED),
+    ("listings::UNREAD", listings::UNREAD),
+    ("listings::FILES", listings::FILES),
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),

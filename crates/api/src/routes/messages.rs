@@ -41,28 +41,29 @@ const UPDATE_DETAILS: &str = "What is absent stays. A message that is moved into
     messages like it are judged accordingly, in all mailboxes of the application, once it has learned from twenty of each \
     kind. Drafts are changed as drafts.";
 
-const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 messages: a filter that few pass may \
-    give a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, \
-    the items are of the kind RawMessage. Without `body` in `select` no stored message is read, which is fast.";
+const LIST_DETAILS: &str = "Newest first. A request looks at no more than 20,000 messages, and for addresses, subject and \
+    metadata at no more than 2,000: a filter that few pass may give a short page, even an empty one, with a `next_cursor`; go on \
+    until there is none. With `fields=raw_mime`, the items are of the kind RawMessage. Without `body` in `select` no stored \
+    message is read, which is fast.";
 
 /// What the list may be narrowed to, and how it is shown.
 const LIST: &[Parameter] = &[
     Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
     Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
-    Parameter::new("in", Kind::List, "Folder ids: messages that are in any of them."),
+    Parameter::new("in", Kind::List, "Folder ids or names: messages that are in any of them."),
     Parameter::new("thread_id", Kind::Text, "A thread's id: messages of this conversation."),
     Parameter::new("received_after", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages later than this."),
     Parameter::new("received_before", Kind::Integer(i64::MIN, i64::MAX), "Unix seconds: messages earlier than this."),
     Parameter::new("unread", Kind::Flag, "Only unread messages, or only read ones."),
     Parameter::new("starred", Kind::Flag, "Only messages with a star, or only those without."),
     Parameter::new("has_attachment", Kind::Flag, "Only messages with attachments, or only those without."),
-    Parameter::new("subject", Kind::Text, "Part of the subject, in any case."),
+    Parameter::new("subject", Kind::Text, "Part of the subject; case and compatible forms of characters make no difference."),
     Parameter::new("from", Kind::List, "Addresses, any of which wrote the message."),
     Parameter::new("to", Kind::List, "Addresses, any of which the message is to."),
     Parameter::new("cc", Kind::List, "Addresses, any of which got a copy."),
     Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
     Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
-    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have."),
+    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have; a comma before no other `key:` belongs to the value."),
     FIELDS,
 ];
 

@@ -19,12 +19,14 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("messages::LIST_THREAD", messages::LIST_THREAD, "messages_by_thread"),
     ("listings::PLACES", listings::PLACES, "listings_pkey"),
     ("listings::STARRED", listings::STARRED, "listings_starred"),
+    ("listings::UNREAD", listings::UNREAD, "listings_unread"),
+    ("listings::FILES", listings::FILES, "listings_files"),
     ("threads::LIST", threads::LIST, "threads_by_grant"),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES, "threads_by_grant"),
     ("schedules::LIST", schedules::LIST, "schedules_by_grant"),
 ];
 
-/// Forty mailboxes of five hundred messages, one in twenty with a star, in threads of two.
+/// Forty mailboxes of five hundred messages, one in twenty unread with a star and a file, in threads of two.
 const FILL: &str = "
     INSERT INTO blobs (id, hash, octets, data, copies) SELECT md5('b' || n)::uuid, '', 1, '', 1 FROM generate_series(1, 20000) n;
     INSERT INTO threads (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date)
@@ -33,7 +35,7 @@ const FILL: &str = "
         SELECT md5('m' || n)::uuid, md5('g' || n % 40)::uuid, md5('t' || n % 10000)::uuid, md5('b' || n)::uuid, 0, n, 0, 0, 1, '[]', '{}'
         FROM generate_series(1, 20000) n;
     INSERT INTO listings (grant_id, folder, date, message_id, flags)
-        SELECT md5('g' || n % 40)::uuid, f, n, md5('m' || n)::uuid, CASE WHEN n % 20 = 0 THEN 2 ELSE 0 END
+        SELECT md5('g' || n % 40)::uuid, f, n, md5('m' || n)::uuid, CASE WHEN n % 20 = 0 THEN 15 ELSE 0 END
         FROM generate_series(1, 20000) n, unnest(ARRAY['', 'inbox']) f;
     INSERT INTO schedules (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, burst)
         SELECT md5('s' || n)::uuid, md5('g' || n % 40)::uuid, md5('a')::uuid, md5('m' || n)::uuid, 0, n, n, 'pending', n, 0
@@ -103,6 +105,13 @@ async fn lists_of_a_mailbox_are_read_from_their_indexes_on_sqlite() {
         let wasteful: Vec<_> = wasteful(&steps).into_iter().filter(|step| !step.contains(" e ")).collect();
         assert!(wasteful.is_empty(), "{name}: {wasteful:?}");
     }
-    let starred = plan(&mut db, listings::STARRED).await;
-    assert!(starred.iter().any(|step| step.contains("listings_starred")), "{starred:#?}");
+    for (index, sql) in [
+        ("listings_starred (grant_id=? AND folder=?", listings::STARRED),
+        ("listings_unread (grant_id=? AND folder=?", listings::UNREAD),
+        ("listings_files (grant_id=? AND folder=?", listings::FILES),
+        ("PRIMARY KEY (grant_id=? AND folder=? AND date>? AND date<?)", listings::MARK_OLDER),
+    ] {
+        let steps = plan(&mut db, sql).await;
+        assert!(steps.iter().any(|step| step.contains(index)), "{sql}: {steps:#?}");
+    }
 }
