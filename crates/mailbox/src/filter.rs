@@ -171,7 +171,8 @@ mod tests {
         summary.metadata.insert("key1".into(), "a, b".into());
         let passes = |filter: Filter| Matcher::of(&filter).matches_summary(&summary.to_json());
         let subject = |text: &str| Filter { subject: Some(text.into()), ..Filter::default() };
-        for (text, expected) in [("grüsse", true), ("GRÜSSE AUS", true), ("ＡＴＨＥＮ", true), ("grusse", false)] {
+        for (text, expected) in [("grüsse", true), ("GRÜSSE AUS", true), ("ＡＴＨＥＮ", true), ("grusse", false)]
+        {
             assert_eq!(passes(subject(text)), expected, "{text}");
         }
         let pair = |value: &str| Filter { metadata: vec![("key1".into(), value.into())], ..Filter::default() };

@@ -147,7 +147,8 @@ async fn collect(
         return Ok((Vec::new(), None));
     };
     let matcher = Matcher::of(filter);
-    match stream.only_listing().filter(|_| matcher.takes_all()) {
+    // With bodies, the row that tells whether another page follows would bring one that is not shown.
+    match stream.only_listing().filter(|_| matcher.takes_all() && extent != Extent::WithBody) {
         Some(folder) => take(reader, grant, (filter, &matcher, folder), request, extent).await,
         None => sift(reader, grant, (stream, &matcher), request, extent).await,
     }
@@ -185,7 +186,8 @@ async fn sift(
     let mut found: Vec<Candidate> = Vec::with_capacity(request.limit + 1);
     let (mut places, mut read) = (0, 0);
     while found.len() <= request.limit && !stream.has_ended() && places < PLACES_MAX && read < SCANNED_MAX {
-        let wanted = ((request.limit + 1 - found.len()) * 4).clamp(100, 500);
+        let missing = request.limit + 1 - found.len();
+        let wanted = if matcher.takes_all() { missing } else { (missing * 4).clamp(100, 500) };
         let mut step = stream.next(reader, grant, matcher, wanted).await?;
         places += step.looked_at;
         if matcher.looks_into_messages() {
@@ -205,11 +207,7 @@ async fn sift(
 }
 
 /// Reads the messages of candidates; those that are gone meanwhile are left out.
-async fn read_all(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    candidates: &mut Vec<Candidate>,
-) -> Result<(), Problem> {
+async fn read_all(reader: &mut Reader<'_>, grant: GrantId, candidates: &mut Vec<Candidate>) -> Result<(), Problem> {
     let ids = unread_ids(candidates);
     if ids.is_empty() {
         return Ok(());

@@ -109,7 +109,8 @@ impl<'f> Stream<'f> {
                 }
                 let looked_at = places.len();
                 let may_match = places.iter().filter(|place| matcher.may_match(place.flags));
-                let candidate = |place: &Place| Candidate { place: After { date: place.date, id: place.id }, stored: None };
+                let candidate =
+                    |place: &Place| Candidate { place: After { date: place.date, id: place.id }, stored: None };
                 return Ok(Step { candidates: may_match.map(candidate).collect(), looked_at });
             }
         };

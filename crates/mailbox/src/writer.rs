@@ -14,41 +14,51 @@ use serde_json::value::RawValue;
 use std::io::Write;
 use uuid::Uuid;
 
-/// Members of a message that can be selected, in the order in which they are written; of `id`, `object` and `grant_id`
-/// nobody can do without.
-const MEMBERS: &[&str] = &[
-    "thread_id",
-    "subject",
-    "from",
-    "to",
-    "cc",
-    "bcc",
-    "reply_to",
-    "date",
-    "unread",
-    "starred",
-    "answered",
-    "folders",
-    "snippet",
-    "body",
-    "visible_text",
-    "attachments",
-    "headers",
-    "in_reply_to",
-    "message_id_header",
-    "metadata",
-    "tracking_options",
-    "automated",
-    "authentication",
-    "marks",
-    "spam",
-    "suspicion",
-    "direction",
-    "created_at",
-    "send_at",
-    "list_unsubscribe",
-    "reply_to_message_id",
-];
+/// Names things in one place, and numbers them in the order in which they are written.
+macro_rules! members {
+    ($($member:ident $name:literal,)*) => {
+        /// A member of a message that can be selected; without `id`, `object` and `grant_id` nobody can do.
+        #[derive(Clone, Copy)]
+        enum Member { $($member,)* }
+
+        /// Their names.
+        const MEMBERS: &[&str] = &[$($name,)*];
+    };
+}
+
+members! {
+    ThreadId "thread_id",
+    Subject "subject",
+    From "from",
+    To "to",
+    Cc "cc",
+    Bcc "bcc",
+    ReplyTo "reply_to",
+    Date "date",
+    Unread "unread",
+    Starred "starred",
+    Answered "answered",
+    Folders "folders",
+    Snippet "snippet",
+    Body "body",
+    VisibleText "visible_text",
+    Attachments "attachments",
+    Headers "headers",
+    InReplyTo "in_reply_to",
+    MessageIdHeader "message_id_header",
+    Metadata "metadata",
+    TrackingOptions "tracking_options",
+    Automated "automated",
+    Authentication "authentication",
+    Marks "marks",
+    Spam "spam",
+    Suspicion "suspicion",
+    Direction "direction",
+    CreatedAt "created_at",
+    SendAt "send_at",
+    ListUnsubscribe "list_unsubscribe",
+    ReplyToMessageId "reply_to_message_id",
+}
 
 /// Which members of a message are shown beside those that always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +104,6 @@ pub struct Writer {
     out: Vec<u8>,
     grant: [u8; 36],
     fields: Fields,
-    /// Whether each of [`MEMBERS`] is written.
     selection: Selection,
 }
 
@@ -135,53 +144,53 @@ impl Writer {
     }
 
     fn head(&mut self, stored: &StoredMessage, kept: &Kept<'_>) {
-        if self.member("thread_id") {
+        if self.member(Member::ThreadId) {
             self.out.push(b'"');
             self.id(stored.thread_id.uuid());
             self.out.push(b'"');
         }
-        self.copy("subject", kept.subject, "\"\"");
-        for (name, people) in [
-            ("from", kept.from),
-            ("to", kept.to),
-            ("cc", kept.cc),
-            ("bcc", kept.bcc),
-            ("reply_to", kept.reply_to),
+        self.copy(Member::Subject, kept.subject, "\"\"");
+        for (member, people) in [
+            (Member::From, kept.from),
+            (Member::To, kept.to),
+            (Member::Cc, kept.cc),
+            (Member::Bcc, kept.bcc),
+            (Member::ReplyTo, kept.reply_to),
         ] {
-            self.copy(name, people, "[]");
+            self.copy(member, people, "[]");
         }
-        self.value("date", || stored.date.as_seconds());
-        self.value("unread", || stored.unread);
-        self.value("starred", || stored.starred);
-        self.value("answered", || false);
-        self.value("folders", || stored.folders.iter().filter(|folder| *folder != SCHEDULED).collect::<Vec<_>>());
-        self.copy("snippet", kept.snippet, "\"\"");
+        self.value(Member::Date, || stored.date.as_seconds());
+        self.value(Member::Unread, || stored.unread);
+        self.value(Member::Starred, || stored.starred);
+        self.value(Member::Answered, || false);
+        self.value(Member::Folders, || stored.folders.iter().filter(|folder| *folder != SCHEDULED).collect::<Vec<_>>());
+        self.copy(Member::Snippet, kept.snippet, "\"\"");
     }
 
     fn content(&mut self, stored: &StoredMessage, kept: &Kept<'_>, raw: Option<&[u8]>) {
         if let Some(raw) = raw {
-            self.value("body", || mail::body(raw));
+            self.value(Member::Body, || mail::body(raw));
             if self.fields == Fields::IncludeVisibleText {
-                self.value("visible_text", || view::visible_text(raw));
+                self.value(Member::VisibleText, || view::visible_text(raw));
             }
         }
         match kept.attachments {
-            Some(_) => self.value("attachments", || kept.attachments(stored)),
-            None => self.copy("attachments", None, "[]"),
+            Some(_) => self.value(Member::Attachments, || kept.attachments(stored)),
+            None => self.copy(Member::Attachments, None, "[]"),
         }
         if let Some(headers) = raw.and_then(|raw| view::headers(raw, self.fields)) {
-            self.value("headers", || headers);
+            self.value(Member::Headers, || headers);
         }
-        self.bracketed("in_reply_to", kept.in_reply_to);
-        self.bracketed("message_id_header", kept.message_id);
-        self.copy("metadata", kept.metadata, "{}");
+        self.bracketed(Member::InReplyTo, kept.in_reply_to);
+        self.bracketed(Member::MessageIdHeader, kept.message_id);
+        self.copy(Member::Metadata, kept.metadata, "{}");
         if self.fields == Fields::IncludeTrackingOptions {
-            self.value("tracking_options", || view::tracking(parsed::<Tracking>(kept.tracking)));
+            self.value(Member::TrackingOptions, || view::tracking(parsed::<Tracking>(kept.tracking)));
         }
     }
 
     fn findings(&mut self, stored: &StoredMessage, kept: &Kept<'_>) {
-        self.value("automated", || {
+        self.value(Member::Automated, || {
             let automated = parsed::<Automated>(kept.automated);
             automated.map(|Automated { kind, list, .. }| schema::Automated { kind, list })
         });
@@ -194,47 +203,48 @@ impl Writer {
                 }
                 None => (None, None, None, None),
             };
-            self.value("authentication", || authentication.map(assessment::authentication));
-            self.value("marks", || marks);
-            self.value("spam", || spam.map(assessment::spam));
-            self.value("suspicion", || suspicion.map(assessment::suspicion));
+            self.value(Member::Authentication, || authentication.map(assessment::authentication));
+            self.value(Member::Marks, || marks);
+            self.value(Member::Spam, || spam.map(assessment::spam));
+            self.value(Member::Suspicion, || suspicion.map(assessment::suspicion));
         }
-        self.value("direction", || if stored.outgoing { "outbound" } else { "inbound" });
+        self.value(Member::Direction, || if stored.outgoing { "outbound" } else { "inbound" });
         let draft = parsed::<DraftFacts>(kept.draft.filter(|_| stored.draft));
-        self.value("created_at", || draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at));
+        self.value(Member::CreatedAt, || draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at));
         let Some(draft) = draft else { return };
         if let Some(send_at) = draft.send_at {
-            self.value("send_at", || send_at);
+            self.value(Member::SendAt, || send_at);
         }
         if draft.list_unsubscribe {
-            self.value("list_unsubscribe", || true);
+            self.value(Member::ListUnsubscribe, || true);
         }
         if let Some(id) = &draft.reply_to_message_id {
-            self.value("reply_to_message_id", || id);
+            self.value(Member::ReplyToMessageId, || id);
         }
     }
 
     /// Writes the name of a member, if it is selected.
-    fn member(&mut self, name: &str) -> bool {
-        let is_selected = self.selection.has(name);
+    fn member(&mut self, member: Member) -> bool {
+        let place = member as usize;
+        let is_selected = self.selection.0 & (1 << place) != 0;
         if is_selected {
             self.out.extend_from_slice(b",\"");
-            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(MEMBERS[place].as_bytes());
             self.out.extend_from_slice(b"\":");
         }
         is_selected
     }
 
     /// Copies a member as it is stored, or `absent` where it is not.
-    fn copy(&mut self, name: &str, stored: Option<&RawValue>, absent: &str) {
-        if self.member(name) {
+    fn copy(&mut self, member: Member, stored: Option<&RawValue>, absent: &str) {
+        if self.member(member) {
             self.out.extend_from_slice(stored.map_or(absent, RawValue::get).as_bytes());
         }
     }
 
     /// A Message-ID, which is stored without its brackets.
-    fn bracketed(&mut self, name: &str, stored: Option<&RawValue>) {
-        if !self.member(name) {
+    fn bracketed(&mut self, member: Member, stored: Option<&RawValue>) {
+        if !self.member(member) {
             return;
         }
         let inner = stored.and_then(|id| id.get().strip_prefix('"')?.strip_suffix('"'));
@@ -246,8 +256,8 @@ impl Writer {
     }
 
     /// Writes a member that has to be made, if it is selected.
-    fn value<T: Serialize>(&mut self, name: &str, make: impl FnOnce() -> T) {
-        if self.member(name) {
+    fn value<T: Serialize>(&mut self, member: Member, make: impl FnOnce() -> T) {
+        if self.member(member) {
             let start = self.out.len();
             if serde_json::to_writer(&mut self.out, &make()).is_err() {
                 self.out.truncate(start);

@@ -587,11 +587,7 @@ pub async fn list_page_without_bodies(
 }
 
 /// A page of a listing, as much of each message as is wanted.
-pub async fn list_to(
-    reader: &mut Reader<'_>,
-    page: &Page<'_>,
-    extent: Extent,
-) -> Result<Vec<ReadMessage>, StoreError> {
+pub async fn list_to(reader: &mut Reader<'_>, page: &Page<'_>, extent: Extent) -> Result<Vec<ReadMessage>, StoreError> {
     let rows = match extent {
         Extent::WithBody => return Ok(list_page(reader, page).await?.into_iter().map(located).collect()),
         Extent::Whole => query_page(reader, LIST_WITHOUT_BODY, page).await?,

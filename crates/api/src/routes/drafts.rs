@@ -1,5 +1,6 @@
 //! `/v3/grants/{grant}/drafts`.
 
+use super::messages::page_request;
 use super::send::{self, people, tracking};
 use crate::call::Call;
 use crate::extract::{self, Query};
@@ -11,10 +12,9 @@ use postfleet_core::id::MessageId;
 use postfleet_core::{Patch, Problem};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::drafts as mailbox;
-use super::messages::page_request;
 use postfleet_mailbox::messages::Filter;
-use postfleet_mailbox::writer::Selection;
 use postfleet_mailbox::view::Fields;
+use postfleet_mailbox::writer::Selection;
 use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};

@@ -57,13 +57,21 @@ const LIST: &[Parameter] = &[
     Parameter::new("unread", Kind::Flag, "Only unread messages, or only read ones."),
     Parameter::new("starred", Kind::Flag, "Only messages with a star, or only those without."),
     Parameter::new("has_attachment", Kind::Flag, "Only messages with attachments, or only those without."),
-    Parameter::new("subject", Kind::Text, "Part of the subject; case and compatible forms of characters make no difference."),
+    Parameter::new(
+        "subject",
+        Kind::Text,
+        "Part of the subject; case and compatible forms of characters make no difference.",
+    ),
     Parameter::new("from", Kind::List, "Addresses, any of which wrote the message."),
     Parameter::new("to", Kind::List, "Addresses, any of which the message is to."),
     Parameter::new("cc", Kind::List, "Addresses, any of which got a copy."),
     Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
     Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
-    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have; a comma before no other `key:` belongs to the value."),
+    Parameter::new(
+        "metadata_pair",
+        Kind::List,
+        "Pairs `key:value`, all of which the metadata must have; a comma before no other `key:` belongs to the value.",
+    ),
     FIELDS,
 ];
 
@@ -160,7 +168,8 @@ fn metadata(query: &Query) -> Result<Vec<(String, String)>, Problem> {
 fn pairs(text: &str) -> Vec<&str> {
     let begins_pair = |rest: &str| {
         let end = rest.find([':', ',']).filter(|end| rest[*end..].starts_with(':'));
-        let is_key = |key: &str| !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
+        let is_key =
+            |key: &str| !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
         // An address of a page is no key.
         end.is_some_and(|end| is_key(&rest[..end]) && !rest[end..].starts_with("://"))
     };

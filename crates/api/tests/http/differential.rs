@@ -41,10 +41,6 @@ impl Dice {
     fn one_in(&mut self, sides: usize) -> bool {
         self.roll(sides) == 0
     }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.roll(from.len())]
-    }
 }
 
 /// Folders by their ids, and by what else they are called.
@@ -165,8 +161,12 @@ impl Asked {
         let mut query = Serializer::new(String::new());
         let mut list = |name: &str, texts: Vec<String>| match self.with_commas {
             _ if texts.is_empty() => {}
-            true => drop(query.append_pair(name, &texts.join(","))),
-            false => texts.iter().for_each(|text| drop(query.append_pair(name, text))),
+            true => {
+                query.append_pair(name, &texts.join(","));
+            }
+            false => {
+                query.extend_pairs(texts.iter().map(|text| (name, text)));
+            }
         };
         list("in", self.folders.iter().map(|folder| FOLDERS[*folder].1.to_owned()).collect());
         for (name, people) in ["from", "to", "cc", "bcc", "any_email"].iter().zip(&self.people) {
@@ -177,7 +177,8 @@ impl Asked {
         for (name, flag) in
             [("unread", self.unread), ("starred", self.starred), ("has_attachment", self.has_attachment)]
         {
-            let written = |flag: &bool| if self.with_commas { format!("{flag}").to_uppercase() } else { flag.to_string() };
+            let written =
+                |flag: &bool| if self.with_commas { format!("{flag}").to_uppercase() } else { flag.to_string() };
             list(name, flag.iter().map(written).collect());
         }
         for (name, date) in [("received_after", self.after), ("received_before", self.before)] {
@@ -212,7 +213,8 @@ impl Mailbox {
         let router = harness.router();
         let mut mailbox = Self { harness, router, grant, mails: Vec::new(), made: 0 };
         for draft in 0..20 {
-            let draft = json!({"subject": format!("Invoice {draft}"), "starred": true, "to": [{"email": "ada@people.test"}]});
+            let draft =
+                json!({"subject": format!("Invoice {draft}"), "starred": true, "to": [{"email": "ada@people.test"}]});
             assert_eq!(mailbox.harness.post(&mailbox.harness.at("/drafts"), &draft).await.status, 200);
         }
         while mailbox.mails.len() < MESSAGES {
@@ -317,7 +319,8 @@ impl Mailbox {
 
     async fn get(&self, path: &str) -> Value {
         let uri = self.harness.at(path);
-        let request = Request::builder().uri(&uri).header("authorization", format!("Bearer {}", self.harness.acme.api_key));
+        let request =
+            Request::builder().uri(&uri).header("authorization", format!("Bearer {}", self.harness.acme.api_key));
         let request = request.body(Body::empty()).expect("request");
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let status = response.status();
@@ -437,7 +440,9 @@ async fn lists_are_what_a_plain_model_says() {
             some += usize::from(!found.is_empty());
         }
         assert!(some > COMBINATIONS / 3, "only {some} combinations find anything");
-        println!("{engine}: {MESSAGES} messages, {COMBINATIONS} combinations, {some} find something, {pages} pages, {items} items");
+        println!(
+            "{engine}: {MESSAGES} messages, {COMBINATIONS} combinations, {some} find something, {pages} pages, {items} items"
+        );
     }
 }
 
