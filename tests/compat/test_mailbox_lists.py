@@ -3,10 +3,10 @@ documents, each with something that passes and something that does not."""
 
 import time
 from email.message import EmailMessage
+from email.policy import SMTP
 
 import pytest
 
-from harness import wait_until
 from sdk import client
 
 
@@ -31,7 +31,8 @@ def mailbox(sdk, fleet):
         message.set_content("Hello")
         if file:
             message.add_attachment(file, maintype="application", subtype="pdf", filename="invoice.pdf")
-        assert fleet.receive_raw(address, message.as_bytes(), sender)[0] == 250
+        code, text = fleet.receive_raw(address, message.as_bytes(policy=SMTP), sender)
+        assert code == 250, text
     sent = sdk.messages.send(grant, {
         "to": [{"email": "dora@people.test"}], "bcc": [{"email": "erik@people.test"}], "subject": "Own",
         "body": "x", "metadata": {"key1": "a, b", "key2": "x"},
@@ -85,7 +86,7 @@ def test_pages_hold_every_message_once(sdk, mailbox):
 def test_every_form_of_a_message(sdk, mailbox):
     grant, ids, _ = mailbox
     for find in (
-        lambda fields: sdk.messages.list(grant, {"fields": fields, "thread_id": None, "limit": 1}).data[0],
+        lambda fields: sdk.messages.list(grant, {"fields": fields, "limit": 1}).data[0],
         lambda fields: sdk.messages.find(grant, ids[3], {"fields": fields}).data,
     ):
         assert find("standard").body == "x" and find("standard").headers is None
@@ -124,7 +125,37 @@ def test_every_parameter_of_a_list_of_drafts(sdk, fleet):
     assert sdk.drafts.find(grant, full.id, {"select": "id,subject"}).data.subject == "Offer"
 
 
+def test_a_draft_takes_every_parameter(sdk, mailbox):
+    grant, ids, _ = mailbox
+    person = lambda name: [{"email": f"{name}@people.test"}]  # noqa: E731
+    whole = {
+        "subject": "All", "body": "Plain", "is_plaintext": True, "starred": True, "to": person("ada"), "cc": person("bob"),
+        "bcc": person("cy"), "reply_to": person("desk"), "custom_headers": [{"name": "X-Case", "value": "7"}],
+        "attachments": [{"filename": "a.txt", "content_type": "text/plain", "content": "YQ==", "size": 1}],
+        "metadata": {"key1": "v"}, "reply_to_message_id": ids[0], "send_at": int(time.time()) + 86_400,
+        "tracking_options": {"opens": True, "links": False, "thread_replies": True, "label": "x"},
+    }
+    made = sdk.drafts.create(grant, whole).data
+    changed = sdk.drafts.update(grant, made.id, whole | {"subject": "All again"}).data
+    for draft, subject in ((made, "All"), (changed, "All again")):
+        assert (draft.subject, draft.starred, draft.object, len(draft.attachments)) == (subject, True, "draft", 1)
+        assert [list_[0]["email"] for list_ in (draft.to, draft.cc, draft.bcc, draft.reply_to)] == [
+            "ada@people.test", "bob@people.test", "cy@people.test", "desk@people.test"]
+    sdk.drafts.destroy(grant, made.id)
+
+
+def test_attachments_are_described_and_downloaded(sdk, mailbox):
+    grant, ids, _ = mailbox
+    (file,) = sdk.messages.find(grant, ids[1]).data.attachments
+    found = sdk.attachments.find(grant, file.id, {"message_id": ids[1]}).data
+    assert (found.filename, found.content_type, found.size) == ("invoice.pdf", "application/pdf", 8)
+    assert sdk.attachments.download_bytes(grant, file.id, {"message_id": ids[1]}) == b"%PDF-1.7"
+    streamed = sdk.attachments.download(grant, file.id, {"message_id": ids[1]})
+    assert b"".join(streamed.iter_content(4)) == b"%PDF-1.7"
+
+
 def test_folders_are_listed_and_selected_from(sdk, mailbox):
     grant, _, _ = mailbox
-    query = {"limit": 50, "parent_id": "x", "include_hidden_folders": True, "single_level": True, "select": "id,name"}
+    assert sdk.folders.find(grant, "inbox", {"select": "id,name"}).data.name == "inbox"
+    query = {"limit": 50, "page_token": "", "parent_id": "x", "include_hidden_folders": True, "single_level": True, "select": "id,name"}
     assert {folder.name for folder in sdk.folders.list(grant, query).data} >= {"inbox", "sent", "drafts", "trash", "junk", "archive"}

@@ -533,16 +533,18 @@ pub async fn find_with_body(
     Ok(with_blobs(row.as_slice())?.pop())
 }
 
+// How many there are is said once more: without that PostgreSQL expects many, and reads a small table whole.
 pub(crate) const NAMED: &str = concat!(
     "SELECT ",
     message_columns!(),
-    " FROM {json_each}($2) AS e CROSS JOIN messages m WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+    " FROM (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN messages m \
+     WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
 );
 pub(crate) const NAMED_WITH_BODIES: &str = concat!(
     "SELECT ",
     message_columns!(),
-    ", b.hash, b.octets, b.data FROM {json_each}($2) AS e CROSS JOIN messages m JOIN blobs b ON b.id = m.blob_id \
-     WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+    ", b.hash, b.octets, b.data FROM (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN messages m \
+     JOIN blobs b ON b.id = m.blob_id WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
 );
 
 /// Those of the messages that a mailbox has, in any order.
@@ -551,7 +553,7 @@ pub async fn named(
     grant: GrantId,
     ids: &[MessageId],
 ) -> Result<Vec<StoredMessage>, StoreError> {
-    let rows = reader.query(NAMED, params![grant.uuid(), &list_of(ids)]).await?;
+    let rows = reader.query(NAMED, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
@@ -561,7 +563,7 @@ pub async fn named_with_bodies(
     grant: GrantId,
     ids: &[MessageId],
 ) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
-    with_blobs(&reader.query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids)]).await?)
+    with_blobs(&reader.query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?)
 }
 
 /// Ids as a JSON list of lists.
