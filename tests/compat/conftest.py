@@ -21,6 +21,11 @@ from harness import Missing, program, required  # noqa: E402
 NODE_PACKAGES = {"nylas": "nylas@8", "postal-mime": "postal-mime@2"}
 
 
+def pytest_collection_modifyitems(items):
+    """What looks back at all others comes last."""
+    items.sort(key=lambda item: item.fspath.purebasename == "test_mailbox_complete")
+
+
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory):
     """A folder with the Node packages in it: the one that was prepared, or a new one."""

@@ -1,6 +1,7 @@
 """The official Python SDK, watched: what is called, and whether every answer is whole."""
 
 import inspect
+import typing
 
 from harness import Missing
 
@@ -9,6 +10,8 @@ DATA_PLANE = {
     "attachments", "calendars", "contacts", "drafts", "events", "folders", "free_busy", "messages", "notetakers",
     "scheduler", "threads", "transactional_send",
 }
+# The resources of one mailbox: test_mailbox_complete.py looks after them.
+MAILBOX = ("messages", "messages.smart_compose", "threads", "drafts", "folders", "attachments")
 # Methods for which a hosted mailbox has no use; test_sdk_python.py says how each is refused.
 FOREIGN = {
     "connectors.credentials.list", "connectors.credentials.find", "connectors.credentials.create",
@@ -43,10 +46,46 @@ class Watched:
             return Watched(value, f"{self._name}.{name}" if self._name else name, self._called)
 
         def call(*arguments, **named):
-            self._called.add(f"{self._name}.{name}")
+            method = f"{self._name}.{name}"
+            self._called.add(method)
+            PASSED.setdefault(method, set()).update(*map(members, [*arguments, *named.values()]))
             return whole(value(*arguments, **named))
 
         return call
+
+
+# What was passed to each method in this run: the names of the members of every object among its arguments.
+PASSED = {}
+
+
+def members(argument):
+    """The names of the members of an object; nothing of anything else."""
+    return set(argument) if isinstance(argument, dict) else set()
+
+
+def documented(method):
+    """The members of the objects that a method takes, as the SDK's types name them."""
+    found = set()
+    for kind in typing.get_type_hints(method).values():
+        for one in [kind, *typing.get_args(kind)]:
+            # Typed dictionaries come from two modules, which know only their own.
+            if isinstance(one, type) and issubclass(one, dict) or hasattr(one, "__required_keys__"):
+                found |= set(getattr(one, "__required_keys__", ())) | set(getattr(one, "__optional_keys__", ()))
+    # How a request is made, not what it says.
+    return found - {"api_key", "api_uri", "timeout", "headers", "skip_auth"}
+
+
+def mailbox_methods():
+    """Every method of the resources of a mailbox, with the members that it takes."""
+    sdk = nylas().Client(api_key="none", api_uri="http://127.0.0.1:1")
+    found = {}
+    for name in MAILBOX:
+        resource = sdk
+        for part in name.split("."):
+            resource = getattr(resource, part)
+        for method in methods_of(resource):
+            found[f"{name}.{method}"] = documented(getattr(type(resource), method))
+    return found
 
 
 def whole(answer):

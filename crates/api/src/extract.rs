@@ -237,6 +237,11 @@ impl Query {
         values.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
+    /// All values of a parameter as they are.
+    pub(crate) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A boolean: `true`, `false` in any case, `1` or `0`.
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
         match self.get(name).map(str::to_ascii_lowercase).as_deref() {

@@ -1,6 +1,8 @@
-//! `select=`: answers to GET that carry only some fields of their objects. One place for all routes.
+//! `select=`: answers to GET that carry only some fields of their objects. One place for all routes but lists of messages,
+//! which are written with no more than was selected.
 
 use crate::extract::Query;
+use crate::respond::Selected;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -27,7 +29,8 @@ pub(crate) fn of(request: &Request<Body>) -> Option<Vec<String>> {
 /// without `data` stays whole.
 pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Response, Problem> {
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if response.status() != StatusCode::OK || !is_json {
+    let is_done = response.extensions().get::<Selected>().is_some();
+    if response.status() != StatusCode::OK || !is_json || is_done {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();

@@ -8,6 +8,7 @@
 pub mod authentication;
 pub mod automation;
 pub mod display_name;
+pub mod fold;
 pub mod ingress;
 pub mod message;
 pub mod participant;

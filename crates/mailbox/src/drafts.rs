@@ -1,7 +1,8 @@
 //! Reading drafts: one, or a page of them under filters.
 
-use crate::messages::{self, Filter, PageRequest, Shown};
+use crate::messages::{self, Filter, PageRequest};
 use crate::view::{self, Fields};
+use crate::writer::Selection;
 use postfleet_core::Problem;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{GrantId, MessageId};
@@ -9,19 +10,18 @@ use postfleet_schema::message::Message;
 use postfleet_store::Store;
 use postfleet_store::messages::StoredMessage;
 
-/// A page of a mailbox's drafts, the last changed first, and the cursor of the next page.
-pub async fn list(
+/// A page of a mailbox's drafts, the last changed first, written as JSON as [`messages::list_written`] does, and the cursor
+/// of the next page.
+pub async fn list_written(
     store: &Store,
     grant: GrantId,
     filter: Filter,
     request: &PageRequest,
-) -> Result<(Vec<Message>, Option<String>), Problem> {
+    selection: Selection,
+) -> Result<(Vec<u8>, Option<String>), Problem> {
     let folders = vec![SystemFolder::Drafts.id().to_owned()];
     let filter = Filter { drafts: true, folders, ..filter };
-    match messages::list(store, grant, &filter, request).await? {
-        (Shown::Messages(drafts), next) => Ok((drafts, next)),
-        (Shown::Raw(_), _) => Err(Problem::internal("drafts are not shown as sources")),
-    }
+    messages::list_written(store, grant, &filter, request, selection).await
 }
 
 /// One draft of a mailbox.

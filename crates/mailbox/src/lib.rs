@@ -4,11 +4,14 @@ pub mod assessment;
 pub mod drafts;
 pub mod export;
 pub mod filing;
+pub mod filter;
 pub mod folders;
 pub mod messages;
 pub mod refile;
 pub mod summary;
 pub mod threads;
 pub mod view;
+pub mod writer;
 
 mod cursor;
+mod streams;

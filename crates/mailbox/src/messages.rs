@@ -1,23 +1,31 @@
 //! Reading messages: one, or a page of a list under filters.
 
 use crate::cursor;
+use crate::filter::Matcher;
 use crate::folders;
-use crate::summary::{Person, Summary};
+use crate::streams::{Candidate, Stream, place_of, unread_ids};
+use crate::summary::Summary;
 use crate::view::{self, Fields};
+use crate::writer::{Selection, Writer};
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::message as mail;
 use postfleet_schema::message::{Attachment, Message, RawMessage};
 use postfleet_store::blobs::StoredBlob;
-use postfleet_store::messages::{After, Page, StoredMessage};
+use postfleet_store::messages::{After, Extent, Page, ReadMessage, StoredMessage};
 use postfleet_store::{Reader, Store, messages, threads};
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// Rows that one request looks at. A filter that few messages pass gives short pages and a cursor instead of a long
-/// wait.
+/// Messages that one request reads to test them. A filter that few messages pass gives short pages and a cursor instead
+/// of a long wait.
 pub const SCANNED_MAX: usize = 2_000;
 
-/// What a list is narrowed to. Folder, thread and dates are found by an index; the rest is tested row by row.
+/// Places in listings that one request looks at.
+pub const PLACES_MAX: usize = 20_000;
+
+/// What a list is narrowed to. Folder, thread, dates and stars are found by an index, flags by the places in listings; the
+/// rest is tested row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Folder ids or names, and ids once they are looked up; any of them.
@@ -81,14 +89,12 @@ pub async fn list(
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<(Shown, Option<String>), Problem> {
-    let (page, next) = collect(&mut store.reader().await?, grant, filter, request).await?;
+    let extent = if needs_raw(request) { Extent::WithBody } else { Extent::Whole };
+    let (page, next) = collect(&mut store.reader().await?, grant, filter, request, extent).await?;
     let mut shown = Vec::new();
     let mut sources = Vec::new();
     for (stored, blob) in &page {
-        let raw = match blob {
-            Some(blob) => Some(store.blobs().load(blob).await?),
-            None => None,
-        };
+        let raw = body(store, blob.as_ref()).await?;
         match (request.fields, raw) {
             (Fields::RawMime, raw) => sources.push(view::raw_message(stored, &raw.unwrap_or_default())),
             (fields, raw) => shown.push(view::message(stored, raw.as_deref(), fields)),
@@ -98,98 +104,158 @@ pub async fn list(
     Ok((shown, next))
 }
 
-/// A message, and where its raw form is if that is needed.
-type Row = (StoredMessage, Option<StoredBlob>);
+/// As [`list`], written as JSON: the items of the page, separated by commas, each with what is selected of it. What is not
+/// selected is not read. Not for sources.
+pub async fn list_written(
+    store: &Store,
+    grant: GrantId,
+    filter: &Filter,
+    request: &PageRequest,
+    selection: Selection,
+) -> Result<(Vec<u8>, Option<String>), Problem> {
+    let extent = match (needs_raw(request), selection.has_assessment()) {
+        (true, _) => Extent::WithBody,
+        (false, true) => Extent::Whole,
+        (false, false) => Extent::Brief,
+    };
+    let (page, next) = collect(&mut store.reader().await?, grant, filter, request, extent).await?;
+    let mut writer = Writer::new(grant, request.fields, selection);
+    for (stored, blob) in &page {
+        writer.write(stored, body(store, blob.as_ref()).await?.as_deref());
+    }
+    Ok((writer.finish(), next))
+}
 
-/// Reads listings until the page is full, the listing ends, or enough rows were looked at.
+async fn body(store: &Store, blob: Option<&StoredBlob>) -> Result<Option<Vec<u8>>, Problem> {
+    match blob {
+        Some(blob) => Ok(Some(store.blobs().load(blob).await?)),
+        None => Ok(None),
+    }
+}
+
+/// A message, and where its raw form is if that is needed.
+pub(crate) type Row = ReadMessage;
+
+/// Reads until the page is full, nothing is left, or enough was looked at.
 async fn collect(
     reader: &mut Reader<'_>,
     grant: GrantId,
     filter: &Filter,
     request: &PageRequest,
+    extent: Extent,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
-    let named;
-    let filter = if filter.folders.is_empty() {
-        filter
-    } else {
-        named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
-        // No message can be in folders that are not there.
-        if named.folders.is_empty() {
-            return Ok((Vec::new(), None));
-        }
-        &named
-    };
-    let folder = listing(filter);
-    let mut after = start(filter, request)?;
-    let mut page = Vec::with_capacity(request.limit);
-    let mut scanned = 0;
-    while page.len() < request.limit {
-        if scanned >= SCANNED_MAX {
-            return Ok((page, Some(write_cursor(after))));
-        }
-        let wanted = batch_size(filter, request.limit - page.len());
-        let rows = read_rows(reader, grant, filter, request, folder, after, wanted + 1).await?;
-        let beyond = rows.len() > wanted;
-        let mut rows = rows.into_iter().take(wanted);
-        for (stored, blob) in rows.by_ref() {
-            scanned += 1;
-            after = After { date: stored.date, id: stored.id };
-            if passes(filter, &stored) {
-                page.push((stored, blob));
-            }
-            if page.len() == request.limit {
-                break;
-            }
-        }
-        // Rows of this batch that were not looked at belong to the next page as well.
-        let more = beyond || rows.len() > 0;
-        if !more && page.len() < request.limit {
-            return Ok((page, None));
-        }
-        if page.len() == request.limit {
-            // One row more was read than wanted, so a full page knows whether another follows it.
-            return Ok((page, more.then(|| write_cursor(after))));
-        }
+    let named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
+    // No message can be in folders that are not there.
+    if named.folders.is_empty() && !filter.folders.is_empty() {
+        return Ok((Vec::new(), None));
     }
-    Ok((page, None))
+    let stream = Stream::of(&named, start(filter, request)?, newer_than(filter));
+    let matcher = Matcher::of(&named);
+    // With bodies, the row that tells whether another page follows would bring one that is not shown.
+    match stream.only_listing().filter(|_| matcher.takes_all() && extent != Extent::WithBody) {
+        Some(folder) => take(reader, grant, (&named, &matcher, folder), request, extent).await,
+        None => sift(reader, grant, (stream, &matcher), request, extent).await,
+    }
 }
 
-async fn read_rows(
+/// A page of a listing as it is: one statement reads it.
+async fn take(
     reader: &mut Reader<'_>,
     grant: GrantId,
-    filter: &Filter,
+    (filter, matcher, folder): (&Filter, &Matcher<'_>, &str),
     request: &PageRequest,
-    folder: &str,
-    after: After,
-    limit: usize,
-) -> Result<Vec<Row>, Problem> {
-    // Dates are shown in seconds, so "after" means a later second.
-    let newer_than = filter.received_after.map_or(UnixMicros::from_micros(i64::MIN), |after| {
-        UnixMicros::from_seconds(after).plus(Duration::from_micros(999_999))
-    });
-    let page = Page { grant_id: grant, folder, after, newer_than, limit };
-    let without = |messages: Vec<StoredMessage>| messages.into_iter().map(|message| (message, None)).collect();
-    let with = |messages: Vec<(StoredMessage, StoredBlob)>| {
-        messages.into_iter().map(|(message, blob)| (message, Some(blob))).collect()
+    extent: Extent,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let after = start(filter, request)?;
+    // One more than is shown tells whether another page follows.
+    let limit = request.limit + 1;
+    let page = Page { grant_id: grant, folder, after, newer_than: newer_than(filter), limit };
+    let mut rows = messages::list_to(reader, &page, extent).await?;
+    let more = rows.len() > request.limit;
+    rows.truncate(request.limit);
+    let next = rows.last().filter(|_| more).map(|(last, _)| write_cursor(place_of(last)));
+    // What waits to be sent is in no listing that is asked for, and drafts are in theirs alone.
+    rows.retain(|(stored, _)| matcher.matches(stored));
+    Ok((rows, next))
+}
+
+/// A page of what passes. Of what does not, no more is read than says so; bodies are read of what is shown alone.
+async fn sift(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    (mut stream, matcher): (Stream<'_>, &Matcher<'_>),
+    request: &PageRequest,
+    extent: Extent,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let mut found: Vec<Candidate> = Vec::with_capacity(request.limit + 1);
+    let (mut places, mut read) = (0, 0);
+    while found.len() <= request.limit && !stream.has_ended() && places < PLACES_MAX && read < SCANNED_MAX {
+        let missing = request.limit + 1 - found.len();
+        let wanted = if matcher.takes_all() { missing } else { (missing * 4).clamp(100, 500) };
+        let mut step = stream.next(reader, grant, matcher, wanted).await?;
+        places += step.looked_at;
+        if matcher.looks_into_messages() {
+            read_all(reader, grant, &mut step.candidates).await?;
+        }
+        read += step.candidates.iter().filter(|one| one.stored.is_some()).count();
+        let is_wrong = |one: &Candidate| one.stored.as_ref().is_some_and(|stored| !matcher.matches(stored));
+        step.candidates.retain(|one| !is_wrong(one));
+        found.extend(step.candidates);
+    }
+    let next = match found.get(request.limit) {
+        Some(_) => found.get(request.limit - 1).map(|last| write_cursor(last.place)),
+        None => (!stream.has_ended()).then(|| write_cursor(stream.last())),
     };
-    Ok(match (filter.thread_id, needs_raw(request)) {
-        (Some(thread), true) => with(messages::list_thread_with_bodies(reader, thread, &page).await?),
-        (Some(thread), false) => without(messages::list_thread(reader, thread, &page).await?),
-        (None, true) => with(messages::list_page(reader, &page).await?),
-        (None, false) => without(messages::list_page_without_bodies(reader, &page).await?),
+    found.truncate(request.limit);
+    Ok((shown(reader, grant, found, matcher, extent).await?, next))
+}
+
+/// Reads the messages of candidates; those that are gone meanwhile are left out.
+async fn read_all(reader: &mut Reader<'_>, grant: GrantId, candidates: &mut Vec<Candidate>) -> Result<(), Problem> {
+    let ids = unread_ids(candidates);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let read = messages::named(reader, grant, &ids).await?;
+    let mut read: HashMap<MessageId, StoredMessage> = read.into_iter().map(|stored| (stored.id, stored)).collect();
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.stored.is_none()) {
+        candidate.stored = read.remove(&candidate.place.id);
+    }
+    candidates.retain(|candidate| candidate.stored.is_some());
+    Ok(())
+}
+
+/// The rows of what is shown, in its order.
+async fn shown(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    mut found: Vec<Candidate>,
+    matcher: &Matcher<'_>,
+    extent: Extent,
+) -> Result<Vec<Row>, Problem> {
+    if extent != Extent::WithBody {
+        read_all(reader, grant, &mut found).await?;
+        let rows = found.into_iter().filter_map(|candidate| candidate.stored);
+        // It may have changed since its place was looked at.
+        return Ok(rows.filter(|stored| matcher.matches(stored)).map(|stored| (stored, None)).collect());
+    }
+    let ids: Vec<MessageId> = found.iter().map(|candidate| candidate.place.id).collect();
+    let rows = messages::named_with_bodies(reader, grant, &ids).await?;
+    let mut rows: HashMap<MessageId, (StoredMessage, StoredBlob)> =
+        rows.into_iter().map(|row| (row.0.id, row)).collect();
+    let in_order = ids.iter().filter_map(|id| rows.remove(id));
+    Ok(in_order.filter(|row| matcher.matches(&row.0)).map(|(stored, blob)| (stored, Some(blob))).collect())
+}
+
+/// Dates are shown in seconds, so "after" means a later second.
+pub(crate) fn newer_than(filter: &Filter) -> UnixMicros {
+    filter.received_after.map_or(UnixMicros::from_micros(i64::MIN), |after| {
+        UnixMicros::from_seconds(after).plus(Duration::from_micros(999_999))
     })
 }
 
-fn needs_raw(request: &PageRequest) -> bool {
-    request.with_body || request.fields != Fields::Standard
-}
-
-/// The listing to read: a folder's, or the whole mailbox's. Several folders are read from the whole and tested row by row.
-fn listing(filter: &Filter) -> &str {
-    match filter.folders.as_slice() {
-        [folder] => folder,
-        _ => "",
-    }
+pub(crate) fn needs_raw(request: &PageRequest) -> bool {
+    request.with_body || !matches!(request.fields, Fields::Standard | Fields::IncludeTrackingOptions)
 }
 
 fn start(filter: &Filter, request: &PageRequest) -> Result<After, Problem> {
@@ -200,59 +266,6 @@ fn start(filter: &Filter, request: &PageRequest) -> Result<After, Problem> {
         .map(|before| After { date: UnixMicros::from_seconds(before), id: MessageId::from_uuid(uuid::Uuid::nil()) });
     let earlier = |a: After, b: After| if (a.date, a.id) < (b.date, b.id) { a } else { b };
     Ok(cursor.into_iter().chain(before).fold(After::START, earlier))
-}
-
-/// Rows to read at once: exactly the page when every row passes, else more, since many may not.
-fn batch_size(filter: &Filter, missing: usize) -> usize {
-    if is_indexed(filter) { missing } else { (missing * 4).clamp(100, 500) }
-}
-
-fn is_indexed(filter: &Filter) -> bool {
-    let untested =
-        Filter { folders: Vec::new(), thread_id: None, received_after: None, received_before: None, ..filter.clone() };
-    let folders_tested = filter.folders.len() > 1 || (filter.thread_id.is_some() && !filter.folders.is_empty());
-    untested.is_empty() && !folders_tested
-}
-
-impl Filter {
-    fn is_empty(&self) -> bool {
-        let Self { unread, starred, has_attachment, subject, from, to, cc, bcc, any_email, metadata, .. } = self;
-        unread.is_none()
-            && starred.is_none()
-            && has_attachment.is_none()
-            && subject.is_none()
-            && metadata.is_empty()
-            && [from, to, cc, bcc, any_email].iter().all(|list| list.is_empty())
-    }
-}
-
-fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
-    let in_folders = filter.folders.is_empty() || filter.folders.iter().any(|id| stored.folders.contains(id));
-    in_folders
-        && if filter.drafts { view::is_seen_draft(stored) } else { !stored.draft }
-        && filter.unread.is_none_or(|unread| unread == stored.unread)
-        && filter.starred.is_none_or(|starred| starred == stored.starred)
-        && (is_indexed(filter) || passes_summary(filter, &Summary::from_json(&stored.summary)))
-}
-
-fn passes_summary(filter: &Filter, summary: &Summary) -> bool {
-    let has_attachment = !summary.attachments.is_empty();
-    let subject = || summary.subject.to_lowercase();
-    filter.has_attachment.is_none_or(|wanted| wanted == has_attachment)
-        && filter.subject.as_ref().is_none_or(|part| subject().contains(&part.to_lowercase()))
-        && filter.metadata.iter().all(|(key, value)| summary.metadata.get(key) == Some(value))
-        && among(&filter.from, &[&summary.from])
-        && among(&filter.to, &[&summary.to])
-        && among(&filter.cc, &[&summary.cc])
-        && among(&filter.bcc, &[&summary.bcc])
-        && among(&filter.any_email, &[&summary.from, &summary.to, &summary.cc, &summary.bcc])
-}
-
-fn among(wanted: &[String], headers: &[&Vec<Person>]) -> bool {
-    let is_there = |email: &String| {
-        headers.iter().any(|people| people.iter().any(|person| person.email.eq_ignore_ascii_case(email)))
-    };
-    wanted.is_empty() || wanted.iter().any(is_there)
 }
 
 fn write_cursor(after: After) -> String {

@@ -126,14 +126,14 @@ pub struct Tracking {
     pub domain_name: Option<String>,
 }
 
-/// A name and an address.
+/// A name and an address, stored as they are shown: lists copy them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
+    /// The display name.
+    #[serde(default)]
+    pub name: String,
     /// The address.
     pub email: String,
-    /// The display name.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub name: String,
 }
 
 /// An attachment.

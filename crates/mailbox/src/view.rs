@@ -132,7 +132,7 @@ pub fn attachment(stored: &StoredMessage, file: &File) -> Attachment {
     }
 }
 
-fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
+pub(crate) fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
     const BASIC: &[&str] = &["message-id", "in-reply-to", "references"];
     let wanted = |name: &str| match fields {
         Fields::IncludeBasicHeaders => BASIC.contains(&name.to_ascii_lowercase().as_str()),
@@ -145,7 +145,7 @@ fn headers(raw: &[u8], fields: Fields) -> Option<Vec<Header>> {
     Some(all.map(|(name, value)| Header { name, value }).collect())
 }
 
-fn visible_text(raw: &[u8]) -> VisibleText {
+pub(crate) fn visible_text(raw: &[u8]) -> VisibleText {
     VisibleText {
         text: mail::plain_text(raw),
         html: mail::html_as_text(raw),
@@ -154,7 +154,7 @@ fn visible_text(raw: &[u8]) -> VisibleText {
 }
 
 /// What was wanted; of a message of which nothing is known, nothing.
-fn tracking(tracking: Option<Tracking>) -> TrackingOptions {
+pub(crate) fn tracking(tracking: Option<Tracking>) -> TrackingOptions {
     let Tracking { opens, links, thread_replies, label, domain_name } = tracking.unwrap_or_default();
     TrackingOptions { opens, links, thread_replies, label, domain_name }
 }

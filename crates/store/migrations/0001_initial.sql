@@ -497,7 +497,9 @@ CREATE TABLE mailboxes (
     application_id {id} NOT NULL,
     storage_octets {int} NOT NULL,
     event_sequence {int} NOT NULL,
-    ramp TEXT
+    ramp TEXT,
+    marked_until {int} NOT NULL DEFAULT 0,
+    marked_next {int} NOT NULL DEFAULT 0
 ) {clustered};
 
 -- Raw messages. Small ones are inline and compressed, larger ones in the blob store under their hash (data is null).
@@ -536,14 +538,20 @@ CREATE TABLE messages (
 CREATE INDEX messages_by_thread ON messages (thread_id, date, id, outgoing, draft);
 CREATE INDEX messages_sent ON messages (sent_by, id) WHERE sent_by IS NOT NULL;
 
--- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder.
+-- Every listing that a message appears in: one row for the whole mailbox (folder '') and one for each folder. Flags are
+-- what lists are narrowed by most: 1 unread, 2 with a star, 4 with attachments. 8 is said of what is unread or has
+-- attachments and is not later than marked_until of its mailbox, and of some that are: by it the indexes of these know it.
 CREATE TABLE listings (
     grant_id {id} NOT NULL,
     folder TEXT NOT NULL,
     date {int} NOT NULL,
     message_id {id} NOT NULL,
+    flags {int} NOT NULL,
     PRIMARY KEY (grant_id, folder, date, message_id)
 ) {clustered};
+CREATE INDEX listings_starred ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 2) = 2;
+CREATE INDEX listings_unread ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 9) = 9;
+CREATE INDEX listings_files ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 12) = 12;
 
 CREATE TABLE folder_counts (
     grant_id {id} NOT NULL,

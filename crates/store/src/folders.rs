@@ -5,8 +5,8 @@ mod assign;
 mod empty;
 mod manage;
 
-pub(crate) use assign::{assign, assigned};
 pub use assign::{Assigned, foreseen};
+pub(crate) use assign::{assign, assigned};
 #[cfg(test)]
 pub(crate) use empty::IN_FOLDER;
 pub use empty::{Emptied, EmptyFolder};

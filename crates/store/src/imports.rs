@@ -8,6 +8,7 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::listings::{Flags, MARKED};
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use crate::retention;
@@ -254,7 +255,9 @@ async fn file(tx: &mut Tx, message: &NewMessage, announce: bool, at: UnixMicros)
     let thread_id = threads::join(tx, copy, facts, None).await?;
     blobs::insert(tx, blob, 1).await?;
     insert(tx, message, thread_id).await?;
-    messages::list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
+    // They come in the order of their dates, and so do their entries in the indexes.
+    let flags = Flags::of(placement.unread, placement.starred, &facts.summary).bits() | MARKED;
+    messages::list(tx, (copy.grant_id, copy.message_id), facts.date, &placement.folders, flags).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }

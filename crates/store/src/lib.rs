@@ -28,6 +28,7 @@ pub mod key_use;
 pub mod keys;
 pub mod layout;
 pub mod limits;
+pub mod listings;
 pub mod lists;
 pub mod moves;
 pub mod organizations;

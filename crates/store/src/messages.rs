@@ -13,6 +13,7 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::listings::{self, Flags};
 use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
 use crate::refused_mail::{self, NewRefusal};
@@ -253,10 +254,12 @@ pub(crate) async fn file_numbered(
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
     correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
-    list(tx, copy.grant_id, copy.message_id, facts.date, &placement.folders).await?;
+    let flags = Flags::of(placement.unread, placement.starred, &facts.summary).bits();
+    list(tx, (copy.grant_id, copy.message_id), facts.date, &placement.folders, flags).await?;
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
+    listings::mark_older(tx, copy.grant_id, numbered.sequence, facts.date).await?;
     numbered.record(tx, &assigned, facts.date).await?;
     let is_junk = !facts.outgoing && placement.folders.iter().any(|folder| folder == SystemFolder::Junk.id());
     tx.announce(NewEvent {
@@ -303,19 +306,36 @@ async fn insert(
     Ok(())
 }
 
+/// Puts a message into the listing of its mailbox and into those of folders.
 pub(crate) async fn list(
     tx: &mut Tx,
-    grant: GrantId,
-    id: MessageId,
+    (grant, id): (GrantId, MessageId),
     date: UnixMicros,
     folders: &[String],
+    flags: i64,
 ) -> Result<(), DbError> {
-    const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) \
-        VALUES ($1, '', $2, $3), ($1, $4, $2, $3)";
-    const INSERT_ALSO: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
+    // What is not younger than what was marked is marked at once.
+    macro_rules! flags {
+        () => {
+            "CAST($5 AS {int}) | (SELECT CAST(CASE WHEN b.marked_until >= $2 THEN 8 ELSE 0 END AS {int}) \
+             FROM mailboxes b WHERE b.grant_id = $1)"
+        };
+    }
+    const INSERT: &str = concat!(
+        "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES ($1, '', $2, $3, ",
+        flags!(),
+        "), ($1, $4, $2, $3, ",
+        flags!(),
+        ")"
+    );
+    const INSERT_ALSO: &str = concat!(
+        "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES ($1, $4, $2, $3, ",
+        flags!(),
+        ")"
+    );
     for (place, folder) in folders.iter().enumerate() {
         let statement = if place == 0 { INSERT } else { INSERT_ALSO };
-        tx.execute(statement, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
+        tx.execute(statement, params![grant.uuid(), date.as_micros(), id.uuid(), folder, flags]).await?;
     }
     Ok(())
 }
@@ -328,9 +348,7 @@ pub(crate) async fn list_draft(
     date: UnixMicros,
     folder: &str,
 ) -> Result<(), DbError> {
-    const INSERT: &str = "INSERT INTO listings (grant_id, folder, date, message_id) VALUES ($1, $4, $2, $3)";
-    tx.execute(INSERT, params![grant.uuid(), date.as_micros(), id.uuid(), folder]).await?;
-    Ok(())
+    listings::insert(tx, grant, id, date, folder).await
 }
 
 /// Takes a message out of every listing.
@@ -423,8 +441,30 @@ macro_rules! message_columns {
     };
 }
 
+/// The same without what was found of a message, which is long and seldom asked for.
+macro_rules! brief_columns {
+    () => {
+        "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
+         m.summary, m.draft, CAST(NULL AS TEXT), m.answered"
+    };
+}
+
 /// Columns before those of a joined blob.
 const COLUMNS: usize = 14;
+
+/// How much is read of each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All but what was found of it when it came in, and its body.
+    Brief,
+    /// All but its body.
+    Whole,
+    /// All, and where its body is.
+    WithBody,
+}
+
+/// A message, and where its body is if that was read.
+pub type ReadMessage = (StoredMessage, Option<StoredBlob>);
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
 const FIND_WITH_BODY: &str = concat!(
@@ -447,18 +487,17 @@ pub(crate) const LIST_WITHOUT_BODY: &str = concat!(
      WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
      ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
 );
+pub(crate) const LIST_BRIEF: &str = concat!(
+    "SELECT ",
+    brief_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id \
+     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
+     ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
+);
 pub(crate) const LIST_THREAD: &str = concat!(
     "SELECT ",
     message_columns!(),
     " FROM messages m WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
-     ORDER BY m.date DESC, m.id DESC LIMIT $6"
-);
-
-pub(crate) const LIST_THREAD_WITH_BODIES: &str = concat!(
-    "SELECT ",
-    message_columns!(),
-    ", b.hash, b.octets, b.data FROM messages m JOIN blobs b ON b.id = m.blob_id \
-     WHERE m.thread_id = $1 AND (m.date, m.id) < ($2, $3) AND m.grant_id = $4 AND m.date > $5 \
      ORDER BY m.date DESC, m.id DESC LIMIT $6"
 );
 
@@ -497,6 +536,44 @@ pub async fn find_with_body(
     Ok(with_blobs(row.as_slice())?.pop())
 }
 
+// How many there are is said once more: without that PostgreSQL expects many, and reads a small table whole.
+pub(crate) const NAMED: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN messages m \
+     WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+);
+pub(crate) const NAMED_WITH_BODIES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN messages m \
+     JOIN blobs b ON b.id = m.blob_id WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+);
+
+/// Those of the messages that a mailbox has, in any order.
+pub async fn named(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    ids: &[MessageId],
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let rows = reader.query(NAMED, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// As [`named`], with their bodies.
+pub async fn named_with_bodies(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    ids: &[MessageId],
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    with_blobs(&reader.query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?)
+}
+
+/// Ids as a JSON list of lists.
+fn list_of(ids: &[MessageId]) -> String {
+    serde_json::Value::from_iter(ids.iter().map(|id| vec![id.uuid().simple().to_string()])).to_string()
+}
+
 /// A page of a listing, with bodies.
 pub async fn list_page(
     reader: &mut Reader<'_>,
@@ -514,6 +591,20 @@ pub async fn list_page_without_bodies(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
+/// A page of a listing, as much of each message as is wanted.
+pub async fn list_to(reader: &mut Reader<'_>, page: &Page<'_>, extent: Extent) -> Result<Vec<ReadMessage>, StoreError> {
+    let rows = match extent {
+        Extent::WithBody => return Ok(list_page(reader, page).await?.into_iter().map(located).collect()),
+        Extent::Whole => query_page(reader, LIST_WITHOUT_BODY, page).await?,
+        Extent::Brief => query_page(reader, LIST_BRIEF, page).await?,
+    };
+    Ok(rows.iter().map(|row| Ok((read(row)?, None))).collect::<Result<_, DbError>>()?)
+}
+
+fn located((message, blob): (StoredMessage, StoredBlob)) -> ReadMessage {
+    (message, Some(blob))
+}
+
 async fn query_page(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>) -> Result<Vec<Row>, StoreError> {
     let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
     let values = params![grant, page.folder, after, id, page.newer_than.as_micros(), page.limit as i64];
@@ -528,15 +619,6 @@ pub async fn list_thread(
 ) -> Result<Vec<StoredMessage>, StoreError> {
     let rows = query_thread(reader, LIST_THREAD, thread, page).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
-}
-
-/// A page of one thread, newest first, with bodies.
-pub async fn list_thread_with_bodies(
-    reader: &mut Reader<'_>,
-    thread: ThreadId,
-    page: &Page<'_>,
-) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
-    with_blobs(&query_thread(reader, LIST_THREAD_WITH_BODIES, thread, page).await?)
 }
 
 async fn query_thread(

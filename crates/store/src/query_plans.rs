@@ -2,15 +2,17 @@
 //!
 //! SQLite is asked how it would run each statement. A new list belongs into [`LISTS`].
 
+mod mail;
+
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, connectors,
     correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
-    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, layout, lists, messages, meters,
-    migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
-    redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, send_alerts, send_events,
-    send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads, tls_sessions, tokens,
-    transfers, watch, webhooks, workspaces,
+    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, layout, listings, lists, messages,
+    meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount,
+    recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, send_alerts,
+    send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads,
+    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -68,8 +70,12 @@ const LISTS: &[(&str, &str)] = &[
     ("lists::ITEMS", lists::ITEMS),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
+    ("messages::LIST_BRIEF", messages::LIST_BRIEF),
     ("messages::LIST_THREAD", messages::LIST_THREAD),
-    ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
+    ("listings::PLACES", listings::PLACES),
+    ("listings::STARRED", listings::STARRED),
+    ("listings::UNREAD", listings::UNREAD),
+    ("listings::FILES", listings::FILES),
     ("threads::LIST", threads::LIST),
     ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
     ("threads::WITH_KEY", threads::WITH_KEY),

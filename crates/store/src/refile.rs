@@ -6,6 +6,7 @@ use crate::drafts;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::folders;
+use crate::listings;
 use crate::messages;
 use crate::params;
 use crate::spam;
@@ -193,7 +194,12 @@ impl UpdateMessage {
                 folders::count(tx, grant, folder, 1, i64::from(after.unread)).await?;
             }
         }
-        Ok(())
+        if (before.unread, before.starred) == (after.unread, after.starred) {
+            return Ok(());
+        }
+        // Those that it came into say it already.
+        let stayed = after.folders.iter().filter(|folder| before.folders.contains(folder));
+        listings::mark(tx, grant, self.id, date, stayed).await
     }
 
     /// What went into junk is spam to whoever reads the mailbox; what came out of it is not, unless it went into the trash.

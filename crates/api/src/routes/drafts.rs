@@ -1,5 +1,6 @@
 //! `/v3/grants/{grant}/drafts`.
 
+use super::messages::page_request;
 use super::send::{self, people, tracking};
 use crate::call::Call;
 use crate::extract::{self, Query};
@@ -11,8 +12,9 @@ use postfleet_core::id::MessageId;
 use postfleet_core::{Patch, Problem};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::drafts as mailbox;
-use postfleet_mailbox::messages::{Filter, PageRequest};
+use postfleet_mailbox::messages::Filter;
 use postfleet_mailbox::view::Fields;
+use postfleet_mailbox::writer::Selection;
 use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
@@ -96,15 +98,11 @@ impl Letter for DraftRequest {
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let grant = call.grant().await?;
-    let select = query.list("select");
-    let request = PageRequest {
-        limit: query.limit(50, 200)?,
-        cursor: query.get("page_token").filter(|token| !token.is_empty()).map(str::to_owned),
-        fields: Fields::Standard,
-        with_body: select.is_empty() || select.iter().any(|field| field == "body"),
-    };
-    let (drafts, next) = mailbox::list(&call.platform.store, grant.id, filter(&query)?, &request).await?;
-    Ok(respond::page(&call.id, drafts, next))
+    let selection = Selection::of(&query.list("select"));
+    let request = page_request(&query, Fields::Standard, selection)?;
+    let store = &call.platform.store;
+    let (items, next) = mailbox::list_written(store, grant.id, filter(&query)?, &request, selection).await?;
+    Ok(respond::written_page(&call.id, &items, next.as_deref()))
 }
 
 fn filter(query: &Query) -> Result<Filter, Problem> {

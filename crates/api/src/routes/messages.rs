@@ -8,6 +8,7 @@ use postfleet_core::Problem;
 use postfleet_core::id::MessageId;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
+use postfleet_mailbox::writer::Selection;
 use postfleet_mailflow::refile;
 use postfleet_schema::message::{Message, RawMessage, UpdateMessage};
 use serde::Serialize;
@@ -55,9 +56,10 @@ pub(crate) const HARD_DELETE: Parameter = Parameter::new(
     "Whether it goes for good in place of into the trash; `false` if absent.",
 );
 
-const LIST_DETAILS: &str = "Newest first. A request looks at no more than 2,000 messages: a filter that few pass may \
-    give a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, \
-    the items are of the kind RawMessage. Without `body` in `select` no stored message is read, which is fast.";
+const LIST_DETAILS: &str = "Newest first. A request looks at no more than 20,000 messages, and for addresses, subject and \
+    metadata at no more than 2,000: a filter that few pass may give a short page, even an empty one, with a `next_cursor`; go on \
+    until there is none. With `fields=raw_mime`, the items are of the kind RawMessage. Without `body` in `select` no stored \
+    message is read, which is fast.";
 
 /// What the list may be narrowed to, and how it is shown.
 const LIST: &[Parameter] = &[
@@ -70,13 +72,21 @@ const LIST: &[Parameter] = &[
     Parameter::new("unread", Kind::Flag, "Only unread messages, or only read ones."),
     Parameter::new("starred", Kind::Flag, "Only messages with a star, or only those without."),
     Parameter::new("has_attachment", Kind::Flag, "Only messages with attachments, or only those without."),
-    Parameter::new("subject", Kind::Text, "Part of the subject, in any case."),
+    Parameter::new(
+        "subject",
+        Kind::Text,
+        "Part of the subject; case and compatible forms of characters make no difference.",
+    ),
     Parameter::new("from", Kind::List, "Addresses, any of which wrote the message."),
     Parameter::new("to", Kind::List, "Addresses, any of which the message is to."),
     Parameter::new("cc", Kind::List, "Addresses, any of which got a copy."),
     Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
     Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
-    Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have."),
+    Parameter::new(
+        "metadata_pair",
+        Kind::List,
+        "Pairs `key:value`, all of which the metadata must have; a comma before no other `key:` belongs to the value.",
+    ),
     FIELDS,
 ];
 
@@ -99,18 +109,27 @@ pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let grant = call.grant().await?;
     // What is not shown is not read either.
-    let select = query.list("select");
-    let request = PageRequest {
+    let selection = Selection::of(&query.list("select"));
+    let request = page_request(&query, selection.fields(fields(&query)?), selection)?;
+    let filter = filter(&query)?;
+    let store = &call.platform.store;
+    if request.fields == Fields::RawMime {
+        return match messages::list(store, grant.id, &filter, &request).await? {
+            (Shown::Raw(messages), next) => Ok(respond::page(&call.id, messages, next)),
+            (Shown::Messages(messages), next) => Ok(respond::page(&call.id, messages, next)),
+        };
+    }
+    let (items, next) = messages::list_written(store, grant.id, &filter, &request, selection).await?;
+    Ok(respond::written_page(&call.id, &items, next.as_deref()))
+}
+
+/// How a page of messages is asked for.
+pub(crate) fn page_request(query: &Query, fields: Fields, selection: Selection) -> Result<PageRequest, Problem> {
+    Ok(PageRequest {
         limit: query.limit(50, 200)?,
         cursor: query.get("page_token").filter(|token| !token.is_empty()).map(str::to_owned),
-        fields: fields(&query)?,
-        with_body: select.is_empty() || select.iter().any(|field| field == "body"),
-    };
-    let filter = filter(&query)?;
-    let (shown, next) = messages::list(&call.platform.store, grant.id, &filter, &request).await?;
-    Ok(match shown {
-        Shown::Raw(messages) => respond::page(&call.id, messages, next),
-        Shown::Messages(messages) => respond::page(&call.id, messages, next),
+        fields,
+        with_body: selection.has("body"),
     })
 }
 
@@ -156,13 +175,44 @@ fn fields(query: &Query) -> Result<Fields, Problem> {
     })
 }
 
-/// Pairs of the metadata, repeated or separated by commas.
+/// Pairs of the metadata: repeated, or in one parameter with commas between them. A value may have commas of its own.
 fn metadata(query: &Query) -> Result<Vec<(String, String)>, Problem> {
-    let pair = |text: String| match text.split_once(':') {
-        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
+    let pair = |text: &str| match text.split_once(':') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Problem::invalid("metadata_pair", "metadata_pair must be key:value")),
     };
-    query.list("metadata_pair").into_iter().map(pair).collect()
+    query.all("metadata_pair").flat_map(pairs).map(pair).collect()
+}
+
+/// Parts a text before each comma that a key and a colon follow: other commas belong to values.
+fn pairs(text: &str) -> Vec<&str> {
+    let begins_pair = |rest: &str| {
+        let end = rest.find([':', ',']).filter(|end| rest[*end..].starts_with(':'));
+        let is_key =
+            |key: &str| !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
+        // An address of a page is no key.
+        end.is_some_and(|end| is_key(&rest[..end]) && !rest[end..].starts_with("://"))
+    };
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (comma, _) in text.match_indices(',') {
+        if begins_pair(text[comma + 1..].trim_start()) {
+            parts.push(&text[start..comma]);
+            start = comma + 1;
+        }
+    }
+    parts.push(&text[start..]);
+    // One parameter more, or a comma at an end, is no pair.
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// Folders by ids or names. How a search names one is refused: it would find nothing.
+fn folders(query: &Query) -> Result<Vec<String>, Problem> {
+    let folders = query.list("in");
+    match folders.iter().find(|name| name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("in:"))) {
+        Some(name) => Err(Problem::invalid("in", format!("in must name folders by their ids or names, not {name:?}"))),
+        None => Ok(folders),
+    }
 }
 
 pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
@@ -175,7 +225,7 @@ pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     Ok(Filter {
         drafts: false,
         metadata: metadata(query)?,
-        folders: query.list("in"),
+        folders: folders(query)?,
         thread_id: thread_id.transpose()?,
         received_after: query.number("received_after")?,
         received_before: query.number("received_before")?,

@@ -12,7 +12,8 @@ use postfleet_mailflow::Platform;
 use postfleet_mailflow::deliver::Delivery;
 use postfleet_store::{Location, Store};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
-use postfleet_testkit::world::{NewTenant, Tenant, World};
+use postfleet_testkit::postgres::PostgresServer;
+use postfleet_testkit::world::{NewTenant, Tenant, World, WorldOptions};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -20,6 +21,17 @@ use tower::ServiceExt;
 
 /// A UUID that nothing has.
 pub const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+
+/// The interface on each engine: on SQLite and, where it is installed, on PostgreSQL.
+pub async fn engines() -> Vec<(&'static str, Harness)> {
+    let mut engines = vec![("SQLite", Harness::new().await)];
+    if let Some(server) = PostgresServer::shared() {
+        let database = Location::Postgres { url: server.create_database("interface"), writers: 4 };
+        let world = World::with(WorldOptions { database: Some(database), ..WorldOptions::default() }).await;
+        engines.push(("PostgreSQL", Harness::in_world(world, NewTenant::of("acme.test")).await));
+    }
+    engines
+}
 
 /// Two organizations with an application each, and the interface that serves both.
 pub struct Harness {

@@ -1,7 +1,7 @@
 //! The folders that a rule or a request names: by id, by name, by path.
 
-use super::{find, held};
 use super::manage::{Told, has_room, insert};
+use super::{find, held};
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;

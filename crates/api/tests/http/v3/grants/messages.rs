@@ -295,6 +295,8 @@ async fn filters_narrow_the_list() {
         ("has_attachment=0", vec![&sent, &beta, &alpha]),
         ("subject=ALPHA", vec![&sent, &alpha]),
         ("subject=gr%C3%BC%C3%9Fe", vec![&file]),
+        ("subject=GR%C3%9CSSE", vec![&file]),
+        ("subject=%EF%BC%A1lpha", vec![&sent, &alpha]),
         ("from=ada@sender.test", vec![&file, &alpha]),
         ("from=bob@sender.test,ada@sender.test", vec![&file, &beta, &alpha]),
         ("from=agent@acme.test", vec![&sent]),
@@ -320,6 +322,38 @@ async fn filters_narrow_the_list() {
     }
 }
 
+/// Pairs come repeated or with commas between them, and values have commas of their own.
+#[tokio::test]
+async fn metadata_is_asked_for_in_both_forms() {
+    let harness = Harness::new().await;
+    let mut ids = Vec::new();
+    for metadata in [
+        json!({"key1": "open", "key2": "a, b"}),
+        json!({"key1": "open"}),
+        json!({"key1": "see, https://people.test/?x=1,2", "order-id": "7"}),
+    ] {
+        harness.world.advance(1);
+        let send = json!({"to": [{"email": "ada@sender.test"}], "subject": "x", "metadata": metadata});
+        let sent = harness.post(&harness.at("/messages/send"), &send).await;
+        ids.push(sent.is_ok().data()["id"].as_str().expect("id").to_owned());
+    }
+    for (query, expected) in [
+        ("metadata_pair=key1:open", vec![1, 0]),
+        ("metadata_pair=key1:open,key2:a,%20b", vec![0]),
+        ("metadata_pair=key2:a,%20b,key1:open", vec![0]),
+        ("metadata_pair=key1:open&metadata_pair=key2:a,%20b", vec![0]),
+        ("metadata_pair=key2:a", vec![]),
+        ("metadata_pair=key1:see,%20https://people.test/?x%3D1,2,order-id:7", vec![2]),
+        ("metadata_pair=key1:open,key1:closed", vec![]),
+        ("metadata_pair=key3:", vec![]),
+        ("metadata_pair=", vec![2, 1, 0]),
+    ] {
+        let seen = harness.ids(&harness.at(&format!("/messages?{query}"))).await;
+        let expected: Vec<_> = expected.into_iter().map(|place: usize| ids[place].clone()).collect();
+        assert_eq!(seen, expected, "{query}");
+    }
+}
+
 #[tokio::test]
 async fn a_filter_that_cannot_be_read_is_refused_by_name() {
     let harness = Harness::new().await;
@@ -331,6 +365,10 @@ async fn a_filter_that_cannot_be_read_is_refused_by_name() {
         ("starred=2".into(), "starred"),
         ("has_attachment=maybe".into(), "has_attachment"),
         ("thread_id=x".into(), "thread_id"),
+        ("in=in:inbox".into(), "in"),
+        ("in=inbox,IN:sent".into(), "in"),
+        ("metadata_pair=key1".into(), "metadata_pair"),
+        ("metadata_pair=:open".into(), "metadata_pair"),
         ("received_after=yesterday".into(), "received_after"),
         ("received_before=1e9".into(), "received_before"),
     ] {
