@@ -11,10 +11,16 @@ use postfleet_schema::thread::Thread;
 use postfleet_store::messages::{After, Page, StoredMessage};
 use postfleet_store::threads::{self, AfterThread, StoredThread};
 use postfleet_store::{Reader, Store};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-/// Messages of a thread, or of a page of threads, that are read to show it; a longer one shows its first ones only.
-const MESSAGES_MAX: usize = 5_000;
+/// Ids that are shown of one thread: those of its latest messages and drafts.
+const IDS_MAX: usize = 1_000;
+
+/// Ids that are shown of a page of threads.
+const PAGE_IDS_MAX: usize = 10_000;
+
+/// Messages of a thread that are looked at to show it, the latest.
+const MESSAGES_MAX: usize = 200;
 
 /// Participants that are shown of one thread.
 const PARTICIPANTS_MAX: usize = 200;
@@ -36,16 +42,11 @@ pub async fn list(
     let mut page = threads::list(&mut reader, grant, after, limit + 1).await?;
     let more = page.len() > limit;
     page.truncate(limit);
-    let messages = threads::list_messages(&mut reader, grant, after, page.len(), MESSAGES_MAX).await?;
-    let mut by_thread: HashMap<ThreadId, Vec<StoredMessage>> = HashMap::new();
-    for message in messages {
-        by_thread.entry(message.thread_id).or_default().push(message);
-    }
     let next = page.last().filter(|_| more).map(|last| cursor::write(last.sort_date, last.id.uuid().as_bytes()));
     let mut shown = Vec::with_capacity(page.len());
+    let mut ids_left = PAGE_IDS_MAX;
     for thread in page {
-        let messages = by_thread.remove(&thread.id).unwrap_or_default();
-        shown.extend(show(store, &mut reader, &thread, messages, with_body).await?);
+        shown.extend(show(store, &mut reader, &thread, &mut ids_left, with_body).await?);
     }
     Ok((shown, next))
 }
@@ -54,15 +55,8 @@ pub async fn list(
 pub async fn find(store: &Store, grant: GrantId, id: ThreadId) -> Result<Thread, Problem> {
     let mut reader = store.reader().await?;
     let thread = threads::find_thread(&mut reader, grant, id).await?.ok_or_else(Problem::not_found)?;
-    let page = Page {
-        grant_id: grant,
-        folder: "",
-        after: After::START,
-        newer_than: postfleet_core::UnixMicros::from_micros(i64::MIN),
-        limit: MESSAGES_MAX,
-    };
-    let messages = postfleet_store::messages::list_thread(&mut reader, id, &page).await?;
-    show(store, &mut reader, &thread, messages, true).await?.ok_or_else(Problem::not_found)
+    let shown = show(store, &mut reader, &thread, &mut IDS_MAX.clone(), true).await?;
+    shown.ok_or_else(Problem::not_found)
 }
 
 /// `None` for a thread without messages: they are gone, and with them the thread.
@@ -70,22 +64,24 @@ async fn show(
     store: &Store,
     reader: &mut Reader<'_>,
     thread: &StoredThread,
-    mut messages: Vec<StoredMessage>,
+    ids_left: &mut usize,
     with_body: bool,
 ) -> Result<Option<Thread>, Problem> {
-    // What only waits to be sent is not in the mailbox yet.
-    messages.retain(|message| !message.draft || view::is_seen_draft(message));
-    messages.sort_by_key(|message| (message.date, message.id));
+    let wanted = IDS_MAX.min(*ids_left);
+    // One more, to know whether there are more.
+    let mut ids = threads::ids(reader, thread.id, wanted + 1).await?;
+    let is_truncated = ids.len() > wanted;
+    ids.truncate(wanted);
+    *ids_left -= ids.len();
+    ids.reverse();
+    let messages = latest(reader, thread).await?;
     let Some(latest) = messages.last() else { return Ok(None) };
     let body = if with_body { messages::load(store, reader, thread.grant_id, latest.id).await? } else { None };
     let latest = match &body {
         Some((stored, raw)) => view::message(stored, Some(raw), Fields::Standard),
         None => view::message(latest, None, Fields::Standard),
     };
-    let ids = |draft: bool| {
-        let wanted = messages.iter().filter(|message| message.draft == draft);
-        wanted.map(|message| message.id.to_string()).collect()
-    };
+    let ids = |draft: bool| ids.iter().filter(|(_, is_draft)| *is_draft == draft).map(|(id, _)| id.to_string()).collect();
     let summaries: Vec<Summary> = messages.iter().map(|message| Summary::from_json(&message.summary)).collect();
     Ok(Some(Thread {
         id: thread.id.to_string(),
@@ -96,6 +92,7 @@ async fn show(
         participants: participants(&summaries),
         message_ids: ids(false),
         draft_ids: ids(true),
+        message_ids_truncated: is_truncated.then_some(true),
         latest_draft_or_message: latest,
         has_attachments: summaries.iter().any(|summary| !summary.attachments.is_empty()),
         has_drafts: messages.iter().any(|message| message.draft),
@@ -111,6 +108,22 @@ async fn show(
             .into_iter()
             .collect(),
     }))
+}
+
+/// The latest messages and drafts of a thread, the latest last.
+async fn latest(reader: &mut Reader<'_>, thread: &StoredThread) -> Result<Vec<StoredMessage>, Problem> {
+    let page = Page {
+        grant_id: thread.grant_id,
+        folder: "",
+        after: After::START,
+        newer_than: postfleet_core::UnixMicros::from_micros(i64::MIN),
+        limit: MESSAGES_MAX,
+    };
+    let mut messages = postfleet_store::messages::list_thread(reader, thread.id, &page).await?;
+    // What only waits to be sent is not in the mailbox yet.
+    messages.retain(|message| !message.draft || view::is_seen_draft(message));
+    messages.reverse();
+    Ok(messages)
 }
 
 /// Everybody in the thread once, in the order of appearance.

@@ -19,10 +19,13 @@ pub struct Thread {
     pub snippet: String,
     /// Everybody who wrote or was written to.
     pub participants: Vec<Participant>,
-    /// The ids of its messages, oldest first.
+    /// The ids of its messages, oldest first; of a long conversation those of the latest.
     pub message_ids: Vec<String>,
     /// The ids of its drafts.
     pub draft_ids: Vec<String>,
+    /// True if it has more messages or drafts than are named here: at most 1,000 of a thread, and 10,000 of a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_ids_truncated: Option<bool>,
     /// Its latest message or draft.
     pub latest_draft_or_message: Message,
     /// Whether a message has attachments.

@@ -67,7 +67,7 @@ const LISTS: &[(&str, &str)] = &[
     ("messages::LIST_THREAD", messages::LIST_THREAD),
     ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
     ("threads::LIST", threads::LIST),
-    ("threads::LIST_MESSAGES", threads::LIST_MESSAGES),
+    ("threads::IDS", threads::IDS),
     ("threads::WITH_KEY", threads::WITH_KEY),
     ("correspondents::KNOWN", correspondents::KNOWN),
     ("outbound::TURNS", outbound::TURNS),
@@ -410,7 +410,7 @@ async fn a_list_without_its_index_is_noticed() {
     for (index, list) in [
         ("messages_by_thread", messages::LIST_THREAD),
         ("threads_by_grant", threads::LIST),
-        ("threads_by_grant", threads::LIST_MESSAGES),
+        ("messages_by_thread", threads::IDS),
         ("queue_due", queue::DUE),
         ("destinations_by_turn", queue::TURNS),
         ("queue_by_destination", queue::PARKED),

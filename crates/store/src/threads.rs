@@ -3,10 +3,10 @@
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
-use crate::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
+use crate::messages::{MailboxCopy, MessageFacts};
 use crate::params;
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{GrantId, ThreadId};
+use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::threading::{base_subject, looked_up, names_a_message, subject_may_join};
 use serde::Deserialize;
 
@@ -324,10 +324,10 @@ pub(crate) const LIST: &str = concat!(
     " FROM threads t WHERE t.grant_id = $1 AND (t.sort_date, t.id) < ($2, $3) \
      ORDER BY t.sort_date DESC, t.id DESC LIMIT $4"
 );
-/// The messages of a page of threads in one go.
-pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-     m.summary, m.draft, m.assessment FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
-     ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
+/// What is in a thread, latest first: read from the index alone, but for its drafts. What only waits to be sent is not in the
+/// mailbox yet.
+pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.thread_id = $1 \
+    AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
 
 /// Threads that a key leads to.
 pub(crate) const WITH_KEY: &str =
@@ -421,18 +421,15 @@ pub async fn list(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// The messages of that page, in no particular order; at most `messages_max`.
-pub async fn list_messages(
+/// The ids of the latest messages and drafts of a thread, the latest first, each with whether it is a draft.
+pub async fn ids(
     reader: &mut Reader<'_>,
-    grant: GrantId,
-    after: AfterThread,
+    thread: ThreadId,
     limit: usize,
-    messages_max: usize,
-) -> Result<Vec<StoredMessage>, StoreError> {
-    let (start, id) = (after.sort_date.as_micros(), after.id.uuid());
-    let values = params![grant.uuid(), start, id, limit as i64, messages_max as i64];
-    let rows = reader.query(LIST_MESSAGES, values).await?;
-    Ok(rows.iter().map(messages::read).collect::<Result<_, DbError>>()?)
+) -> Result<Vec<(MessageId, bool)>, StoreError> {
+    let rows = reader.query(IDS, params![thread.uuid(), limit as i64]).await?;
+    let ids = rows.iter().map(|row| Ok((MessageId::from_uuid(row.uuid(0)?), row.flag(1)?)));
+    Ok(ids.collect::<Result<_, DbError>>()?)
 }
 
 fn read(row: &Row) -> Result<StoredThread, DbError> {

@@ -2,7 +2,11 @@
 
 use crate::support::{Harness, assert_shape, ids};
 use crate::v3::grants::messages::MESSAGE;
+use postfleet_core::id::{GrantId, MessageId};
+use postfleet_store::db::DbError;
+use postfleet_store::{Command, Tx, params};
 use serde_json::json;
+use std::collections::HashSet;
 
 pub(crate) const ROUTES: &[&str] = &["GET /v3/grants/{grant}/threads", "GET /v3/grants/{grant}/threads/{thread}"];
 
@@ -83,4 +87,95 @@ async fn selected_fields_alone_are_shown() {
     harness.receive_about("x").await;
     let list = harness.get(&harness.at("/threads?select=subject,unread")).await;
     assert_shape(&list.data()[0], "id:string object:string grant_id:string subject:string unread:boolean");
+}
+
+/// A conversation as long as it is told, among others of one message each. No mail is taken for it: rows are enough.
+struct LongThread {
+    grant: GrantId,
+    /// A message that is there: the rows have its body and summary.
+    like: MessageId,
+    ids: Vec<MessageId>,
+    others: Vec<MessageId>,
+}
+
+impl Command for LongThread {
+    type Outcome = ();
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const THREAD: &str = "INSERT INTO threads (id, grant_id, subject, earliest_date, received_date, sort_date) \
+            VALUES ($1, $2, 'Long', $3, $4, $4)";
+        const MESSAGE: &str = "INSERT INTO messages \
+            (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary) \
+            SELECT $2, grant_id, $3, blob_id, 0, $4, 0, 0, octets, folders, summary FROM messages WHERE id = $1";
+        for (place, other) in self.others.iter().enumerate() {
+            let date = place as i64 + 1;
+            tx.execute(THREAD, params![other.uuid(), self.grant.uuid(), date, date]).await?;
+            tx.execute(MESSAGE, params![self.like.uuid(), other.uuid(), other.uuid(), date]).await?;
+        }
+        // It stands in the middle of the others.
+        let (thread, last) = (self.ids[0].uuid(), self.others.len() as i64 / 2);
+        tx.execute(THREAD, params![thread, self.grant.uuid(), 0, last]).await?;
+        for (place, id) in self.ids.iter().enumerate() {
+            let date = (place as i64 - self.ids.len() as i64).min(0) + last;
+            tx.execute(MESSAGE, params![self.like.uuid(), id.uuid(), thread, date]).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_long_thread_hides_no_other_and_shows_its_latest_messages() {
+    const LONG: usize = 20_000;
+    const OTHERS: usize = 200;
+    let harness = Harness::new().await;
+    let like = harness.receive_about("Hours").await;
+    let now = harness.world.platform.clock.now();
+    let id = |number: usize| {
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&(number as u64).to_be_bytes());
+        MessageId::new(now, random)
+    };
+    let (grant, like) = (harness.agent.parse().expect("id"), like.parse().expect("id"));
+    let (others, ids): (Vec<_>, Vec<_>) = ((0..OTHERS).map(id).collect(), (OTHERS..OTHERS + LONG).map(id).collect());
+    let long = LongThread { grant, like, ids: ids.clone(), others: others.clone() };
+    harness.world.platform.store.run(long).await.expect("inserted");
+    let latest: Vec<_> = ids[LONG - 1_000..].iter().map(ToString::to_string).collect();
+    for limit in [3, 20, 50] {
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = harness.get(&harness.at(&format!("/threads?limit={limit}&page_token={next}"))).await;
+            let page_ids = crate::support::ids(&page);
+            next = page.json["next_cursor"].as_str().unwrap_or_default().to_owned();
+            assert!(page_ids.len() == limit || next.is_empty(), "{} of {limit}", page_ids.len());
+            seen.extend(page_ids);
+            for thread in page.data().as_array().expect("list") {
+                let is_long = thread["id"] == ids[0].to_string();
+                assert_eq!(thread["message_ids_truncated"], if is_long { json!(true) } else { json!(null) });
+                let shown = thread["message_ids"].as_array().expect("ids");
+                assert_eq!(shown.len(), if is_long { 1_000 } else { 1 });
+                if is_long {
+                    assert_eq!(thread["message_ids"], json!(latest));
+                    assert_eq!(thread["latest_draft_or_message"]["id"], latest[999]);
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+        }
+        let once: HashSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), once.len()), (OTHERS + 2, OTHERS + 2), "limit {limit}");
+    }
+    let found = harness.get(&harness.at(&format!("/threads/{}", ids[0]))).await;
+    assert_eq!(found.data()["message_ids"], json!(latest));
+}
+
+#[tokio::test]
+async fn a_filter_that_is_not_there_yet_is_refused() {
+    let harness = Harness::new().await;
+    harness.receive_about("x").await;
+    for filter in ["any_email=a@b.test", "unread=true", "in=inbox", "search_query_native=x", "latest_message_before=7"] {
+        let name = filter.split('=').next().expect("name");
+        let refused = harness.get(&harness.at(&format!("/threads?{filter}"))).await;
+        refused.refuses(400, "invalid_request", Some(name)).says(name);
+    }
+    assert_eq!(harness.get(&harness.at("/threads?unread=&unknown=1")).await.data().as_array().expect("list").len(), 1);
 }
