@@ -38,6 +38,8 @@ pub struct MessageFacts {
     pub folder: &'static str,
     /// Whether it starts unread.
     pub unread: bool,
+    /// Whether it starts with a star.
+    pub starred: bool,
     /// Octets of its raw form.
     pub octets: u64,
     /// What lists show of it, as JSON: see `postfleet-mailbox`.
@@ -49,7 +51,7 @@ pub struct MessageFacts {
 impl MessageFacts {
     /// Where a copy goes of which no rule says anything.
     pub fn placement(&self) -> Placement {
-        Placement { folders: vec![self.folder.to_owned()], unread: self.unread, starred: false }
+        Placement { folders: vec![self.folder.to_owned()], unread: self.unread, starred: self.starred }
     }
 }
 

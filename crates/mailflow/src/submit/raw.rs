@@ -61,6 +61,7 @@ pub(crate) fn prepare_for(
         thread_id: None,
         own_thread_id: None,
         outbound_type,
+        starred: false,
         date: now,
         shown: Fields::Standard,
         terms: Terms::default(),

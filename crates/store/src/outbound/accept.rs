@@ -30,10 +30,11 @@ impl Submit {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let passes = watched.passes(now);
-        let placement = match &judged {
+        let mut placement = match &judged {
             Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, id_of_system_folder),
             None => self.facts.placement(),
         };
+        placement.starred |= self.facts.starred;
         count_send(tx, self, now.day(), passes.said.as_deref()).await?;
         passes.keep(tx, grant_id, now.day()).await?;
         let month = now.day().month();
