@@ -219,7 +219,7 @@ impl Filter {
     }
 }
 
-fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
+pub(crate) fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
     let in_folders = filter.folders.is_empty()
         || filter
             .folders

@@ -59,8 +59,11 @@ pub async fn create(
     let letter = Letter::default().changed(change, at)?;
     let show = |Filed { stored, raw }: &Filed| view::message(stored, Some(raw), Fields::Standard);
     let answer = |filed: &Filed| {
-        keeping.map(|KeepingDraft { key, written }| {
-            KeepAnswer { request: key, status: MADE, body: written(&show(filed)), at }
+        keeping.map(|KeepingDraft { key, written }| KeepAnswer {
+            request: key,
+            status: MADE,
+            body: written(&show(filed)),
+            at,
         })
     };
     let filed = file(platform, grant, letter, SystemFolder::Drafts.id(), None, answer).await?;

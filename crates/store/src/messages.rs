@@ -251,7 +251,7 @@ pub(crate) async fn file_numbered(
 ) -> Result<ThreadId, DbError> {
     let FiledCopy { copy, assessment, .. } = numbered.filing;
     let (placement, assigned) = numbered.placement();
-    let thread_id = threads::join(tx, copy, facts, thread).await?;
+    let thread_id = threads::join(tx, copy, facts, &placement, thread).await?;
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
     correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
@@ -421,6 +421,7 @@ macro_rules! message_columns {
          m.summary, m.draft, m.assessment"
     };
 }
+pub(crate) use message_columns;
 
 /// Columns before those of a joined blob.
 const COLUMNS: usize = 13;
@@ -549,7 +550,7 @@ async fn query_thread(
     reader.query(sql, values).await
 }
 
-fn with_blobs(rows: &[Row]) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+pub(crate) fn with_blobs(rows: &[Row]) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
     let messages = rows.iter().map(|row| Ok((read(row)?, StoredBlob::from_row(row, COLUMNS)?)));
     Ok(messages.collect::<Result<_, DbError>>()?)
 }

@@ -68,6 +68,7 @@ const LISTS: &[(&str, &str)] = &[
     ("messages::LIST_THREAD_WITH_BODIES", messages::LIST_THREAD_WITH_BODIES),
     ("threads::LIST", threads::LIST),
     ("threads::IDS", threads::IDS),
+    ("threads::MEMBERS", threads::MEMBERS),
     ("threads::WITH_KEY", threads::WITH_KEY),
     ("correspondents::KNOWN", correspondents::KNOWN),
     ("outbound::TURNS", outbound::TURNS),
@@ -402,6 +403,22 @@ async fn who_writes_is_looked_up_by_keys() {
     assert_eq!(wasteful(&steps), ["SCAN CONSTANT ROW"], "{steps:#?}");
     let steps = plan(&mut db, threads::ANSWERED).await;
     assert!(steps.contains(&"SEARCH k USING PRIMARY KEY (grant_id=? AND key=?)".to_owned()), "{steps:#?}");
+}
+
+/// What is asked for by ids is found by these, and nothing else is read.
+#[tokio::test]
+async fn messages_of_threads_are_looked_up_by_ids() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut db = migrated(&folder).await;
+    for (sql, step) in [
+        (threads::IDS_OF_SOME, "SEARCH m USING INDEX messages_by_thread (thread_id=?)"),
+        (threads::LATEST, "SEARCH m USING INDEX sqlite_autoindex_messages_1 (id=?)"),
+        (threads::LATEST_WITH_BODIES, "SEARCH m USING INDEX sqlite_autoindex_messages_1 (id=?)"),
+    ] {
+        let steps = plan(&mut db, sql).await;
+        assert!(steps.contains(&step.to_owned()), "{steps:#?}");
+        assert_eq!(wasteful(&steps), ["SCAN e VIRTUAL TABLE INDEX 1:"], "{steps:#?}");
+    }
 }
 
 /// The control: without its index each of these lists is noticed.

@@ -9,10 +9,12 @@ use crate::folders;
 use crate::messages;
 use crate::params;
 use crate::spam;
+use crate::threads::totals;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
+use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::rule::Placement;
 use postfleet_core::spam::Trained;
 use serde_json::Value;
 
@@ -52,7 +54,7 @@ impl Command for UpdateMessage {
     type Outcome = UpdateOutcome;
 
     async fn run(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
-        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary FROM messages \
+        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary, thread_id FROM messages \
             WHERE id = $1 AND grant_id = $2";
         // Junk is kept for a time of its own, from when it went there.
         const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4, \
@@ -79,6 +81,8 @@ impl Command for UpdateMessage {
         let values = params![self.id.uuid(), &folders, after.unread, after.starred, is_junk, self.at.as_micros()];
         tx.execute(UPDATE, values).await?;
         self.list(tx, row.int(0)?, &before, &after).await?;
+        let thread = ThreadId::from_uuid(row.uuid(7)?);
+        totals::remark(tx, self.grant_id, thread, (&before.placement(), &after.placement())).await?;
         if !row.flag(5)? {
             self.note_junk(tx, (&before, &after), &row.text(6)?).await?;
         }
@@ -98,6 +102,10 @@ struct State {
 impl State {
     fn is_in(&self, folder: SystemFolder) -> bool {
         self.folders.iter().any(|one| one == folder.id())
+    }
+
+    fn placement(&self) -> Placement {
+        Placement { folders: self.folders.clone(), unread: self.unread, starred: self.starred }
     }
 }
 

@@ -8,8 +8,8 @@ mod prune;
 mod report;
 mod walk;
 
-pub(crate) use prune::windows;
 pub use prune::{AfterJunk, PruneMailbox, Pruned, Removed};
+pub(crate) use prune::{event_id, windows};
 pub use report::{Day, PruneReport, Standing, days, standing};
 pub use walk::{Claim, ClaimMailboxes, Span, due};
 

@@ -12,7 +12,7 @@ use crate::messages;
 use crate::meters::Owner;
 use crate::params;
 use crate::retention::report;
-use crate::threads;
+use crate::threads::{self, totals::Share};
 use postfleet_core::UnixMicros;
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::event::Trigger;
@@ -73,7 +73,7 @@ pub struct Pruned {
 
 /// The oldest messages of a listing that were taken before some moment.
 pub(crate) const EXPIRED: &str = "SELECT m.id, m.thread_id, m.blob_id, m.date, m.unread, m.octets, m.folders, \
-    m.summary, m.outgoing, m.junked_at FROM listings l JOIN messages m ON m.id = l.message_id \
+    m.summary, m.outgoing, m.junked_at, m.starred FROM listings l JOIN messages m ON m.id = l.message_id \
     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) > ($3, $4) AND l.date < $5 \
     ORDER BY l.date, l.message_id LIMIT $6";
 
@@ -126,7 +126,7 @@ impl PruneMailbox {
     async fn remove(&self, tx: &mut Tx, owner: Owner, expired: &[Expired]) -> Result<Removed, DbError> {
         const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
         let mut counts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        let mut lost: BTreeMap<ThreadId, UnixMicros> = BTreeMap::new();
+        let mut lost: BTreeMap<ThreadId, Vec<Share>> = BTreeMap::new();
         let mut removed = Removed::default();
         for one in expired {
             messages::unlist(tx, self.grant_id, one.id, one.date, &one.folders).await?;
@@ -139,15 +139,14 @@ impl PruneMailbox {
                 *total -= 1;
                 *unread -= i64::from(one.unread);
             }
-            let latest = lost.entry(one.thread_id).or_insert(one.date());
-            *latest = one.date().max(*latest);
+            lost.entry(one.thread_id).or_default().push(one.share());
             removed = Removed { messages: removed.messages + 1, octets: removed.octets + one.octets };
         }
         for (folder, (total, unread)) in counts {
             folders::count(tx, self.grant_id, folder, total, unread).await?;
         }
-        for (thread, latest) in lost {
-            threads::settle(tx, self.grant_id, thread, latest).await?;
+        for (thread, gone) in lost {
+            threads::settle(tx, self.grant_id, thread, &gone).await?;
         }
         self.announce(tx, owner, expired, removed.octets).await?;
         Ok(removed)
@@ -228,7 +227,7 @@ pub(crate) async fn windows(tx: &mut Tx, grant: GrantId) -> Result<Option<Window
 }
 
 /// The id of the event of a removal: the same however often the command is run.
-fn event_id(seed: &[u8; 32], message: MessageId, at: UnixMicros) -> EventId {
+pub(crate) fn event_id(seed: &[u8; 32], message: MessageId, at: UnixMicros) -> EventId {
     let hash = blake3::keyed_hash(seed, message.uuid().as_bytes());
     let mut random = [0; 10];
     random.copy_from_slice(&hash.as_bytes()[..10]);
@@ -246,6 +245,7 @@ struct Expired {
     folders: Vec<String>,
     summary: String,
     outgoing: bool,
+    starred: bool,
     /// When it was moved into junk.
     junked_at: Option<UnixMicros>,
 }
@@ -262,8 +262,15 @@ impl Expired {
             folders: messages::folders(&row.text(6)?)?,
             summary: row.text(7)?,
             outgoing: row.flag(8)?,
+            starred: row.flag(10)?,
             junked_at: row.opt_int(9)?.map(UnixMicros::from_micros),
         })
+    }
+
+    /// What its thread loses with it.
+    fn share(&self) -> Share {
+        let marks = (self.folders.as_slice(), self.unread, self.starred);
+        Share::of((self.id, self.date), false, marks, &self.summary)
     }
 
     /// When it was taken.

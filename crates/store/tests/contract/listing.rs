@@ -142,7 +142,7 @@ async fn threads_are_paged_through_exactly_once_with_their_messages() {
         let (grant, filed) = filled(store, &tenant).await;
         let (mut after, mut listed, mut members) = (AfterThread::START, Vec::new(), Vec::new());
         loop {
-            let page = threads::list(&mut reader(store).await, grant, after, PAGE).await.expect("page");
+            let page = threads::list(&mut reader(store).await, grant, after, EVER, PAGE).await.expect("page");
             for thread in &page {
                 let ids = threads::ids(&mut reader(store).await, thread.id, 2).await.expect("ids");
                 members.extend(ids.into_iter().map(|(id, is_draft)| (thread.sort_date, id, is_draft)));
