@@ -235,8 +235,9 @@ fn comparable(totals: &Totals) -> Totals {
 /// Removes mail after thirty days.
 async fn keep_for_thirty_days(store: &Store, tenant: &Tenant) {
     use postfleet_core::policy::{LimitField, LimitsChange};
-    let field = LimitField::InboxRetentionDays;
-    let numbers = vec![(field, field.name(), Patch::Set(30))];
+    // Junk is not kept for longer than other mail.
+    let days = [(LimitField::InboxRetentionDays, 30), (LimitField::SpamRetentionDays, 7)];
+    let numbers = days.into_iter().map(|(field, days)| (field, field.name(), Patch::Set(days))).collect();
     let limits = LimitsChange { numbers, ..LimitsChange::default() };
     let change = PolicyChange { name: Some("Policy".into()), limits, ..PolicyChange::default() };
     let id = postfleet_core::id::PolicyId::from_uuid(fresh());
