@@ -39,6 +39,7 @@ fn facts(
         outgoing,
         folder: folder.id(),
         unread: !outgoing,
+        starred: false,
         octets,
         summary: summary.to_json(),
         thread: ThreadHints {

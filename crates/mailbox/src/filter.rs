@@ -117,7 +117,7 @@ pub(crate) fn id_of(name: &str) -> &str {
 }
 
 /// The spelling under which an address is compared. What is no address is compared as it is, but for its case.
-fn key_of(email: &str) -> String {
+pub(crate) fn key_of(email: &str) -> String {
     EmailAddress::parse(email.trim()).map_or_else(|_| email.to_lowercase(), |address| address.key())
 }
 
@@ -125,7 +125,7 @@ fn among(wanted: &[String], headers: &[&Vec<Person<'_>>]) -> bool {
     wanted.is_empty() || headers.iter().any(|people| people.iter().any(|person| is_among(wanted, &person.email)))
 }
 
-fn is_among(wanted: &[String], email: &str) -> bool {
+pub(crate) fn is_among(wanted: &[String], email: &str) -> bool {
     // Nearly all addresses are ASCII without quotes, and differ from their key in case at most.
     let is_plain = email.is_ascii() && !email.contains('"');
     wanted.iter().any(|key| key.eq_ignore_ascii_case(email)) || (!is_plain && wanted.contains(&key_of(email)))

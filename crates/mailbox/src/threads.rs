@@ -1,124 +1,163 @@
 //! Reading threads: conversations with what their messages add up to.
 
+mod filter;
+
+pub use filter::ThreadFilter;
+
 use crate::cursor;
-use crate::messages;
-use crate::summary::{Person, Summary};
 use crate::view::{self, Fields};
 use postfleet_core::Problem;
-use postfleet_core::id::{GrantId, ThreadId};
-use postfleet_schema::message::Participant;
+use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_schema::message::{Message, Participant};
 use postfleet_schema::thread::Thread;
-use postfleet_store::messages::{After, Page, StoredMessage};
 use postfleet_store::threads::{self, AfterThread, StoredThread};
-use postfleet_store::{Reader, Store};
-use std::collections::{BTreeSet, HashMap};
+use postfleet_store::{Reader, Store, messages};
+use std::collections::HashMap;
 
-/// Messages of a thread, or of a page of threads, that are read to show it; a longer one shows its first ones only.
-const MESSAGES_MAX: usize = 5_000;
+/// Ids that are shown of one thread: those of its latest messages and drafts.
+const IDS_MAX: usize = 1_000;
 
-/// Participants that are shown of one thread.
-const PARTICIPANTS_MAX: usize = 200;
+/// Ids that are shown of a page of threads.
+const PAGE_IDS_MAX: usize = 10_000;
 
-/// A page of a mailbox's threads, latest first, and the cursor of the next page.
+/// How a page is asked for.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// At most so many.
+    pub limit: usize,
+    /// Where it starts.
+    pub cursor: Option<String>,
+    /// Whether the bodies of the latest messages are shown; without them no raw message is read.
+    pub with_body: bool,
+}
+
+/// A page of a mailbox's threads, latest first, and the cursor of the next page. Like messages, threads that few pass may be
+/// found on a later page.
 pub async fn list(
     store: &Store,
     grant: GrantId,
-    limit: usize,
-    cursor: Option<&str>,
-    with_body: bool,
+    filter: &ThreadFilter,
+    request: &PageRequest,
 ) -> Result<(Vec<Thread>, Option<String>), Problem> {
-    let after = match cursor.map(cursor::read).transpose()? {
+    let after = match request.cursor.as_deref().map(cursor::read).transpose()? {
         Some((sort_date, id)) => AfterThread { sort_date, id: ThreadId::from_uuid(uuid::Uuid::from_bytes(id)) },
         None => AfterThread::START,
     };
     let mut reader = store.reader().await?;
-    // One more than wanted, to know whether another page follows.
-    let mut page = threads::list(&mut reader, grant, after, limit + 1).await?;
-    let more = page.len() > limit;
-    page.truncate(limit);
-    let messages = threads::list_messages(&mut reader, grant, after, page.len(), MESSAGES_MAX).await?;
-    let mut by_thread: HashMap<ThreadId, Vec<StoredMessage>> = HashMap::new();
-    for message in messages {
-        by_thread.entry(message.thread_id).or_default().push(message);
-    }
-    let next = page.last().filter(|_| more).map(|last| cursor::write(last.sort_date, last.id.uuid().as_bytes()));
-    let mut shown = Vec::with_capacity(page.len());
-    for thread in page {
-        let messages = by_thread.remove(&thread.id).unwrap_or_default();
-        shown.extend(show(store, &mut reader, &thread, messages, with_body).await?);
-    }
-    Ok((shown, next))
+    let (page, next) = filter.collect(&mut reader, grant, after, request.limit).await?;
+    let next = next.map(|last| cursor::write(last.sort_date, last.id.uuid().as_bytes()));
+    Ok((show(store, &mut reader, &page, request.with_body).await?, next))
 }
 
-/// One thread of a mailbox.
+/// One thread of a mailbox. One that has only what waits to be sent is not there yet.
 pub async fn find(store: &Store, grant: GrantId, id: ThreadId) -> Result<Thread, Problem> {
     let mut reader = store.reader().await?;
     let thread = threads::find_thread(&mut reader, grant, id).await?.ok_or_else(Problem::not_found)?;
-    let page = Page {
-        grant_id: grant,
-        folder: "",
-        after: After::START,
-        newer_than: postfleet_core::UnixMicros::from_micros(i64::MIN),
-        limit: MESSAGES_MAX,
-    };
-    let messages = postfleet_store::messages::list_thread(&mut reader, id, &page).await?;
-    show(store, &mut reader, &thread, messages, true).await?.ok_or_else(Problem::not_found)
+    show(store, &mut reader, &[thread], true).await?.pop().ok_or_else(Problem::not_found)
 }
 
-/// `None` for a thread without messages: they are gone, and with them the thread.
+/// Threads as they are shown, each with its latest message or draft. One whose messages are all gone meanwhile is left out.
 async fn show(
     store: &Store,
     reader: &mut Reader<'_>,
-    thread: &StoredThread,
-    mut messages: Vec<StoredMessage>,
+    page: &[StoredThread],
     with_body: bool,
-) -> Result<Option<Thread>, Problem> {
-    // What only waits to be sent is not in the mailbox yet.
-    messages.retain(|message| !message.draft || view::is_seen_draft(message));
-    messages.sort_by_key(|message| (message.date, message.id));
-    let Some(latest) = messages.last() else { return Ok(None) };
-    let body = if with_body { messages::load(store, reader, thread.grant_id, latest.id).await? } else { None };
-    let latest = match &body {
-        Some((stored, raw)) => view::message(stored, Some(raw), Fields::Standard),
-        None => view::message(latest, None, Fields::Standard),
-    };
+) -> Result<Vec<Thread>, Problem> {
+    let mut latest = latest(store, reader, page, with_body).await?;
+    let lost: Vec<ThreadId> = page.iter().map(|thread| thread.id).filter(|id| !latest.contains_key(id)).collect();
+    if !lost.is_empty() {
+        // Another one is the latest now.
+        let mut again = Vec::with_capacity(lost.len());
+        for id in lost {
+            again.extend(threads::find_thread(reader, page[0].grant_id, id).await?);
+        }
+        latest.extend(self::latest(store, reader, &again, with_body).await?);
+    }
+    let mut ids = ids(reader, page).await?;
+    let shown = page.iter().filter_map(|thread| {
+        let latest = latest.remove(&thread.id)?;
+        Some(shown(thread, latest, ids.remove(&thread.id).unwrap_or_default()))
+    });
+    Ok(shown.collect())
+}
+
+async fn latest(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    page: &[StoredThread],
+    with_body: bool,
+) -> Result<HashMap<ThreadId, Message>, Problem> {
+    let mut latest = HashMap::with_capacity(page.len());
+    let Some(first) = page.first() else { return Ok(latest) };
+    let ids: Vec<MessageId> = page.iter().filter_map(|thread| thread.totals.latest).map(|(_, id)| id).collect();
+    if with_body {
+        for (stored, blob) in messages::named_with_bodies(reader, first.grant_id, &ids).await? {
+            let raw = store.blobs().load(&blob).await?;
+            latest.insert(stored.thread_id, view::message(&stored, Some(&raw), Fields::Standard));
+        }
+    } else {
+        for stored in messages::named(reader, first.grant_id, &ids).await? {
+            latest.insert(stored.thread_id, view::message(&stored, None, Fields::Standard));
+        }
+    }
+    Ok(latest)
+}
+
+/// The ids of a thread's messages and drafts, latest first, and whether there are more.
+#[derive(Default)]
+struct Ids {
+    ids: Vec<(MessageId, bool)>,
+    is_truncated: bool,
+}
+
+/// What is in each of some threads. Most have one message, which is known; of the others short ones are read at once.
+async fn ids(reader: &mut Reader<'_>, page: &[StoredThread]) -> Result<HashMap<ThreadId, Ids>, Problem> {
+    let (mut found, mut short) = (HashMap::<ThreadId, Ids>::with_capacity(page.len()), Vec::new());
+    let mut left = PAGE_IDS_MAX;
+    for thread in page {
+        let totals = &thread.totals;
+        let count = usize::try_from(totals.messages + totals.drafts).unwrap_or(0);
+        if let (1, Some((_, id))) = (count, totals.latest) {
+            found.insert(thread.id, Ids { ids: vec![(id, totals.drafts == 1)], is_truncated: false });
+        } else if count <= IDS_MAX.min(left) {
+            short.push(thread.id);
+        } else {
+            let ids = threads::ids(reader, thread.id, IDS_MAX.min(left)).await?;
+            found.insert(thread.id, Ids { is_truncated: ids.len() < count, ids });
+        }
+        left -= count.min(IDS_MAX).min(left);
+    }
+    for (thread, id, is_draft) in threads::ids_of_some(reader, &short, PAGE_IDS_MAX).await? {
+        found.entry(thread).or_default().ids.push((id, is_draft));
+    }
+    Ok(found)
+}
+
+fn shown(thread: &StoredThread, latest: Message, Ids { ids, is_truncated }: Ids) -> Thread {
     let ids = |draft: bool| {
-        let wanted = messages.iter().filter(|message| message.draft == draft);
-        wanted.map(|message| message.id.to_string()).collect()
+        let wanted = ids.iter().rev().filter(|(_, is_draft)| *is_draft == draft);
+        wanted.map(|(id, _)| id.to_string()).collect()
     };
-    let summaries: Vec<Summary> = messages.iter().map(|message| Summary::from_json(&message.summary)).collect();
-    Ok(Some(Thread {
+    let totals = &thread.totals;
+    let person = |one: &threads::Participant| Participant { name: one.name.clone(), email: one.email.clone() };
+    Thread {
         id: thread.id.to_string(),
         object: "thread",
         grant_id: thread.grant_id.to_string(),
         subject: thread.subject.clone(),
         snippet: latest.snippet.clone(),
-        participants: participants(&summaries),
+        participants: totals.participants.iter().map(person).collect(),
         message_ids: ids(false),
         draft_ids: ids(true),
+        message_ids_truncated: is_truncated.then_some(true),
         latest_draft_or_message: latest,
-        has_attachments: summaries.iter().any(|summary| !summary.attachments.is_empty()),
-        has_drafts: messages.iter().any(|message| message.draft),
-        starred: messages.iter().any(|message| message.starred),
-        unread: messages.iter().any(|message| message.unread),
+        has_attachments: totals.files > 0,
+        has_drafts: totals.drafts > 0,
+        starred: totals.starred > 0,
+        unread: totals.unread > 0,
         earliest_message_date: thread.earliest_date.as_seconds(),
         latest_message_received_date: thread.received_date.map(|date| date.as_seconds()),
         latest_message_sent_date: thread.sent_date.map(|date| date.as_seconds()),
-        folders: messages
-            .iter()
-            .flat_map(|message| message.folders.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
-    }))
-}
-
-/// Everybody in the thread once, in the order of appearance.
-fn participants(summaries: &[Summary]) -> Vec<Participant> {
-    let mut seen = BTreeSet::new();
-    let everybody = summaries.iter().flat_map(|summary| summary.from.iter().chain(&summary.to).chain(&summary.cc));
-    let new = everybody.filter(|person| seen.insert(person.email.to_lowercase()));
-    new.take(PARTICIPANTS_MAX)
-        .map(|person: &Person| Participant { name: person.name.clone(), email: person.email.clone() })
-        .collect()
+        folders: totals.folders.keys().cloned().collect(),
+    }
 }

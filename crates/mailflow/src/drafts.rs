@@ -23,7 +23,7 @@ use postfleet_schema::message::Message;
 use postfleet_store::blobs::PreparedBlob;
 use postfleet_store::drafts::{CreateDraft, CreateOutcome, DeleteDraft, DraftOutcome, FromDraft, UpdateDraft};
 use postfleet_store::grants::Grant;
-use postfleet_store::idempotency::KeepAnswer;
+use postfleet_store::idempotency::{KeepAnswer, KeyedRequest};
 use postfleet_store::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
 use postfleet_store::schedules::{NewSchedule, Release};
 
@@ -39,11 +39,35 @@ pub enum Dispatched {
     Scheduled(Scheduled),
 }
 
-/// Makes a draft.
-pub async fn create(platform: &Platform, grant: &Grant, change: DraftChange) -> Result<Message, Problem> {
-    let letter = Letter::default().changed(change, platform.clock.now())?;
-    let filed = file(platform, grant, letter, SystemFolder::Drafts.id(), None, |_| None).await?;
-    Ok(view::message(&filed.stored, Some(&filed.raw), Fields::Standard))
+/// The key of a request that makes a draft, and how its answer is written.
+pub struct KeepingDraft<'a> {
+    /// The key.
+    pub key: KeyedRequest,
+    /// How the answer is written.
+    pub written: &'a (dyn Fn(&Message) -> String + Sync),
+}
+
+/// Makes a draft. With a key its answer is kept.
+pub async fn create(
+    platform: &Platform,
+    grant: &Grant,
+    change: DraftChange,
+    keeping: Option<KeepingDraft<'_>>,
+) -> Result<Message, Problem> {
+    const MADE: u16 = 200;
+    let at = platform.clock.now();
+    let letter = Letter::default().changed(change, at)?;
+    let show = |Filed { stored, raw }: &Filed| view::message(stored, Some(raw), Fields::Standard);
+    let answer = |filed: &Filed| {
+        keeping.map(|KeepingDraft { key, written }| KeepAnswer {
+            request: key,
+            status: MADE,
+            body: written(&show(filed)),
+            at,
+        })
+    };
+    let filed = file(platform, grant, letter, SystemFolder::Drafts.id(), None, answer).await?;
+    Ok(show(&filed))
 }
 
 /// Changes a draft: what is not mentioned stays.
@@ -127,10 +151,10 @@ pub(crate) fn is_superseded(problem: &Problem) -> bool {
     problem.code == CHANGED
 }
 
-/// What to say of a draft that is not there: the sent copy has its id.
+/// What to say of a draft that is not there: the sent copy has its id. What came in was never one.
 async fn gone(platform: &Platform, grant: &Grant, id: MessageId) -> Result<Problem, Problem> {
     let found = messages::find(&mut platform.store.reader().await?, grant.id, id).await?;
-    if found.is_none_or(|message| message.draft) {
+    if found.is_none_or(|message| message.draft || !message.outgoing) {
         return Ok(Problem::not_found());
     }
     let text = "the draft was sent already; the message has the same id";
@@ -167,6 +191,7 @@ pub(crate) fn prepared(
         raw,
         recipients,
         outbound_type: outbound_type(false, &summary),
+        starred: stored.starred,
         summary,
         // Of a message that is written the header tells which conversation it belongs to.
         thread_id: Some(stored.thread_id).filter(|_| !as_written),

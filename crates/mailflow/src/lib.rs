@@ -20,6 +20,7 @@ pub mod sender_pools;
 pub mod spam;
 pub mod stops;
 pub mod submit;
+pub mod threads;
 mod unsent;
 
 // what comes back

@@ -3,13 +3,13 @@
 use crate::message::{Participant, TrackingOptions};
 use crate::send::{CustomHeader, SendAttachment};
 use postfleet_core::Patch;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A draft, or a change of one. Every field may be absent; in a change it stays as it is then, and one that is given
 /// replaces what was there as a whole, null with nothing. Fields that are not known are ignored.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct DraftRequest {
     /// To whom; at most 50 over to, cc and bcc when it is sent.
     #[serde(default)]

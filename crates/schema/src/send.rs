@@ -74,6 +74,9 @@ pub struct SendRequest {
     /// Whether it is a draft of the mailbox until then, which may be changed and removed; only with `send_at`.
     #[serde(default)]
     pub use_draft: Option<bool>,
+    /// Whether the sent copy has a star; `false` if absent.
+    #[serde(default)]
+    pub starred: Option<bool>,
     /// A signature to append: not available yet, so absent or empty.
     #[serde(default)]
     pub signature_id: Option<String>,

@@ -150,6 +150,7 @@ impl Bench {
             outgoing: false,
             folder: "inbox",
             unread: true,
+            starred: false,
             octets: blob.octets(),
             summary: format!("{{\"subject\":\"Message\",\"snippet\":\"{}\"}}", &self.text[..100]),
             thread,

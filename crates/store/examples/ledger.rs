@@ -288,6 +288,7 @@ impl Task {
             outgoing,
             folder: folder.id(),
             unread: !outgoing,
+            starred: false,
             octets: body.len() as u64,
             summary: "{}".into(),
             thread: ThreadHints {

@@ -657,6 +657,9 @@ CREATE TABLE spam_senders (
 ) {clustered};
 CREATE INDEX spam_senders_by_age ON spam_senders (moved_at);
 
+-- What the messages and drafts of a thread add up to is kept with it, so that a list of threads reads no messages but the
+-- latest of each: participants is a JSON list, folders a JSON object that says how many are in each. What only waits to be
+-- sent is in none of it.
 CREATE TABLE threads (
     id {id} NOT NULL PRIMARY KEY,
     grant_id {id} NOT NULL,
@@ -665,7 +668,16 @@ CREATE TABLE threads (
     received_date {int},
     sent_date {int},
     sort_date {int} NOT NULL,
-    hops {int} NOT NULL DEFAULT 0
+    hops {int} NOT NULL DEFAULT 0,
+    message_count {int} NOT NULL DEFAULT 0,
+    draft_count {int} NOT NULL DEFAULT 0,
+    unread_count {int} NOT NULL DEFAULT 0,
+    starred_count {int} NOT NULL DEFAULT 0,
+    file_count {int} NOT NULL DEFAULT 0,
+    latest_date {int},
+    latest_id {id},
+    participants TEXT NOT NULL DEFAULT '[]',
+    folders TEXT NOT NULL DEFAULT '{}'
 ) {clustered};
 CREATE INDEX threads_by_grant ON threads (grant_id, sort_date, id);
 

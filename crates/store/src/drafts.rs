@@ -15,10 +15,12 @@ use crate::meters::{self, Owner};
 use crate::params;
 use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
+use crate::threads::totals::{self, Share};
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::{ApplicationId, AuditId, BlobId, EventId, GrantId, KeyId, MessageId, ThreadId};
 use postfleet_core::meter::Caps;
+use postfleet_core::rule::Placement;
 use postfleet_core::{Problem, UnixMicros};
 
 /// Makes a draft, and perhaps schedules it.
@@ -75,6 +77,7 @@ impl Command for CreateDraft {
         let thread_id = self.thread_id.unwrap_or(self.copy.new_thread_id);
         if self.is_seen() {
             threads::hold(tx, grant, thread_id, &self.facts.thread.subject, self.facts.date).await?;
+            totals::add(tx, grant, thread_id, &self.share()).await?;
         }
         store_octets(tx, grant, self.facts.octets as i64).await?;
         blobs::insert(tx, &self.blob, 1).await?;
@@ -99,6 +102,11 @@ impl CreateDraft {
     /// Whether it is a draft of the mailbox, in place of a message that only waits.
     fn is_seen(&self) -> bool {
         self.facts.folder != SCHEDULED
+    }
+
+    fn share(&self) -> Share {
+        let (folders, place) = ([self.facts.folder.to_owned()], (self.copy.message_id, self.facts.date.as_micros()));
+        Share::of(place, true, (folders.as_slice(), self.facts.unread, self.starred), &self.facts.summary)
     }
 
     async fn insert(&self, tx: &mut Tx, thread_id: ThreadId) -> Result<(), DbError> {
@@ -188,6 +196,10 @@ impl Command for UpdateDraft {
         if before.thread_id != self.thread_id {
             threads::drop_empty(tx, grant, before.thread_id).await?;
         }
+        totals::remove(tx, grant, before.thread_id, &[before.share(id)]).await?;
+        let marks = (before.folders.as_slice(), facts.unread, self.starred);
+        let share = Share::of((id, facts.date.as_micros()), true, marks, &facts.summary);
+        totals::add(tx, grant, self.thread_id, &share).await?;
         schedules::follow(tx, id, self.send_at, facts.date).await?;
         if self.send_at.is_some() {
             schedules::take_over(tx, id, self.by).await?;
@@ -283,10 +295,12 @@ impl FromDraft {
 pub(crate) struct Held {
     pub(crate) thread_id: ThreadId,
     pub(crate) blob_id: BlobId,
-    date: i64,
+    pub(crate) date: i64,
     unread: bool,
+    starred: bool,
     pub(crate) octets: i64,
     folders: Vec<String>,
+    summary: String,
 }
 
 impl Held {
@@ -294,11 +308,21 @@ impl Held {
     pub(crate) fn is_seen(&self) -> bool {
         self.folders.iter().all(|folder| folder != SCHEDULED)
     }
+
+    /// Where it is, and how it is marked.
+    pub(crate) fn placement(&self) -> Placement {
+        Placement { folders: self.folders.clone(), unread: self.unread, starred: self.starred }
+    }
+
+    /// What its thread loses with it.
+    fn share(&self, id: MessageId) -> Share {
+        Share::of((id, self.date), true, (self.folders.as_slice(), self.unread, self.starred), &self.summary)
+    }
 }
 
 /// The draft of that id, in a mailbox that is locked.
 pub(crate) async fn held(tx: &mut Tx, grant: GrantId, id: MessageId) -> Result<Option<Held>, DbError> {
-    const FIND: &str = "SELECT thread_id, blob_id, date, unread, octets, folders FROM messages \
+    const FIND: &str = "SELECT thread_id, blob_id, date, unread, octets, folders, starred, summary FROM messages \
         WHERE id = $1 AND grant_id = $2 AND draft = 1";
     let Some(row) = tx.query_one(FIND, params![id.uuid(), grant.uuid()]).await? else { return Ok(None) };
     Ok(Some(Held {
@@ -308,6 +332,8 @@ pub(crate) async fn held(tx: &mut Tx, grant: GrantId, id: MessageId) -> Result<O
         unread: row.flag(3)?,
         octets: row.int(4)?,
         folders: messages::folders(&row.text(5)?)?,
+        starred: row.flag(6)?,
+        summary: row.text(7)?,
     }))
 }
 
@@ -321,7 +347,8 @@ pub(crate) async fn remove(tx: &mut Tx, grant: GrantId, id: MessageId, draft: &H
     tx.execute(REMOVE, params![id.uuid()]).await?;
     blobs::release(tx, draft.blob_id).await?;
     store_octets(tx, grant, -draft.octets).await?;
-    threads::drop_empty(tx, grant, draft.thread_id).await
+    threads::drop_empty(tx, grant, draft.thread_id).await?;
+    totals::remove(tx, grant, draft.thread_id, &[draft.share(id)]).await
 }
 
 /// Why a mailbox, which is locked, may not keep so many octets more. What becomes smaller is never refused.
@@ -353,6 +380,18 @@ pub(crate) async fn store_octets(tx: &mut Tx, grant: GrantId, octets: i64) -> Re
     let row = tx.query_one(STORE, params![grant.uuid(), octets]).await?.ok_or(DbError::Malformed("mailbox"))?;
     tx.tally().store(Owner::read(&row, 0)?, octets);
     Ok(())
+}
+
+/// Tells that a draft was changed.
+pub(crate) async fn announce_update(
+    tx: &mut Tx,
+    (application_id, grant_id): (ApplicationId, GrantId),
+    message_id: MessageId,
+    id: EventId,
+    at: UnixMicros,
+) -> Result<(), DbError> {
+    let trigger = Trigger::DraftUpdated;
+    Announcement { id, application_id, grant_id, message_id, trigger, data: "{}", at }.make(tx).await
 }
 
 /// An event about a draft, or about what became of it.

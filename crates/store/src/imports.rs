@@ -252,7 +252,7 @@ fn too_old(message: &NewMessage, windows: Windows, now: UnixMicros) -> Option<(u
 /// Files a message. It is kept, and did not come in today: nothing else counts it.
 async fn file(tx: &mut Tx, message: &NewMessage, announce: bool, at: UnixMicros) -> Result<(), DbError> {
     let NewMessage { blob, facts, placement, copy } = message;
-    let thread_id = threads::join(tx, copy, facts, None).await?;
+    let thread_id = threads::join(tx, copy, facts, placement, None).await?;
     blobs::insert(tx, blob, 1).await?;
     insert(tx, message, thread_id).await?;
     // They come in the order of their dates, and so do their entries in the indexes.

@@ -39,6 +39,8 @@ pub struct MessageFacts {
     pub folder: &'static str,
     /// Whether it starts unread.
     pub unread: bool,
+    /// Whether it starts with a star.
+    pub starred: bool,
     /// Octets of its raw form.
     pub octets: u64,
     /// What lists show of it, as JSON: see `postfleet-mailbox`.
@@ -50,7 +52,7 @@ pub struct MessageFacts {
 impl MessageFacts {
     /// Where a copy goes of which no rule says anything.
     pub fn placement(&self) -> Placement {
-        Placement { folders: vec![self.folder.to_owned()], unread: self.unread, starred: false }
+        Placement { folders: vec![self.folder.to_owned()], unread: self.unread, starred: self.starred }
     }
 }
 
@@ -250,7 +252,7 @@ pub(crate) async fn file_numbered(
 ) -> Result<ThreadId, DbError> {
     let FiledCopy { copy, assessment, .. } = numbered.filing;
     let (placement, assigned) = numbered.placement(tx, facts.date).await?;
-    let thread_id = threads::join(tx, copy, facts, thread).await?;
+    let thread_id = threads::join(tx, copy, facts, &placement, thread).await?;
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
     correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
@@ -556,7 +558,8 @@ pub async fn named(
     grant: GrantId,
     ids: &[MessageId],
 ) -> Result<Vec<StoredMessage>, StoreError> {
-    let rows = reader.query(NAMED, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?;
+    let rows =
+        reader.query(NAMED, params![grant.uuid(), &list_of(ids.iter().map(|id| id.uuid())), ids.len() as i64]).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
@@ -566,12 +569,16 @@ pub async fn named_with_bodies(
     grant: GrantId,
     ids: &[MessageId],
 ) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
-    with_blobs(&reader.query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids), ids.len() as i64]).await?)
+    with_blobs(
+        &reader
+            .query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids.iter().map(|id| id.uuid())), ids.len() as i64])
+            .await?,
+    )
 }
 
 /// Ids as a JSON list of lists.
-fn list_of(ids: &[MessageId]) -> String {
-    serde_json::Value::from_iter(ids.iter().map(|id| vec![id.uuid().simple().to_string()])).to_string()
+pub(crate) fn list_of(ids: impl Iterator<Item = uuid::Uuid>) -> String {
+    serde_json::Value::from_iter(ids.map(|id| vec![id.simple().to_string()])).to_string()
 }
 
 /// A page of a listing, with bodies.

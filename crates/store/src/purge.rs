@@ -10,7 +10,7 @@ use crate::folders;
 use crate::messages;
 use crate::params;
 use crate::refile::{UpdateMessage, UpdateOutcome};
-use crate::threads;
+use crate::threads::{self, totals::Share};
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
@@ -28,17 +28,18 @@ pub(crate) struct Doomed {
     folders: Vec<String>,
     summary: String,
     outgoing: bool,
+    starred: bool,
 }
 
 macro_rules! doomed_columns {
     () => {
-        "m.id, m.thread_id, m.blob_id, m.date, m.unread, m.octets, m.folders, m.summary, m.outgoing"
+        "m.id, m.thread_id, m.blob_id, m.date, m.unread, m.octets, m.folders, m.summary, m.outgoing, m.starred"
     };
 }
 pub(crate) use doomed_columns;
 
 /// Columns before those that somebody else adds.
-pub(crate) const COLUMNS: usize = 9;
+pub(crate) const COLUMNS: usize = 10;
 
 impl Doomed {
     pub(crate) fn read(row: &Row) -> Result<Self, DbError> {
@@ -52,12 +53,19 @@ impl Doomed {
             folders: messages::folders(&row.text(6)?)?,
             summary: row.text(7)?,
             outgoing: row.flag(8)?,
+            starred: row.flag(9)?,
         })
     }
 
     /// When it was taken.
     pub(crate) fn date(&self) -> UnixMicros {
         UnixMicros::from_micros(self.date)
+    }
+
+    /// What its thread loses with it.
+    fn share(&self) -> Share {
+        let marks = (self.folders.as_slice(), self.unread, self.starred);
+        Share::of((self.id, self.date), false, marks, &self.summary)
     }
 
     /// The folders that it is in.
@@ -82,7 +90,7 @@ impl Purge {
         const REMOVE: &str = "DELETE FROM messages WHERE id = $1";
         let grant = self.grant_id;
         let mut counts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        let mut lost: BTreeMap<ThreadId, UnixMicros> = BTreeMap::new();
+        let mut lost: BTreeMap<ThreadId, Vec<Share>> = BTreeMap::new();
         let mut octets = 0;
         for one in doomed {
             messages::unlist(tx, grant, one.id, one.date, &one.folders).await?;
@@ -95,15 +103,14 @@ impl Purge {
                 *total -= 1;
                 *unread -= i64::from(one.unread);
             }
-            let latest = lost.entry(one.thread_id).or_insert(one.date());
-            *latest = one.date().max(*latest);
+            lost.entry(one.thread_id).or_default().push(one.share());
             octets += one.octets;
         }
         for (folder, (total, unread)) in counts {
             folders::count(tx, grant, folder, total, unread).await?;
         }
-        for (thread, latest) in lost {
-            threads::settle(tx, grant, thread, latest).await?;
+        for (thread, gone) in lost {
+            threads::settle(tx, grant, thread, &gone).await?;
         }
         self.announce(tx, doomed, octets).await?;
         Ok(octets)

@@ -10,10 +10,12 @@ use crate::listings;
 use crate::messages;
 use crate::params;
 use crate::spam;
+use crate::threads::totals;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
+use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId, ThreadId};
+use postfleet_core::rule::Placement;
 use postfleet_core::spam::Trained;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -94,7 +96,7 @@ impl Command for UpdateMessage {
 impl UpdateMessage {
     /// Changes the message in its mailbox, which is locked; folders are ids of such as are there.
     pub(crate) async fn apply(&self, tx: &mut Tx) -> Result<UpdateOutcome, DbError> {
-        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary, answered \
+        const FIND: &str = "SELECT date, unread, starred, folders, draft, outgoing, summary, answered, thread_id \
             FROM messages WHERE id = $1 AND grant_id = $2";
         // Junk is kept for a time of its own, from when it went there.
         const UPDATE: &str = "UPDATE messages SET folders = $2, unread = $3, starred = $4, \
@@ -132,6 +134,8 @@ impl UpdateMessage {
             tx.execute(MARK, params![self.id.uuid(), marked]).await?;
         }
         self.list(tx, row.int(0)?, &before, &after).await?;
+        let thread = ThreadId::from_uuid(row.uuid(8)?);
+        totals::remark(tx, self.grant_id, thread, (&before.placement(), &after.placement())).await?;
         if !row.flag(5)? {
             self.note_junk(tx, (&before, &after), &summary).await?;
         }
@@ -168,6 +172,10 @@ fn with_metadata(summary: &str, pairs: &BTreeMap<String, String>) -> Option<Stri
 impl State {
     fn is_in(&self, folder: SystemFolder) -> bool {
         self.folders.iter().any(|one| one == folder.id())
+    }
+
+    fn placement(&self) -> Placement {
+        Placement { folders: self.folders.clone(), unread: self.unread, starred: self.starred }
     }
 }
 

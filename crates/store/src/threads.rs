@@ -1,14 +1,24 @@
 //! Threads: which conversation a message joins, and the conversations of a mailbox.
 
+mod change;
+pub(crate) mod totals;
+
+#[cfg(test)]
+pub(crate) use change::MEMBERS;
+pub use change::{AfterMember, Change, ChangeOutcome, ChangeThread};
+pub use totals::{PARTICIPANTS_MAX, Participant, Totals};
+
 use crate::db::{DbError, Row};
-use crate::engine::{Reader, Tx};
+use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
-use crate::messages::{self, MailboxCopy, MessageFacts, StoredMessage};
+use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{GrantId, ThreadId};
+use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_core::rule::Placement;
 use postfleet_core::threading::{base_subject, looked_up, names_a_message, subject_may_join};
 use serde::Deserialize;
+use totals::{Share, totals_columns};
 
 /// What a message's thread is found by.
 #[derive(Clone, Debug, Default)]
@@ -46,15 +56,21 @@ pub(crate) async fn join(
     tx: &mut Tx,
     copy: &MailboxCopy,
     facts: &MessageFacts,
+    placement: &Placement,
     given: Option<ThreadId>,
 ) -> Result<ThreadId, DbError> {
+    let marks = (placement.folders.as_slice(), placement.unread, placement.starred);
+    let share = Share::of((copy.message_id, facts.date.as_micros()), false, marks, &facts.summary);
     let found = match given {
         Some(thread) => Some(thread),
         None => find(tx, copy.grant_id, facts).await?,
     };
     let thread_id = match found {
-        Some(thread) if extend(tx, copy.grant_id, thread, facts).await? => thread,
-        _ => start(tx, copy, facts).await?,
+        Some(thread) if extend(tx, copy.grant_id, thread, facts).await? => {
+            totals::add(tx, copy.grant_id, thread, &share).await?;
+            thread
+        }
+        _ => start(tx, copy, facts, &share).await?,
     };
     for key in own_keys(&facts.thread) {
         remember(tx, copy.grant_id, key, thread_id, facts.date).await?;
@@ -125,20 +141,37 @@ async fn remember(tx: &mut Tx, grant: GrantId, key: i64, thread: ThreadId, date:
     Ok(())
 }
 
-/// Starts a thread; it may be there already if drafts are in it.
-async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts) -> Result<ThreadId, DbError> {
+/// Starts a thread with its first message; it may be there already if drafts are in it.
+async fn start(tx: &mut Tx, copy: &MailboxCopy, facts: &MessageFacts, share: &Share) -> Result<ThreadId, DbError> {
     const INSERT: &str = "INSERT INTO threads \
-        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date, hops) \
-        VALUES ($1, $2, $3, $4, $5, $6, $4, $7) \
-        ON CONFLICT (id) DO UPDATE SET sent_date = excluded.sent_date, sort_date = excluded.sort_date";
+        (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date, hops, message_count, unread_count, \
+        starred_count, file_count, latest_date, latest_id, participants, folders) \
+        VALUES ($1, $2, $3, $4, $5, $6, $4, $7, $8, $9, $10, $11, $4, $12, $13, $14) ON CONFLICT (id) DO NOTHING";
+    const GO_ON: &str = "UPDATE threads SET sent_date = $2, sort_date = $3 WHERE id = $1";
     let date = facts.date.as_micros();
     let (received, sent) = if facts.outgoing { (None, Some(date)) } else { (Some(date), None) };
-    let (id, grant) = (copy.new_thread_id, copy.grant_id.uuid());
-    tx.execute(
-        INSERT,
-        params![id.uuid(), grant, &facts.thread.subject, date, received, sent, facts.thread.hops as i64],
-    )
-    .await?;
+    let (id, grant, first) = (copy.new_thread_id, copy.grant_id, Totals::of(share));
+    let (participants, folders) = (first.participants_json(), first.folders_json());
+    let values = params![
+        id.uuid(),
+        grant.uuid(),
+        &facts.thread.subject,
+        date,
+        received,
+        sent,
+        facts.thread.hops as i64,
+        first.messages,
+        first.unread,
+        first.starred,
+        first.files,
+        share.id.uuid(),
+        &participants,
+        &folders
+    ];
+    if tx.execute(INSERT, values).await? == 0 {
+        tx.execute(GO_ON, params![id.uuid(), sent, date]).await?;
+        totals::add(tx, grant, id, share).await?;
+    }
     Ok(id)
 }
 
@@ -167,9 +200,9 @@ pub(crate) async fn drop_empty(tx: &mut Tx, grant: GrantId, thread: ThreadId) ->
     Ok(())
 }
 
-/// Sets a thread right that has lost messages, none of them later than `lost`: its dates are those of the messages that it
-/// has, and without any it is gone.
-pub(crate) async fn settle(tx: &mut Tx, grant: GrantId, thread: ThreadId, lost: UnixMicros) -> Result<(), DbError> {
+/// Sets a thread right that has lost messages: its dates are those of the messages that it has, it adds up to these, and
+/// without any it is gone.
+pub(crate) async fn settle(tx: &mut Tx, grant: GrantId, thread: ThreadId, gone: &[Share]) -> Result<(), DbError> {
     // What came later than anything that was lost is as it was: only then are the messages looked through.
     const DATES: &str = "UPDATE threads SET \
         earliest_date = coalesce((SELECT m.date FROM messages m WHERE m.thread_id = $1 \
@@ -183,9 +216,11 @@ pub(crate) async fn settle(tx: &mut Tx, grant: GrantId, thread: ThreadId, lost: 
         WHERE id = $1 AND grant_id = $2";
     const PLACE: &str = "UPDATE threads SET sort_date = coalesce(received_date, sent_date, sort_date) \
         WHERE id = $1 AND grant_id = $2";
+    let lost = gone.iter().map(|share| share.date).max().unwrap_or(i64::MIN);
     drop_empty(tx, grant, thread).await?;
-    if tx.execute(DATES, params![thread.uuid(), grant.uuid(), lost.as_micros()]).await? > 0 {
+    if tx.execute(DATES, params![thread.uuid(), grant.uuid(), lost]).await? > 0 {
         tx.execute(PLACE, params![thread.uuid(), grant.uuid()]).await?;
+        totals::remove(tx, grant, thread, gone).await?;
     }
     Ok(())
 }
@@ -294,6 +329,8 @@ pub struct StoredThread {
     pub sent_date: Option<UnixMicros>,
     /// Where it stands in the list.
     pub sort_date: UnixMicros,
+    /// What its messages and drafts add up to.
+    pub totals: Totals,
 }
 
 /// Where a page of threads starts: after this one. Latest first.
@@ -317,17 +354,33 @@ macro_rules! thread_columns {
     };
 }
 
-const FIND: &str = concat!("SELECT ", thread_columns!(), " FROM threads t WHERE t.id = $1 AND t.grant_id = $2");
+/// Columns before those of the totals.
+const COLUMNS: usize = 7;
+
+const FIND: &str = concat!(
+    "SELECT ",
+    thread_columns!(),
+    ", ",
+    totals_columns!(),
+    " FROM threads t WHERE t.id = $1 AND t.grant_id = $2"
+);
 pub(crate) const LIST: &str = concat!(
     "SELECT ",
     thread_columns!(),
-    " FROM threads t WHERE t.grant_id = $1 AND (t.sort_date, t.id) < ($2, $3) \
-     ORDER BY t.sort_date DESC, t.id DESC LIMIT $4"
+    ", ",
+    totals_columns!(),
+    " FROM threads t WHERE t.grant_id = $1 AND (t.sort_date, t.id) < ($2, $3) AND t.sort_date >= $4 \
+     AND t.message_count + t.draft_count > 0 ORDER BY t.sort_date DESC, t.id DESC LIMIT $5"
 );
-/// The messages of a page of threads in one go.
-pub(crate) const LIST_MESSAGES: &str = "SELECT m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-     m.summary, m.draft, m.assessment, m.answered FROM (SELECT id FROM threads WHERE grant_id = $1 AND (sort_date, id) < ($2, $3) \
-     ORDER BY sort_date DESC, id DESC LIMIT $4) t JOIN messages m ON m.thread_id = t.id LIMIT $5";
+/// What is in a thread, latest first: read from the index alone, but for its drafts. What only waits to be sent is not in the
+/// mailbox yet.
+pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.thread_id = $1 \
+    AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
+
+/// What is in some short threads, in no particular order.
+pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft FROM {json_each}($1) AS e \
+    CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
+    AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') LIMIT $2";
 
 /// Threads that a key leads to.
 pub(crate) const WITH_KEY: &str =
@@ -409,30 +462,68 @@ pub async fn find_thread(
     Ok(row.as_ref().map(read).transpose()?)
 }
 
-/// A page of a mailbox's threads, latest first.
+/// A page of a mailbox's threads, latest first, none of which stands before `since`.
 pub async fn list(
     reader: &mut Reader<'_>,
     grant: GrantId,
     after: AfterThread,
+    since: UnixMicros,
     limit: usize,
 ) -> Result<Vec<StoredThread>, StoreError> {
-    let values = params![grant.uuid(), after.sort_date.as_micros(), after.id.uuid(), limit as i64];
+    let (place, id) = (after.sort_date.as_micros(), after.id.uuid());
+    let values = params![grant.uuid(), place, id, since.as_micros(), limit as i64];
     let rows = reader.query(LIST, values).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// The messages of that page, in no particular order; at most `messages_max`.
-pub async fn list_messages(
+/// The ids of the latest messages and drafts of a thread, the latest first, each with whether it is a draft.
+pub async fn ids(
     reader: &mut Reader<'_>,
-    grant: GrantId,
-    after: AfterThread,
+    thread: ThreadId,
     limit: usize,
-    messages_max: usize,
-) -> Result<Vec<StoredMessage>, StoreError> {
-    let (start, id) = (after.sort_date.as_micros(), after.id.uuid());
-    let values = params![grant.uuid(), start, id, limit as i64, messages_max as i64];
-    let rows = reader.query(LIST_MESSAGES, values).await?;
-    Ok(rows.iter().map(messages::read).collect::<Result<_, DbError>>()?)
+) -> Result<Vec<(MessageId, bool)>, StoreError> {
+    let rows = reader.query(IDS, params![thread.uuid(), limit as i64]).await?;
+    let ids = rows.iter().map(|row| Ok((MessageId::from_uuid(row.uuid(0)?), row.flag(1)?)));
+    Ok(ids.collect::<Result<_, DbError>>()?)
+}
+
+/// The ids of the messages and drafts of some threads that have, together, no more than `limit`; each with its thread, and
+/// whether it is a draft, the latest first.
+pub async fn ids_of_some(
+    reader: &mut Reader<'_>,
+    threads: &[ThreadId],
+    limit: usize,
+) -> Result<Vec<(ThreadId, MessageId, bool)>, StoreError> {
+    if threads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = messages::list_of(threads.iter().map(|thread| thread.uuid()));
+    let rows = reader.query(IDS_OF_SOME, params![&ids, limit as i64]).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id = MessageId::from_uuid(row.uuid(2)?);
+        found.push((ThreadId::from_uuid(row.uuid(0)?), row.int(1)?, id, row.flag(3)?));
+    }
+    found.sort_by(|one, two| (two.1, two.2).cmp(&(one.1, one.2)));
+    Ok(found.into_iter().map(|(thread, _, id, is_draft)| (thread, id, is_draft)).collect())
+}
+
+/// What the messages of a thread add up to, by reading all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Recount {
+    /// The mailbox.
+    pub grant_id: GrantId,
+    /// The thread.
+    pub thread: ThreadId,
+}
+
+impl Command for Recount {
+    type Outcome = Totals;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Totals, DbError> {
+        crate::drafts::lock(tx, self.grant_id).await?;
+        totals::recount(tx, self.thread).await
+    }
 }
 
 fn read(row: &Row) -> Result<StoredThread, DbError> {
@@ -444,5 +535,6 @@ fn read(row: &Row) -> Result<StoredThread, DbError> {
         received_date: row.opt_int(4)?.map(UnixMicros::from_micros),
         sent_date: row.opt_int(5)?.map(UnixMicros::from_micros),
         sort_date: UnixMicros::from_micros(row.int(6)?),
+        totals: Totals::read(row, COLUMNS)?,
     })
 }

@@ -8,6 +8,7 @@ use crate::idempotency::Keyed;
 use crate::letter::{self, Letter};
 use crate::respond::{self, Answer};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
+use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::MessageId;
 use postfleet_core::{Patch, Problem};
 use postfleet_mail::compose::Attachment;
@@ -15,10 +16,11 @@ use postfleet_mailbox::drafts as mailbox;
 use postfleet_mailbox::messages::Filter;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailbox::writer::Selection;
-use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
+use postfleet_mailflow::drafts::{self, Dispatched, DraftChange, KeepingDraft};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
 use postfleet_schema::message::Message;
+use postfleet_schema::page::Single;
 use postfleet_schema::send::{CustomHeader, SendAttachment, SendResponse};
 use postfleet_store::grants::Grant;
 use postfleet_store::idempotency::KeyedRequest;
@@ -36,7 +38,8 @@ pub(crate) fn routes() -> Vec<Route> {
             .query(LIST)
             .lists::<Message>(),
         Route::post("/v3/grants/{grant}/drafts", "drafts.write", create)
-            .about("Make a draft", "Nothing is required. Files may be parts of a form, as in a send.")
+            .about("Make a draft", MAKE_DETAILS)
+            .keyed()
             .takes_message::<DraftRequest>()
             .answers::<Message>(),
         Route::get(PATH, "drafts.read", find).about("Find a draft", "").answers::<Message>(),
@@ -58,6 +61,9 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+const MAKE_DETAILS: &str = "Nothing is required. Files may be parts of a form, as in a send. A request with an `Idempotency-Key` makes one \
+    draft, however often it is sent within 24 hours.";
+
 const LIST_DETAILS: &str = "The last changed first. As with messages, a filter that few drafts pass may give a short page \
     with a `next_cursor`.";
 
@@ -72,9 +78,11 @@ const LIST: &[Parameter] = &[
     Parameter::new("thread_id", Kind::Text, "A thread's id: drafts of this conversation."),
     Parameter::new("subject", Kind::Text, "Part of the subject, in any case."),
     Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in from, to, cc or bcc."),
+    Parameter::new("from", Kind::List, "Addresses, any of which wrote the draft."),
     Parameter::new("to", Kind::List, "Addresses, any of which the draft is to."),
     Parameter::new("cc", Kind::List, "Addresses, any of which gets a copy."),
     Parameter::new("bcc", Kind::List, "Addresses, any of which gets a copy unseen."),
+    Parameter::new("in", Kind::List, "Folder ids: drafts are in `drafts`, and in no other folder."),
     Parameter::new("unread", Kind::Flag, "Only unread drafts, or only read ones."),
     Parameter::new("starred", Kind::Flag, "Only drafts with a star, or only those without."),
     Parameter::new("has_attachment", Kind::Flag, "Only drafts with attachments, or only those without."),
@@ -100,14 +108,18 @@ pub(crate) async fn list(call: Call) -> Answer {
     let grant = call.grant().await?;
     let selection = Selection::of(&query.list("select"));
     let request = page_request(&query, Fields::Standard, selection)?;
-    let store = &call.platform.store;
-    let (items, next) = mailbox::list_written(store, grant.id, filter(&query)?, &request, selection).await?;
+    let (filter, folders) = (filter(&query)?, query.list("in"));
+    let is_drafts = |name: &String| SystemFolder::named(name) == Some(SystemFolder::Drafts);
+    if !folders.is_empty() && !folders.iter().any(is_drafts) {
+        return Ok(respond::page::<Message>(&call.id, Vec::new(), None));
+    }
+    let (items, next) = mailbox::list_written(&call.platform.store, grant.id, filter, &request, selection).await?;
     Ok(respond::written_page(&call.id, &items, next.as_deref()))
 }
 
 fn filter(query: &Query) -> Result<Filter, Problem> {
     let of_messages = super::messages::filter(query)?;
-    let Filter { thread_id, unread, starred, has_attachment, subject, to, cc, bcc, any_email, metadata, .. } =
+    let Filter { thread_id, unread, starred, has_attachment, subject, from, to, cc, bcc, any_email, metadata, .. } =
         of_messages;
     let filter = Filter {
         thread_id,
@@ -115,6 +127,7 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
         starred,
         has_attachment,
         subject,
+        from,
         to,
         cc,
         bcc,
@@ -128,9 +141,19 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
 /// `POST /v3/grants/{grant}/drafts`
 pub(crate) async fn create(call: Call) -> Answer {
     let grant = call.grant().await?;
-    let (call, change) = read(call).await?;
-    let draft = drafts::create(&call.platform, &grant, change).await?;
-    Ok(respond::single(&call.id, draft))
+    let mut keyed = Keyed::of(&call, &grant)?;
+    let (CallWithoutBody { platform, id }, request, files) = read(call).await?;
+    keyed.add_request(&request, &files);
+    let make = async |key: Option<KeyedRequest>| {
+        let written = |draft: &Message| {
+            let answer = Single { request_id: id.0.clone(), data: draft };
+            serde_json::to_string(&answer).unwrap_or_default()
+        };
+        let keeping = key.map(|key| KeepingDraft { key, written: &written });
+        let draft = drafts::create(&platform, &grant, change(request, files)?, keeping).await?;
+        Ok(respond::single(&id, draft))
+    };
+    keyed.once(&platform, &id, Fields::Standard, make).await
 }
 
 /// `GET /v3/grants/{grant}/drafts/{draft}`
@@ -144,8 +167,8 @@ pub(crate) async fn find(call: Call) -> Answer {
 pub(crate) async fn update(call: Call) -> Answer {
     let (grant, id) = named(&call).await?;
     let by = call.caller.key;
-    let (call, change) = read(call).await?;
-    let change = DraftChange { by, ..change };
+    let (call, request, files) = read(call).await?;
+    let change = DraftChange { by, ..change(request, files)? };
     let draft = drafts::update(&call.platform, &grant, id, change).await?;
     Ok(respond::single(&call.id, draft))
 }
@@ -192,11 +215,11 @@ async fn named(call: &Call) -> Result<(Grant, MessageId), Problem> {
 }
 
 /// Reads what the body says of a draft.
-async fn read(call: Call) -> Result<(CallWithoutBody, DraftChange), Problem> {
+async fn read(call: Call) -> Result<(CallWithoutBody, DraftRequest, Vec<Attachment>), Problem> {
     let Call { platform, id, parts, body, .. } = call;
     let limit = platform.store.plans().outbound_octets_ceiling();
     let (request, files) = letter::read::<DraftRequest>(&parts, body, limit).await?;
-    Ok((CallWithoutBody { platform, id }, change(request, files)?))
+    Ok((CallWithoutBody { platform, id }, request, files))
 }
 
 /// What is left of a call whose body was read.

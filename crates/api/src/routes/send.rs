@@ -282,6 +282,7 @@ pub(crate) fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
         custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
         metadata: request.metadata.unwrap_or_default(),
         tracking: request.tracking_options.map(tracking),
+        starred: request.starred == Some(true),
         ..Outgoing::default()
     })
 }

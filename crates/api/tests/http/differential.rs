@@ -301,6 +301,7 @@ impl Mailbox {
             outgoing: false,
             folder: "inbox",
             unread: mail.unread,
+            starred: false,
             octets: 21,
             summary: summary.to_json(),
             thread: ThreadHints { in_reply_to: vec![format!("{}@people.test", mail.thread)], ..ThreadHints::default() },

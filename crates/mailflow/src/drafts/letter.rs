@@ -122,7 +122,7 @@ impl Letter {
             list_unsubscribe: outgoing.has_unsubscribe_link,
             as_written: false,
         };
-        Self { outgoing, facts, ..Self::default() }
+        Self { starred: outgoing.starred, outgoing, facts, ..Self::default() }
     }
 
     /// A message that was written by somebody else and is to wait for its time: it leaves as it is.

@@ -46,6 +46,8 @@ pub struct Outgoing {
     pub tracking: Option<Tracking>,
     /// The id that the message has already, if it is a draft.
     pub message_id: Option<MessageId>,
+    /// Whether the sent copy has a star.
+    pub starred: bool,
     /// What the answer shows of the sent copy.
     pub shown: Fields,
     /// Whether it has a link by which its one recipient wants no more mail.
@@ -80,6 +82,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
     let require_opt_in = outgoing.require_opt_in.take();
     let text = exchange::compared(&outgoing.body).to_owned();
     let (shown, terms, by) = (outgoing.shown, std::mem::take(&mut outgoing.terms), outgoing.by.take());
+    let starred = outgoing.starred;
     let raw = write(platform, outgoing, from, answered.as_ref(), message_id, grant, now)?;
     let mut summary = Summary::of(&message::view(&raw));
     let outbound_type = outbound_type(answered.is_some(), &summary);
@@ -95,6 +98,7 @@ pub async fn prepare(platform: &Platform, grant: &Grant, mut outgoing: Outgoing)
         answers,
         own_thread_id: None,
         outbound_type,
+        starred,
         date: now,
         shown,
         terms,
@@ -126,6 +130,7 @@ pub(crate) fn written(platform: &Platform, raw: Vec<u8>, outgoing: Outgoing) -> 
         thread_id: None,
         answers: None,
         own_thread_id: None,
+        starred: outgoing.starred,
         date,
         shown: outgoing.shown,
         terms: outgoing.terms,

@@ -40,7 +40,7 @@ use postfleet_store::drafts::{CreateDraft, FromDraft};
 use postfleet_store::grants::Grant;
 use postfleet_store::holds::Hold;
 use postfleet_store::key_use::JudgeKey;
-use postfleet_store::messages::{self, MailboxCopy, StoredMessage};
+use postfleet_store::messages::{MailboxCopy, MessageFacts, StoredMessage};
 use postfleet_store::outbound::{Answers, Guard, Submit, SubmitOutcome, Turn, Waiting};
 use postfleet_store::refusals::RecordRefusal;
 use std::collections::HashSet;
@@ -65,6 +65,8 @@ pub struct Prepared {
     pub own_thread_id: Option<ThreadId>,
     /// Whether it begins a conversation, as rules see it.
     pub outbound_type: OutboundType,
+    /// Whether the sent copy has a star.
+    pub starred: bool,
     /// When it was prepared.
     pub date: UnixMicros,
     /// What the answer shows of the sent copy.
@@ -220,11 +222,11 @@ pub(crate) async fn remembered<T>(
 async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Result<(Submit, Vec<u8>), Problem> {
     let answers = answered(platform, grant, &prepared).await?;
     let Prepared { message_id, raw, recipients, summary, thread_id, outbound_type, text, date: now, .. } = prepared;
-    let may_wait = prepared.terms.may_wait;
+    let (may_wait, starred) = (prepared.terms.may_wait, prepared.starred);
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     let require_opt_in = summary.require_opt_in.as_deref().map(purpose_hash);
-    let mut facts = filing::sent(summary, raw.len() as u64, now);
+    let mut facts = MessageFacts { starred, ..filing::sent(summary, raw.len() as u64, now) };
     let going_on = (outbound_type, thread_id);
     let continued = exchange::continued(platform, grant, going_on, &facts.thread, now).await?;
     let raw = exchange::counted(platform, raw, (continued.hops, now), facts.thread.message_id.as_deref());
@@ -326,7 +328,7 @@ fn waiting(platform: &Platform, command: &Submit) -> Waiting {
             facts: filing::draft(summary, command.facts.octets, now, false, SCHEDULED),
             copy: command.copy,
             thread_id: command.thread_id,
-            starred: false,
+            starred: command.facts.starred,
             schedule: None,
             answer: None,
         }
@@ -360,7 +362,7 @@ pub(crate) async fn judge_key(
     grant: &Grant,
     by: Option<KeyId>,
     recipients: Vec<EmailAddress>,
-    (facts, thread_id): (&messages::MessageFacts, Option<ThreadId>),
+    (facts, thread_id): (&MessageFacts, Option<ThreadId>),
 ) -> Result<(), Problem> {
     let Some(by) = by else { return Ok(()) };
     let command = JudgeKey {
@@ -396,7 +398,7 @@ fn left_out(suppressed: &[Suppressed]) -> Vec<SuppressedRecipient> {
 }
 
 /// The sent copy as it will be read back; thread, folders and marks are known once it is accepted.
-pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id: BlobId) -> StoredMessage {
+pub(crate) fn stored(facts: &MessageFacts, copy: &MailboxCopy, blob_id: BlobId) -> StoredMessage {
     StoredMessage {
         id: copy.message_id,
         grant_id: copy.grant_id,
@@ -405,7 +407,7 @@ pub(crate) fn stored(facts: &messages::MessageFacts, copy: &MailboxCopy, blob_id
         outgoing: true,
         date: facts.date,
         unread: false,
-        starred: false,
+        starred: facts.starred,
         octets: facts.octets,
         folders: vec![facts.folder.to_owned()],
         summary: facts.summary.clone(),

@@ -62,6 +62,7 @@ pub(crate) fn prepare_for(
         answers: None,
         own_thread_id: None,
         outbound_type,
+        starred: false,
         date: now,
         shown: Fields::Standard,
         terms: Terms::default(),

@@ -176,7 +176,7 @@ async fn a_draft_is_sent_as_it_is_at_its_time() {
         send_at: Patch::Set(at),
         ..DraftChange::default()
     };
-    let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
+    let draft = drafts::create(setting.platform(), &setting.agent, change, None).await.expect("draft");
     let id = draft.id.parse().expect("id");
     let sent =
         drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
@@ -333,7 +333,7 @@ async fn a_draft_that_waits_for_its_turn_is_sent_once() {
         subject: Patch::Set("Draft".into()),
         ..DraftChange::default()
     };
-    let draft = drafts::create(setting.platform(), &setting.agent, change).await.expect("draft");
+    let draft = drafts::create(setting.platform(), &setting.agent, change, None).await.expect("draft");
     let id = draft.id.parse().expect("id");
     assert_eq!(burst(&setting, "first").await, Ok(false));
     for _ in 0..2 {

@@ -413,7 +413,7 @@ async fn drafts_and_what_became_of_scheduled_sends_are_told() {
     let platform = &setting.world.platform;
     let to = |email: &str| Patch::Set(vec![Participant { name: String::new(), email: email.to_owned() }]);
     let new = DraftChange { to: to("ada@null.test"), subject: Patch::Set("Offer".into()), ..DraftChange::default() };
-    let draft = drafts::create(platform, &setting.agent, new).await.expect("draft");
+    let draft = drafts::create(platform, &setting.agent, new, None).await.expect("draft");
     settle(&setting).await;
     let id = draft.id.parse().expect("id");
     let change = DraftChange { body: Patch::Set("<p>More</p>".into()), ..DraftChange::default() };

@@ -31,7 +31,7 @@ impl Submit {
         let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
         let (grant_id, now) = (self.copy.grant_id, self.facts.date);
         let passes = watched.passes(now);
-        let (placement, assigned) = match &judged {
+        let (mut placement, assigned) = match &judged {
             Some(judged) => {
                 let effects = &judged.judgement.effects;
                 let assigned = self.assigned(tx, judged).await?;
@@ -39,6 +39,7 @@ impl Submit {
             }
             None => (self.facts.placement(), Assigned::default()),
         };
+        placement.starred |= self.facts.starred;
         count_send(tx, self, now.day(), passes.said.as_deref()).await?;
         passes.keep(tx, grant_id, now.day()).await?;
         let month = now.day().month();

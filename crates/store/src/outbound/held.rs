@@ -159,7 +159,7 @@ impl Submit {
             facts: new.waiting.clone(),
             copy: self.copy,
             thread_id: self.thread_id,
-            starred: false,
+            starred: self.facts.starred,
             schedule: None,
             answer: None,
         };

@@ -22,7 +22,9 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("listings::UNREAD", listings::UNREAD, "listings_unread"),
     ("listings::FILES", listings::FILES, "listings_files"),
     ("threads::LIST", threads::LIST, "threads_by_grant"),
-    ("threads::LIST_MESSAGES", threads::LIST_MESSAGES, "threads_by_grant"),
+    ("threads::IDS", threads::IDS, "messages_by_thread"),
+    ("threads::IDS_OF_SOME", threads::IDS_OF_SOME, "messages_by_thread"),
+    ("threads::MEMBERS", threads::MEMBERS, "messages_by_thread"),
     ("schedules::LIST", schedules::LIST, "schedules_by_grant"),
 ];
 

@@ -59,6 +59,7 @@ mod stops_reach;
 mod submit;
 mod suppressions;
 mod tenancy;
+mod thread_totals;
 mod threading;
 mod warm_ups;
 mod webhooks;

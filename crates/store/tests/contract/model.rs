@@ -450,11 +450,28 @@ impl Mailbox {
         }
         for (id, thread) in &self.threads {
             let Thread { subject, earliest, received, sent, sort } = thread;
-            lines.insert(format!("thread {grant} {id} {subject:?} {earliest:?} {received:?} {sent:?} {sort:?}"));
+            let totals = self.totals_of(*id);
+            lines.insert(format!(
+                "thread {grant} {id} {subject:?} {earliest:?} {received:?} {sent:?} {sort:?} {totals:?}"
+            ));
         }
         lines.extend(self.messages.iter().map(|(id, filed)| format!("message {id} {}", filed.thread)));
         let spent = self.daily.iter().filter(|(_, sent)| **sent > 0);
         lines.extend(spent.map(|(day, sent)| format!("sent {grant} {day} {sent}")));
+    }
+}
+
+impl Mailbox {
+    /// What a thread adds up to: messages, unread ones, the latest, and how many are in each folder.
+    fn totals_of(&self, thread: ThreadId) -> (i64, i64, Option<uuid::Uuid>, String) {
+        let messages = || self.messages.iter().filter(|(_, filed)| filed.thread == thread);
+        let latest = messages().max_by_key(|(id, filed)| (filed.date, **id)).map(|(id, _)| id.uuid());
+        let mut folders: BTreeMap<&str, i64> = BTreeMap::new();
+        for (_, filed) in messages() {
+            *folders.entry(filed.folder).or_default() += 1;
+        }
+        let folders = serde_json::to_string(&folders).expect("folders");
+        (messages().count() as i64, messages().filter(|(_, filed)| filed.unread).count() as i64, latest, folders)
     }
 }
 

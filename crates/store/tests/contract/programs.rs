@@ -330,13 +330,18 @@ const TABLES: &[(&str, Line)] = &[
     ("SELECT grant_id, folder, total, unread FROM folder_counts", |row| {
         Ok(format!("folder {} {} {} {}", row.uuid(0)?, row.text(1)?, row.int(2)?, row.int(3)?))
     }),
-    ("SELECT grant_id, id, subject, earliest_date, received_date, sent_date, sort_date FROM threads", |row| {
-        let date = UnixMicros::from_micros;
-        let (earliest, sort) = (date(row.int(3)?), date(row.int(6)?));
-        let (received, sent) = (row.opt_int(4)?.map(date), row.opt_int(5)?.map(date));
-        let (grant, id, subject) = (row.uuid(0)?, row.uuid(1)?, row.text(2)?);
-        Ok(format!("thread {grant} {id} {subject:?} {earliest:?} {received:?} {sent:?} {sort:?}"))
-    }),
+    (
+        "SELECT grant_id, id, subject, earliest_date, received_date, sent_date, sort_date, message_count, unread_count, \
+        latest_id, folders FROM threads",
+        |row| {
+            let date = UnixMicros::from_micros;
+            let (earliest, sort) = (date(row.int(3)?), date(row.int(6)?));
+            let (received, sent) = (row.opt_int(4)?.map(date), row.opt_int(5)?.map(date));
+            let (grant, id, subject) = (row.uuid(0)?, row.uuid(1)?, row.text(2)?);
+            let totals = (row.int(7)?, row.int(8)?, row.opt_uuid(9)?, row.text(10)?);
+            Ok(format!("thread {grant} {id} {subject:?} {earliest:?} {received:?} {sent:?} {sort:?} {totals:?}"))
+        },
+    ),
     ("SELECT id, thread_id FROM messages", |row| Ok(format!("message {} {}", row.uuid(0)?, row.uuid(1)?))),
     ("SELECT grant_id, day, sent FROM daily_sends WHERE sent <> 0", |row| {
         Ok(format!("sent {} {} {}", row.uuid(0)?, row.int(1)?, row.int(2)?))

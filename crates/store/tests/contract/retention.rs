@@ -420,7 +420,9 @@ async fn a_conversation_stands_by_the_messages_that_it_has_left() {
         store.run(placed(second)).await.expect("deliver").expect("room");
         assert_eq!(prune_all(store, grant, 10).await.inbox.messages, 1);
         let mut reader = store.reader().await.expect("reader");
-        let list = threads::list(&mut reader, grant, AfterThread::START, 10).await.expect("threads");
+        let list = threads::list(&mut reader, grant, AfterThread::START, UnixMicros::from_micros(i64::MIN), 10)
+            .await
+            .expect("threads");
         let dates: Vec<_> =
             list.iter().map(|one| (one.earliest_date, one.received_date, one.sent_date, one.sort_date)).collect();
         assert_eq!(dates, [(ago(2, 0), None, Some(ago(2, 0)), ago(2, 0))]);

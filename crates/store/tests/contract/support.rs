@@ -333,6 +333,7 @@ fn received_facts(date: UnixMicros, octets: u64) -> MessageFacts {
         outgoing: false,
         folder: "inbox",
         unread: true,
+        starred: false,
         octets,
         summary: "{\"subject\":\"Hello\"}".into(),
         thread,

@@ -92,7 +92,7 @@ async fn a_draft_holds_everything_and_is_sent_with_it() {
     assert_eq!(sent.as_object_mut().and_then(|sent| sent.remove("suppressed_recipients")), Some(json!([])));
     assert_eq!(
         (&sent["object"], &sent["folders"], &sent["starred"]),
-        (&json!("message"), &json!(["sent"]), &json!(false))
+        (&json!("message"), &json!(["sent"]), &json!(true))
     );
     for field in ["id", "thread_id", "to", "cc", "bcc", "reply_to", "subject", "body", "metadata", "message_id_header"]
     {
@@ -267,6 +267,11 @@ async fn the_list_is_narrowed_and_goes_on() {
     for (query, wanted) in [
         ("subject=offer", vec![third, first]),
         ("to=ADA@a.test", vec![first]),
+        ("from=agent@acme.test", vec![&last, third, second, first]),
+        ("from=zz@x.test", vec![]),
+        ("in=drafts", vec![&last, third, second, first]),
+        ("in=inbox", vec![]),
+        ("in=inbox,Drafts&starred=true", vec![second]),
         ("cc=bob@b.test", vec![second]),
         ("bcc=dee@d.test", vec![third]),
         ("any_email=dee@d.test,ada@a.test", vec![third, first]),
@@ -423,4 +428,54 @@ async fn a_draft_that_is_to_leave_later_is_judged_for_its_link_when_it_is_schedu
     let refused = harness.post(&harness.at("/messages/send"), &body).await;
     refused.refuses(400, "invalid_request", Some("list_unsubscribe"));
     assert_eq!(harness.get(&harness.at("/messages/schedules")).await.data(), &json!([]));
+}
+
+#[tokio::test]
+async fn only_what_was_a_draft_was_sent_already() {
+    let harness = Harness::new().await;
+    let received = harness.receive_about("no draft").await;
+    let path = harness.at(&format!("/drafts/{received}"));
+    harness.post(&path, &json!({})).await.refuses(404, "not_found", None);
+    let draft = make(&harness, &letter()).await;
+    send(&harness, &draft).await.is_ok();
+    send(&harness, &draft).await.refuses(409, "draft_already_sent", None);
+}
+
+#[tokio::test]
+async fn a_star_is_on_what_was_sent() {
+    let harness = Harness::new().await;
+    let now = harness.world.platform.clock.now().as_seconds();
+    let starred = json!({"to": [{"email": "ada@sender.test"}], "subject": "Star", "body": "x", "starred": true});
+    let sent = harness.post(&harness.at("/messages/send"), &starred).await;
+    assert_eq!(sent.is_ok().data()["starred"], true);
+    let mut later = starred.clone();
+    later["send_at"] = json!(now + 600);
+    let waits = harness.post(&harness.at("/messages/send"), &later).await;
+    assert_eq!((waits.status, &waits.data()["starred"]), (202, &json!(true)));
+    let plain = json!({"to": [{"email": "ada@sender.test"}], "subject": "Plain", "body": "x"});
+    assert_eq!(harness.post(&harness.at("/messages/send"), &plain).await.is_ok().data()["starred"], false);
+    let found = harness.ids(&harness.at("/messages?starred=true")).await;
+    assert_eq!(found, [sent.data()["id"].as_str().expect("id")]);
+}
+
+#[tokio::test]
+async fn a_draft_is_made_once_under_a_key() {
+    let harness = Harness::new().await;
+    let make = async |body: &Value| {
+        let request = Request::post(harness.at("/drafts"))
+            .header("authorization", format!("Bearer {}", harness.acme.api_key))
+            .header("content-type", "application/json")
+            .header("idempotency-key", "one draft");
+        harness.request(request.body(Body::from(body.to_string())).expect("request")).await
+    };
+    let first = make(&letter()).await;
+    let again = make(&letter()).await;
+    assert_eq!((again.status, &again.octets), (200, &first.octets));
+    assert_eq!((first.header("idempotent-response"), again.header("idempotent-response")), (None, Some("true")));
+    assert_eq!(harness.ids(&harness.at("/drafts")).await, [first.data()["id"].as_str().expect("id")]);
+    let mut other = letter();
+    other["subject"] = json!("Other");
+    let refused = make(&other).await;
+    assert_eq!(refused.status, 409, "{}", refused.json);
+    assert_eq!(harness.ids(&harness.at("/drafts")).await.len(), 1);
 }

@@ -25,6 +25,7 @@ mod send_once;
 pub(crate) mod send_rules;
 pub(crate) mod send_with_key;
 pub(crate) mod submission;
+mod thread_filters;
 pub(crate) mod threads;
 pub(crate) mod usage;
 
