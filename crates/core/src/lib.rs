@@ -78,6 +78,7 @@ pub mod retry;
 pub mod schedule;
 pub mod send_event;
 pub mod send_figures;
+pub mod search;
 pub mod sender_pool;
 pub mod simulator;
 pub mod stop;

@@ -7,6 +7,7 @@ pub mod filing;
 pub mod folders;
 pub mod messages;
 pub mod refile;
+pub mod search;
 pub mod summary;
 pub mod threads;
 pub mod view;

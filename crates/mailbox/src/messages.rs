@@ -1,6 +1,7 @@
 //! Reading messages: one, or a page of a list under filters.
 
 use crate::cursor;
+use crate::search::{self, Search};
 use crate::summary::{Person, Summary};
 use crate::view::{self, Fields};
 use postfleet_core::folder::SystemFolder;
@@ -50,6 +51,8 @@ pub struct Filter {
     pub any_email: Vec<String>,
     /// Pairs of the metadata, all of which it must have.
     pub metadata: Vec<(String, String)>,
+    /// What is searched for: then those that fit best come first.
+    pub search: Option<Search>,
 }
 
 /// How a page is asked for.
@@ -74,14 +77,20 @@ pub enum Shown {
     Raw(Vec<RawMessage>),
 }
 
-/// A page of a mailbox's messages, newest first, and the cursor of the next page.
+/// A page of a mailbox's messages, newest first or, where something is searched for, those first that fit best; and the cursor
+/// of the next page.
 pub async fn list(
     store: &Store,
     grant: GrantId,
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<(Shown, Option<String>), Problem> {
-    let (page, next) = collect(&mut store.reader().await?, grant, filter, request).await?;
+    let mut reader = store.reader().await?;
+    let (page, next) = match &filter.search {
+        Some(search) => search::collect(&mut reader, grant, (filter, search), request).await?,
+        None => collect(&mut reader, grant, filter, request).await?,
+    };
+    drop(reader);
     let mut shown = Vec::new();
     let mut sources = Vec::new();
     for (stored, blob) in &page {
@@ -99,7 +108,7 @@ pub async fn list(
 }
 
 /// A message, and where its raw form is if that is needed.
-type Row = (StoredMessage, Option<StoredBlob>);
+pub(crate) type Row = (StoredMessage, Option<StoredBlob>);
 
 /// Reads listings until the page is full, the listing ends, or enough rows were looked at.
 async fn collect(
@@ -152,11 +161,7 @@ async fn read_rows(
     after: After,
     limit: usize,
 ) -> Result<Vec<Row>, Problem> {
-    // Dates are shown in seconds, so "after" means a later second.
-    let newer_than = filter.received_after.map_or(UnixMicros::from_micros(i64::MIN), |after| {
-        UnixMicros::from_seconds(after).plus(Duration::from_micros(999_999))
-    });
-    let page = Page { grant_id: grant, folder, after, newer_than, limit };
+    let page = Page { grant_id: grant, folder, after, newer_than: newer_than(filter), limit };
     let without = |messages: Vec<StoredMessage>| messages.into_iter().map(|message| (message, None)).collect();
     let with = |messages: Vec<(StoredMessage, StoredBlob)>| {
         messages.into_iter().map(|(message, blob)| (message, Some(blob))).collect()
@@ -169,7 +174,14 @@ async fn read_rows(
     })
 }
 
-fn needs_raw(request: &PageRequest) -> bool {
+/// Dates are shown in seconds, so "after" means a later second.
+pub(crate) fn newer_than(filter: &Filter) -> UnixMicros {
+    filter.received_after.map_or(UnixMicros::from_micros(i64::MIN), |after| {
+        UnixMicros::from_seconds(after).plus(Duration::from_micros(999_999))
+    })
+}
+
+pub(crate) fn needs_raw(request: &PageRequest) -> bool {
     request.with_body || request.fields != Fields::Standard
 }
 
@@ -219,7 +231,7 @@ impl Filter {
     }
 }
 
-fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
+pub(crate) fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
     let in_folders = filter.folders.is_empty()
         || filter
             .folders

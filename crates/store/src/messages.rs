@@ -16,6 +16,7 @@ use crate::folders;
 use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
 use crate::refused_mail::{self, NewRefusal};
+use crate::search;
 use crate::threads::{self, ThreadHints};
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
@@ -257,6 +258,7 @@ pub(crate) async fn file_numbered(
     for folder in &placement.folders {
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
+    search::filed(tx, (copy, facts.date), numbered.searched_until, numbered.sequence).await?;
     numbered.record(tx, &assigned, facts.date).await?;
     let is_junk = !facts.outgoing && placement.folders.iter().any(|folder| folder == SystemFolder::Junk.id());
     tx.announce(NewEvent {
@@ -492,6 +494,42 @@ pub async fn find_with_body(
 ) -> Result<Option<(StoredMessage, StoredBlob)>, StoreError> {
     let row = reader.query_one(FIND_WITH_BODY, params![id.uuid(), grant.uuid()]).await?;
     Ok(with_blobs(row.as_slice())?.pop())
+}
+
+pub(crate) const NAMED: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM {json_each}($2) AS e CROSS JOIN messages m WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+);
+pub(crate) const NAMED_WITH_BODIES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM {json_each}($2) AS e CROSS JOIN messages m JOIN blobs b ON b.id = m.blob_id \
+     WHERE m.id = {hex_id}(e.value ->> 0) AND m.grant_id = $1"
+);
+
+/// Those of the messages that a mailbox has, in any order.
+pub async fn named(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    ids: &[MessageId],
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let rows = reader.query(NAMED, params![grant.uuid(), &list_of(ids)]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// As [`named`], with their bodies.
+pub async fn named_with_bodies(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    ids: &[MessageId],
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    with_blobs(&reader.query(NAMED_WITH_BODIES, params![grant.uuid(), &list_of(ids)]).await?)
+}
+
+/// Ids as a JSON list of lists.
+fn list_of(ids: &[MessageId]) -> String {
+    serde_json::Value::from_iter(ids.iter().map(|id| vec![id.uuid().simple().to_string()])).to_string()
 }
 
 /// A page of a listing, with bodies.
