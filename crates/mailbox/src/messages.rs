@@ -87,7 +87,7 @@ pub async fn list(
 ) -> Result<(Shown, Option<String>), Problem> {
     let mut reader = store.reader().await?;
     let (page, next) = match &filter.search {
-        Some(search) => search::collect(&mut reader, grant, (filter, search), request).await?,
+        Some(search) => search::collect((store, &mut reader), grant, (filter, search), request).await?,
         None => collect(&mut reader, grant, filter, request).await?,
     };
     drop(reader);

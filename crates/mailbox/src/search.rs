@@ -1,6 +1,7 @@
 //! Searching a mailbox: what is found in its segments, and in what is in none yet, as one row of hits, those first that fit best.
 
 use crate::cursor;
+use crate::filing;
 use crate::messages::{Filter, PageRequest, Row, SCANNED_MAX, needs_raw, newer_than, passes};
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, segment};
@@ -8,12 +9,12 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::terms;
 use postfleet_store::messages::{After, named, named_with_bodies};
 use postfleet_store::search::{self, CHUNK_MESSAGES, Place, Segment, Vector};
-use postfleet_store::{Reader, StoreError};
+use postfleet_store::{Reader, Store, StoreError};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Vectors that are read at once.
-const VECTORS_AT_ONCE: usize = 1_024;
+const VECTORS_AT_ONCE: usize = 256;
 
 /// What is searched for; nothing is found by a query without letters and digits.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ impl Range {
 
 /// A page of what is found. Bodies are read of what is shown alone.
 pub(crate) async fn collect(
-    reader: &mut Reader<'_>,
+    (store, reader): (&Store, &mut Reader<'_>),
     grant: GrantId,
     (filter, search): (&Filter, &Search),
     request: &PageRequest,
@@ -90,7 +91,7 @@ pub(crate) async fn collect(
         older_than: filter.received_before.map_or(Range::ALL.older_than, UnixMicros::from_seconds),
     };
     reader.freeze().await?;
-    let mut hits = Hits::find(reader, grant, sought, range).await?;
+    let mut hits = Hits::find((store, reader), grant, sought, range).await?;
     let (mut page, mut scanned, mut last) = (Vec::new(), 0, None);
     while page.len() < request.limit && scanned < SCANNED_MAX {
         let batch = hits.take(reader, request.limit - page.len()).await?;
@@ -151,7 +152,7 @@ struct Open {
 impl Hits {
     /// Finds what is sought in a range.
     pub async fn find(
-        reader: &mut Reader<'_>,
+        (store, reader): (&Store, &mut Reader<'_>),
         grant: GrantId,
         sought: &Sought,
         range: Range,
@@ -159,7 +160,7 @@ impl Hits {
         let mut hits = Self { grant, loose: Vec::new(), segments: Vec::new(), chunks: HashMap::new() };
         let Some(until) = search::searched_until(reader, grant).await? else { return Ok(hits) };
         let terms = sought.terms();
-        hits.find_loose(reader, until, (sought, &terms), range).await?;
+        hits.find_loose((store, reader), until, (sought, &terms), range).await?;
         for segment in search::segments(reader, grant).await? {
             let is_outside = segment.last_date <= range.newer_than.as_micros()
                 || segment.first_date >= range.older_than.as_micros();
@@ -173,21 +174,15 @@ impl Hits {
     /// Looks through what is in no segment.
     async fn find_loose(
         &mut self,
-        reader: &mut Reader<'_>,
+        (store, reader): (&Store, &mut Reader<'_>),
         until: UnixMicros,
         (sought, terms): (&Sought, &[Term]),
         range: Range,
     ) -> Result<(), StoreError> {
-        let mut take = |vectors: &[Vector]| {
-            for vector in vectors {
-                let hit = of_vector(sought, terms, &vector.terms).map(|score| Hit::of(&vector.place, score));
-                self.loose.extend(hit.filter(|hit| range.holds(hit)));
-            }
-        };
         let mut after = After::START;
         loop {
-            let vectors = search::loose(reader, self.grant, after, until, VECTORS_AT_ONCE).await?;
-            take(&vectors);
+            let mut vectors = search::loose(reader, self.grant, after, until, VECTORS_AT_ONCE).await?;
+            self.look_at(store, &mut vectors, (sought, terms), range).await?;
             match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
                 Some(Vector { place, .. }) => {
                     after = After { date: UnixMicros::from_micros(place.date), id: MessageId::from_uuid(place.id) };
@@ -197,14 +192,29 @@ impl Hits {
         }
         let mut after = Uuid::nil();
         loop {
-            let vectors = search::late(reader, self.grant, after, VECTORS_AT_ONCE).await?;
-            take(&vectors);
+            let mut vectors = search::late(reader, self.grant, after, VECTORS_AT_ONCE).await?;
+            self.look_at(store, &mut vectors, (sought, terms), range).await?;
             match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
                 Some(last) => after = last.place.id,
                 None => break,
             }
         }
         self.loose.sort_unstable_by_key(|hit| hit.key);
+        Ok(())
+    }
+
+    async fn look_at(
+        &mut self,
+        store: &Store,
+        vectors: &mut [Vector],
+        (sought, terms): (&Sought, &[Term]),
+        range: Range,
+    ) -> Result<(), StoreError> {
+        for vector in vectors {
+            filing::terms_of_stored(store, vector).await?;
+            let hit = of_vector(sought, terms, &vector.terms).map(|score| Hit::of(&vector.place, score));
+            self.loose.extend(hit.filter(|hit| range.holds(hit)));
+        }
         Ok(())
     }
 

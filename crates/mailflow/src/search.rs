@@ -6,6 +6,7 @@ use crate::receive::shard;
 use postfleet_core::Problem;
 use postfleet_core::id::GrantId;
 use postfleet_core::search::segment::{self, Shards, Source};
+use postfleet_mailbox::filing;
 use postfleet_store::search::{
     self, AddPostings, AddSegment, Added, BeginMerge, CHUNK_MESSAGES, ClearSegment, EndMerge, MERGED_SEGMENTS, Place,
     SEGMENT_MESSAGES, Segment, Settle, Vector, shard_bits,
@@ -78,6 +79,9 @@ async fn add_late(platform: &Platform, grant: GrantId) -> Result<bool, Problem> 
 }
 
 async fn add(platform: &Platform, grant: GrantId, added: Added, mut vectors: Vec<Vector>) -> Result<bool, Problem> {
+    for vector in &mut vectors {
+        filing::terms_of_stored(&platform.store, vector).await?;
+    }
     vectors.sort_unstable_by_key(|vector| vector.place);
     let shards = segment::build(vectors.iter().map(|vector| vector.terms.as_slice()), shard_bits(0));
     let places = vectors.iter().map(|vector| vector.place).collect();

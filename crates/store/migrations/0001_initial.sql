@@ -502,7 +502,8 @@ CREATE TABLE mailboxes (
 ) {clustered};
 
 -- Raw messages. Small ones are inline and compressed, larger ones in the blob store under their hash (data is null). Before
--- them stands what is searched of the message (terms): it can be read without the message, and goes with it.
+-- them stands what is searched of the message (terms), unless that is made of the message when it is needed: it can be read without the
+-- message, and goes with it.
 CREATE TABLE blobs (
     id {id} NOT NULL PRIMARY KEY,
     hash {bytes} NOT NULL,

@@ -19,6 +19,13 @@ use std::borrow::Cow;
 /// Octets of the text of a message that are searched.
 pub const TEXT_OCTETS_MAX: usize = 256 << 10;
 
+/// Octets of a text up to which the vector of its message is kept from the beginning: it takes no more than three thousand octets then.
+/// Those of longer texts are made when they are needed.
+pub const KEPT_TEXT_OCTETS_MAX: usize = 3_000;
+
+/// Octets of a message above which its vector is kept in any case: to make it anew would take too long.
+pub const REREAD_OCTETS_MAX: usize = 64 << 10;
+
 /// Words of the text of a message that are searched.
 pub const WORDS_MAX: u32 = 20_000;
 
@@ -66,6 +73,19 @@ pub struct Head<'m> {
 pub fn of_message(raw: &[u8], head: &Head<'_>) -> Vec<u8> {
     let parts = structure::parse(raw).parts;
     vector(head, &content::text_prefix(&parts, TEXT_OCTETS_MAX))
+}
+
+/// The vector of a message, if it is to be kept from the beginning.
+pub fn kept(raw: &[u8], head: &Head<'_>) -> Option<Vec<u8>> {
+    let parts = structure::parse(raw).parts;
+    let is_large = raw.len() > REREAD_OCTETS_MAX;
+    // What is certainly too long is not even decoded. Much of markup is no text.
+    let octets = |part: &&structure::Part<'_>| part.content.len() / if part.is_html() { 4 } else { 1 };
+    if !is_large && content::choose(&parts, "text/plain").iter().map(octets).sum::<usize>() > KEPT_TEXT_OCTETS_MAX {
+        return None;
+    }
+    let text = content::text_prefix(&parts, TEXT_OCTETS_MAX);
+    (is_large || text.len() <= KEPT_TEXT_OCTETS_MAX).then(|| vector(head, &text))
 }
 
 /// The vector of a message with that text.

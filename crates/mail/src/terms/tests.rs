@@ -179,6 +179,25 @@ fn the_text_is_that_of_the_body() {
     assert!(!is_there("secret") && !is_there("hidden") && !is_there("uuml"));
 }
 
+#[test]
+fn the_vector_of_a_long_text_is_made_when_it_is_needed() {
+    let message = |text: usize, file: usize| {
+        let (text, file) = ("word ".repeat(text / 5), "A".repeat(file));
+        format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\n\
+             Content-Type: application/pdf\r\n\r\n{file}\r\n--b--\r\n"
+        )
+    };
+    for (text, file, is_kept) in [(10, 10, true), (2_990, 0, true), (3_010, 0, false), (30_000, 0, false), (3_010, 66_000, true)] {
+        let raw = message(text, file);
+        let kept = kept(raw.as_bytes(), &head());
+        assert_eq!(kept.is_some(), is_kept, "{text} {file}");
+        if let Some(kept) = kept {
+            assert_eq!(kept, of_message(raw.as_bytes(), &head()));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_split(text in "\\PC{0,300}", other in "[\\u{0300}-\\u{036f}\\u{3099}\\u{1100}-\\u{11ff}a-c가-각か-が ]{0,60}") {

@@ -42,9 +42,10 @@ pub struct PreparedBlob {
 }
 
 impl PreparedBlob {
-    /// With what is searched of the message: see `postfleet_core::search::vector`. Without it, it is not found.
-    pub fn with_terms(self, terms: Vec<u8>) -> Self {
-        Self { terms: Some(terms), ..self }
+    /// With what is searched of the message: see `postfleet_core::search::vector`. Without it, whoever searches reads the
+    /// message.
+    pub fn with_terms(self, terms: Option<Vec<u8>>) -> Self {
+        Self { terms, ..self }
     }
     /// The id under which a row will name it.
     pub fn id(&self) -> BlobId {

@@ -1,5 +1,5 @@
 //! Searching the messages of a mailbox. What is searched of a message (its terms) is written with its body, in the transaction that files
-//! it, and goes with it: see [`crate::blobs`]. From there it is gathered into segments, some hundred messages at a time, behind the back
+//! it, and goes with it (see [`crate::blobs`]); or it is made of the body when it is needed. From there it is gathered into segments, some hundred messages at a time, behind the back
 //! of everybody: each message is at every moment either loose (later than all segments), late, or in one segment.
 
 mod merge;
@@ -8,7 +8,7 @@ mod segment;
 
 pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
 pub use read::{
-    Segment, Vector, chunk, due, late, loose, oldest_loose, postings, searched_until, segments, shard_of, there, unfinished,
+    Segment, Unread, Vector, chunk, due, late, loose, oldest_loose, postings, searched_until, segments, shard_of, there, unfinished,
 };
 pub use segment::{AddSegment, Added, Settle};
 #[cfg(test)]
@@ -23,7 +23,7 @@ use postfleet_core::id::{GrantId, MessageId};
 use uuid::Uuid;
 
 /// Messages of a segment that is made of loose ones.
-pub const SEGMENT_MESSAGES: usize = 512;
+pub const SEGMENT_MESSAGES: usize = 128;
 
 /// Segments of a level that are merged into one of the next.
 pub const MERGED_SEGMENTS: usize = 16;
@@ -33,8 +33,8 @@ pub const CHUNK_MESSAGES: usize = 256;
 
 /// Shards of a segment, as a power of two: a shard stays as large when segments grow.
 pub const fn shard_bits(level: u32) -> u32 {
-    let bits = 5 + 4 * level;
-    if bits > 21 { 21 } else { bits }
+    let bits = 3 + 4 * level;
+    if bits > 19 { 19 } else { bits }
 }
 
 /// A message of a segment.

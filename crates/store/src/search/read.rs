@@ -1,6 +1,7 @@
 //! What a search reads.
 
 use super::{Place, shard_bits};
+use crate::blobs::StoredBlob;
 use crate::db::{DbError, Row};
 use crate::engine::Reader;
 use crate::error::StoreError;
@@ -31,14 +32,36 @@ pub struct Segment {
 pub struct Vector {
     /// Which.
     pub place: Place,
-    /// Its terms.
+    /// Its terms; none yet where they have to be made of the message.
     pub terms: Vec<u8>,
+    /// What they are made of.
+    pub unread: Option<Box<Unread>>,
+}
+
+/// A message of which the terms were not kept.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// What lists show of it, as JSON.
+    pub summary: String,
+    /// Its raw form.
+    pub blob: StoredBlob,
+}
+
+macro_rules! vector_columns {
+    () => {
+        "m.thread_id, b.terms, CASE WHEN b.terms IS NULL THEN m.summary END, b.hash, b.octets, \
+         CASE WHEN b.terms IS NULL THEN b.data END"
+    };
 }
 
 impl Vector {
     fn read(row: &Row) -> Result<Self, DbError> {
         let place = Place { date: row.int(0)?, id: row.uuid(1)?, thread: row.uuid(2)? };
-        Ok(Self { place, terms: row.opt_bytes(3)?.unwrap_or_default() })
+        let unread = match row.opt_text(4)? {
+            Some(summary) => Some(Box::new(Unread { summary, blob: StoredBlob::from_row(row, 5)? })),
+            None => None,
+        };
+        Ok(Self { place, terms: row.opt_bytes(3)?.unwrap_or_default(), unread })
     }
 }
 
@@ -113,10 +136,13 @@ pub async fn chunk(
     Ok(row.map(|row| Place::read(&row.bytes(0)?)).transpose()?.unwrap_or_default())
 }
 
-pub(crate) const LOOSE: &str = "SELECT l.date, l.message_id, m.thread_id, b.terms FROM listings l \
-    JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
-    WHERE l.grant_id = $1 AND l.folder = '' AND (l.date, l.message_id) < ($2, $3) AND l.date > $4 \
-    ORDER BY l.date DESC, l.message_id DESC LIMIT $5";
+pub(crate) const LOOSE: &str = concat!(
+    "SELECT l.date, l.message_id, ",
+    vector_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE l.grant_id = $1 AND l.folder = '' AND (l.date, l.message_id) < ($2, $3) AND l.date > $4 \
+     ORDER BY l.date DESC, l.message_id DESC LIMIT $5"
+);
 
 /// Messages that are later than all segments, before one of them, the latest first.
 pub async fn loose(
@@ -132,9 +158,12 @@ pub async fn loose(
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const OLDEST_LOOSE: &str = "SELECT l.date, l.message_id, m.thread_id, b.terms FROM listings l \
-    JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
-    WHERE l.grant_id = $1 AND l.folder = '' AND l.date > $2 ORDER BY l.date, l.message_id LIMIT $3";
+pub(crate) const OLDEST_LOOSE: &str = concat!(
+    "SELECT l.date, l.message_id, ",
+    vector_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE l.grant_id = $1 AND l.folder = '' AND l.date > $2 ORDER BY l.date, l.message_id LIMIT $3"
+);
 
 /// The oldest of them, the oldest first.
 pub async fn oldest_loose(
@@ -147,9 +176,12 @@ pub async fn oldest_loose(
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const LATE: &str = "SELECT m.date, m.id, m.thread_id, b.terms FROM search_late s \
-    JOIN messages m ON m.id = s.message_id JOIN blobs b ON b.id = m.blob_id \
-    WHERE s.grant_id = $1 AND s.message_id > $2 ORDER BY s.message_id LIMIT $3";
+pub(crate) const LATE: &str = concat!(
+    "SELECT m.date, m.id, ",
+    vector_columns!(),
+    " FROM search_late s JOIN messages m ON m.id = s.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE s.grant_id = $1 AND s.message_id > $2 ORDER BY s.message_id LIMIT $3"
+);
 
 /// Messages that are not later, and in no segment either, in the order of their ids.
 pub async fn late(

@@ -17,6 +17,7 @@ pub(crate) mod retention;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
 pub(crate) mod send;
+mod search;
 mod send_form;
 mod send_mime;
 mod send_once;
