@@ -119,7 +119,8 @@ async fn shown(
     let is_shown = |message: &postfleet_store::messages::StoredMessage| {
         filter.thread_id.is_none_or(|thread| thread == message.thread_id) && passes(filter, message)
     };
-    let mut rows: Vec<Row> = named(reader, grant, &ids).await?.into_iter().filter(is_shown).map(|row| (row, None)).collect();
+    let mut rows: Vec<Row> =
+        named(reader, grant, &ids).await?.into_iter().filter(is_shown).map(|row| (row, None)).collect();
     if needs_raw(request) {
         let ids: Vec<MessageId> = rows.iter().map(|(message, _)| message.id).collect();
         let with_bodies = named_with_bodies(reader, grant, &ids).await?;
@@ -162,8 +163,8 @@ impl Hits {
         let terms = sought.terms();
         hits.find_loose((store, reader), until, (sought, &terms), range).await?;
         for segment in search::segments(reader, grant).await? {
-            let is_outside = segment.last_date <= range.newer_than.as_micros()
-                || segment.first_date >= range.older_than.as_micros();
+            let is_outside =
+                segment.last_date <= range.newer_than.as_micros() || segment.first_date >= range.older_than.as_micros();
             if !is_outside {
                 hits.find_in(reader, segment, (sought, &terms), range).await?;
             }

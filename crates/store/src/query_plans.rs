@@ -8,7 +8,7 @@ use crate::{
     correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
     grants, holds, idempotency, imports, jobs, judging, key_use, keys, layout, lists, messages, meters, migrate,
     opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount, recoveries,
-    redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, send_alerts, send_events,
+    redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, search, send_alerts, send_events,
     send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads, tls_sessions, tokens,
     transfers, watch, webhooks, workspaces,
 };

@@ -241,7 +241,9 @@ fn add_phrase<'s>(terms: &[Term], found: &mut [Score], of: &dyn Fn(Term) -> Opti
     let mut words: Vec<_> = postings.into_iter().map(|postings| Postings::of(postings).peekable()).collect();
     let mut together = Vec::with_capacity(words.len());
     // The rarest word leads.
-    let Some(lead) = (0..words.len()).min_by_key(|place| words[*place].clone().map(|_| 1).sum::<usize>()) else { return };
+    let Some(lead) = (0..words.len()).min_by_key(|place| words[*place].clone().map(|_| 1).sum::<usize>()) else {
+        return;
+    };
     while let Some(message) = words[lead].peek().map(|posting| posting.message) {
         together.clear();
         for word in &mut words {

@@ -6,9 +6,9 @@
 //! no word stands for its other forms: what is found has what was sought in it.
 
 mod letters;
-mod words;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::message::{content, structure};
 use crate::syntax::invisible;

@@ -188,7 +188,9 @@ fn the_vector_of_a_long_text_is_made_when_it_is_needed() {
              Content-Type: application/pdf\r\n\r\n{file}\r\n--b--\r\n"
         )
     };
-    for (text, file, is_kept) in [(10, 10, true), (2_990, 0, true), (3_010, 0, false), (30_000, 0, false), (3_010, 66_000, true)] {
+    for (text, file, is_kept) in
+        [(10, 10, true), (2_990, 0, true), (3_010, 0, false), (30_000, 0, false), (3_010, 66_000, true)]
+    {
         let raw = message(text, file);
         let kept = kept(raw.as_bytes(), &head());
         assert_eq!(kept.is_some(), is_kept, "{text} {file}");

@@ -250,8 +250,7 @@ mod tests {
             terms.push(term);
             true
         };
-        let mut splitter =
-            Splitter { word: &mut word, open: Hash::default(), drops_marks: false, wants_more: true };
+        let mut splitter = Splitter { word: &mut word, open: Hash::default(), drops_marks: false, wants_more: true };
         take(&mut splitter, text);
         splitter.close();
         terms

@@ -25,8 +25,30 @@ use std::collections::BTreeMap;
 const MESSAGES: u64 = 2_300;
 
 const WORDS: [&str; 24] = [
-    "invoice", "payment", "order", "meeting", "Grüße", "Straße", "送金", "発票", "счёт", "مرحبا", "café", "code", "urgent", "report",
-    "Friday", "shipping", "refund", "hello", "world", "alpha", "beta", "gamma", "delta", "agent",
+    "invoice",
+    "payment",
+    "order",
+    "meeting",
+    "Grüße",
+    "Straße",
+    "送金",
+    "発票",
+    "счёт",
+    "مرحبا",
+    "café",
+    "code",
+    "urgent",
+    "report",
+    "Friday",
+    "shipping",
+    "refund",
+    "hello",
+    "world",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "agent",
 ];
 
 /// Always the same numbers.

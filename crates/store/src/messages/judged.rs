@@ -68,8 +68,14 @@ pub(crate) async fn number<'a>(
 ) -> Result<Option<Numbered<'a>>, DbError> {
     let Some(received) = &filing.received else {
         let taken = events::next_filed(tx, filing.copy.grant_id, octets as i64).await?;
-        let numbered =
-            |(sequence, owner, searched_until)| Numbered { filing, sequence, owner, octets, searched_until, said: None };
+        let numbered = |(sequence, owner, searched_until)| Numbered {
+            filing,
+            sequence,
+            owner,
+            octets,
+            searched_until,
+            said: None,
+        };
         return Ok(taken.map(numbered));
     };
     // One statement for both: where there are no rules, they cost none.

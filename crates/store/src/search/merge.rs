@@ -30,8 +30,7 @@ impl Command for BeginMerge {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<i64>, DbError> {
         const MADE: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND state = $2 LIMIT 1";
-        const IS_LIVE: &str =
-            "SELECT segment FROM search_segments WHERE grant_id = $1 AND segment = $2 AND state = $3";
+        const IS_LIVE: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND segment = $2 AND state = $3";
         let grant = self.grant_id;
         let Some(level) = self.sources.first().map(|source| source.level + 1) else { return Ok(None) };
         if !drafts::lock(tx, grant).await? || tx.query_one(MADE, params![grant.uuid(), MAKING]).await?.is_some() {
@@ -42,10 +41,8 @@ impl Command for BeginMerge {
                 return Ok(None);
             }
         }
-        let dates = (
-            self.places.first().map_or(0, |place| place.date),
-            self.places.last().map_or(0, |place| place.date),
-        );
+        let dates =
+            (self.places.first().map_or(0, |place| place.date), self.places.last().map_or(0, |place| place.date));
         let segment = insert(tx, grant, (level, MAKING), (self.places.len(), dates), self.at).await?;
         add_chunks(tx, grant, segment, &self.places).await?;
         Ok(Some(segment))

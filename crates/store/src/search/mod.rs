@@ -7,12 +7,13 @@ mod read;
 mod segment;
 
 pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
+#[cfg(test)]
+pub(crate) use read::{CHUNK, DUE, LATE, LOOSE, OLDEST_LOOSE, SEGMENTS};
 pub use read::{
-    Segment, Unread, Vector, chunk, due, late, loose, oldest_loose, postings, searched_until, segments, shard_of, there, unfinished,
+    Segment, Unread, Vector, chunk, due, late, loose, oldest_loose, postings, searched_until, segments, shard_of,
+    there, unfinished,
 };
 pub use segment::{AddSegment, Added, Settle};
-#[cfg(test)]
-pub(crate) use read::{CHUNK, DUE, LATE, LOOSE, OLDEST_LOOSE, POSTINGS, SEGMENTS, THERE};
 
 use crate::db::DbError;
 use crate::engine::Tx;

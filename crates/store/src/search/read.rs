@@ -104,7 +104,7 @@ pub fn shard_of(of: &Segment, term: Term) -> u32 {
     segment::shard(term, shard_bits(of.level))
 }
 
-pub(crate) const POSTINGS: &str = "SELECT p.segment, p.shard, p.data FROM {json_each}($2) AS e CROSS JOIN search_postings p \
+const POSTINGS: &str = "SELECT p.segment, p.shard, p.data FROM {json_each}($2) AS e CROSS JOIN search_postings p \
     WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) AND p.shard = CAST(e.value ->> 1 AS {int})";
 
 /// Shards of segments, as far as there is something in them, in any order.
@@ -122,8 +122,7 @@ pub async fn postings(
     Ok(rows.iter().map(shard).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const CHUNK: &str =
-    "SELECT data FROM search_messages WHERE grant_id = $1 AND segment = $2 AND chunk = $3";
+pub(crate) const CHUNK: &str = "SELECT data FROM search_messages WHERE grant_id = $1 AND segment = $2 AND chunk = $3";
 
 /// Some of the messages of a segment: those from `chunk` times [`super::CHUNK_MESSAGES`] on.
 pub async fn chunk(
@@ -202,8 +201,7 @@ pub async fn due(reader: &mut Reader<'_>, after: Uuid, limit: usize) -> Result<V
     Ok(rows.iter().map(|row| row.uuid(0).map(GrantId::from_uuid)).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const THERE: &str =
-    "SELECT m.id FROM {json_each}($1) AS e CROSS JOIN messages m WHERE m.id = {hex_id}(e.value ->> 0)";
+const THERE: &str = "SELECT m.id FROM {json_each}($1) AS e CROSS JOIN messages m WHERE m.id = {hex_id}(e.value ->> 0)";
 
 /// Those of the messages that are still there.
 pub async fn there(reader: &mut Reader<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {

@@ -131,8 +131,7 @@ pub(super) async fn insert(
         made_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let row = tx.query_one(NEXT, params![grant.uuid()]).await?.ok_or(DbError::Malformed("segment"))?;
     let segment = row.int(0)?;
-    let values =
-        params![grant.uuid(), segment, i64::from(level), state, messages as i64, first, last, at.as_micros()];
+    let values = params![grant.uuid(), segment, i64::from(level), state, messages as i64, first, last, at.as_micros()];
     tx.execute(INSERT, values).await?;
     Ok(segment)
 }

@@ -56,12 +56,14 @@ fn of_segment(sought: &Sought, documents: usize, shards: &[(u32, Vec<u8>)], bits
 
 fn documents() -> impl Strategy<Value = Vec<Document>> {
     let words = |most: usize| proptest::collection::vec(0_u8..6, 0..most);
-    let document = (words(30), words(4), words(6), words(3)).prop_map(|(body, subject, people, files)| [body, subject, people, files]);
+    let document = (words(30), words(4), words(6), words(3))
+        .prop_map(|(body, subject, people, files)| [body, subject, people, files]);
     proptest::collection::vec(document, 1..40)
 }
 
 fn soughts() -> impl Strategy<Value = Sought> {
-    let leaf = proptest::collection::vec(0_u8..7, 1..4).prop_map(|words| Sought::Terms(words.into_iter().map(term).collect()));
+    let leaf =
+        proptest::collection::vec(0_u8..7, 1..4).prop_map(|words| Sought::Terms(words.into_iter().map(term).collect()));
     leaf.prop_recursive(4, 24, 4, |inner| {
         let parts = || proptest::collection::vec(inner.clone(), 2..4);
         prop_oneof![

@@ -13,13 +13,18 @@ fn message(from: &str, subject: &str, body: &str) -> String {
 }
 
 fn query(text: &str) -> String {
-    text.bytes().map(|octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
+    text.bytes()
+        .map(
+            |octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") },
+        )
+        .collect()
 }
 
 #[tokio::test]
 async fn what_fits_best_comes_first() {
     let harness = Harness::new().await;
-    let body = harness.receive(&message("Bob <bob@sender.test>", "Lunch", "the invoice of Friday, 送金してください")).await;
+    let body =
+        harness.receive(&message("Bob <bob@sender.test>", "Lunch", "the invoice of Friday, 送金してください")).await;
     let name = harness.receive(&message("Invoice Desk <desk@sender.test>", "Hello", "see you")).await;
     let both = harness.receive(&message("Ada <ada@sender.test>", "Invoice 42", "your invoice, bitte überweisen")).await;
     let none = harness.receive(&message("Ada <ada@sender.test>", "Weather", "rain")).await;
