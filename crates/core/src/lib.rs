@@ -76,6 +76,7 @@ pub mod request_rate;
 pub mod retention;
 pub mod retry;
 pub mod schedule;
+pub mod search;
 pub mod send_event;
 pub mod send_figures;
 pub mod sender_pool;

@@ -14,6 +14,7 @@ pub mod message;
 pub mod participant;
 pub mod spam;
 pub mod suspicion;
+pub mod terms;
 
 // what leaves
 pub mod compose;

@@ -1,11 +1,59 @@
 //! From a parsed message to what the store files.
 
-use crate::summary::{Automated, Summary};
+use crate::summary::{Automated, Person, Summary};
 use postfleet_core::UnixMicros;
 use postfleet_core::folder::SystemFolder;
 use postfleet_mail::message::MessageView;
+use postfleet_mail::terms::{self, Head, Named, Role};
 use postfleet_store::messages::MessageFacts;
+use postfleet_store::search::Vector;
 use postfleet_store::threads::ThreadHints;
+use postfleet_store::{Store, StoreError};
+
+/// What is searched of a message that was received, if it is kept from the beginning.
+pub fn terms_of(view: &MessageView, raw: &[u8]) -> Option<Vec<u8>> {
+    let lists = [
+        (Role::From, &view.from),
+        (Role::To, &view.to),
+        (Role::Cc, &view.cc),
+        (Role::Bcc, &view.bcc),
+        (Role::ReplyTo, &view.reply_to),
+    ];
+    let people = lists.into_iter().flat_map(|(role, list)| {
+        list.iter().map(move |person| Named { role, name: &person.name, email: &person.email })
+    });
+    let files = view.attachments.iter().map(|file| file.filename.as_str());
+    terms::kept(raw, &Head { subject: &view.subject, people: people.collect(), files: files.collect() })
+}
+
+/// The same of a message that the mailbox sends: also who gets it unseen.
+pub fn terms_of_sent(summary: &Summary, raw: &[u8]) -> Option<Vec<u8>> {
+    terms::kept(raw, &head(summary))
+}
+
+/// What is searched of a message that is stored: as it is kept, or made anew.
+pub async fn terms_of_stored(store: &Store, vector: &mut Vector) -> Result<(), StoreError> {
+    if let Some(unread) = vector.unread.take() {
+        let raw = store.blobs().load(&unread.blob).await?;
+        vector.terms = terms::of_message(&raw, &head(&Summary::from_json(&unread.summary)));
+    }
+    Ok(())
+}
+
+fn head(summary: &Summary) -> Head<'_> {
+    let lists: [(Role, &Vec<Person>); 5] = [
+        (Role::From, &summary.from),
+        (Role::To, &summary.to),
+        (Role::Cc, &summary.cc),
+        (Role::Bcc, &summary.bcc),
+        (Role::ReplyTo, &summary.reply_to),
+    ];
+    let people = lists.into_iter().flat_map(|(role, list)| {
+        list.iter().map(move |person| Named { role, name: &person.name, email: &person.email })
+    });
+    let files = summary.attachments.iter().map(|file| file.filename.as_str());
+    Head { subject: &summary.subject, people: people.collect(), files: files.collect() }
+}
 
 /// What is filed of a message that was received.
 pub fn received(view: &MessageView, octets: u64, date: UnixMicros) -> MessageFacts {

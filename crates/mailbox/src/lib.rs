@@ -8,6 +8,7 @@ pub mod filter;
 pub mod folders;
 pub mod messages;
 pub mod refile;
+pub mod search;
 pub mod summary;
 pub mod threads;
 pub mod view;

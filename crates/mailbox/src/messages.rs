@@ -3,6 +3,7 @@
 use crate::cursor;
 use crate::filter::Matcher;
 use crate::folders;
+use crate::search::{self, Search};
 use crate::streams::{Candidate, Stream, place_of, unread_ids};
 use crate::summary::Summary;
 use crate::view::{self, Fields};
@@ -58,6 +59,8 @@ pub struct Filter {
     pub any_email: Vec<String>,
     /// Pairs of the metadata, all of which it must have.
     pub metadata: Vec<(String, String)>,
+    /// What is searched for: then those that fit best come first.
+    pub search: Option<Search>,
 }
 
 /// How a page is asked for.
@@ -82,7 +85,8 @@ pub enum Shown {
     Raw(Vec<RawMessage>),
 }
 
-/// A page of a mailbox's messages, newest first, and the cursor of the next page.
+/// A page of a mailbox's messages, newest first or, where something is searched for, those first that fit best; and the cursor
+/// of the next page.
 pub async fn list(
     store: &Store,
     grant: GrantId,
@@ -90,7 +94,7 @@ pub async fn list(
     request: &PageRequest,
 ) -> Result<(Shown, Option<String>), Problem> {
     let extent = if needs_raw(request) { Extent::WithBody } else { Extent::Whole };
-    let (page, next) = collect(&mut store.reader().await?, grant, filter, request, extent).await?;
+    let (page, next) = collect(store, grant, filter, request, extent).await?;
     let mut shown = Vec::new();
     let mut sources = Vec::new();
     for (stored, blob) in &page {
@@ -118,7 +122,7 @@ pub async fn list_written(
         (false, true) => Extent::Whole,
         (false, false) => Extent::Brief,
     };
-    let (page, next) = collect(&mut store.reader().await?, grant, filter, request, extent).await?;
+    let (page, next) = collect(store, grant, filter, request, extent).await?;
     let mut writer = Writer::new(grant, request.fields, selection);
     for (stored, blob) in &page {
         writer.write(stored, body(store, blob.as_ref()).await?.as_deref());
@@ -138,16 +142,20 @@ pub(crate) type Row = ReadMessage;
 
 /// Reads until the page is full, nothing is left, or enough was looked at.
 async fn collect(
-    reader: &mut Reader<'_>,
+    store: &Store,
     grant: GrantId,
     filter: &Filter,
     request: &PageRequest,
     extent: Extent,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let reader = &mut store.reader().await?;
     let named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
     // No message can be in folders that are not there.
     if named.folders.is_empty() && !filter.folders.is_empty() {
         return Ok((Vec::new(), None));
+    }
+    if let Some(search) = &named.search {
+        return search::collect((store, reader), grant, (&named, search), request, extent).await;
     }
     let stream = Stream::of(&named, start(filter, request)?, newer_than(filter));
     let matcher = Matcher::of(&named);

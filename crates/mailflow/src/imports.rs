@@ -210,7 +210,7 @@ impl<'a> Taking<'a> {
         let blob_id = BlobId::new(now, self.platform.entropy.ten());
         let folders = vec![folder.id().to_owned()];
         Ok(NewMessage {
-            blob: self.platform.store.blobs().prepare(blob_id, raw).await?,
+            blob: self.platform.store.blobs().prepare(blob_id, raw).await?.with_terms(filing::terms_of(&view, raw)),
             facts,
             placement: Placement { folders, unread: portable.unread, starred: portable.starred },
             copy: new_copy(self.platform, self.grant.id, self.grant.application_id, now),

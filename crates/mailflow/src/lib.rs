@@ -40,6 +40,7 @@ pub mod janitor;
 pub mod jobs;
 pub mod recount;
 pub mod retention;
+pub mod search;
 
 pub use metrics::{Metrics, observe_outcomes};
 pub use platform::{AuthenticationSettings, Platform, Settings};

@@ -15,7 +15,7 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{
-    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, spam, stops, webhooks,
+    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
@@ -56,6 +56,9 @@ const JOBS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked for what was moved into junk and out of it, to learn from.
 const LEARN_EVERY: Duration = Duration::from_secs(10);
+
+/// How often it is looked for mailboxes of which messages are to be gathered for searches.
+const GATHER_EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for organizations that are to be counted anew.
 const RECOUNT_EVERY: Duration = Duration::from_secs(60);
@@ -132,6 +135,7 @@ pub async fn start(
         running.spawn(clean_until(platform.clone(), stop.clone()));
         running.spawn(work_until(platform.clone(), stop.clone()));
         running.spawn(learn_until(platform.clone(), stop.clone()));
+        running.spawn(gather_until(platform.clone(), stop.clone()));
         running.spawn(recount_until(platform.clone(), stop.clone()));
         running.spawn(prune_until(platform.clone(), stop.clone()));
         running.spawn(sum_up_until(platform.clone(), stop.clone()));
@@ -520,6 +524,17 @@ async fn learn_until(platform: Platform, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(LEARN_EVERY)) => {}
+        }
+    }
+}
+
+/// Gathers what is searched of messages into segments.
+async fn gather_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        or_wait(&platform, "janitor", search::gather_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(GATHER_EVERY)) => {}
         }
     }
 }

@@ -499,14 +499,18 @@ CREATE TABLE mailboxes (
     event_sequence {int} NOT NULL,
     ramp TEXT,
     marked_until {int} NOT NULL DEFAULT 0,
-    marked_next {int} NOT NULL DEFAULT 0
+    marked_next {int} NOT NULL DEFAULT 0,
+    searched_until {int} NOT NULL DEFAULT 0
 ) {clustered};
 
--- Raw messages. Small ones are inline and compressed, larger ones in the blob store under their hash (data is null).
+-- Raw messages. Small ones are inline and compressed, larger ones in the blob store under their hash (data is null). Before
+-- them stands what is searched of the message (terms), unless that is made of the message when it is needed: it can be read without the
+-- message, and goes with it.
 CREATE TABLE blobs (
     id {id} NOT NULL PRIMARY KEY,
     hash {bytes} NOT NULL,
     octets {int} NOT NULL,
+    terms {bytes},
     data {bytes},
     copies {int} NOT NULL
 ) {strict};
@@ -552,6 +556,48 @@ CREATE TABLE listings (
 CREATE INDEX listings_starred ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 2) = 2;
 CREATE INDEX listings_unread ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 9) = 9;
 CREATE INDEX listings_files ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 12) = 12;
+
+-- Searching: of most messages of a mailbox the terms are gathered in segments. Later than searched_until of its mailbox is what is in
+-- none yet, and what is not later and in none either is late. A segment is in the making (state 0), searched (1), or over
+-- (2): then it is being removed. Its messages are in the order of their dates, some of them in a row each (chunk).
+CREATE TABLE search_late (
+    grant_id {id} NOT NULL,
+    message_id {id} NOT NULL,
+    PRIMARY KEY (grant_id, message_id)
+) {clustered};
+
+CREATE TABLE search_segments (
+    grant_id {id} NOT NULL,
+    segment {int} NOT NULL,
+    level {int} NOT NULL,
+    state {int} NOT NULL,
+    messages {int} NOT NULL,
+    first_date {int} NOT NULL,
+    last_date {int} NOT NULL,
+    made_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, segment)
+) {clustered};
+
+CREATE TABLE search_messages (
+    grant_id {id} NOT NULL,
+    segment {int} NOT NULL,
+    chunk {int} NOT NULL,
+    data {bytes} NOT NULL,
+    PRIMARY KEY (grant_id, segment, chunk)
+) {strict};
+
+CREATE TABLE search_postings (
+    grant_id {id} NOT NULL,
+    segment {int} NOT NULL,
+    shard {int} NOT NULL,
+    data {bytes} NOT NULL,
+    PRIMARY KEY (grant_id, segment, shard)
+) {strict};
+
+-- Mailboxes that may have enough for another segment.
+CREATE TABLE search_due (
+    grant_id {id} NOT NULL PRIMARY KEY
+) {clustered};
 
 CREATE TABLE folder_counts (
     grant_id {id} NOT NULL,

@@ -95,6 +95,16 @@ pub(crate) async fn next_with_octets(
     next_many(tx, grant, 1, octets).await
 }
 
+/// The same, and until when the mailbox is searched by segments.
+pub(crate) async fn next_filed(
+    tx: &mut Tx,
+    grant: GrantId,
+    octets: i64,
+) -> Result<Option<(u64, Owner, UnixMicros)>, DbError> {
+    let Some(row) = take(tx, grant, 1, octets).await? else { return Ok(None) };
+    Ok(Some((row.count(0)?, Owner::read(&row, 1)?, UnixMicros::from_micros(row.int(3)?))))
+}
+
 /// The same for so many events: answers the last of their numbers.
 pub(crate) async fn next_many(
     tx: &mut Tx,
@@ -102,14 +112,20 @@ pub(crate) async fn next_many(
     events: usize,
     octets: i64,
 ) -> Result<Option<(u64, Owner)>, DbError> {
+    let Some(row) = take(tx, grant, events, octets).await? else { return Ok(None) };
+    Ok(Some((row.count(0)?, Owner::read(&row, 1)?)))
+}
+
+async fn take(tx: &mut Tx, grant: GrantId, events: usize, octets: i64) -> Result<Option<Row>, DbError> {
     const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + $3, \
         storage_octets = storage_octets + $2 WHERE grant_id = $1 \
-        RETURNING event_sequence, organization_id, application_id";
+        RETURNING event_sequence, organization_id, application_id, searched_until";
     let values = params![grant.uuid(), octets, events as i64];
-    let Some(row) = tx.query_one(TAKE, values).await? else { return Ok(None) };
-    let owner = Owner::read(&row, 1)?;
-    tx.tally().store(owner, octets);
-    Ok(Some((row.count(0)?, owner)))
+    let taken = tx.query_one(TAKE, values).await?;
+    if let Some(row) = &taken {
+        tx.tally().store(Owner::read(row, 1)?, octets);
+    }
+    Ok(taken)
 }
 
 macro_rules! event_columns {

@@ -12,6 +12,7 @@ use crate::listings::{Flags, MARKED};
 use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::params;
 use crate::retention;
+use crate::search;
 use crate::threads;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
@@ -262,6 +263,7 @@ async fn file(tx: &mut Tx, message: &NewMessage, announce: bool, at: UnixMicros)
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
     drafts::store_octets(tx, copy.grant_id, facts.octets as i64).await?;
+    search::imported(tx, copy, facts.date).await?;
     if announce && let Some(sequence) = events::next_sequence(tx, copy.grant_id).await? {
         tx.announce(NewEvent {
             id: copy.event_id,

@@ -75,6 +75,7 @@ pub mod refused_mail;
 pub mod reputation;
 pub mod retention;
 pub mod schedules;
+pub mod search;
 pub mod send_alerts;
 pub mod send_events;
 pub mod send_sums;

@@ -17,6 +17,7 @@ use crate::listings::{self, Flags};
 use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
 use crate::refused_mail::{self, NewRefusal};
+use crate::search;
 use crate::threads::{self, ThreadHints};
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
@@ -262,6 +263,7 @@ pub(crate) async fn file_numbered(
         folders::count(tx, copy.grant_id, folder, 1, i64::from(placement.unread)).await?;
     }
     listings::mark_older(tx, copy.grant_id, numbered.sequence, facts.date).await?;
+    search::filed(tx, (copy, facts.date), numbered.searched_until, numbered.sequence).await?;
     numbered.record(tx, &assigned, facts.date).await?;
     let is_junk = !facts.outgoing && placement.folders.iter().any(|folder| folder == SystemFolder::Junk.id());
     tx.announce(NewEvent {

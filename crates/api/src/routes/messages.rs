@@ -7,6 +7,7 @@ use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::Problem;
 use postfleet_core::id::MessageId;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
+use postfleet_mailbox::search::Search;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailbox::writer::Selection;
 use postfleet_mailflow::refile;
@@ -56,7 +57,9 @@ pub(crate) const HARD_DELETE: Parameter = Parameter::new(
     "Whether it goes for good in place of into the trash; `false` if absent.",
 );
 
-const LIST_DETAILS: &str = "Newest first. A request looks at no more than 20,000 messages, and for addresses, subject and \
+const LIST_DETAILS: &str = "Newest first; with `search_query_native`, those first that fit best: each word counts for every part of the \
+    message in which it is found, most in the subject, then among the people, then in names of files, then in the text. A request \
+    looks at no more than 20,000 messages, and for addresses, subject and \
     metadata at no more than 2,000: a filter that few pass may give a short page, even an empty one, with a `next_cursor`; go on \
     until there is none. With `fields=raw_mime`, the items are of the kind RawMessage. Without `body` in `select` no stored \
     message is read, which is fast.";
@@ -87,8 +90,14 @@ const LIST: &[Parameter] = &[
         Kind::List,
         "Pairs `key:value`, all of which the metadata must have; a comma before no other `key:` belongs to the value.",
     ),
+    Parameter::new("search_query_native", Kind::Text, SEARCH),
+    Parameter::new("q", Kind::Text, "The same as `search_query_native`, which counts where both are given."),
     FIELDS,
 ];
+
+const SEARCH: &str = "Words that are sought in the subject, in names and addresses, in names of files and in the text: all of them, with \
+    `OR` between them any, with `-` before them none; `AND` may stand between them, quotes make phrases, parentheses group. At most 512 \
+    octets, 64 words, phrases, operators and negations, 8 levels.";
 
 const FIELDS: Parameter = Parameter::new("fields", Kind::OneOf(FIELD_SETS), "What is shown; `standard` if absent.");
 
@@ -215,6 +224,13 @@ fn folders(query: &Query) -> Result<Vec<String>, Problem> {
     }
 }
 
+/// What is searched for, under the name by which it was given.
+fn search(query: &Query) -> Result<Option<Search>, Problem> {
+    let given = |name: &'static str| query.get(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+    let Some((name, text)) = given("search_query_native").or_else(|| given("q")) else { return Ok(None) };
+    Search::parse(text).map_err(|wrong| Problem::invalid(name, format!("{name} {wrong}")))
+}
+
 pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
     let any_email = query.list("any_email");
     if any_email.len() > ANY_EMAIL_MAX {
@@ -238,5 +254,6 @@ pub(crate) fn filter(query: &Query) -> Result<Filter, Problem> {
         cc: query.list("cc"),
         bcc: query.list("bcc"),
         any_email,
+        search: search(query)?,
     })
 }

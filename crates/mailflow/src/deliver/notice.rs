@@ -40,8 +40,10 @@ pub(super) async fn build(
         message_id: &format!("{}@{host}", copy.message_id),
         boundary_seed: platform.entropy.sixteen(),
     });
-    let facts = filing::received(&message::view(&raw), raw.len() as u64, now);
+    let view = message::view(&raw);
+    let facts = filing::received(&view, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
+    let blob = blob.with_terms(filing::terms_of(&view, &raw));
     let copies = vec![FiledCopy::plain(copy, &facts)];
     Ok(Some(Deliver { blob, facts, copies, provenance: Provenance::Ours }))
 }

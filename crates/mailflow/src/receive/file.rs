@@ -28,7 +28,8 @@ pub(super) async fn file(
     if let Some((hops, counted_at)) = hops_of_answer(platform, &raw, view) {
         (facts.thread.hops, facts.thread.counted_at) = (hops, Some(counted_at));
     }
-    let blob = platform.store.blobs().prepare(blob_id, &raw).await?;
+    let terms = filing::terms_of(view, &arrival.message);
+    let blob = platform.store.blobs().prepare(blob_id, &raw).await?.with_terms(terms);
     let mut copies: Vec<FiledCopy> = mailboxes
         .iter()
         .zip(judged)

@@ -226,6 +226,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     let once = prepared.terms.into_once(platform, prepared.content);
     let recipients = envelope(platform, recipients, now)?;
     let require_opt_in = summary.require_opt_in.as_deref().map(purpose_hash);
+    let terms = filing::terms_of_sent(&summary, &raw);
     let mut facts = MessageFacts { starred, ..filing::sent(summary, raw.len() as u64, now) };
     let going_on = (outbound_type, thread_id);
     let continued = exchange::continued(platform, grant, going_on, &facts.thread, now).await?;
@@ -238,7 +239,7 @@ async fn command(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resu
     // The thread of a draft ends with it, and begins anew with the sent copy.
     let new_thread_id = thread_id.or(prepared.own_thread_id).unwrap_or(fresh.new_thread_id);
     let command = Submit {
-        blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?,
+        blob: platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?.with_terms(terms),
         facts,
         guard: Guard { hops: continued.hops, text, limits: platform.settings.loops },
         copy: MailboxCopy { message_id, new_thread_id, ..fresh },

@@ -20,6 +20,7 @@ mod receive;
 mod recount;
 mod routes;
 mod schedules;
+mod search;
 mod spam;
 mod stops;
 mod suppression;

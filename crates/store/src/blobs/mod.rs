@@ -47,9 +47,15 @@ pub struct PreparedBlob {
     hash: [u8; 32],
     octets: u64,
     inline: Option<Vec<u8>>,
+    terms: Option<Vec<u8>>,
 }
 
 impl PreparedBlob {
+    /// With what is searched of the message: see `postfleet_core::search::vector`. Without it, whoever searches reads the
+    /// message.
+    pub fn with_terms(self, terms: Option<Vec<u8>>) -> Self {
+        Self { terms, ..self }
+    }
     /// The id under which a row will name it.
     pub fn id(&self) -> BlobId {
         self.id
@@ -92,10 +98,10 @@ impl Blobs {
             packing.await.map_err(|error| StoreError::Fault(format!("failed to compress: {error}")))??
         };
         if packed.len() <= INLINE_OCTETS_MAX {
-            return Ok(PreparedBlob { id, hash, octets, inline: Some(packed) });
+            return Ok(PreparedBlob { id, hash, octets, inline: Some(packed), terms: None });
         }
         self.files.put(&hash, packed).await?;
-        Ok(PreparedBlob { id, hash, octets, inline: None })
+        Ok(PreparedBlob { id, hash, octets, inline: None, terms: None })
     }
 
     /// Reads a body back and checks it.
@@ -183,9 +189,15 @@ impl StoredBlob {
 
 /// Writes the row of a prepared body that `copies` others will refer to.
 pub(crate) async fn insert(tx: &mut Tx, blob: &PreparedBlob, copies: usize) -> Result<(), DbError> {
-    const INSERT: &str = "INSERT INTO blobs (id, hash, octets, data, copies) VALUES ($1, $2, $3, $4, $5)";
-    let values =
-        params![blob.id.uuid(), blob.hash.as_slice(), blob.octets as i64, blob.inline.as_deref(), copies as i64];
+    const INSERT: &str = "INSERT INTO blobs (id, hash, octets, terms, data, copies) VALUES ($1, $2, $3, $4, $5, $6)";
+    let values = params![
+        blob.id.uuid(),
+        blob.hash.as_slice(),
+        blob.octets as i64,
+        blob.terms.as_deref(),
+        blob.inline.as_deref(),
+        copies as i64
+    ];
     tx.execute(INSERT, values).await?;
     Ok(())
 }

@@ -155,6 +155,15 @@ impl PruneRemoved {
             "DELETE FROM folders WHERE grant_id = $1 AND id IN (SELECT id FROM folders WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM removed_folders WHERE grant_id = $1 AND id IN \
              (SELECT id FROM removed_folders WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_due WHERE grant_id IN (SELECT grant_id FROM search_due WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_segments WHERE grant_id = $1 AND segment IN \
+             (SELECT segment FROM search_segments WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_late WHERE grant_id = $1 AND message_id IN \
+             (SELECT message_id FROM search_late WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_messages WHERE grant_id = $1 AND (segment, chunk) IN \
+             (SELECT segment, chunk FROM search_messages WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_postings WHERE grant_id = $1 AND (segment, shard) IN \
+             (SELECT segment, shard FROM search_postings WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM recoveries WHERE id IN (SELECT id FROM recoveries WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM schedules WHERE id IN (SELECT id FROM schedules WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM holds WHERE id IN (SELECT id FROM holds WHERE grant_id = $1 LIMIT $2)",

@@ -54,6 +54,8 @@ pub(crate) struct Numbered<'a> {
     pub(super) sequence: u64,
     pub(crate) owner: Owner,
     octets: u64,
+    /// What is not later is searched by segments.
+    pub(super) searched_until: UnixMicros,
     said: Option<(Scope, &'a Received, Judgement)>,
 }
 
@@ -65,8 +67,16 @@ pub(crate) async fn number<'a>(
     octets: u64,
 ) -> Result<Option<Numbered<'a>>, DbError> {
     let Some(received) = &filing.received else {
-        let taken = events::next_with_octets(tx, filing.copy.grant_id, octets as i64).await?;
-        return Ok(taken.map(|(sequence, owner)| Numbered { filing, sequence, owner, octets, said: None }));
+        let taken = events::next_filed(tx, filing.copy.grant_id, octets as i64).await?;
+        let numbered = |(sequence, owner, searched_until)| Numbered {
+            filing,
+            sequence,
+            owner,
+            octets,
+            searched_until,
+            said: None,
+        };
+        return Ok(taken.map(numbered));
     };
     // One statement for both: where there are no rules, they cost none.
     const TAKE: &str = "UPDATE mailboxes SET event_sequence = event_sequence + 1, \
@@ -74,7 +84,7 @@ pub(crate) async fn number<'a>(
         RETURNING event_sequence, organization_id, application_id, \
         (SELECT a.rules_version FROM applications a WHERE a.id = mailboxes.application_id), \
         (SELECT u.workspace_id FROM grants g JOIN workspace_rules u ON u.workspace_id = g.workspace_id \
-        WHERE g.application_id = mailboxes.application_id AND g.id = mailboxes.grant_id LIMIT 1)";
+        WHERE g.application_id = mailboxes.application_id AND g.id = mailboxes.grant_id LIMIT 1), searched_until";
     let values = params![filing.copy.grant_id.uuid(), octets as i64];
     let Some(row) = tx.query_one(TAKE, values).await? else { return Ok(None) };
     let owner = Owner::read(&row, 1)?;
@@ -88,7 +98,8 @@ pub(crate) async fn number<'a>(
         }
         _ => None,
     };
-    Ok(Some(Numbered { filing, sequence: row.count(0)?, owner, octets, said }))
+    let searched_until = UnixMicros::from_micros(row.int(5)?);
+    Ok(Some(Numbered { filing, sequence: row.count(0)?, owner, octets, searched_until, said }))
 }
 
 /// Where rules put a copy that would go somewhere without them, where `assigned` are the folders that they name.

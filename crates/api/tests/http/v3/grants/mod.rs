@@ -18,6 +18,7 @@ pub(crate) mod refused_mail;
 pub(crate) mod retention;
 pub(crate) mod rule_evaluations;
 pub(crate) mod schedules;
+mod search;
 pub(crate) mod send;
 mod send_form;
 mod send_mime;

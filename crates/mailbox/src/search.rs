@@ -1,0 +1,352 @@
+//! Searching a mailbox: what is found in its segments, and in what is in none yet, as one row of hits, those first that fit best.
+
+use crate::cursor;
+use crate::filing;
+use crate::filter::Matcher;
+use crate::messages::{Filter, PageRequest, Row, SCANNED_MAX, newer_than};
+use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, segment};
+use postfleet_core::{Problem, UnixMicros};
+use postfleet_mail::terms;
+use postfleet_store::messages::{After, Extent, StoredMessage, named, named_with_bodies};
+use postfleet_store::search::{self, CHUNK_MESSAGES, Place, Segment, Vector};
+use postfleet_store::{Reader, Store, StoreError};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Vectors that are read at once.
+const VECTORS_AT_ONCE: usize = 256;
+
+/// What is searched for; nothing is found by a query without letters and digits.
+#[derive(Clone, Debug)]
+pub struct Search {
+    sought: Option<Sought>,
+}
+
+impl Search {
+    /// Reads a query; `None` where there is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, Wrong> {
+        Ok(Query::parse(text)?.map(|query| Self { sought: terms::of_query(&query) }))
+    }
+}
+
+/// A message that is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit {
+    /// How much it counts, its date and its id: by this hits are ordered, downwards.
+    pub key: Key,
+    /// Its thread.
+    pub thread_id: ThreadId,
+}
+
+impl Hit {
+    /// Its id.
+    pub fn id(&self) -> MessageId {
+        MessageId::from_uuid(Uuid::from_bytes(self.key.id))
+    }
+
+    fn of(place: &Place, score: Score) -> Self {
+        let key = Key { score, date: place.date, id: place.id.into_bytes() };
+        Self { key, thread_id: ThreadId::from_uuid(place.thread) }
+    }
+}
+
+/// Which hits are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// Only those behind this one.
+    pub after: Option<Key>,
+    /// Only later messages.
+    pub newer_than: UnixMicros,
+    /// Only earlier messages.
+    pub older_than: UnixMicros,
+}
+
+impl Range {
+    /// All of them.
+    pub const ALL: Self = Self {
+        after: None,
+        newer_than: UnixMicros::from_micros(i64::MIN),
+        older_than: UnixMicros::from_micros(i64::MAX),
+    };
+
+    fn holds(&self, hit: &Hit) -> bool {
+        self.after.is_none_or(|after| hit.key < after)
+            && hit.key.date > self.newer_than.as_micros()
+            && hit.key.date < self.older_than.as_micros()
+    }
+}
+
+/// A page of what is found. Bodies are read of what is shown alone.
+pub(crate) async fn collect(
+    (store, reader): (&Store, &mut Reader<'_>),
+    grant: GrantId,
+    (filter, search): (&Filter, &Search),
+    request: &PageRequest,
+    extent: Extent,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let after = request.cursor.as_deref().map(cursor::read_found).transpose()?;
+    let Some(sought) = &search.sought else { return Ok((Vec::new(), None)) };
+    let range = Range {
+        after,
+        newer_than: newer_than(filter),
+        older_than: filter.received_before.map_or(Range::ALL.older_than, UnixMicros::from_seconds),
+    };
+    reader.freeze().await?;
+    let mut hits = Hits::find((store, reader), grant, sought, range).await?;
+    let matcher = Matcher::of(filter);
+    let (mut page, mut scanned, mut last) = (Vec::new(), 0, None);
+    while page.len() < request.limit && scanned < SCANNED_MAX {
+        let batch = hits.take(reader, request.limit - page.len()).await?;
+        if batch.is_empty() {
+            break;
+        }
+        scanned += batch.len();
+        last = batch.last().map(|hit| hit.key);
+        page.extend(shown(reader, grant, (filter.thread_id, &matcher), extent, &batch).await?);
+    }
+    let more = hits.has_more(reader).await?;
+    reader.thaw().await?;
+    Ok((page, last.filter(|_| more).map(|last| cursor::write_found(&last))))
+}
+
+/// The messages of hits that are still there and pass the filter, in the order of the hits.
+async fn shown(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    (thread, matcher): (Option<ThreadId>, &Matcher<'_>),
+    extent: Extent,
+    hits: &[Hit],
+) -> Result<Vec<Row>, StoreError> {
+    let ids: Vec<MessageId> = hits.iter().map(Hit::id).collect();
+    let is_shown =
+        |message: &StoredMessage| thread.is_none_or(|thread| thread == message.thread_id) && matcher.matches(message);
+    let mut rows: Vec<Row> =
+        named(reader, grant, &ids).await?.into_iter().filter(is_shown).map(|row| (row, None)).collect();
+    if extent == Extent::WithBody {
+        let ids: Vec<MessageId> = rows.iter().map(|(message, _)| message.id).collect();
+        let with_bodies = named_with_bodies(reader, grant, &ids).await?;
+        rows = with_bodies.into_iter().map(|(message, blob)| (message, Some(blob))).collect();
+    }
+    let place: HashMap<MessageId, usize> = ids.iter().copied().zip(0..).collect();
+    rows.sort_by_key(|(message, _)| place.get(&message.id).copied());
+    Ok(rows)
+}
+
+/// Messages that are found, those first that fit best. Of a reader that is frozen: what is in a segment at one moment is nowhere else.
+#[derive(Debug)]
+pub struct Hits {
+    grant: GrantId,
+    /// What is in no segment, the first last.
+    loose: Vec<Hit>,
+    segments: Vec<Open>,
+    chunks: HashMap<(i64, usize), Vec<Place>>,
+}
+
+/// A segment with what was found in it.
+#[derive(Debug)]
+struct Open {
+    segment: Segment,
+    /// Scores and numbers of messages, the first last.
+    found: Vec<(Score, u32)>,
+    head: Option<Hit>,
+}
+
+impl Hits {
+    /// Finds what is sought in a range.
+    pub async fn find(
+        (store, reader): (&Store, &mut Reader<'_>),
+        grant: GrantId,
+        sought: &Sought,
+        range: Range,
+    ) -> Result<Self, StoreError> {
+        let mut hits = Self { grant, loose: Vec::new(), segments: Vec::new(), chunks: HashMap::new() };
+        let Some(until) = search::searched_until(reader, grant).await? else { return Ok(hits) };
+        let terms = sought.terms();
+        hits.find_loose((store, reader), until, (sought, &terms), range).await?;
+        for segment in search::segments(reader, grant).await? {
+            let is_outside =
+                segment.last_date <= range.newer_than.as_micros() || segment.first_date >= range.older_than.as_micros();
+            if !is_outside {
+                hits.find_in(reader, segment, (sought, &terms), range).await?;
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Looks through what is in no segment.
+    async fn find_loose(
+        &mut self,
+        (store, reader): (&Store, &mut Reader<'_>),
+        until: UnixMicros,
+        (sought, terms): (&Sought, &[Term]),
+        range: Range,
+    ) -> Result<(), StoreError> {
+        let mut after = After::START;
+        loop {
+            let mut vectors = search::loose(reader, self.grant, after, until, VECTORS_AT_ONCE).await?;
+            self.look_at(store, &mut vectors, (sought, terms), range).await?;
+            match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
+                Some(Vector { place, .. }) => {
+                    after = After { date: UnixMicros::from_micros(place.date), id: MessageId::from_uuid(place.id) };
+                }
+                None => break,
+            }
+        }
+        let mut after = Uuid::nil();
+        loop {
+            let mut vectors = search::late(reader, self.grant, after, VECTORS_AT_ONCE).await?;
+            self.look_at(store, &mut vectors, (sought, terms), range).await?;
+            match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
+                Some(last) => after = last.place.id,
+                None => break,
+            }
+        }
+        self.loose.sort_unstable_by_key(|hit| hit.key);
+        Ok(())
+    }
+
+    async fn look_at(
+        &mut self,
+        store: &Store,
+        vectors: &mut [Vector],
+        (sought, terms): (&Sought, &[Term]),
+        range: Range,
+    ) -> Result<(), StoreError> {
+        for vector in vectors {
+            filing::terms_of_stored(store, vector).await?;
+            let hit = of_vector(sought, terms, &vector.terms).map(|score| Hit::of(&vector.place, score));
+            self.loose.extend(hit.filter(|hit| range.holds(hit)));
+        }
+        Ok(())
+    }
+
+    /// Looks into a segment.
+    async fn find_in(
+        &mut self,
+        reader: &mut Reader<'_>,
+        segment: Segment,
+        (sought, terms): (&Sought, &[Term]),
+        range: Range,
+    ) -> Result<(), StoreError> {
+        let mut wanted: Vec<_> = terms.iter().map(|term| (segment.number, search::shard_of(&segment, *term))).collect();
+        wanted.dedup();
+        let shards: HashMap<_, _> = search::postings(reader, self.grant, &wanted).await?.into_iter().collect();
+        let of = |term: Term| {
+            let shard = shards.get(&(segment.number, search::shard_of(&segment, term)))?;
+            segment::postings(shard, term)
+        };
+        let scores = segment::evaluate(sought, segment.messages, &of);
+        let first = self.before(reader, &segment, (range.newer_than.as_micros(), Uuid::max()), true).await?;
+        let end = self.before(reader, &segment, (range.older_than.as_micros(), Uuid::nil()), false).await?;
+        let behind = match range.after {
+            Some(after) => self.before(reader, &segment, (after.date, Uuid::from_bytes(after.id)), false).await?,
+            None => usize::MAX,
+        };
+        let is_behind = |score: Score, number: usize| match range.after {
+            Some(after) => score < after.score || (score == after.score && number < behind),
+            None => true,
+        };
+        let numbered = scores.into_iter().enumerate().take(end).skip(first);
+        let found = numbered.filter_map(|(number, score)| Some((score.checked_sub(1)?, number)));
+        let mut found: Vec<(Score, u32)> = found
+            .filter(|(score, number)| is_behind(*score, *number))
+            .map(|(score, number)| (score, number as u32))
+            .collect();
+        found.sort_unstable();
+        let mut open = Open { segment, found, head: None };
+        self.advance(reader, &mut open).await?;
+        if open.head.is_some() {
+            self.segments.push(open);
+        }
+        Ok(())
+    }
+
+    /// How many messages of a segment are before a date and an id, or at it.
+    async fn before(
+        &mut self,
+        reader: &mut Reader<'_>,
+        segment: &Segment,
+        (date, id): (i64, Uuid),
+        or_at: bool,
+    ) -> Result<usize, StoreError> {
+        if date < segment.first_date {
+            return Ok(0);
+        }
+        if date > segment.last_date {
+            return Ok(segment.messages);
+        }
+        let (mut low, mut high) = (0, segment.messages);
+        while low < high {
+            let middle = low.midpoint(high);
+            let Some(place) = self.place(reader, segment, middle).await? else { return Ok(low) };
+            let is_before = (place.date, place.id) < (date, id) || (or_at && (place.date, place.id) == (date, id));
+            if is_before { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
+    }
+
+    async fn place(
+        &mut self,
+        reader: &mut Reader<'_>,
+        segment: &Segment,
+        number: usize,
+    ) -> Result<Option<Place>, StoreError> {
+        let (chunk, within) = (number / CHUNK_MESSAGES, number % CHUNK_MESSAGES);
+        let key = (segment.number, chunk);
+        if !self.chunks.contains_key(&key) {
+            let places = search::chunk(reader, self.grant, segment.number, chunk).await?;
+            self.chunks.insert(key, places);
+        }
+        Ok(self.chunks.get(&key).and_then(|places| places.get(within)).copied())
+    }
+
+    /// Moves on to the next hit of a segment.
+    async fn advance(&mut self, reader: &mut Reader<'_>, open: &mut Open) -> Result<(), StoreError> {
+        open.head = None;
+        while let Some((score, number)) = open.found.pop() {
+            if let Some(place) = self.place(reader, &open.segment, number as usize).await? {
+                open.head = Some(Hit::of(&place, score));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next hits, at most so many. Some of the messages may be gone.
+    pub async fn take(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<Vec<Hit>, StoreError> {
+        let mut taken = Vec::with_capacity(limit.min(256));
+        while taken.len() < limit {
+            let heads = self.segments.iter().enumerate();
+            let best = heads.filter_map(|(place, open)| Some((open.head?.key, place))).max();
+            match (best, self.loose.last()) {
+                (Some((key, _)), Some(loose)) if loose.key > key => taken.extend(self.loose.pop()),
+                (None, Some(_)) => taken.extend(self.loose.pop()),
+                (Some((_, place)), _) => {
+                    let mut open = self.segments.swap_remove(place);
+                    taken.extend(open.head);
+                    self.advance(reader, &mut open).await?;
+                    if open.head.is_some() {
+                        self.segments.push(open);
+                    }
+                }
+                (None, None) => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether there is one more whose message is still there.
+    async fn has_more(&mut self, reader: &mut Reader<'_>) -> Result<bool, StoreError> {
+        loop {
+            let batch = self.take(reader, 50).await?;
+            if batch.is_empty() {
+                return Ok(false);
+            }
+            let ids: Vec<Uuid> = batch.iter().map(|hit| hit.id().uuid()).collect();
+            if !search::there(reader, &ids).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}

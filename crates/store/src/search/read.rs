@@ -1,0 +1,211 @@
+//! What a search reads.
+
+use super::{Place, shard_bits};
+use crate::blobs::StoredBlob;
+use crate::db::{DbError, Row};
+use crate::engine::Reader;
+use crate::error::StoreError;
+use crate::messages::After;
+use crate::params;
+use postfleet_core::UnixMicros;
+use postfleet_core::id::GrantId;
+use postfleet_core::search::{Term, segment};
+use uuid::Uuid;
+
+/// A segment of a mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Its number in the mailbox.
+    pub number: i64,
+    /// How often its messages were merged.
+    pub level: u32,
+    /// How many there are, those that are gone too.
+    pub messages: usize,
+    /// The date of the first.
+    pub first_date: i64,
+    /// The date of the last.
+    pub last_date: i64,
+}
+
+/// A message that is in no segment, with what is searched of it.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    /// Which.
+    pub place: Place,
+    /// Its terms; none yet where they have to be made of the message.
+    pub terms: Vec<u8>,
+    /// What they are made of.
+    pub unread: Option<Box<Unread>>,
+}
+
+/// A message of which the terms were not kept.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// What lists show of it, as JSON.
+    pub summary: String,
+    /// Its raw form.
+    pub blob: StoredBlob,
+}
+
+macro_rules! vector_columns {
+    () => {
+        "m.thread_id, b.terms, CASE WHEN b.terms IS NULL THEN m.summary END, b.hash, b.octets, \
+         CASE WHEN b.terms IS NULL THEN b.data END"
+    };
+}
+
+impl Vector {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        let place = Place { date: row.int(0)?, id: row.uuid(1)?, thread: row.uuid(2)? };
+        let unread = match row.opt_text(4)? {
+            Some(summary) => Some(Box::new(Unread { summary, blob: StoredBlob::from_row(row, 5)? })),
+            None => None,
+        };
+        Ok(Self { place, terms: row.opt_bytes(3)?.unwrap_or_default(), unread })
+    }
+}
+
+/// What is not later is in a segment, or late.
+pub async fn searched_until(reader: &mut Reader<'_>, grant: GrantId) -> Result<Option<UnixMicros>, StoreError> {
+    const UNTIL: &str = "SELECT searched_until FROM mailboxes WHERE grant_id = $1";
+    let row = reader.query_one(UNTIL, params![grant.uuid()]).await?;
+    Ok(row.map(|row| row.int(0)).transpose()?.map(UnixMicros::from_micros))
+}
+
+pub(crate) const SEGMENTS: &str = "SELECT segment, level, messages, first_date, last_date FROM search_segments \
+    WHERE grant_id = $1 AND state = $2 ORDER BY segment";
+
+/// The segments that are searched.
+pub async fn segments(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<Segment>, StoreError> {
+    let rows = reader.query(SEGMENTS, params![grant.uuid(), super::segment::LIVE]).await?;
+    let segment = |row: &Row| {
+        Ok(Segment {
+            number: row.int(0)?,
+            level: u32::try_from(row.int(1)?).map_err(|_| DbError::Malformed("level"))?,
+            messages: row.count(2)? as usize,
+            first_date: row.int(3)?,
+            last_date: row.int(4)?,
+        })
+    };
+    Ok(rows.iter().map(segment).collect::<Result<_, DbError>>()?)
+}
+
+/// Segments that are over, and those in the making since before a time: whoever made them is gone.
+pub async fn unfinished(reader: &mut Reader<'_>, grant: GrantId, before: UnixMicros) -> Result<Vec<i64>, StoreError> {
+    const FIND: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND \
+        (state = $2 OR (state = $3 AND made_at < $4)) ORDER BY segment";
+    let (over, making) = (super::segment::OVER, super::segment::MAKING);
+    let rows = reader.query(FIND, params![grant.uuid(), over, making, before.as_micros()]).await?;
+    Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, DbError>>()?)
+}
+
+/// The shard of a segment that a term is in.
+pub fn shard_of(of: &Segment, term: Term) -> u32 {
+    segment::shard(term, shard_bits(of.level))
+}
+
+const POSTINGS: &str = "SELECT p.segment, p.shard, p.data FROM {json_each}($2) AS e CROSS JOIN search_postings p \
+    WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) AND p.shard = CAST(e.value ->> 1 AS {int})";
+
+/// Shards of segments, as far as there is something in them, in any order.
+pub async fn postings(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    wanted: &[(i64, u32)],
+) -> Result<Vec<((i64, u32), Vec<u8>)>, StoreError> {
+    let wanted = serde_json::Value::from_iter(wanted.iter().map(|(segment, shard)| vec![*segment, i64::from(*shard)]));
+    let rows = reader.query(POSTINGS, params![grant.uuid(), &wanted.to_string()]).await?;
+    let shard = |row: &Row| {
+        let number = u32::try_from(row.int(1)?).map_err(|_| DbError::Malformed("shard"))?;
+        Ok(((row.int(0)?, number), row.bytes(2)?))
+    };
+    Ok(rows.iter().map(shard).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const CHUNK: &str = "SELECT data FROM search_messages WHERE grant_id = $1 AND segment = $2 AND chunk = $3";
+
+/// Some of the messages of a segment: those from `chunk` times [`super::CHUNK_MESSAGES`] on.
+pub async fn chunk(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    segment: i64,
+    chunk: usize,
+) -> Result<Vec<Place>, StoreError> {
+    let row = reader.query_one(CHUNK, params![grant.uuid(), segment, chunk as i64]).await?;
+    Ok(row.map(|row| Place::read(&row.bytes(0)?)).transpose()?.unwrap_or_default())
+}
+
+pub(crate) const LOOSE: &str = concat!(
+    "SELECT l.date, l.message_id, ",
+    vector_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE l.grant_id = $1 AND l.folder = '' AND (l.date, l.message_id) < ($2, $3) AND l.date > $4 \
+     ORDER BY l.date DESC, l.message_id DESC LIMIT $5"
+);
+
+/// Messages that are later than all segments, before one of them, the latest first.
+pub async fn loose(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: After,
+    searched_until: UnixMicros,
+    limit: usize,
+) -> Result<Vec<Vector>, StoreError> {
+    let (date, id) = (after.date.as_micros(), after.id.uuid());
+    let values = params![grant.uuid(), date, id, searched_until.as_micros(), limit as i64];
+    let rows = reader.query(LOOSE, values).await?;
+    Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const OLDEST_LOOSE: &str = concat!(
+    "SELECT l.date, l.message_id, ",
+    vector_columns!(),
+    " FROM listings l JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE l.grant_id = $1 AND l.folder = '' AND l.date > $2 ORDER BY l.date, l.message_id LIMIT $3"
+);
+
+/// The oldest of them, the oldest first.
+pub async fn oldest_loose(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    searched_until: UnixMicros,
+    limit: usize,
+) -> Result<Vec<Vector>, StoreError> {
+    let rows = reader.query(OLDEST_LOOSE, params![grant.uuid(), searched_until.as_micros(), limit as i64]).await?;
+    Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const LATE: &str = concat!(
+    "SELECT m.date, m.id, ",
+    vector_columns!(),
+    " FROM search_late s JOIN messages m ON m.id = s.message_id JOIN blobs b ON b.id = m.blob_id \
+     WHERE s.grant_id = $1 AND s.message_id > $2 ORDER BY s.message_id LIMIT $3"
+);
+
+/// Messages that are not later, and in no segment either, in the order of their ids.
+pub async fn late(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    after: Uuid,
+    limit: usize,
+) -> Result<Vec<Vector>, StoreError> {
+    let rows = reader.query(LATE, params![grant.uuid(), after, limit as i64]).await?;
+    Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const DUE: &str = "SELECT grant_id FROM search_due WHERE grant_id > $1 ORDER BY grant_id LIMIT $2";
+
+/// Mailboxes that may have enough for another segment.
+pub async fn due(reader: &mut Reader<'_>, after: Uuid, limit: usize) -> Result<Vec<GrantId>, StoreError> {
+    let rows = reader.query(DUE, params![after, limit as i64]).await?;
+    Ok(rows.iter().map(|row| row.uuid(0).map(GrantId::from_uuid)).collect::<Result<_, DbError>>()?)
+}
+
+const THERE: &str = "SELECT m.id FROM {json_each}($1) AS e CROSS JOIN messages m WHERE m.id = {hex_id}(e.value ->> 0)";
+
+/// Those of the messages that are still there.
+pub async fn there(reader: &mut Reader<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    let ids = serde_json::Value::from_iter(ids.iter().map(|id| vec![id.simple().to_string()])).to_string();
+    let rows = reader.query(THERE, params![&ids]).await?;
+    Ok(rows.iter().map(|row| row.uuid(0)).collect::<Result<_, DbError>>()?)
+}
