@@ -2,12 +2,15 @@
 
 mod auth;
 mod call;
+mod cors;
 pub mod error;
 mod extract;
+mod gzip;
 mod idempotency;
 mod letter;
 mod openapi;
 mod pages;
+mod range;
 mod respond;
 mod route;
 mod router;
@@ -17,6 +20,7 @@ mod server;
 mod signature;
 pub mod sink;
 
+pub use cors::{NotAnOrigin, Origins};
 pub use openapi::document;
 pub use route::Needs;
 pub use router::{Health, Interface, router};

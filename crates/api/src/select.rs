@@ -40,7 +40,8 @@ pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Respon
     Ok(Response::from_parts(parts, Body::from(octets)))
 }
 
-fn keep(data: &mut Value, fields: &[String]) {
+/// Takes away from an object, or the objects of a page, what was not selected.
+pub(crate) fn keep(data: &mut Value, fields: &[String]) {
     let is_kept = |name: &str| ALWAYS.contains(&name) || fields.iter().any(|field| field == name);
     let keep_of = |object: &mut Map<String, Value>| object.retain(|name, _| is_kept(name));
     match data {

@@ -6,8 +6,7 @@ use crate::view::{self, Fields};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
-use postfleet_mail::message as mail;
-use postfleet_schema::message::{Attachment, Message, RawMessage};
+use postfleet_schema::message::{Message, RawMessage};
 use postfleet_store::blobs::StoredBlob;
 use postfleet_store::messages::{After, Page, StoredMessage};
 use postfleet_store::{Reader, Store, messages, threads};
@@ -219,6 +218,29 @@ impl Filter {
     }
 }
 
+/// Whether one message is what a list under the filter would show.
+pub fn matches(filter: &Filter, stored: &StoredMessage) -> bool {
+    let seconds = stored.date.as_seconds();
+    filter.thread_id.is_none_or(|thread| thread == stored.thread_id)
+        && filter.received_after.is_none_or(|after| seconds > after)
+        && filter.received_before.is_none_or(|before| seconds < before)
+        && passes(filter, stored)
+}
+
+/// Shows one message as a list would.
+pub async fn show(
+    store: &Store,
+    stored: &StoredMessage,
+    blob: Option<&StoredBlob>,
+    fields: Fields,
+) -> Result<Message, Problem> {
+    let raw = match blob {
+        Some(blob) => Some(store.blobs().load(blob).await?),
+        None => None,
+    };
+    Ok(view::message(stored, raw.as_deref(), fields))
+}
+
 fn passes(filter: &Filter, stored: &StoredMessage) -> bool {
     let in_folders = filter.folders.is_empty()
         || filter
@@ -294,25 +316,6 @@ pub async fn with_message_id(
         }
     }
     Ok(None)
-}
-
-/// An attachment's description and bytes. `message` must be its message, if it is given.
-pub async fn attachment(
-    store: &Store,
-    grant: GrantId,
-    id: &str,
-    message: Option<MessageId>,
-) -> Result<(Attachment, Vec<u8>), Problem> {
-    let (owner, index) = view::parse_attachment_id(id).ok_or_else(Problem::not_found)?;
-    if message.is_some_and(|message| message != owner) {
-        return Err(Problem::not_found());
-    }
-    let mut reader = store.reader().await?;
-    let (stored, raw) = load(store, &mut reader, grant, owner).await?.ok_or_else(Problem::not_found)?;
-    let summary = Summary::from_json(&stored.summary);
-    let file = summary.attachments.iter().find(|file| file.index == index).ok_or_else(Problem::not_found)?;
-    let (_, bytes) = mail::attachment(&raw, index).ok_or_else(Problem::not_found)?;
-    Ok((view::attachment(&stored, file), bytes))
 }
 
 /// A message of a mailbox, and its raw form.

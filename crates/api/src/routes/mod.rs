@@ -49,7 +49,9 @@ pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
+pub(crate) mod unsupported;
 pub(crate) mod usage;
+pub(crate) mod wait;
 pub(crate) mod warm_ups;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
@@ -91,6 +93,7 @@ pub(crate) fn all() -> Vec<Route> {
         refused_mail::routes(),
         explain::routes(),
         messages::routes(),
+        wait::routes(),
         send::routes(),
         sender_pools::routes(),
         schedules::routes(),
@@ -110,6 +113,7 @@ pub(crate) fn all() -> Vec<Route> {
         threads::routes(),
         folders::routes(),
         attachments::routes(),
+        unsupported::routes(),
         webhooks::routes(),
         openapi::routes(),
         node::routes(),
@@ -135,6 +139,8 @@ pub struct Facts {
     pub needs: Needs,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it waits for something to happen, unless it is asked with `timeout=0`.
+    pub waits: bool,
 }
 
 /// The table of all routes as tests see it.
@@ -144,6 +150,7 @@ pub fn facts() -> Vec<Facts> {
         path: route.path,
         needs: route.needs,
         takes_body: route.body.is_some(),
+        waits: route.waits,
     };
     all().into_iter().map(of).collect()
 }

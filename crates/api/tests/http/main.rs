@@ -6,6 +6,7 @@ mod fixtures;
 mod support;
 
 mod arbitrary;
+mod edges;
 mod isolation;
 mod node;
 mod openapi;
