@@ -41,7 +41,7 @@ fn mail(to: &str, subject: &str) -> String {
 /// Lets a message come in without looking at the mailbox.
 async fn comes(harness: &Harness, subject: &str) {
     let message = mail("agent@acme.test", subject);
-    harness.world.receive("ada@sender.test", "agent@acme.test", &message).await.expect("accepted");
+    harness.world.receive("ada@sender.test", "agent@acme.test", message).await.expect("accepted");
 }
 
 fn subjects(answer: &Answer) -> Vec<String> {
@@ -451,7 +451,7 @@ async fn a_stream_ends_when_the_server_stops_and_at_once_without_time() {
 async fn a_cursor_says_a_place_and_nothing_of_others() {
     let harness = Harness::new().await;
     let message = mail("agent@other.test", "theirs");
-    harness.world.receive("ada@sender.test", "agent@other.test", &message).await.expect("accepted");
+    harness.world.receive("ada@sender.test", "agent@other.test", message).await.expect("accepted");
     comes(&harness, "mine").await;
     let answer = harness.get(&harness.at("/messages/wait?timeout=0&after=AAAAAAAAAAA")).await;
     assert_eq!((subjects(&answer), ids(&answer).len()), (vec!["mine".to_owned()], 1));
