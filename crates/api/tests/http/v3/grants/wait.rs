@@ -4,6 +4,7 @@ use crate::support::{Answer, Harness, ids};
 use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use futures::StreamExt;
+use futures::future::{Either, select};
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::wait;
 use serde_json::{Value, json};
@@ -237,25 +238,15 @@ async fn wrong_parameters_are_named() {
 async fn who_goes_away_waits_no_more_and_who_is_one_too_many_is_told_when_to_come_back() {
     let harness = Harness::new().await;
     let path = harness.at("/messages/wait");
-    let mut waiting: Vec<_> = (0..256).map(|_| Box::pin(harness.get(&path))).collect();
-    for one in &mut waiting {
-        while futures::poll!(one.as_mut()).is_pending() && harness.world.platform.waiting.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-    while harness.world.platform.waiting.waiting() < 256 {
-        for one in &mut waiting {
-            assert!(futures::poll!(one.as_mut()).is_pending());
-        }
-        tokio::task::yield_now().await;
-    }
+    let waiting = Box::pin(futures::future::join_all((0..256).map(|_| harness.get(&path))));
+    let Either::Right(((), waiting)) = select(waiting, Box::pin(until_waiting(&harness, 256))).await else {
+        panic!("nothing has come")
+    };
     harness.get(&path).await.refuses(429, "too_many_waiting", None);
     let stream = harness.get(&harness.at("/messages/stream")).await;
     stream.refuses(429, "too_many_waiting", None);
     // Everything else is answered meanwhile.
     assert_eq!(harness.get(&harness.at("/messages")).await.status, 200);
-    drop(waiting.pop());
-    assert_eq!(harness.world.platform.waiting.waiting(), 255);
     drop(waiting);
     assert_eq!(harness.world.platform.waiting.waiting(), 0);
 }
