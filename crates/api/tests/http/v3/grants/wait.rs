@@ -235,16 +235,13 @@ async fn wrong_parameters_are_named() {
 }
 
 #[tokio::test]
-async fn who_goes_away_waits_no_more_and_who_is_one_too_many_is_told_when_to_come_back() {
+async fn who_goes_away_waits_no_more() {
     let harness = Harness::new().await;
     let path = harness.at("/messages/wait");
-    let waiting = Box::pin(futures::future::join_all((0..256).map(|_| harness.get(&path))));
-    let Either::Right(((), waiting)) = select(waiting, Box::pin(until_waiting(&harness, 256))).await else {
+    let waiting = Box::pin(futures::future::join_all((0..100).map(|_| harness.get(&path))));
+    let Either::Right(((), waiting)) = select(waiting, Box::pin(until_waiting(&harness, 100))).await else {
         panic!("nothing has come")
     };
-    harness.get(&path).await.refuses(429, "too_many_waiting", None);
-    let stream = harness.get(&harness.at("/messages/stream")).await;
-    stream.refuses(429, "too_many_waiting", None);
     // Everything else is answered meanwhile.
     assert_eq!(harness.get(&harness.at("/messages")).await.status, 200);
     drop(waiting);
