@@ -2,6 +2,7 @@
 
 use crate::auth::{self, Caller};
 use crate::error;
+use crate::extract;
 use crate::respond::{self, Answer, RequestId};
 use crate::route::Needs;
 use crate::router::Interface;
@@ -238,6 +239,7 @@ fn act(platform: &Platform, caller: &Caller, application: Option<ApplicationId>,
 pub(crate) fn handler<C, F, R>(
     permission: &'static str,
     run: F,
+    ends: Ends,
 ) -> impl Fn(State<Interface>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
 where
     C: Opened,
@@ -249,8 +251,17 @@ where
             let platform = interface.platform;
             let id = request_id(&request);
             let selected = select::of(&request);
+            let plain = extract::is_plain(&request);
             let (rate, answer) = match C::open(platform.clone(), id.clone(), request, permission).await {
-                Ok(call) => (call.rate(), to_its_end(run(call)).await),
+                Ok(call) => {
+                    let rate = call.rate();
+                    let answer = match (plain, ends) {
+                        (Err(problem), _) => Err(problem),
+                        (Ok(()), Ends::Always) => to_its_end(run(call)).await,
+                        (Ok(()), Ends::WithClient) => run(call).await,
+                    };
+                    (rate, answer)
+                }
                 Err(problem) => (Rated::default(), Err(problem)),
             };
             let answer = match (answer, selected) {
@@ -263,6 +274,15 @@ where
             response
         })
     }
+}
+
+/// What becomes of a request whose client goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// It is carried out all the same.
+    Always,
+    /// It ends: it only waits for something to tell.
+    WithClient,
 }
 
 /// Carries a request out even if its client goes away meanwhile: what was accepted must be handed on. A handler that

@@ -2,14 +2,16 @@
 
 use crate::call::throw_away;
 use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
+use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{Uri, header};
+use axum::http::{HeaderValue, Method, Uri, header};
 use futures::StreamExt;
 use postfleet_core::{Problem, ProblemKind};
 use postfleet_fleet::lists::Format;
 use serde::de::DeserializeOwned;
 use sync_wrapper::SyncWrapper;
 
+mod depth;
 mod forwarded;
 pub(crate) mod multipart;
 
@@ -68,6 +70,7 @@ pub(crate) fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     if octets.trim_ascii_start().starts_with(b"[") {
         return Err(unreadable(&"it must be an object"));
     }
+    depth::check(octets)?;
     let mut deserializer = serde_json::Deserializer::from_slice(octets);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(wrong)?;
     // Something after the value is no JSON either.
@@ -91,6 +94,20 @@ fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
         return named.unwrap_or_else(|| unreadable(error.inner()));
     }
     Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
+}
+
+/// Refuses a body that is packed (RFC 9110 §8.4): what it would unpack to is not known before.
+pub(crate) fn is_plain(request: &Request) -> Result<(), Problem> {
+    let codings = request.headers().get_all(header::CONTENT_ENCODING);
+    let is_identity = |value: &HeaderValue| {
+        let mut names = value.as_bytes().split(|octet| *octet == b',').map(<[u8]>::trim_ascii);
+        names.all(|name| name.is_empty() || name.eq_ignore_ascii_case(b"identity"))
+    };
+    if matches!(*request.method(), Method::GET | Method::HEAD) || codings.iter().all(is_identity) {
+        return Ok(());
+    }
+    let text = "Content-Encoding: the request body must be sent without a content coding";
+    Err(Problem::invalid("Content-Encoding", text))
 }
 
 /// Whether the body is a form.

@@ -2,13 +2,16 @@
 
 mod auth;
 mod call;
+mod cors;
 pub mod error;
 mod extract;
+mod gzip;
 mod idempotency;
 mod inbound;
 mod letter;
 mod openapi;
 mod pages;
+mod range;
 mod respond;
 mod route;
 mod router;
@@ -18,6 +21,7 @@ mod server;
 mod signature;
 pub mod sink;
 
+pub use cors::{NotAnOrigin, Origins};
 pub use openapi::document;
 pub use route::Needs;
 pub use router::{Health, Interface, router};

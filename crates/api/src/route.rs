@@ -1,7 +1,7 @@
 //! One route: where it leads, what it needs, and what documents and clients are told about it. The table of all routes
 //! (`routes::all`) makes the router, the OpenAPI document and the tests that hold for every route.
 
-use crate::call::{Opened, handler};
+use crate::call::{Ends, Opened, handler};
 use crate::respond::Answer;
 use crate::router::Interface;
 use axum::routing::{self, MethodRouter};
@@ -28,6 +28,8 @@ pub(crate) struct Route {
     pub(crate) refusal: Option<Shape>,
     /// Whether it takes an `Idempotency-Key`.
     pub(crate) is_keyed: bool,
+    /// Whether it waits for something to happen, unless it is asked with `timeout=0`.
+    pub(crate) waits: bool,
 }
 
 /// What a body is.
@@ -111,6 +113,8 @@ pub(crate) enum Answers {
     Bare(u16, Shape),
     /// Something else with this status, of this media type.
     File(u16, &'static str),
+    /// No body, with this status.
+    Nothing(u16),
     /// 302 to another place.
     Redirect,
 }
@@ -122,7 +126,16 @@ impl Route {
         F: Fn(C) -> R + Copy + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
     {
-        let (needs, run) = (C::needs(permission), handler(permission, run));
+        Self::ending(Ends::Always, method, path, permission, run)
+    }
+
+    fn ending<C, F, R>(ends: Ends, method: &'static str, path: &'static str, permission: &'static str, run: F) -> Self
+    where
+        C: Opened,
+        F: Fn(C) -> R + Copy + Send + Sync + 'static,
+        R: Future<Output = Answer> + Send + 'static,
+    {
+        let (needs, run) = (C::needs(permission), handler(permission, run, ends));
         let run = match method {
             "GET" => routing::get(run),
             "POST" => routing::post(run),
@@ -137,8 +150,18 @@ impl Route {
     pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
         let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
-        let is_keyed = false;
-        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal, is_keyed }
+        let (is_keyed, waits) = (false, false);
+        Self { method: "GET", path, run, needs, summary, details, query, body, answer, also, refusal, is_keyed, waits }
+    }
+
+    /// A GET route that waits for something to happen; it ends when its client goes away.
+    pub(crate) fn waiting<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self
+    where
+        C: Opened,
+        F: Fn(C) -> R + Copy + Send + Sync + 'static,
+        R: Future<Output = Answer> + Send + 'static,
+    {
+        Self { waits: true, ..Self::ending(Ends::WithClient, "GET", path, permission, run) }
     }
 
     pub(crate) fn get<C, F, R>(path: &'static str, permission: &'static str, run: F) -> Self

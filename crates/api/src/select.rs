@@ -46,7 +46,8 @@ pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Respon
     Ok(Response::from_parts(parts, Body::from(octets)))
 }
 
-fn keep(data: &mut Value, fields: &[String]) {
+/// Takes away from an object, or the objects of a page, what was not selected.
+pub(crate) fn keep(data: &mut Value, fields: &[String]) {
     let is_kept = |name: &str| ALWAYS.contains(&name) || fields.iter().any(|field| field == name);
     let keep_of = |object: &mut Map<String, Value>| {
         let of_kind = ALWAYS_OF.iter().filter(|(kind, _)| object.get("object").is_some_and(|it| it == kind));

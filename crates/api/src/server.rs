@@ -14,9 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 4_096;
-
 /// How long a client may take to send the head of a request, so that slow ones do not hold all connections; and so how
 /// long a connection is kept that nobody uses. Longer than the minute for which clients usually keep theirs, so that none
 /// sends a request into a connection that is just being closed.
@@ -25,9 +22,16 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 /// How long nothing is accepted after a failure to.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests that have begun come to their end.
-pub async fn serve(socket: TcpListener, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Serves until `stop`, then lets requests that have begun come to their end. So many `connections` at once; more wait to be
+/// accepted.
+pub async fn serve(
+    socket: TcpListener,
+    router: Router,
+    clock: Arc<dyn Clock>,
+    connections: usize,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections));
     let open = GracefulShutdown::new();
     loop {
         let place = tokio::select! {

@@ -35,9 +35,14 @@ pub fn terms_of_sent(summary: &Summary, raw: &[u8]) -> Option<Vec<u8>> {
 pub async fn terms_of_stored(store: &Store, vector: &mut Vector) -> Result<(), StoreError> {
     if let Some(unread) = vector.unread.take() {
         let raw = store.blobs().load(&unread.blob).await?;
-        vector.terms = terms::of_message(&raw, &head(&Summary::from_json(&unread.summary)));
+        vector.terms = terms_of_source(&raw, &unread.summary);
     }
     Ok(())
+}
+
+/// The same, made of its source and of its summary.
+pub(crate) fn terms_of_source(raw: &[u8], summary: &str) -> Vec<u8> {
+    terms::of_message(raw, &head(&Summary::from_json(summary)))
 }
 
 fn head(summary: &Summary) -> Head<'_> {

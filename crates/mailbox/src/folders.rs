@@ -47,7 +47,7 @@ pub async fn find(store: &Store, grant: GrantId, named: &str) -> Result<Folder, 
 }
 
 /// The ids of the folders that are named by ids or names, as far as there are such folders.
-pub(crate) async fn ids(reader: &mut Reader<'_>, grant: GrantId, named: &[String]) -> Result<Vec<String>, Problem> {
+pub async fn ids(reader: &mut Reader<'_>, grant: GrantId, named: &[String]) -> Result<Vec<String>, Problem> {
     let mut ids = Vec::with_capacity(named.len());
     for name in named {
         match SystemFolder::named(name) {

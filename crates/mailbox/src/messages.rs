@@ -10,8 +10,7 @@ use crate::view::{self, Fields};
 use crate::writer::{Selection, Writer};
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
-use postfleet_mail::message as mail;
-use postfleet_schema::message::{Attachment, Message, RawMessage};
+use postfleet_schema::message::{Message, RawMessage};
 use postfleet_store::blobs::StoredBlob;
 use postfleet_store::messages::{After, Extent, Page, ReadMessage, StoredMessage};
 use postfleet_store::{Reader, Store, messages, threads};
@@ -276,6 +275,25 @@ fn start(filter: &Filter, request: &PageRequest) -> Result<After, Problem> {
     Ok(cursor.into_iter().chain(before).fold(After::START, earlier))
 }
 
+/// Whether one message is what a list under the filter would show, but for its search; folders are ids.
+pub fn matches(filter: &Filter, stored: &StoredMessage) -> bool {
+    let seconds = stored.date.as_seconds();
+    filter.thread_id.is_none_or(|thread| thread == stored.thread_id)
+        && filter.received_after.is_none_or(|after| seconds > after)
+        && filter.received_before.is_none_or(|before| seconds < before)
+        && Matcher::of(filter).matches(stored)
+}
+
+/// Shows one message as a list would.
+pub async fn show(
+    store: &Store,
+    stored: &StoredMessage,
+    blob: Option<&StoredBlob>,
+    fields: Fields,
+) -> Result<Message, Problem> {
+    Ok(view::message(stored, body(store, blob).await?.as_deref(), fields))
+}
+
 fn write_cursor(after: After) -> String {
     cursor::write(after.date, after.id.uuid().as_bytes())
 }
@@ -317,25 +335,6 @@ pub async fn with_message_id(
         }
     }
     Ok(None)
-}
-
-/// An attachment's description and bytes. `message` must be its message, if it is given.
-pub async fn attachment(
-    store: &Store,
-    grant: GrantId,
-    id: &str,
-    message: Option<MessageId>,
-) -> Result<(Attachment, Vec<u8>), Problem> {
-    let (owner, index) = view::parse_attachment_id(id).ok_or_else(Problem::not_found)?;
-    if message.is_some_and(|message| message != owner) {
-        return Err(Problem::not_found());
-    }
-    let mut reader = store.reader().await?;
-    let (stored, raw) = load(store, &mut reader, grant, owner).await?.ok_or_else(Problem::not_found)?;
-    let summary = Summary::from_json(&stored.summary);
-    let file = summary.attachments.iter().find(|file| file.index == index).ok_or_else(Problem::not_found)?;
-    let (_, bytes) = mail::attachment(&raw, index).ok_or_else(Problem::not_found)?;
-    Ok((view::attachment(&stored, file), bytes))
 }
 
 /// A message of a mailbox, and its raw form.

@@ -28,6 +28,12 @@ impl Search {
     pub fn parse(text: &str) -> Result<Option<Self>, Wrong> {
         Ok(Query::parse(text)?.map(|query| Self { sought: terms::of_query(&query) }))
     }
+
+    /// Whether one message is found, by its source and its summary.
+    pub fn finds(&self, raw: &[u8], summary: &str) -> bool {
+        let found = |sought: &Sought| of_vector(sought, &sought.terms(), &filing::terms_of_source(raw, summary));
+        self.sought.as_ref().and_then(found).is_some()
+    }
 }
 
 /// A message that is found.

@@ -3,7 +3,7 @@
 
 use postfleet_mail::Participant;
 use postfleet_mail::automation::Automation;
-use postfleet_mail::message::{AttachmentMeta, MessageView};
+use postfleet_mail::message::{AttachmentMeta, Encoding, FileKind, MessageView, Place};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,9 @@ pub struct Summary {
     /// What is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<File>,
+    /// Where the octets of what is attached stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<FilePlace>,
     /// Key and value pairs of the application.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -159,6 +162,39 @@ pub struct File {
     pub is_inline: bool,
 }
 
+/// Where an attachment stands in its message. Stored as a list, since a message may have many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(u32, u64, u64, String, String)", try_from = "(u32, u64, u64, String, String)")]
+pub struct FilePlace {
+    /// Which part of the message.
+    pub index: u32,
+    /// Where, and what it looks like.
+    pub place: Place,
+}
+
+impl From<FilePlace> for (u32, u64, u64, String, String) {
+    fn from(FilePlace { index, place }: FilePlace) -> Self {
+        let Place { from_end, octets, encoding, kind } = place;
+        (index, from_end, octets, encoding.letter().to_owned(), kind.name().to_owned())
+    }
+}
+
+impl TryFrom<(u32, u64, u64, String, String)> for FilePlace {
+    type Error = &'static str;
+
+    fn try_from(stored: (u32, u64, u64, String, String)) -> Result<Self, Self::Error> {
+        let (index, from_end, octets, encoding, kind) = stored;
+        let encoding = Encoding::of_letter(&encoding).ok_or("encoding")?;
+        Ok(Self { index, place: Place { from_end, octets, encoding, kind: FileKind::named(&kind) } })
+    }
+}
+
+impl From<&AttachmentMeta> for FilePlace {
+    fn from(file: &AttachmentMeta) -> Self {
+        Self { index: file.index, place: file.place }
+    }
+}
+
 impl Summary {
     /// Sums up a parsed message.
     pub fn of(view: &MessageView) -> Self {
@@ -175,6 +211,7 @@ impl Summary {
             in_reply_to: view.in_reply_to.first().cloned(),
             references: view.references.clone(),
             attachments: view.attachments.iter().map(File::from).collect(),
+            places: view.attachments.iter().map(FilePlace::from).collect(),
             metadata: BTreeMap::new(),
             tracking: None,
             require_opt_in: None,

@@ -372,6 +372,7 @@ mod tests {
                 disposition: Some("attachment".into()),
                 is_inline: false,
             }],
+            places: Vec::new(),
             metadata: [("key1".to_owned(), "a, b".to_owned())].into(),
             tracking: Some(Tracking { opens: true, label: Some("x".into()), ..Tracking::default() }),
             require_opt_in: Some("news".into()),

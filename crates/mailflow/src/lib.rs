@@ -33,6 +33,7 @@ pub mod opt_ins;
 // what is told
 pub mod alerts;
 pub mod dmarc_reports;
+pub mod wait;
 pub mod webhooks;
 
 // what is cleaned up, and what goes over many mailboxes

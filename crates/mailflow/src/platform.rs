@@ -7,6 +7,7 @@ use crate::routing::{Relay, RouteSettings, Routing};
 use crate::spam::{SpamMemory, SpamSettings};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
+use crate::wait::Hub;
 use postfleet_core::authentication::DmarcEnforcement;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
@@ -67,6 +68,8 @@ pub struct Platform {
     pub stops: Arc<Gate>,
     /// Requests under an idempotency key that this node is carrying out.
     pub underway: Arc<Underway>,
+    /// Those who wait for messages on this node.
+    pub waiting: Arc<Hub>,
     /// Requests of the last second of those who have a rate.
     pub requests: Arc<Requests>,
     /// What this node remembers to tell spam.

@@ -9,6 +9,7 @@ use postfleet_fleet::keys::KeyHasher;
 use postfleet_mail::suspicion::Lexicon;
 use postfleet_mailflow::deliver::{Pacing, Signers};
 use postfleet_mailflow::spam::SpamMemory;
+use postfleet_mailflow::wait::Hub;
 use postfleet_mailflow::{Metrics, Platform, Routing, Settings};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig};
 use postfleet_net::webhook_http::WebhookHttpOptions;
@@ -132,6 +133,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         signers: Arc::new(Signers::default()),
         stops: Arc::default(),
         underway: Arc::default(),
+        waiting: Arc::new(Hub::new(config.http.waiting)),
         requests: Arc::default(),
         key_cache: Arc::default(),
         lexicon: Arc::new(Lexicon::new()),

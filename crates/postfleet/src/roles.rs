@@ -15,7 +15,8 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::Round;
 use postfleet_mailflow::{
-    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, webhooks,
+    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
+    webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
@@ -158,6 +159,7 @@ pub async fn start(
         running.listen_for_mail_clients(config, &platform, identity, &stop).await?;
     }
     if has(Role::Api) {
+        running.spawn(tell_waiting_until(platform.clone(), stop.clone()));
         let socket = bind("http.listen", config.http.listen).await?;
         running.http = Some(socket.local_addr()?);
         let health = NodeHealth {
@@ -167,8 +169,8 @@ pub async fn start(
             by_account: config.metrics.by_account,
             stop: stop.clone(),
         };
-        let interface = Interface { platform: platform.clone(), health: Arc::new(health) };
-        running.spawn(serve(socket, router(interface), platform.clock.clone(), stop.clone()));
+        let interface = Interface { platform: platform.clone(), health: Arc::new(health), origins: config.origins()? };
+        running.spawn(serve(socket, router(interface), platform.clock.clone(), config.http.connections, stop.clone()));
     }
     running.tasks.close();
     Ok(running)
@@ -642,6 +644,27 @@ async fn remember_rules_until(platform: Platform, stop: CancellationToken) {
             () = platform.store.wake().rules.notified() => {}
         }
     }
+}
+
+/// Reads the event log for those who wait for messages, as long as somebody does. At the end all of them are sent home.
+async fn tell_waiting_until(platform: Platform, stop: CancellationToken) {
+    let mut grown = platform.store.wake().grown.subscribe();
+    while !stop.is_cancelled() {
+        grown.mark_unchanged();
+        if or_wait(&platform, "api", wait::read_once(&platform).await).await {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let is_wanted = platform.waiting.waiting() > 0;
+        let again = platform.clock.now().plus(wait::LOOK_AGAIN);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.waiting.entered() => {}
+            _ = grown.changed(), if is_wanted => {}
+            () = platform.clock.sleep_until(again), if is_wanted => {}
+        }
+    }
+    platform.waiting.close();
 }
 
 /// Waits until something is due, but not longer than until it is time to look again.

@@ -191,3 +191,49 @@ fn nodes_share_what_may_be_sent_in_a_second() {
     assert_eq!(times.len(), accepted);
     assert!(times.windows(6).all(|six| six[5] - six[0] >= 999), "{times:?}");
 }
+
+/// Commits of either node, read on either: each message once, however the two interleave.
+#[test]
+fn who_waits_on_one_node_is_told_of_what_the_other_commits() {
+    const MESSAGES: usize = 40;
+    let Some(server) = PostgresServer::shared() else { return };
+    let url = server.create_database("waiting");
+    let folder = TempDir::new().expect("a folder");
+    let (one, two) = nodes(folder.path(), &url, "self_hosted");
+    let mailbox = json!({"provider": "nylas", "settings": {"email": "agent@acme.test"}});
+    let grant = text(&one.data("POST", "/v3/connect/custom", mailbox)["id"]);
+    let wait = |node: &Node, query: &str| {
+        let path = format!("/v3/grants/{grant}/messages/wait?direction=outbound&{query}");
+        let (status, answer) = node.ask("GET", &path, &json!({}));
+        assert_eq!(status, 200, "{answer}");
+        let ids: Vec<_> =
+            answer["data"].as_array().expect("a list").iter().map(|message| text(&message["id"])).collect();
+        (ids, text(&answer["next_cursor"]))
+    };
+    let (_, start) = wait(&one, "timeout=0");
+    let read = |node: &Node| {
+        let (mut seen, mut after) = (Vec::new(), start.clone());
+        while seen.len() < MESSAGES {
+            let (ids, next) = wait(node, &format!("timeout=60&select=id&after={after}"));
+            seen.extend(ids);
+            after = next;
+        }
+        seen
+    };
+    let seen: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let read = &read;
+        let readers: Vec<_> = [&one, &two].into_iter().map(|node| scope.spawn(move || read(node))).collect();
+        for round in 0..MESSAGES {
+            assert_eq!(if round % 3 == 0 { &one } else { &two }.send(&grant, "ada@good.test"), "", "round {round}");
+        }
+        readers.into_iter().map(|reader| reader.join().expect("a reader")).collect()
+    });
+    let sent = one.data("GET", &format!("/v3/grants/{grant}/messages?in=sent&limit=200&select=id"), json!({}));
+    let mut sent: Vec<_> = sent.as_array().expect("a list").iter().map(|message| text(&message["id"])).collect();
+    sent.sort_unstable();
+    assert_eq!(sent.len(), MESSAGES);
+    for (node, mut seen) in seen.into_iter().enumerate() {
+        seen.sort_unstable();
+        assert_eq!(seen, sent, "node {node}");
+    }
+}

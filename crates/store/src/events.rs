@@ -183,6 +183,36 @@ pub async fn after_of(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
+/// A message that was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// The place of the announcement in the log.
+    pub position: i64,
+    /// Whose message.
+    pub grant_id: GrantId,
+    /// Which.
+    pub message_id: MessageId,
+}
+
+pub(crate) const CREATED_BETWEEN: &str = "SELECT position, grant_id, message_id FROM events \
+    WHERE position > $1 AND position <= $2 AND name = 'message.created' AND message_id IS NOT NULL \
+    ORDER BY position LIMIT $3";
+
+/// Messages that were announced after `after` and not after `upto`, oldest first.
+pub async fn created_between(
+    reader: &mut Reader<'_>,
+    after: i64,
+    upto: i64,
+    limit: usize,
+) -> Result<Vec<Created>, StoreError> {
+    let rows = reader.query(CREATED_BETWEEN, params![after, upto, limit as i64]).await?;
+    let read = |row: &Row| {
+        let (grant_id, message_id) = (GrantId::from_uuid(row.uuid(1)?), MessageId::from_uuid(row.uuid(2)?));
+        Ok::<_, DbError>(Created { position: row.int(0)?, grant_id, message_id })
+    };
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
 /// The event at `position`, if it has not been pruned.
 pub async fn at(reader: &mut Reader<'_>, position: i64) -> Result<Option<Event>, StoreError> {
     Ok(reader.query_one(AT, params![position]).await?.as_ref().map(read).transpose()?)

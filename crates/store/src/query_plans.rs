@@ -145,6 +145,7 @@ const LISTS: &[(&str, &str)] = &[
     ("recount::DUE", recount::repair::DUE),
     ("events::AFTER", events::AFTER),
     ("events::AFTER_OF", events::AFTER_OF),
+    ("events::CREATED_BETWEEN", events::CREATED_BETWEEN),
     ("events::AT", events::AT),
     ("events::OF_REPUTATION", events::OF_REPUTATION),
     ("events::BEFORE_OF", events::BEFORE_OF),

@@ -1,14 +1,16 @@
 //! Hints that there is something to look at. The truth is in the tables: a lost hint costs time, never work.
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The places where somebody waits for a change.
 #[derive(Debug, Default)]
 pub struct Wake {
     /// Rows became due in the delivery queue.
     pub queue: Notify,
-    /// The event log grew.
+    /// The event log grew. Of those who wait here one is told: who works for webhooks.
     pub events: Notify,
+    /// How often the event log grew, for everybody else.
+    pub grown: watch::Sender<u64>,
     /// Webhooks were made, changed or removed.
     pub webhooks: Notify,
     /// Jobs were begun.
@@ -53,6 +55,7 @@ impl Wake {
         }
         if hints.events {
             self.events.notify_one();
+            self.grown.send_modify(|times| *times = times.wrapping_add(1));
         }
         if hints.webhooks {
             self.webhooks.notify_one();

@@ -217,6 +217,7 @@ impl World {
             metrics: Arc::new(Metrics::new(&global::meter("world"))),
             stops: Arc::default(),
             underway: Arc::default(),
+            waiting: Arc::default(),
             requests: Arc::default(),
             spam: Arc::new(SpamMemory::new(&KeyHasher::new([7; 32]))),
             dmarc_tally: Arc::default(),

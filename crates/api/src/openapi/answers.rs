@@ -33,6 +33,7 @@ const HEADERS: &[(&str, &str, bool)] = &[
     ("Idempotent-Response", "`true`: the answer that was given to the first request under the key.", false),
     ("Duplicate-Of", "The id of the message that was sent a moment ago, so that it was not sent again.", false),
     ("Content-Disposition", "That it is a file to be saved, and its name.", false),
+    ("Content-Range", "Which part of it this is.", false),
     ("Location", "Where to go.", false),
 ];
 
@@ -59,7 +60,9 @@ pub(super) fn responses(route: &Route) -> Responses {
 
 fn status(answer: Answers) -> u16 {
     match answer {
-        Answers::Single(status, _) | Answers::Bare(status, _) | Answers::File(status, _) => status,
+        Answers::Single(status, _) | Answers::Bare(status, _) | Answers::File(status, _) | Answers::Nothing(status) => {
+            status
+        }
         Answers::Page(_) | Answers::NestedPage(_) | Answers::OffsetPage(_) | Answers::Done => 200,
         Answers::Redirect => 302,
     }
@@ -93,6 +96,7 @@ fn success(route: &Route, status: u16, answers: &[Answers]) -> Response {
                 let schema = ObjectBuilder::new().schema_type(content);
                 response = response.content(*media_type, ContentBuilder::new().schema(Some(schema)).build());
                 headers.extend((*media_type == "application/octet-stream").then_some("Content-Disposition"));
+                headers.extend((status == 206).then_some("Content-Range"));
             }
             Answers::Redirect => headers.push("Location"),
             _ => {}
@@ -117,6 +121,8 @@ fn meaning(status: u16, answers: &[Answers]) -> &'static str {
         (200, Some(Answers::File(..))) => "Its content.",
         (200, _) => "The object.",
         (202, _) => "It was accepted and goes on.",
+        (206, _) => "The part of it that was asked for.",
+        (304, _) => "The client has it already.",
         (302, _) => "Go to the place in `Location`.",
         (400.., _) => "It is refused, or cannot be done now; the body says why.",
         _ => "It is done.",
@@ -136,7 +142,7 @@ fn json(answer: Answers) -> Option<RefOr<Schema>> {
     let page = |shape| ArrayBuilder::new().items(reference(shape)).description(Some("The items."));
     let envelope = match answer {
         Answers::Bare(_, shape) => return Some(reference(shape).into()),
-        Answers::File(..) | Answers::Redirect => return None,
+        Answers::File(..) | Answers::Nothing(_) | Answers::Redirect => return None,
         Answers::Done => envelope(),
         Answers::Single(_, shape) => envelope().property("data", of_object(shape)).required("data"),
         Answers::Page(shape) => {

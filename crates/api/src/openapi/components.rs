@@ -88,7 +88,7 @@ pub(super) fn answered(routes: &[Route]) -> Shapes {
     let answered = answers.filter_map(|answer| match answer {
         Answers::Single(_, shape) | Answers::Bare(_, shape) => Some(*shape),
         Answers::Page(shape) | Answers::NestedPage(shape) | Answers::OffsetPage(shape) => Some(*shape),
-        Answers::Done | Answers::File(..) | Answers::Redirect => None,
+        Answers::Done | Answers::File(..) | Answers::Nothing(_) | Answers::Redirect => None,
     });
     with_parts(answered.chain(refused).chain([Shape::of::<ErrorEnvelope>()]))
 }

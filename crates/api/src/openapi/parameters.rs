@@ -45,6 +45,7 @@ const PATH: &[(&str, &str)] = &[
     ("import", "The id of the import."),
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),
+    ("upload", "The id of an upload session."),
     ("webhook", "The webhook's id."),
     ("workspace", "The workspace's id."),
 ];

@@ -13,7 +13,11 @@ const TAGS: &[(&str, &str, &[&str])] = &[
     (
         "attachments",
         "Files in messages.",
-        &["/v3/grants/{grant}/attachments", "/v3/grants/{grant}/messages/{message}/attachments"],
+        &[
+            "/v3/grants/{grant}/attachments",
+            "/v3/grants/{grant}/attachment-uploads",
+            "/v3/grants/{grant}/messages/{message}/attachments",
+        ],
     ),
     (
         "feedback",

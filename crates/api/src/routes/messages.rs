@@ -65,7 +65,7 @@ const LIST_DETAILS: &str = "Newest first; with `search_query_native`, those firs
     message is read, which is fast.";
 
 /// What the list may be narrowed to, and how it is shown.
-const LIST: &[Parameter] = &[
+pub(crate) const LIST: &[Parameter] = &[
     Parameter::new("limit", Kind::Integer(1, 200), "How many at most; 50 if absent."),
     Parameter::new("page_token", Kind::Text, "The `next_cursor` of the page before."),
     Parameter::new("in", Kind::List, "Folders by their ids or names: messages that are in any of them."),
@@ -175,7 +175,7 @@ fn first<T: Serialize>(call: &Call, items: Vec<T>) -> Answer {
     Ok(respond::single(&call.id, item))
 }
 
-fn fields(query: &Query) -> Result<Fields, Problem> {
+pub(crate) fn fields(query: &Query) -> Result<Fields, Problem> {
     let name = query.get("fields").filter(|name| !name.is_empty()).unwrap_or("standard");
     Fields::named(name).ok_or_else(|| {
         let text = "fields must be standard, include_headers, include_basic_headers, include_tracking_options, \

@@ -50,7 +50,9 @@ pub(crate) mod suppressions;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
+pub(crate) mod unsupported;
 pub(crate) mod usage;
+pub(crate) mod wait;
 pub(crate) mod warm_ups;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
@@ -93,6 +95,7 @@ pub(crate) fn all() -> Vec<Route> {
         explain::routes(),
         explain_inbound::routes(),
         messages::routes(),
+        wait::routes(),
         send::routes(),
         sender_pools::routes(),
         schedules::routes(),
@@ -112,6 +115,7 @@ pub(crate) fn all() -> Vec<Route> {
         threads::routes(),
         folders::routes(),
         attachments::routes(),
+        unsupported::routes(),
         webhooks::routes(),
         openapi::routes(),
         node::routes(),
@@ -137,6 +141,8 @@ pub struct Facts {
     pub needs: Needs,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it waits for something to happen, unless it is asked with `timeout=0`.
+    pub waits: bool,
 }
 
 /// The table of all routes as tests see it.
@@ -146,6 +152,7 @@ pub fn facts() -> Vec<Facts> {
         path: route.path,
         needs: route.needs,
         takes_body: route.body.is_some(),
+        waits: route.waits,
     };
     all().into_iter().map(of).collect()
 }

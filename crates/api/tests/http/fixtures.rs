@@ -48,6 +48,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("import", |harness, tenant| import(harness, tenant).boxed()),
     ("hold", |harness, tenant| hold(harness, tenant).boxed()),
     ("folder", |harness, tenant| folder(harness, tenant).boxed()),
+    ("upload", |_, _| async { Thing::Shared("1".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
     ("application", |_, tenant| owned(tenant.application_id.to_string()).boxed()),

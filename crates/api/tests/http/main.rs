@@ -7,6 +7,7 @@ mod support;
 
 mod arbitrary;
 mod differential;
+mod edges;
 mod isolation;
 mod node;
 mod openapi;

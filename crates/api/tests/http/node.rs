@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::Request;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use postfleet_api::{Health, Interface, router};
+use postfleet_api::{Health, Interface, Origins, router};
 use postfleet_testkit::world::World;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -37,7 +37,8 @@ impl Health for Ill {
 #[tokio::test]
 async fn a_node_that_is_not_ready_says_when_to_come_back() {
     let world = World::new().await;
-    let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Ill) });
+    let router =
+        router(Interface { platform: world.platform.clone(), health: Arc::new(Ill), origins: Origins::default() });
     let request = Request::get("/health/ready").body(Body::empty()).expect("request");
     let response = router.oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), 503);

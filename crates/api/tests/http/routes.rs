@@ -84,6 +84,11 @@ pub(crate) fn filled(path: &str, value: impl Fn(&str, &str) -> String) -> String
     segments.iter().enumerate().map(fill).collect::<Vec<_>>().join("/")
 }
 
+/// What is added to a path so that nothing is waited for.
+pub(crate) fn at_once(route: &Facts) -> &'static str {
+    if route.waits { "?timeout=0" } else { "" }
+}
+
 /// A path that names the first organization's mailbox, and nothing else that exists.
 pub(crate) fn filled_with_nobody(path: &str, harness: &Harness) -> String {
     filled(path, |_, name| if name == "grant" { harness.agent.clone() } else { NOBODY.to_owned() })

@@ -1,7 +1,7 @@
 //! `select=` on every GET: only the named fields of what is in `data`, and what clients cannot do without.
 
 use crate::fixtures::{FIXTURES, fixture};
-use crate::routes::{filled, protected, right_key};
+use crate::routes::{at_once, filled, protected, right_key};
 use crate::support::{Harness, receiver};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -70,8 +70,9 @@ async fn every_route_that_is_read_is_trimmed_by_the_same_rule() {
     for (route, _) in protected().filter(|(route, _)| route.method == "GET") {
         let path = filled(route.path, |before, name| things[fixture(before, name).expect("fixture")].name().to_owned());
         let key = right_key(&route, &harness.acme);
-        let whole = harness.ask(key, "GET", &path, None).await;
-        let trimmed = harness.ask(key, "GET", &format!("{path}?select=updated_at,nothing"), None).await;
+        let whole = harness.ask(key, "GET", &format!("{path}{}", at_once(&route)), None).await;
+        let select = if route.waits { "&select=updated_at,nothing" } else { "?select=updated_at,nothing" };
+        let trimmed = harness.ask(key, "GET", &format!("{path}{}{select}", at_once(&route)), None).await;
         assert_eq!((whole.status, trimmed.status), (200, 200), "{path}");
         let objects = |answer: &Value| match &answer["data"] {
             Value::Array(items) => items.clone(),

@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use postfleet_api::{Health, Interface, router};
+use postfleet_api::{Health, Interface, Origins, router};
 use postfleet_core::plan::Plans;
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::deliver::Delivery;
@@ -65,7 +65,8 @@ impl Harness {
         let (acme, other) = (world.tenant(acme).await, world.tenant(other).await);
         let agent = world.mailbox(&acme, "agent").await.id.to_string();
         let stranger = world.mailbox(&other, "agent").await.id.to_string();
-        let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });
+        let router =
+            router(Interface { platform: world.platform.clone(), health: Arc::new(Well), origins: Origins::default() });
         Self { world, acme, other, agent, stranger, router }
     }
 
@@ -74,7 +75,7 @@ impl Harness {
         let harness = Self::new().await;
         let (handoff, handed_over) = mpsc::channel(1);
         let platform = Platform { handoff: Some(handoff), ..harness.world.platform.clone() };
-        let router = router(Interface { platform, health: Arc::new(Well) });
+        let router = router(Interface { platform, health: Arc::new(Well), origins: Origins::default() });
         (Self { router, ..harness }, handed_over)
     }
 
@@ -83,8 +84,19 @@ impl Harness {
         let folder = self.world.folder();
         let database = Location::Sqlite(folder.join("postfleet.db"));
         let store = Store::open(database, folder.join("blobs"), Plans::presets()).await.expect("store");
-        self.world.platform = Platform { store, underway: Arc::default(), ..self.world.platform };
-        let router = router(Interface { platform: self.world.platform.clone(), health: Arc::new(Well) });
+        self.world.platform =
+            Platform { store, underway: Arc::default(), waiting: Arc::default(), ..self.world.platform };
+        let router = router(Interface {
+            platform: self.world.platform.clone(),
+            health: Arc::new(Well),
+            origins: Origins::default(),
+        });
+        Self { router, ..self }
+    }
+
+    /// As one that pages of these places may ask.
+    pub fn with_origins(self, origins: Origins) -> Self {
+        let router = router(Interface { platform: self.world.platform.clone(), health: Arc::new(Well), origins });
         Self { router, ..self }
     }
 

@@ -3,7 +3,7 @@
 use clap::FromArgMatches;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use postfleet_api::{Health, Interface, router, serve};
+use postfleet_api::{Health, Interface, Origins, router, serve};
 use postfleet_cli::{Command, Pause, Surroundings, program, run};
 use postfleet_mailflow::webhooks;
 use postfleet_testkit::world::{NewTenant, Tenant, World};
@@ -50,9 +50,10 @@ impl Installation {
         let acme = world.tenant(NewTenant::of("acme.test")).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let url = format!("http://{}", socket.local_addr().expect("address"));
-        let router = router(Interface { platform: world.platform.clone(), health: Arc::new(Well) });
+        let router =
+            router(Interface { platform: world.platform.clone(), health: Arc::new(Well), origins: Origins::default() });
         let stop = CancellationToken::new();
-        tokio::spawn(serve(socket, router, world.platform.clock.clone(), stop.clone()));
+        tokio::spawn(serve(socket, router, world.platform.clock.clone(), 4_096, stop.clone()));
         let home = tempfile::tempdir().expect("a temporary folder");
         Self { url, acme, home, world, _stop: stop.drop_guard() }
     }

@@ -3,6 +3,7 @@
 //! The body is made of the text parts that are not attachments; of alternatives to each other (RFC 2046 §5.1.4) only
 //! the preferred ones. All other parts are attachments, so that every part shows up somewhere.
 
+use super::place::{FileKind, LOOKED_AT_OCTETS, Place};
 pub(super) use super::structure::Part;
 use super::{AttachmentMeta, SNIPPET_CHARS_MAX, structure};
 use crate::compose::Attachment;
@@ -251,6 +252,18 @@ impl<'a> Part<'a> {
             },
             content_id: self.content_id.clone(),
             disposition,
+            place: self.place(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        // Enough of it for the first octets, whatever the encoding.
+        let beginning = &self.content[..self.content.len().min(4 * LOOKED_AT_OCTETS)];
+        Place {
+            from_end: self.from_end as u64,
+            octets: self.content.len() as u64,
+            encoding: self.encoding,
+            kind: FileKind::of(&transfer::decode(self.encoding, beginning)),
         }
     }
 

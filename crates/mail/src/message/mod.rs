@@ -4,19 +4,20 @@
 
 pub(crate) mod content;
 mod parsed;
+mod place;
 pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 
 pub use content::{attachment, body, files, html_as_text, is_plain, plain_text};
 pub use parsed::Parsed;
+pub use place::{Decoder, Encoding, FileKind, Place};
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
 use crate::automation::{self, Automation};
 use crate::syntax::header::{self, Field, Fields, Header};
-use crate::syntax::transfer::{self, Encoding};
-use crate::syntax::{address, date, invisible, word};
+use crate::syntax::{address, date, invisible, transfer, word};
 use content::Part;
 use postfleet_core::UnixMicros;
 use structure::{Structure, note};
@@ -89,6 +90,8 @@ pub struct AttachmentMeta {
     pub disposition: Option<String>,
     /// Meant to be shown in the text.
     pub is_inline: bool,
+    /// Where its octets stand.
+    pub place: Place,
 }
 
 /// Something that is not as the standards have it, or beyond a limit. Different readers may read such a message

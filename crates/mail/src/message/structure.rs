@@ -30,6 +30,9 @@ pub(crate) struct Part<'a> {
     pub(crate) is_multipart: bool,
     /// The content, encoded as it came.
     pub(crate) content: &'a [u8],
+    /// Octets from where the content begins to the end of the message: what is written before a message on its way does
+    /// not change them.
+    pub(crate) from_end: usize,
     pub(crate) encoding: Encoding,
     pub(crate) content_type: Parameterized,
     pub(crate) disposition: Option<Parameterized>,
@@ -279,6 +282,7 @@ impl<'a> Walk<'a> {
     fn leave(&mut self, from: usize, end: usize) {
         if let Some((part, start)) = self.leaf.take() {
             self.found.parts[part].content = &self.raw[start..end.max(start)];
+            self.found.parts[part].from_end = self.raw.len() - start;
         }
         for open in self.open.drain(from.min(self.open.len())..) {
             if open.has_children {
@@ -291,6 +295,7 @@ impl<'a> Walk<'a> {
             part.is_multipart = false;
             part.content_type = Parameterized::parse("text/plain");
             part.content = &self.raw[open.start..end.max(open.start)];
+            part.from_end = self.raw.len() - open.start;
         }
     }
 }

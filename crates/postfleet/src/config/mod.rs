@@ -13,6 +13,7 @@ mod spam;
 
 use anyhow::{Context, Result};
 use loops::Loops;
+use postfleet_api::{NotAnOrigin, Origins};
 use postfleet_core::plan::Plans;
 use postfleet_core::recovery::{Automatic, Rule};
 use postfleet_core::{Domain, EmailAddress, return_path};
@@ -82,6 +83,9 @@ pub struct Storage {
 pub struct Http {
     pub listen: SocketAddr,
     pub trusted_proxies: Vec<String>,
+    pub cors_origins: Vec<String>,
+    pub connections: usize,
+    pub waiting: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -355,6 +359,11 @@ impl Config {
         self.disposable_domains()?;
         self.feedback_domains()?;
         self.trusted_proxies()?;
+        self.origins()?;
+        let Http { connections, waiting, .. } = self.http;
+        anyhow::ensure!((2..=1_000_000).contains(&connections), "http.connections must be from 2 to 1000000");
+        // Who waits must leave room for those who ask.
+        anyhow::ensure!(waiting < connections, "http.waiting must be lower than http.connections");
         self.webhooks_allow()?;
         Ok(())
     }
@@ -362,6 +371,15 @@ impl Config {
     /// The proxies that are believed.
     pub fn trusted_proxies(&self) -> Result<Vec<IpNetwork>> {
         networks("http.trusted_proxies", &self.http.trusted_proxies)
+    }
+
+    /// The places whose pages may ask the interface from a browser.
+    pub fn origins(&self) -> Result<Origins> {
+        Origins::parse(&self.http.cors_origins).map_err(|NotAnOrigin(text)| {
+            anyhow::anyhow!(
+                "http.cors_origins: {text:?} is not an origin such as \"https://console.example.com\", or \"*\""
+            )
+        })
     }
 
     /// The networks that webhooks may be in although they are not public.

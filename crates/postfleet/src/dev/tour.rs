@@ -70,7 +70,7 @@ impl Tour<'_> {
         let socket = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/", socket.local_addr()?);
         let (clock, stop) = (self.platform.clock.clone(), self.stop.clone());
-        tokio::spawn(postfleet_api::serve(socket, postfleet_api::sink::router(sender), clock, stop));
+        tokio::spawn(postfleet_api::serve(socket, postfleet_api::sink::router(sender), clock, 64, stop));
         let triggers = json!(["message.created", "message.delivered", "message.bounced"]);
         self.post("/v3/webhooks", &json!({"trigger_types": triggers, "webhook_url": url})).await?;
         Ok(notifications)

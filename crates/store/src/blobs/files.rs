@@ -2,7 +2,9 @@
 
 use super::place::Place;
 use crate::error::StoreError;
-use futures::TryStreamExt;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -64,6 +66,23 @@ impl Files {
                 Err(StoreError::Damaged(hex::encode(hash)))
             }
             Err(error) => Err(StoreError::Unreachable(format!("failed to read a body: {error}"))),
+        }
+    }
+
+    /// The octets of a file as they are read, a few at a time.
+    pub(super) async fn pieces(
+        &self,
+        hash: &[u8; 32],
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let unreachable =
+            |error: object_store::Error| StoreError::Unreachable(format!("failed to read a body: {error}"));
+        match self.store.get(&path(hash)).await {
+            Ok(found) => Ok(found.into_stream().map_err(unreachable).boxed()),
+            Err(object_store::Error::NotFound { .. }) => {
+                self.place.check().await?;
+                Err(StoreError::Damaged(hex::encode(hash)))
+            }
+            Err(error) => Err(unreachable(error)),
         }
     }
 

@@ -4,12 +4,18 @@
 //! no row names; the janitor removes those. The hash is checked on every read.
 
 mod files;
+mod pieces;
 mod place;
+
+pub use pieces::BlobPieces;
 
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use bytes::Bytes;
+use futures::future::ready;
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use postfleet_core::id::BlobId;
 use std::path::PathBuf;
@@ -117,6 +123,15 @@ impl Blobs {
         }
     }
 
+    /// Reads a body piece by piece: with little memory, however large it is.
+    pub async fn pieces(&self, blob: &StoredBlob) -> Result<BlobPieces, StoreError> {
+        let packed = match &blob.inline {
+            Some(packed) => stream::once(ready(Ok(Bytes::from(packed.clone())))).boxed(),
+            None => self.files.pieces(&blob.hash).await?,
+        };
+        BlobPieces::new(packed, blob)
+    }
+
     /// Removes files that no row names and that are older than `age`; answers how many. A younger one may belong to a
     /// message whose row is about to be written.
     pub async fn collect_orphans(
@@ -180,6 +195,16 @@ impl std::fmt::Debug for Codecs {
 }
 
 impl StoredBlob {
+    /// Its hash: the same for the same octets, and for no others.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// Octets before compression.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
     /// Reads three columns from `first` on: hash, octets, data.
     pub(crate) fn from_row(row: &Row, first: usize) -> Result<Self, DbError> {
         let hash = row.bytes(first)?.try_into().map_err(|_| DbError::Malformed("blob hash"))?;

@@ -113,7 +113,8 @@ async fn over_a_connection_the_address_at_its_other_end_is_kept() {
     let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("socket");
     let (address, stop) = (listener.local_addr().expect("address"), CancellationToken::new());
-    let server = postfleet_api::serve(listener, harness.router(), harness.world.platform.clock.clone(), stop.clone());
+    let server =
+        postfleet_api::serve(listener, harness.router(), harness.world.platform.clock.clone(), 64, stop.clone());
     let server = tokio::spawn(server);
     let body = new("wire@acme.test").to_string();
     let head = format!(

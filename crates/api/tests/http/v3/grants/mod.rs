@@ -29,9 +29,12 @@ pub(crate) mod submission;
 mod thread_filters;
 pub(crate) mod threads;
 pub(crate) mod usage;
+pub(crate) mod wait;
 
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
+    UNSUPPORTED,
+    wait::ROUTES,
     bulk::ROUTES,
     drafts::ROUTES,
     explain::ROUTES,
@@ -51,4 +54,12 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     send::ROUTES,
     threads::ROUTES,
     usage::ROUTES,
+];
+
+/// Routes that are always refused; `edges.rs` asks them.
+const UNSUPPORTED: &[&str] = &[
+    "POST /v3/grants/{grant}/attachment-uploads",
+    "POST /v3/grants/{grant}/attachment-uploads/{upload}/complete",
+    "POST /v3/grants/{grant}/messages/smart-compose",
+    "POST /v3/grants/{grant}/messages/{message}/smart-compose",
 ];
