@@ -7,7 +7,7 @@ pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use content::{attachment, body, files, html_as_text, is_plain, plain_text};
+pub use content::{attachment, body, body_and_form, files, html_as_text, is_plain, plain_text};
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;

@@ -374,7 +374,7 @@ const TEXT_OCTETS_MAX: usize = 2_000;
 const TARGET_OCTETS_MAX: usize = 8_000;
 
 /// What an element changes: by the style sheet, by its attributes, by its own style, the last the strongest.
-fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
+pub(crate) fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
     let (mut class, mut id, mut style, mut ink, mut ground) = (None, None, None, None, None);
     let (mut is_hidden, mut has_picture) = (false, false);
     for (attribute, value) in attributes(text) {
@@ -403,7 +403,7 @@ fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
     }
 }
 
-fn is_void(name: &str) -> bool {
+pub(crate) fn is_void(name: &str) -> bool {
     const VOID: [&str; 14] =
         ["br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param"];
     VOID.contains(&name)
@@ -457,12 +457,12 @@ fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
     }
 }
 
-fn name_of(tag: &str) -> String {
+pub(super) fn name_of(tag: &str) -> String {
     tag.chars().take_while(char::is_ascii_alphanumeric).take(16).collect::<String>().to_ascii_lowercase()
 }
 
 /// Length of a tag up to its `>`; one in a quoted attribute does not close it.
-fn tag_len(tag: &str) -> usize {
+pub(super) fn tag_len(tag: &str) -> usize {
     let mut quote = None;
     for (at, byte) in tag.bytes().enumerate() {
         match (quote, byte) {
@@ -476,7 +476,7 @@ fn tag_len(tag: &str) -> usize {
 }
 
 /// Skips to behind `</name…>`, or to the end.
-fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
+pub(super) fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
     let mut rest = text;
     while let Some(at) = memmem::find(rest.as_bytes(), b"</") {
         rest = &rest[at + 2..];
@@ -493,7 +493,7 @@ fn attribute<'t>(tag: &'t str, wanted: &str) -> Option<&'t str> {
 }
 
 /// The attributes in the text of a tag behind its name; those without a value have an empty one.
-fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = tag;
     let next = move || {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
@@ -518,7 +518,7 @@ fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Replaces the character references of an attribute value.
-fn references(text: &str) -> String {
+pub(crate) fn references(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('&') {
@@ -546,7 +546,7 @@ fn reference<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
 }
 
 /// The character at the front, and the length of what stands for it.
-fn character(text: &str) -> (Option<char>, usize) {
+pub(super) fn character(text: &str) -> (Option<char>, usize) {
     let known = text.get(1..).and_then(|body| {
         let end = body.bytes().take(12).position(|byte| byte == b';')?;
         Some((named(&body[..end])?, end + 2))

@@ -9,5 +9,6 @@ pub(crate) mod html;
 pub(crate) mod invisible;
 pub(crate) mod parameter;
 pub(crate) mod style;
+pub(crate) mod tags;
 pub(crate) mod transfer;
 pub(crate) mod word;
