@@ -1,6 +1,7 @@
 //! What a mailbox holds, as its readers see it: messages, drafts, threads, folders. One way of reading for every front-end.
 
 pub mod assessment;
+pub mod clean;
 pub mod drafts;
 pub mod export;
 pub mod filing;

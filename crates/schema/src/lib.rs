@@ -10,6 +10,7 @@ pub mod assessment;
 pub mod audit;
 pub mod breaker;
 pub mod bulk;
+pub mod clean;
 pub mod connector;
 pub mod domain;
 pub mod domain_health;

@@ -9,6 +9,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod breakers;
+pub(crate) mod clean;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
 pub(crate) mod domain_health;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Route> {
         messages::routes(),
         send::routes(),
         sender_pools::routes(),
+        clean::routes(),
         schedules::routes(),
         holds::routes(),
         drafts::routes(),

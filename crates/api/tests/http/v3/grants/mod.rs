@@ -1,5 +1,6 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod clean;
 pub(crate) mod drafts;
 pub(crate) mod explain;
 pub(crate) mod feedback;
@@ -30,6 +31,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
     drafts::ROUTES,
+    clean::ROUTES,
     explain::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
