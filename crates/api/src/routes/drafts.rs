@@ -9,11 +9,12 @@ use crate::respond::{self, Answer};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::id::MessageId;
 use postfleet_core::{Patch, Problem};
+use postfleet_fleet::signatures;
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::drafts as mailbox;
 use postfleet_mailbox::messages::{Filter, PageRequest};
 use postfleet_mailbox::view::Fields;
-use postfleet_mailflow::drafts::{self, Dispatched, DraftChange};
+use postfleet_mailflow::drafts::{self, Dispatched, DraftChange, Sign};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
 use postfleet_schema::message::Message;
@@ -130,7 +131,12 @@ fn filter(query: &Query) -> Result<Filter, Problem> {
 /// `POST /v3/grants/{grant}/drafts`
 pub(crate) async fn create(call: Call) -> Answer {
     let grant = call.grant().await?;
-    let (call, change) = read(call).await?;
+    let (call, mut change, signature) = read(call).await?;
+    let signature = signatures::named(&call.platform.store, grant.id, signature.as_deref()).await?;
+    if let Some(signature) = signature {
+        let body = change.body.value().map_or("", String::as_str);
+        change.body = Patch::Set(signatures::signed(body, change.is_plaintext == Patch::Set(true), &signature));
+    }
     let draft = drafts::create(&call.platform, &grant, change).await?;
     Ok(respond::single(&call.id, draft))
 }
@@ -146,7 +152,11 @@ pub(crate) async fn find(call: Call) -> Answer {
 pub(crate) async fn update(call: Call) -> Answer {
     let (grant, id) = named(&call).await?;
     let by = call.caller.key;
-    let (call, change) = read(call).await?;
+    let (call, change, signature) = read(call).await?;
+    if signature.is_some() {
+        let text = "signature_id must be absent: a draft gets its signature when it is made or sent";
+        return Err(Problem::invalid("signature_id", text));
+    }
     let change = DraftChange { by, ..change };
     let draft = drafts::update(&call.platform, &grant, id, change).await?;
     Ok(respond::single(&call.id, draft))
@@ -169,17 +179,22 @@ pub(crate) async fn send_draft(call: Call) -> Answer {
 
 async fn carry_out(call: Call, grant: Grant) -> Answer {
     let draft: MessageId = call.id_at(1)?;
-    let (keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
+    let (mut keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
-    if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
-        return Err(no_signatures());
-    }
+    let signature = request.and_then(|request| request.signature_id).filter(|id| !id.is_empty());
+    keyed.add(signature.as_deref().unwrap_or_default());
     let shown = Fields::Standard;
     let send = async |key: Option<KeyedRequest>| {
         let written = |waits: &Scheduled| send::written(&id, &grant, waits);
         let keeping = key.map(|key| Keeping { key, written: &written });
-        match drafts::send(&platform, &grant, draft, (shown, by), keeping).await? {
+        let signature = signatures::named(&platform.store, grant.id, signature.as_deref()).await?;
+        let signed = |body: &str, is_plaintext: bool| match &signature {
+            Some(signature) => signatures::signed(body, is_plaintext, signature),
+            None => body.to_owned(),
+        };
+        let signed: Option<&Sign> = signature.as_ref().map(|_| &signed as &Sign);
+        match drafts::send(&platform, &grant, draft, (shown, by), signed, keeping).await? {
             Dispatched::Sent(sent) => Ok(send::sent(&platform, &id, &grant, sent)),
             Dispatched::Scheduled(scheduled) => Ok(send::scheduled(&id, &grant, &scheduled)),
         }
@@ -193,12 +208,13 @@ async fn named(call: &Call) -> Result<(Grant, MessageId), Problem> {
     Ok((grant, call.id_at(1)?))
 }
 
-/// Reads what the body says of a draft.
-async fn read(call: Call) -> Result<(CallWithoutBody, DraftChange), Problem> {
+/// Reads what the body says of a draft, and which signature it is to have.
+async fn read(call: Call) -> Result<(CallWithoutBody, DraftChange, Option<String>), Problem> {
     let Call { platform, id, parts, body, .. } = call;
     let limit = platform.store.plans().outbound_octets_ceiling();
     let (request, files) = letter::read::<DraftRequest>(&parts, body, limit).await?;
-    Ok((CallWithoutBody { platform, id }, change(request, files)?))
+    let signature = request.signature_id.value().filter(|id| !id.is_empty()).cloned();
+    Ok((CallWithoutBody { platform, id }, change(request, files), signature))
 }
 
 /// What is left of a call whose body was read.
@@ -207,13 +223,10 @@ struct CallWithoutBody {
     id: respond::RequestId,
 }
 
-fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, Problem> {
-    if request.signature_id.value().is_some_and(|id| !id.is_empty()) {
-        return Err(no_signatures());
-    }
+fn change(request: DraftRequest, files: Vec<Attachment>) -> DraftChange {
     // The parts of a form are files even if the JSON does not mention any.
     let keeps_files = request.attachments.is_keep() && files.is_empty();
-    Ok(DraftChange {
+    DraftChange {
         to: map(request.to, people),
         from: map(request.from, people),
         cc: map(request.cc, people),
@@ -232,11 +245,7 @@ fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, 
         unread: request.unread,
         send_at: request.send_at,
         by: None,
-    })
-}
-
-fn no_signatures() -> Problem {
-    Problem::invalid("signature_id", "signature_id: signatures are not available yet")
+    }
 }
 
 fn headers(headers: Vec<CustomHeader>) -> Vec<(String, String)> {

@@ -45,8 +45,10 @@ pub(crate) mod send_metrics;
 pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod signatures;
 pub(crate) mod stops;
 pub(crate) mod suppressions;
+pub(crate) mod templates;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
@@ -92,12 +94,14 @@ pub(crate) fn all() -> Vec<Route> {
         refused_mail::routes(),
         explain::routes(),
         messages::routes(),
+        clean::routes(),
         send::routes(),
         sender_pools::routes(),
-        clean::routes(),
         schedules::routes(),
         holds::routes(),
         drafts::routes(),
+        signatures::routes(),
+        templates::routes(),
         feedback::routes(),
         queue::routes(),
         destinations::routes(),

@@ -23,6 +23,7 @@ mod send_mime;
 mod send_once;
 pub(crate) mod send_rules;
 pub(crate) mod send_with_key;
+pub(crate) mod signatures;
 pub(crate) mod submission;
 pub(crate) mod threads;
 pub(crate) mod usage;
@@ -30,8 +31,8 @@ pub(crate) mod usage;
 pub(crate) const ROUTES: &[&[&str]] = &[
     attachments::ROUTES,
     bulk::ROUTES,
-    drafts::ROUTES,
     clean::ROUTES,
+    drafts::ROUTES,
     explain::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
@@ -45,6 +46,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     rule_evaluations::ROUTES,
     schedules::ROUTES,
     send::ROUTES,
+    signatures::ROUTES,
     threads::ROUTES,
     usage::ROUTES,
 ];
