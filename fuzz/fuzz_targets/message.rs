@@ -3,14 +3,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use postfleet_mail::message::{self, Parsed};
 use postfleet_mail::suspicion::{self, Lexicon};
-use postfleet_mail::{dsn, feedback, message, trace};
+use postfleet_mail::{dsn, feedback, trace};
 use std::sync::LazyLock;
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::new);
 
 fuzz_target!(|raw: &[u8]| {
-    let view = message::view(raw);
+    let message = Parsed::read(raw);
+    let view = &message.view;
     assert!(view.snippet.chars().count() <= message::SNIPPET_CHARS_MAX);
     assert!(!view.subject.chars().any(|c| matches!(c, '\r' | '\n')), "a line end in the subject");
     for file in &view.attachments {
@@ -23,7 +25,7 @@ fuzz_target!(|raw: &[u8]| {
     message::plain_text(raw);
     message::html_as_text(raw);
     suspicion::links(raw);
-    for passage in suspicion::look(&LEXICON, raw, &view).passages {
+    for passage in suspicion::look(&LEXICON, &message).passages {
         assert!(passage.start < passage.end && !passage.reasons.is_empty());
     }
     trace::count_received(raw);

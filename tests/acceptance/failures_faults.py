@@ -185,22 +185,17 @@ def failed(name):
     return lasts
 
 
-@contextlib.contextmanager
-def restarted_database(scene, fault):
-    """As an administrator does it: sessions are ended, and it comes back at once."""
-    scene.postgres.end(signal.SIGINT)
-    scene.postgres.launch()
-    yield
-    supervise(scene.postgres)
+def ended_database(by):
+    """The database, ended by a signal and started again at once."""
 
+    @contextlib.contextmanager
+    def lasts(scene, fault):
+        scene.postgres.end(by)
+        scene.postgres.launch()
+        yield
+        supervise(scene.postgres)
 
-@contextlib.contextmanager
-def crashed_database(scene, fault):
-    """Ended without a word to anybody and started at once: recovery is part of it."""
-    scene.postgres.end(signal.SIGQUIT)
-    scene.postgres.launch()
-    yield
-    supervise(scene.postgres)
+    return lasts
 
 
 @contextlib.contextmanager
@@ -324,8 +319,10 @@ def plan(engine):
     return [
         *everywhere,
         Act(Fault("full disk of the database", {FULL, NOT_NOW}, {FULL, NOT_NOW}, True), full_disk),
-        Act(Fault("restarted database", {NOT_NOW}, set(), True), restarted_database),
-        Act(Fault("crashed database", {NOT_NOW}, set(), True), crashed_database),
+        # As an administrator does it: sessions are ended.
+        Act(Fault("restarted database", {NOT_NOW}, set(), True), ended_database(by=signal.SIGINT)),
+        # Without a word to anybody: recovery is part of it.
+        Act(Fault("crashed database", {NOT_NOW}, set(), True), ended_database(by=signal.SIGQUIT)),
         Act(Fault("stopped database", {NOT_NOW}, {NOT_NOW}, True), stopped_database),
         Act(Fault("killed database", {NOT_NOW}, {NOT_NOW}, True), killed_database),
         Act(Fault("ended sessions", {NOT_NOW}, set(), True), ended_sessions),

@@ -14,8 +14,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import smtplib
+import socket
 import subprocess
 import threading
 import time
@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+import foreign_postfix
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("POSTFLEET_BINARY", ROOT / "target" / "release" / "postfleet"))
@@ -241,6 +243,7 @@ class Notification:
     path: str
     body: bytes
     signature: str
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def json(self):
@@ -252,11 +255,12 @@ class Notification:
 
 
 class WebhookReceiver:
-    """Takes notifications, after echoing the challenge."""
+    """Takes notifications, after echoing the challenge; each after so many seconds, and none while `takes` is not set."""
 
-    def __init__(self):
-        self.received = []
-        received = self.received
+    def __init__(self, delay=0):
+        self.received, self.takes = [], threading.Event()
+        self.takes.set()
+        received, takes = self.received, self.takes
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -273,6 +277,8 @@ class WebhookReceiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                takes.wait()
+                time.sleep(delay)
                 received.append(Notification(self.path, body, self.headers.get("X-Nylas-Signature", "")))
                 self.answer(b"")
 
@@ -343,8 +349,15 @@ class Sink:
         return f"127.0.0.1:{self.port}"
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.server.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+
+    async def _end(self):
+        self.server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self.loop.stop()
 
     async def _connected(self, reader, writer):
         try:
@@ -397,65 +410,6 @@ class Sink:
                 say("250 2.0.0 ok" if verb in ("RSET", "NOOP") else "503 5.5.1 no")
 
 
-POSTFIX_MAIN = """
-compatibility_level = 3.7
-queue_directory = {d}/queue
-data_directory = {d}/data
-command_directory = {sbin}
-daemon_directory = /usr/lib/postfix/sbin
-shlib_directory = /usr/lib/postfix
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {d}/mail.log
-maillog_file_prefixes = {d}
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-myhostname = mx.people.test
-mydestination =
-alias_maps =
-alias_database =
-local_transport = error:no local mail
-default_transport = error:nothing leaves this server
-smtpd_peername_lookup = no
-smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_tls_security_level = none
-virtual_mailbox_base = {d}/mail
-virtual_mailbox_domains = people.test
-virtual_mailbox_maps = texthash:{d}/etc/mailboxes
-virtual_minimum_uid = 1
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
-virtual_mailbox_limit = 0
-message_size_limit = 52428800
-queue_minfree = 0
-"""
-
-POSTFIX_MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-tlsmgr unix - - n 1000? 1 tlsmgr
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-
 class Postfix:
     """A Postfix of our own, which delivers mail for people.test into Maildirs and answers 550 for unknown people."""
 
@@ -463,21 +417,10 @@ class Postfix:
         self.command = program("postfix", "postfix")
         if os.geteuid() != 0:
             raise Missing("Postfix has to be started by root")
-        import pwd
-
-        nobody = pwd.getpwnam("nobody")
         self.folder = Path(folder)
         self.port = free_port()
-        for name in ("etc", "queue", "data", "mail"):
-            (self.folder / name).mkdir(parents=True)
-        shutil.chown(self.folder / "data", "postfix")
-        os.chown(self.folder / "mail", nobody.pw_uid, nobody.pw_gid)
-        values = {"d": self.folder, "port": self.port, "sbin": Path(self.command).parent}
-        values |= {"uid": nobody.pw_uid, "gid": nobody.pw_gid}
-        etc = self.folder / "etc"
-        (etc / "main.cf").write_text(POSTFIX_MAIN.format(**values))
-        (etc / "master.cf").write_text(POSTFIX_MASTER.format(**values))
-        (etc / "mailboxes").write_text("".join(f"{person}@people.test {person}/\n" for person in people))
+        settings = {"default_transport": "error:nothing leaves this server", "smtpd_tls_security_level": "none"}
+        foreign_postfix.set_up(self.folder, self.port, "mx.people.test", "people.test", people, **settings)
 
     @property
     def address(self):

@@ -239,7 +239,7 @@ fn disposition_of(text: &str) -> &str {
 }
 
 /// Base64 in either alphabet, in lines or not.
-fn unpack(content: &str) -> Result<Vec<u8>, base64::DecodeError> {
+pub(crate) fn unpack(content: &str) -> Result<Vec<u8>, base64::DecodeError> {
     let decode = |packed: &[u8]| STANDARD.decode(packed).or_else(|_| URL_SAFE.decode(packed));
     if content.bytes().any(|byte| byte.is_ascii_whitespace()) {
         let packed: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();

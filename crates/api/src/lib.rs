@@ -5,6 +5,7 @@ mod call;
 pub mod error;
 mod extract;
 mod idempotency;
+mod inbound;
 mod letter;
 mod openapi;
 mod pages;

@@ -1,6 +1,7 @@
 //! Mail addresses (RFC 5321 §4.1.2, RFC 6531 for UTF-8), made only by parsing.
 
 use crate::domain::{Domain, InvalidDomain};
+use std::fmt::Write as _;
 
 /// A mailbox address: local part and domain. The local part keeps its spelling; two addresses that differ only in
 /// case are the same mailbox here (see [`EmailAddress::key`]).
@@ -36,7 +37,7 @@ impl EmailAddress {
     pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidAddress::NoAt)?;
         let address = Self { local: parse_local(local)?.into(), domain: Domain::parse(domain)? };
-        if address.to_string().len() > ADDRESS_OCTETS_MAX { Err(InvalidAddress::TooLong) } else { Ok(address) }
+        if address.octets() > ADDRESS_OCTETS_MAX { Err(InvalidAddress::TooLong) } else { Ok(address) }
     }
 
     /// The local part, unquoted.
@@ -49,16 +50,38 @@ impl EmailAddress {
     }
     /// The spelling under which a mailbox is looked up: all lower case.
     pub fn key(&self) -> String {
-        self.to_string().to_lowercase()
+        let mut text = String::with_capacity(self.octets());
+        // A text takes whatever is written.
+        let _ = write!(text, "{self}");
+        if text.is_ascii() {
+            text.make_ascii_lowercase();
+            return text;
+        }
+        text.to_lowercase()
     }
     /// Whether it needs SMTPUTF8 (RFC 6531): the local part is not ASCII.
     pub fn is_internationalized(&self) -> bool {
         !self.local.is_ascii()
     }
+
+    /// How long it is where it is written.
+    fn octets(&self) -> usize {
+        let added = match is_dot_atom(&self.local) {
+            true => 0,
+            false => 2 + self.local.bytes().filter(|byte| needs_backslash(char::from(*byte))).count(),
+        };
+        self.local.len() + added + 1 + self.domain.as_str().len()
+    }
+}
+
+/// Whether a character of a quoted string stands behind a backslash.
+fn needs_backslash(c: char) -> bool {
+    matches!(c, '"' | '\\')
 }
 
 fn parse_local(local: &str) -> Result<String, InvalidAddress> {
-    if local.is_empty() || local.len() > 64 || has_encoded_word(local) || local.chars().any(is_invisible) {
+    let is_hidden = || !local.is_ascii() && local.chars().any(is_invisible);
+    if local.is_empty() || local.len() > 64 || has_encoded_word(local) || is_hidden() {
         return Err(InvalidAddress::Local);
     }
     if is_dot_atom(local) {
@@ -107,25 +130,30 @@ fn is_dot_atom(text: &str) -> bool {
 }
 
 /// RFC 5322 §3.2.3 `atext`, with RFC 6532's UTF-8.
-fn is_atext(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-        || "!#$%&'*+-/=?^_`{|}~".contains(c)
-        || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+pub fn is_atext(c: char) -> bool {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+        '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
+        c => !c.is_ascii() && !c.is_control() && !c.is_whitespace(),
+    }
 }
 
 impl std::fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if is_dot_atom(&self.local) {
-            return write!(f, "{}@{}", self.local, self.domain);
-        }
-        f.write_str("\"")?;
-        for c in self.local.chars() {
-            if c == '"' || c == '\\' {
-                f.write_str("\\")?;
+            f.write_str(&self.local)?;
+        } else {
+            f.write_str("\"")?;
+            for c in self.local.chars() {
+                if needs_backslash(c) {
+                    f.write_str("\\")?;
+                }
+                f.write_char(c)?;
             }
-            write!(f, "{c}")?;
+            f.write_str("\"")?;
         }
-        write!(f, "\"@{}", self.domain)
+        f.write_str("@")?;
+        f.write_str(self.domain.as_str())
     }
 }
 
@@ -185,7 +213,9 @@ mod tests {
         #[test]
         fn what_is_printed_parses_to_the_same(text in "\\PC{1,40}@[a-z]{1,10}\\.example") {
             if let Ok(address) = EmailAddress::parse(&text) {
-                prop_assert_eq!(EmailAddress::parse(&address.to_string()).unwrap(), address);
+                let written = address.to_string();
+                prop_assert_eq!((address.octets(), address.key()), (written.len(), written.to_lowercase()));
+                prop_assert_eq!(EmailAddress::parse(&written).unwrap(), address);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Domain names, always in one spelling: lower-case ASCII (RFC 5890 A-labels), no trailing dot.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A normalised domain name of at most 253 octets (RFC 5321 §4.5.3.1.2 allows 255; DNS leaves 253 visible ones).
@@ -33,10 +34,10 @@ impl Domain {
         if text.len() > 1_024 {
             return Err(InvalidDomain::TooLong);
         }
-        let ascii = if text.is_ascii() {
-            text.to_ascii_lowercase()
-        } else {
-            idna::domain_to_ascii(text).map_err(|_| InvalidDomain::Idna)?
+        let ascii = match text.is_ascii() {
+            true if text.bytes().any(|byte| byte.is_ascii_uppercase()) => Cow::Owned(text.to_ascii_lowercase()),
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(idna::domain_to_ascii(text).map_err(|_| InvalidDomain::Idna)?),
         };
         if ascii.len() > 253 {
             return Err(InvalidDomain::TooLong);
@@ -44,7 +45,7 @@ impl Domain {
         if !ascii.split('.').all(is_label) {
             return Err(InvalidDomain::Label);
         }
-        Ok(Self(ascii.into()))
+        Ok(Self(Arc::from(&*ascii)))
     }
 
     /// The normalised text.

@@ -87,6 +87,8 @@ pub fn change(code: &str, scope: Option<&str>) -> &'static str {
         "dmarc_reject" => {
             "its alleged author's domain asks to refuse such mail: whoever sends for it signs with DKIM, or set inbound.dmarc to quarantine"
         }
+        "relay_denied" => "publish the record that shows whose the domain is, and have it verified",
+        "mail_loop" => "end the circle: it has passed more servers than any message does that arrives",
         "rules_undecidable" => "nothing: the sender comes back, and is judged once the rules can be evaluated again",
         _ => "see the message of the refusal",
     }

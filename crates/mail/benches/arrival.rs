@@ -1,40 +1,43 @@
-//! What reading a message that arrives costs, and proving who sent it, when all that the DNS says is at hand: the steps of
-//! receiving that need neither store nor network, each alone and all together.
+//! What reading a message that arrives costs, proving who sent it when all that the DNS says is at hand, and looking at what
+//! it says: the steps of receiving that need neither store nor network, each alone and all together.
 //!
 //! `cargo bench -p postfleet-mail --bench arrival`: messages of 10 KB with one signature of 2048 bits (RSA), one of plain
 //! text and one with markup beside it; microseconds of the processor's time.
 
+mod timing;
+
 use postfleet_core::assessment::Assessment;
 use postfleet_core::authentication::{AuthResult, Authentication, DmarcEnforcement};
 use postfleet_core::dns::{Answer, Question, RecordKind, Records};
+use postfleet_core::spam::TokenHasher;
+use postfleet_core::suspicion::Suspicion;
 use postfleet_core::{Domain, EmailAddress, ReversePath, UnixMicros};
 use postfleet_mail::authentication::dkim::KeyCache;
 use postfleet_mail::authentication::{Dns, Envelope, Examination, Terms, results};
 use postfleet_mail::dkim::{self, Algorithm, Signer};
+use postfleet_mail::message::Parsed;
+use postfleet_mail::spam::{self, Looked, Surroundings};
+use postfleet_mail::suspicion::{self, Lexicon};
 use postfleet_mail::trace::{self, Hop, Protocol};
-use postfleet_mail::{exchange, feedback, ingress, message};
+use postfleet_mail::{exchange, feedback, ingress};
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUND_RUNS: u32 = 2_000;
-const ROUNDS: usize = 7;
-
 fn main() {
     let key = dkim::generate(Algorithm::RsaSha256).expect("key");
     let signer = Signer::new(domain("news.sender.example"), domain("s2026"), &key).expect("signer");
-    let dns = Table::of_sender(&key.public_dns);
+    let (dns, lexicon) = (Table::of_sender(&key.public_dns), Lexicon::new());
     for (name, content_type, body) in [
         ("plain", "text/plain; charset=utf-8", plain(9_000)),
         ("alternative", "multipart/alternative;\r\n boundary=\"part\"", alternative(9_000)),
     ] {
         let raw = message(&signer, content_type, &body);
         println!("{name}, {} octets", raw.len());
-        measure(&raw, &dns);
+        measure(&raw, &dns, &lexicon);
     }
 }
 
@@ -45,23 +48,28 @@ struct Arrival<'a> {
     reverse_path: ReversePath,
     host: Domain,
     keys: KeyCache,
+    lexicon: &'a Lexicon,
 }
 
 const IP: &str = "192.0.2.25";
 const HELO: &str = "mail.sender.example";
 const NOW: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
 
-fn measure(raw: &[u8], dns: &Table) {
+fn measure(raw: &[u8], dns: &Table, lexicon: &Lexicon) {
     let reverse_path = ReversePath::Mailbox(EmailAddress::parse("bounce+17@news.sender.example").expect("address"));
-    let arrival = Arrival { raw, dns, reverse_path, host: domain("mx.fleet.test"), keys: KeyCache::default() };
+    let (host, keys) = (domain("mx.fleet.test"), KeyCache::default());
+    let arrival = Arrival { raw, dns, reverse_path, host, keys, lexicon };
     let found = arrival.authenticate();
     assert_eq!((found.spf.result, found.dkim[0].result), (AuthResult::Pass, AuthResult::Pass));
     assert_eq!((found.dmarc.result, found.iprev), (AuthResult::Pass, AuthResult::Pass));
     show("loop looked for", || trace::count_received(raw));
-    show("read", || message::of_arrival(raw, false));
+    show("read", || Parsed::of_arrival(raw, false));
     show("authentication begun", || arrival.begin());
     let begun = arrival.begin();
     show("authentication concluded", || arrival.conclude(&begun));
+    show("read, and looked at for orders", || suspicion::look(lexicon, &Parsed::of_arrival(raw, false)));
+    show("read, and looked at for spam", || arrival.look(&Parsed::of_arrival(raw, false)));
+    show("read, and looked at for both", || arrival.look_for_both());
     show("lines above it, and its copy", || arrival.written(&found));
     let written = arrival.written(&found);
     show("count of answers looked for", || exchange::hops(&written));
@@ -74,7 +82,7 @@ fn measure(raw: &[u8], dns: &Table) {
         let assessment = Assessment { authentication: found, ..Assessment::default() };
         (
             trace::count_received(raw),
-            message::of_arrival(raw, false),
+            arrival.look_for_both(),
             exchange::hops(&written),
             feedback::may_be_report(raw),
             serde_json::to_string(&assessment),
@@ -95,6 +103,17 @@ impl<'a> Arrival<'a> {
 
     fn authenticate(&self) -> Authentication {
         self.conclude(&self.begin())
+    }
+
+    /// Looks for spam.
+    fn look(&self, message: &Parsed<'_>) -> Looked {
+        let hasher = TokenHasher::new([1, 2]);
+        spam::look(message, &Surroundings { now: NOW, hostname: self.host.as_str(), hasher })
+    }
+
+    fn look_for_both(&self) -> (Suspicion, Looked) {
+        let message = Parsed::of_arrival(self.raw, false);
+        (suspicion::look(self.lexicon, &message), self.look(&message))
     }
 
     fn written(&self, found: &Authentication) -> Vec<u8> {
@@ -152,22 +171,9 @@ fn ip() -> IpAddr {
     IP.parse().expect("address")
 }
 
-/// Prints the microseconds of the best round: others use the machine.
-fn show<T>(step: &str, mut run: impl FnMut() -> T) {
-    let mut best = u64::MAX;
-    for _ in 0..ROUNDS {
-        let before = worked();
-        (0..ROUND_RUNS).for_each(|_| drop(black_box(run())));
-        best = best.min(worked() - before);
-    }
-    println!("  {step:<30} {:8.2} µs", best as f64 / f64::from(ROUND_RUNS) / 1e3);
-}
-
-/// Nanoseconds that the processor has worked for this thread. They are added up when it gives way.
-fn worked() -> u64 {
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    text.split(' ').next().and_then(|word| word.parse().ok()).expect("number")
+/// Prints the microseconds of a step.
+fn show<T>(step: &str, run: impl FnMut() -> T) {
+    println!("  {step:<30} {:8.2} µs", timing::best(run));
 }
 
 /// A message as it comes from a large sender by way of another server.

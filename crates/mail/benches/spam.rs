@@ -1,19 +1,15 @@
 //! What looking at a message for spam costs, once it is parsed, and what judging its words costs beside that.
 //!
 //! `cargo bench -p postfleet-mail --bench spam`: prose, a newsletter, and an order as plain text and as markup. Words are
-//! judged by a model that knows as many as it may. Times are those for which the thread was running, the least of several
-//! rounds; arguments are names of messages, and the others are left out.
+//! judged by a model that knows as many as it may. Arguments are names of messages, and the others are left out.
+
+mod timing;
 
 use postfleet_core::UnixMicros;
 use postfleet_core::spam::{MESSAGE_TOKENS_MAX, Model, TOKENS_MAX, TokenHasher, Trained, decide};
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::spam::{Surroundings, look};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
-/// How long one thing is measured, and how long each round of it is.
-const MEASURE: Duration = Duration::from_millis(1_500);
-const ROUND: Duration = Duration::from_millis(10);
+use timing::best;
 
 const LATIN: &[&str] =
     &["ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo", "an", "er"];
@@ -44,39 +40,16 @@ fn main() {
             continue;
         }
         let raw = message(content_type, &body(octets));
-        let view = message::view(&raw);
-        let looked = best(|| drop(black_box(look(&raw, &view, &around))));
-        let tokens = look(&raw, &view, &around).tokens;
+        let parsed = Parsed::read(&raw);
+        let looked = best(|| look(&parsed, &around));
+        let tokens = look(&parsed, &around).tokens;
         let model = learned(&tokens);
-        let judged = best(|| drop(black_box(decide(model.reason(&tokens).into_iter().collect(), 1_000))));
+        let judged = best(|| decide(model.reason(&tokens).into_iter().collect(), 1_000));
         let (octets, words, known) = (raw.len(), tokens.len(), model.len());
         println!(
             "{octets:>10} octets, {name:<10}: looked at in {looked:7.1} µs, {words} words judged by {known} in {judged:5.1} µs"
         );
     }
-}
-
-/// Microseconds of one run, in the best round.
-fn best(mut run: impl FnMut()) -> f64 {
-    let (mut best, since) = (f64::MAX, Instant::now());
-    while since.elapsed() < MEASURE {
-        let (before, started, mut count) = (running(since), Instant::now(), 0_u32);
-        while started.elapsed() < ROUND {
-            run();
-            count += 1;
-        }
-        best = best.min((running(since) - before).as_secs_f64() * 1e6 / f64::from(count));
-    }
-    best
-}
-
-/// For how long this thread has been running; the clock on the wall where the system does not say.
-fn running(since: Instant) -> Duration {
-    // The figure is brought up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = stat.and_then(|stat| stat.split_ascii_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
 }
 
 /// A model full of other words, which knows half of these: of some messages of each kind, and not of all the same.

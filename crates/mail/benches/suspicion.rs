@@ -2,18 +2,14 @@
 //!
 //! `cargo bench -p postfleet-mail --bench suspicion`: messages of 1 KB, 10 KB, 100 KB and 10 MB of words that nobody looks for,
 //! of letters in English, of letters in all languages that are known, and of the English ones with a copy in markup.
-//! Microseconds for which the thread ran, of the best of several rounds: others use the machine.
 
 #[path = "../tests/suspicion/ordinary.rs"]
 mod ordinary;
+mod timing;
 
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::suspicion::{Lexicon, look};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
-const ROUND: Duration = Duration::from_millis(100);
-const ROUNDS: usize = 10;
+use timing::best;
 
 type Kind = (&'static str, fn(usize) -> Vec<u8>);
 
@@ -29,36 +25,12 @@ fn main() {
     for (name, build) in KINDS {
         for octets in [1_000, 10_000, 100_000, 10_000_000] {
             let raw = build(octets);
-            let view = message::view(&raw);
-            let looked = best(|| drop(black_box(look(&lexicon, &raw, &view))));
-            let passages = look(&lexicon, &raw, &view).passages.len();
+            let message = Parsed::read(&raw);
+            let looked = best(|| look(&lexicon, &message));
+            let passages = look(&lexicon, &message).passages.len();
             println!("{name:>12} of {:>9} octets: {looked:>9.1} µs, {passages} passages", raw.len());
         }
     }
-}
-
-/// Microseconds of the best round.
-fn best(mut run: impl FnMut()) -> f64 {
-    let origin = Instant::now();
-    let mut best = f64::MAX;
-    for _ in 0..ROUNDS {
-        let (started, before, mut count) = (Instant::now(), running(origin), 0_u32);
-        while started.elapsed() < ROUND {
-            run();
-            count += 1;
-        }
-        best = best.min((running(origin) - before).as_secs_f64() * 1e6 / f64::from(count));
-    }
-    best
-}
-
-/// For how long this thread has been running; the clock on the wall where the system does not say.
-fn running(origin: Instant) -> Duration {
-    // The figure is brought up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = stat.and_then(|stat| stat.split_ascii_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| origin.elapsed(), Duration::from_nanos)
 }
 
 /// Words of syllables, in lines of about 70 octets.

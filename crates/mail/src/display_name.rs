@@ -108,8 +108,11 @@ pub fn as_typed(name: &str) -> String {
 
 /// A name as a reader sees it: in one form, without what nobody sees, in lower case.
 fn seen(name: &str) -> String {
-    let visible = name.chars().take(NAME_CHARS_MAX).nfkc().filter(|c| !is_invisible(*c));
-    visible.flat_map(char::to_lowercase).collect()
+    let chars = name.chars().take(NAME_CHARS_MAX);
+    match name.is_ascii() {
+        true => chars.filter(|c| !is_invisible(*c)).map(|c| c.to_ascii_lowercase()).collect(),
+        false => chars.nfkc().filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect(),
+    }
 }
 
 /// Addresses that a name shows.

@@ -11,12 +11,15 @@ const CHARS_MAX: usize = 1_000;
 /// nobody sees, look-alikes as the Latin letters that they pass for.
 pub fn skeleton(text: &str) -> String {
     let mut plain = String::with_capacity(text.len().min(CHARS_MAX));
-    for c in text.chars().take(CHARS_MAX).nfkd().filter(|c| !is_invisible(*c)) {
-        // Before lower case: some letters pass for others in one case only.
-        match look_alike(c) {
-            Some(letter) => plain.push(letter),
-            None => c.to_lowercase().for_each(|lower| plain.push(shape(lower))),
-        }
+    // Before lower case: some letters pass for others in one case only.
+    let put = |c: char| match look_alike(c) {
+        Some(letter) => plain.push(letter),
+        None => c.to_lowercase().for_each(|lower| plain.push(shape(lower))),
+    };
+    let chars = text.chars().take(CHARS_MAX);
+    match text.is_ascii() {
+        true => chars.filter(|c| !is_invisible(*c)).for_each(put),
+        false => chars.nfkd().filter(|c| !is_invisible(*c)).for_each(put),
     }
     // What two letters look like together.
     let joined = plain.replace("rn", "m").replace("vv", "w");
@@ -36,6 +39,9 @@ fn shape(c: char) -> char {
 /// letters that were made to look like Latin ones. A word in one script is nobody's disguise, whatever it looks like; what it
 /// looks like is its [`skeleton`].
 pub fn is_disguised(text: &str) -> bool {
+    if text.is_ascii() {
+        return false;
+    }
     let text: String = text.chars().take(CHARS_MAX).collect();
     text.split(|c: char| c.is_whitespace() || matches!(c, '.' | '@' | '-' | '/' | ',')).any(is_disguised_word)
 }

@@ -2,11 +2,15 @@
 //! the allocator; work is the time that the thread was running, not the time that went by, and the smallest of several
 //! measurements: other programs on the machine do not count.
 
+#[path = "../benches/timing/running.rs"]
+mod running;
+
 use peak_alloc::PeakAlloc;
-use postfleet_mail::message;
+use postfleet_mail::message::{self, Parsed};
 use postfleet_mail::suspicion::{Lexicon, links, look};
+use running::running;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -115,23 +119,12 @@ const BOMBS: &[Bomb] = &[
 ];
 
 fn read(lexicon: &Lexicon, raw: &[u8]) {
-    let view = message::view(raw);
-    look(lexicon, raw, &view);
-    drop(view);
+    look(lexicon, &Parsed::read(raw));
     message::body(raw);
     message::plain_text(raw);
     message::html_as_text(raw);
     message::headers(raw);
     links(raw);
-}
-
-/// For how long this thread has been running; the clock on the wall where the system does not say.
-fn running(since: Instant) -> Duration {
-    // The figure is brought up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = stat.and_then(|stat| stat.split_ascii_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
 }
 
 fn cost(lexicon: &Lexicon, raw: &[u8], times: usize) -> f64 {
@@ -179,7 +172,7 @@ fn memory_is_bounded_by_the_size() {
     let mut wrong = Vec::new();
     let steps: [(&str, Reading); 5] = [
         ("view", |_, raw| drop(message::view(raw))),
-        ("look", |lexicon, raw| drop(look(lexicon, raw, &message::MessageView::default()))),
+        ("look", |lexicon, raw| drop(look(lexicon, &Parsed::read(raw)))),
         ("body", |_, raw| drop(message::body(raw))),
         ("plain text", |_, raw| drop(message::plain_text(raw))),
         ("header fields", |_, raw| drop(message::headers(raw))),

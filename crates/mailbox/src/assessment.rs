@@ -18,7 +18,7 @@ pub fn from_json(json: &str) -> Assessment {
 }
 
 /// Shows who sent it.
-pub(crate) fn authentication(found: Authentication) -> schema::Authentication {
+pub fn authentication(found: Authentication) -> schema::Authentication {
     let Authentication { is_local, spf, dkim, dmarc, arc, iprev, aligned_domain, .. } = found;
     schema::Authentication {
         local: is_local,
@@ -35,7 +35,7 @@ pub(crate) fn authentication(found: Authentication) -> schema::Authentication {
 }
 
 /// Shows what kind of mail it is.
-pub(crate) fn marks(found: &Marks) -> schema::Marks {
+pub fn marks(found: &Marks) -> schema::Marks {
     schema::Marks {
         first_contact: found.is_first_contact,
         automated: found.is_automated,
@@ -46,7 +46,7 @@ pub(crate) fn marks(found: &Marks) -> schema::Marks {
 }
 
 /// Shows how much it looks like spam.
-pub(crate) fn spam(found: SpamVerdict) -> schema::Spam {
+pub fn spam(found: SpamVerdict) -> schema::Spam {
     let reason =
         |one: postfleet_core::spam::SpamReason| schema::SpamReason { name: one.name, score: one.score, text: one.text };
     schema::Spam {
@@ -58,7 +58,7 @@ pub(crate) fn spam(found: SpamVerdict) -> schema::Spam {
 }
 
 /// Shows what in it is aimed at the program that reads it.
-pub(crate) fn suspicion(found: Suspicion) -> schema::Suspicion {
+pub fn suspicion(found: Suspicion) -> schema::Suspicion {
     let labels = found.labels();
     let Suspicion { looked_at, passages, hidden, links, ambiguities, is_cut } = found;
     schema::Suspicion {

@@ -4,6 +4,7 @@ use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::telemetry::Meters;
 use anyhow::{Context, Result};
+use futures::future::BoxFuture;
 use postfleet_api::{Interface, router, serve};
 use postfleet_core::client_rate::ClientRates;
 use postfleet_core::plan::RECIPIENTS_MAX;
@@ -118,7 +119,9 @@ pub async fn start(
         platform.handoff = Some(handoff);
         running.spawn(deliver_until(platform.clone(), accepted, concurrency, stop.clone()));
         running.spawn(expire_until(platform.clone(), stop.clone()));
-        running.spawn(count_until(platform.clone(), stop.clone()));
+        // How encryption of connections went.
+        let flush: Flush = |platform| Box::pin(reports::flush_once(platform));
+        running.spawn(count_until(platform.clone(), ("deliver", flush), stop.clone()));
         running.spawn(release_until(platform.clone(), stop.clone()));
         running.spawn(drain_until(platform.clone(), stop.clone()));
     }
@@ -137,7 +140,9 @@ pub async fn start(
         running.spawn(report_until(platform.clone(), stop.clone()));
     }
     if has(Role::Mx) && platform.settings.dmarc_reports.is_some() {
-        running.spawn(count_mail_until(platform.clone(), stop.clone()));
+        // What came in, as far as owners of domains are told of it.
+        let flush: Flush = |platform| Box::pin(dmarc_reports::flush_once(platform));
+        running.spawn(count_until(platform.clone(), ("mx", flush), stop.clone()));
     }
     if has(Role::Mx) {
         let socket = bind("smtp.listen", config.smtp.listen).await?;
@@ -309,6 +314,9 @@ pub fn limits(smtp: &Smtp) -> Result<Limits> {
     })
 }
 
+/// Writes down what was counted in memory.
+type Flush = for<'a> fn(&'a Platform) -> BoxFuture<'a, Result<(), Problem>>;
+
 /// Claims what is due as long as there is room, and attempts it, each message in its own task.
 async fn deliver_until(
     platform: Platform,
@@ -459,25 +467,14 @@ async fn clean_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
-/// Writes down how encryption of connections went.
-async fn count_until(platform: Platform, stop: CancellationToken) {
+/// Writes down what a role has counted in memory; at the end once more.
+async fn count_until(platform: Platform, (role, flush): (&'static str, Flush), stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
             () = platform.clock.sleep_until(platform.clock.now().plus(COUNT_EVERY)) => {}
         }
-        or_wait(&platform, "deliver", reports::flush_once(&platform).await).await;
-    }
-}
-
-/// Writes down what came in, as far as owners of domains are told of it.
-async fn count_mail_until(platform: Platform, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = platform.clock.sleep_until(platform.clock.now().plus(COUNT_EVERY)) => {}
-        }
-        or_wait(&platform, "mx", dmarc_reports::flush_once(&platform).await).await;
+        or_wait(&platform, role, flush(&platform).await).await;
     }
 }
 

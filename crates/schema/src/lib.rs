@@ -23,6 +23,7 @@ pub mod explanation;
 pub mod feedback;
 pub mod finding;
 pub mod folder;
+pub mod foresight;
 pub mod grant;
 pub mod hold;
 pub mod import;

@@ -48,8 +48,15 @@ pub trait Handler: Send + Sync + 'static {
     fn announce(&self) -> Option<Arriving> {
         None
     }
-    /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage.
-    fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply>;
+    /// Takes responsibility for a message, or does not. A positive reply promises that it is on stable storage. With it
+    /// comes what announced it.
+    fn message<'a>(
+        &'a self,
+        peer: &'a Peer,
+        envelope: Envelope,
+        message: Vec<u8>,
+        announced: Option<Arriving>,
+    ) -> BoxFuture<'a, Reply>;
 }
 
 /// Who is at the other end.

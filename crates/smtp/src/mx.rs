@@ -31,10 +31,17 @@ impl Handler for Mx {
         Some(receive::announce(&self.0))
     }
 
-    fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {
+    fn message<'a>(
+        &'a self,
+        peer: &'a Peer,
+        envelope: Envelope,
+        message: Vec<u8>,
+        announced: Option<Arriving>,
+    ) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let arrival = arrival(peer, envelope, message);
-            match receive::receive(&self.0, arrival).await {
+            let announced = announced.unwrap_or_else(|| receive::announce(&self.0));
+            match receive::receive_announced(&self.0, arrival, announced).await {
                 Ok(reference) => Reply::accepted(&reference),
                 Err(problem) => refuse(&problem),
             }

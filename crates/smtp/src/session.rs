@@ -11,7 +11,7 @@ use postfleet_net::Clock;
 use postfleet_wire::smtp::server::{Session, Step};
 use postfleet_wire::smtp::{EnhancedStatus, Reply};
 use std::io::{Error, ErrorKind, Result};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -192,9 +192,9 @@ impl Connection<'_> {
                     self.session.recipient_verdict(verdict);
                 }
                 Step::Message(envelope, message) => {
-                    self.announced = None;
+                    let announced = self.announced.take();
                     let reply = match self.count(Deed::Message) {
-                        Ok(()) => handler.message(&self.peer, envelope, message).await,
+                        Ok(()) => handler.message(&self.peer, envelope, message, announced).await,
                         Err(reply) => reply,
                     };
                     self.session.message_verdict(reply);
@@ -302,12 +302,19 @@ impl Connection<'_> {
         if self.pending.is_empty() {
             return Ok(());
         }
+        let mut written = pin!(async {
+            stream.write_all(&self.pending).await?;
+            stream.flush().await
+        });
+        // A client that takes its replies is the rule, and no alarm is set for it.
+        if let Some(written) = written.as_mut().now_or_never() {
+            return written;
+        }
         let clock = &self.shared.listener.clock;
         let deadline = clock.now().plus(self.shared.listener.limits.idle);
         tokio::select! {
-            // A client that takes its replies is the rule: try it before the timer is looked at.
             biased;
-            written = async { stream.write_all(&self.pending).await?; stream.flush().await } => written,
+            written = written => written,
             () = clock.sleep_until(deadline) => Err(ErrorKind::TimedOut.into()),
         }
     }

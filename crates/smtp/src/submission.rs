@@ -8,7 +8,7 @@ use postfleet_fleet::mail_client::{self, MailClient};
 use postfleet_fleet::sign_in::{Guess, Outcome};
 use postfleet_mail::trace::Protocol;
 use postfleet_mailflow::Platform;
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_mailflow::submit::client::{self, ADDED_OCTETS_MAX, Submission};
 use postfleet_store::grants::Grant;
 use postfleet_wire::smtp::Reply;
@@ -56,7 +56,13 @@ impl Handler for ForMailClients {
         Box::pin(async { Ok(()) })
     }
 
-    fn message<'a>(&'a self, peer: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {
+    fn message<'a>(
+        &'a self,
+        peer: &'a Peer,
+        envelope: Envelope,
+        message: Vec<u8>,
+        _: Option<Arriving>,
+    ) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let grant = match self.mailbox(peer).await {
                 Ok(grant) => grant,

@@ -8,7 +8,8 @@ use postfleet_core::EmailAddress;
 use postfleet_fleet::grants;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::view::Fields;
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::Platform;
+use postfleet_mailflow::receive::{self, Arriving, Offer};
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_schema::message::Message;
 use postfleet_smtp::mx::Mx;
@@ -322,13 +323,59 @@ impl Handler for Slow {
         Box::pin(async { Ok(()) })
     }
 
-    fn message<'a>(&'a self, _: &'a Peer, _: Envelope, _: Vec<u8>) -> BoxFuture<'a, Reply> {
+    fn message<'a>(&'a self, _: &'a Peer, _: Envelope, _: Vec<u8>, _: Option<Arriving>) -> BoxFuture<'a, Reply> {
         Box::pin(async {
             self.begun.notify_one();
             self.go_on.notified().await;
             self.taken.fetch_add(1, Ordering::Relaxed);
             Reply::accepted("slow")
         })
+    }
+}
+
+/// Announces messages, and takes those that come with what announced them.
+struct Announcing {
+    platform: Platform,
+    announced: Arc<AtomicUsize>,
+}
+
+impl Handler for Announcing {
+    fn recipient<'a>(&'a self, _: &'a Peer, _: Offer<'a>, _: &'a EmailAddress) -> BoxFuture<'a, Result<(), Reply>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn announce(&self) -> Option<Arriving> {
+        self.announced.fetch_add(1, Ordering::Relaxed);
+        Some(receive::announce(&self.platform))
+    }
+
+    fn message<'a>(
+        &'a self,
+        _: &'a Peer,
+        _: Envelope,
+        _: Vec<u8>,
+        announced: Option<Arriving>,
+    ) -> BoxFuture<'a, Reply> {
+        Box::pin(async move { announced.map_or_else(Reply::no_recipients, |_| Reply::accepted("announced")) })
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_announced_once_and_handed_over_with_that() {
+    let announced = Arc::new(AtomicUsize::new(0));
+    let count = announced.clone();
+    let server = Server::start_with(limits(), |world| {
+        Arc::new(Announcing { platform: world.platform.clone(), announced: count })
+    })
+    .await;
+    let mut client = server.greeted().await;
+    assert!(client.ask("EHLO client.test").await.starts_with("250"));
+    for message in 1..=3 {
+        for line in ["MAIL FROM:<a@sender.test>", "RCPT TO:<agent@acme.test>", "RCPT TO:<other@acme.test>", "DATA"] {
+            assert!(client.ask(line).await.starts_with(['2', '3']), "{line}");
+        }
+        assert_eq!(client.ask("Subject: x\r\n\r\nx\r\n.").await, "250 2.6.0 accepted as announced");
+        assert_eq!(announced.load(Ordering::Relaxed), message);
     }
 }
 

@@ -2,8 +2,8 @@
 
 mod judged;
 
-pub use judged::Received;
 pub(crate) use judged::{Numbered, number};
+pub use judged::{Received, placed};
 
 use crate::blobs::{self, PreparedBlob, StoredBlob};
 use crate::correspondents;

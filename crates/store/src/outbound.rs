@@ -1,5 +1,6 @@
 //! Accepting a message for sending: quota, sent copy, queue rows and event, in one transaction.
 
+mod accept;
 mod explain;
 mod facts;
 mod guard;
@@ -7,39 +8,35 @@ mod held;
 mod told;
 mod turn;
 
-use crate::blobs::{self, PreparedBlob};
+use crate::blobs::PreparedBlob;
 use crate::db::DbError;
-use crate::drafts::{self, CreateDraft, FromDraft, Held};
+use crate::drafts::{CreateDraft, FromDraft, Held};
 use crate::engine::{Command, Tx};
-use crate::folders::id_of_system_folder;
 use crate::holds::{Hold, NewHold};
 use crate::idempotency::{Earlier, Once};
 use crate::judging::Scope;
-use crate::messages::{self, FiledCopy, MailboxCopy, MessageFacts};
+use crate::messages::{MailboxCopy, MessageFacts};
 use crate::meters::Owner;
-use crate::params;
+use crate::rates::Shares;
 use crate::refusals;
-use crate::send_events::{SendEvent, Sent};
-use crate::sender_pools;
+use crate::send_events::Sent;
 use crate::warm_ups;
 pub use explain::{Explain, Explained};
 use facts::Loaded;
-use guard::Passes;
 pub use guard::{Guard, TripIds};
 #[cfg(test)]
 pub(crate) use guard::{OWN_SINCE, SAID_BEFORE, TURNS};
 pub(crate) use guard::{Tripped, evidence, replaced};
-use postfleet_core::hold::{self, State};
+use postfleet_core::hold;
 use postfleet_core::id::{
     EvaluationId, EventId, KeyId, LeaseId, MessageId, OrganizationId, QueueId, ScheduleId, ThreadId, WorkspaceId,
 };
-use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, OutboundFacts, Priority, decide, priority};
+use postfleet_core::outbound::{ALL_SUPPRESSED, ClearedToSend, decide};
 use postfleet_core::quota::Allowance;
-use postfleet_core::rule::{Input, Judgement, OutboundType, Placement, place};
-use postfleet_core::send_event::SendEventKind;
+use postfleet_core::rule::{Input, Judgement, OutboundType, Placement};
 use postfleet_core::stop;
 use postfleet_core::suppression::{Suppressed, Undeliverable};
-use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros, UtcDay};
+use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, UnixMicros};
 
 /// Accepts a message for sending, or refuses it. The only command that inserts into the queue.
 #[derive(Clone, Debug)]
@@ -168,112 +165,6 @@ pub enum SubmitOutcome {
     Superseded,
 }
 
-impl Command for Submit {
-    type Outcome = SubmitOutcome;
-
-    async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
-        let Some(loaded) = self.load_facts(tx).await? else { return Ok(SubmitOutcome::NoSuchGrant) };
-        let Loaded {
-            mut facts,
-            owner,
-            workspace,
-            scope: rules,
-            validates,
-            key,
-            earlier,
-            quota,
-            pools,
-            warming,
-            terms,
-            mut watched,
-        } = loaded;
-        match earlier {
-            Earlier::Nothing => {}
-            Earlier::Key(problem) => return Ok(SubmitOutcome::Refused(problem)),
-            Earlier::Sent(message_id, thread_id, suppressed) => {
-                return Ok(SubmitOutcome::Repeated { message_id, thread_id, daily: facts.daily, suppressed });
-            }
-        }
-        let draft = match &self.from_draft {
-            None => None,
-            Some(from) => match from.claim(tx, &self.copy, self.facts.date).await? {
-                None => return Ok(SubmitOutcome::Superseded),
-                draft => draft,
-            },
-        };
-        let held = self.held_already(tx, &terms).await?;
-        self.make_room(tx, &mut facts, draft.as_ref(), held.as_ref()).await?;
-        let sent = self.as_sent(owner, workspace);
-        // A key by which something may not be sent is judged before it is told of what waits.
-        let mut waits = None;
-        if let Some(hold) = &held {
-            if self.hold_told().is_none() {
-                return Ok(SubmitOutcome::Unheld);
-            }
-            facts.approved = hold.state == State::Approved && hold.version == terms.version;
-            if hold.state == State::Approved && !facts.approved && self.released_hold().is_some() {
-                return self.look_again(tx, hold, &terms).await;
-            }
-            waits = (!facts.approved && self.released_hold().is_none()).then_some(hold);
-            if let Some(hold) = waits.filter(|_| key.is_none()) {
-                return self.answer_held(tx, hold.clone()).await;
-            }
-        } else if self.released_hold().is_some() {
-            return Ok(SubmitOutcome::Superseded);
-        }
-        if validates && self.undeliverable.is_none() {
-            return Ok(SubmitOutcome::Unvalidated);
-        }
-        let judged = self.complete(tx, &mut facts, rules, key.as_ref()).await?;
-        if let Some(hold) = waits {
-            return match facts.key.as_ref().and_then(|key| key.refusals().into_iter().next()) {
-                Some(problem) => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await,
-                None => self.answer_held(tx, hold.clone()).await,
-            };
-        }
-        facts.warm_up = warm_ups::lock(tx, warming, self.facts.date.day()).await?;
-        let shares = self.take_turn(tx, &mut facts, &pools, held.as_ref()).await?;
-        let decided = match decide(&facts) {
-            // Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
-            Ok(_) if !self.look(tx, &mut facts, &mut watched).await? => return Ok(SubmitOutcome::Unheld),
-            Ok(_) if watched.problem.is_some() => watched.problem.take().map_or_else(|| decide(&facts), Err),
-            _ => decide(&facts),
-        };
-        match decided {
-            Ok(cleared) => {
-                if let Some(turn_at) = shares.later(self.facts.date) {
-                    return self.wait(tx, turn_at, &shares, facts.daily, (draft, &sent)).await;
-                }
-                shares.keep(tx).await?;
-                if let (Some(key), Some(using)) = (&key, &facts.key) {
-                    key.count(tx, using, self.facts.date.day()).await?;
-                }
-                warm_ups::count(tx, warming, facts.warm_up).await?;
-                let crossed = quota.crossed(&cleared.daily());
-                let passes = watched.passes(self.facts.date);
-                let sender = (facts, owner, sent);
-                let outcome = self.accept(tx, cleared, sender, judged, (draft, held), &passes).await?;
-                if let (Some(crossed), SubmitOutcome::Accepted { .. }) = (crossed, &outcome) {
-                    self.announce_quota(tx, &crossed).await?;
-                }
-                Ok(outcome)
-            }
-            Err(problem) => {
-                let crossed = quota.refused(&problem, &facts.daily);
-                let outcome = match hold::reason(&problem, terms.on_quota) {
-                    Some(reason) => self.hold(tx, (reason, problem), (&sent, terms), judged, (draft, held)).await?,
-                    None => self.refuse(tx, problem, (&sent, &facts.suppressed), judged).await?,
-                };
-                // Of what is to be run again nothing is told yet.
-                if let Some(crossed) = crossed.filter(|_| outcome != SubmitOutcome::Unheld) {
-                    self.announce_quota(tx, &crossed).await?;
-                }
-                Ok(outcome)
-            }
-        }
-    }
-}
-
 /// What the rules say about a message that is to be sent.
 struct Judged {
     scope: Scope,
@@ -281,60 +172,152 @@ struct Judged {
     judgement: Judgement,
 }
 
+/// A send on its way through the steps.
+struct Sending {
+    loaded: Loaded,
+    sent: Sent,
+    /// The draft that it sends.
+    draft: Option<Held>,
+    /// The hold that it is about.
+    held: Option<Hold>,
+    /// What the rules say, once they are asked.
+    judged: Option<Judged>,
+}
+
+/// Why there are no further steps.
+enum Ended {
+    /// The answer is known.
+    Early(Box<SubmitOutcome>),
+    Failed(DbError),
+}
+
+impl From<SubmitOutcome> for Ended {
+    fn from(outcome: SubmitOutcome) -> Self {
+        Self::Early(Box::new(outcome))
+    }
+}
+
+impl From<DbError> for Ended {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Command for Submit {
+    type Outcome = SubmitOutcome;
+
+    async fn run(&self, tx: &mut Tx) -> Result<SubmitOutcome, DbError> {
+        match self.send(tx).await {
+            Ok(outcome) => Ok(outcome),
+            Err(Ended::Early(outcome)) => Ok(*outcome),
+            Err(Ended::Failed(error)) => Err(error),
+        }
+    }
+}
+
+/// The steps, in their order.
 impl Submit {
-    /// Counts the send, and writes the sent copy, the queue rows and what is remembered of it.
-    async fn accept(
+    async fn send(&self, tx: &mut Tx) -> Result<SubmitOutcome, Ended> {
+        let loaded = self.load_facts(tx).await?.ok_or(SubmitOutcome::NoSuchGrant)?;
+        answer_repeated(&loaded)?;
+        let draft = self.claim_draft(tx).await?;
+        let held = self.held_already(tx, &loaded.terms).await?;
+        let sent = self.as_sent(loaded.owner, loaded.workspace);
+        let mut sending = Sending { loaded, sent, draft, held, judged: None };
+        self.make_room(tx, &mut sending).await?;
+        let waits = self.look_at_hold(tx, &mut sending).await?;
+        self.ask_for_validation(&sending.loaded)?;
+        sending.judged = self.complete(tx, &mut sending.loaded).await?;
+        if let Some(hold) = waits {
+            return Ok(self.answer_waiting(tx, hold, sending).await?);
+        }
+        let shares = self.take_turn(tx, &mut sending).await?;
+        match self.decide(tx, &mut sending.loaded).await? {
+            Ok(cleared) => Ok(self.pass(tx, cleared, &shares, sending).await?),
+            Err(problem) => Ok(self.keep_back(tx, problem, sending).await?),
+        }
+    }
+
+    /// The draft that is sent, if it is still as it was read.
+    async fn claim_draft(&self, tx: &mut Tx) -> Result<Option<Held>, Ended> {
+        let Some(from) = &self.from_draft else { return Ok(None) };
+        let draft = from.claim(tx, &self.copy, self.facts.date).await?;
+        Ok(Some(draft.ok_or(SubmitOutcome::Superseded)?))
+    }
+
+    /// Whoever has not looked whether the recipients can be reached does so first, where the policy wants it.
+    fn ask_for_validation(&self, loaded: &Loaded) -> Result<(), Ended> {
+        let is_wanted = loaded.validates && self.undeliverable.is_none();
+        if is_wanted { Err(SubmitOutcome::Unvalidated.into()) } else { Ok(()) }
+    }
+
+    /// Decides. Whether it goes round in circles, or trips a breaker, is asked of what would be sent.
+    async fn decide(&self, tx: &mut Tx, loaded: &mut Loaded) -> Result<Result<ClearedToSend, Problem>, Ended> {
+        let decided = decide(&loaded.facts);
+        if decided.is_err() {
+            return Ok(decided);
+        }
+        if !self.look(tx, &mut loaded.facts, &mut loaded.watched).await? {
+            return Err(SubmitOutcome::Unheld.into());
+        }
+        Ok(loaded.watched.problem.take().map_or_else(|| decide(&loaded.facts), Err))
+    }
+
+    /// Accepts what may be sent, at once or in its turn, and counts it wherever it counts.
+    async fn pass(
         &self,
         tx: &mut Tx,
         cleared: ClearedToSend,
-        (facts, owner, mut sent): (OutboundFacts, Owner, Sent),
-        judged: Option<Judged>,
-        (draft, held): (Option<Held>, Option<Hold>),
-        passes: &Passes,
+        shares: &Shares,
+        sending: Sending,
     ) -> Result<SubmitOutcome, DbError> {
-        let OutboundFacts { suppressed, daily, meters, approved, .. } = facts;
-        let (grant_id, now) = (self.copy.grant_id, self.facts.date);
-        let placement = match &judged {
-            Some(judged) => place(&judged.judgement.effects, self.facts.folder, self.facts.unread, id_of_system_folder),
-            None => self.facts.placement(),
-        };
-        count_send(tx, self, now.day(), passes.said.as_deref()).await?;
-        passes.keep(tx, grant_id, now.day()).await?;
-        let month = now.day().month();
-        tx.tally().send(owner, (grant_id, self.copy.message_id), now.day(), self.blob.octets());
-        tx.tally().hold(owner.organization, month, meters.caps());
-        if let Some(draft) = &draft {
-            drafts::remove(tx, grant_id, self.copy.message_id, draft).await?;
+        let Loaded { facts, key, quota, warming, .. } = &sending.loaded;
+        if let Some(turn_at) = shares.later(self.facts.date) {
+            return self.wait(tx, turn_at, shares, facts.daily, (sending.draft, &sending.sent)).await;
         }
-        // The sent copy and the queue each hold the message.
-        blobs::insert(tx, &self.blob, 2).await?;
-        let copy = FiledCopy { copy: self.copy, placement, assessment: None, received: None };
-        let filed = messages::file(tx, self.blob.id(), &self.facts, &copy, self.thread_id).await?;
-        let placement = copy.placement;
-        let Some((thread_id, _)) = filed else { return Err(DbError::Malformed("mailbox")) };
-        sent.thread_id = Some(thread_id);
-        let priority = priority(self.outbound_type, self.recipients.len(), daily.used);
-        self.enqueue(tx, (&sent, &suppressed), priority, approved).await?;
-        if !suppressed.is_empty() {
-            self.announce_rejected(tx, &sent, &suppressed).await?;
+        shares.keep(tx).await?;
+        if let (Some(key), Some(using)) = (key, &facts.key) {
+            key.count(tx, using, self.facts.date.day()).await?;
         }
-        if let Some(from) = &self.from_draft {
-            from.close(tx, &self.copy, now).await?;
+        warm_ups::count(tx, *warming, facts.warm_up).await?;
+        let crossed = quota.crossed(&cleared.daily());
+        let outcome = self.accept(tx, cleared, sending).await?;
+        if let Some(crossed) = crossed {
+            self.announce_quota(tx, &crossed).await?;
         }
-        if let (Some(hold), Some(told)) = (&held, self.hold_told()) {
-            hold.released(tx, self.copy.message_id, told, now).await?;
-        }
-        let answer = (200, self.copy.message_id, thread_id, &placement);
-        self.once.remember(tx, grant_id, answer, &suppressed, now).await?;
-        if let (Some(pool), Some((_, recipient))) = (self.once.pool, self.recipients.first()) {
-            sender_pools::remember(tx, pool, recipient, grant_id, now).await?;
-        }
-        if let Some(judged) = judged {
-            self.record(tx, &judged, true).await?;
-        }
-        Ok(SubmitOutcome::Accepted { thread_id, daily: cleared.daily(), placement, suppressed })
+        Ok(outcome)
     }
 
+    /// Holds what may not be sent, or refuses it.
+    async fn keep_back(&self, tx: &mut Tx, problem: Problem, sending: Sending) -> Result<SubmitOutcome, DbError> {
+        let Loaded { facts, quota, terms, .. } = &sending.loaded;
+        let crossed = quota.refused(&problem, &facts.daily);
+        let outcome = match hold::reason(&problem, terms.on_quota) {
+            Some(reason) => self.hold(tx, (reason, problem), sending).await?,
+            None => self.refuse(tx, problem, (&sending.sent, &facts.suppressed), sending.judged).await?,
+        };
+        // Of what is to be run again nothing is told yet.
+        if let Some(crossed) = crossed.filter(|_| outcome != SubmitOutcome::Unheld) {
+            self.announce_quota(tx, &crossed).await?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// What was sent before under the same key, or with the same content, is not sent again.
+fn answer_repeated(loaded: &Loaded) -> Result<(), Ended> {
+    match &loaded.earlier {
+        Earlier::Nothing => Ok(()),
+        Earlier::Key(problem) => Err(SubmitOutcome::Refused(problem.clone()).into()),
+        Earlier::Sent(message_id, thread_id, suppressed) => {
+            let (daily, suppressed) = (loaded.facts.daily, suppressed.clone());
+            let (message_id, thread_id) = (*message_id, *thread_id);
+            Err(SubmitOutcome::Repeated { message_id, thread_id, daily, suppressed }.into())
+        }
+    }
+}
+
+impl Submit {
     /// Whose message it is, as its outcomes are counted.
     fn as_sent(&self, owner: Owner, workspace_id: Option<WorkspaceId>) -> Sent {
         Sent {
@@ -370,56 +353,4 @@ impl Submit {
         }
         Ok(SubmitOutcome::Refused(problem))
     }
-
-    async fn enqueue(
-        &self,
-        tx: &mut Tx,
-        (sent, suppressed): (&Sent, &[Suppressed]),
-        priority: Priority,
-        is_approved: bool,
-    ) -> Result<(), DbError> {
-        const OUTBOUND: &str = "INSERT INTO outbound (message_id, grant_id, application_id, blob_id, reverse_path, \
-            queued_at, recipients_open, quota_day, approved, organization_id, workspace_id, thread_id, sender) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-        const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
-            priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
-        let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
-        let (reverse_path, sender) = (self.reverse_path.to_string(), sent.sender.to_string());
-        let values = params![
-            message,
-            self.copy.grant_id.uuid(),
-            self.copy.application_id.uuid(),
-            self.blob.id().uuid(),
-            &reverse_path,
-            now.as_micros(),
-            self.recipients.len().saturating_sub(suppressed.len()) as i64,
-            now.day().number(),
-            is_approved,
-            sent.organization_id.uuid(),
-            sent.workspace_id.map(|id| id.uuid()),
-            sent.thread_id.map(|id| id.uuid()),
-            &sender
-        ];
-        tx.execute(OUTBOUND, values).await?;
-        let later = now.plus(self.guard.limits.slowed(self.guard.hops));
-        let due = self.lease.as_ref().map_or(later, |lease| lease.until).as_micros();
-        let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
-        let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
-        let is_suppressed = |address: &EmailAddress| suppressed.iter().any(|one| one.address == *address);
-        for (id, recipient) in self.recipients.iter().filter(|(_, address)| !is_suppressed(address)) {
-            let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
-            let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
-            tx.execute(QUEUE, values).await?;
-            tx.tally().happened(SendEvent::new(sent, SendEventKind::Accepted, Some(recipient), (id.uuid(), now)));
-        }
-        Ok(())
-    }
-}
-
-async fn count_send(tx: &mut Tx, submit: &Submit, day: UtcDay, said: Option<&str>) -> Result<(), DbError> {
-    const COUNT: &str = "INSERT INTO daily_sends (grant_id, day, sent, said) VALUES ($1, $2, 1, $3) \
-        ON CONFLICT (grant_id, day) DO UPDATE SET sent = daily_sends.sent + 1, \
-        said = coalesce(excluded.said, daily_sends.said)";
-    tx.execute(COUNT, params![submit.copy.grant_id.uuid(), day.number(), said]).await?;
-    Ok(())
 }

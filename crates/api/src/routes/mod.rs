@@ -18,6 +18,7 @@ pub(crate) mod drafts;
 pub(crate) mod evaluations;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod explain_inbound;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grants;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Route> {
         evaluations::routes(),
         refused_mail::routes(),
         explain::routes(),
+        explain_inbound::routes(),
         messages::routes(),
         clean::routes(),
         send::routes(),

@@ -10,6 +10,7 @@ mod breaker;
 mod domain;
 mod drill;
 mod explain;
+mod explain_inbound;
 mod feedback;
 mod fleet;
 mod hold;
@@ -105,6 +106,8 @@ pub enum Command {
     Overview(Alone<overview::Arguments>),
     /// Shows everything that holds for one mailbox, and where it comes from
     Explain(Alone<explain::Arguments>),
+    /// Shows what would become of a message that comes in: what stands against it, what is found of it, where it goes
+    ExplainInbound(Box<Alone<explain_inbound::Arguments>>),
     /// Shows mail that a mailbox did not take, by which limit or rule, and what would change that
     Refused(Alone<refused::Arguments>),
     /// Shows what a mailbox, the application or an organization uses, and where it ends
@@ -189,6 +192,7 @@ impl Command {
             Self::Metrics(noun) => &noun.globals,
             Self::Overview(alone) => &alone.globals,
             Self::Explain(alone) => &alone.globals,
+            Self::ExplainInbound(alone) => &alone.globals,
             Self::Refused(alone) => &alone.globals,
             Self::Usage(alone) => &alone.globals,
             Self::Reputation(alone) => &alone.globals,
@@ -236,6 +240,7 @@ impl Command {
             Self::Metrics(noun) => metrics::run(noun.verb, session).await,
             Self::Overview(alone) => overview::run(alone.arguments, session).await,
             Self::Explain(alone) => explain::run(alone.arguments, session).await,
+            Self::ExplainInbound(alone) => explain_inbound::run(alone.arguments, session).await,
             Self::Refused(alone) => refused::run(alone.arguments, session).await,
             Self::Usage(alone) => usage::run(alone.arguments, session).await,
             Self::Reputation(alone) => reputation::run(alone.arguments, session).await,

@@ -80,6 +80,11 @@ async fn explain() {
 }
 
 #[tokio::test]
+async fn explain_inbound() {
+    play("explain_inbound").await;
+}
+
+#[tokio::test]
 async fn feedback() {
     // play("feedback"), after a message was sent and reports of it came.
     let installation = Installation::new().await;
@@ -151,6 +156,30 @@ async fn pool() {
 #[tokio::test]
 async fn queue() {
     play("queue").await;
+}
+
+#[tokio::test]
+async fn refused() {
+    // play("refused"), with a policy, a rule and mail that neither lets in.
+    let installation = Installation::new().await;
+    let world = &installation.world;
+    let agent = world.mailbox(&installation.acme, "agent").await.id;
+    let policy =
+        installation.ask("policies", &json!({"name": "Small", "limits": {"limit_size_total_mime": 200}})).await;
+    let condition = json!({"field": "from.domain", "operator": "is", "value": "rival.test"});
+    let rule = json!({"name": "No rivals", "match": {"conditions": [condition]}, "actions": [{"type": "block"}]});
+    let rule = installation.ask("rules", &rule).await;
+    let workspace = json!({"name": "Support", "policy_id": policy["id"], "rule_ids": [rule["id"]]});
+    let workspace = installation.ask("workspaces", &workspace).await;
+    let assign = format!("workspaces/{}/manual-assign", workspace["workspace_id"].as_str().expect("id"));
+    installation.ask(&assign, &json!({"assign_grants": [agent.to_string()]})).await;
+    let large = "word ".repeat(100);
+    for (author, text) in [("ada@friend.test", large.as_str()), ("eve@rival.test", "Hi"), ("ada@friend.test", &large)] {
+        world.advance(60);
+        let message = format!("From: {author}\r\nSubject: x\r\n\r\n{text}\r\n");
+        world.receive(author, "agent@acme.test", message).await.expect_err("refused");
+    }
+    play_in(installation, "refused").await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use super::header::Header;
 use crate::Participant;
 use crate::syntax::address;
+use postfleet_core::address::is_atext;
 use postfleet_core::{Domain, EmailAddress};
 
 /// The domain of the author, or why there is none.
@@ -50,8 +51,8 @@ fn from_lines(block: &[u8]) -> usize {
 
 /// A piece of an address.
 #[derive(Debug, PartialEq, Eq)]
-enum Token {
-    Atom(String),
+enum Token<'a> {
+    Atom(&'a str),
     Quoted(String),
     Special(char),
     Space,
@@ -61,7 +62,7 @@ enum Token {
 /// Reads one mailbox (RFC 5322 §3.4) without any of the forms of old, of which readers make different things.
 fn one_mailbox(text: &str) -> Option<EmailAddress> {
     let tokens = tokens(text)?;
-    let is_void = |token: &Token| matches!(token, Token::Space | Token::Comment);
+    let is_void = |token: &Token<'_>| matches!(token, Token::Space | Token::Comment);
     let Some(open) = tokens.iter().position(|token| *token == Token::Special('<')) else {
         let start = tokens.iter().position(|token| !is_void(token))?;
         let end = tokens.iter().rposition(|token| !is_void(token))?;
@@ -73,33 +74,35 @@ fn one_mailbox(text: &str) -> Option<EmailAddress> {
     }
     let address = addr_spec(&tokens[open + 1..close])?;
     let phrase = &tokens[..open];
-    let is_word = |token: &Token| {
+    let is_word = |token: &Token<'_>| {
         is_void(token) || matches!(token, Token::Atom(_) | Token::Quoted(_)) || *token == Token::Special('.')
     };
     if phrase.iter().all(is_word) {
         return Some(address);
     }
     // An address as the name of itself is a common mistake that misleads nobody.
-    let bare: Vec<&Token> = phrase.iter().filter(|token| !is_void(token)).collect();
-    let name: String = bare.iter().map(|token| token.text()).collect();
-    name.eq_ignore_ascii_case(&address.to_string()).then_some(address)
+    joined(phrase).eq_ignore_ascii_case(&address.to_string()).then_some(address)
 }
 
-impl Token {
-    fn text(&self) -> String {
-        match self {
-            Self::Atom(text) | Self::Quoted(text) => text.clone(),
-            Self::Special(c) => c.to_string(),
-            Self::Space | Self::Comment => String::new(),
+/// What tokens say together.
+fn joined(tokens: &[Token<'_>]) -> String {
+    let mut text = String::new();
+    for token in tokens {
+        match token {
+            Token::Atom(part) => text.push_str(part),
+            Token::Quoted(part) => text.push_str(part),
+            Token::Special(c) => text.push(*c),
+            Token::Space | Token::Comment => {}
         }
     }
+    text
 }
 
 /// `local@domain` without anything between.
-fn addr_spec(tokens: &[Token]) -> Option<EmailAddress> {
+fn addr_spec(tokens: &[Token<'_>]) -> Option<EmailAddress> {
     let at = tokens.iter().position(|token| *token == Token::Special('@'))?;
     let (local, domain) = (&tokens[..at], &tokens[at + 1..]);
-    let is_dotted = |part: &[Token], quoted: bool| {
+    let is_dotted = |part: &[Token<'_>], quoted: bool| {
         part.len() % 2 == 1
             && part.iter().enumerate().all(|(at, token)| match token {
                 Token::Special('.') => at % 2 == 1,
@@ -113,13 +116,12 @@ fn addr_spec(tokens: &[Token]) -> Option<EmailAddress> {
     }
     let local: String = match local {
         [Token::Quoted(text)] => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-        words => words.iter().map(Token::text).collect(),
+        words => joined(words),
     };
-    let domain: String = domain.iter().map(Token::text).collect();
-    EmailAddress::parse(&format!("{local}@{domain}")).ok()
+    EmailAddress::parse(&format!("{local}@{}", joined(domain))).ok()
 }
 
-fn tokens(text: &str) -> Option<Vec<Token>> {
+fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
     let (mut tokens, mut rest) = (Vec::new(), text);
     while let Some(c) = rest.chars().next() {
         let after = &rest[c.len_utf8()..];
@@ -139,7 +141,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
             }
             c if is_atext(c) => {
                 let end = rest.find(|c| !is_atext(c)).unwrap_or(rest.len());
-                tokens.push(Token::Atom(rest[..end].to_owned()));
+                tokens.push(Token::Atom(&rest[..end]));
                 &rest[end..]
             }
             '<' | '>' | '@' | '.' => {
@@ -151,12 +153,6 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
         };
     }
     Some(tokens)
-}
-
-fn is_atext(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-        || "!#$%&'*+-/=?^_`{|}~".contains(c)
-        || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
 }
 
 /// A quoted string after its opening quote, and what follows it.

@@ -19,7 +19,7 @@ pub(super) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub(super) fn read(raw: &'a [u8]) -> Self {
-        let header::Header { fields, block, body, cut } = header::Header::read(raw);
+        let header::Header { fields, block, body, cut, .. } = header::Header::read(raw);
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.sort_by(|one, other| compare(fields[*one].name, fields[*other].name));
         Self { fields, by_name, block, body, is_cut: cut, is_clean: canonical::has_only_crlf(raw) }

@@ -3,7 +3,7 @@
 //! neither stack nor more than linear time.
 
 use super::marks::{Mark, mark};
-use crate::syntax::html::{attributes, change, is_void, references};
+use crate::syntax::html::{Name, attributes, change, is_void, references};
 use crate::syntax::invisible;
 use crate::syntax::style::{Look, Sheet};
 use crate::syntax::tags::{Token, tokens};
@@ -225,7 +225,7 @@ impl Reader {
         let mut look = if text.is_empty() && self.sheet.is_empty() {
             around
         } else {
-            around.under(&change(name, text, &self.sheet))
+            around.under(&change(Name::of(name), text, &self.sheet))
         };
         if matches!(name, "html" | "body") {
             // Readers put the content into a page of their own: what hides all of it hides nothing.

@@ -68,8 +68,8 @@ pub(crate) fn text_prefix(parts: &[Part<'_>], octets: usize) -> String {
 }
 
 /// A text part of the body, as far as it was read.
-pub(crate) struct Text<'a> {
-    pub(crate) text: Cow<'a, str>,
+pub(crate) struct Text<'p> {
+    pub(crate) text: Cow<'p, str>,
     pub(crate) is_html: bool,
     /// It was packed as base64.
     pub(crate) is_base64: bool,
@@ -77,7 +77,7 @@ pub(crate) struct Text<'a> {
 
 /// The text parts of the body, alternatives too, in their order: of all together about so many octets of plain text, and
 /// as many of markup.
-pub(crate) fn texts<'a>(parts: &[Part<'a>], octets: usize) -> Vec<Text<'a>> {
+pub(crate) fn texts<'p>(parts: &'p [Part<'_>], octets: usize) -> Vec<Text<'p>> {
     let (mut plain, mut markup) = (octets, octets);
     let mut texts = Vec::new();
     for part in parts.iter().filter(|part| part.is_body()) {
@@ -231,7 +231,7 @@ impl<'a> Part<'a> {
     }
 
     /// Text that is no attachment: a name or the disposition makes it one.
-    fn is_body(&self) -> bool {
+    pub(super) fn is_body(&self) -> bool {
         !self.is_multipart
             && matches!(self.content_type.value.as_str(), "text/plain" | "text/html")
             && self.filename().is_empty()
@@ -288,21 +288,25 @@ impl<'a> Part<'a> {
     }
 
     /// The beginning of the text, of about `octets` octets before decoding.
-    pub(crate) fn prefix(&self, octets: usize) -> Cow<'a, str> {
-        let cut = &self.content[..self.content.len().min(octets)];
+    pub(crate) fn prefix(&self, octets: usize) -> Cow<'_, str> {
+        if self.content.len() > octets {
+            return self.cut(octets);
+        }
+        if self.keeps_text { Cow::Borrowed(self.text.get_or_init(|| self.text())) } else { self.text() }
+    }
+
+    /// The beginning of a text that has more.
+    fn cut(&self, octets: usize) -> Cow<'a, str> {
+        let cut = &self.content[..octets];
         // An escape or line that the cut broke is left out.
         let cut = match self.encoding {
-            transfer::Encoding::QuotedPrintable if cut.len() < self.content.len() => {
+            transfer::Encoding::QuotedPrintable => {
                 let keep = cut.len().saturating_sub(3);
                 &cut[..keep + cut[keep..].iter().position(|&byte| byte == b'=').unwrap_or(cut.len() - keep)]
             }
             _ => cut,
         };
-        let decoded = transfer::decode(self.encoding, cut);
-        match cut.len() < self.content.len() {
-            true => charset::decode_prefix(self.charset(), decoded),
-            false => charset::decode(self.charset(), decoded),
-        }
+        charset::decode_prefix(self.charset(), transfer::decode(self.encoding, cut))
     }
 
     fn charset(&self) -> &str {

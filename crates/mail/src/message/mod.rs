@@ -3,11 +3,13 @@
 //! is shown. Nothing here fails or panics: what cannot be read is left out, and noted as a [`Defect`].
 
 pub(crate) mod content;
+mod parsed;
 pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 
 pub use content::{attachment, body, body_and_form, files, html_as_text, is_plain, plain_text};
+pub use parsed::Parsed;
 pub use structure::{NESTING_MAX, PARTS_MAX};
 
 use crate::Participant;
@@ -17,7 +19,7 @@ use crate::syntax::transfer::{self, Encoding};
 use crate::syntax::{address, date, invisible, word};
 use content::Part;
 use postfleet_core::UnixMicros;
-use structure::note;
+use structure::{Structure, note};
 
 /// Octets of a header block that are read.
 pub const HEADER_BLOCK_MAX: usize = header::BLOCK_MAX;
@@ -135,23 +137,20 @@ pub enum Defect {
 
 /// Reads a message.
 pub fn view(raw: &[u8]) -> MessageView {
-    read(raw, None)
+    Parsed::read(raw).view
 }
 
-/// Reads a message that is being received: no line of it is from here, and its envelope sender is known.
-pub fn of_arrival(raw: &[u8], is_null_path: bool) -> MessageView {
-    read(raw, Some(is_null_path))
-}
-
-fn read(raw: &[u8], is_null_path: Option<bool>) -> MessageView {
-    let (header, structure) = (Header::read(raw), structure::parse(raw));
-    let automation = automation::read(&header, is_null_path);
-    let mut view = MessageView { defects: structure.defects, automation, ..MessageView::default() };
-    read_fields(&header.fields, &mut view);
-    view.snippet = content::snippet(&structure.parts);
-    view.attachments = attachments(&structure.parts);
-    note_contents(&structure.parts, &mut view.defects);
-    view
+impl MessageView {
+    /// What is seen of a message that was taken apart.
+    fn of(header: &Header<'_>, structure: &Structure<'_>, is_null_path: Option<bool>) -> Self {
+        let automation = automation::read(header, is_null_path);
+        let mut view = Self { defects: structure.defects.clone(), automation, ..Self::default() };
+        read_fields(&header.fields, &mut view);
+        view.snippet = content::snippet(&structure.parts);
+        view.attachments = attachments(&structure.parts);
+        note_contents(&structure.parts, &mut view.defects);
+        view
+    }
 }
 
 /// The header fields in order, repeated ones too: name, and value as it was sent but for folds, with unreadable octets

@@ -5,10 +5,12 @@
 //! inside the message is one part, not descended into.
 
 use super::{Defect, ids};
-use crate::syntax::header::Fields;
+use crate::syntax::header::{Field, Fields, Header};
 use crate::syntax::parameter::Parameterized;
 use crate::syntax::transfer::Encoding;
 use memchr::{memchr, memchr2_iter, memmem};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// Multiparts inside each other that are opened.
 pub const NESTING_MAX: usize = 50;
@@ -32,6 +34,9 @@ pub(crate) struct Part<'a> {
     pub(crate) content_type: Parameterized,
     pub(crate) disposition: Option<Parameterized>,
     pub(crate) content_id: Option<String>,
+    /// Whether its text is kept once it was decoded.
+    pub(super) keeps_text: bool,
+    pub(super) text: OnceLock<Cow<'a, str>>,
 }
 
 /// The parts of a message, at least one.
@@ -43,9 +48,17 @@ pub(crate) struct Structure<'a> {
 
 /// Finds the parts. Never fails: what is no multipart is one part.
 pub(crate) fn parse(raw: &[u8]) -> Structure<'_> {
-    let mut walk =
-        Walk { raw, dashes: memmem::Finder::new(b"\n--"), open: Vec::new(), leaf: None, found: Structure::default() };
-    let mut at = walk.enter(0, 0);
+    below(raw, &Header::read(raw))
+}
+
+/// Finds the parts of a message below its header.
+pub(crate) fn below<'a>(raw: &'a [u8], header: &Header<'a>) -> Structure<'a> {
+    let dashes = memmem::Finder::new(b"\n--");
+    let (open, fields) = (Vec::new(), Vec::new());
+    let mut walk = Walk { raw, dashes, open, leaf: None, fields, found: Structure::default() };
+    let mut at = raw.len() - header.body.len();
+    let top = walk.read_fields(&header.fields, header.block, (header.cut, header.malformed));
+    walk.begin(top, at);
     while let Some(delimiter) = walk.next_delimiter(at) {
         at = walk.take(&delimiter);
     }
@@ -60,6 +73,8 @@ struct Walk<'a> {
     open: Vec<Open>,
     /// The part being read that is no multipart, and where its content begins.
     leaf: Option<(usize, usize)>,
+    /// Room for the header fields of a part.
+    fields: Vec<Field<'a>>,
     found: Structure<'a>,
 }
 
@@ -83,8 +98,19 @@ impl<'a> Walk<'a> {
     /// Begins a part at its header block. Returns where its content begins.
     fn enter(&mut self, start: usize, parent: usize) -> usize {
         let (block_end, content) = self.header_block(start);
-        let mut part = self.read_fields(&self.raw[start..block_end]);
+        let block = &self.raw[start..block_end];
+        let (mut fields, mut read) = (std::mem::take(&mut self.fields), Fields::new(block));
+        fields.clear();
+        fields.extend(read.by_ref());
+        let mut part = self.read_fields(&fields, block, (read.cut, read.malformed));
+        self.fields = fields;
         part.parent = parent;
+        self.begin(part, content);
+        content
+    }
+
+    /// Begins a part whose content begins there.
+    fn begin(&mut self, mut part: Part<'a>, content: usize) {
         let index = self.found.parts.len();
         match self.boundary(&mut part) {
             Some(boundary) => {
@@ -95,7 +121,6 @@ impl<'a> Walk<'a> {
             None => self.leaf = Some((index, content)),
         }
         self.found.parts.push(part);
-        content
     }
 
     /// Where the header block ends and the content begins: behind a blank line, or at a boundary line that comes
@@ -117,11 +142,11 @@ impl<'a> Walk<'a> {
         memchr(b'\n', &self.raw[at..]).map_or(self.raw.len(), |end| at + end + 1)
     }
 
-    fn read_fields(&mut self, block: &[u8]) -> Part<'a> {
+    /// Reads the fields of a block, of which something was cut off or malformed.
+    fn read_fields(&mut self, fields: &[Field<'a>], block: &[u8], (cut, malformed): (bool, bool)) -> Part<'a> {
         let mut part = Part::default();
         let (mut content_type, mut encoding) = (None, None);
-        let mut fields = Fields::new(block);
-        for field in fields.by_ref() {
+        for field in fields.iter().filter(|field| is_of_content(field)) {
             if field.is("Content-Type") && first_of(&content_type, &mut self.found.defects) {
                 content_type = Some(Parameterized::parse(&field.text()));
             } else if field.is("Content-Disposition") && first_of(&part.disposition, &mut self.found.defects) {
@@ -132,10 +157,10 @@ impl<'a> Walk<'a> {
                 part.content_id = ids(&field.text()).pop();
             }
         }
-        if fields.cut {
+        if cut {
             note(&mut self.found.defects, Defect::HeaderTooLarge);
         }
-        if fields.malformed {
+        if malformed {
             note(&mut self.found.defects, Defect::MalformedHeader);
         }
         if has_odd_octets(block) {
@@ -268,6 +293,11 @@ impl<'a> Walk<'a> {
             part.content = &self.raw[open.start..end.max(open.start)];
         }
     }
+}
+
+/// Whether a field may say what the content is: most say something else.
+fn is_of_content(field: &Field<'_>) -> bool {
+    field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("Content-"))
 }
 
 /// Whether this is the first of its kind; a repeated one is noted, and not read.

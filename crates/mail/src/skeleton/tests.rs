@@ -71,3 +71,13 @@ fn words_in_one_script_are_no_disguise() {
         assert!(is_disguised(text), "{text}");
     }
 }
+
+#[test]
+fn what_is_ascii_goes_the_short_way_to_the_same_end() {
+    for text in ["", "Ada Lovelace", "PayPa1 Support|1!0", "  a\tb\r\nc\u{7}d ", "rnvv.-_@x", "corn Vv RN"] {
+        // Nobody sees what is added, and with it the text is not ASCII any more.
+        let long_way = format!("{text}\u{200b}");
+        assert_eq!(skeleton(text), skeleton(&long_way), "{text:?}");
+        assert_eq!(is_disguised(text), is_disguised(&long_way), "{text:?}");
+    }
+}

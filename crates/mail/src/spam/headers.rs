@@ -2,8 +2,8 @@
 //! those do that pass for others.
 
 use super::{Body, Surroundings};
-use crate::message::{Defect, MessageView};
-use crate::syntax::header::{self, Fields};
+use crate::message::{Defect, MessageView, Parsed};
+use crate::syntax::header::Header;
 use crate::syntax::word;
 use postfleet_core::spam::SpamReason;
 use std::time::Duration;
@@ -52,8 +52,8 @@ struct Seen {
     bare_received: bool,
 }
 
-pub(super) fn look(raw: &[u8], view: &MessageView, body: &Body, around: &Surroundings<'_>) -> Vec<SpamReason> {
-    let seen = Seen::read(raw, around.hostname);
+pub(super) fn look(message: &Parsed<'_>, body: &Body, around: &Surroundings<'_>) -> Vec<SpamReason> {
+    let (view, seen) = (&message.view, Seen::read(&message.header, around.hostname));
     let mut reasons = Vec::new();
     let mut add = |name: &str, score: i64, text: String| reasons.push(SpamReason::new(name, score, text));
     date(&seen, view, around, &mut add);
@@ -71,9 +71,9 @@ pub(super) fn look(raw: &[u8], view: &MessageView, body: &Body, around: &Surroun
 }
 
 impl Seen {
-    fn read(raw: &[u8], hostname: &str) -> Self {
+    fn read(header: &Header<'_>, hostname: &str) -> Self {
         let mut seen = Self::default();
-        for field in Fields::new(header::split(raw).0) {
+        for field in &header.fields {
             seen.has_raw_octets |= !field.value.is_ascii();
             match field.name.len() {
                 4 if field.is("Date") => seen.date = true,

@@ -8,7 +8,6 @@ mod headers;
 mod hosts;
 mod html;
 mod letters;
-mod octets;
 mod phrases;
 mod recent;
 mod tag;
@@ -19,7 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use crate::message::{MessageView, structure};
+use crate::message::{MessageView, Parsed, content as text};
 use postfleet_core::UnixMicros;
 use postfleet_core::spam::{SpamReason, TokenHasher};
 use std::borrow::Cow;
@@ -55,9 +54,9 @@ pub struct Surroundings<'a> {
     pub hasher: TokenHasher,
 }
 
-/// Looks at a message as it came, without the fields that this server writes on top of it; `view` is what was read of it.
-pub fn look(raw: &[u8], view: &MessageView, around: &Surroundings<'_>) -> Looked {
-    let body = Body::read(raw);
+/// Looks at a message as it came, without the fields that this server writes on top of it.
+pub fn look(message: &Parsed<'_>, around: &Surroundings<'_>) -> Looked {
+    let (view, body) = (&message.view, Body::read(message));
     let mut words = Words::new(around.hasher);
     words.subject(&view.subject);
     for author in &view.from {
@@ -75,7 +74,7 @@ pub fn look(raw: &[u8], view: &MessageView, around: &Surroundings<'_>) -> Looked
     for file in &view.attachments {
         words.file(&file.content_type, files::extension(&file.filename));
     }
-    let headers = headers::look(raw, view, &body, around);
+    let headers = headers::look(message, &body, around);
     let content = content::look(view, &body, &words);
     Looked { headers, content, domains: domains(view, &body), tokens: words.into_tokens() }
 }
@@ -98,11 +97,11 @@ struct Body {
 }
 
 impl Body {
-    fn read(raw: &[u8]) -> Self {
-        let parts = structure::parse(raw).parts;
+    fn read(message: &Parsed<'_>) -> Self {
+        let parts = &message.parts;
         let mut body = Self { is_multipart: parts.first().is_some_and(|part| part.is_multipart), ..Self::default() };
         let mut markup = String::new();
-        for text in crate::message::content::texts(&parts, TEXT_OCTETS_MAX) {
+        for text in text::texts(parts, TEXT_OCTETS_MAX) {
             body.has_needless_base64 |= text.is_base64 && text.text.len() > 200 && text.text.is_ascii();
             if text.is_html {
                 body.has_html = true;

@@ -1,12 +1,12 @@
 use super::*;
-use crate::message;
+use crate::message::Parsed;
 
 const NOW: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
 
 fn at(text: &str) -> Looked {
     let raw = text.replace('\n', "\r\n");
     let around = Surroundings { now: NOW, hostname: "mx.world.test", hasher: TokenHasher::new([1, 2]) };
-    look(raw.as_bytes(), &message::view(raw.as_bytes()), &around)
+    look(&Parsed::read(raw.as_bytes()), &around)
 }
 
 /// A message without anything odd, with other fields before it.
@@ -137,7 +137,7 @@ proptest::proptest! {
     fn any_message(raw: Vec<u8>, fields in "((From|To|Subject|Date|Received|Message-ID|Reply-To): \\PC{0,30}\r\n){0,6}") {
         let around = Surroundings { now: NOW, hostname: "mx.world.test", hasher: TokenHasher::new([1, 2]) };
         for raw in [raw.clone(), [fields.as_bytes(), b"\r\n", &raw].concat()] {
-            look(&raw, &message::view(&raw), &around);
+            look(&Parsed::read(&raw), &around);
         }
     }
 }

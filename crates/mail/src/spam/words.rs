@@ -2,10 +2,11 @@
 //! programs do not find them are counted, and read as people read them. Ordinary words, letters and digits of ASCII with
 //! something ordinary behind them, are read eight octets at once and stay where they stand; others letter by letter.
 
+use super::phrases;
 use super::recent::Recent;
 use super::tokens::Tokens;
 use super::word::{WORD_OCTETS_MAX, Word};
-use super::{octets, phrases};
+use crate::syntax::octets;
 use postfleet_core::spam::TokenHasher;
 use std::ops::Range;
 

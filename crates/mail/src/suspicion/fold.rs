@@ -2,7 +2,8 @@
 //! and look-alike letters of other scripts are undone, so that one spelling stands for all that are read the same.
 //! Each character remembers where it came from. What is ASCII, nearly all text, is folded octet by octet.
 
-use super::sign::{Sign, digits, eight, plain_len};
+use super::sign::Sign;
+use crate::syntax::octets;
 use std::ops::Range;
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
@@ -115,12 +116,9 @@ impl Folded {
     fn read_digits(&mut self) {
         let mut read = 0;
         for at in (0..self.octets.len()).step_by(8) {
-            let mut digits = digits(eight(&self.octets, at));
-            while digits != 0 {
-                let digit = at + digits.trailing_zeros() as usize / 8;
-                digits &= digits - 1;
-                if digit >= read {
-                    read = self.read_word(digit);
+            for place in octets::digits(octets::eight(&self.octets, at)) {
+                if at + place >= read {
+                    read = self.read_word(at + place);
                 }
             }
         }
@@ -159,7 +157,7 @@ fn plain(octet: u8) -> u8 {
 /// The word around an octet of one, whatever its script.
 fn word_around(text: &[u8], at: usize) -> Range<usize> {
     let is_first = |at: &usize| text[*at] & 0xc0 != 0x80;
-    let (mut start, mut end) = (at, at + plain_len(text, at));
+    let (mut start, mut end) = (at, at + octets::run_len(text, at));
     while let Some(before) = (start.saturating_sub(4)..start).rev().find(is_first)
         && Sign::at(text, before).is_some_and(Sign::is_word)
     {

@@ -3,8 +3,9 @@
 
 use super::fold::Folded;
 use crate::syntax::transfer;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use postfleet_core::suspicion::{Link, LinkReason, Place, TARGET_CHARS_MAX};
+use std::borrow::Cow;
 
 /// Links in plain text that are looked at.
 const FOUND_MAX: usize = 512;
@@ -97,6 +98,10 @@ pub(super) fn in_text(text: &str) -> Vec<&str> {
     found
 }
 
+fn begins_with(text: &str, start: &str) -> bool {
+    text.as_bytes().get(..start.len()).is_some_and(|octets| octets.eq_ignore_ascii_case(start.as_bytes()))
+}
+
 fn ends_with(text: &str, end: &str) -> bool {
     let octets = text.as_bytes();
     octets.len() >= end.len() && octets[octets.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
@@ -105,21 +110,26 @@ fn ends_with(text: &str, end: &str) -> bool {
 /// The host that a target leads to, in ASCII; empty if to none.
 fn read(target: &str, reasons: &mut Vec<LinkReason>) -> String {
     let target = target.trim_matches(|c: char| c <= ' ');
-    let before_query = target.split(['?', '#']).next().unwrap_or_default();
-    if target.contains(|c: char| c.is_control()) || before_query.contains([' ', '\\']) {
-        reasons.push(LinkReason::Malformed);
-    }
-    let target: String = target.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
-    let (scheme, rest) = match target.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
-        _ if target.starts_with("//") => (String::new(), target.as_str()),
+    let target = if target.bytes().all(|octet| matches!(octet, b'!'..=b'~') && octet != b'\\') {
+        // So nearly all are written.
+        Cow::Borrowed(target)
+    } else {
+        let before_query = target.split(['?', '#']).next().unwrap_or_default();
+        if target.contains(|c: char| c.is_control()) || before_query.contains([' ', '\\']) {
+            reasons.push(LinkReason::Malformed);
+        }
+        Cow::Owned(target.replace(['\t', '\n', '\r'], ""))
+    };
+    let (scheme, rest) = match memchr(b':', target.as_bytes()) {
+        Some(colon) if is_scheme(&target[..colon]) => (&target[..colon], &target[colon + 1..]),
+        _ if target.starts_with("//") => ("", &*target),
         _ => return String::new(),
     };
-    if ACTIVE.contains(&scheme.as_str()) {
+    if ACTIVE.iter().any(|active| scheme.eq_ignore_ascii_case(active)) {
         reasons.push(LinkReason::Active);
         return String::new();
     }
-    if !matches!(scheme.as_str(), "" | "http" | "https" | "ftp") {
+    if !["", "http", "https", "ftp"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return String::new();
     }
     let rest = rest.trim_start_matches(['/', '\\']);
@@ -139,6 +149,14 @@ fn read(target: &str, reasons: &mut Vec<LinkReason>) -> String {
     host
 }
 
+/// A text with what percent signs stand for.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    match memchr(b'%', text.as_bytes()) {
+        Some(_) => Cow::Owned(String::from_utf8_lossy(&transfer::unescape(text.as_bytes(), b'%')).into_owned()),
+        None => Cow::Borrowed(text),
+    }
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
@@ -150,7 +168,7 @@ fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
         return authority.split_inclusive(']').next().unwrap_or_default().to_ascii_lowercase();
     }
     let name = authority.split(':').next().unwrap_or_default();
-    let decoded = String::from_utf8_lossy(&transfer::unescape(name.as_bytes(), b'%')).into_owned();
+    let decoded = unescaped(name);
     if decoded.contains(|c: char| c.is_whitespace() || c.is_control()) {
         reasons.push(LinkReason::Malformed);
     }
@@ -163,11 +181,14 @@ fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
         reasons.push(LinkReason::IpHost);
         return decoded.to_ascii_lowercase();
     }
-    let is_international =
-        !decoded.is_ascii() || decoded.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
+    let is_international = !decoded.is_ascii() || decoded.split('.').any(|label| begins_with(label, "xn--"));
     if !is_international {
         let host = decoded.to_ascii_lowercase();
-        if SHORTENERS.contains(&host.trim_start_matches("www.")) {
+        let mut bare = host.as_str();
+        while let Some(rest) = bare.strip_prefix("www.") {
+            bare = rest;
+        }
+        if SHORTENERS.contains(&bare) {
             reasons.push(LinkReason::Shortener);
         }
         return host;
@@ -184,15 +205,14 @@ fn host_of(authority: &str, reasons: &mut Vec<LinkReason>) -> String {
 
 /// Whether a host is an IPv4 address, in any of the ways in which browsers take one.
 fn is_ip(host: &str) -> bool {
-    let parts: Vec<&str> = host.split('.').collect();
-    let is_number = |part: &&str| {
+    let is_number = |part: &str| {
         let hex = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X"));
         match hex {
             Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
             None => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
         }
     };
-    !host.is_empty() && parts.len() <= 4 && parts.iter().all(is_number)
+    !host.is_empty() && host.split('.').nth(4).is_none() && host.split('.').all(is_number)
 }
 
 /// Whether a label mixes Latin letters with those of scripts that look like them, or has none but look-alikes.
@@ -209,7 +229,11 @@ fn leads_on(after: &str, host: &str) -> bool {
     let Some((_, query)) = after.split_once('?') else { return false };
     query.split(['&', ';', '#']).take(PARAMETERS_MAX).any(|parameter| {
         let Some((_, value)) = parameter.split_once('=') else { return false };
-        let value = String::from_utf8_lossy(&transfer::unescape(value.as_bytes(), b'%')).to_ascii_lowercase();
+        if !value.starts_with(['h', 'H', '/', '%']) {
+            // Most are short words and numbers.
+            return false;
+        }
+        let value = unescaped(value).to_ascii_lowercase();
         let inner = value.strip_prefix("https:").or_else(|| value.strip_prefix("http:")).unwrap_or(&value);
         let Some(inner) = inner.strip_prefix("//") else { return false };
         let inner = inner.split(['/', '?', '#', '\\']).next().unwrap_or_default();
@@ -225,10 +249,7 @@ fn text_differs(text: &str, target: &str, host: &str) -> bool {
     if scheme.eq_ignore_ascii_case("mailto:") {
         let address = target.trim_start()[7..].split('?').next().unwrap_or_default();
         let is_address = text.contains('@') && !text.contains(char::is_whitespace);
-        return is_address
-            && !text
-                .trim_matches(['<', '>'])
-                .eq_ignore_ascii_case(&String::from_utf8_lossy(&transfer::unescape(address.as_bytes(), b'%')));
+        return is_address && !text.trim_matches(['<', '>']).eq_ignore_ascii_case(&unescaped(address));
     }
     if host.is_empty() {
         return false;
@@ -238,13 +259,15 @@ fn text_differs(text: &str, target: &str, host: &str) -> bool {
 
 /// The host that a text names, if it is a link or nothing but a host.
 fn named_host(text: &str) -> Option<String> {
-    let word = text.split_whitespace().find(|word| {
-        let lower = word.get(..8).unwrap_or(word).to_ascii_lowercase();
-        lower.starts_with("http://") || lower.starts_with("https://") || lower.starts_with("www.")
-    });
+    let is_marked = |word: &&str| ["http://", "https://", "www."].iter().any(|mark| begins_with(word, mark));
+    let word = text.split_whitespace().find(is_marked);
     let is_marked = word.is_some();
     let word = word.or_else(|| (!text.contains(char::is_whitespace)).then_some(text))?;
-    let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
+    if word.is_ascii() && !word.contains('.') {
+        // So no host is named, and most words are.
+        return None;
+    }
+    let rest = memmem::find(word.as_bytes(), b"://").map_or(word, |at| &word[at + 3..]);
     if rest.contains('@') {
         return None;
     }
@@ -279,6 +302,9 @@ fn registered(host: &str) -> &str {
 }
 
 fn cut(text: &str) -> String {
+    if text.len() <= TARGET_CHARS_MAX && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().filter(|c| !c.is_control()).take(TARGET_CHARS_MAX).collect()
 }
 

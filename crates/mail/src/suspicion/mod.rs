@@ -19,9 +19,8 @@ mod view;
 
 pub use lexicon::Lexicon;
 
-use crate::message::structure::{self, Part};
-use crate::message::{Defect, MessageView};
-use crate::syntax::header::{self, Fields};
+use crate::message::structure;
+use crate::message::{Defect, Parsed};
 use crate::syntax::word;
 use memchr::memchr2;
 use postfleet_core::suspicion::{
@@ -37,11 +36,11 @@ const PARTS_LOOKED_AT_MAX: usize = 100;
 /// Links of a message that are shown to who asks for all of them.
 pub const ALL_LINKS_MAX: usize = 200;
 
-/// Looks at a message: `raw` as it came, `view` what was read of it.
-pub fn look(lexicon: &Lexicon, raw: &[u8], view: &MessageView) -> Suspicion {
-    let parts = structure::parse(raw).parts;
-    let mut suspicion = Suspicion { looked_at: true, ambiguities: ambiguities(&view.defects), ..Suspicion::default() };
-    for view in views(raw, view, &parts) {
+/// Looks at a message.
+pub fn look(lexicon: &Lexicon, message: &Parsed<'_>) -> Suspicion {
+    let ambiguities = ambiguities(&message.view.defects);
+    let mut suspicion = Suspicion { looked_at: true, ambiguities, ..Suspicion::default() };
+    for view in views(message) {
         suspicion.is_cut |= view.is_cut;
         find_passages(lexicon, &view, &mut suspicion);
         list_hidden(lexicon, &view, &mut suspicion);
@@ -67,9 +66,10 @@ pub fn links(raw: &[u8]) -> Vec<Link> {
 }
 
 /// Everything of a message that is read.
-fn views(raw: &[u8], view: &MessageView, parts: &[Part<'_>]) -> Vec<View> {
+fn views(message: &Parsed<'_>) -> Vec<View> {
+    let Parsed { view, header, parts } = message;
     let mut views = Vec::new();
-    if let Some(subject) = Fields::new(header::split(raw).0).find(|field| field.is("Subject")) {
+    if let Some(subject) = header.first("Subject") {
         views.push(View::of(Place::Subject, None, &word::decode(&subject.text())));
     }
     views.extend(view.from.first().map(|from| View::of(Place::SenderName, None, &from.name)));

@@ -1,6 +1,8 @@
 //! What stands at a place of a folded text ([`super::fold`]): a letter, white space, another mark. Nearly all of it is small
 //! letters of ASCII, which are told eight at a time.
 
+use crate::syntax::octets;
+
 /// What kind of sign stands there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -82,7 +84,7 @@ pub(super) fn char_at(text: &[u8], at: usize) -> Option<char> {
 /// Octets of the word that begins at an octet, of a script that sets words apart; 0 if none begins there.
 #[inline]
 pub(super) fn word_len(text: &[u8], at: usize) -> usize {
-    let len = plain_len(text, at);
+    let len = octets::run_len(text, at);
     match text.get(at + len) {
         Some(octet) if !octet.is_ascii() => mixed_len(text, at, at + len),
         _ => len,
@@ -97,68 +99,9 @@ fn mixed_len(text: &[u8], at: usize, mut end: usize) -> usize {
     end - at
 }
 
-/// How many of the octets from `at` on are small letters of ASCII or digits.
-#[inline]
-pub(super) fn plain_len(text: &[u8], at: usize) -> usize {
-    let mut end = at;
-    loop {
-        let others = !letters(eight(text, end)) & HIGHEST;
-        end += others.trailing_zeros() as usize / 8;
-        if others != 0 {
-            return end - at;
-        }
-    }
-}
-
-/// Eight octets, the first the lowest; zeros behind the end.
-#[inline]
-pub(super) fn eight(text: &[u8], at: usize) -> u64 {
-    match text.get(at..at + 8).and_then(|octets| octets.try_into().ok()) {
-        Some(octets) => u64::from_le_bytes(octets),
-        None => text.get(at..).unwrap_or_default().iter().rev().fold(0, |all, octet| all << 8 | u64::from(*octet)),
-    }
-}
-
-/// The highest bit of each of eight octets.
-const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
-
-/// The highest bit of each octet that is a small letter of ASCII or a digit.
-#[inline]
-fn letters(eight: u64) -> u64 {
-    within(eight, b'a', b'z') | digits(eight)
-}
-
-/// The highest bit of each octet that is a digit.
-#[inline]
-pub(super) fn digits(eight: u64) -> u64 {
-    within(eight, b'0', b'9')
-}
-
-/// The highest bit of each octet from one of ASCII to another.
-#[inline]
-fn within(eight: u64, first: u8, last: u8) -> u64 {
-    // What is added carries into the highest bit from the first on, or from behind the last, and never beyond it.
-    let low = eight & !HIGHEST;
-    let (first, last) = (u64::from_le_bytes([0x80 - first; 8]), u64::from_le_bytes([0x7f - last; 8]));
-    (low + first) & !(low + last) & !eight & HIGHEST
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_octet_is_told() {
-        for octet in 0..=u8::MAX {
-            let expected = octet.is_ascii_lowercase() || octet.is_ascii_digit();
-            assert_eq!(plain_len(&[octet], 0) == 1, expected, "{octet}");
-            for place in 0..20 {
-                let mut text = [b'a'; 20];
-                text[place] = octet;
-                assert_eq!(plain_len(&text, 0), if expected { 20 } else { place }, "{octet} at {place}");
-            }
-        }
-    }
 
     #[test]
     fn words_and_signs() {

@@ -13,7 +13,7 @@ pub(crate) const BLOCK_MAX: usize = 1 << 20;
 pub(crate) const FIELDS_MAX: usize = 4_000;
 
 /// One field.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     /// The name, printable ASCII without colon (RFC 5322 §2.2 `ftext`).
     pub(crate) name: &'a str,
@@ -35,6 +35,7 @@ impl Field<'_> {
 }
 
 /// The header of a message, taken apart once for all who look at it.
+#[derive(Debug)]
 pub(crate) struct Header<'a> {
     /// The fields in order, within the limits.
     pub(crate) fields: Vec<Field<'a>>,
@@ -42,6 +43,8 @@ pub(crate) struct Header<'a> {
     pub(crate) body: &'a [u8],
     /// The block had more octets or fields than are read.
     pub(crate) cut: bool,
+    /// A line was not a field.
+    pub(crate) malformed: bool,
 }
 
 impl<'a> Header<'a> {
@@ -49,15 +52,16 @@ impl<'a> Header<'a> {
         let mut read = Fields::new(raw);
         let mut fields = Vec::with_capacity(32);
         fields.extend(read.by_ref());
-        let end = raw.len().min(BLOCK_MAX) - read.rest.len();
         if is_at_body(read.rest) {
-            let (block, rest) = raw.split_at(end);
-            return Self { fields, block, body: split(rest).1, cut: false };
+            let (block, rest) = raw.split_at(raw.len().min(BLOCK_MAX) - read.rest.len());
+            return Self { fields, block, body: split(rest).1, cut: false, malformed: read.malformed };
         }
         // There is no body, or it is too far away.
         let (block, body) = split(raw);
-        let cut = block.len() > BLOCK_MAX || end < block.len();
-        Self { fields, block, body, cut }
+        let mut read = Fields::new(block);
+        fields.clear();
+        fields.extend(read.by_ref());
+        Self { fields, block, body, cut: read.cut, malformed: read.malformed }
     }
 
     /// The fields of a name, in the order in which they stand.
@@ -229,6 +233,7 @@ mod tests {
                 let start: String = raw.chars().take(20).collect();
                 assert!(found == values, "{start:?} {body:?}");
                 assert!((header.block, header.body, header.cut) == (block, rest, fields.cut), "{start:?} {body:?}");
+                assert_eq!(header.malformed, fields.malformed, "{start:?} {body:?}");
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use super::invisible;
 use super::style::{Change, Look, Sheet};
-use memchr::{memchr2, memmem};
+use memchr::{memchr, memchr2, memchr3, memmem};
 use postfleet_core::suspicion::Means;
 use std::borrow::Cow;
 
@@ -119,21 +119,86 @@ struct Element {
     look: Look,
 }
 
-/// The first letters of a name, in lower case.
+/// The first letters and digits of a name, in lower case, as one number with the first of them lowest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Name([u8; 10]);
+pub(crate) struct Name(u128);
 
 impl Name {
-    fn new(name: &str) -> Self {
-        let mut letters = [0; 10];
-        letters.iter_mut().zip(name.bytes()).for_each(|(letter, byte)| *letter = byte);
-        Self(letters)
+    /// The name at the front of a text.
+    pub(crate) const fn of(text: &str) -> Self {
+        let (octets, mut number, mut at) = (text.as_bytes(), 0, 0);
+        while at < 16 && at < octets.len() && octets[at].is_ascii_alphanumeric() {
+            number |= (octets[at].to_ascii_lowercase() as u128) << (8 * at);
+            at += 1;
+        }
+        Self(number)
     }
 
-    fn is(self, name: &str) -> bool {
-        self == Self::new(name)
+    const fn all<const N: usize>(texts: [&str; N]) -> [Self; N] {
+        let (mut names, mut at) = ([Self(0); N], 0);
+        while at < N {
+            names[at] = Self::of(texts[at]);
+            at += 1;
+        }
+        names
+    }
+
+    fn len(self) -> usize {
+        (u128::BITS - self.0.leading_zeros()).div_ceil(8) as usize
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.0.to_le_bytes().iter().take(self.len()).copied().map(char::from).collect()
+    }
+
+    /// Whether an end tag with that name ends an element of this one: ten letters tell.
+    fn is_ended_by(self, other: Self) -> bool {
+        (self.0 ^ other.0) << (u128::BITS - 80) == 0
     }
 }
+
+const A: Name = Name::of("a");
+const AREA: Name = Name::of("area");
+const BODY: Name = Name::of("body");
+const BR: Name = Name::of("br");
+const DD: Name = Name::of("dd");
+const DIV: Name = Name::of("div");
+const DL: Name = Name::of("dl");
+const DT: Name = Name::of("dt");
+const FONT: Name = Name::of("font");
+const HR: Name = Name::of("hr");
+const HTML: Name = Name::of("html");
+const IMG: Name = Name::of("img");
+const LI: Name = Name::of("li");
+const OL: Name = Name::of("ol");
+const OPTION: Name = Name::of("option");
+const P: Name = Name::of("p");
+const PRE: Name = Name::of("pre");
+const SELECT: Name = Name::of("select");
+const STYLE: Name = Name::of("style");
+const TABLE: Name = Name::of("table");
+const TD: Name = Name::of("td");
+const TH: Name = Name::of("th");
+const TR: Name = Name::of("tr");
+const UL: Name = Name::of("ul");
+
+/// Elements whose content is no text.
+const UNREAD: [Name; 5] = Name::all(["script", "title", "template", "svg", "textarea"]);
+
+/// Elements without content.
+const VOID: [Name; 14] = Name::all([
+    "br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param",
+]);
+
+/// Whether an element has no content.
+pub(crate) fn is_void(name: &str) -> bool {
+    VOID.contains(&Name::of(name))
+}
+
+/// Elements with an empty line around them, and other blocks.
+const APART: [Name; 12] = Name::all(["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote"]);
+const BLOCKS: [Name; 11] =
+    Name::all(["div", "tr", "li", "section", "article", "header", "footer", "center", "form", "dt", "dd"]);
 
 impl Writer {
     fn new(links: Links, capacity: usize) -> Self {
@@ -159,14 +224,13 @@ impl Writer {
         if self.preformatted > 0 {
             return self.verbatim(text);
         }
-        let mut words = text.split([' ', '\t', '\r', '\n', '\u{c}']);
-        if let Some(first) = words.next() {
-            self.word(first);
-        }
-        for word in words {
+        let mut rest = text;
+        while let Some(blank) = rest.bytes().position(is_blank) {
+            self.word(&rest[..blank]);
             self.space = true;
-            self.word(word);
+            rest = &rest[blank + 1..];
         }
+        self.word(rest);
     }
 
     /// Keeps what is not seen apart.
@@ -189,8 +253,7 @@ impl Writer {
         }
         let text = &text[..text.floor_char_boundary(HIDDEN_OCTETS_MAX.saturating_sub(self.hidden_octets))];
         self.hidden_octets += text.len();
-        let blank = [' ', '\t', '\r', '\n', '\u{c}'];
-        for (index, word) in text.split(blank).enumerate() {
+        for (index, word) in text.split(|c: char| c.is_ascii() && is_blank(c as u8)).enumerate() {
             if index > 0 && !last.text.is_empty() && !last.text.ends_with(' ') {
                 last.text.push(' ');
             }
@@ -216,7 +279,7 @@ impl Writer {
         if self.breaks > 0 && !out.is_empty() {
             let have = out.bytes().rev().take_while(|&byte| byte == b'\n').take(2).count();
             out.push_str(&"\n\n"[..self.breaks.min(2).saturating_sub(have)]);
-        } else if self.space && !out.is_empty() && !out.ends_with(['\n', ' ']) {
+        } else if self.space && !matches!(out.as_bytes().last(), None | Some(b'\n' | b' ')) {
             out.push(' ');
         }
         self.breaks = 0;
@@ -227,35 +290,36 @@ impl Writer {
         self.breaks = self.breaks.max(breaks);
     }
 
-    fn open(&mut self, name: &str, attributes: &str) {
+    fn open(&mut self, name: Name, attributes: &str) {
         self.enter(name, attributes);
         if let Some(means) = self.cover {
             // Words on both sides of a tag stay apart.
             return self.hide(means, " ");
         }
         match name {
-            "br" => {
+            BR => {
                 self.breaks = 0;
                 self.space = false;
                 self.seen.text.push('\n');
             }
-            "li" => {
+            LI => {
                 self.line(1);
                 self.word("*");
                 self.space = true;
             }
-            "td" | "th" => self.space = true,
-            "hr" => {
+            TD | TH => self.space = true,
+            HR => {
                 self.line(1);
                 self.word("---");
                 self.line(1);
             }
-            "img" => self.text(&references(attribute(attributes, "alt").unwrap_or_default())),
-            "a" | "area" => {
+            IMG => self.text(&references(attribute(attributes, "alt").unwrap_or_default())),
+            A | AREA => {
                 self.close_link();
-                self.link = attribute(attributes, "href").map(|target| (references(target), self.seen.text.len()));
+                let target = attribute(attributes, "href").map(|target| references(target).into_owned());
+                self.link = target.map(|target| (target, self.seen.text.len()));
             }
-            "pre" => {
+            PRE => {
                 self.line(2);
                 self.preformatted += 1;
             }
@@ -263,21 +327,21 @@ impl Writer {
         }
     }
 
-    fn close(&mut self, name: &str) {
+    fn close(&mut self, name: Name) {
         self.leave(name);
         match name {
-            "a" => self.close_link(),
-            "pre" => {
+            A => self.close_link(),
+            PRE => {
                 self.preformatted = self.preformatted.saturating_sub(1);
                 self.line(2);
             }
-            "td" | "th" => self.space = true,
+            TD | TH => self.space = true,
             name => self.line(breaks_around(name)),
         }
     }
 
     /// Notes how an element looks.
-    fn enter(&mut self, name: &str, attributes: &str) {
+    fn enter(&mut self, name: Name, attributes: &str) {
         self.end_implied(name);
         let around = self.look();
         let mut look = if attributes.is_empty() && self.sheet.is_empty() {
@@ -285,11 +349,11 @@ impl Writer {
         } else {
             around.under(&change(name, attributes, &self.sheet))
         };
-        if matches!(name, "html" | "body") {
+        if matches!(name, HTML | BODY) {
             // Readers put the content into a page of their own: what hides all of it hides nothing.
             look = look.shown();
         }
-        if is_void(name) {
+        if VOID.contains(&name) {
             // An image or a line has no look to hand down.
             return;
         }
@@ -297,17 +361,16 @@ impl Writer {
             self.deeper += 1;
             return;
         }
-        self.open.push(Element { name: Name::new(name), look });
+        self.open.push(Element { name, look });
         self.cover = look.hides();
     }
 
-    fn leave(&mut self, name: &str) {
+    fn leave(&mut self, name: Name) {
         if self.deeper > 0 {
             self.deeper -= 1;
             return;
         }
-        let name = Name::new(name);
-        let found = self.open.iter().rev().take(REACH_MAX).position(|element| element.name == name);
+        let found = self.open.iter().rev().take(REACH_MAX).position(|element| element.name.is_ended_by(name));
         if let Some(back) = found {
             self.open.truncate(self.open.len() - 1 - back);
             self.cover = self.look().hides();
@@ -323,24 +386,24 @@ impl Writer {
     }
 
     /// Ends the element that cannot contain the one that begins: paragraphs, list items, rows and cells need no end tag.
-    fn end_implied(&mut self, name: &str) {
-        let (ends, bounds): (&[&str], &[&str]) = match name {
-            "li" => (&["li"], &["ul", "ol", "table"]),
-            "dt" | "dd" => (&["dt", "dd"], &["dl", "table"]),
-            "td" | "th" => (&["td", "th"], &["table", "tr"]),
-            "tr" => (&["tr"], &["table"]),
-            "option" => (&["option"], &["select"]),
-            name if name == "table" || breaks_around(name) > 0 => (&["p"], &["td", "th", "table", "div"]),
+    fn end_implied(&mut self, name: Name) {
+        let (ends, bounds): (&[Name], &[Name]) = match name {
+            LI => (&[LI], &[UL, OL, TABLE]),
+            DT | DD => (&[DT, DD], &[DL, TABLE]),
+            TD | TH => (&[TD, TH], &[TABLE, TR]),
+            TR => (&[TR], &[TABLE]),
+            OPTION => (&[OPTION], &[SELECT]),
+            name if breaks_around(name) > 0 => (&[P], &[TD, TH, TABLE, DIV]),
             _ => return,
         };
         for back in 0..self.open.len().min(REACH_MAX / 4) {
             let at = self.open.len() - 1 - back;
-            if ends.iter().any(|end| self.open[at].name.is(end)) {
+            if ends.contains(&self.open[at].name) {
                 self.open.truncate(at);
                 self.cover = self.look().hides();
                 return;
             }
-            if bounds.iter().any(|bound| self.open[at].name.is(bound)) {
+            if bounds.contains(&self.open[at].name) {
                 return;
             }
         }
@@ -349,8 +412,9 @@ impl Writer {
     fn close_link(&mut self) {
         let Some((target, start)) = self.link.take() else { return };
         let target = target.trim();
-        let scheme = target.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        let wanted = self.links == Links::Keep && matches!(scheme.as_str(), "http" | "https" | "mailto" | "tel");
+        let scheme = &target[..memchr(b':', target.as_bytes()).unwrap_or(target.len())];
+        let is_known = ["http", "https", "mailto", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        let wanted = self.links == Links::Keep && is_known;
         let shown = self.seen.text.get(start..).unwrap_or_default().trim();
         let same = shown == target || target.strip_prefix("mailto:") == Some(shown);
         if self.seen.anchors.len() < PIECES_MAX {
@@ -362,7 +426,9 @@ impl Writer {
         }
         if wanted && !same && !target.contains(|c: char| c.is_whitespace() || c.is_control()) {
             self.space = !shown.is_empty();
-            self.verbatim(&format!("<{target}>"));
+            self.verbatim("<");
+            self.verbatim(target);
+            self.verbatim(">");
         }
     }
 }
@@ -374,7 +440,7 @@ const TEXT_OCTETS_MAX: usize = 2_000;
 const TARGET_OCTETS_MAX: usize = 8_000;
 
 /// What an element changes: by the style sheet, by its attributes, by its own style, the last the strongest.
-pub(crate) fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
+pub(crate) fn change(name: Name, text: &str, sheet: &Sheet) -> Change {
     let (mut class, mut id, mut style, mut ink, mut ground) = (None, None, None, None, None);
     let (mut is_hidden, mut has_picture) = (false, false);
     for (attribute, value) in attributes(text) {
@@ -385,11 +451,11 @@ pub(crate) fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
             _ if attribute.eq_ignore_ascii_case("hidden") => is_hidden = true,
             _ if attribute.eq_ignore_ascii_case("bgcolor") => ground = ground.or(Some(value)),
             _ if attribute.eq_ignore_ascii_case("background") => has_picture = true,
-            _ if attribute.eq_ignore_ascii_case("color") && name == "font" => ink = ink.or(Some(value)),
+            _ if attribute.eq_ignore_ascii_case("color") && name == FONT => ink = ink.or(Some(value)),
             _ => {}
         }
     }
-    let mut change = sheet.of(name, class, id);
+    let mut change = if sheet.is_empty() { Change::default() } else { sheet.of(&name.text(), class, id) };
     if ink.is_some() || ground.is_some() || has_picture {
         change = change.and(&Change::coloured(ink, ground, has_picture));
     }
@@ -403,19 +469,19 @@ pub(crate) fn change(name: &str, text: &str, sheet: &Sheet) -> Change {
     }
 }
 
-pub(crate) fn is_void(name: &str) -> bool {
-    const VOID: [&str; 14] =
-        ["br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param"];
-    VOID.contains(&name)
+/// Line breaks before and after an element: two around a paragraph, one around other blocks, none inside a line.
+fn breaks_around(name: Name) -> usize {
+    if APART.contains(&name) { 2 } else { usize::from(BLOCKS.contains(&name)) }
 }
 
-/// Line breaks before and after an element: two around a paragraph, one around other blocks, none inside a line.
-fn breaks_around(name: &str) -> usize {
-    match name {
-        "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "dl" | "table" | "blockquote" => 2,
-        "div" | "tr" | "li" | "section" | "article" | "header" | "footer" | "center" | "form" | "dt" | "dd" => 1,
-        _ => 0,
-    }
+/// White space within a line, or what ends one.
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | b'\x0c')
+}
+
+/// What stands before the first octet of a kind in a text, and what behind it; none if there is no such octet.
+fn parted(text: &str, mark: u8) -> Option<(&str, &str)> {
+    memchr(mark, text.as_bytes()).map(|at| (&text[..at], &text[at + 1..]))
 }
 
 /// Takes a tag or comment off the front, with its content where that is no text; a `<` that opens none is text.
@@ -429,25 +495,26 @@ fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
     }
     let inside = &rest[1..];
     match inside.bytes().next() {
-        Some(b'!' | b'?') => inside.split_once('>').map_or("", |(_, after)| after),
+        Some(b'!' | b'?') => parted(inside, b'>').map_or("", |(_, after)| after),
         Some(b'/') => {
-            let (tag, after) = inside[1..].split_once('>').unwrap_or((inside, ""));
-            writer.close(&name_of(tag));
+            let (tag, after) = parted(&inside[1..], b'>').unwrap_or((inside, ""));
+            writer.close(Name::of(tag));
             after
         }
         Some(first) if first.is_ascii_alphabetic() => {
             let (tag, after) = inside.split_at(tag_len(inside));
-            let name = name_of(tag);
+            let name = Name::of(tag);
+            let (name_text, attributes) = tag.split_at(name.len());
             let after = after.strip_prefix('>').unwrap_or(after);
-            if name == "style" {
-                let behind = skip_element(after, &name);
+            if name == STYLE {
+                let behind = skip_element(after, name_text);
                 writer.sheet.read(&after[..after.len() - behind.len()]);
                 return behind;
             }
-            if matches!(name.as_str(), "script" | "title" | "template" | "svg" | "textarea") {
-                return skip_element(after, &name);
+            if UNREAD.contains(&name) {
+                return skip_element(after, name_text);
             }
-            writer.open(&name, tag.get(name.len()..).unwrap_or_default());
+            writer.open(name, attributes);
             after
         }
         _ => {
@@ -457,19 +524,20 @@ fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
     }
 }
 
-pub(super) fn name_of(tag: &str) -> String {
-    tag.chars().take_while(char::is_ascii_alphanumeric).take(16).collect::<String>().to_ascii_lowercase()
-}
-
 /// Length of a tag up to its `>`; one in a quoted attribute does not close it.
 pub(super) fn tag_len(tag: &str) -> usize {
-    let mut quote = None;
-    for (at, byte) in tag.bytes().enumerate() {
-        match (quote, byte) {
-            (None, b'>') => return at,
-            (None, b'"' | b'\'') if tag.as_bytes()[..at].trim_ascii_end().ends_with(b"=") => quote = Some(byte),
-            (Some(open), byte) if open == byte => quote = None,
-            _ => {}
+    let (octets, mut from) = (tag.as_bytes(), 0);
+    while let Some(found) = memchr3(b'>', b'"', b'\'', &octets[from..]) {
+        let at = from + found;
+        from = at + 1;
+        if octets[at] == b'>' {
+            return at;
+        }
+        if octets[..at].trim_ascii_end().ends_with(b"=") {
+            match memchr(octets[at], &octets[from..]) {
+                Some(len) => from += len + 1,
+                None => break,
+            }
         }
     }
     tag.len()
@@ -481,7 +549,7 @@ pub(super) fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
     while let Some(at) = memmem::find(rest.as_bytes(), b"</") {
         rest = &rest[at + 2..];
         if rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
-            return rest.split_once('>').map_or("", |(_, after)| after);
+            return parted(rest, b'>').map_or("", |(_, after)| after);
         }
     }
     ""
@@ -496,20 +564,19 @@ fn attribute<'t>(tag: &'t str, wanted: &str) -> Option<&'t str> {
 pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = tag;
     let next = move || {
-        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        if rest.is_empty() {
-            return None;
-        }
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
+        // All that parts them is ASCII.
+        let is_between = |octet: u8| octet.is_ascii_whitespace() || octet == b'/';
+        rest = &rest[rest.bytes().position(|octet| !is_between(octet))?..];
+        let end = rest.bytes().position(|octet| is_between(octet) || octet == b'=').unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         let Some(value) = after.trim_ascii_start().strip_prefix('=') else {
             rest = after;
             return Some((name, ""));
         };
         let value = value.trim_ascii_start();
-        let (value, after) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
-            _ => value.split_at(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len())),
+        let (value, after) = match value.as_bytes().first() {
+            Some(quote @ (b'"' | b'\'')) => parted(&value[1..], *quote).unwrap_or((&value[1..], "")),
+            _ => value.split_at(value.bytes().position(|octet| octet.is_ascii_whitespace()).unwrap_or(value.len())),
         };
         rest = after;
         Some((name, value))
@@ -518,17 +585,19 @@ pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Replaces the character references of an attribute value.
-pub(crate) fn references(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
+pub(crate) fn references(text: &str) -> Cow<'_, str> {
+    let Some(first) = memchr(b'&', text.as_bytes()) else { return Cow::Borrowed(text) };
+    let (before, mut rest) = text.split_at(first);
+    let mut out = String::with_capacity(text.len());
+    out.push_str(before);
+    while let Some(at) = memchr(b'&', rest.as_bytes()) {
         out.push_str(&rest[..at]);
         let (c, len) = character(&rest[at..]);
         out.extend(c);
         rest = &rest[at + len..];
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// Takes a character reference off the front; an ampersand that begins none is text.

@@ -1,5 +1,5 @@
 //! The grammar below a message: header fields, encoded words, address lists, parameters, transfer encodings,
-//! charsets, dates and HTML. Each reader takes any bytes, always yields something, and runs in linear time.
+//! charsets, dates, HTML and words. Each reader takes any bytes, always yields something, and runs in linear time.
 
 pub(crate) mod address;
 pub(crate) mod charset;
@@ -7,6 +7,7 @@ pub(crate) mod date;
 pub(crate) mod header;
 pub(crate) mod html;
 pub(crate) mod invisible;
+pub(crate) mod octets;
 pub(crate) mod parameter;
 pub(crate) mod style;
 pub(crate) mod tags;

@@ -3,6 +3,7 @@
 
 use memchr::{memchr, memmem};
 use postfleet_core::suspicion::Means;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Octets of style sheets that are read.
@@ -114,13 +115,17 @@ impl Change {
 
     /// Reads the declarations of an element.
     pub(crate) fn read(declarations: &str) -> Self {
-        let text = without_comments(declarations).to_ascii_lowercase();
+        let mut text = without_comments(declarations).into_owned();
+        text.make_ascii_lowercase();
         let mut change = Self::default();
         let mut frame = Frame::default();
         for declaration in text.split(';').take(DECLARATIONS_MAX) {
-            let Some((name, value)) = declaration.split_once(':') else { continue };
-            let value = value.trim().trim_end_matches("!important").trim_end();
-            change.declare(name.trim(), value, &mut frame);
+            let Some(colon) = memchr(b':', declaration.as_bytes()) else { continue };
+            let mut value = declaration[colon + 1..].trim();
+            while let Some(before) = value.strip_suffix("!important") {
+                value = before;
+            }
+            change.declare(declaration[..colon].trim(), value.trim_end(), &mut frame);
         }
         change.gone = change.gone.or(frame.hides());
         change
@@ -336,7 +341,10 @@ const NAMED: [(&str, [u8; 3]); 24] = [
     ("purple", [128, 0, 128]),
 ];
 
-fn without_comments(text: &str) -> String {
+fn without_comments(text: &str) -> Cow<'_, str> {
+    if memmem::find(text.as_bytes(), b"/*").is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = memmem::find(rest.as_bytes(), b"/*") {
@@ -344,7 +352,7 @@ fn without_comments(text: &str) -> String {
         rest = memmem::find(&rest.as_bytes()[at + 2..], b"*/").map_or("", |end| &rest[at + 2 + end + 2..]);
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// The rules of the style sheets of a document.
@@ -366,7 +374,7 @@ impl Sheet {
         let content = &content[..content.floor_char_boundary(SHEET_MAX.saturating_sub(self.octets))];
         self.octets += content.len();
         let text = without_comments(content);
-        let mut rest = text.as_str();
+        let mut rest = &*text;
         while let Some(open) = memchr(b'{', rest.as_bytes()) {
             let selectors = rest[..open].rsplit(';').next().unwrap_or_default().trim();
             let body = &rest[open + 1..];

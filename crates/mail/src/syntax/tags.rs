@@ -1,7 +1,7 @@
 //! HTML as a sequence of tags and texts, in one pass without a tree. What is no text to read (scripts, comments, titles)
 //! is passed over; what is markup and what is text is decided as in [`super::html`], so that both see the same message.
 
-use super::html::{character, name_of, skip_element, tag_len};
+use super::html::{Name, character, skip_element, tag_len};
 use memchr::{memchr2, memmem};
 
 /// A piece of HTML.
@@ -72,11 +72,11 @@ impl<'h> Tokens<'h> {
             Some(b'/') => {
                 let (tag, after) = inside[1..].split_once('>').unwrap_or((&inside[1..], ""));
                 self.rest = after;
-                Some(Token::Close(name_of(tag)))
+                Some(Token::Close(Name::of(tag).text()))
             }
             Some(first) if first.is_ascii_alphabetic() => {
                 let (tag, after) = inside.split_at(tag_len(inside));
-                let name = name_of(tag);
+                let name = Name::of(tag).text();
                 let after = after.strip_prefix('>').unwrap_or(after);
                 self.rest = after;
                 match name.as_str() {

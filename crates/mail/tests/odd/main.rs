@@ -5,7 +5,7 @@ mod generate;
 mod table;
 
 use generate::{Dice, message, mutate};
-use postfleet_mail::message::{self as mail, SNIPPET_CHARS_MAX};
+use postfleet_mail::message::{self as mail, Parsed, SNIPPET_CHARS_MAX};
 use postfleet_mail::suspicion::{Lexicon, look};
 use table::ODDITIES;
 
@@ -14,7 +14,8 @@ const MADE_UP: usize = 10_000;
 
 /// Reads everything there is to read, and checks what must hold of any message.
 fn read(lexicon: &Lexicon, raw: &[u8], name: &str) -> mail::MessageView {
-    let view = mail::view(raw);
+    let message = Parsed::read(raw);
+    let view = &message.view;
     assert!(view.snippet.chars().count() <= SNIPPET_CHARS_MAX, "{name}");
     assert!(!view.snippet.contains(char::is_control), "{name}: {:?}", view.snippet);
     for shown in [&mail::body(raw), &mail::plain_text(raw), &view.subject] {
@@ -27,12 +28,12 @@ fn read(lexicon: &Lexicon, raw: &[u8], name: &str) -> mail::MessageView {
         assert_eq!((meta.size, &meta), (content.len() as u64, file), "{name}");
         assert!(!file.filename.contains(char::is_control), "{name}");
     }
-    let found = look(lexicon, raw, &view);
+    let found = look(lexicon, &message);
     assert!(found.looked_at);
     for passage in &found.passages {
         assert!(passage.start <= passage.end && !passage.reasons.is_empty(), "{name}: {passage:?}");
     }
-    view
+    message.view
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn odd_structures_are_marked_as_such() {
     ] {
         let odd = ODDITIES.iter().find(|odd| odd.name == name).unwrap_or_else(|| panic!("{name} is not in the table"));
         let raw = odd.raw();
-        assert_eq!(look(&lexicon, &raw, &mail::view(&raw)).labels(), ["ambiguous_structure"], "{name}");
+        assert_eq!(look(&lexicon, &Parsed::read(&raw)).labels(), ["ambiguous_structure"], "{name}");
     }
 }
 

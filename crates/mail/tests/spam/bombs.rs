@@ -1,10 +1,14 @@
 //! Messages made to cost more than they weigh when they are looked at for spam: each piece is repeated to twice the size,
 //! and again, up to what is read of a message. Counted is the time that the thread was running, the least of several.
 
+#[path = "../../benches/timing/running.rs"]
+mod running;
+
 use postfleet_core::UnixMicros;
 use postfleet_core::spam::TokenHasher;
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::spam::{Surroundings, TEXT_OCTETS_MAX, look};
+use running::running;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -57,24 +61,15 @@ const MARKUP: &[(&str, &str)] = &[
     ("style sheets", "<style></styl"),
 ];
 
-/// For how long this thread has been running; the clock on the wall where the system does not say.
-fn running(since: Instant) -> Duration {
-    // The figure is brought up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = stat.and_then(|stat| stat.split_ascii_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
-}
-
 /// Seconds that looking at a message takes.
 fn cost(raw: &[u8], rounds: usize) -> f64 {
     let around =
         Surroundings { now: UnixMicros::from_seconds(0), hostname: "mx.test", hasher: TokenHasher::new([1, 2]) };
-    let (view, since) = (message::view(raw), Instant::now());
+    let (message, since) = (Parsed::read(raw), Instant::now());
     let round = || {
         let (before, started, mut count) = (running(since), Instant::now(), 0.0);
         while count < 1.0 || started.elapsed() < ROUND {
-            drop(black_box(look(raw, &view, &around)));
+            drop(black_box(look(&message, &around)));
             count += 1.0;
         }
         (running(since) - before).as_secs_f64() / count

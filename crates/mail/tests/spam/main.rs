@@ -10,7 +10,7 @@ mod texts;
 use corpus::{Part, Sample, corpus};
 use postfleet_core::UnixMicros;
 use postfleet_core::spam::{Model, SpamReason, TokenHasher, Trained, decide, of_authentication};
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::spam::{Looked, Surroundings, look};
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn looked(sample: &Sample) -> Looked {
         hostname: "mx.fleet.test",
         hasher: TokenHasher::new([1, 2]),
     };
-    look(&sample.raw, &message::view(&sample.raw), &around)
+    look(&Parsed::read(&sample.raw), &around)
 }
 
 /// What a policy would make of it.

@@ -5,11 +5,11 @@ mod ordinary;
 
 use attacks::{DISGUISES, SENTENCES, Sentence};
 use postfleet_core::suspicion::{Means, Place, Reason, Suspicion};
-use postfleet_mail::message;
+use postfleet_mail::message::{self, Parsed};
 use postfleet_mail::suspicion::{Lexicon, links, look};
 
 fn looked_at(lexicon: &Lexicon, raw: &[u8]) -> Suspicion {
-    let found = look(lexicon, raw, &message::view(raw));
+    let found = look(lexicon, &Parsed::read(raw));
     let visible = |place: Place| match place {
         Place::Subject => Some(message::view(raw).subject),
         Place::Text => Some(message::plain_text(raw)),

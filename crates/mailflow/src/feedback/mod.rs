@@ -16,7 +16,7 @@ use postfleet_core::recipient::{InboundFacts, accepts};
 use postfleet_core::return_path::Reading;
 use postfleet_core::{Domain, EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
 use postfleet_mail::feedback::{self as content, Feedback};
-use postfleet_mail::message::{self, MessageView};
+use postfleet_mail::message::{self, MessageView, Parsed};
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_store::feedback::{self, Filing, NewReport, RecordRefused, Sent, TakeFeedback};
@@ -169,7 +169,7 @@ async fn about(
             let author = author(&message::view(&arrival.message));
             // It is mail for the mailbox, and goes the way of all mail.
             let to_mailbox = arrival.to(vec![found.holder.email.clone()]);
-            let reference = receive::file(platform, &to_mailbox).await?;
+            let reference = receive::file(platform, &to_mailbox, receive::announce(platform)).await?;
             let said = said::of_reply(read.as_ref(), author, &found.recipients);
             note(write_down(platform, Some(&found.holder.mailbox), Some(found.id), said, None).await);
             return Ok(reference);
@@ -222,18 +222,19 @@ fn note(written: Result<String, Problem>) {
 async fn filing(platform: &Platform, arrival: &Arrival, found: &Found) -> Result<Option<Filing>, Problem> {
     let now = platform.clock.now();
     let mailbox = &found.holder.mailbox;
-    let view = message::of_arrival(&arrival.message, arrival.is_null_path());
+    let message = Parsed::of_arrival(&arrival.message, arrival.is_null_path());
+    let view = &message.view;
     let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
     let facts = InboundFacts { octets: arrival.message.len() as u64, attachments: &attachments };
     if let Err(problem) = accepts(&mailbox.limits, &facts) {
         tracing::warn!(grant = %mailbox.grant_id, code = problem.code, "a report is not filed: the mailbox does not take it");
-        receive::left_out(platform, arrival, &view, mailbox, problem).await;
+        receive::left_out(platform, arrival, view, mailbox, problem).await;
         return Ok(None);
     }
     let blob_id = BlobId::new(now, platform.entropy.ten());
-    let (copy, raw) = receive::single(platform, arrival, &view, mailbox, (blob_id, now)).await?;
+    let (copy, raw) = receive::single(platform, arrival, &message, mailbox, (blob_id, now)).await?;
     Ok(Some(Filing {
-        facts: filing::received(&view, raw.len() as u64, now),
+        facts: filing::received(view, raw.len() as u64, now),
         copy,
         blob: platform.store.blobs().prepare(blob_id, &raw).await?,
         thread_id: Some(found.sent.thread_id),

@@ -5,7 +5,7 @@ use crate::platform::Platform;
 use postfleet_core::authentication::Authentication;
 use postfleet_core::suspicion::Suspicion;
 use postfleet_mail::authentication::dmarc::Published;
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::suspicion;
 
 /// What is the same for all mailboxes that a message goes to.
@@ -20,7 +20,7 @@ pub(crate) struct Findings {
 }
 
 /// Looks at a message, once for all of its recipients.
-pub(super) async fn find(platform: &Platform, arrival: &Arrival, view: &MessageView) -> Findings {
+pub(super) async fn find(platform: &Platform, arrival: &Arrival, message: &Parsed<'_>) -> Findings {
     let (authentication, published) = authenticate::authenticate(platform, arrival, &arrival.message).await;
-    Findings { authentication, published, suspicion: suspicion::look(&platform.lexicon, &arrival.message, view) }
+    Findings { authentication, published, suspicion: suspicion::look(&platform.lexicon, message) }
 }

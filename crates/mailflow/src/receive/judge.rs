@@ -9,7 +9,7 @@ use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{EvaluationId, RefusalId};
 use postfleet_core::rule::{Found, Input, Placement};
 use postfleet_core::{EmailAddress, Problem, refused_mail};
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mailbox::assessment;
 use postfleet_store::acquaintance::Writer;
 use postfleet_store::grants::Mailbox;
@@ -33,6 +33,11 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    /// Counts it among what was judged, once it comes in.
+    pub(super) fn count(&self, platform: &Platform) {
+        platform.metrics.judged_spam(self.assessment.spam.is_spam);
+    }
+
     /// As it is filed.
     pub(super) fn of(self, copy: MailboxCopy) -> FiledCopy {
         let assessment = Some(assessment::to_json(&self.assessment));
@@ -60,11 +65,12 @@ pub(super) async fn sender(
 pub(super) async fn judge(
     platform: &Platform,
     arrival: &Arrival,
-    view: &MessageView,
+    message: &Parsed<'_>,
     findings: &Findings,
     (mailboxes, concerning): (&[Mailbox], &Arc<Concerning>),
 ) -> Result<Vec<Judged>, Problem> {
-    let sight = spam::look(platform, arrival, view, &findings.authentication, mailboxes).await;
+    let view = &message.view;
+    let sight = spam::look(platform, arrival, message, &findings.authentication, mailboxes).await;
     let mut all = Vec::with_capacity(mailboxes.len());
     let authors: Vec<EmailAddress> =
         view.from.iter().take(AUTHORS_MAX).filter_map(|author| EmailAddress::parse(&author.email).ok()).collect();
@@ -82,7 +88,7 @@ pub(super) async fn judge(
         let is_disowned = findings.authentication.dmarc.disposition != DmarcPolicy::None;
         let folder = if spam.is_spam || is_disowned { SystemFolder::Junk } else { SystemFolder::Inbox };
         let placement = Placement { folders: vec![folder.id().to_owned()], unread: true, starred: false };
-        let Findings { authentication, suspicion, .. } = findings.clone();
+        let (authentication, suspicion) = (findings.authentication.clone(), findings.suspicion.clone());
         let assessment = Assessment { authentication, marks, spam, suspicion };
         let (at, entropy) = (concerning.at, &platform.entropy);
         let received = Received {

@@ -7,6 +7,7 @@ use postfleet_core::Problem;
 use postfleet_core::recipient::{InboundFacts, accepts, has_room};
 use postfleet_core::refused_mail::{Outcome, outcome};
 use postfleet_mail::message::MessageView;
+use postfleet_store::Reader;
 use postfleet_store::grants::Mailbox;
 use postfleet_store::refused_mail::{Concerning, NewRefusal};
 use std::sync::Arc;
@@ -19,15 +20,12 @@ pub(super) async fn keep_accepting(
     octets: u64,
     (view, concerning): (&MessageView, &Arc<Concerning>),
 ) -> Result<Vec<NewRefusal>, Problem> {
-    let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
-    let facts = InboundFacts { octets, attachments: &attachments };
     let (mut accepting, mut refused) = (Vec::with_capacity(mailboxes.len()), Vec::new());
     let mut reader = platform.store.reader().await?;
     for mailbox in mailboxes.drain(..) {
-        let meters = meters_of(platform, &mut reader, &mailbox).await?;
-        match accepts(&mailbox.limits, &facts).and_then(|()| has_room(meters.as_ref(), octets)) {
-            Ok(()) => accepting.push(mailbox),
-            Err(problem) => refused.push((mailbox, problem)),
+        match exceeded(platform, &mut reader, &mailbox, (view, octets)).await? {
+            None => accepting.push(mailbox),
+            Some(problem) => refused.push((mailbox, problem)),
         }
     }
     drop(reader);
@@ -48,4 +46,17 @@ pub(super) async fn keep_accepting(
         platform.metrics.received(problem.code);
     }
     Ok(refused)
+}
+
+/// Which limit of a mailbox a message goes beyond, if it does.
+pub(super) async fn exceeded(
+    platform: &Platform,
+    reader: &mut Reader<'_>,
+    mailbox: &Mailbox,
+    (view, octets): (&MessageView, u64),
+) -> Result<Option<Problem>, Problem> {
+    let attachments: Vec<_> = view.attachments.iter().map(|file| (file.size, file.content_type.as_str())).collect();
+    let facts = InboundFacts { octets, attachments: &attachments };
+    let meters = meters_of(platform, reader, mailbox).await?;
+    Ok(accepts(&mailbox.limits, &facts).and_then(|()| has_room(meters.as_ref(), octets)).err())
 }

@@ -4,6 +4,7 @@
 pub(crate) mod authenticate;
 mod file;
 mod findings;
+pub mod foresee;
 mod head;
 mod judge;
 mod limits;
@@ -22,7 +23,7 @@ use crate::platform::Platform;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
 use postfleet_core::refused_mail::Outcome;
 use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath, UnixMicros};
-use postfleet_mail::message::{self, MessageView};
+use postfleet_mail::message::{MessageView, Parsed};
 use postfleet_mail::trace::{self, Protocol};
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{FiledCopy, MailboxCopy};
@@ -84,7 +85,12 @@ pub fn announce(platform: &Platform) -> Arriving {
 /// Files a message into its recipients' mailboxes. When it returns well, the message is on stable storage; the text
 /// is our reference for it.
 pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Problem> {
-    let filed = take(platform, arrival).await;
+    receive_announced(platform, arrival, announce(platform)).await
+}
+
+/// As [`receive`], for a message that was announced.
+pub async fn receive_announced(platform: &Platform, arrival: Arrival, announced: Arriving) -> Result<String, Problem> {
+    let filed = take(platform, arrival, announced).await;
     platform.metrics.received(match &filed {
         Ok(_) => "accepted",
         Err(problem) => problem.code,
@@ -94,7 +100,7 @@ pub async fn receive(platform: &Platform, arrival: Arrival) -> Result<String, Pr
 
 /// Parts what is for mailboxes from what is for return paths. The mailboxes come first: if they do not take it, the
 /// sender keeps all of it; a report that then comes again counts once.
-async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Problem> {
+async fn take(platform: &Platform, mut arrival: Arrival, announced: Arriving) -> Result<String, Problem> {
     refuse_loops(&arrival.message)?;
     let mut doors = Vec::new();
     let mut mailboxes = Vec::with_capacity(arrival.recipients.len());
@@ -113,7 +119,9 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
     let mut reference = None;
     if !mailboxes.is_empty() || doors.is_empty() {
         arrival.recipients = mailboxes.clone();
-        reference = Some(file(platform, &arrival).await?);
+        reference = Some(file(platform, &arrival, announced).await?);
+    } else {
+        drop(announced);
     }
     for (recipient, door) in doors {
         let is_filed = mailboxes.contains(&recipient);
@@ -129,15 +137,16 @@ async fn take(platform: &Platform, mut arrival: Arrival) -> Result<String, Probl
 }
 
 /// Files a message into its recipients' mailboxes.
-pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<String, Problem> {
-    let (now, announced) = (platform.clock.now(), platform.store.announce());
+pub(crate) async fn file(platform: &Platform, arrival: &Arrival, announced: Arriving) -> Result<String, Problem> {
+    let now = platform.clock.now();
     let mut mailboxes = recipients::mailboxes(platform, arrival).await?;
-    let view = message::of_arrival(&arrival.message, arrival.is_null_path());
-    let concerning = refusals::arrived(platform, arrival, &view);
+    let message = Parsed::of_arrival(&arrival.message, arrival.is_null_path());
+    let concerning = refusals::arrived(platform, arrival, &message.view);
     let octets = arrival.message.len() as u64;
-    let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&view, &concerning)).await?;
-    let findings = findings::find(platform, arrival, &view).await;
-    let filed = place(platform, arrival, (&view, &findings, &concerning), (mailboxes, dropped), (now, announced)).await;
+    let dropped = limits::keep_accepting(platform, &mut mailboxes, octets, (&message.view, &concerning)).await?;
+    let findings = findings::find(platform, arrival, &message).await;
+    let found = (&message, &findings, &concerning);
+    let filed = place(platform, arrival, found, (mailboxes, dropped), (now, announced)).await;
     dmarc_reports::count(platform, arrival, &findings, &filed);
     filed
 }
@@ -146,7 +155,7 @@ pub(crate) async fn file(platform: &Platform, arrival: &Arrival) -> Result<Strin
 async fn place(
     platform: &Platform,
     arrival: &Arrival,
-    (view, findings, concerning): (&MessageView, &Findings, &Arc<Concerning>),
+    (message, findings, concerning): (&Parsed<'_>, &Findings, &Arc<Concerning>),
     (mailboxes, dropped): (Vec<Mailbox>, Vec<NewRefusal>),
     (now, announced): (UnixMicros, Arriving),
 ) -> Result<String, Problem> {
@@ -154,9 +163,10 @@ async fn place(
         refusals::record_for_all(platform, concerning, (&mailboxes, dropped), &refusal).await;
         return Err(refusal);
     }
-    let judged = judge::judge(platform, arrival, view, findings, (&mailboxes, concerning)).await?;
+    let judged = judge::judge(platform, arrival, message, findings, (&mailboxes, concerning)).await?;
+    judged.iter().for_each(|judged| judged.count(platform));
     let copies = (mailboxes.as_slice(), judged, dropped);
-    let reference = file::file(platform, arrival, (view, findings), copies, (now, announced)).await?;
+    let reference = file::file(platform, arrival, (&message.view, findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }
@@ -166,16 +176,17 @@ async fn place(
 pub(crate) async fn single(
     platform: &Platform,
     arrival: &Arrival,
-    view: &MessageView,
+    message: &Parsed<'_>,
     mailbox: &Mailbox,
     (id, now): (BlobId, UnixMicros),
 ) -> Result<(FiledCopy, Vec<u8>), Problem> {
-    let findings = findings::find(platform, arrival, view).await;
-    let concerning = refusals::arrived(platform, arrival, view);
+    let findings = findings::find(platform, arrival, message).await;
+    let concerning = refusals::arrived(platform, arrival, &message.view);
     let mailboxes = (std::slice::from_ref(mailbox), &concerning);
-    let judged = judge::judge(platform, arrival, view, &findings, mailboxes).await?;
+    let judged = judge::judge(platform, arrival, message, &findings, mailboxes).await?;
     let raw = head::written(platform, arrival, &findings, &id.to_string(), now);
     let copy = judged.into_iter().next().ok_or_else(|| Problem::internal("a mailbox without a judgement"))?;
+    copy.count(platform);
     Ok((copy.of(new_copy(platform, mailbox.grant_id, mailbox.application_id, now)), raw))
 }
 

@@ -6,9 +6,10 @@ use crate::platform::Platform;
 use postfleet_core::meter::Meters;
 use postfleet_core::recipient::{Known, admit};
 use postfleet_core::refused_mail::outcome;
-use postfleet_core::{EmailAddress, Problem, ReversePath};
+use postfleet_core::{EmailAddress, Problem, ProblemKind, ReversePath};
 use postfleet_store::domains;
 use postfleet_store::grants::{self, Mailbox};
+use postfleet_store::refused_mail::ByRules;
 use postfleet_store::{Reader, meters};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,23 +35,44 @@ impl<'a> Offer<'a> {
 /// Judges a recipient, before the message is transferred: by what is known of its mailbox, its limits, and the rules that
 /// block the envelope sender.
 pub async fn recipient(platform: &Platform, offer: &Offer<'_>, address: &EmailAddress) -> Result<(), Problem> {
-    let mut reader = platform.store.reader().await?;
-    let (known, mailbox) = known(platform, &mut reader, address).await?;
-    let (problem, rules) = match (admit(&known, offer.declared_octets), &mailbox) {
-        (Err(problem), _) => (problem, None),
-        (Ok(()), None) => return Ok(()),
-        (Ok(()), Some(mailbox)) => match judge::sender(platform, &mut reader, offer, mailbox).await? {
-            None => return Ok(()),
-            Some((problem, rules)) => (problem, Some(rules)),
-        },
-    };
-    drop(reader);
+    let Admission { mailbox, refusal } = admission(platform, offer, address).await?;
+    let Some((problem, rules)) = refusal else { return Ok(()) };
+    if problem.kind == ProblemKind::NotFound {
+        feedback::note_refused(platform, address);
+    }
     if let Some(mailbox) = mailbox {
         let concerning = Arc::new(refusals::offered(platform, offer));
         let what = (outcome(&problem), problem.clone());
         refusals::record(platform, vec![refusals::refusal(platform, &concerning, &mailbox, what, rules)]).await;
     }
     Err(problem)
+}
+
+/// What a recipient comes to.
+pub(super) struct Admission {
+    /// The mailbox that mail to it would go to, if it is one.
+    pub(super) mailbox: Option<Mailbox>,
+    /// Why it is not admitted, and what rules said, if it is for them.
+    pub(super) refusal: Option<(Problem, Option<Box<ByRules>>)>,
+}
+
+/// Judges a recipient, and writes nothing down.
+pub(super) async fn admission(
+    platform: &Platform,
+    offer: &Offer<'_>,
+    address: &EmailAddress,
+) -> Result<Admission, Problem> {
+    let mut reader = platform.store.reader().await?;
+    let (known, mailbox) = known(platform, &mut reader, address).await?;
+    let refusal = match (admit(&known, offer.declared_octets), &mailbox) {
+        (Err(problem), _) => Some((problem, None)),
+        (Ok(()), None) => None,
+        (Ok(()), Some(mailbox)) => {
+            let blocked = judge::sender(platform, &mut reader, offer, mailbox).await?;
+            blocked.map(|(problem, rules)| (problem, Some(rules)))
+        }
+    };
+    Ok(Admission { mailbox, refusal })
 }
 
 async fn known(
@@ -77,10 +99,7 @@ async fn known(
     if door.is_some() {
         return Ok((Known::Feedback, None));
     }
-    let Some((mailbox, _)) = found else {
-        feedback::note_refused(platform, address);
-        return Ok((Known::NoMailbox, None));
-    };
+    let Some((mailbox, _)) = found else { return Ok((Known::NoMailbox, None)) };
     let meters = meters_of(platform, reader, &mailbox).await?;
     Ok((Known::Mailbox(mailbox.limits.clone(), meters.map(Box::new)), Some(mailbox)))
 }

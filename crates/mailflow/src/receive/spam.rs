@@ -9,7 +9,7 @@ use postfleet_core::authentication::Authentication;
 use postfleet_core::spam::{
     History, SpamReason, SpamVerdict, Trained, decide, of_authentication, of_history, of_lists,
 };
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::spam::Looked;
 use postfleet_store::Reader;
 use postfleet_store::acquaintance::Acquaintance;
@@ -29,11 +29,11 @@ pub(super) struct Sight {
 pub(super) async fn look(
     platform: &Platform,
     arrival: &Arrival,
-    view: &MessageView,
+    message: &Parsed<'_>,
     authentication: &Authentication,
     mailboxes: &[Mailbox],
 ) -> Sight {
-    let looked = look_at(platform, &arrival.message, view);
+    let looked = look_at(platform, message);
     let wants_lists = mailboxes.iter().any(|mailbox| mailbox.spam.use_list_dnsbl);
     let listed = match wants_lists && !authentication.is_local {
         true => ask_lists(platform, arrival.ip, &looked.domains).await,
@@ -71,9 +71,7 @@ pub(super) async fn score(
     reasons.extend(sight.rspamd.iter().flat_map(|(_, reasons)| reasons).cloned());
     reasons.extend(of_history(&history(acquaintance, sight)));
     reasons.extend(model_of(platform, reader, mailbox.application_id).await?.reason(&sight.looked.tokens));
-    let verdict = decide(reasons, policy.sensitivity_permille);
-    platform.metrics.judged_spam(verdict.is_spam);
-    Ok(verdict)
+    Ok(decide(reasons, policy.sensitivity_permille))
 }
 
 /// What passed between the mailbox and the author.

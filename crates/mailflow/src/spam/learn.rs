@@ -3,7 +3,7 @@
 use super::look_at;
 use crate::platform::Platform;
 use postfleet_core::Problem;
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_store::messages;
 use postfleet_store::spam::{self, Due, LearnSpam};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ async fn words(platform: &Platform, due: &Due) -> Result<Option<Vec<u64>>, Probl
     let found = messages::find_with_body(&mut platform.store.reader().await?, due.grant_id, due.message_id).await?;
     let Some((_, blob)) = found else { return Ok(None) };
     match platform.store.blobs().load(&blob).await {
-        Ok(raw) => Ok(Some(look_at(platform, &raw, &message::view(&raw)).tokens)),
+        Ok(raw) => Ok(Some(look_at(platform, &Parsed::read(&raw)).tokens)),
         Err(error) => {
             tracing::warn!(message = %due.message_id, %error, "a message that was moved cannot be read to learn from it");
             Ok(None)

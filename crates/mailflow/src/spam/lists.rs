@@ -9,6 +9,7 @@ use postfleet_core::{Domain, UnixMicros};
 use postfleet_net::DnsError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an answer is remembered, and how long that there was none.
@@ -36,29 +37,51 @@ pub(crate) struct Listed {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    answers: Mutex<HashMap<String, (Answer, UnixMicros)>>,
+    answers: Mutex<HashMap<String, (Arc<Answer>, UnixMicros)>>,
     under_way: Mutex<usize>,
+}
+
+/// A question to a list, and those about its test points.
+struct Question<'a> {
+    zone: &'a Domain,
+    subject: &'a Subject,
+    name: String,
+    present: String,
+    absent: String,
+}
+
+impl<'a> Question<'a> {
+    fn of(zone: &'a Domain, subject: &'a Subject) -> Self {
+        let [present, absent] = subject.test_points().map(|point| point.question(zone));
+        Self { zone, subject, name: subject.question(zone), present, absent }
+    }
+
+    fn names(&self) -> [&str; 3] {
+        [&self.name, &self.present, &self.absent]
+    }
 }
 
 /// Asks all lists about an address and some domains.
 pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> Listed {
     let settings = &platform.settings.spam;
-    let address = Subject::Address(ip.to_canonical());
-    let address = is_public(&ip.to_canonical()).then_some(&address);
-    let of_address =
-        address.into_iter().flat_map(|one| settings.address_zones.iter().map(move |zone| (zone, one.clone())));
+    let address = Some(ip.to_canonical()).filter(is_public).map(Subject::Address);
     let names = domains.iter().filter(|name| Domain::parse(name).is_ok()).map(|name| Subject::Name(name.clone()));
-    let of_names = names.flat_map(|one| settings.domain_zones.iter().map(move |zone| (zone, one.clone())));
-    let questions: Vec<(&Domain, Subject)> = of_address.chain(of_names).take(QUESTIONS_MAX).collect();
+    let subjects: Vec<Subject> = address.into_iter().chain(names).collect();
+    let zones_of = |subject: &Subject| match subject {
+        Subject::Address(_) => &settings.address_zones,
+        Subject::Name(_) => &settings.domain_zones,
+    };
+    let all = subjects.iter().flat_map(|one| zones_of(one).iter().map(move |zone| Question::of(zone, one)));
+    let questions: Vec<Question<'_>> = all.take(QUESTIONS_MAX).collect();
     let answers = answers(platform, &questions).await;
-    let of = |name: String| answers.get(&name).cloned().unwrap_or_else(|| Answer::Failed("not asked".to_owned()));
+    let not_asked = Answer::Failed("not asked".to_owned());
+    let of = |name: &str| answers.get(name).map_or(&not_asked, |answer| &**answer);
     let mut listed = Listed::default();
     let mut tally: BTreeMap<(&Domain, &'static str), u64> = BTreeMap::new();
-    for (zone, subject) in &questions {
-        let [present, absent] = subject.test_points();
-        let verdict = match doubt(&of(present.question(zone)), &of(absent.question(zone))) {
+    for Question { zone, subject, name, present, absent } in &questions {
+        let verdict = match doubt(of(present), of(absent)) {
             Some(why) => Verdict::Unknown(why),
-            None => judge(&of(subject.question(zone))),
+            None => judge(of(name)),
         };
         *tally.entry((zone, verdict.name())).or_default() += 1;
         if let Verdict::Listed(..) = verdict {
@@ -74,20 +97,19 @@ pub(crate) async fn ask(platform: &Platform, ip: IpAddr, domains: &[String]) -> 
 
 /// The answers to questions and to those about the test points of their lists: remembered ones, and others as far as they
 /// come in time.
-async fn answers(platform: &Platform, questions: &[(&Domain, Subject)]) -> BTreeMap<String, Answer> {
-    let asked = |(zone, subject): &(&Domain, Subject)| {
-        let [present, absent] = subject.test_points();
-        [subject.question(zone), present.question(zone), absent.question(zone)]
-    };
-    let names: BTreeSet<String> = questions.iter().flat_map(asked).collect();
+async fn answers<'a>(platform: &Platform, questions: &'a [Question<'_>]) -> BTreeMap<&'a str, Arc<Answer>> {
+    let names: BTreeSet<&str> = questions.iter().flat_map(Question::names).collect();
     let (lists, now) = (&platform.spam.lists, platform.clock.now());
     let mut answers = lists.remembered(&names, now);
-    let missing: Vec<String> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
+    let missing: Vec<&str> = names.into_iter().filter(|name| !answers.contains_key(name)).collect();
+    if missing.is_empty() {
+        return answers;
+    }
     let Some(_room) = lists.room_for(missing.len()) else { return answers };
     let deadline = now.plus(platform.settings.spam.list_deadline);
     let lookups = missing.into_iter().map(async |name| {
-        let answer = look_up(platform, &name, deadline).await;
-        (name, answer)
+        let answer = look_up(platform, name, deadline).await;
+        (name, Arc::new(answer))
     });
     let found = join_all(lookups).await;
     lists.remember(&found, platform.clock.now());
@@ -109,16 +131,16 @@ async fn look_up(platform: &Platform, name: &str, deadline: UnixMicros) -> Answe
 }
 
 impl Lists {
-    fn remembered(&self, names: &BTreeSet<String>, now: UnixMicros) -> BTreeMap<String, Answer> {
+    fn remembered<'a>(&self, names: &BTreeSet<&'a str>, now: UnixMicros) -> BTreeMap<&'a str, Arc<Answer>> {
         let answers = self.answers.lock();
-        let known = |name: &String| {
-            let (answer, until) = answers.get(name)?;
-            (*until > now).then(|| (name.clone(), answer.clone()))
+        let known = |name: &&'a str| {
+            let (answer, until) = answers.get(*name)?;
+            (*until > now).then(|| (*name, answer.clone()))
         };
         names.iter().filter_map(known).collect()
     }
 
-    fn remember(&self, found: &[(String, Answer)], now: UnixMicros) {
+    fn remember(&self, found: &[(&str, Arc<Answer>)], now: UnixMicros) {
         let mut answers = self.answers.lock();
         if answers.len() + found.len() > ANSWERS_MAX {
             answers.retain(|_, (_, until)| *until > now);
@@ -127,8 +149,8 @@ impl Lists {
             }
         }
         for (name, answer) in found {
-            let time = if matches!(answer, Answer::Failed(_)) { FAILED_FOR } else { KNOWN_FOR };
-            answers.insert(name.clone(), (answer.clone(), now.plus(time)));
+            let time = if matches!(**answer, Answer::Failed(_)) { FAILED_FOR } else { KNOWN_FOR };
+            answers.insert((*name).to_owned(), (answer.clone(), now.plus(time)));
         }
     }
 
@@ -161,12 +183,14 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_grows_old() {
         let (lists, at) = (Lists::default(), UnixMicros::from_seconds);
-        lists.remember(&[("a".to_owned(), Answer::Nothing), ("b".to_owned(), Answer::Failed("x".to_owned()))], at(0));
-        let names: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        let failed = Arc::new(Answer::Failed("x".to_owned()));
+        lists.remember(&[("a", Arc::new(Answer::Nothing)), ("b", failed)], at(0));
+        let names: BTreeSet<&str> = ["a", "b"].into();
         for (now, expected) in [(0, 2), (29, 2), (30, 1), (599, 1), (600, 0)] {
             assert_eq!(lists.remembered(&names, at(now)).len(), expected, "{now}");
         }
-        let many: Vec<_> = (0..ANSWERS_MAX).map(|number| (number.to_string(), Answer::Nothing)).collect();
+        let names: Vec<String> = (0..ANSWERS_MAX).map(|number| number.to_string()).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), Arc::new(Answer::Nothing))).collect();
         lists.remember(&many, at(1));
         assert!(lists.answers.lock().len() <= ANSWERS_MAX);
     }

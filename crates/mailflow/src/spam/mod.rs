@@ -19,7 +19,7 @@ use models::Models;
 use postfleet_core::Domain;
 use postfleet_core::spam::TokenHasher;
 use postfleet_fleet::keys::KeyHasher;
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mail::spam::{Looked, Surroundings, look};
 use std::time::Duration;
 
@@ -63,11 +63,11 @@ impl SpamMemory {
 }
 
 /// Looks at a message as it came.
-pub(crate) fn look_at(platform: &Platform, raw: &[u8], view: &MessageView) -> Looked {
+pub(crate) fn look_at(platform: &Platform, message: &Parsed<'_>) -> Looked {
     let around = Surroundings {
         now: platform.clock.now(),
         hostname: platform.settings.hostname.as_str(),
         hasher: platform.spam.hasher,
     };
-    look(raw, view, &around)
+    look(message, &around)
 }

@@ -9,7 +9,7 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use postfleet_core::{EmailAddress, ReversePath};
 use postfleet_mailflow::Metrics;
-use postfleet_mailflow::receive::Offer;
+use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::mx_transport::{MxTransport, MxTransportConfig, Target, TlsRule};
 use postfleet_net::{Clock, SystemClock};
 use postfleet_smtp::{Encryption, Handler, Listener, Peer};
@@ -98,7 +98,13 @@ impl Handler for Internet {
         })
     }
 
-    fn message<'a>(&'a self, _: &'a Peer, envelope: Envelope, message: Vec<u8>) -> BoxFuture<'a, Reply> {
+    fn message<'a>(
+        &'a self,
+        _: &'a Peer,
+        envelope: Envelope,
+        message: Vec<u8>,
+        _: Option<Arriving>,
+    ) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let names: Vec<&str> = envelope.recipients.iter().map(EmailAddress::local).collect();
             if names.contains(&"slow") {

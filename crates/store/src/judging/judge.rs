@@ -92,6 +92,27 @@ pub async fn judge_sender(
     scope: &Scope,
     input: &Input,
 ) -> Result<Option<Judgement>, StoreError> {
+    judge_committed(store, reader, (scope, Page::at_rcpt), input).await
+}
+
+/// Judges a message that came in and is not to be filed, by what is committed: all rules about mail that comes in. None if
+/// there is no such rule.
+pub async fn judge_unfiled(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    input: &Input,
+) -> Result<Option<Judgement>, StoreError> {
+    judge_committed(store, reader, (scope, |page| page.compiled(Direction::Inbound)), input).await
+}
+
+/// Judges outside of a transaction, by some of the rules.
+async fn judge_committed(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    (scope, rules): (&Scope, fn(&Page) -> &Compiled),
+    input: &Input,
+) -> Result<Option<Judgement>, StoreError> {
     let book = store.rule_book();
     let page = match book.page(scope.workspace, scope.version) {
         Some(page) => page,
@@ -106,12 +127,13 @@ pub async fn judge_sender(
             }
         }
     };
-    if page.at_rcpt().is_empty() {
+    let compiled = rules(&page);
+    if compiled.is_empty() {
         return Ok(None);
     }
     let mut known = Answers::new();
     loop {
-        match at_hand(book, &page, page.at_rcpt(), input, &known) {
+        match at_hand(book, &page, compiled, input, &known) {
             Ok(judgement) => return Ok(Some(judgement)),
             Err(missing) => {
                 for (list, value) in missing {

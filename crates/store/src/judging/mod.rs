@@ -17,7 +17,7 @@ mod trial;
 
 pub use book::RuleBook;
 pub(crate) use judge::{SCOPE_COLUMNS, judge, scope, scope_columns};
-pub use judge::{Scope, judge_sender};
+pub use judge::{Scope, judge_sender, judge_unfiled};
 #[cfg(test)]
 pub(crate) use refresh::RULES;
 pub use refresh::refresh_once;

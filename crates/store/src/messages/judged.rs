@@ -91,6 +91,15 @@ pub(crate) async fn number<'a>(
     Ok(Some(Numbered { filing, sequence: row.count(0)?, owner, octets, said }))
 }
 
+/// Where rules put a copy that would go somewhere without them, and which folders they assigned to it, as far as there are
+/// such folders.
+pub fn placed(before: &Placement, judgement: &Judgement) -> (Placement, Vec<String>) {
+    let default = before.folders.first().map(String::as_str).unwrap_or_default();
+    let placement = place(&judgement.effects, default, before.unread, folders::id_of_system_folder);
+    let assigned = judgement.effects.folders.iter().filter_map(|name| folders::id_of_system_folder(name));
+    (Placement { starred: placement.starred || before.starred, ..placement }, assigned.collect())
+}
+
 impl Numbered<'_> {
     /// What the rules come to.
     pub(crate) fn verdict(&self) -> Verdict {
@@ -100,11 +109,7 @@ impl Numbered<'_> {
     /// Where the copy goes, and which folders rules assigned to it, as far as there are such folders.
     pub(super) fn placement(&self) -> (Placement, Vec<String>) {
         let before = &self.filing.placement;
-        let Some((_, _, judgement)) = &self.said else { return (before.clone(), Vec::new()) };
-        let default = before.folders.first().map(String::as_str).unwrap_or_default();
-        let placement = place(&judgement.effects, default, before.unread, folders::id_of_system_folder);
-        let assigned = judgement.effects.folders.iter().filter_map(|name| folders::id_of_system_folder(name));
-        (Placement { starred: placement.starred || before.starred, ..placement }, assigned.collect())
+        self.said.as_ref().map_or_else(|| (before.clone(), Vec::new()), |(_, _, judgement)| placed(before, judgement))
     }
 
     /// Writes down what the rules said of a copy that is filed.

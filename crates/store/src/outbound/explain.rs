@@ -33,12 +33,12 @@ impl Command for Explain {
 
     async fn run(&self, tx: &mut Tx) -> Result<Explained, DbError> {
         let submit = &self.submit;
-        let Some(loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
-        let Loaded { mut facts, scope, validates, key, warming, terms, mut watched, .. } = loaded;
-        if validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
+        let Some(mut loaded) = submit.load_facts(tx).await? else { return Ok(Explained::NoSuchGrant) };
+        if loaded.validates && submit.undeliverable.is_none() && !submit.recipients.is_empty() {
             return Ok(Explained::Unvalidated);
         }
-        submit.complete(tx, &mut facts, scope, key.as_ref()).await?;
+        submit.complete(tx, &mut loaded).await?;
+        let Loaded { mut facts, warming, terms, mut watched, .. } = loaded;
         facts.warm_up = warm_ups::lock(tx, warming, submit.facts.date.day()).await?;
         let held = self.submit.foresee(tx, &mut facts, &mut watched).await?;
         let mut refusals = postfleet_core::outbound::refusals(&facts);

@@ -2,11 +2,11 @@
 
 use super::guard::Watched;
 use super::told::DailyMarks;
-use super::{Judged, Submit};
+use super::{Judged, Sending, Submit};
 use crate::db::{DbError, Row};
-use crate::drafts::{self, Held};
+use crate::drafts;
 use crate::engine::Tx;
-use crate::holds::{self, Hold};
+use crate::holds;
 use crate::idempotency::{self, Earlier};
 use crate::judging::{self, Scope};
 use crate::key_use;
@@ -235,16 +235,14 @@ impl Submit {
     pub(super) async fn make_room(
         &self,
         tx: &mut Tx,
-        facts: &mut OutboundFacts,
-        draft: Option<&Held>,
-        hold: Option<&Hold>,
+        Sending { loaded, draft, held, .. }: &mut Sending,
     ) -> Result<(), DbError> {
-        let waiting = match hold.filter(|hold| draft.is_none() && !hold.is_draft) {
+        let waiting = match held.as_ref().filter(|hold| draft.is_none() && !hold.is_draft) {
             Some(hold) => drafts::held(tx, hold.grant_id, hold.message_id).await?,
             None => None,
         };
-        if let Some(draft) = draft.or(waiting.as_ref()) {
-            facts.meters.make_room(draft.octets.max(0) as u64);
+        if let Some(draft) = draft.as_ref().or(waiting.as_ref()) {
+            loaded.facts.meters.make_room(draft.octets.max(0) as u64);
         }
         Ok(())
     }
@@ -253,9 +251,7 @@ impl Submit {
     pub(super) async fn complete(
         &self,
         tx: &mut Tx,
-        facts: &mut OutboundFacts,
-        rules: Option<Scope>,
-        key: Option<&key_use::Key>,
+        Loaded { facts, scope, key, .. }: &mut Loaded,
     ) -> Result<Option<Judged>, DbError> {
         let recipients = self.recipients.iter().map(|(_, address)| address);
         facts.suppressed =
@@ -269,7 +265,7 @@ impl Submit {
             None => Vec::new(),
         };
         // All who were asked for are judged, whoever of them is written to.
-        let judged = match rules {
+        let judged = match scope.take() {
             Some(scope) => self.judge(tx, scope).await?,
             None => None,
         };

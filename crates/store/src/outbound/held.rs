@@ -1,14 +1,13 @@
 //! Sends that may not leave yet: finding the one that waits already, holding one, answering that it is held.
 
-use super::facts::HoldTerms;
-use super::{Judged, Submit, SubmitOutcome};
+use super::facts::{HoldTerms, Loaded};
+use super::{Ended, Sending, Submit, SubmitOutcome};
 use crate::db::DbError;
-use crate::drafts::{CreateDraft, CreateOutcome, Held};
+use crate::drafts::{CreateDraft, CreateOutcome};
 use crate::engine::{Command, Tx};
 use crate::holds::{self, Hold, NewHold, Told};
 use crate::idempotency;
 use crate::schedules;
-use crate::send_events::Sent;
 use postfleet_core::event::Trigger;
 use postfleet_core::hold::{self, State};
 use postfleet_core::id::BlobId;
@@ -44,6 +43,45 @@ impl Submit {
         Ok(found.filter(|hold| hold.expires_at > now))
     }
 
+    /// Looks at the hold that the send is about, and whether it is approved as it was held. What still waits is answered
+    /// here, unless a key may have something against it: then it is given back, to be judged before it is told of.
+    pub(super) async fn look_at_hold(&self, tx: &mut Tx, sending: &mut Sending) -> Result<Option<Hold>, Ended> {
+        let Sending { loaded: Loaded { facts, terms, key, .. }, held, .. } = sending;
+        let is_release = self.released_hold().is_some();
+        let Some(hold) = held else {
+            return if is_release { Err(SubmitOutcome::Superseded.into()) } else { Ok(None) };
+        };
+        if self.hold_told().is_none() {
+            return Err(SubmitOutcome::Unheld.into());
+        }
+        let was_approved = hold.state == State::Approved;
+        facts.approved = was_approved && hold.version == terms.version;
+        if was_approved && !facts.approved && is_release {
+            return Err(self.look_again(tx, hold, terms).await?.into());
+        }
+        if facts.approved || is_release {
+            return Ok(None);
+        }
+        if key.is_none() {
+            return Err(self.answer_held(tx, hold.clone()).await?.into());
+        }
+        Ok(Some(hold.clone()))
+    }
+
+    /// Says that a send is held already, or why it may not be sent with this key.
+    pub(super) async fn answer_waiting(
+        &self,
+        tx: &mut Tx,
+        hold: Hold,
+        sending: Sending,
+    ) -> Result<SubmitOutcome, DbError> {
+        let facts = &sending.loaded.facts;
+        match facts.key.as_ref().and_then(|key| key.refusals().into_iter().next()) {
+            Some(problem) => self.refuse(tx, problem, (&sending.sent, &facts.suppressed), sending.judged).await,
+            None => self.answer_held(tx, hold).await,
+        }
+    }
+
     /// Does not release what was approved under another policy or other rules: somebody looks at it once more.
     pub(super) async fn look_again(
         &self,
@@ -65,10 +103,9 @@ impl Submit {
         &self,
         tx: &mut Tx,
         (reason, problem): (hold::Reason, Problem),
-        (sent, terms): (&Sent, HoldTerms),
-        judged: Option<Judged>,
-        (draft, held): (Option<Held>, Option<Hold>),
+        sending: Sending,
     ) -> Result<SubmitOutcome, DbError> {
+        let Sending { loaded: Loaded { terms, .. }, sent, draft, held, judged } = sending;
         let now = self.facts.date;
         match held {
             Some(hold) if self.released_hold().is_some() => {
@@ -83,13 +120,13 @@ impl Submit {
         }
         let Some(new) = &self.hold else { return Ok(SubmitOutcome::Unheld) };
         if !holds::has_room(tx, self.copy.grant_id).await? {
-            return self.refuse(tx, hold::too_many(), (sent, &[]), None).await;
+            return self.refuse(tx, hold::too_many(), (&sent, &[]), None).await;
         }
         let blob_id = match &draft {
             Some(draft) => draft.blob_id,
             None => match self.keep_waiting(tx, new).await? {
                 Ok(blob_id) => blob_id,
-                Err(problem) => return self.refuse(tx, problem, (sent, &[]), None).await,
+                Err(problem) => return self.refuse(tx, problem, (&sent, &[]), None).await,
             },
         };
         if self.from_draft.is_some() {

@@ -1,29 +1,29 @@
 //! The rates of a send: its turn in each of them, and waiting for it.
 
-use super::facts::Pools;
-use super::{Submit, SubmitOutcome, Turn};
+use super::facts::Loaded;
+use super::{Sending, Submit, SubmitOutcome, Turn};
 use crate::db::DbError;
 use crate::drafts::{CreateOutcome, Held};
 use crate::engine::{Command, Tx};
-use crate::holds::Hold;
 use crate::rates::{self, Shares, Turns};
 use crate::schedules::{self, NewSchedule};
 use crate::send_events::Sent;
+use crate::warm_ups;
 use postfleet_core::UnixMicros;
-use postfleet_core::outbound::{OutboundFacts, decide};
+use postfleet_core::outbound::decide;
 use postfleet_core::quota::Allowance;
 use postfleet_core::rate::SendRates;
 
 impl Submit {
-    /// Asks for a turn in every rate that the send counts for. Nobody waits for the rates of others for the sake of a
+    /// Asks for a turn in the warm-up of its domain, and in every rate that the send counts for. Nobody waits for the rates of others for the sake of a
     /// send that is refused anyway.
     pub(super) async fn take_turn(
         &self,
         tx: &mut Tx,
-        facts: &mut OutboundFacts,
-        pools: &Pools,
-        held: Option<&Hold>,
+        Sending { loaded, held, .. }: &mut Sending,
     ) -> Result<Shares, DbError> {
+        let Loaded { facts, pools, warming, .. } = loaded;
+        facts.warm_up = warm_ups::lock(tx, *warming, self.facts.date.day()).await?;
         if decide(facts).is_err() {
             return Ok(Shares::default());
         }

@@ -43,15 +43,47 @@ async fn bodies_of_every_size_come_back() {
     on_each_engine(async |engine| {
         let store = &engine.store;
         let (tenant, grant) = mailbox(store).await;
-        let bodies =
-            [Vec::new(), b"x".to_vec(), vec![b'a'; 3_000_000], noise(64 << 10, "above"), noise(1_000_000, "far above")];
-        for (raw, files) in bodies.iter().zip([0, 0, 0, 1, 2]) {
+        let bodies = [
+            Vec::new(),
+            b"x".to_vec(),
+            noise(16 << 10, "small"),
+            noise((16 << 10) + 1, "not small"),
+            vec![b'a'; 3_000_000],
+            noise(64 << 10, "above"),
+            noise(1_000_000, "far above"),
+        ];
+        for (raw, files) in bodies.iter().zip([0, 0, 0, 0, 0, 1, 2]) {
             let id = stored(store, &tenant, grant, raw).await;
             assert!(load(store, id).await.expect("load") == *raw, "{} octets", raw.len());
             assert_eq!(files_below(&engine.bodies()).len(), files, "after {} octets", raw.len());
         }
     })
     .await;
+}
+
+/// Lines that resemble each other, as those of mail do.
+fn lines(octets: usize) -> Vec<u8> {
+    let line = |number: u64| format!("{} of {} was said on line {number}\r\n", number * number % 911, number % 37);
+    (0..).flat_map(|number| line(number).into_bytes()).take(octets).collect()
+}
+
+#[tokio::test]
+async fn how_small_bodies_are_compressed_does_not_reach_large_ones() {
+    const PACKED: &str = "SELECT data FROM blobs WHERE id = $1";
+    let engine = Engine::sqlite().await;
+    let (tenant, grant) = mailbox(&engine.store).await;
+    for (octets, is_small) in [(16 << 10, true), ((16 << 10) + 1, false), (1_000, true), (100_000, false)] {
+        let raw = lines(octets);
+        let id = stored(&engine.store, &tenant, grant, &raw).await;
+        let mut reader = engine.store.reader().await.expect("reader");
+        let row = reader.query_one(PACKED, params![id.uuid()]).await.expect("query").expect("row");
+        let (packed, usual) =
+            (row.bytes(0).expect("data").len(), zstd::bulk::compress(&raw, 1).expect("compress").len());
+        match is_small {
+            true => assert!(packed <= usual + usual / 8, "{octets} octets: {packed}, usually {usual}"),
+            false => assert_eq!(packed, usual, "{octets} octets"),
+        }
+    }
 }
 
 #[tokio::test]

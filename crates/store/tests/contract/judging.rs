@@ -1,135 +1,22 @@
 //! Judging what is sent by rules: what a transaction sees decides, memory only makes it fast, failures fail closed.
 
-use crate::support::{
-    Engine, NOON, Statement, Tenant, daily_sends, fresh, listed, number, on_each_engine, queue_rows, tenant,
-};
+use crate::rule_case::{Case, Change, Of, is};
+use crate::support::{NOON, Statement, daily_sends, fresh, listed, number, on_each_engine, queue_rows};
 use postfleet_core::EmailAddress;
-use postfleet_core::id::{GrantId, QueueId};
+use postfleet_core::id::QueueId;
 use postfleet_core::rule::{Direction, Input, OutboundType, Verdict};
-use postfleet_store::db::{DbError, Param};
 use postfleet_store::evaluations::describe;
 use postfleet_store::judging::{refresh_once, try_out};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
+use postfleet_store::params;
 use postfleet_store::rules::of_workspace;
-use postfleet_store::{Command, Store, Tx, params};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A value of a statement.
-#[derive(Clone, Debug)]
-enum Of {
-    Int(i64),
-    Text(String),
-    Id(Uuid),
-}
-
-/// Statements in one transaction that also says that the rules are not what they were; then perhaps a submission, and
-/// perhaps a failure, so that all of it is taken back.
-#[derive(Clone, Debug)]
-struct Change {
-    application: Uuid,
-    statements: Vec<(&'static str, Vec<Of>)>,
-    then: Option<Box<Submit>>,
-    fails: bool,
-}
-
-impl Command for Change {
-    type Outcome = ();
-    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        const CHANGED: &str = "UPDATE applications SET rules_version = rules_version + 1 WHERE id = $1";
-        tx.execute(CHANGED, params![self.application]).await?;
-        for (sql, values) in &self.statements {
-            let bind = |value| match value {
-                &Of::Int(value) => Param::Int(value),
-                Of::Text(text) => Param::Text(text),
-                &Of::Id(id) => Param::Uuid(id),
-            };
-            tx.execute(sql, &values.iter().map(bind).collect::<Vec<_>>()).await?;
-        }
-        if let Some(submit) = &self.then {
-            submit.run(tx).await?;
-        }
-        if self.fails { Err(DbError::Malformed("test")) } else { Ok(()) }
-    }
-}
-
-/// A tenant with a mailbox, and what its rules are changed with.
-struct Case<'a> {
-    store: &'a Store,
-    tenant: Tenant,
-    grant: GrantId,
-}
-
-impl<'a> Case<'a> {
-    async fn new(engine: &'a Engine) -> Self {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let grant = tenant.mailbox(store, "a").await;
-        Self { store, tenant, grant }
-    }
-
-    fn changing(&self, statements: Vec<(&'static str, Vec<Of>)>) -> Change {
-        Change { application: self.tenant.application.uuid(), statements, then: None, fails: false }
-    }
-
-    async fn change(&self, statements: Vec<(&'static str, Vec<Of>)>) {
-        self.store.run(self.changing(statements)).await.expect("change");
-    }
-
-    /// The statements that make an outbound rule of the workspace.
-    fn rule(&self, mode: &str, conditions: &Value, actions: &Value) -> (Uuid, Vec<(&'static str, Vec<Of>)>) {
-        const RULE: &str = "INSERT INTO rules (id, application_id, name, priority, enabled, mode, direction, \
-            match_operator, conditions, actions, created_at, updated_at) \
-            VALUES ($1, $2, 'rule', 10, 1, $3, 'outbound', 'all', $4, $5, 0, 0)";
-        const USE: &str = "INSERT INTO workspace_rules (workspace_id, position, rule_id) \
-            SELECT CAST($1 AS {id}), count(*), CAST($2 AS {id}) FROM workspace_rules WHERE workspace_id = $1";
-        let id = fresh();
-        let (application, workspace) = (self.tenant.application.uuid(), self.tenant.workspace.uuid());
-        let text = |value: &Value| Of::Text(value.to_string());
-        let values = vec![Of::Id(id), Of::Id(application), Of::Text(mode.into()), text(conditions), text(actions)];
-        (id, vec![(RULE, values), (USE, vec![Of::Id(workspace), Of::Id(id)])])
-    }
-
-    async fn add_rule(&self, mode: &str, conditions: Value, actions: Value) -> Uuid {
-        let (id, statements) = self.rule(mode, &conditions, &actions);
-        self.change(statements).await;
-        id
-    }
-
+impl Case<'_> {
     /// A rule that blocks mail to domains in a list.
     async fn block_list(&self, list: Uuid) -> Uuid {
         self.add_rule("enforce", in_list(list), json!([{"type": "block"}])).await
-    }
-
-    async fn add_list(&self) -> Uuid {
-        const LIST: &str = "INSERT INTO lists (id, application_id, name, kind, items_count, version, removals_since, \
-            created_at, updated_at) VALUES ($1, $2, 'list', 'domain', 0, 1, 0, 0, 0)";
-        let id = fresh();
-        self.change(vec![(LIST, vec![Of::Id(id), Of::Id(self.tenant.application.uuid())])]).await;
-        id
-    }
-
-    async fn add_items(&self, list: Uuid, values: impl IntoIterator<Item = String>) {
-        const NEXT: &str = "UPDATE lists SET version = version + 1, items_count = items_count + $2 WHERE id = $1";
-        const ITEM: &str = "INSERT INTO list_items (list_id, value, id, version, created_at) \
-            SELECT l.id, $2, CAST($3 AS {id}), l.version, CAST(0 AS {int}) FROM lists l WHERE l.id = $1";
-        let values: Vec<String> = values.into_iter().collect();
-        let mut statements = vec![(NEXT, vec![Of::Id(list), Of::Int(values.len() as i64)])];
-        statements.extend(values.into_iter().map(|value| (ITEM, vec![Of::Id(list), Of::Text(value), Of::Id(fresh())])));
-        self.change(statements).await;
-    }
-
-    async fn remove_item(&self, list: Uuid, value: &str) {
-        const NEXT: &str = "UPDATE lists SET version = version + 1, items_count = items_count - 1 WHERE id = $1";
-        const REMOVE: &str = "DELETE FROM list_items WHERE list_id = $1 AND value = $2";
-        const REMEMBER: &str = "INSERT INTO list_removals (list_id, version, value, removed_at) \
-            SELECT l.id, l.version, $2, CAST(0 AS {int}) FROM lists l WHERE l.id = $1";
-        let both = || vec![Of::Id(list), Of::Text(value.into())];
-        self.change(vec![(NEXT, vec![Of::Id(list)]), (REMOVE, both()), (REMEMBER, both())]).await;
-    }
-
-    async fn remove_list(&self, list: Uuid) {
-        self.change(vec![("DELETE FROM lists WHERE id = $1", vec![Of::Id(list)])]).await;
     }
 
     async fn submission(&self, to: &str) -> Submit {
@@ -153,18 +40,8 @@ impl<'a> Case<'a> {
         (row.opt_uuid(0).expect("id"), [value(1), value(2), value(3), value(4)])
     }
 
-    async fn records(&self) -> i64 {
+    async fn count_records(&self) -> i64 {
         number(self.store, "SELECT count(*) FROM rule_evaluations", &[]).await
-    }
-
-    /// Reads everything into memory that is wanted there; answers in how many rounds.
-    async fn refresh(&self) -> usize {
-        let mut rounds = 0;
-        while refresh_once(self.store).await.expect("refresh") {
-            rounds += 1;
-            assert!(rounds < 1_000, "it has no end");
-        }
-        rounds
     }
 
     async fn assert_untouched(&self) {
@@ -184,10 +61,6 @@ fn code(outcome: SubmitOutcome) -> &'static str {
     }
 }
 
-fn is(field: &str, value: &str) -> Value {
-    json!([{"field": field, "operator": "is", "value": value}])
-}
-
 fn in_list(list: Uuid) -> Value {
     json!([{"field": "recipient.domain", "operator": "in_list", "value": [list.to_string()]}])
 }
@@ -195,7 +68,7 @@ fn in_list(list: Uuid) -> Value {
 #[tokio::test]
 async fn what_is_blocked_leaves_a_record_and_nothing_else() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let rule = case.add_rule("enforce", is("recipient.domain", "bad.example"), json!([{"type": "block"}])).await;
         assert_eq!(case.send("Ada@Bad.Example").await, "blocked_by_rule");
         case.assert_untouched().await;
@@ -212,7 +85,7 @@ async fn what_is_blocked_leaves_a_record_and_nothing_else() {
         assert_eq!(case.send("ada@good.example").await, "");
         let (message, [_, applied, matched, _]) = case.record().await;
         assert_eq!(message.map(|_| (applied, matched)), Some((json!({}), json!([]))));
-        assert_eq!((case.records().await, queue_rows(case.store).await), (2, 1));
+        assert_eq!((case.count_records().await, queue_rows(case.store).await), (2, 1));
     })
     .await;
 }
@@ -220,7 +93,7 @@ async fn what_is_blocked_leaves_a_record_and_nothing_else() {
 #[tokio::test]
 async fn without_rules_nothing_is_recorded() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         assert_eq!(case.send("ada@bad.example").await, "");
         // Rules of what arrives are none of what is sent, and what is disabled is none at all.
         let conditions = is("from.tld", "example");
@@ -232,7 +105,7 @@ async fn without_rules_nothing_is_recorded() {
         case.change(vec![("UPDATE rules SET enabled = 0 WHERE id = $1", vec![Of::Id(disabled)])]).await;
         assert_eq!(case.send("ada@bad.example").await, "");
         case.refresh().await;
-        assert_eq!((case.send("ada@bad.example").await, case.records().await), ("", 0));
+        assert_eq!((case.send("ada@bad.example").await, case.count_records().await), ("", 0));
     })
     .await;
 }
@@ -240,7 +113,7 @@ async fn without_rules_nothing_is_recorded() {
 #[tokio::test]
 async fn actions_shape_the_sent_copy() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let folder = |name: &str| json!({"type": "assign_to_folder", "value": name});
         let actions = json!([folder("No/Such"), folder("Inbox"), {"type": "archive"}, {"type": "mark_as_starred"}]);
         let rule = case.add_rule("enforce", is("outbound.type", "compose"), actions).await;
@@ -269,7 +142,7 @@ async fn actions_shape_the_sent_copy() {
 #[tokio::test]
 async fn a_change_is_in_force_in_the_next_transaction_whatever_is_in_memory() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let list = case.add_list().await;
         case.block_list(list).await;
         let book = case.store.rule_book();
@@ -330,10 +203,10 @@ async fn a_change_is_in_force_in_the_next_transaction_whatever_is_in_memory() {
         }
         assert_eq!(number(case.store, "SELECT count(*) FROM list_items", &[]).await, 4);
         // And rules that are gone judge nothing.
-        let records = case.records().await;
+        let records = case.count_records().await;
         case.change(vec![("DELETE FROM workspace_rules", vec![])]).await;
         check(&[], &["d3.example"]).await;
-        assert_eq!(case.records().await, records);
+        assert_eq!(case.count_records().await, records);
     })
     .await;
 }
@@ -341,7 +214,7 @@ async fn a_change_is_in_force_in_the_next_transaction_whatever_is_in_memory() {
 #[tokio::test]
 async fn a_long_list_is_read_a_little_at_a_time() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let list = case.add_list().await;
         case.block_list(list).await;
         case.add_items(list, (0..4_500).map(|number| format!("d{number:05}.example"))).await;
@@ -369,7 +242,7 @@ async fn a_long_list_is_read_a_little_at_a_time() {
 #[tokio::test]
 async fn what_is_taken_back_was_never_known() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let blocking =
             |domain: &str| case.rule("enforce", &is("recipient.domain", domain), &json!([{"type": "block"}])).1;
         case.change(blocking("one.example")).await;
@@ -400,7 +273,7 @@ async fn a_lookup_that_fails_refuses_for_now_where_a_rule_blocks() {
     const MALFORMED: [&str; 2] =
         ["UPDATE rules SET priority = priority + 100000", "UPDATE rules SET priority = priority - 100000"];
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let list = case.add_list().await;
         case.block_list(list).await;
         for [fails, works] in [ITEMS, LISTS, RULES, MALFORMED] {
@@ -412,7 +285,7 @@ async fn a_lookup_that_fails_refuses_for_now_where_a_rule_blocks() {
             case.assert_untouched().await;
             case.store.run(Statement(works)).await.expect("mend");
         }
-        assert_eq!(case.records().await, 4);
+        assert_eq!(case.count_records().await, 4);
         assert_eq!(case.send("x@good.example").await, "");
         assert_eq!(queue_rows(case.store).await, 1);
         // What is in memory needs no lookup.
@@ -430,7 +303,7 @@ async fn a_lookup_that_fails_refuses_for_now_where_a_rule_blocks() {
 #[tokio::test]
 async fn a_lookup_that_fails_stops_no_mail_where_no_rule_blocks() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let list = case.add_list().await;
         case.add_rule("enforce", in_list(list), json!([{"type": "trash"}])).await;
         case.add_rule("shadow", in_list(list), json!([{"type": "block"}])).await;
@@ -450,7 +323,7 @@ async fn a_lookup_that_fails_stops_no_mail_where_no_rule_blocks() {
 #[tokio::test]
 async fn a_message_that_nobody_sends_is_judged_as_one_that_is_sent() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "outbound").await;
         let (list, other) = (case.add_list().await, case.add_list().await);
         case.block_list(list).await;
         case.add_rule("shadow", in_list(other), json!([{"type": "block"}])).await;
@@ -474,7 +347,7 @@ async fn a_message_that_nobody_sends_is_judged_as_one_that_is_sent() {
         ] {
             let (said, verdict, became) = tried(to).await;
             assert_eq!(became, outcomes, "{to}");
-            assert_eq!(case.records().await, 0, "nothing is recorded");
+            assert_eq!(case.count_records().await, 0, "nothing is recorded");
             let code = case.send(to).await;
             assert_eq!(code, if verdict == Verdict::Block { "blocked_by_rule" } else { "" }, "{to}");
             let (_, [seen, applied, matched, shadow]) = case.record().await;

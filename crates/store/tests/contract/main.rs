@@ -4,6 +4,7 @@
 //! semantics over plain maps, and `programs` compares the two after random sequences of commands.
 
 mod breakers;
+mod rule_case;
 mod support;
 
 // what the commands promise

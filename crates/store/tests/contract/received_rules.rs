@@ -2,127 +2,23 @@
 //! decided; and the sender before that.
 
 use crate::refused_mail::list;
-use crate::support::{Engine, NOON, Statement, Tenant, all_events, at, fresh, listed, number, on_each_engine, tenant};
+use crate::rule_case::{Case, is};
+use crate::support::{NOON, Statement, all_events, at, fresh, listed, number, on_each_engine};
 use postfleet_core::id::{EvaluationId, GrantId, RefusalId};
 use postfleet_core::refused_mail::{KEPT_A_DAY_MAX, Stage};
 use postfleet_core::rule::{Found, Input, Judgement, Verdict};
 use postfleet_core::{EmailAddress, Problem, ReversePath};
-use postfleet_store::db::{DbError, Param};
-use postfleet_store::judging::{judge_sender, refresh_once};
+use postfleet_store::judging::judge_sender;
 use postfleet_store::messages::{Deliver, Received};
 use postfleet_store::refused_mail::{Concerning, Page, Refused};
-use postfleet_store::{Command, Store, Tx, grants, params};
+use postfleet_store::{grants, params};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A rule that a workspace uses from now on, or an item of a list.
-#[derive(Clone, Debug)]
-enum Change {
-    Rule {
-        application: Uuid,
-        workspace: Uuid,
-        mode: &'static str,
-        priority: i64,
-        conditions: String,
-        actions: String,
-        id: Uuid,
-    },
-    List {
-        application: Uuid,
-        id: Uuid,
-    },
-    Item {
-        application: Uuid,
-        list: Uuid,
-        value: String,
-    },
-    NoRules {
-        application: Uuid,
-        workspace: Uuid,
-    },
-}
-
-impl Command for Change {
-    type Outcome = ();
-
-    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        const CHANGED: &str = "UPDATE applications SET rules_version = rules_version + 1 WHERE id = $1";
-        const RULE: &str = "INSERT INTO rules (id, application_id, name, priority, enabled, mode, direction, \
-            match_operator, conditions, actions, created_at, updated_at) \
-            VALUES ($1, $2, 'rule', $3, 1, $4, 'inbound', 'all', $5, $6, 0, 0)";
-        const USE: &str = "INSERT INTO workspace_rules (workspace_id, position, rule_id) \
-            SELECT CAST($1 AS {id}), count(*), CAST($2 AS {id}) FROM workspace_rules WHERE workspace_id = $1";
-        const LIST: &str = "INSERT INTO lists (id, application_id, name, kind, items_count, version, removals_since, \
-            created_at, updated_at) VALUES ($1, $2, 'list', 'domain', 0, 1, 0, 0, 0)";
-        const NEXT: &str = "UPDATE lists SET version = version + 1, items_count = items_count + 1 WHERE id = $1";
-        const ITEM: &str = "INSERT INTO list_items (list_id, value, id, version, created_at) \
-            SELECT l.id, $2, CAST($3 AS {id}), l.version, CAST(0 AS {int}) FROM lists l WHERE l.id = $1";
-        const NONE: &str = "DELETE FROM workspace_rules WHERE workspace_id = $1";
-        let application = match self {
-            Self::Rule { application, workspace, mode, priority, conditions, actions, id } => {
-                let values: &[Param<'_>] = params![*id, *application, *priority, *mode, conditions, actions];
-                tx.execute(RULE, values).await?;
-                tx.execute(USE, params![*workspace, *id]).await?;
-                application
-            }
-            Self::List { application, id } => {
-                tx.execute(LIST, params![*id, *application]).await?;
-                application
-            }
-            Self::Item { application, list, value } => {
-                tx.execute(NEXT, params![*list]).await?;
-                tx.execute(ITEM, params![*list, value, fresh()]).await?;
-                application
-            }
-            Self::NoRules { application, workspace } => {
-                tx.execute(NONE, params![*workspace]).await?;
-                application
-            }
-        };
-        tx.execute(CHANGED, params![*application]).await?;
-        Ok(())
-    }
-}
-
-struct Case<'a> {
-    store: &'a Store,
-    tenant: Tenant,
-    grant: GrantId,
-}
-
-impl<'a> Case<'a> {
-    async fn new(engine: &'a Engine) -> Self {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let grant = tenant.mailbox(store, "a").await;
-        Self { store, tenant, grant }
-    }
-
-    async fn change(&self, change: Change) {
-        self.store.run(change).await.expect("change");
-    }
-
-    async fn rule(&self, mode: &'static str, priority: i64, conditions: Value, actions: Value) -> Uuid {
-        let (application, workspace, id) = (self.tenant.application.uuid(), self.tenant.workspace.uuid(), fresh());
-        let (conditions, actions) = (conditions.to_string(), actions.to_string());
-        self.change(Change::Rule { application, workspace, mode, priority, conditions, actions, id }).await;
-        id
-    }
-
+impl Case<'_> {
     async fn block(&self, field: &str, value: &str) -> Uuid {
-        self.rule("enforce", 10, is(field, value), json!([{"type": "block"}])).await
-    }
-
-    async fn list(&self) -> Uuid {
-        let id = fresh();
-        self.change(Change::List { application: self.tenant.application.uuid(), id }).await;
-        id
-    }
-
-    async fn add(&self, list: Uuid, value: &str) {
-        let (application, value) = (self.tenant.application.uuid(), value.to_owned());
-        self.change(Change::Item { application, list, value }).await;
+        self.add_rule("enforce", is(field, value), json!([{"type": "block"}])).await
     }
 
     /// A message by an author for some mailboxes.
@@ -209,14 +105,6 @@ impl<'a> Case<'a> {
         assert_eq!(number(self.store, MAILBOX, params![grant.uuid()]).await, messages as i64 + 1);
         assert_eq!(number(self.store, OCTETS, params![grant.uuid()]).await, 0, "what is kept is what is counted");
     }
-
-    async fn refresh(&self) {
-        while refresh_once(self.store).await.expect("refresh") {}
-    }
-}
-
-fn is(field: &str, value: &str) -> Value {
-    json!([{"field": field, "operator": "is", "value": value}])
 }
 
 fn in_list(list: Uuid) -> Value {
@@ -226,7 +114,7 @@ fn in_list(list: Uuid) -> Value {
 #[tokio::test]
 async fn what_a_rule_blocks_is_not_stored_and_one_record_says_why() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         let rule = case.block("from.domain", "bad.example").await;
         assert_eq!(case.receive("Eve@Bad.Example").await, "blocked_by_rule");
         case.assert_has(case.grant, 0).await;
@@ -257,14 +145,10 @@ async fn what_a_rule_blocks_is_not_stored_and_one_record_says_why() {
 #[tokio::test]
 async fn without_rules_for_it_nothing_is_recorded() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         assert_eq!((case.receive("eve@bad.example").await, case.verdict("eve@bad.example").await), ("", None));
         case.block("from.domain", "other.example").await;
-        case.change(Change::NoRules {
-            application: case.tenant.application.uuid(),
-            workspace: case.tenant.workspace.uuid(),
-        })
-        .await;
+        case.remove_rules().await;
         assert_eq!((case.receive("eve@bad.example").await, case.verdict("eve@bad.example").await), ("", None));
         case.block("from.domain", "other.example").await;
         case.store.run(Statement("UPDATE rules SET direction = 'outbound'")).await.expect("turn");
@@ -279,13 +163,14 @@ async fn without_rules_for_it_nothing_is_recorded() {
 #[tokio::test]
 async fn actions_of_all_matching_rules_shape_the_copy_in_their_order() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         let folder = |name: &str| json!({"type": "assign_to_folder", "value": name});
         let second = json!([folder("archive"), {"type": "mark_as_read"}]);
-        let second = case.rule("enforce", 20, is("from.tld", "example"), second).await;
+        let second = case.add_rule_at(20, "enforce", is("from.tld", "example"), second).await;
         let first = json!([folder("No/Such"), folder("Inbox"), {"type": "mark_as_starred"}]);
-        let first = case.rule("enforce", 5, is("message.mark", "first_contact"), first).await;
-        let watching = case.rule("shadow", 1, is("authentication.dmarc", "fail"), json!([{"type": "trash"}])).await;
+        let first = case.add_rule_at(5, "enforce", is("message.mark", "first_contact"), first).await;
+        let watching =
+            case.add_rule_at(1, "shadow", is("authentication.dmarc", "fail"), json!([{"type": "trash"}])).await;
         let found = Found { dmarc: "fail", marks: vec!["first_contact"], ..Found::default() };
         assert_eq!(case.deliver(case.message(&[case.grant], "ada@good.example", found).await).await, Ok(1));
         let copy = listed(case.store, case.grant, "").await.remove(0);
@@ -306,9 +191,9 @@ async fn actions_of_all_matching_rules_shape_the_copy_in_their_order() {
 #[tokio::test]
 async fn what_goes_into_junk_is_marked_in_the_log() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         let junk = json!([{"type": "mark_as_spam"}]);
-        case.rule("enforce", 10, json!([{"field": "spam.score", "operator": "at_least", "value": "5"}]), junk).await;
+        case.add_rule("enforce", json!([{"field": "spam.score", "operator": "at_least", "value": "5"}]), junk).await;
         for (score, folder) in [(499, "inbox"), (500, "junk"), (-1, "inbox")] {
             let found = Found { spam_score: score, ..Found::default() };
             assert_eq!(case.deliver(case.message(&[case.grant], "ada@good.example", found).await).await, Ok(1));
@@ -318,7 +203,7 @@ async fn what_goes_into_junk_is_marked_in_the_log() {
         assert_eq!(listed(case.store, case.grant, "junk").await.len(), 1);
         // What the spam checks put into junk, a rule takes out.
         let out = json!([{"type": "assign_to_folder", "value": "Inbox"}]);
-        case.rule("enforce", 10, is("from.domain", "friend.example"), out).await;
+        case.add_rule("enforce", is("from.domain", "friend.example"), out).await;
         for (author, folder) in [("ada@friend.example", "inbox"), ("ada@other.example", "junk")] {
             let mut command = case.message(&[case.grant], author, Found::default()).await;
             command.copies[0].placement.folders = vec!["junk".to_owned()];
@@ -333,16 +218,16 @@ async fn what_goes_into_junk_is_marked_in_the_log() {
 #[tokio::test]
 async fn each_recipient_is_judged_by_its_own_workspace_and_one_answer_is_given() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
-        let other = tenant(case.store, "self_hosted", None).await;
-        let theirs = other.mailbox(case.store, "b").await;
+        let case = Case::new(engine, "inbound").await;
+        let other = Case::new(engine, "inbound").await;
+        let theirs = other.grant;
         case.block("from.domain", "bad.example").await;
         let mut both = [case.grant, theirs];
         both.sort_unstable();
         let message = async |author| {
             let mut command = case.message(&both, author, Found::default()).await;
             for copy in command.copies.iter_mut().filter(|filing| filing.copy.grant_id == theirs) {
-                copy.copy.application_id = other.application;
+                copy.copy.application_id = other.tenant.application;
             }
             command
         };
@@ -354,26 +239,15 @@ async fn each_recipient_is_judged_by_its_own_workspace_and_one_answer_is_given()
         assert_eq!(number(case.store, "SELECT copies FROM blobs", &[]).await, 1);
         assert_eq!(case.records(theirs).await, [], "they have no rules");
         // For all: it is refused.
-        let their_list = fresh();
-        let (application, workspace) = (other.application.uuid(), other.workspace.uuid());
-        case.change(Change::List { application, id: their_list }).await;
-        let change = |conditions: Value| Change::Rule {
-            application,
-            workspace,
-            mode: "enforce",
-            priority: 10,
-            conditions: conditions.to_string(),
-            actions: json!([{"type": "block"}]).to_string(),
-            id: fresh(),
-        };
-        case.change(change(is("from.address", "eve@bad.example"))).await;
+        other.block("from.address", "eve@bad.example").await;
         assert_eq!(case.deliver(message("eve@bad.example").await).await.expect_err("blocked").code, "blocked_by_rule");
         assert_eq!(
             (case.refused(case.grant).await[0].outcome.as_str(), case.refused(theirs).await.len()),
             ("refused", 1)
         );
         // Undecidable for one: nobody gets it, whatever the others' rules say, and it is recorded for that one alone.
-        case.change(change(in_list(their_list))).await;
+        let their_list = other.add_list().await;
+        other.add_rule("enforce", in_list(their_list), json!([{"type": "block"}])).await;
         case.store.run(Statement("ALTER TABLE list_items RENAME TO gone")).await.expect("break");
         for author in ["ada@good.example", "mal@bad.example"] {
             let problem = case.deliver(message(author).await).await.expect_err("deferred");
@@ -403,9 +277,9 @@ async fn a_lookup_that_fails_defers_where_a_rule_blocks_and_nowhere_else() {
         ["UPDATE rules SET priority = priority + 100000", "UPDATE rules SET priority = priority - 100000"],
     ];
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
-        let list = case.list().await;
-        case.rule("enforce", 10, in_list(list), json!([{"type": "block"}])).await;
+        let case = Case::new(engine, "inbound").await;
+        let list = case.add_list().await;
+        case.add_rule("enforce", in_list(list), json!([{"type": "block"}])).await;
         for [fails, works] in BREAKS {
             case.store.run(Statement(fails)).await.expect("break");
             assert_eq!(case.verdict("x@good.example").await, Some(Verdict::Undecidable), "{fails}");
@@ -427,12 +301,8 @@ async fn a_lookup_that_fails_defers_where_a_rule_blocks_and_nowhere_else() {
         );
         case.store.run(Statement(BREAKS[0][1])).await.expect("mend");
         // Where no rule blocks, nothing is deferred.
-        case.change(Change::NoRules {
-            application: case.tenant.application.uuid(),
-            workspace: case.tenant.workspace.uuid(),
-        })
-        .await;
-        case.rule("enforce", 10, in_list(list), json!([{"type": "trash"}])).await;
+        case.remove_rules().await;
+        case.add_rule("enforce", in_list(list), json!([{"type": "trash"}])).await;
         case.store.run(Statement(BREAKS[0][0])).await.expect("break");
         assert_eq!((case.receive("x@good.example").await, case.verdict("x@good.example").await), ("", None));
         case.store.run(Statement(BREAKS[0][1])).await.expect("mend");
@@ -444,9 +314,9 @@ async fn a_lookup_that_fails_defers_where_a_rule_blocks_and_nowhere_else() {
 #[tokio::test]
 async fn a_change_binds_the_next_sender_and_the_next_message_whatever_is_in_memory() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
-        let list = case.list().await;
-        case.rule("enforce", 10, in_list(list), json!([{"type": "block"}])).await;
+        let case = Case::new(engine, "inbound").await;
+        let list = case.add_list().await;
+        case.add_rule("enforce", in_list(list), json!([{"type": "block"}])).await;
         for round in 0..6 {
             let sender = format!("x@d{round}.example");
             assert_eq!(
@@ -454,7 +324,7 @@ async fn a_change_binds_the_next_sender_and_the_next_message_whatever_is_in_memo
                 ("", Some(Verdict::Pass)),
                 "{round}"
             );
-            case.add(list, &format!("d{round}.example")).await;
+            case.add_items(list, [format!("d{round}.example")]).await;
             let now = (case.receive(&sender).await, case.verdict(&sender).await);
             assert_eq!(now, ("blocked_by_rule", Some(Verdict::Block)), "{round}");
             if round % 2 == 0 {
@@ -471,7 +341,7 @@ async fn a_change_binds_the_next_sender_and_the_next_message_whatever_is_in_memo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn once_a_rule_is_acknowledged_nothing_it_blocks_is_filed() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         case.block("from.domain", "other.example").await;
         case.refresh().await;
         let mut messages = Vec::new();
@@ -496,7 +366,7 @@ async fn once_a_rule_is_acknowledged_nothing_it_blocks_is_filed() {
 #[tokio::test]
 async fn a_flood_of_blocked_mail_keeps_a_bounded_number_of_records() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine).await;
+        let case = Case::new(engine, "inbound").await;
         case.block("from.domain", "bad.example").await;
         let mut messages = Vec::new();
         for _ in 0..(KEPT_A_DAY_MAX + 40) {

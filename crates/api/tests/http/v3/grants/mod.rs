@@ -3,6 +3,7 @@ pub(crate) mod bulk;
 pub(crate) mod clean;
 pub(crate) mod drafts;
 pub(crate) mod explain;
+pub(crate) mod explain_inbound;
 pub(crate) mod feedback;
 pub(crate) mod folders;
 pub(crate) mod grant;
@@ -34,6 +35,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     clean::ROUTES,
     drafts::ROUTES,
     explain::ROUTES,
+    explain_inbound::ROUTES,
     feedback::ROUTES,
     folders::ROUTES,
     grant::ROUTES,

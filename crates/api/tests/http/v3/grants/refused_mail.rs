@@ -17,7 +17,7 @@ const REFUSED: &str = "id:string grant_id:string stage:string outcome:string cod
     refused_at:integer last_refused_at:integer";
 
 /// Makes an inbound rule that the default workspace uses after those that it uses already.
-async fn inbound(harness: &Harness, conditions: Value, actions: Value) -> String {
+pub(super) async fn inbound(harness: &Harness, conditions: Value, actions: Value) -> String {
     let rule = json!({"name": "rule", "match": {"conditions": conditions}, "actions": actions});
     let id = harness.post("/v3/rules", &rule).await.is_ok().data()["id"].as_str().expect("id").to_owned();
     let workspace = format!("/v3/workspaces/{}", harness.acme.workspace_id);
