@@ -1,10 +1,11 @@
-//! `select=`: answers to GET that carry only some fields of their objects. One place for all routes but lists of messages,
-//! which are written with no more than was selected.
+//! `select=`: answers to GET, and to the one other route that only reads, that carry only some fields of their objects. One
+//! place for all routes but lists of messages, which are written with no more than was selected.
 
 use crate::extract::Query;
 use crate::respond::Selected;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::extract::MatchedPath;
+use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use postfleet_core::Problem;
 use serde_json::{Map, Value};
@@ -15,9 +16,18 @@ const ALWAYS: &[&str] = &["id", "grant_id", "object"];
 /// The same of one kind of object: clients fail to read a folder without its name.
 const ALWAYS_OF: &[(&str, &str)] = &[("folder", "name")];
 
+/// The route that reads though it is no GET: it names what it reads in a body.
+pub(crate) const CLEAN: &str = "/v3/grants/{grant}/messages/clean";
+
+/// Whether `select` is for a route.
+pub(crate) fn is_for(method: &str, path: &str) -> bool {
+    method == "GET" || (method == "PUT" && path == CLEAN)
+}
+
 /// The fields that a request selects; `None` for all.
 pub(crate) fn of(request: &Request<Body>) -> Option<Vec<String>> {
-    if request.method() != Method::GET || request.uri().query().is_none_or(|query| !query.contains("select")) {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if !is_for(request.method().as_str(), path) || request.uri().query().is_none_or(|query| !query.contains("select")) {
         return None;
     }
     // A query that is too long is refused by whoever reads it.

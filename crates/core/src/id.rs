@@ -119,6 +119,10 @@ ids! {
     SendEventId,
     /// A rule about the rates of what is sent.
     AlertRuleId,
+    /// A signature of a mailbox.
+    SignatureId,
+    /// A template for messages.
+    TemplateId,
     /// An attempt to hand a message to a server.
     AttemptId,
     /// A send that waits for its time.

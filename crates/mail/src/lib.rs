@@ -7,6 +7,7 @@
 // what arrives
 pub mod authentication;
 pub mod automation;
+pub mod clean;
 pub mod display_name;
 pub mod fold;
 pub mod ingress;
@@ -23,7 +24,9 @@ pub mod dkim;
 pub mod dmarc_report;
 pub mod exchange;
 pub mod form;
+pub mod sanitise;
 pub mod submission;
+pub mod template;
 pub mod trace;
 
 // what comes back
@@ -32,6 +35,7 @@ pub mod domain_report;
 pub mod dsn;
 pub mod feedback;
 
+mod escape;
 mod skeleton;
 mod syntax;
 mod write;

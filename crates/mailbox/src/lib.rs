@@ -2,6 +2,7 @@
 
 pub mod assessment;
 pub mod attachments;
+pub mod clean;
 pub mod drafts;
 pub mod export;
 pub mod filing;

@@ -89,6 +89,8 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         schedule_id: None,
         use_draft: None,
         suppressed_recipients: None,
+        conversation: None,
+        conversation_truncated: None,
     }
 }
 

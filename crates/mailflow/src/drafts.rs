@@ -14,7 +14,7 @@ use postfleet_core::audit::Author;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{AuditId, BlobId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
-use postfleet_core::{EmailAddress, Problem, ProblemKind, UnixMicros, exchange};
+use postfleet_core::{EmailAddress, Patch, Problem, ProblemKind, UnixMicros, exchange};
 use postfleet_mail::{message, submission};
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
@@ -29,6 +29,9 @@ use postfleet_store::schedules::{NewSchedule, Release};
 
 /// How often a draft is read again that somebody else changes at the same time.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Puts a signature under a body, of which it is said whether it is plain text.
+pub type Sign<'a> = dyn Fn(&str, bool) -> String + Sync + 'a;
 
 /// What became of a draft that was to be sent.
 #[derive(Debug)]
@@ -104,14 +107,20 @@ pub async fn send(
     grant: &Grant,
     id: MessageId,
     (shown, by): (Fields, Option<Author>),
+    sign: Option<&Sign<'_>>,
     keeping: Option<Keeping<'_>>,
 ) -> Result<Dispatched, Problem> {
     for _ in 0..ATTEMPTS_MAX {
-        let (stored, raw) = match drafts::load(&platform.store, grant.id, id).await {
+        let loaded = match drafts::load(&platform.store, grant.id, id).await {
             Ok(draft) => draft,
             Err(problem) if problem.kind == ProblemKind::NotFound => return Err(gone(platform, grant, id).await?),
             Err(problem) => return Err(problem),
         };
+        let signed = match sign {
+            Some(sign) => signed(platform, grant, loaded, by.as_ref().and_then(Author::key), sign).await?,
+            None => Some(loaded),
+        };
+        let Some((stored, raw)) = signed else { continue };
         let key = keeping.as_ref().map(|keeping| keeping.key.clone());
         let terms = Terms { may_wait: true, key, allow_duplicate: false, pool: None };
         let prepared = prepared(platform, grant, &stored, &raw, None);
@@ -137,6 +146,36 @@ pub async fn send(
         }
     }
     Err(superseded())
+}
+
+/// A draft with a signature under its body. One that is sent now is changed in what leaves alone, so that it stays as it was if
+/// it is refused; one that waits has it from now on. `None` if somebody else changes it meanwhile.
+async fn signed(
+    platform: &Platform,
+    grant: &Grant,
+    (stored, raw): (StoredMessage, Vec<u8>),
+    by: Option<KeyId>,
+    sign: &Sign<'_>,
+) -> Result<Option<(StoredMessage, Vec<u8>)>, Problem> {
+    let letter = Letter::of(&stored, &raw);
+    if letter.written.is_some() {
+        let text = "signature_id must be absent: this message leaves as it was written";
+        return Err(Problem::invalid("signature_id", text));
+    }
+    let body = sign(&letter.outgoing.body, letter.outgoing.is_plaintext);
+    let change = DraftChange { body: Patch::Set(body), ..DraftChange::default() };
+    let letter = letter.changed(change, platform.clock.now())?;
+    if letter.facts.send_at.is_some() {
+        let filed = replace(platform, grant, (&stored, by), letter).await?;
+        return Ok(filed.map(|filed| (filed.stored, filed.raw)));
+    }
+    let Letter { mut outgoing, facts, .. } = letter;
+    // The link is its recipient's, and comes on top when it is sent.
+    outgoing.has_unsubscribe_link = false;
+    let Prepared { raw, summary, .. } = compose::prepare(platform, grant, outgoing).await?;
+    check_size(platform, &raw)?;
+    let summary = Summary { draft: Some(facts), ..summary }.to_json();
+    Ok(Some((StoredMessage { summary, ..stored }, raw)))
 }
 
 const CHANGED: &str = "draft_changed";

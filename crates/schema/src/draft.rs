@@ -83,7 +83,7 @@ pub struct DraftRequest {
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     pub send_at: Patch<i64>,
-    /// A signature to append: not available yet, so absent or empty.
+    /// The id of a signature of the mailbox, which is appended at the very end when a draft is made; none if absent.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub signature_id: Patch<String>,
@@ -92,7 +92,7 @@ pub struct DraftRequest {
 /// What may be said when a draft is sent.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct SendDraftRequest {
-    /// A signature to append: not available yet, so absent or empty.
+    /// The id of a signature of the mailbox, which is appended at the very end; none if absent.
     #[serde(default)]
     pub signature_id: Option<String>,
 }

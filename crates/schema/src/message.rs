@@ -201,6 +201,15 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reply_to_message_id: Option<String>,
+    /// What its author wrote for this message, without quoted history, signatures and boilerplate: HTML or Markdown of a
+    /// message with HTML, plain text of others. Absent but in the answer to `PUT …/messages/clean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub conversation: Option<String>,
+    /// True if the body has more than 1 MiB, of which only that much is in `conversation`; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub conversation_truncated: Option<bool>,
 }
 
 /// A recipient that is not written to.

@@ -2,6 +2,7 @@
 
 use crate::hold::HeldSend;
 use crate::message::{Message, Participant, TrackingOptions};
+use crate::template::UseTemplate;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -77,13 +78,12 @@ pub struct SendRequest {
     /// Whether the sent copy has a star; `false` if absent.
     #[serde(default)]
     pub starred: Option<bool>,
-    /// A signature to append: not available yet, so absent or empty.
+    /// The id of a signature of the mailbox, which is appended at the very end; none if absent.
     #[serde(default)]
     pub signature_id: Option<String>,
-    /// A template to fill in: not available yet, so absent.
+    /// A template that subject and body are made of, as far as they are not given.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub template: Option<serde_json::Value>,
+    pub template: Option<UseTemplate>,
 }
 
 /// A file to attach.

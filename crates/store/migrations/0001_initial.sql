@@ -1282,6 +1282,33 @@ CREATE TABLE send_alert_rules (
 CREATE INDEX send_alert_rules_by_application ON send_alert_rules (application_id, id);
 CREATE INDEX send_alert_rules_due ON send_alert_rules (due_at, id);
 
+-- What messages are made of ----------------------------------------------------------------------------------------
+
+-- Signatures of mailboxes; body is HTML that was made safe.
+CREATE TABLE signatures (
+    grant_id {id} NOT NULL,
+    id {id} NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (grant_id, id)
+) {clustered};
+
+-- Templates, of one mailbox or, without a grant, of the application.
+CREATE TABLE templates (
+    id {id} NOT NULL PRIMARY KEY,
+    application_id {id} NOT NULL REFERENCES applications (id),
+    grant_id {id},
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL
+) {strict};
+CREATE INDEX templates_of_application ON templates (application_id, id) WHERE grant_id IS NULL;
+CREATE INDEX templates_of_grant ON templates (grant_id, id) WHERE grant_id IS NOT NULL;
+
 -- Who is not written to --------------------------------------------------------------------------------------------
 
 -- Addresses to which an application's mail does not go: reason is hard_bounce, complaint, unsubscribe, manual or invalid,

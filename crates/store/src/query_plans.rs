@@ -11,8 +11,8 @@ use crate::{
     folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, layout, listings, lists, messages,
     meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises, readings, recount,
     recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules, search, send_alerts,
-    send_events, send_sums, sender_pools, senders, service_accounts, spam, stops, sts, suppressions, threads,
-    tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, stops, sts, suppressions,
+    templates, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -191,6 +191,11 @@ const LISTS: &[(&str, &str)] = &[
     ("send_events::ADVERSE", send_events::ADVERSE),
     ("send_alerts::LIST", send_alerts::LIST),
     ("send_alerts::DUE", send_alerts::DUE),
+    ("signatures::LIST", signatures::LIST),
+    ("signatures::REMOVE", signatures::REMOVE),
+    ("templates::LIST_OF_APPLICATION", templates::LIST_OF_APPLICATION),
+    ("templates::LIST_OF_GRANT", templates::LIST_OF_GRANT),
+    ("templates::REMOVE", templates::REMOVE),
     ("send_sums::NEXT", send_sums::NEXT),
     ("send_sums::TAIL", send_sums::TAIL),
     ("send_sums::PRUNE", send_sums::PRUNE),

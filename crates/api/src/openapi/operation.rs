@@ -2,6 +2,7 @@
 
 use super::{answers, parameters, tags};
 use crate::route::{Answers, Needs, Route, Shape, Takes};
+use crate::select;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -59,10 +60,10 @@ fn all_parameters(route: &Route) -> Vec<Parameter> {
     open.map(parameters::of_path).chain(named.chain(select).map(parameters::of_query)).chain(key).collect()
 }
 
-/// Whether `select` means something: an answer to GET with objects in `data`.
+/// Whether `select` means something: an answer to a route that reads, with objects in `data`.
 fn is_selectable(route: &Route) -> bool {
     let has_data = !matches!(route.answer, Answers::Done | Answers::Bare(..) | Answers::File(..) | Answers::Redirect);
-    route.method == "GET" && has_data
+    select::is_for(route.method, route.path) && has_data
 }
 
 fn body(takes: Takes) -> RequestBody {

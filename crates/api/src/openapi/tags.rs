@@ -8,6 +8,12 @@ use utoipa::openapi::tag::{Tag, TagBuilder};
 const TAGS: &[(&str, &str, &[&str])] = &[
     ("grants", "Mailboxes, which the interface calls grants.", &["/v3/grants"]),
     ("messages", "Mail in a mailbox, and sending.", &["/v3/grants/{grant}/messages"]),
+    ("signatures", "What stands under the messages of a mailbox.", &["/v3/grants/{grant}/signatures"]),
+    (
+        "templates",
+        "What messages are made of, for an application or for one mailbox.",
+        &["/v3/templates", "/v3/grants/{grant}/templates"],
+    ),
     ("threads", "Conversations.", &["/v3/grants/{grant}/threads"]),
     ("folders", "Folders of a mailbox.", &["/v3/grants/{grant}/folders"]),
     (

@@ -11,12 +11,13 @@ use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::MessageId;
 use postfleet_core::{Patch, Problem};
+use postfleet_fleet::signatures;
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::drafts as mailbox;
 use postfleet_mailbox::messages::Filter;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailbox::writer::Selection;
-use postfleet_mailflow::drafts::{self, Dispatched, DraftChange, KeepingDraft};
+use postfleet_mailflow::drafts::{self, Dispatched, DraftChange, KeepingDraft, Sign};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
 use postfleet_schema::message::Message;
@@ -24,6 +25,7 @@ use postfleet_schema::page::Single;
 use postfleet_schema::send::{CustomHeader, SendAttachment, SendResponse};
 use postfleet_store::grants::Grant;
 use postfleet_store::idempotency::KeyedRequest;
+use postfleet_store::signatures::Signature;
 use std::convert::Infallible;
 
 /// The routes of this resource.
@@ -145,12 +147,14 @@ pub(crate) async fn create(call: Call) -> Answer {
     let (CallWithoutBody { platform, id }, request, files) = read(call).await?;
     keyed.add_request(&request, &files);
     let make = async |key: Option<KeyedRequest>| {
+        let signature = signatures::named(&platform.store, grant.id, signature_of(&request)).await?;
+        let change = signed(change(request, files), signature.as_ref());
         let written = |draft: &Message| {
             let answer = Single { request_id: id.0.clone(), data: draft };
             serde_json::to_string(&answer).unwrap_or_default()
         };
         let keeping = key.map(|key| KeepingDraft { key, written: &written });
-        let draft = drafts::create(&platform, &grant, change(request, files)?, keeping).await?;
+        let draft = drafts::create(&platform, &grant, change, keeping).await?;
         Ok(respond::single(&id, draft))
     };
     keyed.once(&platform, &id, Fields::Standard, make).await
@@ -168,7 +172,11 @@ pub(crate) async fn update(call: Call) -> Answer {
     let (grant, id) = named(&call).await?;
     let by = call.caller.key;
     let (call, request, files) = read(call).await?;
-    let change = DraftChange { by, ..change(request, files)? };
+    if signature_of(&request).is_some() {
+        let text = "signature_id must be absent: a draft gets its signature when it is made or sent";
+        return Err(Problem::invalid("signature_id", text));
+    }
+    let change = DraftChange { by, ..change(request, files) };
     let draft = drafts::update(&call.platform, &grant, id, change).await?;
     Ok(respond::single(&call.id, draft))
 }
@@ -190,17 +198,22 @@ pub(crate) async fn send_draft(call: Call) -> Answer {
 
 async fn carry_out(call: Call, grant: Grant) -> Answer {
     let draft: MessageId = call.id_at(1)?;
-    let (keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
+    let (mut keyed, by) = (Keyed::of(&call, &grant)?, Some(call.author()));
     let Call { platform, id, parts, body, .. } = call;
     let request: Option<SendDraftRequest> = extract::json_or_nothing(&parts, body, extract::BODY_OCTETS_MAX).await?;
-    if request.and_then(|request| request.signature_id).is_some_and(|id| !id.is_empty()) {
-        return Err(no_signatures());
-    }
+    let signature = request.and_then(|request| request.signature_id).filter(|id| !id.is_empty());
+    keyed.add(signature.as_deref().unwrap_or_default());
     let shown = Fields::Standard;
     let send = async |key: Option<KeyedRequest>| {
         let written = |waits: &Scheduled| send::written(&id, &grant, waits);
         let keeping = key.map(|key| Keeping { key, written: &written });
-        match drafts::send(&platform, &grant, draft, (shown, by), keeping).await? {
+        let signature = signatures::named(&platform.store, grant.id, signature.as_deref()).await?;
+        let signed = |body: &str, is_plaintext: bool| match &signature {
+            Some(signature) => signatures::signed(body, is_plaintext, signature),
+            None => body.to_owned(),
+        };
+        let signed: Option<&Sign> = signature.as_ref().map(|_| &signed as &Sign);
+        match drafts::send(&platform, &grant, draft, (shown, by), signed, keeping).await? {
             Dispatched::Sent(sent) => Ok(send::sent(&platform, &id, &grant, sent)),
             Dispatched::Scheduled(scheduled) => Ok(send::scheduled(&id, &grant, &scheduled)),
         }
@@ -222,19 +235,29 @@ async fn read(call: Call) -> Result<(CallWithoutBody, DraftRequest, Vec<Attachme
     Ok((CallWithoutBody { platform, id }, request, files))
 }
 
+/// The id of the signature that a draft is to have.
+fn signature_of(request: &DraftRequest) -> Option<&str> {
+    request.signature_id.value().map(String::as_str).filter(|id| !id.is_empty())
+}
+
+/// With a signature at its end, if there is one.
+fn signed(change: DraftChange, signature: Option<&Signature>) -> DraftChange {
+    let Some(signature) = signature else { return change };
+    let body = change.body.value().map_or("", String::as_str);
+    let body = signatures::signed(body, change.is_plaintext == Patch::Set(true), signature);
+    DraftChange { body: Patch::Set(body), ..change }
+}
+
 /// What is left of a call whose body was read.
 struct CallWithoutBody {
     platform: postfleet_mailflow::Platform,
     id: respond::RequestId,
 }
 
-fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, Problem> {
-    if request.signature_id.value().is_some_and(|id| !id.is_empty()) {
-        return Err(no_signatures());
-    }
+fn change(request: DraftRequest, files: Vec<Attachment>) -> DraftChange {
     // The parts of a form are files even if the JSON does not mention any.
     let keeps_files = request.attachments.is_keep() && files.is_empty();
-    Ok(DraftChange {
+    DraftChange {
         to: map(request.to, people),
         from: map(request.from, people),
         cc: map(request.cc, people),
@@ -253,11 +276,7 @@ fn change(request: DraftRequest, files: Vec<Attachment>) -> Result<DraftChange, 
         unread: request.unread,
         send_at: request.send_at,
         by: None,
-    })
-}
-
-fn no_signatures() -> Problem {
-    Problem::invalid("signature_id", "signature_id: signatures are not available yet")
+    }
 }
 
 fn headers(headers: Vec<CustomHeader>) -> Vec<(String, String)> {

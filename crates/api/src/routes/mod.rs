@@ -9,6 +9,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod breakers;
+pub(crate) mod clean;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
 pub(crate) mod domain_health;
@@ -45,8 +46,10 @@ pub(crate) mod send_metrics;
 pub(crate) mod sender_pools;
 pub(crate) mod sign_in;
 mod sign_in_page;
+pub(crate) mod signatures;
 pub(crate) mod stops;
 pub(crate) mod suppressions;
+pub(crate) mod templates;
 pub(crate) mod threads;
 pub(crate) mod tls_reports;
 pub(crate) mod unsubscribe;
@@ -96,11 +99,14 @@ pub(crate) fn all() -> Vec<Route> {
         explain_inbound::routes(),
         messages::routes(),
         wait::routes(),
+        clean::routes(),
         send::routes(),
         sender_pools::routes(),
         schedules::routes(),
         holds::routes(),
         drafts::routes(),
+        signatures::routes(),
+        templates::routes(),
         feedback::routes(),
         queue::routes(),
         destinations::routes(),

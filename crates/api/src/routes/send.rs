@@ -13,7 +13,7 @@ use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
-use postfleet_fleet::{limits, opt_ins};
+use postfleet_fleet::{limits, opt_ins, signatures, templates};
 use postfleet_mail::Participant;
 use postfleet_mailbox::summary::Tracking;
 use postfleet_mailbox::view::Fields;
@@ -28,6 +28,7 @@ use postfleet_schema::send::{SendRequest, SendResponse};
 use postfleet_store::grants::Grant;
 use postfleet_store::holds::Hold;
 use postfleet_store::idempotency::KeyedRequest;
+use postfleet_store::templates::Owner;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -126,6 +127,8 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
     let send = async |key: Option<KeyedRequest>| {
         let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
+        let owner = Owner { application: grant.application_id, grant: Some(grant.id) };
+        let request = dressed(&platform, owner, request).await?;
         let outgoing = Outgoing { attachments, shown, by, ..outgoing(request)? };
         let Some(send_at) = send_at else {
             let outgoing = Outgoing { terms: Terms { may_wait: true, key, allow_duplicate, pool: None }, ..outgoing };
@@ -243,16 +246,33 @@ fn is_mime(query: &Query) -> Result<bool, Problem> {
     }
 }
 
-/// Refuses what is documented and not there yet, rather than send something else than was meant.
-fn check_available(request: &SendRequest) -> Result<(), Problem> {
-    check_use_draft(request.use_draft == Some(true), request.send_at.filter(|at| *at != 0))?;
-    if request.signature_id.as_deref().is_some_and(|id| !id.is_empty()) {
-        return Err(Problem::invalid("signature_id", "signature_id: signatures are not available yet"));
+/// The message with what its template and its signature give it: before anybody judges it, and before its recipients are
+/// looked at. What the request gives itself is not taken from the template.
+pub(crate) async fn dressed(
+    platform: &Platform,
+    owner: Owner,
+    mut request: SendRequest,
+) -> Result<SendRequest, Problem> {
+    let is_plaintext = request.is_plaintext == Some(true);
+    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if let Some(template) = request.template.take() {
+        let wants = [!is_given(&request.subject), !is_given(&request.body)];
+        let filled = templates::fill_message(&platform.store, owner, template, wants, is_plaintext).await?;
+        request.subject = filled.subject.or(request.subject);
+        request.body = filled.body.or(request.body);
     }
-    if request.template.as_ref().is_some_and(|template| !template.is_null()) {
-        return Err(Problem::invalid("template", "template: templates are not available yet"));
+    let named = request.signature_id.take();
+    let Some(grant) = owner.grant else {
+        return match named.filter(|id| !id.is_empty()) {
+            None => Ok(request),
+            Some(_) => Err(Problem::invalid("signature_id", "signature_id must be absent: a pool has no signatures")),
+        };
+    };
+    if let Some(signature) = signatures::named(&platform.store, grant, named.as_deref()).await? {
+        let body = request.body.as_deref().unwrap_or_default();
+        request.body = Some(signatures::signed(body, is_plaintext, &signature));
     }
-    Ok(())
+    Ok(request)
 }
 
 fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem> {
@@ -264,7 +284,7 @@ fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem>
 
 /// The message without its files.
 pub(crate) fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
-    check_available(&request)?;
+    check_use_draft(request.use_draft == Some(true), request.send_at.filter(|at| *at != 0))?;
     let require_opt_in = request.require_opt_in.filter(|purpose| !purpose.is_empty());
     let require_opt_in = require_opt_in.map(|purpose| opt_ins::purpose("require_opt_in", &purpose)).transpose()?;
     Ok(Outgoing {

@@ -16,6 +16,7 @@ use postfleet_schema::sender_pool::{
     CreateSenderPool, SenderPool, SenderPoolDetails, SenderPoolPlan, UpdateSenderPool,
 };
 use postfleet_store::idempotency::KeyedRequest;
+use postfleet_store::templates::Owner;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -130,7 +131,8 @@ pub(crate) async fn send(call: Call) -> Answer {
         }
         let allow_duplicate = repeat || request.allow_duplicate == Some(true);
         let terms = Terms { may_wait: true, key, allow_duplicate, pool: Some(pool.id) };
-        let outgoing = send::outgoing(request)?;
+        let owner = Owner { application: pool.application_id, grant: None };
+        let outgoing = send::outgoing(send::dressed(&platform, owner, request).await?)?;
         let outgoing = postfleet_mailflow::submit::Outgoing { attachments, shown, by, terms, ..outgoing };
         let (grant, sent) = sender_pools::send(&platform, &pool, outgoing).await?;
         Ok(send::sent(&platform, &id, &grant, sent))

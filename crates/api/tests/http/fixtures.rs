@@ -72,6 +72,9 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
     ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
+    ("signature", |harness, tenant| signature(harness, tenant).boxed()),
+    ("template", |harness, tenant| template(harness, tenant, "/v3/templates").boxed()),
+    ("grant_template", |harness, tenant| template_of_mailbox(harness, tenant).boxed()),
     ("stop", |harness, tenant| stop(harness, tenant).boxed()),
     ("report", |harness, tenant| domain_report(harness, tenant).boxed()),
     ("recovery", |harness, tenant| recovery(harness, tenant).boxed()),
@@ -303,6 +306,25 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
 async fn alert_rule(harness: &Harness, tenant: &Tenant) -> Thing {
     let body = json!({"metric": "bounce_rate", "threshold": 0.05});
     made(harness, &tenant.api_key, "/v3/alerts/send", body).await
+}
+
+async fn signature(harness: &Harness, tenant: &Tenant) -> Thing {
+    let path = format!("/v3/grants/agent@{}/signatures", tenant.domain);
+    let list = harness.ask(&tenant.api_key, "GET", &path, None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    let answer = harness.ask(&tenant.api_key, "POST", &path, Some(&json!({"name": "s", "body": "<p>s</p>"}))).await;
+    assert_eq!(answer.status, 201);
+    one(&answer.data()["id"])
+}
+
+async fn template(harness: &Harness, tenant: &Tenant, path: &str) -> Thing {
+    made(harness, &tenant.api_key, path, json!({"name": "t", "subject": "s", "body": "b"})).await
+}
+
+async fn template_of_mailbox(harness: &Harness, tenant: &Tenant) -> Thing {
+    template(harness, tenant, &format!("/v3/grants/agent@{}/templates", tenant.domain)).await
 }
 
 /// What became of that.

@@ -40,6 +40,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::activity::ROUTES,
         v3::send_metrics::ROUTES,
         v3::alert_rules::ROUTES,
+        v3::templates::ROUTES,
         v3::unsubscribe::ROUTES,
         v3::usage::ROUTES,
         v3::addresses::ROUTES,

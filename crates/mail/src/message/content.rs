@@ -17,12 +17,18 @@ const FILENAME_CHARS_MAX: usize = 255;
 
 /// The body for display: HTML if there is any, else plain text. UTF-8, without NULs. Not sanitised.
 pub fn body(raw: &[u8]) -> String {
+    body_and_form(raw).0
+}
+
+/// As [`body`], and whether it is HTML.
+pub fn body_and_form(raw: &[u8]) -> (String, bool) {
     let parts = structure::parse(raw).parts;
     let chosen = choose(&parts, "text/html");
     if !chosen.iter().any(|part| part.is_html()) {
-        return join(chosen.iter().map(|part| part.text()));
+        return (join(chosen.iter().map(|part| part.text())), false);
     }
-    join(chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()).into() }))
+    let html = chosen.iter().map(|part| if part.is_html() { part.text() } else { preformatted(&part.text()).into() });
+    (join(html), true)
 }
 
 /// The body as plain text: the text alternative if there is one, else the HTML converted. What is not seen is left out.

@@ -9,7 +9,7 @@ pub(crate) mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use content::{attachment, body, files, html_as_text, is_plain, plain_text};
+pub use content::{attachment, body, body_and_form, files, html_as_text, is_plain, plain_text};
 pub use parsed::Parsed;
 pub use place::{Decoder, Encoding, FileKind, Place};
 pub use structure::{NESTING_MAX, PARTS_MAX};

@@ -121,11 +121,11 @@ struct Element {
 
 /// The first letters and digits of a name, in lower case, as one number with the first of them lowest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Name(u128);
+pub(crate) struct Name(u128);
 
 impl Name {
     /// The name at the front of a text.
-    const fn of(text: &str) -> Self {
+    pub(crate) const fn of(text: &str) -> Self {
         let (octets, mut number, mut at) = (text.as_bytes(), 0, 0);
         while at < 16 && at < octets.len() && octets[at].is_ascii_alphanumeric() {
             number |= (octets[at].to_ascii_lowercase() as u128) << (8 * at);
@@ -147,7 +147,7 @@ impl Name {
         (u128::BITS - self.0.leading_zeros()).div_ceil(8) as usize
     }
 
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         self.0.to_le_bytes().iter().take(self.len()).copied().map(char::from).collect()
     }
 
@@ -189,6 +189,11 @@ const UNREAD: [Name; 5] = Name::all(["script", "title", "template", "svg", "text
 const VOID: [Name; 14] = Name::all([
     "br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param",
 ]);
+
+/// Whether an element has no content.
+pub(crate) fn is_void(name: &str) -> bool {
+    VOID.contains(&Name::of(name))
+}
 
 /// Elements with an empty line around them, and other blocks.
 const APART: [Name; 12] = Name::all(["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote"]);
@@ -435,7 +440,7 @@ const TEXT_OCTETS_MAX: usize = 2_000;
 const TARGET_OCTETS_MAX: usize = 8_000;
 
 /// What an element changes: by the style sheet, by its attributes, by its own style, the last the strongest.
-fn change(name: Name, text: &str, sheet: &Sheet) -> Change {
+pub(crate) fn change(name: Name, text: &str, sheet: &Sheet) -> Change {
     let (mut class, mut id, mut style, mut ink, mut ground) = (None, None, None, None, None);
     let (mut is_hidden, mut has_picture) = (false, false);
     for (attribute, value) in attributes(text) {
@@ -520,7 +525,7 @@ fn markup<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
 }
 
 /// Length of a tag up to its `>`; one in a quoted attribute does not close it.
-fn tag_len(tag: &str) -> usize {
+pub(super) fn tag_len(tag: &str) -> usize {
     let (octets, mut from) = (tag.as_bytes(), 0);
     while let Some(found) = memchr3(b'>', b'"', b'\'', &octets[from..]) {
         let at = from + found;
@@ -539,7 +544,7 @@ fn tag_len(tag: &str) -> usize {
 }
 
 /// Skips to behind `</name…>`, or to the end.
-fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
+pub(super) fn skip_element<'h>(text: &'h str, name: &str) -> &'h str {
     let mut rest = text;
     while let Some(at) = memmem::find(rest.as_bytes(), b"</") {
         rest = &rest[at + 2..];
@@ -556,7 +561,7 @@ fn attribute<'t>(tag: &'t str, wanted: &str) -> Option<&'t str> {
 }
 
 /// The attributes in the text of a tag behind its name; those without a value have an empty one.
-fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = tag;
     let next = move || {
         // All that parts them is ASCII.
@@ -580,7 +585,7 @@ fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Replaces the character references of an attribute value.
-fn references(text: &str) -> Cow<'_, str> {
+pub(crate) fn references(text: &str) -> Cow<'_, str> {
     let Some(first) = memchr(b'&', text.as_bytes()) else { return Cow::Borrowed(text) };
     let (before, mut rest) = text.split_at(first);
     let mut out = String::with_capacity(text.len());
@@ -610,7 +615,7 @@ fn reference<'h>(rest: &'h str, writer: &mut Writer) -> &'h str {
 }
 
 /// The character at the front, and the length of what stands for it.
-fn character(text: &str) -> (Option<char>, usize) {
+pub(super) fn character(text: &str) -> (Option<char>, usize) {
     let known = text.get(1..).and_then(|body| {
         let end = body.bytes().take(12).position(|byte| byte == b';')?;
         Some((named(&body[..end])?, end + 2))

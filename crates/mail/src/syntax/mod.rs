@@ -10,5 +10,6 @@ pub(crate) mod invisible;
 pub(crate) mod octets;
 pub(crate) mod parameter;
 pub(crate) mod style;
+pub(crate) mod tags;
 pub(crate) mod transfer;
 pub(crate) mod word;

@@ -35,7 +35,7 @@ async fn put(setting: &Setting, raw: &str) -> MessageId {
 }
 
 async fn send(setting: &Setting, id: MessageId) -> Result<Sent, Problem> {
-    match drafts::send(&setting.world.platform, &setting.agent, id, (Fields::IncludeHeaders, None), None).await? {
+    match drafts::send(&setting.world.platform, &setting.agent, id, (Fields::IncludeHeaders, None), None, None).await? {
         Dispatched::Sent(sent) => Ok(sent),
         Dispatched::Scheduled(scheduled) => panic!("{scheduled:?}"),
     }

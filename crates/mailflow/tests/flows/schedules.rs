@@ -178,13 +178,14 @@ async fn a_draft_is_sent_as_it_is_at_its_time() {
     };
     let draft = drafts::create(setting.platform(), &setting.agent, change, None).await.expect("draft");
     let id = draft.id.parse().expect("id");
-    let sent =
-        drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await.expect("scheduled");
+    let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None, None)
+        .await
+        .expect("scheduled");
     let Dispatched::Scheduled(scheduled) = sent else { panic!("sent at once") };
     assert_eq!((scheduled.send_at, scheduled.use_draft, scheduled.message.object), (at, true, "draft"));
     let change = DraftChange { subject: Patch::Set("Second".into()), ..DraftChange::default() };
     drafts::update(setting.platform(), &setting.agent, id, change).await.expect("update");
-    let again = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await;
+    let again = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None, None).await;
     assert_eq!(again.expect_err("it waits already").code, "draft_scheduled");
     setting.world.advance(600);
     setting.release().await;
@@ -337,7 +338,7 @@ async fn a_draft_that_waits_for_its_turn_is_sent_once() {
     let id = draft.id.parse().expect("id");
     assert_eq!(burst(&setting, "first").await, Ok(false));
     for _ in 0..2 {
-        let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None).await;
+        let sent = drafts::send(setting.platform(), &setting.agent, id, (Fields::Standard, None), None, None).await;
         assert!(matches!(sent, Ok(Dispatched::Sent(sent)) if sent.waits));
     }
     assert_eq!(setting.folder_count("drafts").await, 1);

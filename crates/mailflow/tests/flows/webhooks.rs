@@ -418,7 +418,7 @@ async fn drafts_and_what_became_of_scheduled_sends_are_told() {
     let id = draft.id.parse().expect("id");
     let change = DraftChange { body: Patch::Set("<p>More</p>".into()), ..DraftChange::default() };
     drafts::update(platform, &setting.agent, id, change).await.expect("update");
-    drafts::send(platform, &setting.agent, id, (Fields::Standard, None), None).await.expect("sent");
+    drafts::send(platform, &setting.agent, id, (Fields::Standard, None), None, None).await.expect("sent");
     settle(&setting).await;
     let told = told_by_type(&receiver);
     let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();

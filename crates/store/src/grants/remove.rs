@@ -14,7 +14,9 @@ use crate::rates;
 use crate::readings;
 use crate::reputation;
 use crate::sender_pools;
+use crate::signatures;
 use crate::spam;
+use crate::templates;
 use crate::tokens;
 use crate::watch;
 use postfleet_core::audit::Act;
@@ -188,7 +190,11 @@ impl PruneRemoved {
              (SELECT content_hash FROM recent_sends WHERE grant_id = $1 LIMIT $2)",
         ];
         let mut removed = 0;
-        let others = watch::REMOVE.iter().chain(&spam::REMOVE).chain([&correspondents::REMOVE]);
+        let others = watch::REMOVE.iter().chain(&spam::REMOVE).chain([
+            &correspondents::REMOVE,
+            &signatures::REMOVE,
+            &templates::REMOVE,
+        ]);
         for statement in REMAINS.iter().chain(others) {
             removed += tx.execute(statement, params![grant.uuid(), self.limit as i64]).await?;
         }

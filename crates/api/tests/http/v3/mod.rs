@@ -26,6 +26,7 @@ pub(crate) mod send_metrics;
 pub(crate) mod sender_pools;
 pub(crate) mod stops;
 pub(crate) mod suppressions;
+pub(crate) mod templates;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
 pub(crate) mod warm_ups;

@@ -315,7 +315,7 @@ async fn bad_fields_are_named() {
         (json!({"subject": "a\nb"}), "subject", "control characters"),
         (json!({"custom_headers": [{"name": "Bcc", "value": "x"}]}), "custom_headers[0].name", "Bcc"),
         (json!({"metadata": {"k": 1}}), "metadata.k", "invalid type"),
-        (json!({"signature_id": NOBODY}), "signature_id", "not available yet"),
+        (json!({"signature_id": NOBODY}), "signature_id", "signature_id"),
         (json!({"send_at": 1}), "send_at", "at least 60 seconds"),
         (json!({"attachments": [{"content": "***"}]}), "attachments[0].content", "not base64"),
     ] {

@@ -1,5 +1,6 @@
 pub(crate) mod attachments;
 pub(crate) mod bulk;
+pub(crate) mod clean;
 pub(crate) mod drafts;
 pub(crate) mod explain;
 pub(crate) mod explain_inbound;
@@ -25,6 +26,7 @@ mod send_mime;
 mod send_once;
 pub(crate) mod send_rules;
 pub(crate) mod send_with_key;
+pub(crate) mod signatures;
 pub(crate) mod submission;
 mod thread_filters;
 pub(crate) mod threads;
@@ -36,6 +38,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     UNSUPPORTED,
     wait::ROUTES,
     bulk::ROUTES,
+    clean::ROUTES,
     drafts::ROUTES,
     explain::ROUTES,
     explain_inbound::ROUTES,
@@ -52,6 +55,7 @@ pub(crate) const ROUTES: &[&[&str]] = &[
     rule_evaluations::ROUTES,
     schedules::ROUTES,
     send::ROUTES,
+    signatures::ROUTES,
     threads::ROUTES,
     usage::ROUTES,
 ];

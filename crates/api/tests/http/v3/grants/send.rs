@@ -412,10 +412,12 @@ async fn tracking_options_are_kept_and_shown_when_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_yet_is_refused_and_not_passed_over() {
+async fn what_is_not_there_is_refused_and_not_passed_over() {
     let harness = Harness::new().await;
-    for (field, value) in [("signature_id", json!(NOBODY)), ("template", json!({"id": NOBODY}))] {
-        send(&harness, &with(field, value)).await.refuses(400, "invalid_request", Some(field));
+    for (field, value, named) in
+        [("signature_id", json!(NOBODY), "signature_id"), ("template", json!({"id": NOBODY}), "template.id")]
+    {
+        send(&harness, &with(field, value)).await.refuses(400, "invalid_request", Some(named));
     }
     for (field, value) in [("signature_id", json!("")), ("template", Value::Null), ("use_draft", json!(false))] {
         send(&harness, &with(field, value)).await.is_ok();
