@@ -20,7 +20,7 @@ const VECTORS_AT_ONCE: usize = 256;
 /// What is searched for; nothing is found by a query without letters and digits.
 #[derive(Clone, Debug)]
 pub struct Search {
-    sought: Option<Sought>,
+    pub(crate) sought: Option<Sought>,
 }
 
 impl Search {

@@ -1,6 +1,7 @@
 //! Reading threads: conversations with what their messages add up to.
 
 mod filter;
+mod search;
 
 pub use filter::ThreadFilter;
 
@@ -31,7 +32,7 @@ pub struct PageRequest {
     pub with_body: bool,
 }
 
-/// A page of a mailbox's threads, latest first, and the cursor of the next page. Like messages, threads that few pass may be
+/// A page of a mailbox's threads, latest first or, where something is searched for, those first that fit best; and the cursor of the next page. Like messages, threads that few pass may be
 /// found on a later page.
 pub async fn list(
     store: &Store,
@@ -39,11 +40,15 @@ pub async fn list(
     filter: &ThreadFilter,
     request: &PageRequest,
 ) -> Result<(Vec<Thread>, Option<String>), Problem> {
+    let mut reader = store.reader().await?;
+    if let Some(wanted) = &filter.message.search {
+        let (page, next) = search::collect((store, &mut reader), grant, (filter, wanted), request).await?;
+        return Ok((show(store, &mut reader, &page, request.with_body).await?, next));
+    }
     let after = match request.cursor.as_deref().map(cursor::read).transpose()? {
         Some((sort_date, id)) => AfterThread { sort_date, id: ThreadId::from_uuid(uuid::Uuid::from_bytes(id)) },
         None => AfterThread::START,
     };
-    let mut reader = store.reader().await?;
     let (page, next) = filter.collect(&mut reader, grant, after, request.limit).await?;
     let next = next.map(|last| cursor::write(last.sort_date, last.id.uuid().as_bytes()));
     Ok((show(store, &mut reader, &page, request.with_body).await?, next))

@@ -95,7 +95,7 @@ pub(crate) const LIST: &[Parameter] = &[
     FIELDS,
 ];
 
-const SEARCH: &str = "Words that are sought in the subject, in names and addresses, in names of files and in the text: all of them, with \
+pub(crate) const SEARCH: &str = "Words that are sought in the subject, in names and addresses, in names of files and in the text: all of them, with \
     `OR` between them any, with `-` before them none; `AND` may stand between them, quotes make phrases, parentheses group. At most 512 \
     octets, 64 words, phrases, operators and negations, 8 levels.";
 

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::extract::{Query, json};
 use crate::respond::{self, Answer};
 use crate::route::{Kind, Parameter, Route};
-use crate::routes::messages::HARD_DELETE;
+use crate::routes::messages::{HARD_DELETE, SEARCH};
 use postfleet_core::Problem;
 use postfleet_mailbox::messages::Filter;
 use postfleet_mailbox::threads::{self, PageRequest, ThreadFilter};
@@ -28,6 +28,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Parameter::new("bcc", Kind::List, "Addresses, any of which got a copy unseen; known only for own mail."),
         Parameter::new("any_email", Kind::List, "At most 25 addresses, any of which is in one of the four."),
         Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata of a message has."),
+        Parameter::new("search_query_native", Kind::Text, SEARCH),
+        Parameter::new("q", Kind::Text, "The same as `search_query_native`, which counts where both are given."),
         Parameter::new("latest_message_before", SECONDS, "Unix seconds: threads whose latest message came earlier."),
         Parameter::new("latest_message_after", SECONDS, "Unix seconds: threads whose latest message came later."),
         Parameter::new(
@@ -60,7 +62,8 @@ const SECONDS: Kind = Kind::Integer(i64::MIN, i64::MAX);
 
 const LIST_DETAILS: &str = "That with the latest message first: the one that came in last, or, if none came in, that was sent last. \
     What is asked of messages must all be so of one message or draft of the thread, and dates are those of the thread. As with \
-    messages, a filter that few threads pass may give a short page with a `next_cursor`.";
+    messages, a filter that few threads pass may give a short page with a `next_cursor`. With `search_query_native`, those come first \
+    in which a message fits best, and no more than the best 20,000 messages are looked at.";
 
 const PATH: &str = "/v3/grants/{grant}/threads/{thread}";
 
@@ -75,13 +78,7 @@ const DELETE: &[Parameter] = &[HARD_DELETE];
 /// Threads of a page at most: a larger `limit` is taken as this, since the clients' documents promise 200.
 const PAGE_MAX: usize = 50;
 
-/// What a list of threads cannot be narrowed to yet. Whoever asks for it must not take all threads for those.
-const NOT_YET: &[&str] = &["search_query_native", "q"];
-
 fn filter(query: &Query) -> Result<ThreadFilter, Problem> {
-    if let Some(name) = NOT_YET.iter().find(|name| query.get(name).is_some_and(|value| !value.is_empty())) {
-        return Err(Problem::invalid(name, format!("{name}: threads cannot be searched yet")));
-    }
     // Dates are those of the thread.
     let message = Filter { received_after: None, received_before: None, ..super::messages::filter(query)? };
     Ok(ThreadFilter {

@@ -92,11 +92,22 @@ impl ThreadFilter {
     ) -> Result<Option<StoredThread>, Problem> {
         let Some(thread) = threads::find_thread(reader, grant, id).await? else { return Ok(None) };
         let Some(wanted) = self.message.in_folders_that_are_there(reader, grant).await? else { return Ok(None) };
-        let place = |at: AfterThread| (at.sort_date, at.id);
-        let is_there = thread.totals.latest.is_some()
-            && place(AfterThread { sort_date: thread.sort_date, id }) < place(self.start(after))
-            && thread.sort_date >= self.since();
+        let is_there = thread.totals.latest.is_some() && self.stands_behind(&thread, after);
         Ok((is_there && self.passes(reader, &wanted, &thread, &mut 0).await?).then_some(thread))
+    }
+
+    /// Whether a thread is among those that the dates leave.
+    pub(super) fn is_in_time(&self, thread: &StoredThread) -> bool {
+        self.stands_behind(thread, AfterThread::START) && self.has_begun(thread)
+    }
+
+    fn stands_behind(&self, thread: &StoredThread, after: AfterThread) -> bool {
+        let start = self.start(after);
+        (thread.sort_date, thread.id) < (start.sort_date, start.id) && thread.sort_date >= self.since()
+    }
+
+    fn has_begun(&self, thread: &StoredThread) -> bool {
+        self.earliest.is_none_or(|earliest| thread.earliest_date >= UnixMicros::from_seconds(earliest))
     }
 
     /// Whether no more is asked than dates.
@@ -130,7 +141,7 @@ impl ThreadFilter {
         thread: &StoredThread,
         looked_at: &mut usize,
     ) -> Result<bool, Problem> {
-        if self.earliest.is_some_and(|earliest| thread.earliest_date < UnixMicros::from_seconds(earliest)) {
+        if !self.has_begun(thread) {
             return Ok(false);
         }
         match said(wanted, thread) {
@@ -153,7 +164,7 @@ impl Filter {
     }
 
     /// With the ids of the folders that it names, as far as they are there; nothing if none is.
-    async fn in_folders_that_are_there(
+    pub(super) async fn in_folders_that_are_there(
         &self,
         reader: &mut Reader<'_>,
         grant: GrantId,

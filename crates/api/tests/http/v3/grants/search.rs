@@ -125,3 +125,44 @@ async fn nobody_finds_what_is_in_another_mailbox() {
     assert!(harness.ids(&harness.at("/messages?q=secret")).await.is_empty());
     assert!(harness.ids(&harness.at("/messages?q=-nothing")).await.is_empty());
 }
+
+#[tokio::test]
+async fn threads_are_found_by_their_best_message_each_once() {
+    let harness = Harness::new().await;
+    let mut threads = Vec::new();
+    for (number, (subject, body)) in
+        [("Rain", "invoice"), ("Invoice 7", "invoice"), ("Sun", "nothing"), ("Snow", "invoice")].into_iter().enumerate()
+    {
+        harness.world.advance(1);
+        let id = format!("Message-ID: <{number}@sender.test>\r\n");
+        let found = harness.receive(&(id + &message("ada@sender.test", subject, body))).await;
+        let found = harness.get(&harness.at(&format!("/messages/{found}"))).await;
+        threads.push(found.data()["thread_id"].as_str().expect("thread").to_owned());
+    }
+    harness.world.advance(1);
+    let answer =
+        "In-Reply-To: <0@sender.test>\r\n".to_owned() + &message("bob@sender.test", "Re: Rain", "invoice invoice");
+    harness.receive(&answer).await;
+    let [rain, invoice, _, snow] = &threads[..] else { panic!("{threads:?}") };
+    for (text, expected) in [
+        ("q=invoice", vec![invoice, rain, snow]),
+        ("search_query_native=invoice&from=ada@sender.test", vec![invoice, snow, rain]),
+        ("q=invoice&in=sent", vec![]),
+        ("q=-invoice&subject=rain", vec![]),
+    ] {
+        let seen = harness.ids(&harness.at(&format!("/threads?{text}"))).await;
+        assert_eq!(seen.iter().collect::<Vec<_>>(), expected, "{text}");
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = harness.get(&harness.at(&format!("/threads?{text}&limit=1&page_token={cursor}"))).await;
+            paged.extend(crate::support::ids(&page));
+            match page.json.get("next_cursor").and_then(|next| next.as_str()) {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(paged, seen, "{text}");
+    }
+    let answer = harness.get(&harness.at("/threads?q=%28invoice")).await;
+    answer.refuses(400, "invalid_request", Some("q")).says("q has a parenthesis that is not closed at octet 0");
+}

@@ -1,0 +1,71 @@
+//! Threads that are searched for: those first in which a message fits best.
+
+use super::{PageRequest, ThreadFilter};
+use crate::cursor;
+use crate::filter::Matcher;
+use crate::search::{Hit, Hits, Range, Search};
+use postfleet_core::Problem;
+use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_store::threads::{StoredThread, find_thread};
+use postfleet_store::{Reader, Store, messages};
+use std::collections::{HashMap, HashSet};
+
+/// Messages found that one request looks at, those first that fit best.
+const HITS_MAX: usize = 20_000;
+
+/// Messages found that are looked at at once.
+const HITS_AT_ONCE: usize = 200;
+
+/// A page of the threads in which a message is found that is as wanted, each once, and the cursor of the next page.
+pub(super) async fn collect(
+    (store, reader): (&Store, &mut Reader<'_>),
+    grant: GrantId,
+    (filter, search): (&ThreadFilter, &Search),
+    request: &PageRequest,
+) -> Result<(Vec<StoredThread>, Option<String>), Problem> {
+    let after = request.cursor.as_deref().map(cursor::read_found).transpose()?;
+    let Some(sought) = &search.sought else { return Ok((Vec::new(), None)) };
+    let Some(wanted) = filter.message.in_folders_that_are_there(reader, grant).await? else {
+        return Ok((Vec::new(), None));
+    };
+    reader.freeze().await?;
+    // From the first on, also for a later page: a thread is where its best message is, and nowhere else.
+    let mut hits = Hits::find((store, reader), grant, sought, Range::ALL).await?;
+    let matcher = Matcher::of(&wanted);
+    let (mut seen, mut page, mut looked_at) = (HashSet::new(), Vec::new(), 0);
+    while page.len() <= request.limit && looked_at < HITS_MAX {
+        let batch = hits.take(reader, HITS_AT_ONCE).await?;
+        if batch.is_empty() {
+            break;
+        }
+        looked_at += batch.len();
+        let threads = threads_of(reader, grant, &matcher, &batch).await?;
+        for hit in &batch {
+            let Some(&thread) = threads.get(&hit.id()) else { continue };
+            let is_new = seen.insert(thread) && filter.message.thread_id.is_none_or(|wanted| wanted == thread);
+            if !is_new || after.is_some_and(|after| hit.key >= after) {
+                continue;
+            }
+            let found = find_thread(reader, grant, thread).await?;
+            page.extend(found.filter(|thread| filter.is_in_time(thread)).map(|thread| (thread, hit.key)));
+        }
+    }
+    reader.thaw().await?;
+    let last = page.get(request.limit.saturating_sub(1)).filter(|_| page.len() > request.limit);
+    let next = last.map(|(_, key)| cursor::write_found(key));
+    page.truncate(request.limit);
+    Ok((page.into_iter().map(|(thread, _)| thread).collect(), next))
+}
+
+/// The threads of those messages that are still there and as wanted.
+async fn threads_of(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    matcher: &Matcher<'_>,
+    hits: &[Hit],
+) -> Result<HashMap<MessageId, ThreadId>, Problem> {
+    let ids: Vec<MessageId> = hits.iter().map(Hit::id).collect();
+    let found = messages::named(reader, grant, &ids).await?;
+    let wanted = found.iter().filter(|message| matcher.matches(message));
+    Ok(wanted.map(|message| (message.id, message.thread_id)).collect())
+}
