@@ -189,7 +189,7 @@ pub(crate) const MARK_OLDER: &str = "UPDATE listings SET flags = flags | 8 WHERE
 pub(crate) async fn mark_older(tx: &mut Tx, grant: GrantId, sequence: u64, now: UnixMicros) -> Result<(), DbError> {
     const BOUNDS: &str = "SELECT marked_until, marked_next FROM mailboxes WHERE grant_id = $1";
     const MOVE_ON: &str = "UPDATE mailboxes SET marked_until = marked_next, marked_next = $2 WHERE grant_id = $1";
-    if sequence % EVENTS_BETWEEN != 0 {
+    if !sequence.is_multiple_of(EVENTS_BETWEEN) {
         return Ok(());
     }
     let Some(bounds) = tx.query_one(BOUNDS, params![grant.uuid()]).await? else { return Ok(()) };

@@ -427,18 +427,6 @@ async fn who_writes_is_looked_up_by_keys() {
     assert!(steps.contains(&"SEARCH k USING PRIMARY KEY (grant_id=? AND key=?)".to_owned()), "{steps:#?}");
 }
 
-/// What is asked for by ids is found by these, and nothing else is read.
-#[tokio::test]
-async fn messages_of_threads_are_looked_up_by_ids() {
-    let folder = tempfile::tempdir().expect("folder");
-    let mut db = migrated(&folder).await;
-    for (sql, step) in [(threads::IDS_OF_SOME, "SEARCH m USING INDEX messages_by_thread (thread_id=?)")] {
-        let steps = plan(&mut db, sql).await;
-        assert!(steps.contains(&step.to_owned()), "{steps:#?}");
-        assert_eq!(wasteful(&steps), ["SCAN e VIRTUAL TABLE INDEX 1:"], "{steps:#?}");
-    }
-}
-
 /// The control: without its index each of these lists is noticed.
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {

@@ -18,6 +18,7 @@ use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::threading::{base_subject, looked_up, names_a_message, subject_may_join};
 use serde::Deserialize;
+use std::cmp::Reverse;
 use totals::{Share, totals_columns};
 
 /// What a message's thread is found by.
@@ -378,8 +379,9 @@ pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.threa
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
 
 /// What is in some short threads, in no particular order.
-pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft FROM {json_each}($1) AS e \
-    CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
+// How many threads there are is said once more, as in `messages::NAMED`.
+pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft \
+    FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $3) AS e CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') LIMIT $2";
 
 /// Threads that a key leads to.
@@ -498,13 +500,13 @@ pub async fn ids_of_some(
         return Ok(Vec::new());
     }
     let ids = messages::list_of(threads.iter().map(|thread| thread.uuid()));
-    let rows = reader.query(IDS_OF_SOME, params![&ids, limit as i64]).await?;
+    let rows = reader.query(IDS_OF_SOME, params![&ids, limit as i64, threads.len() as i64]).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let id = MessageId::from_uuid(row.uuid(2)?);
         found.push((ThreadId::from_uuid(row.uuid(0)?), row.int(1)?, id, row.flag(3)?));
     }
-    found.sort_by(|one, two| (two.1, two.2).cmp(&(one.1, one.2)));
+    found.sort_unstable_by_key(|&(_, date, id, _)| Reverse((date, id)));
     Ok(found.into_iter().map(|(thread, _, id, is_draft)| (thread, id, is_draft)).collect())
 }
 

@@ -109,7 +109,8 @@ pub(crate) async fn stream(call: Call) -> Answer {
     let (wanted, after) = (wanted(&query)?, last_event(&call)?.or(after(&query)?));
     let only_looks = timeout(&query)? == 0 && query.get("timeout").is_some();
     if call.parts.method == Method::HEAD {
-        return Ok(events(Body::empty()));
+        // As long as that of GET: nobody knows how long.
+        return Ok(events(Body::from_stream(stream::empty::<Result<String, Infallible>>())));
     }
     let waiter = Waiter::new(&call.platform, call.application, grant.id, wanted, after, only_looks).await?;
     let ends_at = call.platform.clock.now().plus(STREAM_MAX);

@@ -295,7 +295,10 @@ impl Reader {
             return;
         }
         if matches!(name, "br" | "p") && !self.open.iter().rev().take(REACH_MAX).any(|element| element.name == name) {
-            return if self.is_hidden() { () } else { self.leaf(Kind::Break) };
+            if !self.is_hidden() {
+                self.leaf(Kind::Break);
+            }
+            return;
         }
         let found = self.open.iter().rev().take(REACH_MAX).position(|element| element.name == name);
         if let Some(back) = found {

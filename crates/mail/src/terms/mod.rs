@@ -110,18 +110,17 @@ pub fn vector(head: &Head<'_>, text: &str) -> Vec<u8> {
 
 /// Writes the values of a field. No word of one follows one of another.
 fn write<'v>(writer: &mut Writer, field: Field, values: impl IntoIterator<Item = &'v str>) {
-    let mut at = field.base();
-    for value in values {
+    values.into_iter().fold(field.base(), |mut at, value| {
         if at + 2 >= field.end() {
-            break;
+            return at;
         }
         words::split(cut(value, TEXT_OCTETS_MAX), &mut |term| {
             writer.add(term, at);
             at += 1;
             at + 2 < field.end()
         });
-        at += 1;
-    }
+        at + 1
+    });
 }
 
 fn cut(text: &str, octets: usize) -> &str {

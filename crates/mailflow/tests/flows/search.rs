@@ -95,6 +95,9 @@ impl Chance {
     }
 }
 
+/// Whether a message is left by a filter.
+type Passes = Box<dyn Fn(&Filed) -> bool>;
+
 /// What was filed: its Message-ID, where it stands, and what is searched of it.
 #[derive(Clone)]
 struct Filed {
@@ -239,7 +242,7 @@ async fn compare(setting: &Setting, mailbox: &BTreeMap<u64, Filed>, seed: u64, c
         let limit = 1 + chance.below(200) as usize;
         let limit = if round % 10 == 0 { limit } else { limit.max(60) };
         let after = 1_770_000_000 + chance.below(MESSAGES / 3) as i64;
-        let (filter, passes): (Filter, Box<dyn Fn(&Filed) -> bool>) = match round % 3 {
+        let (filter, passes): (Filter, Passes) = match round % 3 {
             0 => (
                 Filter { received_after: Some(after), ..Filter::default() },
                 Box::new(move |filed| filed.date > after * 1_000_000 + 999_999),

@@ -94,7 +94,7 @@ impl Case<'_> {
         let date = self.date();
         let mut command = self.tenant.received(self.store, &[self.grant], date).await;
         let answered = self.messages().await;
-        if let Some(answered) = self.dice.one_of(&answered).filter(|_| self.step % 3 > 0) {
+        if let Some(answered) = self.dice.one_of(&answered).filter(|_| !self.step.is_multiple_of(3)) {
             let summary: Value = serde_json::from_str(&answered.summary).expect("summary");
             let id = summary["message_id"].as_str().unwrap_or_default().to_owned();
             command.facts.thread.in_reply_to = vec![id];

@@ -1,7 +1,8 @@
 //! What an access token opens: its own mailbox, and nothing else.
 
 use super::SignIn;
-use crate::routes::listed;
+use crate::routes::{at_once, filled, listed};
+use postfleet_api::facts;
 use serde_json::json;
 
 #[tokio::test]
@@ -90,6 +91,8 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/messages",
         "GET /v3/grants/{grant}/messages/schedules",
         "GET /v3/grants/{grant}/messages/schedules/{schedule}",
+        "GET /v3/grants/{grant}/messages/stream",
+        "GET /v3/grants/{grant}/messages/wait",
         "GET /v3/grants/{grant}/messages/{message}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}",
         "GET /v3/grants/{grant}/messages/{message}/attachments/{attachment}/download",
@@ -102,23 +105,27 @@ async fn of_its_mailbox_a_token_opens_what_is_listed_here() {
         "GET /v3/grants/{grant}/threads",
         "GET /v3/grants/{grant}/threads/{thread}",
         "GET /v3/grants/{grant}/usage",
+        "POST /v3/grants/{grant}/attachment-uploads",
+        "POST /v3/grants/{grant}/attachment-uploads/{upload}/complete",
         "POST /v3/grants/{grant}/drafts/{draft}",
         "POST /v3/grants/{grant}/messages/send",
+        "POST /v3/grants/{grant}/messages/smart-compose",
+        "POST /v3/grants/{grant}/messages/{message}/smart-compose",
         "POST /v3/grants/{grant}/opt-ins",
         "POST /v3/grants/{grant}/raises",
+        "PUT /v3/grants/{grant}/messages/clean",
     ];
     let sign_in = SignIn::new().await;
     let tokens = sign_in.tokens().await;
     let mut opened = Vec::new();
-    for route in listed().into_iter().filter(|route| route.contains("{grant}")) {
-        let (method, path) = route.split_once(' ').expect("method and path");
-        let path = path.replace("{grant}", "me");
-        let parts = path.split('/').map(|part| if part.starts_with('{') { crate::support::NOBODY } else { part });
-        let answer = sign_in.ask(&tokens, method, &parts.collect::<Vec<_>>().join("/")).await;
+    for route in facts().into_iter().filter(|route| route.path.contains("{grant}")) {
+        let mailbox = |name: &str| if name == "grant" { "me" } else { crate::support::NOBODY };
+        let path = filled(route.path, |_, name| mailbox(name).to_owned()) + at_once(&route);
+        let answer = sign_in.ask(&tokens, route.method, &path).await;
         if answer.status == 403 {
             answer.refuses(403, "insufficient_scopes", None);
         } else {
-            opened.push(route);
+            opened.push(format!("{} {}", route.method, route.path));
         }
     }
     opened.sort_unstable();

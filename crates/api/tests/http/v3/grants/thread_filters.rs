@@ -136,7 +136,7 @@ fn matches(message: &Value, name: &str, wanted: &str) -> bool {
     };
     match name {
         "unread" | "starred" => message[name] == flag,
-        "has_attachment" => !message["attachments"].as_array().expect("list").is_empty() == flag,
+        "has_attachment" => message["attachments"].as_array().expect("list").is_empty() != flag,
         "in" => any(message["folders"]
             .as_array()
             .expect("list")
