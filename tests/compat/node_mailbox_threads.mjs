@@ -35,8 +35,9 @@ const lists = {
   latestMessageAfter: await list({ latestMessageAfter: first }),
   hasAttachment: await list({ hasAttachment: true }),
   select: await list({ select: 'id,subject' }),
+  searchQueryNative: await list({ searchQueryNative: 'opening -report' }),
 };
-const refused = await status(() => nylas.threads.list({ identifier, queryParams: { searchQueryNative: 'x' } }));
+const refused = await status(() => nylas.threads.list({ identifier, queryParams: { searchQueryNative: '(x' } }));
 const found = (await nylas.threads.find({ identifier, threadId: hours })).data;
 const requestBody = { starred: true, unread: false, folders: ['archive'] };
 const changed = (await nylas.threads.update({ identifier, threadId: hours, requestBody })).data;

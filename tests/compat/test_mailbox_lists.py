@@ -1,13 +1,18 @@
 """Lists of messages, drafts, threads and folders as the official Python SDK asks for them: every parameter that it
 documents, each with something that passes and something that does not."""
 
+import json
+import subprocess
 import time
 from email.message import EmailMessage
 from email.policy import SMTP
+from pathlib import Path
 
 import pytest
 
-from sdk import client
+from sdk import client, failure
+
+HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +74,44 @@ def test_every_parameter_of_a_list_of_messages(sdk, mailbox):
         ({"unread": True, "from": ["ada@people.test"], "in": "inbox", "subject": "invoice"}, [third]),
         ({"subject": "GR\u00dcSSE"}, [first]),
         ({"metadata_pair": {"key1": "a, b"}}, [own]),
+        ({"search_query_native": "invoice -8"}, [second]),
+        ({"search_query_native": "\"invoice 8\" OR (athen AND ada)"}, [third, first]),
+        ({"search_query_native": "erik", "in": "sent"}, [own]),
+        ({"search_query_native": "invoice.pdf"}, [second]),
+        ({"search_query_native": "nowhere"}, []),
     ]:
         assert listed(**query) == expected, query
+
+
+def test_what_is_no_query_and_what_is_not_for_us_is_refused(sdk, mailbox):
+    grant, ids, _ = mailbox
+    for text in ("(invoice", "invoice OR", "\"invoice", "x" * 513):
+        refused = failure(sdk.messages.list, grant, {"search_query_native": text})
+        assert refused.status_code == 400 and "search_query_native" in str(refused), text
+    wish = {"prompt": "Say yes"}
+    assert failure(sdk.messages.smart_compose.compose_message, grant, wish).status_code == 404
+    assert failure(sdk.messages.smart_compose.compose_message_reply, grant, ids[0], wish).status_code == 404
+
+
+def test_lists_of_messages_with_the_node_sdk(sdk, mailbox, fleet, modules):
+    grant, (first, second, third, own), _ = mailbox
+    one = sdk.messages.find(grant, first).data
+    wanted = {"thread": sdk.messages.find(grant, second).data.thread_id, "date": one.date, "own": own}
+    command = ["node", HERE / "node_mailbox_lists.mjs", modules, fleet.server.api, fleet.account["api_key"], grant]
+    done = subprocess.run([*command, json.dumps(wanted)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["lists"] == {
+        "paged": [own, third, second, first], "subject": [third, second], "anyEmail": [own, second], "to": [own],
+        "from": [third, first], "cc": [third, second, first], "bcc": [own], "in": [own], "unread": [third, second],
+        "starred": [first], "threadId": [second], "receivedBefore": [], "receivedAfter": [own, third, second, first],
+        "hasAttachment": [second], "metadataPair": [own], "searchQueryNative": [second],
+    }
+    forms = seen["forms"]
+    assert forms["standard"]["body"] == "x" and forms["raw_mime"]["rawMime"] and "body" not in forms["selected"]
+    assert {"name": "Subject", "value": "Own"} in forms["include_headers"]["headers"]
+    assert forms["include_tracking_options"]["trackingOptions"] is not None
+    assert forms["include_basic_headers"]["headers"] and seen["refused"] == 400 and seen["composed"] == [404, 404]
 
 
 def test_pages_hold_every_message_once(sdk, mailbox):

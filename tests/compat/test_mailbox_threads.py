@@ -190,7 +190,7 @@ def test_threads_with_the_node_sdk(fleet, talk, modules):
         "all": sent + report + hours, "paged": sent + report + hours, "subject": hours, "anyEmail": report + hours, "from": report,
         "to": sent, "cc": hours, "bcc": sent, "in": report + hours, "unread": report + hours, "starred": sent,
         "threadId": hours, "latestMessageBefore": hours, "latestMessageAfter": seen["lists"]["latestMessageAfter"],
-        "hasAttachment": report, "select": sent + report + hours,
+        "hasAttachment": report, "select": sent + report + hours, "searchQueryNative": hours,
     }
     assert set(seen["lists"]["latestMessageAfter"]) >= {talk.report, talk.sent}
     assert seen["refused"] == 400 and seen["found"]["id"] == talk.hours

@@ -193,7 +193,7 @@ async fn actions_of_all_matching_rules_shape_the_copy_in_their_order() {
 #[tokio::test]
 async fn folders_are_assigned_by_id_name_and_path_and_those_of_the_policy_are_made_once() {
     on_each_engine(async |engine| {
-        let case = Case::new(engine, "inbound").await;
+        let case = Case::under_policy(engine, "inbound").await;
         let options =
             r#"UPDATE policies SET options = '{"additional_folders":["Invoices",{"name":"Later"},7,"inbox"]}'"#;
         case.store.run(Statement(options)).await.expect("options");

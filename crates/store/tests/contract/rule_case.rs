@@ -61,8 +61,17 @@ pub(crate) struct Case<'a> {
 
 impl<'a> Case<'a> {
     pub(crate) async fn new(engine: &'a Engine, direction: &'static str) -> Self {
+        Self::of(engine, direction, None).await
+    }
+
+    /// The same with a policy, by which as many may be sent a day.
+    pub(crate) async fn under_policy(engine: &'a Engine, direction: &'static str) -> Self {
+        Self::of(engine, direction, Some(100)).await
+    }
+
+    async fn of(engine: &'a Engine, direction: &'static str, daily_sends: Option<u64>) -> Self {
         let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
+        let tenant = tenant(store, "self_hosted", daily_sends).await;
         let grant = tenant.mailbox(store, "a").await;
         Self { store, tenant, grant, direction }
     }
