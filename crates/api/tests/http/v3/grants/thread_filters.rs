@@ -273,8 +273,8 @@ async fn all_filters_are_matched_by_one_message_and_one_thread_can_be_asked_for(
         ("thread_id=7".to_owned(), "thread_id"),
         ("latest_message_after=abc".to_owned(), "latest_message_after"),
         ("earliest_message_date=x".to_owned(), "earliest_message_date"),
-        ("search_query_native=x".to_owned(), "search_query_native"),
-        ("q=x".to_owned(), "q"),
+        ("search_query_native=(x".to_owned(), "search_query_native"),
+        ("q=x+OR".to_owned(), "q"),
     ] {
         harness.get(&harness.at(&format!("/threads?{query}"))).await.refuses(400, "invalid_request", Some(field));
     }
