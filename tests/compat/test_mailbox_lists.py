@@ -75,7 +75,7 @@ def test_every_parameter_of_a_list_of_messages(sdk, mailbox):
         ({"subject": "GR\u00dcSSE"}, [first]),
         ({"metadata_pair": {"key1": "a, b"}}, [own]),
         ({"search_query_native": "invoice -8"}, [second]),
-        ({"search_query_native": "\"invoice 8\" OR (athen AND ada)"}, [third, first]),
+        ({"search_query_native": "\"invoice 8\" OR (athen AND ada)"}, [first, third]),
         ({"search_query_native": "erik", "in": "sent"}, [own]),
         ({"search_query_native": "invoice.pdf"}, [second]),
         ({"search_query_native": "nowhere"}, []),
