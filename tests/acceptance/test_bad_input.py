@@ -56,10 +56,16 @@ def check(answer, status, field=None, text=None, kind=None):
 # What is no request -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"[]", b"null", b'"x"', b'{"to":[}', b"\xff\xfe", b'{"to":' + b"[" * 5_000])
+@pytest.mark.parametrize("body", [b"{", b"", b"[]", b"null", b'"x"', b'{"to":[}', b"\xff\xfe"])
 def test_malformed_json(api, grant, body):
     answer = api.call("POST", f"/v3/grants/{grant}/messages/send", body or b" ")
     check(answer, 400, text="error parsing request body", kind="invalid_request_error")
+
+
+def test_json_that_is_too_deep(api, grant):
+    answer = api.call("POST", f"/v3/grants/{grant}/messages/send", b'{"to":' + b"[" * 5_000)
+    check(answer, 400, text="64", kind="invalid_request_error")
+    assert answer[2]["error"]["code"] == "json_too_deep"
 
 
 @pytest.mark.parametrize(
