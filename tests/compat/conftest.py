@@ -10,12 +10,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "acceptance"))
 
 import os  # noqa: E402
 import subprocess  # noqa: E402
+import warnings  # noqa: E402
 
 import pytest  # noqa: E402
 
 from fixtures import *  # noqa: E402, F403
 from fleet import Fleet  # noqa: E402
 from harness import Missing, program, required  # noqa: E402
+from sdk import client  # noqa: E402
 
 # The SDK, and a reader of mail that has nothing to do with it or us.
 NODE_PACKAGES = {"nylas": "nylas@8", "postal-mime": "postal-mime@2"}
@@ -65,6 +67,20 @@ def fleet(tmp_path_factory, sink):
     fleet = Fleet(tmp_path_factory.mktemp("fleet"), sink).start()
     yield fleet
     fleet.stop()
+
+
+@pytest.fixture(scope="module")
+def sdk(fleet):
+    """The official Python SDK, for that installation."""
+    return client(fleet)
+
+
+@pytest.fixture(scope="module")
+def strict():
+    """The SDK only warns of a null where its type has none; for a file that uses this it is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import email.policy
 import json
 import subprocess
 import time
-import warnings
 from pathlib import Path
 
 import pytest
@@ -14,22 +13,11 @@ import forms
 from harness import wait_until
 from sdk import client, failure
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 HERE = Path(__file__).resolve().parent
 PENDING = ("pending", "schedule send awaiting send at time")
 BIG = bytes(range(256)) * (16 << 10)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def strict():
-    """The SDK only warns of a null where its type has none; here that is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 @pytest.fixture

@@ -10,20 +10,13 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
-from sdk import client, failure
+from sdk import failure
 
 HERE = Path(__file__).resolve().parent
 PDF = b"%PDF-1.4\n" + bytes(range(256)) * 40
 TEXT = "Zeile – 1\r\nZeile – 2\r\n".encode()
 # Of several pieces, and nothing that could be packed.
 BIG_OCTETS = 12 << 20
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 def letter(recipient, *files):

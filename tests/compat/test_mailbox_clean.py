@@ -4,13 +4,14 @@ import email
 import email.policy
 import json
 import subprocess
-import warnings
 from pathlib import Path
 
 import pytest
 
 from harness import wait_until
-from sdk import client, failure
+from sdk import failure
+
+pytestmark = pytest.mark.usefixtures("strict")
 
 HERE = Path(__file__).resolve().parent
 REPLY = (
@@ -42,19 +43,6 @@ PARAMETERS = {
     "conclusion": {"remove_conclusion_phrases": False},
     "markdown": {"html_as_markdown": True},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def strict():
-    """The SDK only warns of a null where its type has none; here that is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 @pytest.fixture

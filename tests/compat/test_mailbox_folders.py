@@ -2,29 +2,17 @@
 
 import json
 import subprocess
-import warnings
 from pathlib import Path
 
 import pytest
 
 from sdk import client, failure
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 HERE = Path(__file__).resolve().parent
 SYSTEM = ["inbox", "sent", "drafts", "trash", "junk", "archive"]
 COLOURS = {"parent_id": "inbox", "background_color": "#ff0000", "text_color": "#000000"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def strict():
-    """The SDK only warns of a null where its type has none; here that is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 @pytest.fixture

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sdk import client, failure
+from sdk import failure
 
 HERE = Path(__file__).resolve().parent
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 @pytest.fixture(scope="module")

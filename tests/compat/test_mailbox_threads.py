@@ -10,22 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sdk import client, failure, methods_of, nylas
+from sdk import failure, methods_of, nylas
+
+pytestmark = pytest.mark.usefixtures("strict")
 
 HERE = Path(__file__).resolve().parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def strict():
-    """The SDK only warns of a null where its type has none; here that is an error. What `select` left out is none of those."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-
-
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
 
 
 def message(fields, text="Hello", attachment=False):

@@ -74,9 +74,9 @@ def test_so_many_may_wait_and_who_goes_away_gives_his_place_back(fleets):
     fleet = fleets()
     address = fleet.address()
     path = f"/v3/grants/{fleet.api.new_grant(address)['id']}/messages"
-    # Of one mailbox alone no more than 200 requests a second are taken.
+    # Of one mailbox alone no more than 200 requests a second are taken. Some more than 256 in all, lest one be lost on a busy machine.
     other = f"/v3/grants/{fleet.mailbox()}/messages"
-    waiting = [asked(fleet, f"{at}/wait?timeout=60") for at in (path, other) for _ in range(128)]
+    waiting = [asked(fleet, f"{at}/wait?timeout=60") for at in (path, other) for _ in range(150)]
 
     def is_full():
         status, headers, answer = fleet.api.call("GET", f"{path}/wait?timeout=1")
@@ -86,15 +86,16 @@ def test_so_many_may_wait_and_who_goes_away_gives_his_place_back(fleets):
     wait_until("256 to wait", is_full)
     assert fleet.api.get(path) == []
     # Those who go away are missed at once.
-    for connection in waiting[128:]:
+    for connection in waiting[150:]:
         connection.close()
     wait_until("a place", lambda: not is_full())
     assert fleet.receive(address, "x", "Now")[0] == 250
     came = time.monotonic()
-    for connection in waiting[:128]:
-        assert connection.recv(12) == b"HTTP/1.1 200"
-    print(f"128 were answered within {(time.monotonic() - came) * 1_000:.0f} ms after the 250")
-    for connection in waiting[:128]:
+    answers = [connection.recv(12) for connection in waiting[:150]]
+    told = answers.count(b"HTTP/1.1 200")
+    assert told >= 100 and told + answers.count(b"HTTP/1.1 429") == 150, set(answers)
+    print(f"{told} were answered within {(time.monotonic() - came) * 1_000:.0f} ms after the 250")
+    for connection in waiting[:150]:
         connection.close()
 
 

@@ -21,11 +21,6 @@ def letter(**more):
     return {"to": [{"email": "someone@people.test"}], "subject": "Your ticket", "body": "Solved.", **more}
 
 
-@pytest.fixture(scope="module")
-def sdk(fleet):
-    return client(fleet)
-
-
 @pytest.fixture
 def grant(fleet):
     return fleet.api.new_grant(fleet.address(), settings={"app_password": PASSWORD})["id"]

@@ -1,7 +1,6 @@
 """Every method that the official Python SDK has for the control plane, with every parameter that it documents."""
 
 import time
-import warnings
 
 import pytest
 
@@ -9,17 +8,11 @@ from fleet import GIB, no_secret
 from harness import wait_until
 from sdk import FOREIGN, client, control_plane, failure
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 PASSWORD = "Correct-Horse-Battery-9"
 CALLBACK = "http://localhost:9007/callback"
 CALLED = set()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def strict():
-    """The SDK only warns of a null where its type has none; here that is an error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
 
 
 @pytest.fixture(scope="module")

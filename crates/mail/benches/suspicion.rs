@@ -5,10 +5,12 @@
 
 #[path = "../tests/suspicion/ordinary.rs"]
 mod ordinary;
+mod texts;
 mod timing;
 
 use postfleet_mail::message::Parsed;
 use postfleet_mail::suspicion::{Lexicon, look};
+use texts::words;
 use timing::best;
 
 type Kind = (&'static str, fn(usize) -> Vec<u8>);
@@ -31,28 +33,6 @@ fn main() {
             println!("{name:>12} of {:>9} octets: {looked:>9.1} µs, {passages} passages", raw.len());
         }
     }
-}
-
-/// Words of syllables, in lines of about 70 octets.
-fn words(octets: usize) -> String {
-    let mut text = String::with_capacity(octets + 80);
-    let (mut state, mut line) = (88_172_645_463_325_252_u64, 0);
-    let mut below = |limit: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % limit) as usize
-    };
-    while text.len() < octets {
-        for _ in 0..1 + below(4) {
-            text.push(char::from(b"bcdfghklmnprstvwz"[below(17)]));
-            text.push(char::from(b"aeiou"[below(5)]));
-        }
-        let is_full = text.len() > line + 66;
-        text.push_str(if is_full { "\r\n" } else { " " });
-        line = if is_full { text.len() } else { line };
-    }
-    text
 }
 
 /// Ordinary letters, one after the other.

@@ -3,12 +3,13 @@
 //! `cargo bench -p postfleet-mail --bench terms`: texts of 1 KB, 3 KB, 10 KB and 100 KB in four scripts. Microseconds for which the thread
 //! ran, of the best of several rounds: others use the machine.
 
+mod texts;
+mod timing;
+
 use postfleet_mail::terms::{Head, Named, Role, kept, vector};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
-
-const ROUND: Duration = Duration::from_millis(100);
-const ROUNDS: usize = 10;
+use texts::words;
+use timing::best;
 
 /// What stands for a letter of the Latin text.
 type Letter = fn(u32) -> u32;
@@ -30,9 +31,9 @@ fn main() {
         for octets in [1_000, 3_000, 10_000, 100_000] {
             let text: String = words(octets).chars().filter_map(|c| in_script(c, letter)).collect();
             let text = &text[..text.floor_char_boundary(octets)];
-            let made = best(|| drop(black_box(vector(&head, black_box(text)))));
+            let made = best(|| vector(&head, black_box(text)));
             let raw = format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{text}").into_bytes();
-            let arrived = best(|| drop(black_box(kept(black_box(&raw), &head))));
+            let arrived = best(|| kept(black_box(&raw), &head));
             let size = vector(&head, text).len();
             println!("{name:>9} of {octets:>7} octets: {made:>7.1} µs, {size:>6} octets; at arrival {arrived:>6.1} µs");
         }
@@ -41,50 +42,4 @@ fn main() {
 
 fn in_script(c: char, letter: Letter) -> Option<char> {
     if c.is_ascii_lowercase() { char::from_u32(letter(u32::from(c) - 0x61)) } else { Some(c) }
-}
-
-/// Microseconds of the best round.
-fn best(mut run: impl FnMut()) -> f64 {
-    let origin = Instant::now();
-    let mut best = f64::MAX;
-    for _ in 0..ROUNDS {
-        let (started, before, mut count) = (Instant::now(), running(origin), 0_u32);
-        while started.elapsed() < ROUND {
-            run();
-            count += 1;
-        }
-        best = best.min((running(origin) - before).as_secs_f64() * 1e6 / f64::from(count));
-    }
-    best
-}
-
-/// For how long this thread has been running; the clock on the wall where the system does not say.
-fn running(origin: Instant) -> Duration {
-    // The figure is brought up to date when the thread gives way.
-    std::thread::yield_now();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = stat.and_then(|stat| stat.split_ascii_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| origin.elapsed(), Duration::from_nanos)
-}
-
-/// Words of syllables, in lines of about 70 octets.
-fn words(octets: usize) -> String {
-    let mut text = String::with_capacity(octets + 80);
-    let (mut state, mut line) = (88_172_645_463_325_252_u64, 0);
-    let mut below = |limit: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % limit) as usize
-    };
-    while text.len() < octets {
-        for _ in 0..1 + below(4) {
-            text.push(char::from(b"bcdfghklmnprstvwz"[below(17)]));
-            text.push(char::from(b"aeiou"[below(5)]));
-        }
-        let is_full = text.len() > line + 66;
-        text.push_str(if is_full { "\r\n" } else { " " });
-        line = if is_full { text.len() } else { line };
-    }
-    text
 }
