@@ -3,13 +3,14 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Folds a text. Upper case comes before lower case, since only so every form of a letter comes to the same: `ß` and `SS`
-/// to `ss`, all three sigmas to one.
+/// Folds a text. Between lower case and lower case comes upper case, since only so every form of a letter comes to the same:
+/// `ß`, `ẞ` and `SS` to `ss`, all three sigmas to one.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let cased = text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let lower = text.nfkc().flat_map(char::to_lowercase);
+    let cased = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     // Folding may leave a mark apart from its letter.
     cased.nfkc().collect()
 }

@@ -26,7 +26,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("Latin", "ﬁnance ｆｕｌｌ　ｗｉｄｔｈ ①②", "finance full width 12"),
     ("Latin", "𝐁𝐨𝐥𝐝 𝓼𝓬𝓻𝓲𝓹𝓽 ⓐⓑ", "bold script ab"),
     ("Latin", "in\u{ad}vis\u{200b}ible\u{feff}", "invisible"),
-    ("Latin", "a\u{0}b\tc\r\nd", "a b c d"),
+    ("Latin", "a\u{0}b\tc\r\nd", "ab c d"),
     ("Latin", "x² H₂O ½", "x2 h2o 1 2"),
     ("Latin", "naïve façade señor Ångström Zürich", "naive facade senor angstrom zurich"),
     ("Latin", "İİ", "ii"),
