@@ -281,7 +281,7 @@ pub fn matches(filter: &Filter, stored: &StoredMessage) -> bool {
     filter.thread_id.is_none_or(|thread| thread == stored.thread_id)
         && filter.received_after.is_none_or(|after| seconds > after)
         && filter.received_before.is_none_or(|before| seconds < before)
-        && Matcher::of(filter).matches(stored)
+        && filter.matches(stored)
 }
 
 /// Shows one message as a list would.
