@@ -199,12 +199,12 @@ impl Hits {
                 None => break,
             }
         }
-        let mut after = Uuid::nil();
+        let mut after = (i64::MIN, Uuid::nil());
         loop {
             let mut vectors = search::late(reader, self.grant, after, VECTORS_AT_ONCE).await?;
             self.look_at(store, &mut vectors, (sought, terms), range).await?;
             match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
-                Some(last) => after = last.place.id,
+                Some(last) => after = (last.place.date, last.place.id),
                 None => break,
             }
         }
