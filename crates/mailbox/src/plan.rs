@@ -1,7 +1,7 @@
 //! How a list that few messages pass is read: what leads to them. Decided by sizes alone, so that it can be seen here.
 
 use crate::filter::Matcher;
-use postfleet_core::search::Term;
+use postfleet_core::search::{Sought, Term};
 use postfleet_core::search::narrow::Clause;
 use postfleet_mail::terms::{self, Role};
 
@@ -43,6 +43,9 @@ const ONE_OF: usize = 20;
 /// A clause of more terms is not asked of the index: it would read most of it.
 const TERMS_MAX: usize = 128;
 
+/// The same beside what is searched for, where each term costs more.
+const SOUGHT_TERMS_MAX: usize = 8;
+
 impl Known {
     /// What leads on.
     pub(crate) fn leader(&self) -> Leader {
@@ -58,21 +61,32 @@ impl Known {
 
 /// The terms that a message has which passes: one of each clause. None where the index knows nothing of it.
 pub(crate) fn clauses(matcher: &Matcher<'_>) -> Vec<Clause> {
+    let long = terms::long_subject();
+    let pieces: Vec<Term> = matcher.part_of_subject().map(terms::pieces_of_part).unwrap_or_default();
+    named(matcher).filter(|clause| clause.len() <= TERMS_MAX).chain(pieces.into_iter().map(|piece| vec![piece, long])).collect()
+}
+
+/// What is sought, of those alone who are asked for beside it, as far as that is quickly told. It counts nothing.
+pub(crate) fn narrowed(sought: &Sought, matcher: &Matcher<'_>) -> Sought {
+    let any = |clause: Clause| Sought::Any(clause.into_iter().map(|term| Sought::Terms(vec![term])).collect());
+    let named: Vec<Sought> = named(matcher).filter(|clause| clause.len() <= SOUGHT_TERMS_MAX).map(any).collect();
+    if named.is_empty() { sought.clone() } else { Sought::All([vec![sought.clone()], named].concat()) }
+}
+
+/// Those who are asked for: a clause for each header that is.
+fn named(matcher: &Matcher<'_>) -> impl Iterator<Item = Clause> {
     let of = |keys: &[String], roles: &[Role]| -> Clause {
         keys.iter().flat_map(|key| roles.iter().map(|role| terms::keyed_as(*role, key))).collect()
     };
     let [from, to, cc, bcc, any_email] = matcher.addresses();
-    let named = [
+    let clauses = [
         of(from, &[Role::From]),
         of(to, &[Role::To]),
         of(cc, &[Role::Cc]),
         of(bcc, &[Role::Bcc]),
         of(any_email, &[Role::From, Role::To, Role::Cc, Role::Bcc]),
     ];
-    let long = terms::long_subject();
-    let pieces: Vec<Term> = matcher.part_of_subject().map(terms::pieces_of_part).unwrap_or_default();
-    let named = named.into_iter().filter(|clause| !clause.is_empty() && clause.len() <= TERMS_MAX);
-    named.chain(pieces.into_iter().map(|piece| vec![piece, long])).collect()
+    clauses.into_iter().filter(|clause| !clause.is_empty())
 }
 
 #[cfg(test)]

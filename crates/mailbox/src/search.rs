@@ -4,6 +4,7 @@ use crate::cursor;
 use crate::filing;
 use crate::filter::Matcher;
 use crate::messages::{Filter, PageRequest, Row, SCANNED_MAX, newer_than};
+use crate::plan;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, segment};
 use postfleet_core::{Problem, UnixMicros};
@@ -99,8 +100,8 @@ pub(crate) async fn collect(
         older_than: filter.received_before.map_or(Range::ALL.older_than, UnixMicros::from_seconds),
     };
     reader.freeze().await?;
-    let mut hits = Hits::find((store, reader), grant, sought, range).await?;
     let matcher = Matcher::of(filter);
+    let mut hits = Hits::find((store, reader), grant, &plan::narrowed(sought, &matcher), range).await?;
     let (mut page, mut scanned, mut last) = (Vec::new(), 0, None);
     while page.len() < request.limit && scanned < SCANNED_MAX {
         let batch = hits.take(reader, request.limit - page.len()).await?;

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(pieces(&subject(SUBJECT_CHARS_MAX)).len(), 6, "a, b, ab, ba, aba, bab");
         assert_eq!(pieces(&subject(SUBJECT_CHARS_MAX + 2)), [long_subject()]);
         assert_eq!(pieces(&"\u{1F3F4}".repeat(1 << 20)), [long_subject()]);
-        assert_eq!(pieces(""), []);
+        assert!(pieces("").is_empty());
     }
 
     #[test]
