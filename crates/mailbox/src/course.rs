@@ -55,8 +55,11 @@ impl<'f> Course<'f> {
             pairs.push((metadata::count(reader, &page, pair).await?, pair));
         }
         pairs.sort_unstable();
-        let mut known =
-            Known { has_terms: !clauses.is_empty(), paired: pairs.first().map(|(count, _)| *count), ..Known::default() };
+        let mut known = Known {
+            has_terms: !clauses.is_empty(),
+            paired: pairs.first().map(|(count, _)| *count),
+            ..Known::default()
+        };
         if (known.has_terms || known.paired.is_some()) && !filter.folders.is_empty() {
             let mut listed = 0;
             for folder in &filter.folders {

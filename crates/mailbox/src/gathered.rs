@@ -92,11 +92,14 @@ impl Gathered {
     async fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<Key>, StoreError> {
         self.late.fill(reader, self.grant, self.newer_than).await?;
         loop {
-            let heads = self.open.iter().enumerate().filter_map(|(at, open)| Some((order(&open.head?.place), Some(at))));
+            let heads =
+                self.open.iter().enumerate().filter_map(|(at, open)| Some((order(&open.head?.place), Some(at))));
             let late = self.late.next.last().map(|place| (order(place), None));
             let best = heads.chain(late).max();
             // What is in a segment is no later than its last message: most are never looked into.
-            if let Some(segment) = self.closed.pop_if(|segment| best.is_none_or(|((date, _), _)| date <= segment.last_date)) {
+            if let Some(segment) =
+                self.closed.pop_if(|segment| best.is_none_or(|((date, _), _)| date <= segment.last_date))
+            {
                 self.look_into(reader, segment).await?;
                 continue;
             }
@@ -183,7 +186,12 @@ impl Open {
 }
 
 impl Late {
-    async fn fill(&mut self, reader: &mut Reader<'_>, grant: GrantId, newer_than: UnixMicros) -> Result<(), StoreError> {
+    async fn fill(
+        &mut self,
+        reader: &mut Reader<'_>,
+        grant: GrantId,
+        newer_than: UnixMicros,
+    ) -> Result<(), StoreError> {
         if self.ended || !self.next.is_empty() {
             return Ok(());
         }

@@ -1,8 +1,8 @@
 //! How a list that few messages pass is read: what leads to them. Decided by sizes alone, so that it can be seen here.
 
 use crate::filter::Matcher;
-use postfleet_core::search::{Sought, Term};
 use postfleet_core::search::narrow::Clause;
+use postfleet_core::search::{Sought, Term};
 use postfleet_mail::terms::{self, Role};
 
 /// What leads to the messages of a list.
@@ -63,7 +63,10 @@ impl Known {
 pub(crate) fn clauses(matcher: &Matcher<'_>) -> Vec<Clause> {
     let long = terms::long_subject();
     let pieces: Vec<Term> = matcher.part_of_subject().map(terms::pieces_of_part).unwrap_or_default();
-    named(matcher).filter(|clause| clause.len() <= TERMS_MAX).chain(pieces.into_iter().map(|piece| vec![piece, long])).collect()
+    named(matcher)
+        .filter(|clause| clause.len() <= TERMS_MAX)
+        .chain(pieces.into_iter().map(|piece| vec![piece, long]))
+        .collect()
 }
 
 /// What is sought, of those alone who are asked for beside it, as far as that is quickly told. It counts nothing.

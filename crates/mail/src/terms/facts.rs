@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn of_a_long_part_some_pieces_are_sought() {
-        for (part, expected) in [("", 0), ("a", 1), ("abc", 1), ("abcd", 2), ("abcdefg", 3), ("abcdefghijklmnopqrst", 6)] {
+        for (part, expected) in
+            [("", 0), ("a", 1), ("abc", 1), ("abcd", 2), ("abcdefg", 3), ("abcdefghijklmnopqrst", 6)]
+        {
             assert_eq!(pieces_of_part(part).len(), expected, "{part}");
         }
         assert_eq!(pieces_of_part(&"a".repeat(1_000)).len(), 1);

@@ -101,8 +101,7 @@ pub(crate) async fn imported(tx: &mut Tx, copy: &MailboxCopy, date: UnixMicros) 
 }
 
 async fn add_late(tx: &mut Tx, grant: GrantId, date: i64, message: MessageId) -> Result<(), DbError> {
-    const ADD: &str =
-        "INSERT INTO search_late (grant_id, date, message_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    const ADD: &str = "INSERT INTO search_late (grant_id, date, message_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     tx.execute(ADD, params![grant.uuid(), date, message.uuid()]).await?;
     Ok(())
 }

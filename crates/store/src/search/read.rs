@@ -42,11 +42,7 @@ pub struct Vector {
 
 macro_rules! vector_columns {
     ($summary:literal) => {
-        concat!(
-            "m.thread_id, b.terms, ",
-            $summary,
-            ", b.hash, b.octets, CASE WHEN b.terms IS NULL THEN b.data END"
-        )
+        concat!("m.thread_id, b.terms, ", $summary, ", b.hash, b.octets, CASE WHEN b.terms IS NULL THEN b.data END")
     };
     () => {
         vector_columns!("CASE WHEN b.terms IS NULL THEN m.summary END")
@@ -201,11 +197,7 @@ pub async fn late(
 }
 
 /// The oldest of them, with all that is gathered.
-pub async fn late_to_gather(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    limit: usize,
-) -> Result<Vec<Vector>, StoreError> {
+pub async fn late_to_gather(reader: &mut Reader<'_>, grant: GrantId, limit: usize) -> Result<Vec<Vector>, StoreError> {
     let rows = reader.query(LATE_TO_GATHER, params![grant.uuid(), i64::MIN, Uuid::nil(), limit as i64]).await?;
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
 }

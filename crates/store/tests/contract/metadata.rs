@@ -68,11 +68,8 @@ impl Case<'_> {
 
     async fn put(&self, id: MessageId, pairs: &[(&str, &str)]) {
         let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let nothing = UpdateMessage::nothing(
-            (self.tenant.application, self.grant, id),
-            EventId::from_uuid(fresh()),
-            at(50),
-        );
+        let nothing =
+            UpdateMessage::nothing((self.tenant.application, self.grant, id), EventId::from_uuid(fresh()), at(50));
         let update = UpdateMessage { metadata: Some(pairs), ..nothing };
         assert_eq!(self.store.run(update).await.expect("update"), UpdateOutcome::Done);
     }
@@ -84,8 +81,7 @@ impl Case<'_> {
     }
 
     async fn draft(&self, second: u64, pairs: &[(&str, &str)]) -> CreateDraft {
-        let Submit { blob, mut facts, copy, .. } =
-            self.tenant.submission(self.store, self.grant, 1, at(second)).await;
+        let Submit { blob, mut facts, copy, .. } = self.tenant.submission(self.store, self.grant, 1, at(second)).await;
         (facts.folder, facts.summary) = ("drafts", summary(pairs));
         CreateDraft { blob, facts, copy, thread_id: None, starred: false, schedule: None, answer: None }
     }
@@ -222,8 +218,7 @@ async fn what_has_a_pair_is_paged_through_newest_first() {
         let mut reader = case.store.reader().await.expect("reader");
         let pair = metadata::number("a", "1");
         let ever = UnixMicros::from_micros(0);
-        let mut page =
-            Page { grant_id: case.grant, folder: "", after: After::START, newer_than: ever, limit: 5 };
+        let mut page = Page { grant_id: case.grant, folder: "", after: After::START, newer_than: ever, limit: 5 };
         let mut found = Vec::new();
         loop {
             let places = metadata::places(&mut reader, &page, pair).await.expect("page");
@@ -238,8 +233,7 @@ async fn what_has_a_pair_is_paged_through_newest_first() {
         assert_eq!(metadata::count(&mut reader, &Page { newer_than: at(7), ..all }, pair).await.expect("count"), 0);
         let nowhere = After { date: at(90), id: MessageId::from_uuid(fresh()) };
         let asked: Vec<After> = filed.iter().take(3).copied().chain([nowhere]).collect();
-        let mut among =
-            metadata::among_places(&mut reader, case.grant, pair, &asked).await.expect("among");
+        let mut among = metadata::among_places(&mut reader, case.grant, pair, &asked).await.expect("among");
         among.sort_by_key(|place| std::cmp::Reverse((place.date, place.id)));
         assert_eq!(among, filed[..3]);
         let none = metadata::among_places(&mut reader, case.grant, metadata::number("a", "2"), &asked).await;

@@ -28,7 +28,8 @@ async fn rows(store: &Store) -> i64 {
 async fn named(store: &Store, tenant: &Tenant, grant: GrantId, second: u64) -> MessageId {
     let mut command = tenant.received(store, &[grant], at(second)).await;
     let id = command.facts.thread.message_id.clone();
-    command.facts.summary = serde_json::json!({"subject": "Hello", "message_id": id, "metadata": {"a": "1"}}).to_string();
+    command.facts.summary =
+        serde_json::json!({"subject": "Hello", "message_id": id, "metadata": {"a": "1"}}).to_string();
     store.run(command).await.expect("deliver").expect("room")[0]
 }
 
