@@ -73,7 +73,7 @@ impl Sparse {
                 retain(&mut places, among.iter().map(|place| place.id));
             }
         }
-        if !places.is_empty() && !(filter.folders.is_empty() && matcher.takes_any_flags()) {
+        if !places.is_empty() && (!filter.folders.is_empty() || !matcher.takes_any_flags()) {
             let listed = listed(reader, grant, (filter, matcher), &places).await?;
             retain(&mut places, listed.into_iter());
         }

@@ -54,7 +54,7 @@ fn summary(number: u64) -> Summary {
     if number % 4_000 == 11 {
         summary.metadata.insert("case".into(), "odd, one".into());
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         summary.metadata.insert("half".into(), "yes".into());
     }
     summary
@@ -93,7 +93,8 @@ async fn import(setting: &Setting, numbers: Range<u64>) -> Vec<MessageId> {
                 summary: summary.to_json(),
                 thread: ThreadHints::default(),
             };
-            let placement = Placement { folders: vec!["inbox".into()], unread: number % 3 == 0, starred: false };
+            let placement =
+                Placement { folders: vec!["inbox".into()], unread: number.is_multiple_of(3), starred: false };
             items.push(Item::Message(Box::new(NewMessage { blob, facts, placement, copy })));
         }
         let is_last = first + items.len() as u64 == all.len() as u64;
@@ -150,12 +151,12 @@ fn filters() -> Vec<(&'static str, Filter, Passes)> {
         (
             "an author and a flag",
             Filter { from: texts(&["rare@bücher.test"]), unread: Some(true), ..none() },
-            |number| is_rare(number) && number % 3 == 0,
+            |number| is_rare(number) && number.is_multiple_of(3),
         ),
         (
             "an author and a common pair",
             Filter { from: texts(&["rare@bücher.test"]), metadata: pair("half", "yes"), ..none() },
-            |number| is_rare(number) && number % 2 == 0,
+            |number| is_rare(number) && number.is_multiple_of(2),
         ),
         (
             "an author and a folder",
