@@ -164,7 +164,8 @@ impl Open {
     /// Moves on to the next message.
     async fn advance(&mut self, reader: &mut Reader<'_>, grant: GrantId) -> Result<(), StoreError> {
         self.head = None;
-        while let (None, Some(number)) = (self.head, self.numbers.pop()) {
+        while self.head.is_none() {
+            let Some(number) = self.numbers.pop() else { break };
             self.head = self.key(reader, grant, number).await?;
         }
         Ok(())

@@ -377,9 +377,10 @@ pub(crate) const LIST: &str = concat!(
 pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.thread_id = $1 \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
 
-/// What is in some short threads, in no particular order.
-pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft FROM {json_each}($1) AS e \
-    CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
+/// What is in some short threads, in no particular order. How many these are is said once more: without that PostgreSQL expects
+/// many, and reads a small table whole.
+pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft \
+    FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $3) AS e CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') LIMIT $2";
 
 /// Threads that a key leads to.
@@ -498,7 +499,7 @@ pub async fn ids_of_some(
         return Ok(Vec::new());
     }
     let ids = messages::list_of(threads.iter().map(|thread| thread.uuid()));
-    let rows = reader.query(IDS_OF_SOME, params![&ids, limit as i64]).await?;
+    let rows = reader.query(IDS_OF_SOME, params![&ids, limit as i64, threads.len() as i64]).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let id = MessageId::from_uuid(row.uuid(2)?);

@@ -22,7 +22,7 @@ const BATCH: u64 = 500;
 
 /// Rows that a page may cost: two hundred of the listing with their messages, what is loose or late, one row for each term and
 /// segment, and what is shown.
-const ROWS_MAX: u64 = 2_000;
+const ROWS_MAX: u64 = 1_200;
 
 /// One in so many is rare.
 const RARE: u64 = 1_999;
