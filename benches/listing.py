@@ -41,6 +41,8 @@ SHAPES = {
     "starred": (f"?starred=true&{FIELDS}", None),
     "in two folders": (f"?in=inbox&in=archive&{FIELDS}", None),
     "one sender": (f"?from=sender7@away.example&{FIELDS}", None),
+    "nobody": (f"?from=nobody@away.example&{FIELDS}", None),
+    "part of a subject": (f"?subject=number%207777&{FIELDS}", None),
 }
 FIRST_DATE = 1_700_000_000_000_000
 
@@ -166,6 +168,15 @@ def await_port(port):
     sys.exit(f"nothing listens on port {port}")
 
 
+def await_gathered(path, seconds=3_600):
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    for _ in range(seconds):
+        if database.execute("SELECT count(*) FROM search_due").fetchone() == (0,):
+            return database.close()
+        time.sleep(1)
+    sys.exit("terms are not gathered")
+
+
 class Postfleet(System):
     name = "postfleet"
 
@@ -185,12 +196,14 @@ class Postfleet(System):
         mailboxes = self.make_mailboxes(arguments.mailboxes + 1, made["api_key"])
         self.stop()
         self.processes.clear()
-        self.fill(next(home.glob("*.db")), mailboxes, arguments.messages)
+        database = next(home.glob("*.db"))
+        self.fill(database, mailboxes, arguments.messages)
         (work / "large.ids").write_text(f"{mailboxes[0]}\n")
         (work / "many.ids").write_text("\n".join(mailboxes[1:]) + "\n")
         self.lines = {"large": work / "large.ids", "many": work / "many.ids"}
         self.start(words, work / "postfleet.log", env=environment)
         await_port(self.port)
+        await_gathered(database)
 
     def make_mailboxes(self, count, key):
         command = [generator(), "provision", "--address", f"127.0.0.1:{self.port}", "--header", self.header, "--connections", "4", "--mailboxes", str(count), "--per-call", "1000"]
@@ -227,6 +240,8 @@ class Postfleet(System):
                     listings += [(grant, folder, date, message, unread + 2 * starred) for folder in ("", "inbox")]
                 database.executemany(insert, rows)
                 database.executemany(listing, listings)
+        # As if they had come in: the terms of the large mailbox are gathered.
+        database.execute("INSERT INTO search_due (grant_id) VALUES (?)", (uuid.UUID(mailboxes[0]).bytes,))
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

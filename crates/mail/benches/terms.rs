@@ -1,12 +1,13 @@
 //! What it costs to make of a message what is searched of it.
 //!
 //! `cargo bench -p postfleet-mail --bench terms`: texts of 1 KB, 3 KB, 10 KB and 100 KB in four scripts. Microseconds for which the thread
-//! ran, of the best of several rounds: others use the machine.
+//! ran, of the best of several rounds: others use the machine. At last what the pieces of subjects cost.
 
 mod texts;
 mod timing;
 
-use postfleet_mail::terms::{Head, Named, Role, kept, vector};
+use postfleet_core::search::segment::build_with;
+use postfleet_mail::terms::{Head, Named, Role, kept, pieces, vector};
 use std::hint::black_box;
 use texts::words;
 use timing::best;
@@ -38,6 +39,42 @@ fn main() {
             println!("{name:>9} of {octets:>7} octets: {made:>7.1} µs, {size:>6} octets; at arrival {arrived:>6.1} µs");
         }
     }
+    pieces_of_subjects();
+}
+
+/// What the pieces of subjects add to a segment, and what making them costs.
+fn pieces_of_subjects() {
+    let text = words(400_000);
+    let subjects: Vec<&str> = text.split("\r\n").map(|line| line.get(..40).unwrap_or(line)).collect();
+    let vectors: Vec<Vec<u8>> = (0..subjects.len())
+        .map(|number| {
+            vector(&Head { subject: subjects[number], ..Head::default() }, &text[100 * number..100 * number + 1_000])
+        })
+        .take(2_048)
+        .collect();
+    let made: Vec<Vec<u64>> = subjects.iter().map(|subject| pieces(subject)).take(vectors.len()).collect();
+    let octets = |messages: usize, with: bool| {
+        let of = vectors.iter().zip(&made).take(messages);
+        let of = of.map(|(vector, pieces)| (vector.as_slice(), if with { pieces.as_slice() } else { &[] }));
+        build_with(of, 3).iter().map(|(_, shard)| shard.len()).sum::<usize>() / messages
+    };
+    for messages in [128, 2_048] {
+        let (without, with) = (octets(messages, false), octets(messages, true));
+        println!("segment of {messages}: {without} octets a message, {with} with pieces of subjects");
+    }
+    let mut number = 0;
+    let cost = best(|| {
+        number = (number + 1) % subjects.len();
+        drop(black_box(pieces(black_box(subjects[number]))));
+    });
+    println!("pieces of a subject of 40 characters: {cost:.1} µs");
+    let segment = |with: bool| {
+        let of = vectors.iter().zip(&made).take(128);
+        let of = of.map(|(vector, pieces)| (vector.as_slice(), if with { pieces.as_slice() } else { &[] }));
+        drop(black_box(build_with(of, 3)));
+    };
+    let (without, with) = (best(|| segment(false)) / 128.0, best(|| segment(true)) / 128.0);
+    println!("gathering: {without:.1} µs a message, {with:.1} µs with pieces");
 }
 
 fn in_script(c: char, letter: Letter) -> Option<char> {

@@ -3,12 +3,15 @@
 use crate::summary::{Automated, Person, Summary};
 use postfleet_core::UnixMicros;
 use postfleet_core::folder::SystemFolder;
+use postfleet_core::search::Term;
 use postfleet_mail::message::MessageView;
 use postfleet_mail::terms::{self, Head, Named, Role};
 use postfleet_store::messages::MessageFacts;
 use postfleet_store::search::Vector;
 use postfleet_store::threads::ThreadHints;
 use postfleet_store::{Store, StoreError};
+use serde::Deserialize;
+use std::borrow::Cow;
 
 /// What is searched of a message that was received, if it is kept from the beginning.
 pub fn terms_of(view: &MessageView, raw: &[u8]) -> Option<Vec<u8>> {
@@ -33,11 +36,24 @@ pub fn terms_of_sent(summary: &Summary, raw: &[u8]) -> Option<Vec<u8>> {
 
 /// What is searched of a message that is stored: as it is kept, or made anew.
 pub async fn terms_of_stored(store: &Store, vector: &mut Vector) -> Result<(), StoreError> {
-    if let Some(unread) = vector.unread.take() {
-        let raw = store.blobs().load(&unread.blob).await?;
-        vector.terms = terms_of_source(&raw, &unread.summary);
+    if let Some(blob) = vector.unread.take() {
+        let raw = store.blobs().load(&blob).await?;
+        vector.terms = terms_of_source(&raw, vector.summary.as_deref().unwrap_or_default());
     }
     Ok(())
+}
+
+/// The pieces of the subject of a message that is gathered.
+pub fn pieces_of_stored(vector: &Vector) -> Vec<Term> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Seen<'s> {
+        #[serde(borrow)]
+        subject: Cow<'s, str>,
+    }
+    // A damaged one reads as empty, as everywhere.
+    let seen: Seen<'_> = vector.summary.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    terms::pieces(&seen.subject)
 }
 
 /// The same, made of its source and of its summary.

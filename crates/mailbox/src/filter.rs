@@ -3,9 +3,10 @@
 
 use crate::messages::Filter;
 use crate::view;
-use postfleet_core::EmailAddress;
 use postfleet_core::folder::SystemFolder;
 use postfleet_mail::fold::fold;
+pub(crate) use postfleet_mail::terms::key_of;
+use postfleet_mail::terms::spelled;
 use postfleet_store::listings::Flags;
 use postfleet_store::messages::StoredMessage;
 use serde::Deserialize;
@@ -66,10 +67,30 @@ impl<'f> Matcher<'f> {
         subject.is_some() || !metadata.is_empty() || [from, to, cc, bcc, any_email].iter().any(|list| !list.is_empty())
     }
 
+    /// Whether the place of any message in a listing says that it may pass.
+    pub(crate) fn takes_any_flags(&self) -> bool {
+        let Filter { unread, starred, has_attachment, .. } = self.filter;
+        unread.is_none() && starred.is_none() && has_attachment.is_none()
+    }
+
+    /// The keys of addresses that are asked for: from, to, cc, bcc, any of them.
+    pub(crate) fn addresses(&self) -> [&[String]; 5] {
+        [&self.from, &self.to, &self.cc, &self.bcc, &self.any_email]
+    }
+
+    /// The part of the subject that is asked for, folded.
+    pub(crate) fn part_of_subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Whether a message is of the thread that is asked for.
+    pub(crate) fn is_of_thread(&self, stored: &StoredMessage) -> bool {
+        self.filter.thread_id.is_none_or(|thread| thread == stored.thread_id)
+    }
+
     /// Whether nothing but a listing and dates narrows the list.
     pub(crate) fn takes_all(&self) -> bool {
-        let Filter { unread, starred, has_attachment, .. } = self.filter;
-        !self.looks_into_messages() && unread.is_none() && starred.is_none() && has_attachment.is_none()
+        !self.looks_into_messages() && self.takes_any_flags()
     }
 
     fn looks_into_summary(&self) -> bool {
@@ -116,19 +137,13 @@ pub(crate) fn id_of(name: &str) -> &str {
     SystemFolder::named(name).map_or(name, |folder| folder.id())
 }
 
-/// The spelling under which an address is compared. What is no address is compared as it is, but for its case.
-pub(crate) fn key_of(email: &str) -> String {
-    EmailAddress::parse(email.trim()).map_or_else(|_| email.to_lowercase(), |address| address.key())
-}
-
 fn among(wanted: &[String], headers: &[&Vec<Person<'_>>]) -> bool {
     wanted.is_empty() || headers.iter().any(|people| people.iter().any(|person| is_among(wanted, &person.email)))
 }
 
 pub(crate) fn is_among(wanted: &[String], email: &str) -> bool {
-    // Nearly all addresses are ASCII without quotes, and differ from their key in case at most.
-    let is_plain = email.is_ascii() && !email.contains('"');
-    wanted.iter().any(|key| key.eq_ignore_ascii_case(email)) || (!is_plain && wanted.contains(&key_of(email)))
+    let spelled = spelled(email);
+    wanted.iter().any(|key| key.eq_ignore_ascii_case(&spelled))
 }
 
 impl Filter {

@@ -16,5 +16,9 @@ pub mod threads;
 pub mod view;
 pub mod writer;
 
+mod course;
 mod cursor;
+mod gathered;
+mod plan;
+mod sparse;
 mod streams;

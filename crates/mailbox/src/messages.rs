@@ -1,10 +1,11 @@
 //! Reading messages: one, or a page of a list under filters.
 
+use crate::course::Course;
 use crate::cursor;
 use crate::filter::Matcher;
 use crate::folders;
 use crate::search::{self, Search};
-use crate::streams::{Candidate, Stream, place_of, unread_ids};
+use crate::streams::{Candidate, only_listing, place_of, unread_ids};
 use crate::summary::Summary;
 use crate::view::{self, Fields};
 use crate::writer::{Selection, Writer};
@@ -17,15 +18,14 @@ use postfleet_store::{Reader, Store, messages, threads};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Messages that one request reads to test them. A filter that few messages pass gives short pages and a cursor instead
-/// of a long wait.
+/// Messages that one request reads to test them. Where indexes lead to many that do not pass, it gives a short page and a cursor
+/// instead of a long wait.
 pub const SCANNED_MAX: usize = 2_000;
 
 /// Places in listings that one request looks at.
 pub const PLACES_MAX: usize = 20_000;
 
-/// What a list is narrowed to. Folder, thread, dates and stars are found by an index, flags by the places in listings; the
-/// rest is tested row by row.
+/// What a list is narrowed to. Everything is found by an index; what passes is tested once more, message by message.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Folder ids or names, and ids once they are looked up; any of them.
@@ -156,13 +156,16 @@ async fn collect(
     if let Some(search) = &named.search {
         return search::collect((store, reader), grant, (&named, search), request, extent).await;
     }
-    let stream = Stream::of(&named, start(filter, request)?, newer_than(filter));
     let matcher = Matcher::of(&named);
     // With bodies, the row that tells whether another page follows would bring one that is not shown.
-    match stream.only_listing().filter(|_| matcher.takes_all() && extent != Extent::WithBody) {
-        Some(folder) => take(reader, grant, (&named, &matcher, folder), request, extent).await,
-        None => sift(reader, grant, (stream, &matcher), request, extent).await,
+    if let Some(folder) = only_listing(&named).filter(|_| matcher.takes_all() && extent != Extent::WithBody) {
+        return take(reader, grant, (&named, &matcher, folder), request, extent).await;
     }
+    let range = (start(filter, request)?, newer_than(filter));
+    let course = Course::plan(reader, grant, (&named, &matcher), range).await?;
+    let page = sift(reader, grant, (course, &matcher), request, extent).await?;
+    reader.thaw().await?;
+    Ok(page)
 }
 
 /// A page of a listing as it is: one statement reads it.
@@ -190,28 +193,29 @@ async fn take(
 async fn sift(
     reader: &mut Reader<'_>,
     grant: GrantId,
-    (mut stream, matcher): (Stream<'_>, &Matcher<'_>),
+    (mut course, matcher): (Course<'_>, &Matcher<'_>),
     request: &PageRequest,
     extent: Extent,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
     let mut found: Vec<Candidate> = Vec::with_capacity(request.limit + 1);
     let (mut places, mut read) = (0, 0);
-    while found.len() <= request.limit && !stream.has_ended() && places < PLACES_MAX && read < SCANNED_MAX {
+    while found.len() <= request.limit && !course.has_ended() && places < PLACES_MAX && read < SCANNED_MAX {
         let missing = request.limit + 1 - found.len();
         let wanted = if matcher.takes_all() { missing } else { (missing * 4).clamp(100, 500) };
-        let mut step = stream.next(reader, grant, matcher, wanted).await?;
+        let mut step = course.next(reader, grant, matcher, wanted, (read, found.len())).await?;
         places += step.looked_at;
         if matcher.looks_into_messages() {
             read_all(reader, grant, &mut step.candidates).await?;
         }
         read += step.candidates.iter().filter(|one| one.stored.is_some()).count();
-        let is_wrong = |one: &Candidate| one.stored.as_ref().is_some_and(|stored| !matcher.matches(stored));
+        let passes = |stored: &StoredMessage| matcher.is_of_thread(stored) && matcher.matches(stored);
+        let is_wrong = |one: &Candidate| one.stored.as_ref().is_some_and(|stored| !passes(stored));
         step.candidates.retain(|one| !is_wrong(one));
         found.extend(step.candidates);
     }
     let next = match found.get(request.limit) {
         Some(_) => found.get(request.limit - 1).map(|last| write_cursor(last.place)),
-        None => (!stream.has_ended()).then(|| write_cursor(stream.last())),
+        None => (!course.has_ended()).then(|| write_cursor(course.last())),
     };
     found.truncate(request.limit);
     Ok((shown(reader, grant, found, matcher, extent).await?, next))

@@ -4,6 +4,7 @@ use crate::cursor;
 use crate::filing;
 use crate::filter::Matcher;
 use crate::messages::{Filter, PageRequest, Row, SCANNED_MAX, newer_than};
+use crate::plan;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, segment};
 use postfleet_core::{Problem, UnixMicros};
@@ -99,8 +100,8 @@ pub(crate) async fn collect(
         older_than: filter.received_before.map_or(Range::ALL.older_than, UnixMicros::from_seconds),
     };
     reader.freeze().await?;
-    let mut hits = Hits::find((store, reader), grant, sought, range).await?;
     let matcher = Matcher::of(filter);
+    let mut hits = Hits::find((store, reader), grant, &plan::narrowed(sought, &matcher), range).await?;
     let (mut page, mut scanned, mut last) = (Vec::new(), 0, None);
     while page.len() < request.limit && scanned < SCANNED_MAX {
         let batch = hits.take(reader, request.limit - page.len()).await?;
@@ -199,12 +200,12 @@ impl Hits {
                 None => break,
             }
         }
-        let mut after = Uuid::nil();
+        let mut after = (i64::MIN, Uuid::nil());
         loop {
             let mut vectors = search::late(reader, self.grant, after, VECTORS_AT_ONCE).await?;
             self.look_at(store, &mut vectors, (sought, terms), range).await?;
             match vectors.last().filter(|_| vectors.len() == VECTORS_AT_ONCE) {
-                Some(last) => after = last.place.id,
+                Some(last) => after = (last.place.date, last.place.id),
                 None => break,
             }
         }

@@ -57,17 +57,15 @@ impl<'f> Stream<'f> {
         Self { source, after, newer_than, ended: false, marked: None }
     }
 
-    /// The one listing that is read from one end to the other, if there is no other source.
-    pub(crate) fn only_listing(&self) -> Option<&'f str> {
-        match &self.source {
-            Source::Listings(folders, _) if folders.len() == 1 => folders.first().copied(),
-            _ => None,
-        }
-    }
-
     /// Whether nothing follows.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Lets it end at a date: only later ones are looked at.
+    pub(crate) fn end_at(&mut self, date: UnixMicros) {
+        self.newer_than = self.newer_than.max(date);
+        self.ended |= self.after.date <= self.newer_than;
     }
 
     /// The last place that was looked at.
@@ -117,6 +115,14 @@ impl<'f> Stream<'f> {
             self.after = last.place;
         }
         Ok(step)
+    }
+}
+
+/// The one listing that is read from one end to the other, if there is no other source.
+pub(crate) fn only_listing(filter: &Filter) -> Option<&str> {
+    match listings_of(filter).as_slice() {
+        [folder] if filter.thread_id.is_none() && among(filter) == Among::All => Some(*folder),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading threads: conversations with what their messages add up to.
 
+mod few;
 mod filter;
 mod search;
 

@@ -5,6 +5,7 @@ use crate::platform::Platform;
 use crate::receive::shard;
 use postfleet_core::Problem;
 use postfleet_core::id::GrantId;
+use postfleet_core::search::Term;
 use postfleet_core::search::segment::{self, Shards, Source};
 use postfleet_mailbox::filing;
 use postfleet_store::search::{
@@ -61,7 +62,7 @@ pub async fn gather(platform: &Platform, grant: GrantId) -> Result<(), Problem> 
 async fn add_loose(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
     let mut reader = platform.store.reader().await?;
     let Some(since) = search::searched_until(&mut reader, grant).await? else { return Ok(false) };
-    let vectors = search::oldest_loose(&mut reader, grant, since, SEGMENT_MESSAGES).await?;
+    let vectors = search::loose_to_gather(&mut reader, grant, since, SEGMENT_MESSAGES).await?;
     drop(reader);
     if vectors.len() < SEGMENT_MESSAGES {
         return Ok(false);
@@ -71,7 +72,7 @@ async fn add_loose(platform: &Platform, grant: GrantId) -> Result<bool, Problem>
 
 /// The same of late ones.
 async fn add_late(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
-    let vectors = search::late(&mut platform.store.reader().await?, grant, Uuid::nil(), SEGMENT_MESSAGES).await?;
+    let vectors = search::late_to_gather(&mut platform.store.reader().await?, grant, SEGMENT_MESSAGES).await?;
     if vectors.len() < SEGMENT_MESSAGES {
         return Ok(false);
     }
@@ -83,7 +84,9 @@ async fn add(platform: &Platform, grant: GrantId, added: Added, mut vectors: Vec
         filing::terms_of_stored(&platform.store, vector).await?;
     }
     vectors.sort_unstable_by_key(|vector| vector.place);
-    let shards = segment::build(vectors.iter().map(|vector| vector.terms.as_slice()), shard_bits(0));
+    let pieces: Vec<Vec<Term>> = vectors.iter().map(filing::pieces_of_stored).collect();
+    let messages = vectors.iter().zip(&pieces).map(|(vector, pieces)| (vector.terms.as_slice(), pieces.as_slice()));
+    let shards = segment::build_with(messages, shard_bits(0));
     let places = vectors.iter().map(|vector| vector.place).collect();
     let command = AddSegment { grant_id: grant, added, places, shards, at: platform.clock.now() };
     Ok(platform.store.run_near(shard(grant.uuid()), command).await?)

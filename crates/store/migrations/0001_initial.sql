@@ -557,13 +557,23 @@ CREATE INDEX listings_starred ON listings (grant_id, folder, date, message_id, f
 CREATE INDEX listings_unread ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 9) = 9;
 CREATE INDEX listings_files ON listings (grant_id, folder, date, message_id, flags) WHERE (flags & 12) = 12;
 
+-- What applications hung on messages and drafts, as numbers of key and value.
+CREATE TABLE metadata_pairs (
+    grant_id {id} NOT NULL,
+    pair {int} NOT NULL,
+    date {int} NOT NULL,
+    message_id {id} NOT NULL,
+    PRIMARY KEY (grant_id, pair, date, message_id)
+) {clustered};
+
 -- Searching: of most messages of a mailbox the terms are gathered in segments. Later than searched_until of its mailbox is what is in
 -- none yet, and what is not later and in none either is late. A segment is in the making (state 0), searched (1), or over
 -- (2): then it is being removed. Its messages are in the order of their dates, some of them in a row each (chunk).
 CREATE TABLE search_late (
     grant_id {id} NOT NULL,
+    date {int} NOT NULL,
     message_id {id} NOT NULL,
-    PRIMARY KEY (grant_id, message_id)
+    PRIMARY KEY (grant_id, date, message_id)
 ) {clustered};
 
 CREATE TABLE search_segments (

@@ -11,6 +11,7 @@ use crate::folders;
 use crate::holds;
 use crate::idempotency::KeepAnswer;
 use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::metadata;
 use crate::meters::{self, Owner};
 use crate::params;
 use crate::schedules::{self, NewSchedule, Release};
@@ -82,6 +83,8 @@ impl Command for CreateDraft {
         store_octets(tx, grant, self.facts.octets as i64).await?;
         blobs::insert(tx, &self.blob, 1).await?;
         self.insert(tx, thread_id).await?;
+        let place = (self.facts.date.as_micros(), self.copy.message_id);
+        metadata::add(tx, grant, place, &self.facts.summary).await?;
         messages::list_draft(tx, grant, self.copy.message_id, self.facts.date, self.facts.folder).await?;
         folders::count(tx, grant, self.facts.folder, 1, i64::from(self.facts.unread)).await?;
         if self.is_seen() {
@@ -186,6 +189,8 @@ impl Command for UpdateDraft {
         blobs::insert(tx, &self.blob, 1).await?;
         self.write(tx).await?;
         blobs::release(tx, before.blob_id).await?;
+        metadata::remove(tx, grant, (before.date, id), &before.summary).await?;
+        metadata::add(tx, grant, (facts.date.as_micros(), id), &facts.summary).await?;
         messages::unlist(tx, grant, id, before.date, &before.folders).await?;
         for folder in &before.folders {
             messages::list_draft(tx, grant, id, facts.date, folder).await?;
@@ -345,6 +350,7 @@ pub(crate) async fn remove(tx: &mut Tx, grant: GrantId, id: MessageId, draft: &H
         folders::count(tx, grant, folder, -1, -i64::from(draft.unread)).await?;
     }
     tx.execute(REMOVE, params![id.uuid()]).await?;
+    metadata::remove(tx, grant, (draft.date, id), &draft.summary).await?;
     blobs::release(tx, draft.blob_id).await?;
     store_octets(tx, grant, -draft.octets).await?;
     threads::drop_empty(tx, grant, draft.thread_id).await?;

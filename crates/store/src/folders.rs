@@ -67,6 +67,13 @@ pub async fn counts(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<Folde
     Ok(rows.iter().map(read_count).collect::<Result<_, DbError>>()?)
 }
 
+/// How many messages are in a folder, by its id.
+pub async fn total(reader: &mut Reader<'_>, grant: GrantId, folder: &str) -> Result<u64, StoreError> {
+    const TOTAL: &str = "SELECT total FROM folder_counts WHERE grant_id = $1 AND folder = $2";
+    let row = reader.query_one(TOTAL, params![grant.uuid(), folder]).await?;
+    Ok(row.map_or(Ok(0), |row| row.count(0))?)
+}
+
 /// The counts of those folders that every mailbox has.
 pub async fn counts_of_system(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<FolderCount>, StoreError> {
     const COUNTS: &str = "SELECT folder, total, unread FROM folder_counts WHERE grant_id = $1 \

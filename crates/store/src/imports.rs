@@ -10,6 +10,7 @@ use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::listings::{Flags, MARKED};
 use crate::messages::{self, MailboxCopy, MessageFacts};
+use crate::metadata;
 use crate::params;
 use crate::retention;
 use crate::search;
@@ -256,6 +257,7 @@ async fn file(tx: &mut Tx, message: &NewMessage, announce: bool, at: UnixMicros)
     let thread_id = threads::join(tx, copy, facts, placement, None).await?;
     blobs::insert(tx, blob, 1).await?;
     insert(tx, message, thread_id).await?;
+    metadata::add(tx, copy.grant_id, (facts.date.as_micros(), copy.message_id), &facts.summary).await?;
     // They come in the order of their dates, and so do their entries in the indexes.
     let flags = Flags::of(placement.unread, placement.starred, &facts.summary).bits() | MARKED;
     messages::list(tx, (copy.grant_id, copy.message_id), facts.date, &placement.folders, flags).await?;

@@ -62,6 +62,7 @@ pub mod idempotency;
 pub mod imports;
 pub mod judging;
 pub mod messages;
+pub mod metadata;
 pub mod meters;
 pub mod opt_ins;
 pub mod outbound;

@@ -4,7 +4,7 @@
 use crate::db::{DbError, Row};
 use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
-use crate::messages::{After, Page};
+use crate::messages::{After, Page, list_of_places};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, MessageId};
@@ -104,6 +104,25 @@ pub async fn places(
         found.extend(query(reader, indexed, &Page { after, limit: page.limit - found.len(), ..*page }).await?);
     }
     Ok(found)
+}
+
+// How many there are is said once more: without that PostgreSQL expects many, and reads a small table whole.
+pub(crate) const AMONG_PLACES: &str = "SELECT l.date, l.message_id, l.flags \
+    FROM (SELECT j.value FROM {json_each}($3) AS j LIMIT $4) AS e CROSS JOIN listings l \
+    WHERE l.grant_id = $1 AND l.folder = $2 AND l.date = CAST(e.value ->> 0 AS {int}) \
+    AND l.message_id = {hex_id}(e.value ->> 1)";
+
+/// Those of some places that are in a listing, in any order, with what it says of them.
+pub async fn among_places(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    folder: &str,
+    places: &[After],
+) -> Result<Vec<Place>, StoreError> {
+    let (list, count) = (list_of_places(places), places.len() as i64);
+    let values = params![grant.uuid(), folder, &list, count];
+    let rows = reader.query(AMONG_PLACES, values).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
 /// Up to which date the places of a mailbox are marked.

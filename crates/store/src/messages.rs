@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::listings::{self, Flags};
+use crate::metadata;
 use crate::meters::{self, GrantMeters, Owner};
 use crate::params;
 use crate::refused_mail::{self, NewRefusal};
@@ -255,6 +256,7 @@ pub(crate) async fn file_numbered(
     let (placement, assigned) = numbered.placement(tx, facts.date).await?;
     let thread_id = threads::join(tx, copy, facts, &placement, thread).await?;
     insert(tx, blob_id, facts, (copy, &placement, assessment.as_deref()), thread_id).await?;
+    metadata::add(tx, copy.grant_id, (facts.date.as_micros(), copy.message_id), &facts.summary).await?;
     let exchanged = (facts.thread.correspondents.as_slice(), facts.outgoing);
     correspondents::note(tx, copy.grant_id, exchanged, &placement.folders).await?;
     let flags = Flags::of(placement.unread, placement.starred, &facts.summary).bits();
@@ -408,7 +410,7 @@ pub struct StoredMessage {
     pub answered: bool,
 }
 
-/// Where a page of messages starts: after this one. Newest first.
+/// The place of a message, and where a page starts: after this one. Newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct After {
     /// Its date.
@@ -421,6 +423,21 @@ impl After {
     /// Before the newest message.
     pub const START: Self =
         Self { date: UnixMicros::from_micros(i64::MAX), id: MessageId::from_uuid(uuid::Uuid::max()) };
+
+    /// Of a row of a date and an id.
+    pub(crate) fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self { date: UnixMicros::from_micros(row.int(0)?), id: MessageId::from_uuid(row.uuid(1)?) })
+    }
+}
+
+/// Places as a JSON list of lists.
+pub(crate) fn list_of_places(places: &[After]) -> String {
+    let place = |place: &After| {
+        let values: [serde_json::Value; 2] =
+            [place.date.as_micros().into(), place.id.uuid().simple().to_string().into()];
+        values.to_vec()
+    };
+    serde_json::Value::from_iter(places.iter().map(place)).to_string()
 }
 
 /// One page of a listing.

@@ -8,6 +8,7 @@ use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::messages;
+use crate::metadata;
 use crate::params;
 use crate::refile::{UpdateMessage, UpdateOutcome};
 use crate::threads::{self, totals::Share};
@@ -95,6 +96,7 @@ impl Purge {
         for one in doomed {
             messages::unlist(tx, grant, one.id, one.date, &one.folders).await?;
             tx.execute(REMOVE, params![one.id.uuid()]).await?;
+            metadata::remove(tx, grant, (one.date, one.id), &one.summary).await?;
             blobs::release(tx, one.blob_id).await?;
             let kept = (one.summary.as_str(), one.outgoing, one.date());
             threads::forget_keys(tx, grant, one.thread_id, kept).await?;

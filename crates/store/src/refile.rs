@@ -8,6 +8,7 @@ use crate::events::{self, NewEvent};
 use crate::folders;
 use crate::listings;
 use crate::messages;
+use crate::metadata;
 use crate::params;
 use crate::spam;
 use crate::threads::totals;
@@ -132,6 +133,7 @@ impl UpdateMessage {
         tx.execute(UPDATE, values).await?;
         if let Some(marked) = &marked {
             tx.execute(MARK, params![self.id.uuid(), marked]).await?;
+            metadata::change(tx, self.grant_id, (row.int(0)?, self.id), (&summary, marked)).await?;
         }
         self.list(tx, row.int(0)?, &before, &after).await?;
         let thread = ThreadId::from_uuid(row.uuid(8)?);

@@ -378,8 +378,8 @@ pub(crate) const LIST: &str = concat!(
 pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.thread_id = $1 \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
 
-/// What is in some short threads, in no particular order.
-// How many threads there are is said once more, as in `messages::NAMED`.
+/// What is in some short threads, in no particular order. How many these are is said once more: without that PostgreSQL expects
+/// many, and reads a small table whole.
 pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft \
     FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $3) AS e CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') LIMIT $2";

@@ -58,10 +58,9 @@ pub(crate) const HARD_DELETE: Parameter = Parameter::new(
 );
 
 const LIST_DETAILS: &str = "Newest first; with `search_query_native`, those first that fit best: each word counts for every part of the \
-    message in which it is found, most in the subject, then among the people, then in names of files, then in the text. A request \
-    looks at no more than 20,000 messages, and for addresses, subject and \
-    metadata at no more than 2,000: a filter that few pass may give a short page, even an empty one, with a `next_cursor`; go on \
-    until there is none. With `fields=raw_mime`, the items are of the kind RawMessage. Without `body` in `select` no stored \
+    message in which it is found, most in the subject, then among the people, then in names of files, then in the text. Every \
+    filter is answered from an index, however few messages pass it. Seldom, as for two common things that are seldom together, a request gives \
+    a short page, even an empty one, with a `next_cursor`; go on until there is none. With `fields=raw_mime`, the items are of the kind RawMessage. Without `body` in `select` no stored \
     message is read, which is fast.";
 
 /// What the list may be narrowed to, and how it is shown.

@@ -1,5 +1,6 @@
 //! Lists of messages beside a plain model: five thousand messages, five hundred combinations of every filter, through all
-//! pages, on both engines; then the same while somebody files, moves, marks and removes messages between the pages.
+//! pages, on both engines; then once most of them are gathered in segments, and some are loose and late; then the same while somebody
+//! files, moves, marks and removes messages between the pages.
 //!
 //! The model knows no index, no cursor and no folding: a message passes or it does not, and what passes is put in order.
 
@@ -13,6 +14,7 @@ use postfleet_core::UnixMicros;
 use postfleet_core::id::{BlobId, EventId, GrantId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_mailbox::summary::{File, Person, Summary};
+use postfleet_mailflow::search;
 use postfleet_store::db::DbError;
 use postfleet_store::messages::{Deliver, FiledCopy, MailboxCopy, MessageFacts, Provenance};
 use postfleet_store::threads::ThreadHints;
@@ -25,6 +27,10 @@ use tower::ServiceExt;
 const MESSAGES: usize = 5_000;
 const COMBINATIONS: usize = 500;
 const WITH_A_WRITER: usize = 100;
+const GATHERED: usize = 300;
+
+/// Messages that come after the others were gathered: some are later than all, most are late.
+const AFTERWARDS: usize = 250;
 
 /// Chance that repeats (SplitMix64).
 struct Dice(u64);
@@ -218,17 +224,32 @@ impl Mailbox {
             assert_eq!(mailbox.harness.post(&mailbox.harness.at("/drafts"), &draft).await.status, 200);
         }
         while mailbox.mails.len() < MESSAGES {
-            let mut batch = Vec::new();
-            for _ in 0..250 {
-                let mail = mailbox.roll(dice);
-                batch.push(mailbox.delivery(&mail).await);
-                mailbox.mails.push(mail);
-            }
-            let filed = join_all(batch.into_iter().map(|one| mailbox.harness.world.platform.store.run(one))).await;
-            filed.into_iter().for_each(|one| assert_eq!(one.expect("run").expect("filed").len(), 1));
+            mailbox.fill(dice, 250).await;
         }
         mailbox.learn_threads().await;
         mailbox
+    }
+
+    /// Files so many more messages.
+    async fn fill(&mut self, dice: &mut Dice, count: usize) {
+        let mut batch = Vec::new();
+        for _ in 0..count {
+            let mail = self.roll(dice);
+            batch.push(self.delivery(&mail).await);
+            self.mails.push(mail);
+        }
+        let filed = join_all(batch.into_iter().map(|one| self.harness.world.platform.store.run(one))).await;
+        filed.into_iter().for_each(|one| assert_eq!(one.expect("run").expect("filed").len(), 1));
+    }
+
+    /// Gathers what can be gathered.
+    async fn gather(&self) {
+        let platform = &self.harness.world.platform;
+        search::gather(platform, self.grant).await.expect("gathered");
+        let mut reader = platform.store.reader().await.expect("reader");
+        let segments = postfleet_store::search::segments(&mut reader, self.grant).await.expect("segments");
+        let gathered: usize = segments.iter().map(|segment| segment.messages).sum();
+        assert!(gathered > MESSAGES - 300, "{gathered}");
     }
 
     /// What an id is made from: later ones sort after earlier ones.
@@ -379,7 +400,7 @@ impl Mailbox {
     async fn change(&mut self, dice: &mut Dice) -> MessageId {
         let one = dice.roll(self.mails.len());
         let id = self.mails[one].id;
-        match dice.roll(4) {
+        match dice.roll(5) {
             0 => {
                 let mut mail = self.roll(dice);
                 let delivery = self.delivery(&mail).await;
@@ -398,6 +419,15 @@ impl Mailbox {
                 let to = json!({"folders": [FOLDERS[folder].0]});
                 assert_eq!(self.harness.put(&self.harness.at(&format!("/messages/{id}")), &to).await.status, 200);
                 self.mails[one].folders = vec![folder];
+            }
+            3 => {
+                let pairs: BTreeMap<usize, usize> =
+                    (0..dice.roll(3)).map(|_| (dice.roll(KEYS.len()), dice.roll(VALUES.len()))).collect();
+                let texts: BTreeMap<&str, &str> =
+                    pairs.iter().map(|(key, value)| (KEYS[*key], VALUES[*value])).collect();
+                let to = json!({"metadata": texts});
+                assert_eq!(self.harness.put(&self.harness.at(&format!("/messages/{id}")), &to).await.status, 200);
+                self.mails[one].metadata = pairs;
             }
             _ => {
                 let (unread, starred) = (dice.one_in(2), dice.one_in(2));
@@ -449,12 +479,36 @@ async fn lists_are_what_a_plain_model_says() {
 }
 
 #[tokio::test]
+async fn lists_are_the_same_once_messages_are_gathered() {
+    for (engine, harness) in engines().await {
+        let mut dice = Dice(51);
+        let mut mailbox = Mailbox::filled(harness, &mut dice).await;
+        mailbox.gather().await;
+        mailbox.fill(&mut dice, AFTERWARDS).await;
+        mailbox.learn_threads().await;
+        let (mut pages, mut items) = (0, 0);
+        for number in 0..GATHERED {
+            let asked = Asked::roll(&mut dice, &mailbox.mails);
+            let expected = mailbox.modelled(&asked);
+            let (found, of_it) = mailbox.all(&asked, async |_| {}).await;
+            assert_eq!(found, expected, "{engine}, combination {number}: {}", asked.query());
+            pages += of_it;
+            items += found.len();
+        }
+        println!("{engine}: {GATHERED} combinations over segments, {pages} pages, {items} items");
+    }
+}
+
+#[tokio::test]
 async fn pages_stay_right_while_somebody_writes() {
     for (engine, harness) in engines().await {
         let mut dice = Dice(7);
         let mut mailbox = Mailbox::filled(harness, &mut dice).await;
         let (mut changes, mut pages) = (0, 0);
         for number in 0..WITH_A_WRITER {
+            if number == WITH_A_WRITER / 3 {
+                mailbox.gather().await;
+            }
             let asked = Asked { limit: [3, 7, 23][dice.roll(3)], ..Asked::roll(&mut dice, &mailbox.mails) };
             // Small pages, so that much happens between them, but not of all that there is.
             let asked = match mailbox.modelled(&asked).len() > 400 {

@@ -1,9 +1,10 @@
 //! Searching the messages of a mailbox: what is asked ([`query`]), what is kept of a message to answer it ([`vector`]), what is kept of
-//! many of them ([`segment`]), and which messages are found, in which order ([`evaluate`]).
+//! many of them ([`segment`]), which messages are found, in which order ([`evaluate`]), and at which a list has to look ([`narrow`]).
 //!
 //! Text becomes terms elsewhere (`postfleet-mail`): here a term is a number.
 
 pub mod evaluate;
+pub mod narrow;
 pub mod query;
 pub mod segment;
 pub mod vector;

@@ -25,18 +25,24 @@ pub type Shards = Vec<(u32, Vec<u8>)>;
 
 /// Makes the shards of messages from their vectors, in the order of their numbers.
 pub fn build<'v>(vectors: impl Iterator<Item = &'v [u8]>, bits: u32) -> Shards {
+    build_with(vectors.map(|vector| (vector, [].as_slice())), bits)
+}
+
+/// The same with further terms of each message, which are in no field: what lists are narrowed by.
+pub fn build_with<'v>(messages: impl Iterator<Item = (&'v [u8], &'v [Term])>, bits: u32) -> Shards {
     let mut postings = Vec::new();
-    for (message, vector) in (0..).zip(vectors) {
-        postings.extend(Entries::of(vector).map(|found| (found.term, message, found)));
+    for (message, (vector, facts)) in (0..).zip(messages) {
+        postings.extend(Entries::of(vector).map(|found| (found.term, message, Some(found))));
+        postings.extend(facts.iter().map(|term| (*term, message, None)));
     }
     postings.sort_unstable_by_key(|(term, message, _)| (*term, *message));
     let mut writer = ShardWriter::new(bits);
     let mut positions = Vec::new();
     for (term, message, found) in postings {
-        let fields = found.fields();
+        let fields = found.map_or(0, |found| found.fields());
         positions.clear();
         // Where facts stand says nothing.
-        if fields != 0 {
+        if let Some(found) = found.filter(|_| fields != 0) {
             let mut before = 0;
             for at in found.positions() {
                 write_number(&mut positions, at - before);
@@ -183,6 +189,11 @@ impl<'s> Iterator for Postings<'s> {
         self.rest = rest;
         Some(Posting { message: self.before, fields: (header & 15) as u8, positions })
     }
+}
+
+/// The numbers of the messages of postings, rising.
+pub(super) fn messages_of(postings: &[u8]) -> impl Iterator<Item = u32> {
+    Postings::of(postings).map(|posting| posting.message)
 }
 
 /// How much each of the `messages` of a segment counts, plus 1; 0 for what is not found. `of` has the postings of a term.

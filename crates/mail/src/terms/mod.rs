@@ -5,12 +5,15 @@
 //! is a word: to seek several of them that follow each other finds them wherever they stand. Nothing is left out, and
 //! no word stands for its other forms: what is found has what was sought in it.
 
+mod facts;
 mod letters;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use crate::message::{content, structure};
+pub use facts::{key_of, keyed_as, long_subject, named_as, pieces, pieces_of_part, spelled};
+
+use crate::message::{PARTICIPANTS_MAX, content, structure};
 use crate::syntax::invisible;
 use postfleet_core::search::vector::Writer;
 use postfleet_core::search::{Field, Query, Sought, Term};
@@ -29,8 +32,8 @@ pub const REREAD_OCTETS_MAX: usize = 64 << 10;
 /// Words of the text of a message that are searched.
 pub const WORDS_MAX: u32 = 20_000;
 
-/// People of a message that filters find.
-const FACTS_MAX: usize = 4_096;
+/// People of a message that filters find, in From, To, Cc and Bcc: all that lists know.
+const FACTS_MAX: usize = 4 * PARTICIPANTS_MAX;
 
 /// Under which header somebody is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,7 +105,8 @@ pub fn vector(head: &Head<'_>, text: &str) -> Vec<u8> {
     let people = head.people.iter().flat_map(|named| [named.name, named.email]);
     write(&mut writer, Field::People, people);
     write(&mut writer, Field::Files, head.files.iter().copied());
-    for named in head.people.iter().filter(|named| !named.email.is_empty()).take(FACTS_MAX) {
+    // No filter asks where answers go.
+    for named in head.people.iter().filter(|named| named.role != Role::ReplyTo).take(FACTS_MAX) {
         writer.add(named_as(named.role, named.email), Field::Facts.base());
     }
     writer.finish()
@@ -152,13 +156,4 @@ pub fn of_query(query: &Query) -> Option<Sought> {
         Query::Any(parts) => many(parts, Sought::Any),
         Query::Not(inner) => of_query(inner).map(|inner| Sought::Not(Box::new(inner))),
     }
-}
-
-/// The term of those who are named in a header by this address, in any case of ASCII.
-pub fn named_as(role: Role, email: &str) -> Term {
-    let mut hash = words::Hash::default();
-    // No word begins so.
-    hash.push(role as u8);
-    email.bytes().for_each(|octet| hash.push(octet.to_ascii_lowercase()));
-    hash.finish()
 }

@@ -1,6 +1,7 @@
 //! What a list of threads is narrowed to. Threads are walked in the order of their list, which is that of their dates. What
-//! they add up to says of most whether they can be meant, and of many that they are; of the others messages are read.
+//! they add up to says of most whether they can be meant, and of many that they are; of the others messages are read. Where few messages can be as wanted, their threads are found by them.
 
+use super::few;
 use crate::filter::{Matcher, is_among, key_of};
 use crate::folders;
 use crate::messages::{Filter, SCANNED_MAX};
@@ -9,6 +10,8 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::Reader;
 use postfleet_store::messages::{After, Page};
 use postfleet_store::threads::{self, AfterThread, PARTICIPANTS_MAX, StoredThread};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Messages of a thread that are read at once.
@@ -56,7 +59,7 @@ impl ThreadFilter {
         let Some(wanted) = self.message.in_folders_that_are_there(reader, grant).await? else {
             return Ok((page, None));
         };
-        let (mut after, mut looked_at) = (self.start(after), 0);
+        let (mut after, mut looked_at, mut has_asked) = (self.start(after), 0, false);
         loop {
             let missing = limit - page.len();
             let size = if self.is_of_dates() { missing } else { THREADS_AT_ONCE.max(missing) };
@@ -79,7 +82,53 @@ impl ThreadFilter {
             if page.len() == limit {
                 return Ok((page, Some(after)));
             }
+            if !has_asked {
+                has_asked = true;
+                if let Some(few) = few::threads(reader, grant, &wanted).await? {
+                    let few = self.behind(reader, grant, few, after).await?;
+                    return self.sift(reader, &wanted, few, (page, limit), (after, looked_at)).await;
+                }
+            }
         }
+    }
+
+    /// Those of some threads that stand behind a place, in the order of the list.
+    async fn behind(
+        &self,
+        reader: &mut Reader<'_>,
+        grant: GrantId,
+        ids: BTreeSet<ThreadId>,
+        after: AfterThread,
+    ) -> Result<Vec<StoredThread>, Problem> {
+        let mut threads = Vec::with_capacity(ids.len());
+        for id in ids {
+            let thread = threads::find_thread(reader, grant, id).await?;
+            threads.extend(thread.filter(|one| one.totals.latest.is_some() && self.stands_behind(one, after)));
+        }
+        threads.sort_unstable_by_key(|thread| Reverse((thread.sort_date, thread.id)));
+        Ok(threads)
+    }
+
+    /// Fills a page with those of the last threads that are meant.
+    async fn sift(
+        &self,
+        reader: &mut Reader<'_>,
+        wanted: &Filter,
+        threads: Vec<StoredThread>,
+        (mut page, limit): (Vec<StoredThread>, usize),
+        (mut after, mut looked_at): (AfterThread, usize),
+    ) -> Result<(Vec<StoredThread>, Option<AfterThread>), Problem> {
+        for thread in threads {
+            if page.len() == limit || looked_at >= SCANNED_MAX {
+                return Ok((page, Some(after)));
+            }
+            looked_at += 1;
+            after = AfterThread { sort_date: thread.sort_date, id: thread.id };
+            if self.passes(reader, wanted, &thread, &mut looked_at).await? {
+                page.push(thread);
+            }
+        }
+        Ok((page, None))
     }
 
     /// The only thread that can be meant.

@@ -3,6 +3,7 @@
 use super::{PageRequest, ThreadFilter};
 use crate::cursor;
 use crate::filter::Matcher;
+use crate::plan;
 use crate::search::{Hit, Hits, Range, Search};
 use postfleet_core::Problem;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
@@ -30,8 +31,8 @@ pub(super) async fn collect(
     };
     reader.freeze().await?;
     // From the first on, also for a later page: a thread is where its best message is, and nowhere else.
-    let mut hits = Hits::find((store, reader), grant, sought, Range::ALL).await?;
     let matcher = Matcher::of(&wanted);
+    let mut hits = Hits::find((store, reader), grant, &plan::narrowed(sought, &matcher), Range::ALL).await?;
     let (mut seen, mut page, mut looked_at) = (HashSet::new(), Vec::new(), 0);
     while page.len() <= request.limit && looked_at < HITS_MAX {
         let batch = hits.take(reader, HITS_AT_ONCE).await?;

@@ -22,6 +22,7 @@ mod routes;
 mod schedules;
 mod search;
 mod spam;
+mod sparse;
 mod stops;
 mod suppression;
 mod webhooks;

@@ -343,6 +343,11 @@ impl Store {
         self.inner.readers.take().await
     }
 
+    /// Rows that readers have answered since the store was opened: what its lists cost.
+    pub fn rows_read(&self) -> u64 {
+        self.inner.readers.rows.load(Ordering::Relaxed)
+    }
+
     /// Writes nothing, durably: fails if a command would.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.run(Probe).await

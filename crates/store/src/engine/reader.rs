@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use postfleet_core::plan::{Plan, Plans};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Reading connections open at once; more readers wait.
@@ -19,6 +20,8 @@ pub(super) struct Readers {
     plans: Plans,
     idle: Mutex<Vec<Db>>,
     permits: Semaphore,
+    /// Rows that were answered.
+    pub(super) rows: AtomicU64,
 }
 
 enum Origin {
@@ -36,7 +39,8 @@ impl Readers {
     }
 
     fn new(origin: Origin, plans: Plans) -> Self {
-        Self { origin, plans, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
+        let (idle, permits) = (Mutex::new(Vec::new()), Semaphore::new(READERS_MAX));
+        Self { origin, plans, idle, permits, rows: AtomicU64::new(0) }
     }
 
     pub(super) async fn take(&self) -> Result<Reader<'_>, StoreError> {
@@ -47,7 +51,8 @@ impl Readers {
             Some(db) => db,
             None => self.open().await?,
         };
-        Ok(Reader { db: Some(db), plans: &self.plans, home: &self.idle, is_frozen: false, _permit: permit })
+        let (plans, home, rows) = (&self.plans, &self.idle, &self.rows);
+        Ok(Reader { db: Some(db), plans, home, rows, is_frozen: false, _permit: permit })
     }
 
     async fn open(&self) -> Result<Db, DbError> {
@@ -64,6 +69,7 @@ pub struct Reader<'a> {
     db: Option<Db>,
     plans: &'a Plans,
     home: &'a Mutex<Vec<Db>>,
+    rows: &'a AtomicU64,
     is_frozen: bool,
     _permit: SemaphorePermit<'a>,
 }
@@ -97,7 +103,11 @@ impl Reader<'_> {
     /// Runs a statement that answers rows.
     pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         match &mut self.db {
-            Some(db) => Ok(db.query(sql, params).await?),
+            Some(db) => {
+                let rows = db.query(sql, params).await?;
+                self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                Ok(rows)
+            }
             None => Err(StoreError::Fault("reader has no connection".into())),
         }
     }

@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::engine::{Command, Tx};
 use crate::events::{self, NewEvent};
 use crate::messages;
+use crate::metadata;
 use crate::meters::{self, Owner};
 use crate::params;
 use crate::rates;
@@ -160,8 +161,8 @@ impl PruneRemoved {
             "DELETE FROM search_due WHERE grant_id IN (SELECT grant_id FROM search_due WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM search_segments WHERE grant_id = $1 AND segment IN \
              (SELECT segment FROM search_segments WHERE grant_id = $1 LIMIT $2)",
-            "DELETE FROM search_late WHERE grant_id = $1 AND message_id IN \
-             (SELECT message_id FROM search_late WHERE grant_id = $1 LIMIT $2)",
+            "DELETE FROM search_late WHERE grant_id = $1 AND (date, message_id) IN \
+             (SELECT date, message_id FROM search_late WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM search_messages WHERE grant_id = $1 AND (segment, chunk) IN \
              (SELECT segment, chunk FROM search_messages WHERE grant_id = $1 LIMIT $2)",
             "DELETE FROM search_postings WHERE grant_id = $1 AND (segment, shard) IN \
@@ -192,6 +193,7 @@ impl PruneRemoved {
         let mut removed = 0;
         let others = watch::REMOVE.iter().chain(&spam::REMOVE).chain([
             &correspondents::REMOVE,
+            &metadata::REMOVE,
             &signatures::REMOVE,
             &templates::REMOVE,
         ]);

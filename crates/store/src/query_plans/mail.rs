@@ -5,7 +5,7 @@
 
 use super::{migrated, plan, wasteful};
 use crate::db::{Db, dialect, postgres::Postgres};
-use crate::{listings, messages, migrate, schedules, threads};
+use crate::{listings, messages, metadata, migrate, schedules, search, threads};
 use postfleet_testkit::postgres::PostgresServer;
 
 /// Lists of a mailbox: name, statement, and the index of PostgreSQL that it is read from.
@@ -21,6 +21,12 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("listings::STARRED", listings::STARRED, "listings_starred"),
     ("listings::UNREAD", listings::UNREAD, "listings_unread"),
     ("listings::FILES", listings::FILES, "listings_files"),
+    ("listings::AMONG_PLACES", listings::AMONG_PLACES, "listings_pkey"),
+    ("metadata::PLACES", metadata::PLACES, "metadata_pairs_pkey"),
+    ("metadata::COUNT", metadata::COUNT, "metadata_pairs_pkey"),
+    ("metadata::AMONG_PLACES", metadata::AMONG_PLACES, "metadata_pairs_pkey"),
+    ("search::LATE_PLACES", search::LATE_PLACES, "search_late_pkey"),
+    ("search::LATE_TO_GATHER", search::LATE_TO_GATHER, "search_late_pkey"),
     ("threads::LIST", threads::LIST, "threads_by_grant"),
     ("threads::IDS", threads::IDS, "messages_by_thread"),
     ("threads::IDS_OF_SOME", threads::IDS_OF_SOME, "messages_by_thread"),
@@ -28,7 +34,7 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("schedules::LIST", schedules::LIST, "schedules_by_grant"),
 ];
 
-/// Forty mailboxes of five hundred messages, one in twenty unread with a star and a file, in threads of two.
+/// Forty mailboxes of five hundred messages, one in twenty unread with a star and a file, in threads of two, each with one of ten pairs.
 const FILL: &str = "
     INSERT INTO blobs (id, hash, octets, data, copies) SELECT md5('b' || n)::uuid, '', 1, '', 1 FROM generate_series(1, 20000) n;
     INSERT INTO threads (id, grant_id, subject, earliest_date, received_date, sent_date, sort_date)
@@ -39,6 +45,10 @@ const FILL: &str = "
     INSERT INTO listings (grant_id, folder, date, message_id, flags)
         SELECT md5('g' || n % 40)::uuid, f, n, md5('m' || n)::uuid, CASE WHEN n % 20 = 0 THEN 15 ELSE 0 END
         FROM generate_series(1, 20000) n, unnest(ARRAY['', 'inbox']) f;
+    INSERT INTO metadata_pairs (grant_id, pair, date, message_id)
+        SELECT md5('g' || n % 40)::uuid, n % 10, n, md5('m' || n)::uuid FROM generate_series(1, 20000) n;
+    INSERT INTO search_late (grant_id, date, message_id)
+        SELECT md5('g' || n % 40)::uuid, n, md5('m' || n)::uuid FROM generate_series(1, 20000) n;
     INSERT INTO schedules (id, grant_id, application_id, message_id, use_draft, send_at, due_at, status, created_at, burst)
         SELECT md5('s' || n)::uuid, md5('g' || n % 40)::uuid, md5('a')::uuid, md5('m' || n)::uuid, 0, n, n, 'pending', n, 0
         FROM generate_series(1, 20000) n;

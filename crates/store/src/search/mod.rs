@@ -8,10 +8,10 @@ mod segment;
 
 pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
 #[cfg(test)]
-pub(crate) use read::{CHUNK, DUE, LATE, LOOSE, OLDEST_LOOSE, SEGMENTS};
+pub(crate) use read::{CHUNK, DUE, LATE, LATE_PLACES, LATE_TO_GATHER, LOOSE, LOOSE_TO_GATHER, SEGMENTS};
 pub use read::{
-    Segment, Unread, Vector, chunk, due, late, loose, oldest_loose, postings, searched_until, segments, shard_of,
-    there, unfinished,
+    Segment, Vector, chunk, due, late, late_places, late_to_gather, loose, loose_to_gather, postings, searched_until,
+    segments, shard_of, there, unfinished,
 };
 pub use segment::{AddSegment, Added, Settle};
 
@@ -82,7 +82,7 @@ pub(crate) async fn filed(
     sequence: u64,
 ) -> Result<(), DbError> {
     if date <= searched_until {
-        add_late(tx, copy.grant_id, copy.message_id).await?;
+        add_late(tx, copy.grant_id, date.as_micros(), copy.message_id).await?;
     }
     if sequence.is_multiple_of(SEGMENT_MESSAGES as u64) {
         add_due(tx, copy.grant_id).await?;
@@ -95,14 +95,14 @@ pub(crate) async fn imported(tx: &mut Tx, copy: &MailboxCopy, date: UnixMicros) 
     const UNTIL: &str = "SELECT searched_until FROM mailboxes WHERE grant_id = $1";
     let Some(row) = tx.query_one(UNTIL, params![copy.grant_id.uuid()]).await? else { return Ok(()) };
     if date.as_micros() <= row.int(0)? {
-        add_late(tx, copy.grant_id, copy.message_id).await?;
+        add_late(tx, copy.grant_id, date.as_micros(), copy.message_id).await?;
     }
     add_due(tx, copy.grant_id).await
 }
 
-async fn add_late(tx: &mut Tx, grant: GrantId, message: MessageId) -> Result<(), DbError> {
-    const ADD: &str = "INSERT INTO search_late (grant_id, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    tx.execute(ADD, params![grant.uuid(), message.uuid()]).await?;
+async fn add_late(tx: &mut Tx, grant: GrantId, date: i64, message: MessageId) -> Result<(), DbError> {
+    const ADD: &str = "INSERT INTO search_late (grant_id, date, message_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    tx.execute(ADD, params![grant.uuid(), date, message.uuid()]).await?;
     Ok(())
 }
 

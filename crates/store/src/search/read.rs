@@ -5,7 +5,7 @@ use crate::blobs::StoredBlob;
 use crate::db::{DbError, Row};
 use crate::engine::Reader;
 use crate::error::StoreError;
-use crate::messages::After;
+use crate::messages::{After, Page};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::GrantId;
@@ -34,34 +34,30 @@ pub struct Vector {
     pub place: Place,
     /// Its terms; none yet where they have to be made of the message.
     pub terms: Vec<u8>,
-    /// What they are made of.
-    pub unread: Option<Box<Unread>>,
-}
-
-/// A message of which the terms were not kept.
-#[derive(Clone, Debug)]
-pub struct Unread {
-    /// What lists show of it, as JSON.
-    pub summary: String,
-    /// Its raw form.
-    pub blob: StoredBlob,
+    /// What lists show of it, as JSON: where its terms have to be made, and where it is gathered.
+    pub summary: Option<String>,
+    /// Its raw form, where the terms were not kept.
+    pub unread: Option<Box<StoredBlob>>,
 }
 
 macro_rules! vector_columns {
+    ($summary:literal) => {
+        concat!("m.thread_id, b.terms, ", $summary, ", b.hash, b.octets, CASE WHEN b.terms IS NULL THEN b.data END")
+    };
     () => {
-        "m.thread_id, b.terms, CASE WHEN b.terms IS NULL THEN m.summary END, b.hash, b.octets, \
-         CASE WHEN b.terms IS NULL THEN b.data END"
+        vector_columns!("CASE WHEN b.terms IS NULL THEN m.summary END")
     };
 }
 
 impl Vector {
     fn read(row: &Row) -> Result<Self, DbError> {
         let place = Place { date: row.int(0)?, id: row.uuid(1)?, thread: row.uuid(2)? };
-        let unread = match row.opt_text(4)? {
-            Some(summary) => Some(Box::new(Unread { summary, blob: StoredBlob::from_row(row, 5)? })),
-            None => None,
+        let terms = row.opt_bytes(3)?;
+        let unread = match &terms {
+            Some(_) => None,
+            None => Some(Box::new(StoredBlob::from_row(row, 5)?)),
         };
-        Ok(Self { place, terms: row.opt_bytes(3)?.unwrap_or_default(), unread })
+        Ok(Self { place, terms: terms.unwrap_or_default(), summary: row.opt_text(4)?, unread })
     }
 }
 
@@ -157,40 +153,65 @@ pub async fn loose(
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const OLDEST_LOOSE: &str = concat!(
+pub(crate) const LOOSE_TO_GATHER: &str = concat!(
     "SELECT l.date, l.message_id, ",
-    vector_columns!(),
+    vector_columns!("m.summary"),
     " FROM listings l JOIN messages m ON m.id = l.message_id JOIN blobs b ON b.id = m.blob_id \
      WHERE l.grant_id = $1 AND l.folder = '' AND l.date > $2 ORDER BY l.date, l.message_id LIMIT $3"
 );
 
-/// The oldest of them, the oldest first.
-pub async fn oldest_loose(
+/// The oldest of them, the oldest first, with all that is gathered.
+pub async fn loose_to_gather(
     reader: &mut Reader<'_>,
     grant: GrantId,
     searched_until: UnixMicros,
     limit: usize,
 ) -> Result<Vec<Vector>, StoreError> {
-    let rows = reader.query(OLDEST_LOOSE, params![grant.uuid(), searched_until.as_micros(), limit as i64]).await?;
+    let rows = reader.query(LOOSE_TO_GATHER, params![grant.uuid(), searched_until.as_micros(), limit as i64]).await?;
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
 }
 
-pub(crate) const LATE: &str = concat!(
-    "SELECT m.date, m.id, ",
-    vector_columns!(),
-    " FROM search_late s JOIN messages m ON m.id = s.message_id JOIN blobs b ON b.id = m.blob_id \
-     WHERE s.grant_id = $1 AND s.message_id > $2 ORDER BY s.message_id LIMIT $3"
-);
+macro_rules! late {
+    ($columns:expr) => {
+        concat!(
+            "SELECT m.date, m.id, ",
+            $columns,
+            " FROM search_late s JOIN messages m ON m.id = s.message_id JOIN blobs b ON b.id = m.blob_id \
+             WHERE s.grant_id = $1 AND (s.date, s.message_id) > ($2, $3) ORDER BY s.date, s.message_id LIMIT $4"
+        )
+    };
+}
 
-/// Messages that are not later, and in no segment either, in the order of their ids.
+pub(crate) const LATE: &str = late!(vector_columns!());
+pub(crate) const LATE_TO_GATHER: &str = late!(vector_columns!("m.summary"));
+
+/// Messages that are not later, and in no segment either, behind one of them, the oldest first.
 pub async fn late(
     reader: &mut Reader<'_>,
     grant: GrantId,
-    after: Uuid,
+    after: (i64, Uuid),
     limit: usize,
 ) -> Result<Vec<Vector>, StoreError> {
-    let rows = reader.query(LATE, params![grant.uuid(), after, limit as i64]).await?;
+    let rows = reader.query(LATE, params![grant.uuid(), after.0, after.1, limit as i64]).await?;
     Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
+}
+
+/// The oldest of them, with all that is gathered.
+pub async fn late_to_gather(reader: &mut Reader<'_>, grant: GrantId, limit: usize) -> Result<Vec<Vector>, StoreError> {
+    let rows = reader.query(LATE_TO_GATHER, params![grant.uuid(), i64::MIN, Uuid::nil(), limit as i64]).await?;
+    Ok(rows.iter().map(Vector::read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const LATE_PLACES: &str = "SELECT s.date, s.message_id FROM search_late s \
+    WHERE s.grant_id = $1 AND (s.date, s.message_id) < ($2, $3) AND s.date > $4 \
+    ORDER BY s.date DESC, s.message_id DESC LIMIT $5";
+
+/// Where they stand, newest first. Some may be gone. The folder of the page is not looked at.
+pub async fn late_places(reader: &mut Reader<'_>, page: &Page<'_>) -> Result<Vec<After>, StoreError> {
+    let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
+    let values = params![grant, after, id, page.newer_than.as_micros(), page.limit as i64];
+    let rows = reader.query(LATE_PLACES, values).await?;
+    Ok(rows.iter().map(After::read).collect::<Result<_, DbError>>()?)
 }
 
 pub(crate) const DUE: &str = "SELECT grant_id FROM search_due WHERE grant_id > $1 ORDER BY grant_id LIMIT $2";

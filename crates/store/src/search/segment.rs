@@ -69,7 +69,7 @@ impl AddSegment {
     async fn take_loose(&self, tx: &mut Tx, since: i64, until: i64) -> Result<bool, DbError> {
         const MOVE: &str = "UPDATE mailboxes SET searched_until = $3 WHERE grant_id = $1 AND searched_until = $2";
         const BETWEEN: &str =
-            "SELECT message_id FROM listings WHERE grant_id = $1 AND folder = '' AND date > $2 AND date <= $3";
+            "SELECT message_id, date FROM listings WHERE grant_id = $1 AND folder = '' AND date > $2 AND date <= $3";
         let values = params![self.grant_id.uuid(), since, until];
         if tx.execute(MOVE, values).await? == 0 {
             return Ok(false);
@@ -78,16 +78,16 @@ impl AddSegment {
         for row in tx.query(BETWEEN, values).await? {
             let id = row.uuid(0)?;
             if !known.contains(&id) {
-                add_late(tx, self.grant_id, MessageId::from_uuid(id)).await?;
+                add_late(tx, self.grant_id, row.int(1)?, MessageId::from_uuid(id)).await?;
             }
         }
         Ok(true)
     }
 
     async fn take_late(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const REMOVE: &str = "DELETE FROM search_late WHERE grant_id = $1 AND message_id = $2";
+        const REMOVE: &str = "DELETE FROM search_late WHERE grant_id = $1 AND date = $2 AND message_id = $3";
         for (taken, place) in self.places.iter().enumerate() {
-            let was_late = tx.execute(REMOVE, params![self.grant_id.uuid(), place.id]).await? > 0;
+            let was_late = tx.execute(REMOVE, params![self.grant_id.uuid(), place.date, place.id]).await? > 0;
             // All of them are, or somebody took them.
             if !was_late {
                 return if taken == 0 { Ok(false) } else { Err(DbError::Serialization("late messages".into())) };

@@ -2,6 +2,7 @@
 //! by the store and by a model that keeps nothing but which message is where. In the end, and
 //! once all folders that are gone are empty, counts of all folders, listings and storage are those of the rows.
 
+use crate::metadata;
 use crate::support::{Engine, NOON, Tenant, fresh, listed, number, tenant};
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{AuditId, EventId, FolderId, GrantId, MessageId};
@@ -310,7 +311,9 @@ impl Run<'_> {
         const THREADS: &str = "SELECT count(*) FROM threads WHERE grant_id = $1";
         const OF_MESSAGES: &str = "SELECT count(DISTINCT thread_id) FROM messages WHERE grant_id = $1";
         let threads = number(self.store, THREADS, params![self.grant.uuid()]).await;
-        same("threads", threads, number(self.store, OF_MESSAGES, params![self.grant.uuid()]).await)
+        same("threads", threads, number(self.store, OF_MESSAGES, params![self.grant.uuid()]).await)?;
+        let (kept, expected) = metadata::kept(self.store, self.grant).await;
+        same("pairs", kept, expected)
     }
 }
 

@@ -30,6 +30,7 @@ mod key_use;
 mod letters;
 mod listing;
 mod lists;
+mod metadata;
 mod meters;
 mod moves;
 mod once;

@@ -19,6 +19,7 @@ fn deletion(tenant: &Tenant, grant_id: GrantId, id: MessageId, hard: bool) -> De
 async fn rows(store: &Store) -> i64 {
     const ROWS: &str = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM listings) \
         + (SELECT count(*) FROM threads) + (SELECT count(*) FROM thread_keys) + (SELECT count(*) FROM blobs) \
+        + (SELECT count(*) FROM metadata_pairs) \
         + (SELECT coalesce(CAST(sum(total + unread) AS {int}), 0) FROM folder_counts)";
     number(store, ROWS, &[]).await
 }
@@ -27,7 +28,8 @@ async fn rows(store: &Store) -> i64 {
 async fn named(store: &Store, tenant: &Tenant, grant: GrantId, second: u64) -> MessageId {
     let mut command = tenant.received(store, &[grant], at(second)).await;
     let id = command.facts.thread.message_id.clone();
-    command.facts.summary = serde_json::json!({"subject": "Hello", "message_id": id}).to_string();
+    command.facts.summary =
+        serde_json::json!({"subject": "Hello", "message_id": id, "metadata": {"a": "1"}}).to_string();
     store.run(command).await.expect("deliver").expect("room")[0]
 }
 

@@ -27,6 +27,7 @@ async fn rows_of(store: &Store, grant: GrantId) -> i64 {
         + (SELECT count(*) FROM correspondents WHERE grant_id = $1) \
         + (SELECT count(*) FROM folder_counts WHERE grant_id = $1) \
         + (SELECT count(*) FROM folders WHERE grant_id = $1) \
+        + (SELECT count(*) FROM metadata_pairs WHERE grant_id = $1) \
         + (SELECT count(*) FROM removed_folders WHERE grant_id = $1) \
         + (SELECT count(*) FROM daily_sends WHERE grant_id = $1) \
         + (SELECT count(*) FROM rule_evaluations WHERE grant_id = $1) \
