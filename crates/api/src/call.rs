@@ -12,8 +12,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use postfleet_core::audit::{Act, Author};
 use postfleet_core::id::{ApplicationId, AuditId, GrantId};
 use postfleet_core::request_rate::{RequestRates, RequestScope, Standing};
@@ -21,12 +21,13 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_fleet::operator::Operator;
 use postfleet_fleet::requests::Subject;
 use postfleet_mailflow::Platform;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use sync_wrapper::SyncWrapper;
 
 /// What a handler of an application's resources gets: the caller, the request, and what its path names.
 pub(crate) struct Call {
-    pub(crate) platform: Platform,
+    pub(crate) platform: Arc<Platform>,
     pub(crate) caller: Caller,
     pub(crate) application: ApplicationId,
     pub(crate) id: RequestId,
@@ -94,7 +95,7 @@ impl Rated {
 
 /// What a handler of an organization's resources gets: as [`Call`], from an operator.
 pub(crate) struct AdminCall {
-    pub(crate) platform: Platform,
+    pub(crate) platform: Arc<Platform>,
     pub(crate) caller: Caller,
     pub(crate) id: RequestId,
     pub(crate) parts: Parts,
@@ -104,7 +105,7 @@ pub(crate) struct AdminCall {
 
 /// What a handler gets that anybody may call.
 pub(crate) struct OpenCall {
-    pub(crate) platform: Platform,
+    pub(crate) platform: Arc<Platform>,
     pub(crate) id: RequestId,
     pub(crate) parts: Parts,
     pub(crate) body: SyncWrapper<Body>,
@@ -117,7 +118,7 @@ pub(crate) trait Opened: Sized + Send + 'static {
     fn needs(permission: &'static str) -> Needs;
     /// Authenticates a request and takes it apart.
     fn open(
-        platform: Platform,
+        platform: Arc<Platform>,
         id: RequestId,
         request: Request,
         permission: &'static str,
@@ -134,7 +135,7 @@ impl Opened for Call {
     }
 
     async fn open(
-        platform: Platform,
+        platform: Arc<Platform>,
         id: RequestId,
         mut request: Request,
         permission: &'static str,
@@ -161,7 +162,7 @@ impl Opened for AdminCall {
     }
 
     async fn open(
-        platform: Platform,
+        platform: Arc<Platform>,
         id: RequestId,
         mut request: Request,
         permission: &'static str,
@@ -180,7 +181,7 @@ impl Opened for OpenCall {
         Needs::Nothing
     }
 
-    async fn open(platform: Platform, id: RequestId, request: Request, _: &'static str) -> Result<Self, Problem> {
+    async fn open(platform: Arc<Platform>, id: RequestId, request: Request, _: &'static str) -> Result<Self, Problem> {
         let path = path_parameters(&request)?;
         let (parts, body) = request.into_parts();
         Ok(Self { platform, id, parts, body: SyncWrapper::new(body), path })
@@ -240,15 +241,15 @@ pub(crate) fn handler<C, F, R>(
     permission: &'static str,
     run: F,
     ends: Ends,
-) -> impl Fn(State<Interface>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+) -> impl Fn(State<Arc<Interface>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
 where
     C: Opened,
     F: Fn(C) -> R + Copy + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
-    move |State(interface): State<Interface>, request: Request| {
+    move |State(interface): State<Arc<Interface>>, request: Request| {
         Box::pin(async move {
-            let platform = interface.platform;
+            let platform = interface.platform.clone();
             let id = request_id(&request);
             let selected = select::of(&request);
             let plain = extract::is_plain(&request);
@@ -258,7 +259,7 @@ where
                     let answer = match (plain, ends) {
                         (Err(problem), _) => Err(problem),
                         (Ok(()), Ends::Always) => to_its_end(run(call)).await,
-                        (Ok(()), Ends::WithClient) => run(call).await,
+                        (Ok(()), Ends::WithClient) => in_place(run(call)).await,
                     };
                     (rate, answer)
                 }
@@ -281,7 +282,7 @@ where
 pub(crate) enum Ends {
     /// It is carried out all the same.
     Always,
-    /// It ends: it only waits for something to tell.
+    /// It ends: it only looks something up, or waits for something to tell.
     WithClient,
 }
 
@@ -289,6 +290,13 @@ pub(crate) enum Ends {
 /// panics answers 500 and harms nobody else.
 async fn to_its_end(answer: impl Future<Output = Answer> + Send + 'static) -> Answer {
     tokio::spawn(answer).await.unwrap_or_else(|error| Err(Problem::internal(error)))
+}
+
+/// Carries a request out as long as its client waits, without the way to another task and back. As there, a handler that panics
+/// answers 500; what it leaves behind is its own.
+async fn in_place(answer: impl Future<Output = Answer>) -> Answer {
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")))
 }
 
 /// Octets that are read and thrown away after a refusal.

@@ -5,6 +5,7 @@ use crate::call::{Ends, Opened, handler};
 use crate::respond::Answer;
 use crate::router::Interface;
 use axum::routing::{self, MethodRouter};
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -12,7 +13,7 @@ use utoipa::openapi::{RefOr, Schema};
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    pub(crate) run: MethodRouter<Interface>,
+    pub(crate) run: MethodRouter<Arc<Interface>>,
     /// Who may call it.
     pub(crate) needs: Needs,
     /// A line for people.
@@ -126,7 +127,9 @@ impl Route {
         F: Fn(C) -> R + Copy + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
     {
-        Self::ending(Ends::Always, method, path, permission, run)
+        // Who may only read with his key changes nothing that would have to be brought to its end.
+        let reads = method == "GET" && C::needs(permission) != Needs::Nothing;
+        Self::ending(if reads { Ends::WithClient } else { Ends::Always }, method, path, permission, run)
     }
 
     fn ending<C, F, R>(ends: Ends, method: &'static str, path: &'static str, permission: &'static str, run: F) -> Self
@@ -147,7 +150,7 @@ impl Route {
     }
 
     /// A GET route that answers for the node itself: no key, no log of problems, no envelope.
-    pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Interface>) -> Self {
+    pub(crate) fn of_the_node(path: &'static str, run: MethodRouter<Arc<Interface>>) -> Self {
         let (summary, details, query, body) = ("", "", [].as_slice(), None);
         let (needs, answer, also, refusal) = (Needs::Nothing, Answers::Done, Vec::new(), None);
         let (is_keyed, waits) = (false, false);

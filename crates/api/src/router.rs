@@ -21,10 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What the interface is given.
-#[derive(Clone)]
 pub struct Interface {
     /// The flows.
-    pub platform: Platform,
+    pub platform: Arc<Platform>,
     /// Whether the node is fit to be sent requests.
     pub health: Arc<dyn Health>,
     /// The places whose pages may ask from a browser.
@@ -41,6 +40,7 @@ pub trait Health: Send + Sync {
 
 /// All routes.
 pub fn router(interface: Interface) -> Router {
+    let interface = Arc::new(interface);
     let mut router = Router::new();
     let mut methods: BTreeMap<&'static str, String> = BTreeMap::new();
     for route in routes::all() {
@@ -50,7 +50,7 @@ pub fn router(interface: Interface) -> Router {
     let methods: Arc<BTreeMap<_, _>> =
         Arc::new(methods.into_iter().filter_map(|(path, names)| Some((path, allowed(&names)?))).collect());
     let other_method =
-        move |interface: State<Interface>, request: Request| other_method(methods.clone(), interface, request);
+        move |interface: State<Arc<Interface>>, request: Request| other_method(methods.clone(), interface, request);
     let router = router.fallback(unknown_route).method_not_allowed_fallback(other_method);
     router
         .layer(Extension(Arc::new(Documents::default())))
@@ -70,7 +70,7 @@ fn allowed(names: &str) -> Option<HeaderValue> {
 }
 
 /// Around every request: gives it an id, counts it, logs it.
-async fn around(State(interface): State<Interface>, mut request: Request, next: Next) -> Response {
+async fn around(State(interface): State<Arc<Interface>>, mut request: Request, next: Next) -> Response {
     let platform = &interface.platform;
     let start = platform.clock.now();
     let id = RequestId(EventId::new(start, platform.entropy.ten()).to_string());
@@ -97,7 +97,7 @@ async fn around(State(interface): State<Interface>, mut request: Request, next: 
 /// A path that is known, with a method that it does not have: `OPTIONS` asks which it has, and needs no key.
 async fn other_method(
     methods: Arc<BTreeMap<&'static str, HeaderValue>>,
-    interface: State<Interface>,
+    interface: State<Arc<Interface>>,
     request: Request,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
@@ -118,7 +118,7 @@ fn no_content() -> Response {
     response
 }
 
-async fn unknown_route(State(interface): State<Interface>, request: Request) -> Response {
+async fn unknown_route(State(interface): State<Arc<Interface>>, request: Request) -> Response {
     // RFC 9110 §9.3.7: what the server is able to do, whatever the path.
     if request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return no_content();

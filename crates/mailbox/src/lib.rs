@@ -19,6 +19,7 @@ pub mod writer;
 mod course;
 mod cursor;
 mod gathered;
+mod kept;
 mod plan;
 mod sparse;
 mod streams;

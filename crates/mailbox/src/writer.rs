@@ -2,6 +2,7 @@
 //! not even looked at. The shape is that of [`view::message`], member for member.
 
 use crate::assessment;
+use crate::kept::{Kept, Part};
 use crate::summary::{Automated, DraftFacts, File, Tracking};
 use crate::view::{self, Fields};
 use postfleet_core::folder::SCHEDULED;
@@ -60,6 +61,23 @@ members! {
     ReplyToMessageId "reply_to_message_id",
 }
 
+/// Of which part of a summary a member is made.
+const PARTS_SHOWN: &[(Member, Part)] = &[
+    (Member::Subject, Part::Subject),
+    (Member::From, Part::From),
+    (Member::To, Part::To),
+    (Member::Cc, Part::Cc),
+    (Member::Bcc, Part::Bcc),
+    (Member::ReplyTo, Part::ReplyTo),
+    (Member::Snippet, Part::Snippet),
+    (Member::Attachments, Part::Attachments),
+    (Member::InReplyTo, Part::InReplyTo),
+    (Member::MessageIdHeader, Part::MessageId),
+    (Member::Metadata, Part::Metadata),
+    (Member::TrackingOptions, Part::Tracking),
+    (Member::Automated, Part::Automated),
+];
+
 /// Which members of a message are shown beside those that always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection(u64);
@@ -105,6 +123,7 @@ pub struct Writer {
     grant: [u8; 36],
     fields: Fields,
     selection: Selection,
+    has_assessment: bool,
 }
 
 impl Writer {
@@ -112,7 +131,8 @@ impl Writer {
     pub fn new(grant: GrantId, fields: Fields, selection: Selection) -> Self {
         let mut written = [0; 36];
         grant.uuid().hyphenated().encode_lower(&mut written);
-        Self { out: Vec::with_capacity(4_096), grant: written, fields, selection }
+        let has_assessment = selection.has_assessment();
+        Self { out: Vec::with_capacity(4_096), grant: written, fields, selection, has_assessment }
     }
 
     /// What was written.
@@ -122,12 +142,23 @@ impl Writer {
 
     /// Writes a message. Without its raw form there is no body and there are no headers.
     pub fn write(&mut self, stored: &StoredMessage, raw: Option<&[u8]>) {
-        let kept: Kept<'_> = serde_json::from_str(&stored.summary).unwrap_or_default();
+        let kept = Kept::read(&stored.summary, self.kept(stored));
         self.open(stored);
         self.head(stored, &kept);
         self.content(stored, &kept, raw);
         self.findings(stored, &kept);
         self.out.push(b'}');
+    }
+
+    /// What has to be known of the summary of a message.
+    fn kept(&self, stored: &StoredMessage) -> u32 {
+        let of = |(member, part): &(Member, Part)| if self.has(*member) { part.bit() } else { 0 };
+        let draft = if stored.draft { Part::Draft.bit() } else { 0 };
+        PARTS_SHOWN.iter().map(of).fold(draft, |all, one| all | one)
+    }
+
+    fn has(&self, member: Member) -> bool {
+        self.selection.0 & (1 << member as usize) != 0
     }
 
     /// What every object has.
@@ -175,7 +206,7 @@ impl Writer {
             }
         }
         match kept.attachments {
-            Some(_) => self.value(Member::Attachments, || kept.attachments(stored)),
+            Some(_) => self.value(Member::Attachments, || attachments(kept, stored)),
             None => self.copy(Member::Attachments, None, "[]"),
         }
         if let Some(headers) = raw.and_then(|raw| view::headers(raw, self.fields)) {
@@ -194,7 +225,7 @@ impl Writer {
             let automated = parsed::<Automated>(kept.automated);
             automated.map(|Automated { kind, list, .. }| schema::Automated { kind, list })
         });
-        if self.selection.has_assessment() {
+        if self.has_assessment {
             let found = stored.assessment.as_deref().map(assessment::from_json);
             let (authentication, marks, spam, suspicion) = match found {
                 Some(found) => {
@@ -225,11 +256,10 @@ impl Writer {
 
     /// Writes the name of a member, if it is selected.
     fn member(&mut self, member: Member) -> bool {
-        let place = member as usize;
-        let is_selected = self.selection.0 & (1 << place) != 0;
+        let is_selected = self.has(member);
         if is_selected {
             self.out.extend_from_slice(b",\"");
-            self.out.extend_from_slice(MEMBERS[place].as_bytes());
+            self.out.extend_from_slice(MEMBERS[member as usize].as_bytes());
             self.out.extend_from_slice(b"\":");
         }
         is_selected
@@ -273,45 +303,9 @@ impl Writer {
     }
 }
 
-/// A summary as it is stored: what it says stays as it is written there.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Kept<'s> {
-    #[serde(borrow)]
-    subject: Option<&'s RawValue>,
-    #[serde(borrow)]
-    from: Option<&'s RawValue>,
-    #[serde(borrow)]
-    to: Option<&'s RawValue>,
-    #[serde(borrow)]
-    cc: Option<&'s RawValue>,
-    #[serde(borrow)]
-    bcc: Option<&'s RawValue>,
-    #[serde(borrow)]
-    reply_to: Option<&'s RawValue>,
-    #[serde(borrow)]
-    snippet: Option<&'s RawValue>,
-    #[serde(borrow)]
-    message_id: Option<&'s RawValue>,
-    #[serde(borrow)]
-    in_reply_to: Option<&'s RawValue>,
-    #[serde(borrow)]
-    attachments: Option<&'s RawValue>,
-    #[serde(borrow)]
-    metadata: Option<&'s RawValue>,
-    #[serde(borrow)]
-    tracking: Option<&'s RawValue>,
-    #[serde(borrow)]
-    automated: Option<&'s RawValue>,
-    #[serde(borrow)]
-    draft: Option<&'s RawValue>,
-}
-
-impl Kept<'_> {
-    fn attachments(&self, stored: &StoredMessage) -> Vec<schema::Attachment> {
-        let files: Vec<File> = parsed(self.attachments).unwrap_or_default();
-        files.iter().map(|file| view::attachment(stored, file)).collect()
-    }
+fn attachments(kept: &Kept<'_>, stored: &StoredMessage) -> Vec<schema::Attachment> {
+    let files: Vec<File> = parsed(kept.attachments).unwrap_or_default();
+    files.iter().map(|file| view::attachment(stored, file)).collect()
 }
 
 fn parsed<'s, T: Deserialize<'s>>(stored: Option<&'s RawValue>) -> Option<T> {

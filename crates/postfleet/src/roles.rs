@@ -169,7 +169,8 @@ pub async fn start(
             by_account: config.metrics.by_account,
             stop: stop.clone(),
         };
-        let interface = Interface { platform: platform.clone(), health: Arc::new(health), origins: config.origins()? };
+        let interface =
+            Interface { platform: platform.clone().into(), health: Arc::new(health), origins: config.origins()? };
         running.spawn(serve(socket, router(interface), platform.clock.clone(), config.http.connections, stop.clone()));
     }
     running.tasks.close();

@@ -319,7 +319,7 @@ fn read(row: &Row) -> Result<Application, DbError> {
         name: row.text(2)?,
         environment: row.text(3)?,
         default_workspace_id: WorkspaceId::from_uuid(row.uuid(4)?),
-        details: serde_json::from_str(&row.text(5)?).map_err(|_| DbError::Malformed("details"))?,
+        details: serde_json::from_str(row.str(5)?).map_err(|_| DbError::Malformed("details"))?,
         created_at: UnixMicros::from_micros(row.int(6)?),
         updated_at: UnixMicros::from_micros(row.int(7)?),
     })

@@ -62,7 +62,7 @@ impl Command for ClaimBlockChecks {
         );
         let values = params![self.now.as_micros(), self.limit as i64, self.until.as_micros()];
         let read = |row: &Row| {
-            let name = Domain::parse(&row.text(2)?).map_err(|_| DbError::Malformed("domain"))?;
+            let name = Domain::parse(row.str(2)?).map_err(|_| DbError::Malformed("domain"))?;
             Ok((OrganizationId::from_uuid(row.uuid(0)?), DomainId::from_uuid(row.uuid(1)?), name))
         };
         tx.query(CLAIM, values).await?.iter().map(read).collect()
@@ -219,7 +219,7 @@ fn codes_as_json(codes: &[Ipv4Addr]) -> String {
 
 fn read(row: &Row) -> Result<Remembered, DbError> {
     let time = |value: Option<i64>| value.map(UnixMicros::from_micros);
-    let codes: Vec<String> = serde_json::from_str(&row.text(2)?).map_err(|_| DbError::Malformed("codes"))?;
+    let codes: Vec<String> = serde_json::from_str(row.str(2)?).map_err(|_| DbError::Malformed("codes"))?;
     Ok(Remembered {
         zone: row.text(0)?,
         subject: row.text(1)?,

@@ -194,7 +194,7 @@ fn read(row: &Row) -> Result<Connector, DbError> {
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         name: row.text(2)?,
         settings: row.text(3)?,
-        scope: serde_json::from_str(&row.text(4)?).map_err(|_| DbError::Malformed("scope"))?,
+        scope: serde_json::from_str(row.str(4)?).map_err(|_| DbError::Malformed("scope"))?,
         created_at: UnixMicros::from_micros(row.int(5)?),
         updated_at: UnixMicros::from_micros(row.int(6)?),
     })

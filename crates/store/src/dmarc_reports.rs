@@ -215,7 +215,7 @@ pub async fn rows(
 ) -> Result<Vec<(Sighting, u64)>, StoreError> {
     let rows = reader.query(ROWS, params![day.number(), domain, limit as i64]).await?;
     let read = |row: &Row| {
-        let sighting = serde_json::from_str(&row.text(0)?).map_err(|_| DbError::Malformed("sighting"))?;
+        let sighting = serde_json::from_str(row.str(0)?).map_err(|_| DbError::Malformed("sighting"))?;
         Ok((sighting, row.count(1)?))
     };
     let mut kinds: Vec<(Sighting, u64)> = rows.iter().map(read).collect::<Result<_, DbError>>()?;
@@ -272,11 +272,11 @@ impl Command for PruneReports {
         let values = params![self.before.number(), self.limit as i64];
         let rows = tx.query(OLD_ROWS, values).await?;
         for row in &rows {
-            tx.execute(FORGET_ROW, params![row.int(0)?, &row.text(1)?, row.bytes(2)?.as_slice()]).await?;
+            tx.execute(FORGET_ROW, params![row.int(0)?, row.str(1)?, row.bytes(2)?.as_slice()]).await?;
         }
         let old = tx.query(OLD, values).await?;
         for row in &old {
-            tx.execute(FORGET, params![row.int(0)?, &row.text(1)?]).await?;
+            tx.execute(FORGET, params![row.int(0)?, row.str(1)?]).await?;
         }
         if rows.is_empty() && old.is_empty() {
             tx.execute(FORGET_DAY, params![self.before.number()]).await?;

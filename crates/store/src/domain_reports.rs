@@ -268,7 +268,7 @@ pub async fn rows(
 }
 
 fn listed(row: &Row) -> Result<Report, DbError> {
-    let (kind, is_verified) = read_kind(&row.text(1)?);
+    let (kind, is_verified) = read_kind(row.str(1)?);
     Ok(Report {
         id: DomainReportId::from_uuid(row.uuid(0)?),
         kind,

@@ -336,7 +336,7 @@ pub(crate) async fn held(tx: &mut Tx, grant: GrantId, id: MessageId) -> Result<O
         date: row.int(2)?,
         unread: row.flag(3)?,
         octets: row.int(4)?,
-        folders: messages::folders(&row.text(5)?)?,
+        folders: messages::folders(row.str(5)?)?,
         starred: row.flag(6)?,
         summary: row.text(7)?,
     }))

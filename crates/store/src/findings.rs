@@ -64,7 +64,7 @@ pub async fn application(reader: &mut Reader<'_>, id: ApplicationId) -> Result<O
     Ok(Some(Checked {
         is_production: row.text(0)? == "production",
         default_workspace_id: WorkspaceId::from_uuid(row.uuid(1)?),
-        plan: reader.plan(&row.text(2)?)?,
+        plan: reader.plan(row.str(2)?)?,
     }))
 }
 
@@ -130,7 +130,7 @@ pub async fn lists(
 }
 
 fn read_rule(row: &Row) -> Result<RuleUse, DbError> {
-    let conditions = definition::read_conditions(&row.text(2)?)?;
+    let conditions = definition::read_conditions(row.str(2)?)?;
     let lists = conditions.into_iter().filter_map(|condition| match condition.operand {
         Operand::Lists(lists) => Some(lists),
         Operand::Text(_) => None,

@@ -113,7 +113,7 @@ impl Once {
         Ok(match row.opt_uuid(first + 1)? {
             Some(message) => {
                 let thread = ThreadId::from_uuid(row.uuid(first + 2)?);
-                let suppressed = serde_json::from_str(&row.text(first + 3)?).ok();
+                let suppressed = serde_json::from_str(row.str(first + 3)?).ok();
                 let suppressed = suppressed.as_ref().and_then(left_out).ok_or(DbError::Malformed("suppressed"))?;
                 Earlier::Sent(MessageId::from_uuid(message), thread, suppressed)
             }

@@ -223,8 +223,8 @@ impl Command for WorkOnJob {
         const WRITE: &str = "UPDATE jobs SET status = $2, result = $3, cursor_id = $4, updated_at = $5 WHERE id = $1";
         let Some(row) = tx.query_one(CLAIM, params![self.id.uuid()]).await? else { return Ok(WorkOutcome::Elsewhere) };
         let claimed = self.claimed(&row)?;
-        let mut progress: Progress = parse(&row.text(3)?)?;
-        let author: Author = parse(&row.text(4)?)?;
+        let mut progress: Progress = parse(row.str(3)?)?;
+        let author: Author = parse(row.str(4)?)?;
         let act = author.act(claimed.application_id, self.record_id, self.at)?;
 
         workspaces::lock_application(tx, claimed.application_id).await?;
@@ -243,7 +243,7 @@ impl WorkOnJob {
     fn claimed(&self, row: &Row) -> Result<Claimed, DbError> {
         Ok(Claimed {
             application_id: ApplicationId::from_uuid(row.uuid(0)?),
-            kind: kind_named(&row.text(1)?)?,
+            kind: kind_named(row.str(1)?)?,
             parameters: row.text(2)?,
             cursor: row.opt_uuid(5)?.map(GrantId::from_uuid),
             limit: self.limit,
@@ -270,7 +270,7 @@ impl Command for FailJob {
         const WRITE: &str = "UPDATE jobs SET status = 'failed', result = $2, updated_at = $3 WHERE id = $1";
         let Some(row) = tx.query_one(CLAIM, params![self.id.uuid()]).await? else { return Ok(()) };
         // It may be what is malformed.
-        let progress: Progress = parse(&row.text(0)?).unwrap_or_default();
+        let progress: Progress = parse(row.str(0)?).unwrap_or_default();
         let result = json(&Progress { error: Some(self.error.clone()), ..progress })?;
         tx.execute(WRITE, params![self.id.uuid(), &result, self.at.as_micros()]).await?;
         Ok(())
@@ -350,9 +350,9 @@ fn read(row: &Row) -> Result<Job, DbError> {
     Ok(Job {
         id: JobId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
-        kind: kind_named(&row.text(2)?)?,
+        kind: kind_named(row.str(2)?)?,
         status: status.ok_or(DbError::Malformed("status of a job"))?,
-        progress: parse(&row.text(4)?)?,
+        progress: parse(row.str(4)?)?,
         created_at: UnixMicros::from_micros(row.int(5)?),
         updated_at: UnixMicros::from_micros(row.int(6)?),
     })

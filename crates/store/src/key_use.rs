@@ -81,7 +81,7 @@ pub(crate) fn of_row(
     let (Some(id), Some(name)) = (id, row.opt_text(first)?) else { return Ok(None) };
     let mut capabilities = read(row.opt_text(first + 1)?.as_deref())?;
     if is_release {
-        let permissions = crate::keys::read_permissions(&row.text(first + 2)?)?;
+        let permissions = crate::keys::read_permissions(row.str(first + 2)?)?;
         if !permission::allows(permissions.iter().map(String::as_str), "messages.send") {
             capabilities.sending = Sending::Nothing;
         }
@@ -232,7 +232,7 @@ pub(crate) const OLD_DAYS: &str = "SELECT key_id, day FROM key_days WHERE day < 
 async fn conversation(tx: &mut Tx, grant: GrantId, thread: ThreadId, own: &str) -> Result<Conversation, DbError> {
     let mut conversation = Conversation::default();
     for row in tx.query(CONVERSATION, params![thread.uuid(), grant.uuid()]).await? {
-        let seen: Seen = serde_json::from_str(&row.text(1)?).unwrap_or_default();
+        let seen: Seen = serde_json::from_str(row.str(1)?).unwrap_or_default();
         let is_own = row.flag(0)? || seen.from.iter().any(|person| key_of(&person.email).is_none_or(|key| key == own));
         conversation.is_received |= !is_own;
         let received = if is_own { [Vec::new(), Vec::new()] } else { [seen.from, seen.reply_to] };
@@ -313,7 +313,7 @@ impl Command for PruneKeyUse {
         let known_since = self.today.number() - KNOWN_DAYS;
         let recipients = tx.query(OLD_RECIPIENTS, params![known_since, self.limit as i64]).await?;
         for row in &recipients {
-            tx.execute(FORGET, params![row.uuid(0)?, &row.text(1)?]).await?;
+            tx.execute(FORGET, params![row.uuid(0)?, row.str(1)?]).await?;
         }
         // Nodes may be a little apart about which day it is.
         let days = tx.query(OLD_DAYS, params![self.today.number() - 1, self.limit as i64]).await?;

@@ -105,7 +105,7 @@ impl Command for StartLayout {
 async fn grouping_workspaces(tx: &mut Tx, application: ApplicationId) -> Result<Vec<(WorkspaceId, Domain)>, DbError> {
     let rows = tx.query(GROUPING, params![application.uuid()]).await?;
     let read = |row: &crate::db::Row| {
-        let domain = Domain::parse(&row.text(1)?).map_err(|_| DbError::Malformed("domain"))?;
+        let domain = Domain::parse(row.str(1)?).map_err(|_| DbError::Malformed("domain"))?;
         Ok((WorkspaceId::from_uuid(row.uuid(0)?), domain))
     };
     rows.iter().map(read).collect()
@@ -275,7 +275,7 @@ fn read(row: &crate::db::Row) -> Result<LaidOut, DbError> {
     Ok(LaidOut {
         id: GrantId::from_uuid(row.uuid(0)?),
         workspace_id: row.opt_uuid(1)?.map(WorkspaceId::from_uuid),
-        email: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("address"))?,
+        email: EmailAddress::parse(row.str(2)?).map_err(|_| DbError::Malformed("address"))?,
         created_at: UnixMicros::from_micros(row.int(3)?),
     })
 }
@@ -295,6 +295,6 @@ pub async fn daily_sends_max(
     );
     let workspace = workspace.map(WorkspaceId::uuid);
     let Some(row) = reader.query_one(FIND, params![application.uuid(), workspace]).await? else { return Ok(None) };
-    let plan = reader.plan(&row.text(0)?)?;
+    let plan = reader.plan(row.str(0)?)?;
     Ok(limits::effective(&plan, &row, 1)?.daily_sends_max)
 }

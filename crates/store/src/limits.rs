@@ -100,7 +100,7 @@ pub async fn of_grant(
     let values = params![application.uuid(), grant.uuid(), day.number()];
     let Some(row) = reader.query_one(READ, values).await? else { return Ok(None) };
     Ok(Some(GrantLimits {
-        plan: reader.plan(&row.text(0)?)?,
+        plan: reader.plan(row.str(0)?)?,
         workspace_id: row.opt_uuid(1)?.map(WorkspaceId::from_uuid),
         policy_id: row.opt_uuid(2)?.map(PolicyId::from_uuid),
         policy: policy_limits(&row, 5)?,

@@ -674,7 +674,7 @@ pub(crate) fn read(row: &Row) -> Result<StoredMessage, DbError> {
         unread: row.flag(6)?,
         starred: row.flag(7)?,
         octets: row.count(8)?,
-        folders: folders(&row.text(9)?)?,
+        folders: folders(row.str(9)?)?,
         summary: row.text(10)?,
         draft: row.flag(11)?,
         assessment: row.opt_text(12)?,

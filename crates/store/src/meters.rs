@@ -360,7 +360,7 @@ pub async fn of_grant(
 ) -> Result<Option<GrantMeters>, StoreError> {
     let values = params![application.uuid(), grant.uuid(), day.month().number(), day.number()];
     let Some(row) = reader.query_one(OF_GRANT, values).await? else { return Ok(None) };
-    let plan = reader.plan(&row.text(1)?)?;
+    let plan = reader.plan(row.str(1)?)?;
     Ok(Some(read_of_grant(&row, &Tally::default(), plan, grant, day)?))
 }
 
@@ -374,7 +374,7 @@ pub(crate) async fn judge(
     let day = at.day();
     let values = params![application.uuid(), grant.uuid(), day.month().number(), day.number()];
     let Some(row) = tx.query_one(OF_GRANT, values).await? else { return Ok(None) };
-    let plan = tx.plan(&row.text(1)?)?;
+    let plan = tx.plan(row.str(1)?)?;
     Ok(Some(read_of_grant(&row, tx.tally(), plan, grant, day)?))
 }
 

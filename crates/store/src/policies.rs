@@ -259,7 +259,7 @@ async fn lock_plan(tx: &mut Tx, application: ApplicationId) -> Result<(Organizat
     const LOCK: &str = "SELECT o.id, o.plan FROM organizations o JOIN applications a ON a.organization_id = o.id \
         WHERE a.id = $1 {lock}";
     let row = tx.query_one(LOCK, params![application.uuid()]).await?.ok_or(DbError::Malformed("application"))?;
-    Ok((OrganizationId::from_uuid(row.uuid(0)?), tx.plan(&row.text(1)?)?))
+    Ok((OrganizationId::from_uuid(row.uuid(0)?), tx.plan(row.str(1)?)?))
 }
 
 macro_rules! policy_columns {
@@ -369,7 +369,7 @@ pub async fn list(
 
 fn view(reader: &Reader<'_>, row: &Row) -> Result<PolicyView, StoreError> {
     let policy = read(row)?;
-    let plan = reader.plan(&row.text(ORGANIZATION + 1)?)?;
+    let plan = reader.plan(row.str(ORGANIZATION + 1)?)?;
     Ok(PolicyView {
         organization_id: OrganizationId::from_uuid(row.uuid(ORGANIZATION)?),
         effective: Limits::effective(&plan.limits, &policy.limits),

@@ -51,7 +51,7 @@ impl Doomed {
             date: row.int(3)?,
             unread: row.flag(4)?,
             octets: row.count(5)?,
-            folders: messages::folders(&row.text(6)?)?,
+            folders: messages::folders(row.str(6)?)?,
             summary: row.text(7)?,
             outgoing: row.flag(8)?,
             starred: row.flag(9)?,

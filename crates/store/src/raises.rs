@@ -129,7 +129,7 @@ fn read(row: &Row) -> Result<Raise, DbError> {
         value: row.count(5)?,
         starts_at: UnixMicros::from_micros(row.int(6)?),
         ends_at: UnixMicros::from_micros(row.int(7)?),
-        state: State::named(&row.text(8)?).ok_or(DbError::Malformed("raise"))?,
+        state: State::named(row.str(8)?).ok_or(DbError::Malformed("raise"))?,
         reason: row.text(9)?,
         requested_by: Author { kind: row.text(10)?, id: row.text(11)?, name: row.text(12)? },
         decided_by,

@@ -362,8 +362,8 @@ fn read(row: &Row) -> Result<RedirectUri, DbError> {
         id: RedirectUriId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         url: row.text(2)?,
-        platform: Platform::named(&row.text(3)?).ok_or(DbError::Malformed("platform"))?,
-        settings: serde_json::from_str(&row.text(4)?).map_err(|_| DbError::Malformed("settings"))?,
+        platform: Platform::named(row.str(3)?).ok_or(DbError::Malformed("platform"))?,
+        settings: serde_json::from_str(row.str(4)?).map_err(|_| DbError::Malformed("settings"))?,
         created_at: UnixMicros::from_micros(row.int(5)?),
     })
 }

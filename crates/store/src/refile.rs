@@ -110,7 +110,7 @@ impl UpdateMessage {
             return Ok(UpdateOutcome::Draft);
         }
         let before = State {
-            folders: messages::folders(&row.text(3)?)?,
+            folders: messages::folders(row.str(3)?)?,
             unread: row.flag(1)?,
             starred: row.flag(2)?,
             answered: row.flag(7)?,

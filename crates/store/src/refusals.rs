@@ -133,7 +133,7 @@ impl Command for PruneRefusals {
         const REMOVE: &str = "DELETE FROM send_refusals WHERE grant_id = $1 AND day = $2 AND code = $3";
         let old = tx.query(OLD, params![self.before.number(), self.limit as i64]).await?;
         for row in &old {
-            tx.execute(REMOVE, params![row.uuid(0)?, row.int(1)?, &row.text(2)?]).await?;
+            tx.execute(REMOVE, params![row.uuid(0)?, row.int(1)?, row.str(2)?]).await?;
         }
         Ok(old.len() as u64)
     }

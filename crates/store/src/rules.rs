@@ -95,11 +95,11 @@ fn read(row: &Row) -> Result<KeptRule, DbError> {
         id: RuleId::from_uuid(row.uuid(0)?),
         priority: u16::try_from(row.int(4)?).map_err(|_| DbError::Malformed("priority"))?,
         is_enabled: row.flag(5)?,
-        mode: Mode::named(&row.text(6)?).ok_or(DbError::Malformed("mode"))?,
-        direction: Direction::named(&row.text(7)?).ok_or(DbError::Malformed("direction"))?,
-        match_operator: MatchOperator::named(&row.text(8)?).ok_or(DbError::Malformed("match operator"))?,
-        conditions: definition::read_conditions(&row.text(9)?)?,
-        actions: definition::read_actions(&row.text(10)?)?,
+        mode: Mode::named(row.str(6)?).ok_or(DbError::Malformed("mode"))?,
+        direction: Direction::named(row.str(7)?).ok_or(DbError::Malformed("direction"))?,
+        match_operator: MatchOperator::named(row.str(8)?).ok_or(DbError::Malformed("match operator"))?,
+        conditions: definition::read_conditions(row.str(9)?)?,
+        actions: definition::read_actions(row.str(10)?)?,
     };
     Ok(KeptRule {
         named: NamedRule { name: row.text(2)?, description: row.opt_text(3)?, rule },

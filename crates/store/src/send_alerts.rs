@@ -64,7 +64,7 @@ const FIND: &str = concat!("SELECT ", rule_columns!(), " FROM send_alert_rules W
 fn read(row: &Row) -> Result<AlertRule, DbError> {
     let time = |value: Option<i64>| value.map(UnixMicros::from_micros);
     let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-    let metric = Metric::named(&row.text(3)?).ok_or(DbError::Malformed("metric"))?;
+    let metric = Metric::named(row.str(3)?).ok_or(DbError::Malformed("metric"))?;
     Ok(AlertRule {
         id: AlertRuleId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),

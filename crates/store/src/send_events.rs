@@ -172,7 +172,7 @@ pub(crate) async fn sent(tx: &mut Tx, grant: GrantId, message: MessageId) -> Res
         workspace_id: row.opt_uuid(2)?.map(WorkspaceId::from_uuid),
         message_id: message,
         thread_id: row.opt_uuid(4)?.map(ThreadId::from_uuid),
-        sender: EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?,
+        sender: EmailAddress::parse(row.str(3)?).map_err(|_| DbError::Malformed("address"))?,
     }))
 }
 
@@ -184,7 +184,7 @@ pub(crate) async fn has_bounced(tx: &mut Tx, message: MessageId, recipient: &Ema
     }
     for row in tx.query(FAILED, params![message.uuid()]).await? {
         let is_hard = Counted::numbered(row.int(1)?).hard_bounce;
-        if is_hard && EmailAddress::parse(&row.text(0)?).is_ok_and(|address| address.key() == key) {
+        if is_hard && EmailAddress::parse(row.str(0)?).is_ok_and(|address| address.key() == key) {
             return Ok(true);
         }
     }
@@ -334,7 +334,7 @@ pub async fn of_grant(
 
 /// Reads the columns of `send_event_columns!`.
 pub(crate) fn read(row: &Row) -> Result<SendEvent, DbError> {
-    let address = |column, what| EmailAddress::parse(&row.text(column)?).map_err(|_| DbError::Malformed(what));
+    let address = |column, what| EmailAddress::parse(row.str(column)?).map_err(|_| DbError::Malformed(what));
     let recipient = row.text(13)?;
     let sent = Sent {
         organization_id: OrganizationId::from_uuid(row.uuid(1)?),

@@ -135,7 +135,7 @@ async fn domains_of(tx: &mut Tx, pool: &SenderPool) -> Result<Result<Vec<(GrantI
     for grant in &pool.grants {
         let row = tx.query_one(FIND, params![pool.application_id.uuid(), grant.uuid()]).await?;
         let Some(row) = row else { return Ok(Err(*grant)) };
-        found.push((*grant, address(&row.text(0)?)?));
+        found.push((*grant, address(row.str(0)?)?));
     }
     Ok(Ok(found))
 }
@@ -276,7 +276,7 @@ impl Command for PrunePoolRecipients {
         let until = self.at.minus(REMEMBERED).as_micros();
         let mut removed = 0;
         for row in tx.query(OLD_RECIPIENTS, params![until, self.limit as i64]).await? {
-            removed += tx.execute(FORGET, params![row.uuid(0)?, &row.text(1)?, until]).await?;
+            removed += tx.execute(FORGET, params![row.uuid(0)?, row.str(1)?, until]).await?;
         }
         Ok(removed)
     }
@@ -385,7 +385,7 @@ pub async fn members(
     let rows = reader.query(MEMBERS, params![pool.uuid(), today.number(), now.as_micros(), since]).await?;
     let mut members = Vec::new();
     for row in rows {
-        let plan = reader.plan(&row.text(6)?)?;
+        let plan = reader.plan(row.str(6)?)?;
         members.push(member(&row, &plan, today)?);
     }
     Ok(members)
@@ -409,7 +409,7 @@ fn member(row: &Row, plan: &Plan, today: UtcDay) -> Result<PoolMember, DbError> 
     };
     Ok(PoolMember {
         grant: GrantId::from_uuid(row.uuid(0)?),
-        email: address(&row.text(1)?)?,
+        email: address(row.str(1)?)?,
         domain: row.opt_uuid(2)?.map(DomainId::from_uuid),
         is_verified: row.opt_int(3)?.is_some(),
         is_drifting: row.opt_int(4)?.is_some(),

@@ -206,7 +206,7 @@ fn read(row: &Row) -> Result<ServiceAccount, DbError> {
         organization_id: OrganizationId::from_uuid(row.uuid(1)?),
         name: row.text(2)?,
         public_key: row.bytes(3)?,
-        permissions: read_permissions(&row.text(4)?)?,
+        permissions: read_permissions(row.str(4)?)?,
         revoked_at: time(5)?,
         last_used_at: time(6)?,
         created_at: UnixMicros::from_micros(row.int(7)?),

@@ -29,7 +29,7 @@ pub async fn door(reader: &mut Reader<'_>, email: &EmailAddress) -> Result<Optio
     Ok(Some(Door {
         grant_id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
-        email: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("address"))?,
+        email: EmailAddress::parse(row.str(2)?).map_err(|_| DbError::Malformed("address"))?,
         app_password: row.opt_text(3)?,
         is_blocked: row.flag(4)?,
     }))

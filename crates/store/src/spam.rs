@@ -197,7 +197,7 @@ impl Command for PruneSpamMoves {
         }
         let senders = tx.query(OLD_SENDERS, params![before, limit]).await?;
         for row in &senders {
-            tx.execute(FORGET_SENDER, params![row.uuid(0)?, &row.text(1)?, before]).await?;
+            tx.execute(FORGET_SENDER, params![row.uuid(0)?, row.str(1)?, before]).await?;
         }
         Ok(moves.len() + senders.len())
     }

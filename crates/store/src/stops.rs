@@ -68,9 +68,9 @@ macro_rules! stop_columns {
 fn read_stop(row: &Row) -> Result<Stop, DbError> {
     Ok(Stop {
         id: StopId::from_uuid(row.uuid(0)?),
-        kind: Kind::named(&row.text(1)?).ok_or(DbError::Malformed("kind of stop"))?,
-        effect: Effect::named(&row.text(2)?).ok_or(DbError::Malformed("effect of stop"))?,
-        scope: Scope::named(&row.text(3)?).ok_or(DbError::Malformed("scope of stop"))?,
+        kind: Kind::named(row.str(1)?).ok_or(DbError::Malformed("kind of stop"))?,
+        effect: Effect::named(row.str(2)?).ok_or(DbError::Malformed("effect of stop"))?,
+        scope: Scope::named(row.str(3)?).ok_or(DbError::Malformed("scope of stop"))?,
         subject: row.text(4)?,
         reason: row.text(5)?,
         value: row.opt_int(6)?.map(|value| value.max(0) as u64),

@@ -150,7 +150,7 @@ pub async fn due(
     let values = params![tried_before.as_micros(), now.as_micros(), limit as i64];
     let rows = reader.query(DUE, values).await?;
     let read = |row: &crate::db::Row| {
-        let domain = Domain::parse(&row.text(0)?).map_err(|_| DbError::Malformed("domain"))?;
+        let domain = Domain::parse(row.str(0)?).map_err(|_| DbError::Malformed("domain"))?;
         Ok((domain, row.text(1)?))
     };
     rows.iter().map(read).collect()

@@ -363,7 +363,7 @@ pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Ope
         organization_id: OrganizationId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         grant_id: GrantId::from_uuid(row.uuid(2)?),
-        email: EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?,
+        email: EmailAddress::parse(row.str(3)?).map_err(|_| DbError::Malformed("address"))?,
         created_at: UnixMicros::from_micros(row.int(4)?),
         expires_at: UnixMicros::from_micros(row.int(5)?),
         plan: row.text(6)?,

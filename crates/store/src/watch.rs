@@ -62,7 +62,7 @@ fn write(watch: &Watch) -> String {
 pub(crate) async fn of(tx: &mut Tx, grant: GrantId, now: UnixMicros) -> Result<Watch, DbError> {
     const FIND: &str = "SELECT state FROM watches WHERE grant_id = $1 {lock}";
     let row = tx.query_one(FIND, params![grant.uuid()]).await?;
-    let watch = row.map(|row| read(&row.text(0)?)).transpose()?.unwrap_or_default();
+    let watch = row.map(|row| read(row.str(0)?)).transpose()?.unwrap_or_default();
     Ok(watch.at(now))
 }
 
@@ -123,7 +123,7 @@ impl Command for PruneWrittenTo {
         const FORGET: &str = "DELETE FROM written_to WHERE grant_id = $1 AND address_key = $2";
         let rows = tx.query(OLD, params![self.today.number() - KNOWN_DAYS, self.limit as i64]).await?;
         for row in &rows {
-            tx.execute(FORGET, params![row.uuid(0)?, &row.text(1)?]).await?;
+            tx.execute(FORGET, params![row.uuid(0)?, row.str(1)?]).await?;
         }
         Ok(rows.len() as u64)
     }

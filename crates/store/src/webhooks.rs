@@ -388,7 +388,7 @@ fn read_parked(row: &Row) -> Result<Parked, DbError> {
 
 pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
     let list = |column| -> Result<Vec<String>, DbError> {
-        serde_json::from_str(&row.text(column)?).map_err(|_| DbError::Malformed("webhook"))
+        serde_json::from_str(row.str(column)?).map_err(|_| DbError::Malformed("webhook"))
     };
     Ok(Webhook {
         id: WebhookId::from_uuid(row.uuid(0)?),

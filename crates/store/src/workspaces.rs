@@ -75,7 +75,7 @@ pub(crate) async fn lock_application(tx: &mut Tx, application: ApplicationId) ->
         FROM applications a WHERE a.id = $1 {lock}";
     let Some(row) = tx.query_one(LOCK, params![application.uuid()]).await? else { return Ok(None) };
     let default_workspace_id = WorkspaceId::from_uuid(row.uuid(0)?);
-    Ok(Some(Home { default_workspace_id, plan: tx.plan(&row.text(1)?)? }))
+    Ok(Some(Home { default_workspace_id, plan: tx.plan(row.str(1)?)? }))
 }
 
 macro_rules! workspace_columns {
@@ -505,7 +505,7 @@ fn read(row: &Row) -> Result<Listed, DbError> {
         policy_id: row.opt_uuid(5)?.map(PolicyId::from_uuid),
         created_at: UnixMicros::from_micros(row.int(6)?),
         updated_at: UnixMicros::from_micros(row.int(7)?),
-        on_quota: OnQuota::named(&row.text(8)?).ok_or(DbError::Malformed("on_quota"))?,
+        on_quota: OnQuota::named(row.str(8)?).ok_or(DbError::Malformed("on_quota"))?,
     };
     Ok(Listed { workspace, is_default: row.opt_uuid(9)? == Some(id), rule_ids: Vec::new() })
 }

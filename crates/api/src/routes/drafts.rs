@@ -250,7 +250,7 @@ fn signed(change: DraftChange, signature: Option<&Signature>) -> DraftChange {
 
 /// What is left of a call whose body was read.
 struct CallWithoutBody {
-    platform: postfleet_mailflow::Platform,
+    platform: std::sync::Arc<postfleet_mailflow::Platform>,
     id: respond::RequestId,
 }
 

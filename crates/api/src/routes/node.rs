@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::sync::Arc;
 
 const TEXT: &str = "text/plain";
 
@@ -29,14 +30,14 @@ async fn live() -> &'static str {
     "ok\n"
 }
 
-async fn ready(State(interface): State<Interface>) -> Response {
+async fn ready(State(interface): State<Arc<Interface>>) -> Response {
     match interface.health.not_ready().await {
         None => "ok\n".into_response(),
         Some(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {cause}\n")).into_response(),
     }
 }
 
-async fn metrics(State(interface): State<Interface>) -> impl IntoResponse {
+async fn metrics(State(interface): State<Arc<Interface>>) -> impl IntoResponse {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
     (headers, interface.health.metrics().await)

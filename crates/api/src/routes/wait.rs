@@ -16,7 +16,7 @@ use postfleet_mailflow::Platform;
 use postfleet_mailflow::wait::{Place, Waiter, Wanted};
 use postfleet_schema::message::Message;
 use std::convert::Infallible;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Seconds that a request waits at most. Clients give up at 90.
@@ -171,7 +171,7 @@ fn timeout(query: &Query) -> Result<i64, Problem> {
 
 /// A stream of events, as far as it has come.
 struct Feed {
-    platform: Platform,
+    platform: Arc<Platform>,
     waiter: Waiter,
     ends_at: UnixMicros,
     select: Vec<String>,

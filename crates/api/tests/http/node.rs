@@ -37,8 +37,11 @@ impl Health for Ill {
 #[tokio::test]
 async fn a_node_that_is_not_ready_says_when_to_come_back() {
     let world = World::new().await;
-    let router =
-        router(Interface { platform: world.platform.clone(), health: Arc::new(Ill), origins: Origins::default() });
+    let router = router(Interface {
+        platform: world.platform.clone().into(),
+        health: Arc::new(Ill),
+        origins: Origins::default(),
+    });
     let request = Request::get("/health/ready").body(Body::empty()).expect("request");
     let response = router.oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), 503);

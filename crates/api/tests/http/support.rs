@@ -65,8 +65,11 @@ impl Harness {
         let (acme, other) = (world.tenant(acme).await, world.tenant(other).await);
         let agent = world.mailbox(&acme, "agent").await.id.to_string();
         let stranger = world.mailbox(&other, "agent").await.id.to_string();
-        let router =
-            router(Interface { platform: world.platform.clone(), health: Arc::new(Well), origins: Origins::default() });
+        let router = router(Interface {
+            platform: world.platform.clone().into(),
+            health: Arc::new(Well),
+            origins: Origins::default(),
+        });
         Self { world, acme, other, agent, stranger, router }
     }
 
@@ -75,7 +78,8 @@ impl Harness {
         let harness = Self::new().await;
         let (handoff, handed_over) = mpsc::channel(1);
         let platform = Platform { handoff: Some(handoff), ..harness.world.platform.clone() };
-        let router = router(Interface { platform, health: Arc::new(Well), origins: Origins::default() });
+        let router =
+            router(Interface { platform: platform.into(), health: Arc::new(Well), origins: Origins::default() });
         (Self { router, ..harness }, handed_over)
     }
 
@@ -87,7 +91,7 @@ impl Harness {
         self.world.platform =
             Platform { store, underway: Arc::default(), waiting: Arc::default(), ..self.world.platform };
         let router = router(Interface {
-            platform: self.world.platform.clone(),
+            platform: self.world.platform.clone().into(),
             health: Arc::new(Well),
             origins: Origins::default(),
         });
@@ -96,7 +100,8 @@ impl Harness {
 
     /// As one that pages of these places may ask.
     pub fn with_origins(self, origins: Origins) -> Self {
-        let router = router(Interface { platform: self.world.platform.clone(), health: Arc::new(Well), origins });
+        let router =
+            router(Interface { platform: self.world.platform.clone().into(), health: Arc::new(Well), origins });
         Self { router, ..self }
     }
 

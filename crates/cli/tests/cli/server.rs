@@ -50,8 +50,11 @@ impl Installation {
         let acme = world.tenant(NewTenant::of("acme.test")).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let url = format!("http://{}", socket.local_addr().expect("address"));
-        let router =
-            router(Interface { platform: world.platform.clone(), health: Arc::new(Well), origins: Origins::default() });
+        let router = router(Interface {
+            platform: world.platform.clone().into(),
+            health: Arc::new(Well),
+            origins: Origins::default(),
+        });
         let stop = CancellationToken::new();
         tokio::spawn(serve(socket, router, world.platform.clock.clone(), 4_096, stop.clone()));
         let home = tempfile::tempdir().expect("a temporary folder");

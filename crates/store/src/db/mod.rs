@@ -4,10 +4,12 @@
 //! `dialect`). Values are of five kinds: integer, text, bytes, UUID, null. On SQLite no call here ever suspends, so
 //! that its writer thread can run the same code without a runtime.
 
+mod answer;
 pub mod dialect;
 pub mod postgres;
 pub mod sqlite;
 
+use answer::CopiedRow;
 use uuid::Uuid;
 
 /// A value bound to a placeholder.
@@ -71,7 +73,7 @@ macro_rules! params {
 /// reported as [`DbError::Shape`].
 pub enum Row {
     /// Values copied out of SQLite.
-    Sqlite(Vec<rusqlite::types::Value>),
+    Sqlite(CopiedRow),
     /// PostgreSQL's own row.
     Postgres(tokio_postgres::Row),
 }
@@ -80,35 +82,28 @@ impl Row {
     /// An integer column that may be null.
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>, DbError> {
         match self {
-            Self::Sqlite(values) => match values.get(column) {
-                Some(rusqlite::types::Value::Null) => Ok(None),
-                Some(rusqlite::types::Value::Integer(value)) => Ok(Some(*value)),
-                _ => Err(DbError::Shape(column)),
-            },
+            Self::Sqlite(row) => row.opt_int(column),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
+    /// A text column that may be null, as it stands there.
+    pub fn opt_str(&self, column: usize) -> Result<Option<&str>, DbError> {
+        match self {
+            Self::Sqlite(row) => row.opt_str(column),
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
         }
     }
 
     /// A text column that may be null.
     pub fn opt_text(&self, column: usize) -> Result<Option<String>, DbError> {
-        match self {
-            Self::Sqlite(values) => match values.get(column) {
-                Some(rusqlite::types::Value::Null) => Ok(None),
-                Some(rusqlite::types::Value::Text(value)) => Ok(Some(value.clone())),
-                _ => Err(DbError::Shape(column)),
-            },
-            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
-        }
+        Ok(self.opt_str(column)?.map(str::to_owned))
     }
 
     /// A bytes column that may be null.
     pub fn opt_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, DbError> {
         match self {
-            Self::Sqlite(values) => match values.get(column) {
-                Some(rusqlite::types::Value::Null) => Ok(None),
-                Some(rusqlite::types::Value::Blob(value)) => Ok(Some(value.clone())),
-                _ => Err(DbError::Shape(column)),
-            },
+            Self::Sqlite(row) => Ok(row.opt_bytes(column)?.map(<[u8]>::to_vec)),
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
         }
     }
@@ -116,13 +111,10 @@ impl Row {
     /// An id column that may be null.
     pub fn opt_uuid(&self, column: usize) -> Result<Option<Uuid>, DbError> {
         match self {
-            Self::Sqlite(values) => match values.get(column) {
-                Some(rusqlite::types::Value::Null) => Ok(None),
-                Some(rusqlite::types::Value::Blob(value)) => {
-                    Uuid::from_slice(value).map(Some).map_err(|_| DbError::Shape(column))
-                }
-                _ => Err(DbError::Shape(column)),
-            },
+            Self::Sqlite(row) => {
+                let octets = row.opt_bytes(column)?;
+                octets.map(Uuid::from_slice).transpose().map_err(|_| DbError::Shape(column))
+            }
             Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
         }
     }
@@ -138,6 +130,10 @@ impl Row {
     /// A 0-or-1 column.
     pub fn flag(&self, column: usize) -> Result<bool, DbError> {
         Ok(self.int(column)? != 0)
+    }
+    /// A text column, as it stands there.
+    pub fn str(&self, column: usize) -> Result<&str, DbError> {
+        self.opt_str(column)?.ok_or(DbError::Shape(column))
     }
     /// A text column.
     pub fn text(&self, column: usize) -> Result<String, DbError> {

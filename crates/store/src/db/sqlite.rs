@@ -1,8 +1,9 @@
 //! SQLite through rusqlite: the embedded engine. Calls block, and never suspend.
 
+use super::answer::Answer;
 use super::{DbError, Param, Row, dialect};
 use rusqlite::config::DbConfig;
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use std::collections::HashMap;
 use std::path::Path;
@@ -64,14 +65,14 @@ impl Sqlite {
     pub(super) fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let text = text(&mut self.texts, sql);
         let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;
-        let columns = statement.column_count();
+        let mut answer = Answer::of(statement.column_count());
         let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(db_error)?;
-        let mut answer = Vec::new();
         while let Some(row) = rows.next().map_err(db_error)? {
-            let values: Result<Vec<Value>, _> = (0..columns).map(|column| row.get(column)).collect();
-            answer.push(Row::Sqlite(values.map_err(db_error)?));
+            for column in 0..answer.columns() {
+                answer.push(row.get_ref(column).map_err(db_error)?);
+            }
         }
-        Ok(answer)
+        Ok(answer.rows().map(Row::Sqlite).collect())
     }
 
     pub(super) fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {

@@ -119,7 +119,7 @@ pub(super) fn read(row: &crate::db::Row) -> Result<PublishedKey, DbError> {
         selector: row.text(1)?,
         algorithm: row.text(2)?,
         public_record: row.text(3)?,
-        state: KeyState::named(&row.text(4)?)?,
+        state: KeyState::named(row.str(4)?)?,
         created_at: UnixMicros::from_micros(row.int(5)?),
         retired_at: row.opt_int(6)?.map(UnixMicros::from_micros),
     })

@@ -145,7 +145,7 @@ fn read(row: &Row) -> Result<RegisteredDomain, DbError> {
     Ok(RegisteredDomain {
         id: DomainId::from_uuid(row.uuid(0)?),
         organization_id: OrganizationId::from_uuid(row.uuid(1)?),
-        name: Domain::parse(&row.text(2)?).map_err(|_| DbError::Malformed("domain"))?,
+        name: Domain::parse(row.str(2)?).map_err(|_| DbError::Malformed("domain"))?,
         label: row.text(3)?,
         is_branded: row.flag(4)?,
         is_trusted: row.flag(5)?,
@@ -167,9 +167,9 @@ pub(crate) use record_columns;
 
 /// Reads a row of `record_columns!`: the record's kind and selector, and what is known of it.
 fn read_record(row: &Row) -> Result<((RecordKind, String), RecordState), DbError> {
-    let kind = RecordKind::named(&row.text(1)?).ok_or(DbError::Malformed("record kind"))?;
+    let kind = RecordKind::named(row.str(1)?).ok_or(DbError::Malformed("record kind"))?;
     let state = RecordState {
-        status: RecordStatus::named(&row.text(3)?).ok_or(DbError::Malformed("record status"))?,
+        status: RecordStatus::named(row.str(3)?).ok_or(DbError::Malformed("record status"))?,
         message: row.text(4)?,
         failures: u32::try_from(row.int(5)?).map_err(|_| DbError::Malformed("failures"))?,
         checked_at: row.opt_int(6)?.map(UnixMicros::from_micros),

@@ -323,7 +323,7 @@ impl Command for RecordRefused {
             status, diagnostic, reporter, reported_at) VALUES ($1, $2, $3, $4, $5, $6, '', '', '', '', $7) \
             ON CONFLICT (message_id, recipient, kind, outcome) DO NOTHING";
         let Some(row) = tx.query_one(FIND, params![self.message_id.uuid()]).await? else { return Ok(false) };
-        let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
+        let email = EmailAddress::parse(row.str(1)?).map_err(|_| DbError::Malformed("address"))?;
         if *email.domain() != self.domain {
             return Ok(false);
         }

@@ -126,7 +126,7 @@ const OPTIONS: &str = "SELECT p.options FROM grants g JOIN workspaces w ON w.id 
 
 /// The names of the folders that the policy of a mailbox adds, as far as folders can have them.
 fn additional_folders(row: &Row) -> Result<Vec<String>, DbError> {
-    let options: Value = serde_json::from_str(&row.text(0)?).unwrap_or_default();
+    let options: Value = serde_json::from_str(row.str(0)?).unwrap_or_default();
     let listed = options["additional_folders"].as_array().cloned().unwrap_or_default();
     let names = listed.iter().filter_map(|one| one.as_str().or_else(|| one["name"].as_str()));
     Ok(names.filter_map(|name| folder::name(name).ok()).collect())

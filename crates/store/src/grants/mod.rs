@@ -142,7 +142,7 @@ async fn lock_tenant(
     let Some(row) = found else { return Ok(None) };
     Ok(Some(Tenant {
         organization_id: organization,
-        grants_cap: tx.plan(&row.text(0)?)?.grants_cap(),
+        grants_cap: tx.plan(row.str(0)?)?.grants_cap(),
         grant_count: row.count(1)?,
         default_workspace_id: WorkspaceId::from_uuid(row.uuid(2)?),
         connector_id: row.opt_uuid(3)?.map(ConnectorId::from_uuid),
@@ -238,7 +238,7 @@ pub async fn sender(
 ) -> Result<Option<(EmailAddress, Option<WorkspaceId>)>, StoreError> {
     const SENDER: &str = "SELECT email, workspace_id FROM grants WHERE id = $1";
     let Some(row) = reader.query_one(SENDER, params![id.uuid()]).await? else { return Ok(None) };
-    let address = EmailAddress::parse(&row.text(0)?).map_err(|_| DbError::Malformed("address"))?;
+    let address = EmailAddress::parse(row.str(0)?).map_err(|_| DbError::Malformed("address"))?;
     Ok(Some((address, row.opt_uuid(1)?.map(WorkspaceId::from_uuid))))
 }
 
@@ -316,7 +316,7 @@ pub async fn receiving_at(
     let found = reader.query_one(MAILBOX, params![&address.key(), address.domain().as_str()]).await?;
     let Some(row) = found else { return Ok(None) };
     let (id, application) = (GrantId::from_uuid(row.uuid(0)?), ApplicationId::from_uuid(row.uuid(1)?));
-    let mailbox = Mailbox::read(id, application, address, &*reader.plan(&row.text(2)?)?, (&row, 4))?;
+    let mailbox = Mailbox::read(id, application, address, &*reader.plan(row.str(2)?)?, (&row, 4))?;
     Ok(Some((mailbox, row.opt_int(3)?.is_some())))
 }
 
@@ -333,8 +333,8 @@ pub struct Holder {
 pub async fn holder(reader: &mut Reader<'_>, id: GrantId) -> Result<Option<Holder>, StoreError> {
     let Some(row) = reader.query_one(HOLDER, params![id.uuid()]).await? else { return Ok(None) };
     let application = ApplicationId::from_uuid(row.uuid(0)?);
-    let email = EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("address"))?;
-    let mailbox = Mailbox::read(id, application, &email, &*reader.plan(&row.text(2)?)?, (&row, 3))?;
+    let email = EmailAddress::parse(row.str(1)?).map_err(|_| DbError::Malformed("address"))?;
+    let mailbox = Mailbox::read(id, application, &email, &*reader.plan(row.str(2)?)?, (&row, 3))?;
     Ok(Some(Holder { email, mailbox }))
 }
 
@@ -343,8 +343,8 @@ fn read(row: &Row) -> Result<Grant, DbError> {
         id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(1)?),
         workspace_id: row.opt_uuid(2)?.map(WorkspaceId::from_uuid),
-        placement: Placement::named(&row.text(3)?)?,
-        email: EmailAddress::parse(&row.text(4)?).map_err(|_| DbError::Malformed("address"))?,
+        placement: Placement::named(row.str(3)?)?,
+        email: EmailAddress::parse(row.str(4)?).map_err(|_| DbError::Malformed("address"))?,
         name: row.text(5)?,
         state: row.opt_text(6)?,
         ip: row.text(7)?,

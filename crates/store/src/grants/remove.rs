@@ -141,7 +141,7 @@ impl PruneRemoved {
         }
         for row in &held {
             let id = MessageId::from_uuid(row.uuid(0)?);
-            messages::unlist(tx, grant, id, row.int(2)?, &messages::folders(&row.text(3)?)?).await?;
+            messages::unlist(tx, grant, id, row.int(2)?, &messages::folders(row.str(3)?)?).await?;
             tx.execute(REMOVE, params![id.uuid()]).await?;
             blobs::release(tx, BlobId::from_uuid(row.uuid(1)?)).await?;
         }

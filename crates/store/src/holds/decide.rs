@@ -73,7 +73,7 @@ impl Command for DecideHold {
             let Some(row) = tx.query_one(STATE, params![self.hold.id.uuid()]).await? else {
                 return Ok(DecideOutcome::Unknown);
             };
-            return Ok(DecideOutcome::Over(State::named(&row.text(0)?).ok_or(DbError::Malformed("state"))?));
+            return Ok(DecideOutcome::Over(State::named(row.str(0)?).ok_or(DbError::Malformed("state"))?));
         };
         let decider = &self.act.actor;
         if hold.is_of(decider) {

@@ -230,10 +230,10 @@ fn read_rule(row: &Row) -> Result<Rule, DbError> {
         id: RuleId::from_uuid(row.uuid(1)?),
         priority: u16::try_from(row.int(2)?).map_err(|_| malformed())?,
         is_enabled: row.flag(3)?,
-        mode: Mode::named(&row.text(4)?).ok_or_else(malformed)?,
-        direction: Direction::named(&row.text(5)?).ok_or_else(malformed)?,
-        match_operator: MatchOperator::named(&row.text(6)?).ok_or_else(malformed)?,
-        conditions: read_conditions(&row.text(7)?)?,
-        actions: read_actions(&row.text(8)?)?,
+        mode: Mode::named(row.str(4)?).ok_or_else(malformed)?,
+        direction: Direction::named(row.str(5)?).ok_or_else(malformed)?,
+        match_operator: MatchOperator::named(row.str(6)?).ok_or_else(malformed)?,
+        conditions: read_conditions(row.str(7)?)?,
+        actions: read_actions(row.str(8)?)?,
     })
 }

@@ -88,7 +88,7 @@ async fn lock_organization(tx: &mut Tx, organization: OrganizationId) -> Result<
     const COUNT: &str = "SELECT count(*) FROM applications a JOIN lists l ON l.application_id = a.id \
         WHERE a.organization_id = $1";
     let Some(row) = tx.query_one(LOCK, params![organization.uuid()]).await? else { return Ok(None) };
-    let Some(limit) = tx.plan(&row.text(0)?)?.lists_max else { return Ok(None) };
+    let Some(limit) = tx.plan(row.str(0)?)?.lists_max else { return Ok(None) };
     let row = tx.query_one(COUNT, params![organization.uuid()]).await?;
     let used = row.map(|row| row.count(0)).transpose()?.unwrap_or(0);
     Ok((used >= limit).then_some(Cap { limit, used }))

@@ -126,7 +126,7 @@ fn read(row: &Row) -> Result<List, DbError> {
         organization_id: OrganizationId::from_uuid(row.uuid(2)?),
         name: row.text(3)?,
         description: row.opt_text(4)?,
-        kind: kind(&row.text(5)?)?,
+        kind: kind(row.str(5)?)?,
         items_count: row.count(6)?,
         version: row.count(7)?,
         created_at: UnixMicros::from_micros(row.int(8)?),

@@ -148,7 +148,7 @@ impl Submit {
             destination
         ];
         let Some(row) = tx.query_one(FACTS, values).await? else { return Ok(None) };
-        let (plan, policy) = (tx.plan(&row.text(0)?)?, limits::policy_limits(&row, LIMITS)?);
+        let (plan, policy) = (tx.plan(row.str(0)?)?, limits::policy_limits(&row, LIMITS)?);
         let account = Room { limit: account_storage_cap(&plan, &policy), used: mailbox.int(0)?.max(0) as u64 };
         let used = meters::used(tx.tally(), owner.organization, month, &row, USAGE)?;
         let mut limits = Limits::effective(&plan.limits, &policy);
@@ -193,7 +193,7 @@ impl Submit {
         let scope = judging::scope(&row, SCOPE)?;
         let earlier = self.once.earlier(&row, EARLIER)?;
         let senders = Senders {
-            pool: RateScope::of_environment(&row.text(SENDERS + 1)?),
+            pool: RateScope::of_environment(row.str(SENDERS + 1)?),
             organization: row.uuid(SENDERS)?,
             domain: row.opt_uuid(SENDERS + 2)?,
             grant,

@@ -122,7 +122,7 @@ fn read(row: &Row) -> Result<AttemptRecord, DbError> {
         address: row.text(5)?,
         tls: row.text(6)?,
         duration: row.int(7)?,
-        answers: serde_json::from_str(&row.text(8)?).map_err(|_| DbError::Malformed("answers"))?,
+        answers: serde_json::from_str(row.str(8)?).map_err(|_| DbError::Malformed("answers"))?,
     };
     Ok(AttemptRecord { grant_id: GrantId::from_uuid(row.uuid(1)?), attempt })
 }

@@ -95,7 +95,7 @@ pub async fn outbound_message(reader: &mut Reader<'_>, id: MessageId) -> Result<
     Ok(Some(OutboundMessage {
         grant_id: GrantId::from_uuid(row.uuid(0)?),
         application_id: ApplicationId::from_uuid(row.uuid(7)?),
-        reverse_path: EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("reverse path"))?,
+        reverse_path: EmailAddress::parse(row.str(1)?).map_err(|_| DbError::Malformed("reverse path"))?,
         queued_at: UnixMicros::from_micros(row.int(2)?),
         signature: row.opt_bytes(3)?,
         blob: StoredBlob::from_row(&row, 4)?,

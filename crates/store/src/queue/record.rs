@@ -152,7 +152,7 @@ impl RecordAttempt {
                 workspace_id: row.opt_uuid(6)?.map(WorkspaceId::from_uuid),
                 message_id: self.message_id,
                 thread_id: row.opt_uuid(7)?.map(ThreadId::from_uuid),
-                sender: EmailAddress::parse(&row.text(8)?).map_err(|_| DbError::Malformed("sender"))?,
+                sender: EmailAddress::parse(row.str(8)?).map_err(|_| DbError::Malformed("sender"))?,
             },
             blob_id: BlobId::from_uuid(row.uuid(2)?),
             recipients_open: row.int(3)?,

@@ -89,7 +89,7 @@ async fn counted(reader: &mut Reader<'_>, grant: GrantId) -> Result<BTreeMap<Str
     let rows = reader.query(COUNTED, params![grant.uuid(), first, ROWS_MAX]).await?;
     let mut found = BTreeMap::new();
     for row in &rows {
-        let address = EmailAddress::parse(&row.text(0)?).map_err(|_| DbError::Malformed("recipient"))?;
+        let address = EmailAddress::parse(row.str(0)?).map_err(|_| DbError::Malformed("recipient"))?;
         found.insert(address.key(), address);
     }
     Ok(found)
@@ -127,12 +127,12 @@ async fn waiting(
         found.insert(row.text(0)?.to_lowercase());
     }
     for row in reader.query(SCHEDULED, params![grant.uuid(), ROWS_MAX]).await? {
-        let summary: Value = serde_json::from_str(&row.text(0)?).unwrap_or_default();
+        let summary: Value = serde_json::from_str(row.str(0)?).unwrap_or_default();
         let people = ["to", "cc", "bcc"].into_iter().filter_map(|field| summary[field].as_array()).flatten();
         found.extend(people.filter_map(|person| person["email"].as_str()).map(str::to_lowercase));
     }
     for row in reader.query(HELD, params![grant.uuid(), ROWS_MAX]).await? {
-        let recipients: Vec<String> = serde_json::from_str(&row.text(0)?).unwrap_or_default();
+        let recipients: Vec<String> = serde_json::from_str(row.str(0)?).unwrap_or_default();
         found.extend(recipients.iter().map(|recipient| recipient.to_lowercase()));
     }
     Ok(found)

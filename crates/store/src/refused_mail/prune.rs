@@ -31,7 +31,7 @@ impl Command for PruneRefusedMail {
         let removed = tx.execute(REMOVE, params![first_kept, self.limit as i64]).await?;
         let days = tx.query(OLD_DAYS, params![self.before.day().number(), self.limit as i64]).await?;
         for row in &days {
-            tx.execute(REMOVE_DAY, params![row.uuid(0)?, row.int(1)?, &row.text(2)?]).await?;
+            tx.execute(REMOVE_DAY, params![row.uuid(0)?, row.int(1)?, row.str(2)?]).await?;
         }
         Ok(removed + days.len() as u64)
     }

@@ -177,7 +177,7 @@ async fn holder(tx: &mut Tx, grant: GrantId) -> Result<Option<(Owner, Windows)>,
          LEFT JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN policies p ON p.id = w.policy_id WHERE g.id = $1"
     );
     let Some(row) = tx.query_one(READ, params![grant.uuid()]).await? else { return Ok(None) };
-    let plan = tx.plan(&row.text(2)?)?;
+    let plan = tx.plan(row.str(2)?)?;
     Ok(Some((Owner::read(&row, 0)?, Windows::of(&limits::effective(&plan, &row, 3)?))))
 }
 

@@ -85,7 +85,7 @@ pub async fn due(reader: &mut Reader<'_>, span: Span, now: UnixMicros) -> Result
     let values = params![span.after.uuid(), span.last.uuid(), SystemFolder::Junk.id()];
     let mut due = Vec::new();
     for row in reader.query(IN_SPAN, values).await? {
-        let plan = reader.plan(&row.text(1)?)?;
+        let plan = reader.plan(row.str(1)?)?;
         let windows = Windows::of(&limits::effective(&plan, &row, 4)?);
         let date = |column| Ok::<_, DbError>(row.opt_int(column)?.map(UnixMicros::from_micros));
         if windows.is_due(date(2)?, date(3)?, now) {

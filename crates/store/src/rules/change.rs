@@ -173,7 +173,7 @@ async fn lock_organization(tx: &mut Tx, application: ApplicationId) -> Result<Op
     const LOCK: &str = "SELECT o.id, o.plan FROM organizations o \
         WHERE o.id = (SELECT a.organization_id FROM applications a WHERE a.id = $1) {lock}";
     let Some(row) = tx.query_one(LOCK, params![application.uuid()]).await? else { return Ok(None) };
-    let rules_max = tx.plan(&row.text(1)?)?.rules_max;
+    let rules_max = tx.plan(row.str(1)?)?.rules_max;
     Ok(Some(Organization { id: OrganizationId::from_uuid(row.uuid(0)?), rules_max }))
 }
 

@@ -17,7 +17,7 @@ pub async fn count_by_kind(reader: &mut Reader<'_>) -> Result<BTreeMap<&'static 
     const COUNT: &str = "SELECT kind, count(*) FROM stops WHERE lifted_at IS NULL GROUP BY kind";
     let mut counts: BTreeMap<&'static str, u64> = Kind::ALL.iter().map(|kind| (kind.name(), 0)).collect();
     for row in reader.query(COUNT, &[]).await? {
-        let kind = Kind::named(&row.text(0)?).ok_or(DbError::Malformed("kind of a stop"))?;
+        let kind = Kind::named(row.str(0)?).ok_or(DbError::Malformed("kind of a stop"))?;
         counts.insert(kind.name(), row.count(1)?);
     }
     Ok(counts)
@@ -330,7 +330,7 @@ pub async fn all_of_grant(
         return Ok(Vec::new());
     }
     let organization = OrganizationId::from_uuid(row.uuid(0)?);
-    let address = EmailAddress::parse(&row.text(3)?).map_err(|_| DbError::Malformed("address"))?;
+    let address = EmailAddress::parse(row.str(3)?).map_err(|_| DbError::Malformed("address"))?;
     let workspace = row.opt_uuid(2)?.map(WorkspaceId::from_uuid);
     let sender = super::Sender { organization, application, workspace, grant, address, thread: None };
     super::read_in_force(reader, &sender).await

@@ -67,8 +67,8 @@ use suppression_columns;
 fn read(row: &Row) -> Result<Suppression, DbError> {
     Ok(Suppression {
         application_id: ApplicationId::from_uuid(row.uuid(0)?),
-        address: EmailAddress::parse(&row.text(1)?).map_err(|_| DbError::Malformed("suppressed address"))?,
-        reason: Reason::named(&row.text(2)?).ok_or(DbError::Malformed("reason"))?,
+        address: EmailAddress::parse(row.str(1)?).map_err(|_| DbError::Malformed("suppressed address"))?,
+        reason: Reason::named(row.str(2)?).ok_or(DbError::Malformed("reason"))?,
         source: row.text(3)?,
         note: row.opt_text(4)?,
         grant_id: row.opt_uuid(5)?.map(GrantId::from_uuid),

@@ -27,7 +27,7 @@ impl Command for PruneSuppressions {
             AND expires_at <= $3";
         let expired = tx.query(EXPIRED, params![self.now.as_micros(), self.limit as i64]).await?;
         for row in &expired {
-            tx.execute(REMOVE, params![row.uuid(0)?, &row.text(1)?, self.now.as_micros()]).await?;
+            tx.execute(REMOVE, params![row.uuid(0)?, row.str(1)?, self.now.as_micros()]).await?;
         }
         Ok(expired.len() as u64)
     }

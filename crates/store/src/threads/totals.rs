@@ -113,8 +113,8 @@ impl Totals {
     /// Reads the columns of `totals_columns!`, of which the first is at `first`.
     pub(crate) fn read(row: &Row, first: usize) -> Result<Self, DbError> {
         let id = row.opt_uuid(first + 6)?.map(MessageId::from_uuid);
-        let participants = serde_json::from_str(&row.text(first + 7)?);
-        let folders = serde_json::from_str(&row.text(first + 8)?);
+        let participants = serde_json::from_str(row.str(first + 7)?);
+        let folders = serde_json::from_str(row.str(first + 8)?);
         Ok(Self {
             messages: row.int(first)?,
             drafts: row.int(first + 1)?,
@@ -266,9 +266,9 @@ async fn latest(tx: &mut Tx, thread: ThreadId) -> Result<Option<(i64, MessageId)
 
 /// The share of a message as it is stored.
 pub(crate) fn of_row(row: &Row) -> Result<Share, DbError> {
-    let folders = messages::folders(&row.text(5)?)?;
+    let folders = messages::folders(row.str(5)?)?;
     let (id, date) = (MessageId::from_uuid(row.uuid(0)?), row.int(1)?);
-    Ok(Share::of((id, date), row.flag(2)?, (folders.as_slice(), row.flag(3)?, row.flag(4)?), &row.text(6)?))
+    Ok(Share::of((id, date), row.flag(2)?, (folders.as_slice(), row.flag(3)?, row.flag(4)?), row.str(6)?))
 }
 
 /// What the messages of a thread add up to, by reading all of them: for tests and for whoever doubts the columns.

@@ -84,7 +84,7 @@ impl Submit {
     async fn repeats(&self, tx: &mut Tx) -> Result<bool, DbError> {
         let Some(thread) = self.thread_id else { return Ok(false) };
         let rows = tx.query(SAID_BEFORE, params![thread.uuid(), COMPARED as i64]).await?;
-        let earlier = rows.iter().map(|row| Ok(snippet(&row.text(0)?))).collect::<Result<Vec<_>, DbError>>()?;
+        let earlier = rows.iter().map(|row| Ok(snippet(row.str(0)?))).collect::<Result<Vec<_>, DbError>>()?;
         Ok(repeats(&snippet(&self.facts.summary), &earlier))
     }
 

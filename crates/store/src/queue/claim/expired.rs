@@ -35,7 +35,7 @@ impl Command for ClaimExpired {
         let mut claimed = Vec::new();
         let values = params![QueueId::first_at(self.queued_before).uuid(), self.limit as i64];
         for row in tx.query(EXPIRED, values).await? {
-            let said = tx.query_one(SAID, params![&row.text(1)?]).await?;
+            let said = tx.query_one(SAID, params![row.str(1)?]).await?;
             let said = said.map(|row| row.opt_text(0)).transpose()?.flatten().unwrap_or_default();
             if let Some(row) = take(tx, row.uuid(0)?, &self.lease).await? {
                 claimed.push((read_claimed(&row, true)?, said));

@@ -373,7 +373,7 @@ pub async fn next_due(reader: &mut Reader<'_>, rooms: &Rooms) -> Result<Option<U
         }
     }
     for row in reader.query(TURN, params![rooms.full() as i64 + 1]).await? {
-        if rooms.at(&row.text(0)?) > 0 {
+        if rooms.at(row.str(0)?) > 0 {
             consider(row.int(1)?);
             break;
         }

@@ -51,7 +51,7 @@ fn read(row: &Row) -> Result<Sending, DbError> {
             application: ApplicationId::from_uuid(row.uuid(2)?),
             workspace: row.opt_uuid(3)?.map(WorkspaceId::from_uuid),
             grant: GrantId::from_uuid(row.uuid(4)?),
-            address: EmailAddress::parse(&row.text(5)?).map_err(|_| DbError::Malformed("sender"))?,
+            address: EmailAddress::parse(row.str(5)?).map_err(|_| DbError::Malformed("sender"))?,
             thread: row.opt_uuid(6)?.map(ThreadId::from_uuid),
         },
         is_approved: row.flag(7)?,

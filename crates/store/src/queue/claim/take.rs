@@ -88,7 +88,7 @@ pub(super) fn read_claimed(row: &Row, is_probe: bool) -> Result<Claimed, DbError
     Ok(Claimed {
         id: QueueId::from_uuid(row.uuid(0)?),
         message_id: MessageId::from_uuid(row.uuid(1)?),
-        recipient: EmailAddress::parse(&row.text(2)?).map_err(|_| DbError::Malformed("recipient"))?,
+        recipient: EmailAddress::parse(row.str(2)?).map_err(|_| DbError::Malformed("recipient"))?,
         attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
         is_probe,
         suppressed: None,
