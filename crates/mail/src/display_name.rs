@@ -2,6 +2,7 @@
 //! and anybody may write any: what is found here calls for care.
 
 use crate::Participant;
+use crate::authentication::dmarc::suffix;
 use crate::skeleton::{is_disguised, is_invisible, look_alike, skeleton};
 use postfleet_core::Domain;
 use postfleet_core::marks::NameMismatch;
@@ -118,8 +119,13 @@ fn seen(name: &str) -> String {
 /// Addresses that a name shows.
 fn addresses_in(seen: &str) -> Vec<String> {
     let bare = words(seen).map(|word| word.trim_end_matches('.').to_owned());
-    bare.filter(|word| word.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && is_domain(domain)))
+    bare.filter(|word| word.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && is_of_mail(domain)))
         .collect()
+}
+
+/// Whether a name behind an `@` may be a domain of the internet.
+fn is_of_mail(domain: &str) -> bool {
+    domain.contains('.') && suffix::is_known(domain) && Domain::parse(domain).is_ok()
 }
 
 /// Domains that a name shows, such as `paypal.com`.
@@ -147,7 +153,7 @@ fn is_domain(word: &str) -> bool {
     })
 }
 
-/// Ends of domain names that are taken for such in a name.
+/// Ends of domain names that are taken for such in a name. Not all that there are: `Co.KG`, `Co.Ltd` and `M.Sc` would be domains.
 const ENDS: &[&str] = &[
     "ai", "app", "at", "au", "bank", "be", "biz", "br", "ca", "ch", "cloud", "cn", "co", "com", "cz", "de", "dev",
     "dk", "edu", "es", "eu", "fi", "fr", "gov", "gr", "hk", "hu", "ie", "il", "in", "info", "io", "it", "jp", "kr",

@@ -4,7 +4,7 @@
 
 use crate::clean::is_safe_link;
 use crate::escape;
-use crate::syntax::html::{Links, attributes, is_void, references, to_text};
+use crate::syntax::html::{Links, Name, attributes, is_void, references, to_text};
 use crate::syntax::tags::{Token, tokens};
 
 /// Elements inside each other; tags further in are left out, not what they say.
@@ -19,7 +19,7 @@ const VALUE_OCTETS_MAX: usize = 4_000;
 /// Octets of the value of one declaration of a style.
 const STYLE_OCTETS_MAX: usize = 200;
 
-const ELEMENTS: &[&str] = &[
+const ELEMENTS: [&str; 59] = [
     "a",
     "abbr",
     "address",
@@ -80,6 +80,8 @@ const ELEMENTS: &[&str] = &[
     "var",
     "wbr",
 ];
+
+const NAMES: [Name; 59] = Name::all(ELEMENTS);
 
 /// Attributes whose values are words and numbers.
 const ATTRIBUTES: &[&str] = &[
@@ -152,15 +154,15 @@ pub fn sanitise(html: &str) -> String {
     let mut open: Vec<&'static str> = Vec::new();
     for token in tokens(html) {
         match token {
-            Token::Text(text) => out.push_str(&escape::text(text)),
-            Token::Character(c) => out.push_str(&escape::text(c.encode_utf8(&mut [0; 4]))),
-            Token::Open(name, text) => {
-                let Some(name) = known(&name) else { continue };
+            Token::Text(text) => escape::push_text(text, &mut out),
+            Token::Character(c) => escape::push_text(c.encode_utf8(&mut [0; 4]), &mut out),
+            Token::Open(element, text) => {
+                let Some(name) = known(element) else { continue };
                 let attributes = safe_attributes(name, text);
                 if name == "img" && !attributes.contains(" src=") {
                     continue;
                 }
-                if !is_void(name) {
+                if !is_void(element) {
                     if open.len() == DEPTH_MAX {
                         continue;
                     }
@@ -171,8 +173,8 @@ pub fn sanitise(html: &str) -> String {
                 out.push_str(&attributes);
                 out.push('>');
             }
-            Token::Close(name) => {
-                let Some(name) = known(&name).filter(|name| !is_void(name)) else { continue };
+            Token::Close(element) => {
+                let Some(name) = known(element).filter(|_| !is_void(element)) else { continue };
                 let Some(back) = open.iter().rev().take(REACH_MAX).position(|open| *open == name) else { continue };
                 for name in open.drain(open.len() - 1 - back..).rev() {
                     close(name, &mut out);
@@ -199,8 +201,8 @@ fn close(name: &str, out: &mut String) {
     out.push('>');
 }
 
-fn known(name: &str) -> Option<&'static str> {
-    ELEMENTS.iter().find(|known| **known == name).copied()
+fn known(name: Name) -> Option<&'static str> {
+    NAMES.iter().position(|known| *known == name).map(|at| ELEMENTS[at])
 }
 
 fn safe_attributes(element: &str, text: &str) -> String {

@@ -4,7 +4,7 @@ use crate::summary::{Automated, Person, Summary};
 use postfleet_core::UnixMicros;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::search::Term;
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::{MessageView, Parsed};
 use postfleet_mail::terms::{self, Head, Named, Role};
 use postfleet_store::messages::MessageFacts;
 use postfleet_store::search::Vector;
@@ -14,7 +14,8 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 /// What is searched of a message that was received, if it is kept from the beginning.
-pub fn terms_of(view: &MessageView, raw: &[u8]) -> Option<Vec<u8>> {
+pub fn terms_of(message: &Parsed<'_>) -> Option<Vec<u8>> {
+    let view = &message.view;
     let lists = [
         (Role::From, &view.from),
         (Role::To, &view.to),
@@ -26,7 +27,7 @@ pub fn terms_of(view: &MessageView, raw: &[u8]) -> Option<Vec<u8>> {
         list.iter().map(move |person| Named { role, name: &person.name, email: &person.email })
     });
     let files = view.attachments.iter().map(|file| file.filename.as_str());
-    terms::kept(raw, &Head { subject: &view.subject, people: people.collect(), files: files.collect() })
+    terms::kept_of(message, &Head { subject: &view.subject, people: people.collect(), files: files.collect() })
 }
 
 /// The same of a message that the mailbox sends: also who gets it unseen.

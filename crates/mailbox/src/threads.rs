@@ -73,10 +73,7 @@ async fn show(
     let lost: Vec<ThreadId> = page.iter().map(|thread| thread.id).filter(|id| !latest.contains_key(id)).collect();
     if !lost.is_empty() {
         // Another one is the latest now.
-        let mut again = Vec::with_capacity(lost.len());
-        for id in lost {
-            again.extend(threads::find_thread(reader, page[0].grant_id, id).await?);
-        }
+        let again = threads::named(reader, page[0].grant_id, &lost).await?;
         latest.extend(self::latest(store, reader, &again, with_body).await?);
     }
     let mut ids = ids(reader, page).await?;

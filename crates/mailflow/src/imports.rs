@@ -14,7 +14,7 @@ use postfleet_core::id::{BlobId, ImportId};
 use postfleet_core::import::{MESSAGE_OCTETS_MAX, OPEN_MAX, SOURCE_CHARS_MAX, Skip};
 use postfleet_core::rule::Placement;
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
-use postfleet_mail::message;
+use postfleet_mail::message::Parsed;
 use postfleet_mailbox::filing;
 use postfleet_mailbox::summary::Summary;
 use postfleet_schema::import as schema;
@@ -200,17 +200,18 @@ impl<'a> Taking<'a> {
     async fn message(&self, portable: &schema::PortableMessage, raw: &[u8]) -> Result<NewMessage, Problem> {
         let now = self.platform.clock.now();
         let date = portable.received_at.map_or(now, UnixMicros::from_seconds).clamp(UnixMicros::default(), now);
-        let view = message::view(raw);
+        let message = Parsed::read(raw);
+        let view = &message.view;
         let folder = folder(&portable.folder);
         let octets = raw.len() as u64;
         let facts = match folder {
-            SystemFolder::Sent => filing::sent(Summary::of(&view), octets, date),
-            _ => filing::received(&view, octets, date),
+            SystemFolder::Sent => filing::sent(Summary::of(view), octets, date),
+            _ => filing::received(view, octets, date),
         };
         let blob_id = BlobId::new(now, self.platform.entropy.ten());
         let folders = vec![folder.id().to_owned()];
         Ok(NewMessage {
-            blob: self.platform.store.blobs().prepare(blob_id, raw).await?.with_terms(filing::terms_of(&view, raw)),
+            blob: self.platform.store.blobs().prepare(blob_id, raw).await?.with_terms(filing::terms_of(&message)),
             facts,
             placement: Placement { folders, unread: portable.unread, starred: portable.starred },
             copy: new_copy(self.platform, self.grant.id, self.grant.application_id, now),

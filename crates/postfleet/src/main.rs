@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod health;
 mod init;
+mod listen;
 mod roles;
 mod serve;
 mod telemetry;

@@ -2,8 +2,9 @@
 
 use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
+use crate::listen::bind;
 use crate::telemetry::Meters;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::future::BoxFuture;
 use postfleet_api::{Interface, router, serve};
 use postfleet_core::client_rate::ClientRates;
@@ -28,7 +29,6 @@ use postfleet_wire::smtp::server;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -150,17 +150,17 @@ pub async fn start(
         running.spawn(count_until(platform.clone(), ("mx", flush), stop.clone()));
     }
     if has(Role::Mx) {
-        let socket = bind("smtp.listen", config.smtp.listen).await?;
+        let socket = bind("smtp.listen", config.smtp.listen)?;
         running.smtp = Some(socket.local_addr()?);
         let listener = mx(config, &platform, identity)?;
         running.spawn(listener.serve(socket, stop.clone()));
     }
     if has(Role::Submission) {
-        running.listen_for_mail_clients(config, &platform, identity, &stop).await?;
+        running.listen_for_mail_clients(config, &platform, identity, &stop)?;
     }
     if has(Role::Api) {
         running.spawn(tell_waiting_until(platform.clone(), stop.clone()));
-        let socket = bind("http.listen", config.http.listen).await?;
+        let socket = bind("http.listen", config.http.listen)?;
         running.http = Some(socket.local_addr()?);
         let health = NodeHealth {
             store: platform.store.clone(),
@@ -188,7 +188,7 @@ impl Running {
     }
 
     /// Opens the listeners for mail clients that are configured.
-    async fn listen_for_mail_clients(
+    fn listen_for_mail_clients(
         &mut self,
         config: &Config,
         platform: &Platform,
@@ -197,13 +197,13 @@ impl Running {
     ) -> Result<()> {
         let submission = &config.submission;
         if let Listen(Some(address)) = submission.listen {
-            let socket = bind("submission.listen", address).await?;
+            let socket = bind("submission.listen", address)?;
             self.submission = Some(socket.local_addr()?);
             let encryption = Encryption::OnRequest(tls::server_config(identity)?.into());
             self.spawn(for_mail_clients(config, platform, encryption)?.serve(socket, stop.clone()));
         }
         if let Listen(Some(address)) = submission.tls_listen {
-            let socket = bind("submission.tls_listen", address).await?;
+            let socket = bind("submission.tls_listen", address)?;
             self.submissions = Some(socket.local_addr()?);
             let encryption = Encryption::FromTheStart(tls::server_config(identity)?.into());
             self.spawn(for_mail_clients(config, platform, encryption)?.serve(socket, stop.clone()));
@@ -238,10 +238,6 @@ impl Running {
             tracing::warn!(tasks = self.tasks.len(), "did not finish in time");
         }
     }
-}
-
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: failed to listen on {address}"))
 }
 
 /// The listener for mail from other servers.

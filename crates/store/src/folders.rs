@@ -111,31 +111,30 @@ pub async fn list(
 
 /// The folder of that id that was made in a mailbox, or the one of that name.
 pub async fn find(reader: &mut Reader<'_>, grant: GrantId, named: &str) -> Result<Option<OwnFolder>, StoreError> {
-    if let Ok(id) = named.parse::<FolderId>()
-        && let Some(row) = reader.query_one(BY_ID, params![grant.uuid(), &id.to_string()]).await?
-    {
-        return Ok(Some(read(&row)?));
+    for (sql, key) in ways_to(named) {
+        if let Some(row) = reader.query_one(sql, params![grant.uuid(), &key]).await? {
+            return Ok(Some(read(&row)?));
+        }
     }
-    // No name has such characters, and no text of PostgreSQL the first of them.
-    if named.contains(char::is_control) {
-        return Ok(None);
-    }
-    let row = reader.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
-    Ok(row.as_ref().map(read).transpose()?)
+    Ok(None)
 }
 
 /// The same in a transaction.
 pub(crate) async fn held(tx: &mut Tx, grant: GrantId, named: &str) -> Result<Option<OwnFolder>, DbError> {
-    if let Ok(id) = named.parse::<FolderId>()
-        && let Some(row) = tx.query_one(BY_ID, params![grant.uuid(), &id.to_string()]).await?
-    {
-        return Ok(Some(read(&row)?));
+    for (sql, key) in ways_to(named) {
+        if let Some(row) = tx.query_one(sql, params![grant.uuid(), &key]).await? {
+            return read(&row).map(Some);
+        }
     }
-    if named.contains(char::is_control) {
-        return Ok(None);
-    }
-    let row = tx.query_one(BY_NAME, params![grant.uuid(), &name_key(named)]).await?;
-    row.as_ref().map(read).transpose()
+    Ok(None)
+}
+
+/// What is asked to find a folder, one after the other until one of them does: the statement, and what it is asked for.
+fn ways_to(named: &str) -> impl Iterator<Item = (&'static str, String)> {
+    let by_id = named.parse::<FolderId>().ok().map(|id| (BY_ID, id.to_string()));
+    // No name has such characters, and no text of PostgreSQL the first of them.
+    let by_name = (!named.contains(char::is_control)).then(|| (BY_NAME, name_key(named)));
+    by_id.into_iter().chain(by_name)
 }
 
 fn read(row: &Row) -> Result<OwnFolder, DbError> {

@@ -365,6 +365,15 @@ const FIND: &str = concat!(
     totals_columns!(),
     " FROM threads t WHERE t.id = $1 AND t.grant_id = $2"
 );
+/// Some threads. How many these are is said once more: without that PostgreSQL expects many, and reads a small table whole.
+pub(crate) const NAMED: &str = concat!(
+    "SELECT ",
+    thread_columns!(),
+    ", ",
+    totals_columns!(),
+    " FROM (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN threads t \
+     WHERE t.id = {hex_id}(e.value ->> 0) AND t.grant_id = $1"
+);
 pub(crate) const LIST: &str = concat!(
     "SELECT ",
     thread_columns!(),
@@ -378,8 +387,7 @@ pub(crate) const LIST: &str = concat!(
 pub(crate) const IDS: &str = "SELECT m.id, m.draft FROM messages m WHERE m.thread_id = $1 \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') ORDER BY m.date DESC, m.id DESC LIMIT $2";
 
-/// What is in some short threads, in no particular order. How many these are is said once more: without that PostgreSQL expects
-/// many, and reads a small table whole.
+/// What is in some short threads, in no particular order, as in [`NAMED`].
 pub(crate) const IDS_OF_SOME: &str = "SELECT m.thread_id, m.date, m.id, m.draft \
     FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $3) AS e CROSS JOIN messages m WHERE m.thread_id = {hex_id}(e.value ->> 0) \
     AND (m.draft = 0 OR m.folders <> '[\"scheduled\"]') LIMIT $2";
@@ -422,9 +430,9 @@ pub async fn standing(
     hints: &ThreadHints,
     at: UnixMicros,
 ) -> Result<Option<Standing>, StoreError> {
-    const NAMED: &str = "SELECT id, hops, received_date FROM threads WHERE id = $1 AND grant_id = $2";
+    const OF_THREAD: &str = "SELECT id, hops, received_date FROM threads WHERE id = $1 AND grant_id = $2";
     if let Some(thread) = named {
-        let row = reader.query_one(NAMED, params![thread.uuid(), grant.uuid()]).await?;
+        let row = reader.query_one(OF_THREAD, params![thread.uuid(), grant.uuid()]).await?;
         return Ok(row.as_ref().map(read_standing).transpose()?);
     }
     for id in looked_up(&hints.in_reply_to, &hints.references) {
@@ -462,6 +470,16 @@ pub async fn find_thread(
 ) -> Result<Option<StoredThread>, StoreError> {
     let row = reader.query_one(FIND, params![id.uuid(), grant.uuid()]).await?;
     Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// Those of the threads that a mailbox has, in any order.
+pub async fn named(reader: &mut Reader<'_>, grant: GrantId, ids: &[ThreadId]) -> Result<Vec<StoredThread>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = messages::list_of(ids.iter().map(|id| id.uuid()));
+    let rows = reader.query(NAMED, params![grant.uuid(), &list, ids.len() as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
 /// A page of a mailbox's threads, latest first, none of which stands before `since`.

@@ -10,10 +10,17 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 100;
 const ROUND: Duration = Duration::from_millis(10);
 
+/// What takes long is measured less often, once that has taken so much time.
+const FEW_ROUNDS: usize = 5;
+const LONG: Duration = Duration::from_millis(1_100);
+
 /// Microseconds for which this thread runs in one run, in the best round: others use the machine.
 pub fn best<T>(mut run: impl FnMut() -> T) -> f64 {
     let (mut best, since) = (f64::MAX, Instant::now());
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        if round >= FEW_ROUNDS && since.elapsed() > LONG {
+            break;
+        }
         let (before, started, mut count) = (running(since), Instant::now(), 0_u32);
         while started.elapsed() < ROUND {
             drop(black_box(run()));

@@ -106,18 +106,20 @@ fn without_margins(lines: &[Line], fates: &[Fate]) -> Vec<bool> {
 /// Finds what is quoted, and what is passed on.
 fn history(lines: &[Line], about: About<'_>, fates: &mut [Fate]) {
     let is_forward = is_forward_subject(about.subject);
+    let labels: Vec<Option<Label>> = lines.iter().map(label).collect();
     let mut has_quotes = false;
     let mut index = 0;
     while index < lines.len() {
         let line = &lines[index];
-        if let Some(start) = forward_start(lines, index, is_forward, has_quotes) {
+        let is_rest = is_rest(lines, &labels, index);
+        if let Some(start) = forward_start(lines, index, is_forward && is_rest, has_quotes) {
             fates[start..].fill(Fate::Forwarded);
             return;
         }
         if line.is_quoted || line.mark == Some(Mark::Attribution) {
             has_quotes |= line.is_quoted && !line.is_blank();
             fates[index] = Fate::History;
-        } else if is_rest(lines, index) {
+        } else if is_rest {
             let start = separators_above(lines, index);
             fates[start..].fill(Fate::History);
             return;
@@ -143,8 +145,8 @@ fn history(lines: &[Line], about: About<'_>, fates: &mut [Fate]) {
     }
 }
 
-/// Where a message begins that is passed on, if one does at this line.
-fn forward_start(lines: &[Line], index: usize, is_forward: bool, has_quotes: bool) -> Option<usize> {
+/// Where a message begins that is passed on, if one does at this line: it says so, or it is all the rest of one that is.
+fn forward_start(lines: &[Line], index: usize, is_forwarded_rest: bool, has_quotes: bool) -> Option<usize> {
     let line = &lines[index];
     if line.is_blank() {
         return None;
@@ -156,11 +158,11 @@ fn forward_start(lines: &[Line], index: usize, is_forward: bool, has_quotes: boo
     if says && !has_quotes && !line.text.starts_with('>') {
         return Some(index);
     }
-    (is_forward && is_rest(lines, index)).then(|| separators_above(lines, index))
+    is_forwarded_rest.then(|| separators_above(lines, index))
 }
 
 /// Whether another message begins at this line and reaches to the end.
-fn is_rest(lines: &[Line], index: usize) -> bool {
+fn is_rest(lines: &[Line], labels: &[Option<Label>], index: usize) -> bool {
     let line = &lines[index];
     if line.is_blank() {
         return false;
@@ -168,7 +170,7 @@ fn is_rest(lines: &[Line], index: usize) -> bool {
     if line.mark == Some(Mark::History) {
         return true;
     }
-    is_between_dashes(&line.lower, ORIGINAL) || is_header_block(lines, index)
+    is_between_dashes(&line.lower, ORIGINAL) || is_header_block(lines, labels, index)
 }
 
 /// `-----Original Message-----`
@@ -186,14 +188,15 @@ fn is_between_dashes(lower: &str, phrases: &[&str]) -> bool {
 }
 
 /// Lines that name author, date, recipients and subject of another message: the author and two of the others.
-fn is_header_block(lines: &[Line], index: usize) -> bool {
-    if label(&lines[index]) != Some(Label::From) {
+fn is_header_block(lines: &[Line], labels: &[Option<Label>], index: usize) -> bool {
+    if labels[index] != Some(Label::From) {
         return false;
     }
     let mut found = vec![Label::From];
     let mut others = 0;
-    for line in lines[index + 1..].iter().filter(|line| !line.is_blank()).take(HEADER_LINES_MAX) {
-        match label(line) {
+    let below = lines[index + 1..].iter().zip(&labels[index + 1..]).filter(|(line, _)| !line.is_blank());
+    for (_, label) in below.take(HEADER_LINES_MAX) {
+        match *label {
             Some(label) if !found.contains(&label) => found.push(label),
             Some(_) => {}
             None => others += 1,
@@ -231,19 +234,10 @@ fn separators_above(lines: &[Line], index: usize) -> usize {
 /// The end of a line at `index`, perhaps broken into several, that says who wrote what follows.
 fn attribution(lines: &[Line], index: usize) -> Option<usize> {
     // Most lines are no such thing, and are passed by at once.
-    if lines[index].is_blank() || !could_be_attribution(&lines[index].lower) {
-        return None;
-    }
-    for count in 1..=ATTRIBUTION_LINES_MAX.min(lines.len() - index) {
-        let last = &lines[index + count - 1];
-        if last.is_blank() || last.is_quoted {
-            return None;
-        }
-        if last.text.ends_with([':', '：']) {
-            return is_attribution(&joined(&lines[index..index + count])).then_some(index + count);
-        }
-    }
-    None
+    let mut below =
+        lines[index..].iter().take(ATTRIBUTION_LINES_MAX).take_while(|line| !line.is_blank() && !line.is_quoted);
+    let after = index + 1 + below.position(|line| line.text.ends_with([':', '：']))?;
+    (could_be_attribution(&lines[index].lower) && is_attribution(&joined(&lines[index..after]))).then_some(after)
 }
 
 /// It begins with a word or a number that such lines begin with, or with an address in it.

@@ -3,7 +3,10 @@
 //! neither stack nor more than linear time.
 
 use super::marks::{Mark, mark};
-use crate::syntax::html::{Name, attributes, change, is_void, references};
+use crate::syntax::html::{
+    A, BODY, BR, DD, DIV, DL, DT, HR, HTML, IMG, LI, Name, OL, P, PRE, TABLE, TD, TH, TR, UL, attributes, change,
+    is_void, references,
+};
 use crate::syntax::invisible;
 use crate::syntax::style::{Look, Sheet};
 use crate::syntax::tags::{Token, tokens};
@@ -138,8 +141,8 @@ impl Document {
             match token {
                 Token::Text(text) => reader.text(text),
                 Token::Character(c) => reader.text(c.encode_utf8(&mut [0; 4])),
-                Token::Open(name, attributes) => reader.open(&name, attributes),
-                Token::Close(name) => reader.close(&name),
+                Token::Open(name, attributes) => reader.open(name, attributes),
+                Token::Close(name) => reader.close(name),
                 Token::Sheet(content) => reader.sheet.read(content),
             }
         }
@@ -149,7 +152,7 @@ impl Document {
 
 /// An element that is open.
 struct Open {
-    name: String,
+    name: Name,
     node: Option<usize>,
     look: Look,
     is_preformatted: bool,
@@ -219,15 +222,16 @@ impl Reader {
         }
     }
 
-    fn open(&mut self, name: &str, text: &str) {
-        self.end_implied(name);
+    fn open(&mut self, name: Name, text: &str) {
+        let tag = tag(name);
+        self.end_implied(name, tag.is_some_and(Tag::is_block));
         let around = self.look();
         let mut look = if text.is_empty() && self.sheet.is_empty() {
             around
         } else {
-            around.under(&change(Name::of(name), text, &self.sheet))
+            around.under(&change(name, text, &self.sheet))
         };
-        if matches!(name, "html" | "body") {
+        if matches!(name, HTML | BODY) {
             // Readers put the content into a page of their own: what hides all of it hides nothing.
             look = look.shown();
         }
@@ -240,15 +244,15 @@ impl Reader {
             self.deeper += 1;
             return;
         }
-        let is_preformatted = name == "pre" || self.open.last().is_some_and(|element| element.is_preformatted);
-        let node = if look.hides().is_none() { self.element(name, text) } else { None };
-        self.open.push(Open { name: name.to_owned(), node, look, is_preformatted });
+        let is_preformatted = name == PRE || self.open.last().is_some_and(|element| element.is_preformatted);
+        let node = if look.hides().is_none() { self.element(name, tag, text) } else { None };
+        self.open.push(Open { name, node, look, is_preformatted });
     }
 
-    fn void(&mut self, name: &str, text: &str) {
+    fn void(&mut self, name: Name, text: &str) {
         match name {
-            "br" => self.leaf(Kind::Break),
-            "hr" => {
+            BR => self.leaf(Kind::Break),
+            HR => {
                 // Some programs mark the line above what they quote.
                 let end = self.document.nodes.len() + 2;
                 if let (Some(mark), true) = (mark(name, text), end <= NODES_MAX) {
@@ -257,7 +261,7 @@ impl Reader {
                 }
                 self.leaf(Kind::Rule);
             }
-            "img" => {
+            IMG => {
                 if let Some(image) = image(text) {
                     self.leaf(image);
                 }
@@ -267,9 +271,9 @@ impl Reader {
     }
 
     /// Makes a node for an element that means something.
-    fn element(&mut self, name: &str, text: &str) -> Option<usize> {
+    fn element(&mut self, name: Name, tag: Option<Tag>, text: &str) -> Option<usize> {
         let mark = if text.is_empty() { None } else { mark(name, text) };
-        let tag = tag(name).or(mark.map(|_| Tag::Plain))?;
+        let tag = tag.or(mark.map(|_| Tag::Plain))?;
         if self.document.nodes.len() >= NODES_MAX {
             self.piece(" ", false);
             return None;
@@ -289,12 +293,12 @@ impl Reader {
         Some(at)
     }
 
-    fn close(&mut self, name: &str) {
+    fn close(&mut self, name: Name) {
         if self.deeper > 0 {
             self.deeper -= 1;
             return;
         }
-        if matches!(name, "br" | "p") && !self.open.iter().rev().take(REACH_MAX).any(|element| element.name == name) {
+        if matches!(name, BR | P) && !self.open.iter().rev().take(REACH_MAX).any(|element| element.name == name) {
             if !self.is_hidden() {
                 self.leaf(Kind::Break);
             }
@@ -318,19 +322,20 @@ impl Reader {
     }
 
     /// Ends the element that cannot contain the one that begins: paragraphs, list items, rows and cells need no end tag.
-    fn end_implied(&mut self, name: &str) {
-        let (ends, bounds): (&[&str], &[&str]) = match name {
-            "li" => (&["li"], &["ul", "ol", "table"]),
-            "dt" | "dd" => (&["dt", "dd"], &["dl", "table"]),
-            "td" | "th" => (&["td", "th"], &["table", "tr"]),
-            "tr" => (&["tr"], &["table"]),
-            "a" => (&["a"], &["table", "td", "div"]),
-            _ if tag(name).is_some_and(Tag::is_block) => (&["p"], &["td", "th", "table", "div", "blockquote", "li"]),
+    fn end_implied(&mut self, name: Name, is_block: bool) {
+        const BLOCKQUOTE: Name = Name::of("blockquote");
+        let (ends, bounds): (&[Name], &[Name]) = match name {
+            LI => (&[LI], &[UL, OL, TABLE]),
+            DT | DD => (&[DT, DD], &[DL, TABLE]),
+            TD | TH => (&[TD, TH], &[TABLE, TR]),
+            TR => (&[TR], &[TABLE]),
+            A => (&[A], &[TABLE, TD, DIV]),
+            _ if is_block => (&[P], &[TD, TH, TABLE, DIV, BLOCKQUOTE, LI]),
             _ => return,
         };
         for back in 0..self.open.len().min(REACH_MAX / 4) {
             let at = self.open.len() - 1 - back;
-            let name = self.open[at].name.as_str();
+            let name = self.open[at].name;
             if ends.contains(&name) {
                 return self.close_to(at);
             }
@@ -353,36 +358,35 @@ impl Reader {
     }
 }
 
-fn tag(name: &str) -> Option<Tag> {
-    Some(match name {
-        "p" => Tag::Paragraph,
-        "div" | "section" | "article" | "header" | "footer" | "center" | "form" | "dl" | "dt" | "dd" | "main"
-        | "aside" | "nav" | "figure" | "figcaption" | "address" | "fieldset" | "caption" | "details" | "summary" => {
-            Tag::Block
-        }
-        "h1" => Tag::Heading(1),
-        "h2" => Tag::Heading(2),
-        "h3" => Tag::Heading(3),
-        "h4" => Tag::Heading(4),
-        "h5" => Tag::Heading(5),
-        "h6" => Tag::Heading(6),
-        "ul" => Tag::List { ordered: false },
-        "ol" => Tag::List { ordered: true },
-        "li" => Tag::Item,
-        "blockquote" => Tag::Quote,
-        "pre" => Tag::Preformatted,
-        "table" => Tag::Table,
-        "tr" => Tag::Row,
-        "td" => Tag::Cell { head: false },
-        "th" => Tag::Cell { head: true },
-        "b" | "strong" => Tag::Bold,
-        "i" | "em" | "cite" | "dfn" | "var" => Tag::Italic,
-        "u" | "ins" => Tag::Underline,
-        "s" | "del" | "strike" => Tag::Strike,
-        "code" | "tt" | "kbd" | "samp" => Tag::Code,
-        "sup" => Tag::Raised,
-        "sub" => Tag::Lowered,
-        "a" => Tag::Link,
+fn tag(name: Name) -> Option<Tag> {
+    Some(match &name.octets()[..name.len()] {
+        b"p" => Tag::Paragraph,
+        b"div" | b"section" | b"article" | b"header" | b"footer" | b"center" | b"form" | b"dl" | b"dt" | b"dd"
+        | b"main" | b"aside" | b"nav" | b"figure" | b"figcaption" | b"address" | b"fieldset" | b"caption"
+        | b"details" | b"summary" => Tag::Block,
+        b"h1" => Tag::Heading(1),
+        b"h2" => Tag::Heading(2),
+        b"h3" => Tag::Heading(3),
+        b"h4" => Tag::Heading(4),
+        b"h5" => Tag::Heading(5),
+        b"h6" => Tag::Heading(6),
+        b"ul" => Tag::List { ordered: false },
+        b"ol" => Tag::List { ordered: true },
+        b"li" => Tag::Item,
+        b"blockquote" => Tag::Quote,
+        b"pre" => Tag::Preformatted,
+        b"table" => Tag::Table,
+        b"tr" => Tag::Row,
+        b"td" => Tag::Cell { head: false },
+        b"th" => Tag::Cell { head: true },
+        b"b" | b"strong" => Tag::Bold,
+        b"i" | b"em" | b"cite" | b"dfn" | b"var" => Tag::Italic,
+        b"u" | b"ins" => Tag::Underline,
+        b"s" | b"del" | b"strike" => Tag::Strike,
+        b"code" | b"tt" | b"kbd" | b"samp" => Tag::Code,
+        b"sup" => Tag::Raised,
+        b"sub" => Tag::Lowered,
+        b"a" => Tag::Link,
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@
 use super::document::{Document, Kind, Step, Tag};
 use super::rewrite::{content_before, is_space};
 use super::{Options, in_parentheses, is_safe_link, is_safe_picture, picture};
+use std::borrow::Cow;
 
 /// Lists and quotes inside each other that are told apart.
 const DEPTH_MAX: usize = 16;
@@ -45,7 +46,10 @@ struct Writer {
     deeper: usize,
     /// The number of the next item of each list that we are in; none if items have none.
     lists: Vec<Option<u32>>,
+    /// What stands on both sides of the text that comes, each of another kind.
     marks: Vec<Marker>,
+    /// Elements around all of these that put nothing there.
+    bare: usize,
     /// The fence of the preformatted text that we are in.
     fence: Option<String>,
     preformatted: usize,
@@ -68,10 +72,12 @@ struct Start {
 /// What stands on both sides of a piece of text.
 struct Marker {
     open: &'static str,
-    close: String,
+    close: Cow<'static, str>,
     is_written: bool,
     /// It is not begun again in another line.
     is_once: bool,
+    /// Elements directly inside it that put nothing there.
+    bare: usize,
 }
 
 #[derive(Default)]
@@ -180,28 +186,47 @@ impl Writer {
 
     /// Closes what is open around the text; it opens again in the next line.
     fn suspend(&mut self) {
-        for mark in self.marks.iter_mut().rev().filter(|mark| mark.is_written) {
+        let is_over = |mark: &Marker| mark.is_written && mark.is_once;
+        let has_over = self.marks.iter().any(is_over);
+        for mark in self.marks.iter().rev().filter(|mark| mark.is_written) {
             self.out.push_str(&mark.close);
-            mark.is_written = false;
-            if mark.is_once {
-                (mark.open, mark.close) = ("", String::new());
+        }
+        if has_over {
+            for mark in std::mem::take(&mut self.marks) {
+                if is_over(&mark) { self.enter_bare(1 + mark.bare) } else { self.marks.push(mark) }
             }
+        }
+        self.marks.iter_mut().for_each(|mark| mark.is_written = false);
+    }
+
+    fn mark(&mut self, open: &'static str, close: impl Into<Cow<'static, str>>, is_once: bool) {
+        // The same inside itself is one.
+        let is_double = self.marks.iter().any(|mark| mark.open == open);
+        if open.is_empty() || is_double || self.code > 0 || self.fence.is_some() {
+            return self.enter_bare(1);
+        }
+        self.marks.push(Marker { open, close: close.into(), is_written: false, is_once, bare: 0 });
+    }
+
+    /// Notes elements that put nothing beside their text. They are counted only: there may be many, and each line would go
+    /// through all of them.
+    fn enter_bare(&mut self, count: usize) {
+        match self.marks.last_mut() {
+            Some(around) => around.bare += count,
+            None => self.bare += count,
         }
     }
 
-    fn mark(&mut self, open: &'static str, close: String, is_once: bool) {
-        // The same inside itself is one.
-        let is_double = self.marks.iter().any(|mark| mark.open == open);
-        let (open, close) =
-            if is_double || self.code > 0 || self.fence.is_some() { ("", String::new()) } else { (open, close) };
-        self.marks.push(Marker { open, close, is_written: open.is_empty(), is_once });
-    }
-
     fn unmark(&mut self) {
-        if let Some(mark) = self.marks.pop()
-            && mark.is_written
-        {
-            self.out.push_str(&mark.close);
+        match self.marks.last_mut() {
+            Some(around) if around.bare > 0 => around.bare -= 1,
+            Some(_) => {
+                let mark = self.marks.pop();
+                if let Some(mark) = mark.filter(|mark| mark.is_written) {
+                    self.out.push_str(&mark.close);
+                }
+            }
+            None => self.bare = self.bare.saturating_sub(1),
         }
     }
 
@@ -278,17 +303,18 @@ impl Writer {
                 }
                 _ => self.space = true,
             },
-            Tag::Bold => self.mark("**", "**".to_owned(), false),
-            Tag::Italic => self.mark("*", "*".to_owned(), false),
-            Tag::Strike => self.mark("~~", "~~".to_owned(), false),
+            Tag::Bold => self.mark("**", "**", false),
+            Tag::Italic => self.mark("*", "*", false),
+            Tag::Strike => self.mark("~~", "~~", false),
             Tag::Code => {
-                let (open, close) = if has_backtick(document, index) { ("", "") } else { ("`", "`") };
-                self.mark(open, close.to_owned(), false);
+                // Inside of another one it puts nothing there, and need not be looked through.
+                let mark = if self.code > 0 || has_backtick(document, index) { "" } else { "`" };
+                self.mark(mark, mark, false);
                 self.code += 1;
             }
             Tag::Link => match target.as_deref().filter(|target| !self.options.ignore_links && is_safe_link(target)) {
                 Some(target) => self.mark("[", format!("]({})", in_parentheses(target)), true),
-                None => self.mark("", String::new(), true),
+                None => self.enter_bare(1),
             },
             Tag::Underline | Tag::Raised | Tag::Lowered | Tag::Plain => {}
         }

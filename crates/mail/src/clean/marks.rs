@@ -1,7 +1,7 @@
 //! How mail programs mark what they put into a message beside what its author wrote: by the class, the id or another
 //! attribute of an element.
 
-use crate::syntax::html::attributes;
+use crate::syntax::html::{DIV, Name, attributes};
 
 /// What an element was put there for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,19 +77,20 @@ const NAMES: &[(&str, Mark)] =
     &[("quote", Mark::Quote), ("messagereplysection", Mark::Quote), ("messagesignaturesection", Mark::Signature)];
 
 /// What an element is marked as, by the text of its tag behind its name.
-pub(super) fn mark(name: &str, text: &str) -> Option<Mark> {
+pub(super) fn mark(name: Name, text: &str) -> Option<Mark> {
+    const BLOCKQUOTE: Name = Name::of("blockquote");
     attributes(text).find_map(|(attribute, value)| {
         let value = value[..value.floor_char_boundary(VALUE_OCTETS_MAX)].trim().to_ascii_lowercase();
         match attribute.to_ascii_lowercase().as_str() {
             "class" => value.split_ascii_whitespace().find_map(|class| named(CLASSES, class)),
             "id" => named(IDS, &value),
-            "name" if name == "div" || name == "blockquote" => named(NAMES, &value),
-            "type" | "cite" if name == "blockquote" => {
+            "name" if name == DIV || name == BLOCKQUOTE => named(NAMES, &value),
+            "type" | "cite" if name == BLOCKQUOTE => {
                 (attribute.eq_ignore_ascii_case("cite") || value == "cite").then_some(Mark::Quote)
             }
             "data-smartmail" => (value == "gmail_signature").then_some(Mark::Signature),
             "data-marker" => (value == "__quoted_text__").then_some(Mark::Quote),
-            "style" if name == "div" => is_outlook_line(&value).then_some(Mark::History),
+            "style" if name == DIV => is_outlook_line(&value).then_some(Mark::History),
             _ => None,
         }
     })

@@ -81,7 +81,7 @@ impl Writer {
             Kind::Text(text) => self.words(text),
             Kind::Verbatim(text) => {
                 self.settle();
-                self.out.push_str(&escape::text(text));
+                escape::push_text(text, &mut self.out);
             }
             Kind::Break if self.preformatted > 0 => self.out.push('\n'),
             Kind::Break => self.tag("<br>"),
@@ -114,7 +114,7 @@ impl Writer {
     fn word(&mut self, word: &str) {
         if !word.is_empty() {
             self.settle();
-            self.out.push_str(&escape::text(word));
+            escape::push_text(word, &mut self.out);
         }
     }
 
@@ -135,6 +135,12 @@ impl Writer {
     fn tag(&mut self, tag: &str) {
         self.space = false;
         self.out.push_str(tag);
+    }
+
+    fn name_tag(&mut self, start: &str, name: &str) {
+        for piece in [start, name, ">"] {
+            self.out.push_str(piece);
+        }
     }
 
     /// A block directly at the start of a block adds nothing.
@@ -170,7 +176,7 @@ impl Writer {
                 } else {
                     self.settle();
                 }
-                self.out.push_str(&format!("<{name}>"));
+                self.name_tag("<", name);
             }
         }
     }
@@ -194,7 +200,7 @@ impl Writer {
                 if tag.is_block() {
                     self.space = false;
                 }
-                self.out.push_str(&format!("</{name}>"));
+                self.name_tag("</", name);
             }
         }
     }

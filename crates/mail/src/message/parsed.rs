@@ -16,6 +16,8 @@ pub struct Parsed<'a> {
     pub view: MessageView,
     pub(crate) header: Header<'a>,
     pub(crate) parts: Vec<Part<'a>>,
+    /// Of all of it.
+    pub(crate) octets: usize,
 }
 
 impl<'a> Parsed<'a> {
@@ -38,6 +40,6 @@ impl<'a> Parsed<'a> {
             left -= if part.keeps_text { part.content.len() } else { 0 };
         }
         let view = MessageView::of(&header, &structure, is_null_path);
-        Self { view, header, parts: structure.parts }
+        Self { view, header, parts: structure.parts, octets: raw.len() }
     }
 }

@@ -67,7 +67,7 @@ pub fn links(raw: &[u8]) -> Vec<Link> {
 
 /// Everything of a message that is read.
 fn views(message: &Parsed<'_>) -> Vec<View> {
-    let Parsed { view, header, parts } = message;
+    let Parsed { view, header, parts, .. } = message;
     let mut views = Vec::new();
     if let Some(subject) = header.first("Subject") {
         views.push(View::of(Place::Subject, None, &word::decode(&subject.text())));

@@ -120,7 +120,7 @@ struct Element {
 }
 
 /// The first letters and digits of a name, in lower case, as one number with the first of them lowest.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Name(u128);
 
 impl Name {
@@ -134,7 +134,7 @@ impl Name {
         Self(number)
     }
 
-    const fn all<const N: usize>(texts: [&str; N]) -> [Self; N] {
+    pub(crate) const fn all<const N: usize>(texts: [&str; N]) -> [Self; N] {
         let (mut names, mut at) = ([Self(0); N], 0);
         while at < N {
             names[at] = Self::of(texts[at]);
@@ -143,12 +143,17 @@ impl Name {
         names
     }
 
-    fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         (u128::BITS - self.0.leading_zeros()).div_ceil(8) as usize
     }
 
     pub(crate) fn text(self) -> String {
-        self.0.to_le_bytes().iter().take(self.len()).copied().map(char::from).collect()
+        self.octets()[..self.len()].iter().copied().map(char::from).collect()
+    }
+
+    /// Its letters and digits, as many as [`Name::len`] says.
+    pub(crate) fn octets(self) -> [u8; 16] {
+        self.0.to_le_bytes()
     }
 
     /// Whether an end tag with that name ends an element of this one: ten letters tell.
@@ -157,33 +162,33 @@ impl Name {
     }
 }
 
-const A: Name = Name::of("a");
+pub(crate) const A: Name = Name::of("a");
 const AREA: Name = Name::of("area");
-const BODY: Name = Name::of("body");
-const BR: Name = Name::of("br");
-const DD: Name = Name::of("dd");
-const DIV: Name = Name::of("div");
-const DL: Name = Name::of("dl");
-const DT: Name = Name::of("dt");
+pub(crate) const BODY: Name = Name::of("body");
+pub(crate) const BR: Name = Name::of("br");
+pub(crate) const DD: Name = Name::of("dd");
+pub(crate) const DIV: Name = Name::of("div");
+pub(crate) const DL: Name = Name::of("dl");
+pub(crate) const DT: Name = Name::of("dt");
 const FONT: Name = Name::of("font");
-const HR: Name = Name::of("hr");
-const HTML: Name = Name::of("html");
-const IMG: Name = Name::of("img");
-const LI: Name = Name::of("li");
-const OL: Name = Name::of("ol");
+pub(crate) const HR: Name = Name::of("hr");
+pub(crate) const HTML: Name = Name::of("html");
+pub(crate) const IMG: Name = Name::of("img");
+pub(crate) const LI: Name = Name::of("li");
+pub(crate) const OL: Name = Name::of("ol");
 const OPTION: Name = Name::of("option");
-const P: Name = Name::of("p");
-const PRE: Name = Name::of("pre");
+pub(crate) const P: Name = Name::of("p");
+pub(crate) const PRE: Name = Name::of("pre");
 const SELECT: Name = Name::of("select");
-const STYLE: Name = Name::of("style");
-const TABLE: Name = Name::of("table");
-const TD: Name = Name::of("td");
-const TH: Name = Name::of("th");
-const TR: Name = Name::of("tr");
-const UL: Name = Name::of("ul");
+pub(crate) const STYLE: Name = Name::of("style");
+pub(crate) const TABLE: Name = Name::of("table");
+pub(crate) const TD: Name = Name::of("td");
+pub(crate) const TH: Name = Name::of("th");
+pub(crate) const TR: Name = Name::of("tr");
+pub(crate) const UL: Name = Name::of("ul");
 
 /// Elements whose content is no text.
-const UNREAD: [Name; 5] = Name::all(["script", "title", "template", "svg", "textarea"]);
+pub(crate) const UNREAD: [Name; 5] = Name::all(["script", "title", "template", "svg", "textarea"]);
 
 /// Elements without content.
 const VOID: [Name; 14] = Name::all([
@@ -191,8 +196,8 @@ const VOID: [Name; 14] = Name::all([
 ]);
 
 /// Whether an element has no content.
-pub(crate) fn is_void(name: &str) -> bool {
-    VOID.contains(&Name::of(name))
+pub(crate) fn is_void(name: Name) -> bool {
+    VOID.contains(&name)
 }
 
 /// Elements with an empty line around them, and other blocks.
@@ -353,7 +358,7 @@ impl Writer {
             // Readers put the content into a page of their own: what hides all of it hides nothing.
             look = look.shown();
         }
-        if VOID.contains(&name) {
+        if is_void(name) {
             // An image or a line has no look to hand down.
             return;
         }

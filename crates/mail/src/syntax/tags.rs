@@ -1,7 +1,7 @@
 //! HTML as a sequence of tags and texts, in one pass without a tree. What is no text to read (scripts, comments, titles)
 //! is passed over; what is markup and what is text is decided as in [`super::html`], so that both see the same message.
 
-use super::html::{Name, character, skip_element, tag_len};
+use super::html::{Name, STYLE, UNREAD, character, skip_element, tag_len};
 use memchr::{memchr2, memmem};
 
 /// A piece of HTML.
@@ -11,10 +11,10 @@ pub(crate) enum Token<'h> {
     Text(&'h str),
     /// What a character reference stands for.
     Character(char),
-    /// A tag that opens an element: its name in lower case, and the text behind the name.
-    Open(String, &'h str),
+    /// A tag that opens an element: its name, and the text behind the name.
+    Open(Name, &'h str),
     /// A tag that closes one.
-    Close(String),
+    Close(Name),
     /// The content of a `style` element.
     Sheet(&'h str),
 }
@@ -72,24 +72,22 @@ impl<'h> Tokens<'h> {
             Some(b'/') => {
                 let (tag, after) = inside[1..].split_once('>').unwrap_or((&inside[1..], ""));
                 self.rest = after;
-                Some(Token::Close(Name::of(tag).text()))
+                Some(Token::Close(Name::of(tag)))
             }
             Some(first) if first.is_ascii_alphabetic() => {
                 let (tag, after) = inside.split_at(tag_len(inside));
-                let name = Name::of(tag).text();
+                let name = Name::of(tag);
                 let after = after.strip_prefix('>').unwrap_or(after);
                 self.rest = after;
-                match name.as_str() {
-                    "style" => {
-                        self.rest = skip_element(after, &name);
-                        Some(Token::Sheet(&after[..after.len() - self.rest.len()]))
-                    }
-                    "script" | "title" | "template" | "svg" | "textarea" => {
-                        self.rest = skip_element(after, &name);
-                        None
-                    }
-                    _ => Some(Token::Open(name, tag.get(name_len(tag)..).unwrap_or_default())),
+                if name == STYLE {
+                    self.rest = skip_element(after, &tag[..name.len()]);
+                    return Some(Token::Sheet(&after[..after.len() - self.rest.len()]));
                 }
+                if UNREAD.contains(&name) {
+                    self.rest = skip_element(after, &tag[..name.len()]);
+                    return None;
+                }
+                Some(Token::Open(name, tag.get(name_len(tag)..).unwrap_or_default()))
             }
             _ => {
                 self.rest = inside;

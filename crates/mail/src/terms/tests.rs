@@ -194,6 +194,7 @@ fn the_vector_of_a_long_text_is_made_when_it_is_needed() {
         let raw = message(text, file);
         let kept = kept(raw.as_bytes(), &head());
         assert_eq!(kept.is_some(), is_kept, "{text} {file}");
+        assert_eq!(kept_of(&Parsed::read(raw.as_bytes()), &head()), kept, "{text} {file}");
         if let Some(kept) = kept {
             assert_eq!(kept, of_message(raw.as_bytes(), &head()));
         }

@@ -100,11 +100,9 @@ impl ThreadFilter {
         ids: BTreeSet<ThreadId>,
         after: AfterThread,
     ) -> Result<Vec<StoredThread>, Problem> {
-        let mut threads = Vec::with_capacity(ids.len());
-        for id in ids {
-            let thread = threads::find_thread(reader, grant, id).await?;
-            threads.extend(thread.filter(|one| one.totals.latest.is_some() && self.stands_behind(one, after)));
-        }
+        let ids: Vec<ThreadId> = ids.into_iter().collect();
+        let mut threads = threads::named(reader, grant, &ids).await?;
+        threads.retain(|one| one.totals.latest.is_some() && self.stands_behind(one, after));
         threads.sort_unstable_by_key(|thread| Reverse((thread.sort_date, thread.id)));
         Ok(threads)
     }

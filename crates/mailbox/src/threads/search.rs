@@ -7,8 +7,9 @@ use crate::plan;
 use crate::search::{Hit, Hits, Range, Search};
 use postfleet_core::Problem;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
-use postfleet_store::threads::{StoredThread, find_thread};
-use postfleet_store::{Reader, Store, messages};
+use postfleet_core::search::Key;
+use postfleet_store::threads::StoredThread;
+use postfleet_store::{Reader, Store, messages, threads};
 use std::collections::{HashMap, HashSet};
 
 /// Messages found that one request looks at, those first that fit best.
@@ -41,15 +42,15 @@ pub(super) async fn collect(
         }
         looked_at += batch.len();
         let threads = threads_of(reader, grant, &matcher, &batch).await?;
-        for hit in &batch {
-            let Some(&thread) = threads.get(&hit.id()) else { continue };
-            let is_new = seen.insert(thread) && filter.message.thread_id.is_none_or(|wanted| wanted == thread);
-            if !is_new || after.is_some_and(|after| hit.key >= after) {
-                continue;
-            }
-            let found = find_thread(reader, grant, thread).await?;
-            page.extend(found.filter(|thread| filter.is_in_time(thread)).map(|thread| (thread, hit.key)));
-        }
+        let found = batch.iter().filter_map(|hit| Some((*threads.get(&hit.id())?, hit.key)));
+        let mut wanted: Vec<(ThreadId, Key)> = found.filter(|(thread, _)| seen.insert(*thread)).collect();
+        wanted.retain(|(thread, key)| {
+            filter.message.thread_id.is_none_or(|wanted| wanted == *thread) && after.is_none_or(|after| *key < after)
+        });
+        let ids: Vec<ThreadId> = wanted.iter().map(|(thread, _)| *thread).collect();
+        let read = threads::named(reader, grant, &ids).await?.into_iter().filter(|thread| filter.is_in_time(thread));
+        let mut read: HashMap<ThreadId, StoredThread> = read.map(|thread| (thread.id, thread)).collect();
+        page.extend(wanted.into_iter().filter_map(|(id, key)| Some((read.remove(&id)?, key))));
     }
     reader.thaw().await?;
     let last = page.get(request.limit.saturating_sub(1)).filter(|_| page.len() > request.limit);

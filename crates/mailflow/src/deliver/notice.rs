@@ -7,7 +7,7 @@ use crate::receive::new_copy;
 use postfleet_core::id::BlobId;
 use postfleet_core::{EmailAddress, Problem, UnixMicros};
 use postfleet_mail::dsn::{self, Dsn, FailedRecipient};
-use postfleet_mail::message;
+use postfleet_mail::message::{self, Parsed};
 use postfleet_mailbox::filing;
 use postfleet_store::grants::{self, Holder};
 use postfleet_store::messages::{Deliver, FiledCopy, Provenance};
@@ -40,10 +40,10 @@ pub(super) async fn build(
         message_id: &format!("{}@{host}", copy.message_id),
         boundary_seed: platform.entropy.sixteen(),
     });
-    let view = message::view(&raw);
-    let facts = filing::received(&view, raw.len() as u64, now);
+    let written = Parsed::read(&raw);
+    let facts = filing::received(&written.view, raw.len() as u64, now);
     let blob = platform.store.blobs().prepare(BlobId::new(now, platform.entropy.ten()), &raw).await?;
-    let blob = blob.with_terms(filing::terms_of(&view, &raw));
+    let blob = blob.with_terms(filing::terms_of(&written));
     let copies = vec![FiledCopy::plain(copy, &facts)];
     Ok(Some(Deliver { blob, facts, copies, provenance: Provenance::Ours }))
 }

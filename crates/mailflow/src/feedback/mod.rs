@@ -236,7 +236,7 @@ async fn filing(platform: &Platform, arrival: &Arrival, found: &Found) -> Result
     Ok(Some(Filing {
         facts: filing::received(view, raw.len() as u64, now),
         copy,
-        blob: platform.store.blobs().prepare(blob_id, &raw).await?.with_terms(filing::terms_of(view, &raw)),
+        blob: platform.store.blobs().prepare(blob_id, &raw).await?.with_terms(filing::terms_of(&message)),
         thread_id: Some(found.sent.thread_id),
     }))
 }

@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::submit::exchange::hops_of_answer;
 use postfleet_core::id::BlobId;
 use postfleet_core::{Problem, UnixMicros};
-use postfleet_mail::message::MessageView;
+use postfleet_mail::message::Parsed;
 use postfleet_mailbox::filing;
 use postfleet_store::Arriving;
 use postfleet_store::grants::Mailbox;
@@ -17,18 +17,18 @@ use postfleet_store::refused_mail::NewRefusal;
 pub(super) async fn file(
     platform: &Platform,
     arrival: &Arrival,
-    (view, findings): (&MessageView, &Findings),
+    (message, findings): (&Parsed<'_>, &Findings),
     (mailboxes, judged, dropped): (&[Mailbox], Vec<Judged>, Vec<NewRefusal>),
     (now, announced): (UnixMicros, Arriving),
 ) -> Result<String, Problem> {
     let blob_id = BlobId::new(now, platform.entropy.ten());
     let reference = blob_id.to_string();
-    let raw = head::written(platform, arrival, findings, &reference, now);
+    let (view, raw) = (&message.view, head::written(platform, arrival, findings, &reference, now));
     let mut facts = filing::received(view, raw.len() as u64, now);
     if let Some((hops, counted_at)) = hops_of_answer(platform, &raw, view) {
         (facts.thread.hops, facts.thread.counted_at) = (hops, Some(counted_at));
     }
-    let terms = filing::terms_of(view, &arrival.message);
+    let terms = filing::terms_of(message);
     let blob = platform.store.blobs().prepare(blob_id, &raw).await?.with_terms(terms);
     let mut copies: Vec<FiledCopy> = mailboxes
         .iter()

@@ -166,7 +166,7 @@ async fn place(
     let judged = judge::judge(platform, arrival, message, findings, (&mailboxes, concerning)).await?;
     judged.iter().for_each(|judged| judged.count(platform));
     let copies = (mailboxes.as_slice(), judged, dropped);
-    let reference = file::file(platform, arrival, (&message.view, findings), copies, (now, announced)).await?;
+    let reference = file::file(platform, arrival, (message, findings), copies, (now, announced)).await?;
     feedback::note_unsigned(platform, &arrival.message, arrival.is_null_path(), &mailboxes).await;
     Ok(reference)
 }

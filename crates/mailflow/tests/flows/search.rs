@@ -7,7 +7,8 @@ use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{BlobId, EventId, MessageId, ThreadId};
 use postfleet_core::rule::Placement;
 use postfleet_core::search::{Key, Query, of_vector};
-use postfleet_mail::{message, terms};
+use postfleet_mail::message::{self, Parsed};
+use postfleet_mail::terms;
 use postfleet_mailbox::filing;
 use postfleet_mailbox::messages::{self, Filter, PageRequest, Shown};
 use postfleet_mailbox::search::Search;
@@ -141,10 +142,10 @@ async fn deliver(setting: &Setting, chance: &mut Chance, numbers: std::ops::Rang
         let raw = chance.message(number).into_bytes();
         // Some come in the same instant.
         let date = UnixMicros::from_seconds(1_770_000_000 + (number / 3) as i64);
-        let (view, copy) = (message::view(&raw), copy(setting, date));
+        let (message, copy) = (Parsed::read(&raw), copy(setting, date));
         let blob = platform.store.blobs().prepare(BlobId::new(date, platform.entropy.ten()), &raw).await.expect("body");
-        let blob = blob.with_terms(filing::terms_of(&view, &raw));
-        let facts = filing::received(&view, raw.len() as u64, date);
+        let blob = blob.with_terms(filing::terms_of(&message));
+        let facts = filing::received(&message.view, raw.len() as u64, date);
         let copies = vec![FiledCopy::plain(copy, &facts)];
         commands.push(Deliver { blob, facts, copies, provenance: Provenance::Received(Incoming::default()) });
         all.push(filed(number, &copy, date, &raw));
@@ -169,10 +170,10 @@ async fn import(setting: &Setting, chance: &mut Chance, numbers: std::ops::Range
     for number in numbers {
         let raw = chance.message(number).into_bytes();
         let date = UnixMicros::from_seconds(1_769_999_900 + chance.below(900) as i64);
-        let (view, copy) = (message::view(&raw), copy(setting, date));
+        let (message, copy) = (Parsed::read(&raw), copy(setting, date));
         let blob = platform.store.blobs().prepare(BlobId::new(at, platform.entropy.ten()), &raw).await.expect("body");
-        let blob = blob.with_terms(filing::terms_of(&view, &raw));
-        let facts = filing::received(&view, raw.len() as u64, date);
+        let blob = blob.with_terms(filing::terms_of(&message));
+        let facts = filing::received(&message.view, raw.len() as u64, date);
         let placement = Placement { folders: vec![SystemFolder::Archive.id().into()], unread: false, starred: false };
         items.push(Item::Message(Box::new(NewMessage { blob, facts, placement, copy })));
         all.push(filed(number, &copy, date, &raw));

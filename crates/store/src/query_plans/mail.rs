@@ -28,6 +28,7 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("search::LATE_PLACES", search::LATE_PLACES, "search_late_pkey"),
     ("search::LATE_TO_GATHER", search::LATE_TO_GATHER, "search_late_pkey"),
     ("threads::LIST", threads::LIST, "threads_by_grant"),
+    ("threads::NAMED", threads::NAMED, "threads_pkey"),
     ("threads::IDS", threads::IDS, "messages_by_thread"),
     ("threads::IDS_OF_SOME", threads::IDS_OF_SOME, "messages_by_thread"),
     ("threads::MEMBERS", threads::MEMBERS, "messages_by_thread"),
