@@ -94,9 +94,13 @@ async fn add(platform: &Platform, grant: GrantId, added: Added, mut vectors: Vec
 
 /// Merges segments of a level of which there are enough; whether it did.
 async fn merge(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
-    let Some(sources) = mergeable(&search::segments(&mut platform.store.reader().await?, grant).await?) else {
+    let mut reader = platform.store.reader().await?;
+    // One at a time; looked at before all that is to be merged is read.
+    if search::is_merging(&mut reader, grant).await? {
         return Ok(false);
-    };
+    }
+    let Some(sources) = mergeable(&search::segments(&mut reader, grant).await?) else { return Ok(false) };
+    drop(reader);
     let Some(level) = sources.first().map(|source| source.level) else { return Ok(false) };
     let (places, renumbered) = renumber(platform, grant, &sources).await?;
     let near = shard(grant.uuid());
