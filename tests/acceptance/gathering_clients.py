@@ -24,7 +24,7 @@ MAIL_SERVERS, CHANGERS, READERS = 3, 2, 2
 # Imported messages of one request. Their dates are of so many days.
 IMPORTED_AT_ONCE, DAYS = 150, 300
 # Seconds from one message, import and change of a client to its next.
-MAIL_EVERY, IMPORT_EVERY, CHANGE_EVERY = 0.003, 0.3, 0.02
+MAIL_EVERY, IMPORT_EVERY, CHANGE_EVERY = 0.003, 0.6, 0.02
 # Words of the text, by how many of hundred messages have as many: of some no terms are written, of some the body is a file.
 LENGTHS = [(60, 90), (900, 99), (12_000, 100)]
 WORDS = [f"{first}{second}{third}" for first in "bdgklmnprt" for second in "aeiou" for third in ("n", "r", "s", "l", "m")]
@@ -164,11 +164,13 @@ class Clients:
                     token, box, person = f"s{number}x{next(numbers)}", chance.randrange(MAILBOXES), chance.randrange(PEOPLE)
                     self.book.note_tried(token, box, "smtp", person)
                     content = written(token, box, person, chance)
-                    for command in ("MAIL FROM:<x@people.test>", f"RCPT TO:<box{box}@agents.test>", "DATA", f"{content}."):
-                        answer = session.say(f"{command}\r\n".encode())
+                    # Three commands at once, and their answers one by one.
+                    head = f"MAIL FROM:<x@people.test>\r\nRCPT TO:<box{box}@agents.test>\r\nDATA\r\n"
+                    for text in (head, "", "", f"{content}.\r\n"):
+                        answer = session.say(text.encode())
                         if answer.startswith("421"):
                             raise ConnectionError(answer)
-                        assert answer[0] in "23", f"answer to {command[:40]!r}: {answer}"
+                        assert answer[0] in "23", f"answer to {text[:40]!r}: {answer}"
                     self.book.note_acknowledged([token])
             time.sleep(0.01)
 

@@ -26,14 +26,15 @@ from loops import Clock, Lives, Stage, query_of  # noqa: E402
 
 # Imported into each mailbox before the first kill: enough to merge, and some more.
 FILLED = SEGMENT_MESSAGES * MERGED_SEGMENTS + 200
-# What kills are aimed at, in turns; seconds for which that is waited for; and until the kill once it is there.
-AIMS, AIMED, BEHIND = ("making", "removing", "added", "making", "removing", "any moment"), 6, 0.02
+# What kills are aimed at, in turns; for how many seconds without progress in how many lives that is waited for; and seconds until the
+# kill, once it is there.
+AIMS, AIMED, TRIES, BEHIND = ("making", "removing", "added", "making", "removing", "any moment"), 1.5, 4, 0.02
 # Seconds from the moment at which the server listens until it is killed at any moment.
 ALIVE = (0.0, 1.5)
 # Of all kills those that come after the aimed ones, and the part of the aimed ones after which the clock is put forward.
 LAST, LEAPING = 3, 0.5
 # Seconds after which a segment in the making has nobody who makes it, and in which gathering has to come to rest.
-ABANDONED, RESTING = 1_000, 120
+ABANDONED, RESTING = 1_000, 60
 # How many kills, of so many, must fall in the making of a segment, and in its removal.
 ONE_OF = 6
 MAKING, LIVE, OVER = 0, 1, 2
@@ -55,6 +56,9 @@ class Segments:
                 f"WHERE s.state = {OVER}"
             )
             self.left = int(left)
+
+    def __eq__(self, other):
+        return other is not None and (self.of, self.left) == (other.of, other.left)
 
     def named(self, state, level=None):
         return {name for name, (of, is_in) in self.of.items() if is_in == state and level in (None, of)}
@@ -152,6 +156,8 @@ class Deaths(Lives):
 
     def kill_and_compare(self, kills):
         """Answers what is known when all of it is over."""
+        # Those who check what they read are not to keep the others waiting.
+        sys.setswitchinterval(0.0005)
         self.timed("filling", self.fill)
         self.clients.start()
         aims = [AIMS[n % len(AIMS)] for n in range(kills - LAST)]
@@ -183,19 +189,31 @@ class Deaths(Lives):
     def live(self, aim, leaps):
         """One life, to its end and the beginning of the next. With `leaps`, that is so much later that what was in the making has
         nobody who makes it; else it is in the way of others."""
-        if aim == "making" and not any(map(can_merge, self.mailboxes().values())):
-            self.clients.import_some(self.chance.randrange(MAILBOXES), FILLED, self.chance)
-            self.die(leaps=True)
-        with contextlib.suppress(AssertionError):
-            if aim == "any moment":
-                time.sleep(self.chance.uniform(*ALIVE))
-            else:
-                wait_until(aim, lambda: Segments(self.watch).shows(aim, self.left), AIMED, 0.001)
-                time.sleep(self.chance.choice([0, self.chance.uniform(0, BEHIND)]))
-        self.clients.look()
+        if aim == "any moment":
+            time.sleep(self.chance.uniform(*ALIVE))
+        else:
+            self.wait_for(aim)
+            time.sleep(self.chance.choice([0, self.chance.uniform(0, BEHIND)]))
         self.die(leaps)
 
+    def wait_for(self, aim):
+        """Waits until it shows; who gathers comes at each start, and is waited for as long as it gets on."""
+        for again in range(TRIES):
+            if again:
+                if aim != "added" and not any(map(can_merge, self.mailboxes().values())):
+                    self.clients.import_some(self.chance.randrange(MAILBOXES), FILLED, self.chance)
+                self.die(leaps=True)
+            seen, end = None, time.monotonic() + AIMED
+            while time.monotonic() < end:
+                now = Segments(self.watch)
+                if now.shows(aim, self.left):
+                    return
+                if now != seen:
+                    seen, end = now, time.monotonic() + AIMED
+                time.sleep(0.001)
+
     def die(self, leaps):
+        self.clients.look()
         assert self.server.is_running(), f"the server ended by itself:\n{self.server.log_tail()}"
         before = self.left
         self.server.process.kill()

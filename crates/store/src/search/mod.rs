@@ -10,8 +10,8 @@ pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
 #[cfg(test)]
 pub(crate) use read::{CHUNK, DUE, LATE, LATE_PLACES, LATE_TO_GATHER, LOOSE, LOOSE_TO_GATHER, SEGMENTS};
 pub use read::{
-    Segment, Vector, chunk, due, is_merging, late, late_places, late_to_gather, loose, loose_to_gather, postings, searched_until,
-    segments, shard_of, there, unfinished,
+    Segment, Vector, chunk, due, is_merging, late, late_places, late_to_gather, loose, loose_to_gather, postings,
+    searched_until, segments, shard_of, there, unfinished,
 };
 pub use segment::{AddSegment, Added, Settle};
 
