@@ -190,14 +190,15 @@ class Clients:
             lines = [self.line(token, box, chance) for token in tokens]
             position = begin
             while position < begin + count and (at_once or not self.stopping.is_set()):
-                body = "\n".join(lines[position - begin :]).encode()
+                at = position - begin
+                body = "\n".join(lines[at : at + IMPORTED_AT_ONCE]).encode()
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     headers = {"Content-Type": "application/x-ndjson"}
                     status, _, answer = api.call("POST", f"{path}/messages?position={position}", body, headers)
                     assert status in (200, 503), answer
                     assert status == 503 or (answer["data"]["state"], answer["data"]["skipped_messages"]) == ("open", 0), answer
                 reached = self.position(api, path)
-                self.book.note_acknowledged(tokens[position - begin : reached - begin])
+                self.book.note_acknowledged(tokens[at : reached - begin])
                 position = reached
 
     def position(self, api, path):
