@@ -181,7 +181,8 @@ def all_of(api, path):
 
 
 def query_of(server, postgres):
-    """How the store is asked; what is `hex` of an id is as the interface writes it, but perhaps without dashes."""
+    """How the store is asked, if on PostgreSQL then through this; what is `hex` of an id is as the interface writes it, but
+    perhaps without dashes."""
 
     def query(sql):
         if postgres:

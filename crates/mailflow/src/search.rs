@@ -94,13 +94,18 @@ async fn add(platform: &Platform, grant: GrantId, added: Added, mut vectors: Vec
 
 /// Merges segments of a level of which there are enough; whether it did.
 async fn merge(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
-    let Some(sources) = mergeable(&search::segments(&mut platform.store.reader().await?, grant).await?) else {
+    let mut reader = platform.store.reader().await?;
+    // One at a time; looked at before all that is to be merged is read.
+    if search::is_merging(&mut reader, grant).await? {
         return Ok(false);
-    };
+    }
+    let Some(sources) = mergeable(&search::segments(&mut reader, grant).await?) else { return Ok(false) };
+    drop(reader);
     let Some(level) = sources.first().map(|source| source.level) else { return Ok(false) };
     let (places, renumbered) = renumber(platform, grant, &sources).await?;
     let near = shard(grant.uuid());
-    let begin = BeginMerge { grant_id: grant, sources: sources.clone(), places, at: platform.clock.now() };
+    let made_at = platform.clock.now();
+    let begin = BeginMerge { grant_id: grant, sources: sources.clone(), places, at: made_at };
     let Some(made) = platform.store.run_near(near, begin).await? else { return Ok(false) };
     let (mut shards, mut octets) = (Shards::new(), 0);
     for number in 0..1_u32 << shard_bits(level) {
@@ -108,17 +113,18 @@ async fn merge(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
         octets += merged.iter().map(|(_, shard)| shard.len()).sum::<usize>();
         shards.extend(merged);
         if octets > OCTETS_AT_ONCE {
-            let command = AddPostings { grant_id: grant, segment: made, shards: std::mem::take(&mut shards) };
+            let shards = std::mem::take(&mut shards);
+            let command = AddPostings { grant_id: grant, segment: made, made_at, shards };
             if !platform.store.run_near(near, command).await? {
                 return Ok(false);
             }
             octets = 0;
         }
     }
-    if !platform.store.run_near(near, AddPostings { grant_id: grant, segment: made, shards }).await? {
+    if !platform.store.run_near(near, AddPostings { grant_id: grant, segment: made, made_at, shards }).await? {
         return Ok(false);
     }
-    Ok(platform.store.run_near(near, EndMerge { grant_id: grant, segment: made, sources }).await?)
+    Ok(platform.store.run_near(near, EndMerge { grant_id: grant, segment: made, made_at, sources }).await?)
 }
 
 /// The segments that are merged next: as many as it takes of the lowest level that has them, the first ones.

@@ -56,6 +56,8 @@ pub struct AddPostings {
     pub grant_id: GrantId,
     /// The segment.
     pub segment: i64,
+    /// When it was begun: numbers come again, and what others began under this one is theirs.
+    pub made_at: UnixMicros,
     /// The shards.
     pub shards: Shards,
 }
@@ -65,9 +67,10 @@ impl Command for AddPostings {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const IS_MADE: &str =
-            "SELECT segment FROM search_segments WHERE grant_id = $1 AND segment = $2 AND state = $3 {lock}";
-        if tx.query_one(IS_MADE, params![self.grant_id.uuid(), self.segment, MAKING]).await?.is_none() {
+        const IS_MADE: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND segment = $2 AND state = $3 \
+            AND made_at = $4 {lock}";
+        let values = params![self.grant_id.uuid(), self.segment, MAKING, self.made_at.as_micros()];
+        if tx.query_one(IS_MADE, values).await?.is_none() {
             return Ok(false);
         }
         add_shards(tx, self.grant_id, self.segment, &self.shards).await?;
@@ -82,6 +85,8 @@ pub struct EndMerge {
     pub grant_id: GrantId,
     /// The new one.
     pub segment: i64,
+    /// When it was begun.
+    pub made_at: UnixMicros,
     /// The others.
     pub sources: Vec<Segment>,
 }
@@ -91,9 +96,12 @@ impl Command for EndMerge {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
+        const FINISH: &str = "UPDATE search_segments SET state = $4 WHERE grant_id = $1 AND segment = $2 AND state = $3 \
+            AND made_at = $5";
         const TURN: &str = "UPDATE search_segments SET state = $4 WHERE grant_id = $1 AND segment = $2 AND state = $3";
         let grant = self.grant_id.uuid();
-        if tx.execute(TURN, params![grant, self.segment, MAKING, LIVE]).await? == 0 {
+        let made_at = self.made_at.as_micros();
+        if tx.execute(FINISH, params![grant, self.segment, MAKING, LIVE, made_at]).await? == 0 {
             return Ok(false);
         }
         for source in &self.sources {

@@ -10,8 +10,8 @@ pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
 #[cfg(test)]
 pub(crate) use read::{CHUNK, DUE, LATE, LATE_PLACES, LATE_TO_GATHER, LOOSE, LOOSE_TO_GATHER, SEGMENTS};
 pub use read::{
-    Segment, Vector, chunk, due, late, late_places, late_to_gather, loose, loose_to_gather, postings, searched_until,
-    segments, shard_of, there, unfinished,
+    Segment, Vector, chunk, due, is_merging, late, late_places, late_to_gather, loose, loose_to_gather, postings,
+    searched_until, segments, shard_of, there, unfinished,
 };
 pub use segment::{AddSegment, Added, Settle};
 
@@ -25,6 +25,10 @@ use uuid::Uuid;
 
 /// Messages of a segment that is made of loose ones.
 pub const SEGMENT_MESSAGES: usize = 128;
+
+/// Of this many numbers of a mailbox's events one makes it due, if it is that of a message. What else is numbered between two messages,
+/// such as that each of them was read, follows a pattern more often than not: of a prime each pattern has its turn.
+const NUMBERS: u64 = 131;
 
 /// Segments of a level that are merged into one of the next.
 pub const MERGED_SEGMENTS: usize = 16;
@@ -84,7 +88,7 @@ pub(crate) async fn filed(
     if date <= searched_until {
         add_late(tx, copy.grant_id, date.as_micros(), copy.message_id).await?;
     }
-    if sequence.is_multiple_of(SEGMENT_MESSAGES as u64) {
+    if sequence.is_multiple_of(NUMBERS) {
         add_due(tx, copy.grant_id).await?;
     }
     Ok(())

@@ -95,6 +95,12 @@ pub async fn unfinished(reader: &mut Reader<'_>, grant: GrantId, before: UnixMic
     Ok(rows.iter().map(|row| row.int(0)).collect::<Result<_, DbError>>()?)
 }
 
+/// Whether a segment is in the making, even if whoever made it is gone.
+pub async fn is_merging(reader: &mut Reader<'_>, grant: GrantId) -> Result<bool, StoreError> {
+    const MADE: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND state = $2 LIMIT 1";
+    Ok(reader.query_one(MADE, params![grant.uuid(), super::segment::MAKING]).await?.is_some())
+}
+
 /// The shard of a segment that a term is in.
 pub fn shard_of(of: &Segment, term: Term) -> u32 {
     segment::shard(term, shard_bits(of.level))

@@ -97,7 +97,8 @@ impl AddSegment {
     }
 }
 
-/// Says that there is nothing more to do for a mailbox.
+/// Says that there is nothing more to do for a mailbox. As long as one of its segments is in the making or to be removed there is: whoever
+/// makes or removes it may be gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Settle {
     /// Which.
@@ -108,11 +109,12 @@ impl Command for Settle {
     type Outcome = ();
 
     async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
-        const SETTLE: &str = "DELETE FROM search_due WHERE grant_id = $1";
+        const SETTLE: &str = "DELETE FROM search_due WHERE grant_id = $1 AND NOT EXISTS \
+            (SELECT 1 FROM search_segments s WHERE s.grant_id = $1 AND s.state <> $2)";
         // What is gone was late in vain.
         const FORGET: &str = "DELETE FROM search_late WHERE grant_id = $1 AND NOT EXISTS \
             (SELECT 1 FROM messages m WHERE m.id = search_late.message_id)";
-        tx.execute(SETTLE, params![self.grant_id.uuid()]).await?;
+        tx.execute(SETTLE, params![self.grant_id.uuid(), LIVE]).await?;
         tx.execute(FORGET, params![self.grant_id.uuid()]).await?;
         Ok(())
     }

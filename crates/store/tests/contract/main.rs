@@ -52,6 +52,7 @@ mod removal;
 mod retention;
 mod routes;
 mod rules;
+mod search;
 mod sender_pools;
 mod sign_in;
 mod spam;
