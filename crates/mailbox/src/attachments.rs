@@ -34,7 +34,7 @@ pub async fn find(store: &Store, grant: GrantId, id: &str, message: Option<Messa
     let file = summary.attachments.iter().find(|file| file.index == index).ok_or_else(Problem::not_found)?;
     let place = summary.places.iter().find(|place| place.index == index).map(|place| place.place);
     let kind = place.map_or(FileKind::Other, |place| place.kind);
-    Ok(Found { attachment: view::attachment(&stored, file), kind, index, place, blob })
+    Ok(Found { attachment: view::attachment(stored.grant_id, stored.id, file), kind, index, place, blob })
 }
 
 impl Found {

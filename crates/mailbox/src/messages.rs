@@ -5,7 +5,7 @@ use crate::cursor;
 use crate::filter::Matcher;
 use crate::folders;
 use crate::search::{self, Search};
-use crate::streams::{Candidate, only_listing, place_of, unread_ids};
+use crate::streams::{Candidate, only_listing, unread_ids};
 use crate::summary::Summary;
 use crate::view::{self, Fields};
 use crate::writer::{Selection, Writer};
@@ -13,7 +13,7 @@ use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_schema::message::{Message, RawMessage};
 use postfleet_store::blobs::StoredBlob;
-use postfleet_store::messages::{After, Extent, Page, ReadMessage, StoredMessage};
+use postfleet_store::messages::{After, Listed, Page, ReadMessage, StoredMessage};
 use postfleet_store::{Reader, Store, messages, threads};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -92,8 +92,9 @@ pub async fn list(
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<(Shown, Option<String>), Problem> {
-    let extent = if needs_raw(request) { Extent::WithBody } else { Extent::Whole };
-    let (page, next) = collect(store, grant, filter, request, extent).await?;
+    let reader = &mut store.reader().await?;
+    let Some(named) = named(reader, grant, filter).await? else { return Ok((Shown::Messages(Vec::new()), None)) };
+    let (page, next) = collect(store, reader, grant, &named, request).await?;
     let mut shown = Vec::new();
     let mut sources = Vec::new();
     for (stored, blob) in &page {
@@ -116,17 +117,31 @@ pub async fn list_written(
     request: &PageRequest,
     selection: Selection,
 ) -> Result<(Vec<u8>, Option<String>), Problem> {
-    let extent = match (needs_raw(request), selection.has_assessment()) {
-        (true, _) => Extent::WithBody,
-        (false, true) => Extent::Whole,
-        (false, false) => Extent::Brief,
-    };
-    let (page, next) = collect(store, grant, filter, request, extent).await?;
+    let reader = &mut store.reader().await?;
+    let Some(named) = named(reader, grant, filter).await? else { return Ok((Vec::new(), None)) };
     let mut writer = Writer::new(grant, request.fields, selection);
-    for (stored, blob) in &page {
-        writer.write(stored, body(store, blob.as_ref()).await?.as_deref());
-    }
+    let next = match listing_as_it_is(&named).filter(|_| !needs_raw(request)) {
+        Some(folder) => take(reader, grant, (&named, folder), request, &mut writer).await?,
+        None => {
+            let (page, next) = collect(store, reader, grant, &named, request).await?;
+            for (stored, blob) in &page {
+                writer.write(&Listed::of(stored), body(store, blob.as_ref()).await?.as_deref());
+            }
+            next
+        }
+    };
     Ok((writer.finish(), next))
+}
+
+/// The filter with the ids of its folders. None where these are not there: no message can be in them.
+async fn named(reader: &mut Reader<'_>, grant: GrantId, filter: &Filter) -> Result<Option<Filter>, Problem> {
+    let named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
+    Ok(Some(named).filter(|named| !named.folders.is_empty() || filter.folders.is_empty()))
+}
+
+/// The listing whose messages are shown one after the other, if nothing is asked for that is not said by where it begins and ends.
+fn listing_as_it_is(named: &Filter) -> Option<&str> {
+    only_listing(named).filter(|_| named.search.is_none() && Matcher::of(named).takes_all())
 }
 
 async fn body(store: &Store, blob: Option<&StoredBlob>) -> Result<Option<Vec<u8>>, Problem> {
@@ -139,54 +154,47 @@ async fn body(store: &Store, blob: Option<&StoredBlob>) -> Result<Option<Vec<u8>
 /// A message, and where its raw form is if that is needed.
 pub(crate) type Row = ReadMessage;
 
-/// Reads until the page is full, nothing is left, or enough was looked at.
-async fn collect(
-    store: &Store,
-    grant: GrantId,
-    filter: &Filter,
-    request: &PageRequest,
-    extent: Extent,
-) -> Result<(Vec<Row>, Option<String>), Problem> {
-    let reader = &mut store.reader().await?;
-    let named = Filter { folders: folders::ids(reader, grant, &filter.folders).await?, ..filter.clone() };
-    // No message can be in folders that are not there.
-    if named.folders.is_empty() && !filter.folders.is_empty() {
-        return Ok((Vec::new(), None));
-    }
-    if let Some(search) = &named.search {
-        return search::collect((store, reader), grant, (&named, search), request, extent).await;
-    }
-    let matcher = Matcher::of(&named);
-    // With bodies, the row that tells whether another page follows would bring one that is not shown.
-    if let Some(folder) = only_listing(&named).filter(|_| matcher.takes_all() && extent != Extent::WithBody) {
-        return take(reader, grant, (&named, &matcher, folder), request, extent).await;
-    }
-    let range = (start(filter, request)?, newer_than(filter));
-    let course = Course::plan(reader, grant, (&named, &matcher), range).await?;
-    let page = sift(reader, grant, (course, &matcher), request, extent).await?;
-    reader.thaw().await?;
-    Ok(page)
-}
-
-/// A page of a listing as it is: one statement reads it.
+/// Writes a page of a listing as it is: one statement reads it. Answers the cursor of the next page.
 async fn take(
     reader: &mut Reader<'_>,
     grant: GrantId,
-    (filter, matcher, folder): (&Filter, &Matcher<'_>, &str),
+    (named, folder): (&Filter, &str),
     request: &PageRequest,
-    extent: Extent,
-) -> Result<(Vec<Row>, Option<String>), Problem> {
-    let after = start(filter, request)?;
+    writer: &mut Writer,
+) -> Result<Option<String>, Problem> {
+    let (after, newer_than) = (start(named, request)?, newer_than(named));
     // One more than is shown tells whether another page follows.
-    let limit = request.limit + 1;
-    let page = Page { grant_id: grant, folder, after, newer_than: newer_than(filter), limit };
-    let mut rows = messages::list_to(reader, &page, extent).await?;
-    let more = rows.len() > request.limit;
-    rows.truncate(request.limit);
-    let next = rows.last().filter(|_| more).map(|(last, _)| write_cursor(place_of(last)));
-    // What waits to be sent is in no listing that is asked for, and drafts are in theirs alone.
-    rows.retain(|(stored, _)| matcher.matches(stored));
-    Ok((rows, next))
+    let page = Page { grant_id: grant, folder, after, newer_than, limit: request.limit + 1 };
+    let mut listing = messages::listed(reader, &page, writer.shows_assessment()).await?;
+    let next = listing.cut(request.limit)?.map(write_cursor);
+    for listed in listing.iter() {
+        let listed = listed?;
+        // What waits to be sent is in no listing that is asked for, and drafts are in theirs alone.
+        if view::is_kind(&listed, named.drafts) {
+            writer.write(&listed, None);
+        }
+    }
+    Ok(next)
+}
+
+/// Reads until the page is full, nothing is left, or enough was looked at.
+async fn collect(
+    store: &Store,
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    named: &Filter,
+    request: &PageRequest,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let with_bodies = needs_raw(request);
+    if let Some(search) = &named.search {
+        return search::collect((store, reader), grant, (named, search), request, with_bodies).await;
+    }
+    let matcher = Matcher::of(named);
+    let range = (start(named, request)?, newer_than(named));
+    let course = Course::plan(reader, grant, (named, &matcher), range).await?;
+    let page = sift(reader, grant, (course, &matcher), request, with_bodies).await?;
+    reader.thaw().await?;
+    Ok(page)
 }
 
 /// A page of what passes. Of what does not, no more is read than says so; bodies are read of what is shown alone.
@@ -195,7 +203,7 @@ async fn sift(
     grant: GrantId,
     (mut course, matcher): (Course<'_>, &Matcher<'_>),
     request: &PageRequest,
-    extent: Extent,
+    with_bodies: bool,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
     let mut found: Vec<Candidate> = Vec::with_capacity(request.limit + 1);
     let (mut places, mut read) = (0, 0);
@@ -218,7 +226,7 @@ async fn sift(
         None => (!course.has_ended()).then(|| write_cursor(course.last())),
     };
     found.truncate(request.limit);
-    Ok((shown(reader, grant, found, matcher, extent).await?, next))
+    Ok((shown(reader, grant, found, matcher, with_bodies).await?, next))
 }
 
 /// Reads the messages of candidates; those that are gone meanwhile are left out.
@@ -242,9 +250,9 @@ async fn shown(
     grant: GrantId,
     mut found: Vec<Candidate>,
     matcher: &Matcher<'_>,
-    extent: Extent,
+    with_bodies: bool,
 ) -> Result<Vec<Row>, Problem> {
-    if extent != Extent::WithBody {
+    if !with_bodies {
         read_all(reader, grant, &mut found).await?;
         let rows = found.into_iter().filter_map(|candidate| candidate.stored);
         // It may have changed since its place was looked at.

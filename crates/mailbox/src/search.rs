@@ -9,7 +9,7 @@ use postfleet_core::id::{GrantId, MessageId, ThreadId};
 use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, segment};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::terms;
-use postfleet_store::messages::{After, Extent, StoredMessage, named, named_with_bodies};
+use postfleet_store::messages::{After, StoredMessage, named, named_with_bodies};
 use postfleet_store::search::{self, CHUNK_MESSAGES, Place, Segment, Vector};
 use postfleet_store::{Reader, Store, StoreError};
 use std::collections::HashMap;
@@ -90,7 +90,7 @@ pub(crate) async fn collect(
     grant: GrantId,
     (filter, search): (&Filter, &Search),
     request: &PageRequest,
-    extent: Extent,
+    with_bodies: bool,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
     let after = request.cursor.as_deref().map(cursor::read_found).transpose()?;
     let Some(sought) = &search.sought else { return Ok((Vec::new(), None)) };
@@ -110,7 +110,7 @@ pub(crate) async fn collect(
         }
         scanned += batch.len();
         last = batch.last().map(|hit| hit.key);
-        page.extend(shown(reader, grant, (filter.thread_id, &matcher), extent, &batch).await?);
+        page.extend(shown(reader, grant, (filter.thread_id, &matcher), with_bodies, &batch).await?);
     }
     let more = hits.has_more(reader).await?;
     reader.thaw().await?;
@@ -122,7 +122,7 @@ async fn shown(
     reader: &mut Reader<'_>,
     grant: GrantId,
     (thread, matcher): (Option<ThreadId>, &Matcher<'_>),
-    extent: Extent,
+    with_bodies: bool,
     hits: &[Hit],
 ) -> Result<Vec<Row>, StoreError> {
     let ids: Vec<MessageId> = hits.iter().map(Hit::id).collect();
@@ -130,7 +130,7 @@ async fn shown(
         |message: &StoredMessage| thread.is_none_or(|thread| thread == message.thread_id) && matcher.matches(message);
     let mut rows: Vec<Row> =
         named(reader, grant, &ids).await?.into_iter().filter(is_shown).map(|row| (row, None)).collect();
-    if extent == Extent::WithBody {
+    if with_bodies {
         let ids: Vec<MessageId> = rows.iter().map(|(message, _)| message.id).collect();
         let with_bodies = named_with_bodies(reader, grant, &ids).await?;
         rows = with_bodies.into_iter().map(|(message, blob)| (message, Some(blob))).collect();

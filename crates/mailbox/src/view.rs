@@ -5,11 +5,11 @@ use crate::summary::{File, Person, Summary, Tracking};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::MessageId;
+use postfleet_core::id::{GrantId, MessageId};
 use postfleet_mail::{message as mail, suspicion};
 use postfleet_schema::assessment::VisibleText;
 use postfleet_schema::message::{Attachment, Automated, Header, Message, Participant, RawMessage, TrackingOptions};
-use postfleet_store::messages::StoredMessage;
+use postfleet_store::messages::{Listed, StoredMessage};
 
 /// Which parts of a message are shown beside its standard fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn message(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields) -> Me
         object: if is_seen_draft(stored) { "draft" } else { "message" },
         grant_id: stored.grant_id.to_string(),
         thread_id: stored.thread_id.to_string(),
-        attachments: summary.attachments.iter().map(|file| attachment(stored, file)).collect(),
+        attachments: summary.attachments.iter().map(|file| attachment(stored.grant_id, stored.id, file)).collect(),
         subject: summary.subject,
         from: participants(summary.from),
         to: participants(summary.to),
@@ -99,6 +99,16 @@ pub fn is_seen_draft(stored: &StoredMessage) -> bool {
     stored.draft && stored.folders.iter().all(|folder| folder != SCHEDULED)
 }
 
+/// The same of one of a listing: whether it is a draft, or whether it is none.
+pub(crate) fn is_kind(listed: &Listed<'_>, draft: bool) -> bool {
+    if draft { listed.draft && !is_scheduled(&listed.folders) } else { !listed.draft }
+}
+
+/// Whether a JSON list of the ids of folders names the one of what waits to be sent. No id has a quote in it.
+pub(crate) fn is_scheduled(folders: &str) -> bool {
+    folders.split('"').any(|folder| folder == SCHEDULED)
+}
+
 /// Shows only a message's source.
 pub fn raw_message(stored: &StoredMessage, raw: &[u8]) -> RawMessage {
     RawMessage {
@@ -121,10 +131,10 @@ pub fn parse_attachment_id(id: &str) -> Option<(MessageId, u32)> {
 }
 
 /// Shows an attachment.
-pub fn attachment(stored: &StoredMessage, file: &File) -> Attachment {
+pub fn attachment(grant: GrantId, message: MessageId, file: &File) -> Attachment {
     Attachment {
-        id: attachment_id(stored.id, file.index),
-        grant_id: stored.grant_id.to_string(),
+        id: attachment_id(message, file.index),
+        grant_id: grant.to_string(),
         filename: file.filename.clone(),
         content_type: file.content_type.clone(),
         size: file.size,

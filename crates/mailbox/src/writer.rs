@@ -6,10 +6,10 @@ use crate::kept::{Kept, Part};
 use crate::summary::{Automated, DraftFacts, File, Tracking};
 use crate::view::{self, Fields};
 use postfleet_core::folder::SCHEDULED;
-use postfleet_core::id::GrantId;
+use postfleet_core::id::{GrantId, MessageId};
 use postfleet_mail::message as mail;
 use postfleet_schema::message as schema;
-use postfleet_store::messages::StoredMessage;
+use postfleet_store::messages::Listed;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::io::Write;
@@ -111,6 +111,16 @@ impl Selection {
         if self.has(member) { asked } else { Fields::Standard }
     }
 
+    fn shows(self, member: Member) -> bool {
+        self.0 & (1 << member as usize) != 0
+    }
+
+    /// The parts of summaries of which it is made.
+    fn parts(self) -> u32 {
+        let of = |(member, part): &(Member, Part)| if self.shows(*member) { part.bit() } else { 0 };
+        PARTS_SHOWN.iter().map(of).fold(0, |all, one| all | one)
+    }
+
     /// Whether something is shown of what was found when the message came in.
     pub(crate) fn has_assessment(self) -> bool {
         ["authentication", "marks", "spam", "suspicion"].iter().any(|member| self.has(member))
@@ -120,10 +130,14 @@ impl Selection {
 /// Writes messages of one mailbox, separated by commas.
 pub struct Writer {
     out: Vec<u8>,
-    grant: [u8; 36],
+    grant: GrantId,
+    /// The same as it is written.
+    grant_written: [u8; 36],
     fields: Fields,
     selection: Selection,
     has_assessment: bool,
+    /// What has to be known of a summary for it.
+    parts: u32,
 }
 
 impl Writer {
@@ -132,7 +146,9 @@ impl Writer {
         let mut written = [0; 36];
         grant.uuid().hyphenated().encode_lower(&mut written);
         let has_assessment = selection.has_assessment();
-        Self { out: Vec::with_capacity(4_096), grant: written, fields, selection, has_assessment }
+        let parts = selection.parts();
+        let out = Vec::with_capacity(4_096);
+        Self { out, grant, grant_written: written, fields, selection, has_assessment, parts }
     }
 
     /// What was written.
@@ -141,43 +157,37 @@ impl Writer {
     }
 
     /// Writes a message. Without its raw form there is no body and there are no headers.
-    pub fn write(&mut self, stored: &StoredMessage, raw: Option<&[u8]>) {
-        let kept = Kept::read(&stored.summary, self.kept(stored));
-        self.open(stored);
-        self.head(stored, &kept);
-        self.content(stored, &kept, raw);
-        self.findings(stored, &kept);
+    pub fn write(&mut self, listed: &Listed<'_>, raw: Option<&[u8]>) {
+        let kept = Kept::read(listed.summary, if listed.draft { self.parts | Part::Draft.bit() } else { self.parts });
+        self.open(listed);
+        self.head(listed, &kept);
+        self.content(listed, &kept, raw);
+        self.findings(listed, &kept);
         self.out.push(b'}');
     }
 
-    /// What has to be known of the summary of a message.
-    fn kept(&self, stored: &StoredMessage) -> u32 {
-        let of = |(member, part): &(Member, Part)| if self.has(*member) { part.bit() } else { 0 };
-        let draft = if stored.draft { Part::Draft.bit() } else { 0 };
-        PARTS_SHOWN.iter().map(of).fold(draft, |all, one| all | one)
-    }
-
-    fn has(&self, member: Member) -> bool {
-        self.selection.0 & (1 << member as usize) != 0
+    /// Whether something is shown of what was found of messages when they came in.
+    pub(crate) fn shows_assessment(&self) -> bool {
+        self.has_assessment
     }
 
     /// What every object has.
-    fn open(&mut self, stored: &StoredMessage) {
+    fn open(&mut self, listed: &Listed<'_>) {
         let start: &[u8] = if self.out.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" };
         self.out.extend_from_slice(start);
-        self.id(stored.id.uuid());
-        let object: &[u8] = if view::is_seen_draft(stored) { b"draft" } else { b"message" };
+        self.id(listed.id.uuid());
+        let object: &[u8] = if view::is_kind(listed, true) { b"draft" } else { b"message" };
         self.out.extend_from_slice(b"\",\"object\":\"");
         self.out.extend_from_slice(object);
         self.out.extend_from_slice(b"\",\"grant_id\":\"");
-        self.out.extend_from_slice(&self.grant);
+        self.out.extend_from_slice(&self.grant_written);
         self.out.push(b'"');
     }
 
-    fn head(&mut self, stored: &StoredMessage, kept: &Kept<'_>) {
+    fn head(&mut self, listed: &Listed<'_>, kept: &Kept<'_>) {
         if self.member(Member::ThreadId) {
             self.out.push(b'"');
-            self.id(stored.thread_id.uuid());
+            self.id(listed.thread_id.uuid());
             self.out.push(b'"');
         }
         self.copy(Member::Subject, kept.subject, "\"\"");
@@ -190,15 +200,15 @@ impl Writer {
         ] {
             self.copy(member, people, "[]");
         }
-        self.value(Member::Date, || stored.date.as_seconds());
-        self.value(Member::Unread, || stored.unread);
-        self.value(Member::Starred, || stored.starred);
-        self.value(Member::Answered, || stored.answered);
-        self.value(Member::Folders, || stored.folders.iter().filter(|folder| *folder != SCHEDULED).collect::<Vec<_>>());
+        self.value(Member::Date, || listed.date.as_seconds());
+        self.value(Member::Unread, || listed.unread);
+        self.value(Member::Starred, || listed.starred);
+        self.value(Member::Answered, || listed.answered);
+        self.folders(&listed.folders);
         self.copy(Member::Snippet, kept.snippet, "\"\"");
     }
 
-    fn content(&mut self, stored: &StoredMessage, kept: &Kept<'_>, raw: Option<&[u8]>) {
+    fn content(&mut self, listed: &Listed<'_>, kept: &Kept<'_>, raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.value(Member::Body, || mail::body(raw));
             if self.fields == Fields::IncludeVisibleText {
@@ -206,7 +216,10 @@ impl Writer {
             }
         }
         match kept.attachments {
-            Some(_) => self.value(Member::Attachments, || attachments(kept, stored)),
+            Some(_) => self.value(Member::Attachments, {
+                let grant = self.grant;
+                move || attachments(kept, grant, listed.id)
+            }),
             None => self.copy(Member::Attachments, None, "[]"),
         }
         if let Some(headers) = raw.and_then(|raw| view::headers(raw, self.fields)) {
@@ -220,13 +233,13 @@ impl Writer {
         }
     }
 
-    fn findings(&mut self, stored: &StoredMessage, kept: &Kept<'_>) {
+    fn findings(&mut self, listed: &Listed<'_>, kept: &Kept<'_>) {
         self.value(Member::Automated, || {
             let automated = parsed::<Automated>(kept.automated);
             automated.map(|Automated { kind, list, .. }| schema::Automated { kind, list })
         });
         if self.has_assessment {
-            let found = stored.assessment.as_deref().map(assessment::from_json);
+            let found = listed.assessment.map(assessment::from_json);
             let (authentication, marks, spam, suspicion) = match found {
                 Some(found) => {
                     let marks = assessment::marks(&found.marks);
@@ -239,9 +252,9 @@ impl Writer {
             self.value(Member::Spam, || spam.map(assessment::spam));
             self.value(Member::Suspicion, || suspicion.map(assessment::suspicion));
         }
-        self.value(Member::Direction, || if stored.outgoing { "outbound" } else { "inbound" });
-        let draft = parsed::<DraftFacts>(kept.draft.filter(|_| stored.draft));
-        self.value(Member::CreatedAt, || draft.as_ref().map_or(stored.date.as_seconds(), |draft| draft.created_at));
+        self.value(Member::Direction, || if listed.outgoing { "outbound" } else { "inbound" });
+        let draft = parsed::<DraftFacts>(kept.draft.filter(|_| listed.draft));
+        self.value(Member::CreatedAt, || draft.as_ref().map_or(listed.date.as_seconds(), |draft| draft.created_at));
         let Some(draft) = draft else { return };
         if let Some(send_at) = draft.send_at {
             self.value(Member::SendAt, || send_at);
@@ -256,13 +269,23 @@ impl Writer {
 
     /// Writes the name of a member, if it is selected.
     fn member(&mut self, member: Member) -> bool {
-        let is_selected = self.has(member);
+        let is_selected = self.selection.shows(member);
         if is_selected {
             self.out.extend_from_slice(b",\"");
             self.out.extend_from_slice(MEMBERS[member as usize].as_bytes());
             self.out.extend_from_slice(b"\":");
         }
         is_selected
+    }
+
+    /// The folders, but for the one that only says that it waits to be sent.
+    fn folders(&mut self, folders: &str) {
+        if view::is_scheduled(folders) {
+            let all: Vec<String> = serde_json::from_str(folders).unwrap_or_default();
+            self.value(Member::Folders, || all.into_iter().filter(|folder| folder != SCHEDULED).collect::<Vec<_>>());
+        } else if self.member(Member::Folders) {
+            self.out.extend_from_slice(folders.as_bytes());
+        }
     }
 
     /// Copies a member as it is stored, or `absent` where it is not.
@@ -303,9 +326,9 @@ impl Writer {
     }
 }
 
-fn attachments(kept: &Kept<'_>, stored: &StoredMessage) -> Vec<schema::Attachment> {
+fn attachments(kept: &Kept<'_>, grant: GrantId, message: MessageId) -> Vec<schema::Attachment> {
     let files: Vec<File> = parsed(kept.attachments).unwrap_or_default();
-    files.iter().map(|file| view::attachment(stored, file)).collect()
+    files.iter().map(|file| view::attachment(grant, message, file)).collect()
 }
 
 fn parsed<'s, T: Deserialize<'s>>(stored: Option<&'s RawValue>) -> Option<T> {
@@ -319,6 +342,7 @@ mod tests {
     use postfleet_core::UnixMicros;
     use postfleet_core::assessment::Assessment;
     use postfleet_core::id::{BlobId, MessageId, ThreadId};
+    use postfleet_store::messages::StoredMessage;
     use serde_json::Value;
 
     const RAW: &[u8] = b"From: Ada <ada@people.test>\r\nMessage-ID: <one@people.test>\r\nX-A: 1\r\nX-A: 2\r\n\
@@ -408,7 +432,7 @@ mod tests {
 
     fn written(stored: &StoredMessage, raw: Option<&[u8]>, fields: Fields, selection: Selection) -> String {
         let mut writer = Writer::new(stored.grant_id, fields, selection);
-        writer.write(stored, raw);
+        writer.write(&Listed::of(stored), raw);
         String::from_utf8(writer.finish()).expect("UTF-8")
     }
 
@@ -454,8 +478,8 @@ mod tests {
         let (_, stored) = cases().swap_remove(0);
         let selection = Selection::of(&["subject".to_owned()]);
         let mut writer = Writer::new(stored.grant_id, Fields::Standard, selection);
-        writer.write(&stored, None);
-        writer.write(&stored, None);
+        writer.write(&Listed::of(&stored), None);
+        writer.write(&Listed::of(&stored), None);
         let text = format!("[{}]", String::from_utf8(writer.finish()).expect("UTF-8"));
         let found: Vec<Value> = serde_json::from_str(&text).expect("JSON");
         assert_eq!((found.len(), found[0] == found[1]), (2, true));

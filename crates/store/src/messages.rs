@@ -28,6 +28,7 @@ use postfleet_core::recipient;
 use postfleet_core::refused_mail::outcome;
 use postfleet_core::rule::{Placement, Verdict};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What one message has in common in every mailbox that it is filed into.
@@ -462,30 +463,100 @@ macro_rules! message_columns {
     };
 }
 
-/// The same without what was found of a message, which is long and seldom asked for.
-macro_rules! brief_columns {
+/// What lists show of a message, in the order of [`Listed::read`].
+macro_rules! listed_columns {
     () => {
-        "m.id, m.grant_id, m.thread_id, m.blob_id, m.outgoing, m.date, m.unread, m.starred, m.octets, m.folders, \
-         m.summary, m.draft, CAST(NULL AS TEXT), m.answered"
+        "m.id, m.thread_id, m.outgoing, m.date, m.unread, m.starred, m.answered, m.draft, m.folders, m.summary"
     };
 }
 
 /// Columns before those of a joined blob.
 const COLUMNS: usize = 14;
 
-/// How much is read of each message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// All but what was found of it when it came in, and its body.
-    Brief,
-    /// All but its body.
-    Whole,
-    /// All, and where its body is.
-    WithBody,
-}
-
 /// A message, and where its body is if that was read.
 pub type ReadMessage = (StoredMessage, Option<StoredBlob>);
+
+/// A message of a listing as its row has it, for lists that show it as it is kept.
+#[derive(Clone, Debug)]
+pub struct Listed<'r> {
+    /// Its id.
+    pub id: MessageId,
+    /// Its conversation.
+    pub thread_id: ThreadId,
+    /// Whether the mailbox sent it.
+    pub outgoing: bool,
+    /// When it was received or sent.
+    pub date: UnixMicros,
+    /// Whether nobody has read it.
+    pub unread: bool,
+    /// Whether it has a star.
+    pub starred: bool,
+    /// Whether it was answered.
+    pub answered: bool,
+    /// Whether it is a draft.
+    pub draft: bool,
+    /// The ids of its folders as a JSON list.
+    pub folders: Cow<'r, str>,
+    /// See [`StoredMessage::summary`].
+    pub summary: &'r str,
+    /// See [`StoredMessage::assessment`]; nothing if it was not asked for.
+    pub assessment: Option<&'r str>,
+}
+
+impl<'r> Listed<'r> {
+    fn read(row: &'r Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: MessageId::from_uuid(row.uuid(0)?),
+            thread_id: ThreadId::from_uuid(row.uuid(1)?),
+            outgoing: row.flag(2)?,
+            date: UnixMicros::from_micros(row.int(3)?),
+            unread: row.flag(4)?,
+            starred: row.flag(5)?,
+            answered: row.flag(6)?,
+            draft: row.flag(7)?,
+            folders: Cow::Borrowed(row.str(8)?),
+            summary: row.str(9)?,
+            assessment: row.opt_str(10)?,
+        })
+    }
+
+    /// The same of a message that was read whole.
+    pub fn of(stored: &'r StoredMessage) -> Self {
+        Self {
+            id: stored.id,
+            thread_id: stored.thread_id,
+            outgoing: stored.outgoing,
+            date: stored.date,
+            unread: stored.unread,
+            starred: stored.starred,
+            answered: stored.answered,
+            draft: stored.draft,
+            folders: Cow::Owned(serde_json::Value::from(stored.folders.as_slice()).to_string()),
+            summary: &stored.summary,
+            assessment: stored.assessment.as_deref(),
+        }
+    }
+}
+
+/// The rows of a page of a listing.
+pub struct Listing(Vec<Row>);
+
+impl Listing {
+    /// Takes what is behind the first `limit` messages away; answers where the last of the rest is if there was any.
+    pub fn cut(&mut self, limit: usize) -> Result<Option<After>, StoreError> {
+        if self.0.len() <= limit {
+            return Ok(None);
+        }
+        self.0.truncate(limit);
+        let last = self.0.last().map(Listed::read).transpose()?;
+        Ok(last.map(|last| After { date: last.date, id: last.id }))
+    }
+
+    /// Its messages, newest first.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Listed<'_>, StoreError>> {
+        self.0.iter().map(|row| Ok(Listed::read(row)?))
+    }
+}
 
 const FIND: &str = concat!("SELECT ", message_columns!(), " FROM messages m WHERE m.id = $1 AND m.grant_id = $2");
 const FIND_WITH_BODY: &str = concat!(
@@ -508,13 +579,20 @@ pub(crate) const LIST_WITHOUT_BODY: &str = concat!(
      WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
      ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
 );
-pub(crate) const LIST_BRIEF: &str = concat!(
-    "SELECT ",
-    brief_columns!(),
-    " FROM listings l JOIN messages m ON m.id = l.message_id \
-     WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
-     ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
-);
+macro_rules! listed {
+    ($assessment:literal) => {
+        concat!(
+            "SELECT ",
+            listed_columns!(),
+            $assessment,
+            " FROM listings l JOIN messages m ON m.id = l.message_id \
+             WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
+             ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
+        )
+    };
+}
+pub(crate) const LISTED: &str = listed!(", CAST(NULL AS TEXT)");
+pub(crate) const LISTED_WITH_ASSESSMENT: &str = listed!(", m.assessment");
 pub(crate) const LIST_THREAD: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -617,18 +695,10 @@ pub async fn list_page_without_bodies(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// A page of a listing, as much of each message as is wanted.
-pub async fn list_to(reader: &mut Reader<'_>, page: &Page<'_>, extent: Extent) -> Result<Vec<ReadMessage>, StoreError> {
-    let rows = match extent {
-        Extent::WithBody => return Ok(list_page(reader, page).await?.into_iter().map(located).collect()),
-        Extent::Whole => query_page(reader, LIST_WITHOUT_BODY, page).await?,
-        Extent::Brief => query_page(reader, LIST_BRIEF, page).await?,
-    };
-    Ok(rows.iter().map(|row| Ok((read(row)?, None))).collect::<Result<_, DbError>>()?)
-}
-
-fn located((message, blob): (StoredMessage, StoredBlob)) -> ReadMessage {
-    (message, Some(blob))
+/// A page of a listing to be shown as it is kept; what was found of messages is long, and read only if it is asked for.
+pub async fn listed(reader: &mut Reader<'_>, page: &Page<'_>, with_assessment: bool) -> Result<Listing, StoreError> {
+    let sql = if with_assessment { LISTED_WITH_ASSESSMENT } else { LISTED };
+    Ok(Listing(query_page(reader, sql, page).await?))
 }
 
 async fn query_page(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>) -> Result<Vec<Row>, StoreError> {

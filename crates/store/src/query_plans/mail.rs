@@ -12,7 +12,8 @@ use postfleet_testkit::postgres::PostgresServer;
 const LISTS: &[(&str, &str, &str)] = &[
     ("messages::LIST", messages::LIST, "listings_pkey"),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY, "listings_pkey"),
-    ("messages::LIST_BRIEF", messages::LIST_BRIEF, "listings_pkey"),
+    ("messages::LISTED", messages::LISTED, "listings_pkey"),
+    ("messages::LISTED_WITH_ASSESSMENT", messages::LISTED_WITH_ASSESSMENT, "listings_pkey"),
     ("messages::EXPORT", messages::EXPORT, "listings_pkey"),
     ("messages::NAMED", messages::NAMED, "messages_pkey"),
     ("messages::NAMED_WITH_BODIES", messages::NAMED_WITH_BODIES, "messages_pkey"),
