@@ -17,6 +17,9 @@ pub struct Answer {
     length: Option<usize>,
     chunked: bool,
     last: bool,
+    /// Whether nobody reads the body of a success.
+    brief: bool,
+    body_octets: usize,
     body: Vec<u8>,
 }
 
@@ -39,10 +42,16 @@ enum Part {
 }
 
 impl Answer {
+    /// An answer of which the body is not kept if it is a success.
+    pub fn brief() -> Self {
+        Self { brief: true, ..Self::default() }
+    }
+
     /// Makes place for the next answer, and keeps the memory.
     pub fn clear(&mut self) {
         self.line.clear();
         self.body.clear();
+        self.body_octets = 0;
         self.last = false;
         self.begin();
     }
@@ -101,8 +110,11 @@ impl Answer {
         then: Part,
     ) -> Result<&'a [u8], Failure> {
         let (body, rest) = octets.split_at(left.min(octets.len()));
-        self.body.extend_from_slice(body);
-        check_body(self.body.len())?;
+        self.body_octets += body.len();
+        check_body(self.body_octets)?;
+        if !(self.brief && matches!(self.status, 200..300)) {
+            self.body.extend_from_slice(body);
+        }
         self.part = if body.len() == left { then } else { more(left - body.len()) };
         Ok(rest)
     }
@@ -248,6 +260,16 @@ mod tests {
             assert_eq!(answer.take(text.as_bytes()).unwrap(), text.len());
             assert_eq!((answer.is_whole(), answer.status(), answer.body()), (true, status, &b"hello"[..]));
             assert_eq!(answer.is_last(), status == 500);
+        }
+    }
+
+    #[test]
+    fn a_brief_answer_keeps_what_a_failure_says() {
+        let mut answer = Answer::brief();
+        for (text, body) in [(LENGTH, ""), (CLOSE, "hello"), (CHUNKED, ""), (INTERIM, "")] {
+            answer.clear();
+            assert_eq!(answer.take(text.as_bytes()).unwrap(), text.len(), "{text}");
+            assert_eq!((answer.is_whole(), answer.body()), (true, body.as_bytes()), "{text}");
         }
     }
 

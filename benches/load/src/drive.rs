@@ -28,6 +28,9 @@ pub const THREADS_MAX: u64 = 64;
 
 /// What is asked over one connection.
 pub trait Requester {
+    /// Whether it is of no interest what the body of a success says, so that it need not be kept.
+    const BRIEF: bool = false;
+
     /// Writes the request of that number into an empty buffer.
     fn request(&mut self, number: u64, request: &mut Vec<u8>) -> Result<(), Failure>;
     /// Judges an answer, and appends to the empty buffer what is to be asked next under the same number, if anything.
@@ -262,7 +265,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-impl<R> Place<R> {
+impl<R: Requester> Place<R> {
     fn new(requester: R, due: Instant) -> Self {
         Self {
             requester,
@@ -272,7 +275,7 @@ impl<R> Place<R> {
             heard: due,
             began: None,
             request: Vec::new(),
-            answer: Answer::default(),
+            answer: if R::BRIEF { Answer::brief() } else { Answer::default() },
             failures_in_a_row: 0,
         }
     }

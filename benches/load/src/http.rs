@@ -51,6 +51,8 @@ struct Sender<'a> {
 }
 
 impl Requester for Sender<'_> {
+    const BRIEF: bool = true;
+
     fn request(&mut self, number: u64, request: &mut Vec<u8>) -> Result<(), Failure> {
         self.body.clear();
         self.requests.compose(number, &mut self.body, request);
