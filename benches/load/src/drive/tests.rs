@@ -1,14 +1,17 @@
 //! A small server whose connections do as their script says, and what is made of it.
 
-use super::{Requester, run};
+use super::{Driver, Place, Requester, State, run};
 use crate::Failure;
+use crate::channel::Channel;
 use crate::run::{Outcome, Plan};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::event::epoll::EventFlags;
+use rustix::net::{AddressFamily, SendFlags, SocketType};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
@@ -32,6 +35,8 @@ enum Act {
     Together(&'static str),
     /// And closes.
     Close(&'static str),
+    /// And closes with its last octet, without a word of it.
+    CloseWith(&'static str),
     /// Before the body was read, and closes.
     Early(&'static str),
 }
@@ -82,6 +87,11 @@ fn converse(mut stream: TcpStream, script: &[Act], seen: &Seen) -> Option<()> {
             Act::Together(answer) => {
                 seen.barrier.wait();
                 stream.write_all(answer.as_bytes()).ok()?;
+            }
+            Act::CloseWith(answer) => {
+                rustix::net::send(&stream, answer.as_bytes(), SendFlags::MORE).ok()?;
+                stream.shutdown(Shutdown::Write).ok()?;
+                return None;
             }
             Act::Close(answer) | Act::Early(answer) => {
                 stream.write_all(answer.as_bytes()).ok()?;
@@ -188,11 +198,23 @@ fn a_connection_that_ends_without_an_answer_is_a_failure_and_another_is_opened()
 }
 
 #[test]
-fn a_connection_that_is_closed_between_requests_is_replaced_in_silence() {
-    let (address, seen) = serve(&[Act::Close(PLAIN)]);
-    let outcome = drive(&Plan { gap: Duration::from_millis(300), ..plan(1, 3) }, address, 1);
-    assert_eq!((outcome.latencies.len(), outcome.first_failure), (3, None));
-    assert_eq!(seen.connections.load(Ordering::Relaxed), 3);
+fn a_connection_that_ends_with_its_answer_is_replaced() {
+    let (address, seen) = serve(&[Act::Answer(PLAIN), Act::CloseWith(PLAIN)]);
+    let outcome = drive(&plan(1, 30), address, 1);
+    assert_eq!((outcome.latencies.len(), outcome.first_failure), (30, None));
+    assert_eq!(seen.connections.load(Ordering::Relaxed), 15);
+}
+
+#[test]
+fn a_connection_that_ends_while_nothing_is_asked_is_given_up_in_silence() {
+    let (address, _) = serve(&[Act::Answer(PLAIN)]);
+    let (plan, next, start) = (plan(1, 1), AtomicU64::new(0), Instant::now());
+    let mut driver = Driver::new(&plan, address, &next, start).unwrap();
+    let mut place = Place::new(Numbers { octets: 0 }, start);
+    place.channel = Some(Channel::open(address, driver.epoll.as_fd(), 0).unwrap());
+    place.state = State::Due(0);
+    driver.proceed(0, &mut place, EventFlags::IN | EventFlags::RDHUP);
+    assert!(place.channel.is_none() && place.state == State::Due(0) && driver.outcome.failures == 0);
 }
 
 #[test]
