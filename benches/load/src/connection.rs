@@ -1,14 +1,12 @@
-//! A connection with a deadline on every read and write, and the two protocols' replies read from it.
+//! A connection of SMTP with a deadline on every read and write, and the replies read from it.
 
 use crate::Failure;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long a peer may take over anything.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The largest body of a reply.
-const BODY_OCTETS_MAX: usize = 64 << 20;
 
 /// An open connection.
 pub struct Connection {
@@ -43,27 +41,6 @@ impl Connection {
             true => Ok(()),
             false => Err(format!("expected {code}, got {:?}", self.line.trim_end()).into()),
         }
-    }
-
-    /// Reads an HTTP response with a length, its body into `body`, and returns its status.
-    pub fn response(&mut self, body: &mut Vec<u8>) -> Result<u16, Failure> {
-        self.read_line()?;
-        let status = self.line.get(9..12).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| format!("not a status line: {:?}", self.line))?;
-        let mut length = 0;
-        while self.read_line()? > 2 {
-            if let Some((name, value)) = self.line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
-            }
-        }
-        if length > BODY_OCTETS_MAX {
-            return Err(format!("a body of {length} octets").into());
-        }
-        body.resize(length, 0);
-        self.reader.read_exact(body)?;
-        Ok(status)
     }
 
     fn read_line(&mut self) -> Result<usize, Failure> {

@@ -2,10 +2,9 @@
 
 use crate::Failure;
 use crate::args::Args;
-use crate::connection::Connection;
-use crate::run::{Client, Plan, run as carry_out};
+use crate::drive::{Requester, run as carry_out};
+use crate::run::Plan;
 use crate::summary::Summary;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ const PAGES_MAX: usize = 10_000;
 
 /// What every connection knows.
 struct Listing {
-    address: SocketAddr,
     header: String,
     mailboxes: Vec<String>,
     messages: AtomicU64,
@@ -22,8 +20,8 @@ struct Listing {
 
 /// Runs `list`.
 pub fn run(args: &Args) -> Result<String, Failure> {
+    let address = args.address()?;
     let listing = Listing {
-        address: args.address()?,
         header: args.text("header").map(|header| format!("{header}\r\n")).unwrap_or_default(),
         mailboxes: args.lines("lines")?,
         messages: AtomicU64::new(0),
@@ -35,7 +33,7 @@ pub fn run(args: &Args) -> Result<String, Failure> {
         limit: args.seconds("seconds", 120)?,
     };
     args.finish()?;
-    let outcome = carry_out(&plan, || Lister { listing: &listing, connection: None, answer: Vec::new() });
+    let outcome = carry_out(&plan, address, 1, || Lister { listing: &listing, mailbox: 0, pages: 0 })?;
     // Half a count is worse than none.
     if outcome.latencies.len() as u64 != plan.requests {
         return Err(format!("not every mailbox was listed: {:?}", outcome.first_failure).into());
@@ -46,45 +44,49 @@ pub fn run(args: &Args) -> Result<String, Failure> {
 
 struct Lister<'a> {
     listing: &'a Listing,
-    connection: Option<Connection>,
-    answer: Vec<u8>,
+    mailbox: usize,
+    pages: usize,
 }
 
-impl Client for Lister<'_> {
-    fn request(&mut self, number: u64) -> Result<(), Failure> {
-        let mailbox = &self.listing.mailboxes[usize::try_from(number)?];
-        let mut cursor = None;
-        for _ in 0..PAGES_MAX {
-            cursor = self.page(mailbox, cursor.as_deref())?;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
-        Err(format!("{mailbox} has no end").into())
+impl Requester for Lister<'_> {
+    fn request(&mut self, number: u64, request: &mut Vec<u8>) -> Result<(), Failure> {
+        (self.mailbox, self.pages) = (usize::try_from(number)?, 0);
+        self.ask(None, request);
+        Ok(())
     }
-}
 
-impl Lister<'_> {
-    fn page(&mut self, mailbox: &str, cursor: Option<&str>) -> Result<Option<String>, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(self.listing.address)?,
-        };
-        let cursor = cursor.map(|cursor| format!("&page_token={cursor}")).unwrap_or_default();
-        let request = format!(
-            "GET /v3/grants/{mailbox}/messages?limit=200&select=id{cursor} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\n",
-            self.listing.header
-        );
-        connection.write(request.as_bytes())?;
-        let status = connection.response(&mut self.answer)?;
-        self.connection = Some(connection);
-        let answer = std::str::from_utf8(&self.answer)?;
+    fn answered(&mut self, status: u16, body: &[u8], request: &mut Vec<u8>) -> Result<(), Failure> {
+        let answer = std::str::from_utf8(body)?;
         if status != 200 {
             return Err(format!("status {status}: {answer}").into());
         }
         let messages = answer.matches("\"object\":\"message\"").count();
         self.listing.messages.fetch_add(messages as u64, Ordering::Relaxed);
-        Ok(next_cursor(answer).map(str::to_owned))
+        self.pages += 1;
+        match next_cursor(answer) {
+            Some(_) if self.pages == PAGES_MAX => Err(format!("{} has no end", self.mailbox()).into()),
+            Some(cursor) => {
+                self.ask(Some(cursor), request);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Lister<'_> {
+    fn mailbox(&self) -> &str {
+        &self.listing.mailboxes[self.mailbox]
+    }
+
+    fn ask(&self, cursor: Option<&str>, request: &mut Vec<u8>) {
+        let cursor = cursor.map(|cursor| format!("&page_token={cursor}")).unwrap_or_default();
+        let text = format!(
+            "GET /v3/grants/{}/messages?limit=200&select=id{cursor} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\n",
+            self.mailbox(),
+            self.listing.header
+        );
+        request.extend_from_slice(text.as_bytes());
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! Every subcommand refuses addresses that are not loopback, ends by itself, and prints one line of JSON.
 
+mod answer;
 mod args;
+mod channel;
 mod clock;
 mod connection;
+mod drive;
 mod http;
 mod list;
 mod mute;
@@ -13,6 +16,7 @@ mod run;
 mod sink;
 mod smtp;
 mod summary;
+mod template;
 mod text;
 
 use args::Args;
@@ -29,13 +33,13 @@ usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
             --corpus FOLDER (files of messages, the first line of each its reverse path, instead of --size and --sender)
             --proxied 198.51.100.{c} (what a PROXY header says of each session's client)
   http      sends requests: --connections 16 --requests 2000 --method POST --path / --body TEXT | --body-file FILE
-            --header 'Name: value' --lines FILE --gap-us 0 --seconds 120
+            --header 'Name: value' --lines FILE --gap-us 0 --seconds 120 --threads 1 (for all connections)
   smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
   list      counts the messages that the interface lists: --lines FILE (ids of mailboxes) --header 'Name: value'
             --connections 4 --seconds 120
   mute      takes connections and says nothing: --seconds 600
   provision makes mailboxes: --connections 16 --mailboxes 1000 --per-call 1 --first 0 --domain bench.example
-            --header 'Name: value' --seconds 300
+            --header 'Name: value' --seconds 300 --threads 1
 
 In templates {i} is the number of the request, {m} that number times --stride modulo --mailboxes, {line} a line of --lines, {t} the
 time in nanoseconds.";

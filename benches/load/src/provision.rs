@@ -1,12 +1,11 @@
 //! Makes mailboxes with addresses that nobody has yet, one in a call or many.
 
 use crate::args::Args;
-use crate::connection::Connection;
-use crate::run::{Client, Plan, run as carry_out};
+use crate::drive::{Requester, THREADS_MAX, run as carry_out};
+use crate::run::Plan;
 use crate::summary::Summary;
 use crate::{Failure, run::Outcome};
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ const PER_CALL_MAX: u64 = 1_000;
 
 /// What every connection knows.
 struct Provisioning {
-    address: SocketAddr,
     header: String,
     domain: String,
     /// The number of the first address.
@@ -27,8 +25,8 @@ struct Provisioning {
 
 /// Runs `provision`.
 pub fn run(args: &Args) -> Result<String, Failure> {
+    let address = args.address()?;
     let work = Provisioning {
-        address: args.address()?,
         header: args.text("header").map(|header| format!("{header}\r\n")).unwrap_or_default(),
         domain: args.text("domain").unwrap_or("bench.example").to_owned(),
         first: args.number("first", 0, u64::MAX)?,
@@ -42,8 +40,9 @@ pub fn run(args: &Args) -> Result<String, Failure> {
         gap: Duration::ZERO,
         limit: args.seconds("seconds", 300)?,
     };
+    let threads = args.number("threads", 1, THREADS_MAX)?;
     args.finish()?;
-    let outcome = carry_out(&plan, || Provisioner { work: &work, connection: None, answer: Vec::new() });
+    let outcome = carry_out(&plan, address, threads, || Provisioner { work: &work, mailboxes: 0 })?;
     Ok(summary(&plan, work.made.into_inner(), outcome))
 }
 
@@ -62,24 +61,26 @@ fn summary(plan: &Plan, made: u64, outcome: Outcome) -> String {
 
 struct Provisioner<'a> {
     work: &'a Provisioning,
-    connection: Option<Connection>,
-    answer: Vec<u8>,
+    /// How many mailboxes the call that is under way brings.
+    mailboxes: u64,
 }
 
-impl Client for Provisioner<'_> {
-    fn request(&mut self, number: u64) -> Result<(), Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(self.work.address)?,
-        };
-        let (request, mailboxes) = self.work.compose(number);
-        connection.write(request.as_bytes())?;
-        let status = connection.response(&mut self.answer)?;
-        self.connection = Some(connection);
-        let answer = std::str::from_utf8(&self.answer)?;
-        let made = made(status, answer).ok_or_else(|| format!("status {status}: {:.500}", answer))?;
+impl Requester for Provisioner<'_> {
+    fn request(&mut self, number: u64, request: &mut Vec<u8>) -> Result<(), Failure> {
+        let (text, mailboxes) = self.work.compose(number);
+        self.mailboxes = mailboxes;
+        request.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn answered(&mut self, status: u16, body: &[u8], _: &mut Vec<u8>) -> Result<(), Failure> {
+        let answer = std::str::from_utf8(body)?;
+        let made = made(status, answer).ok_or_else(|| format!("status {status}: {answer:.500}"))?;
         self.work.made.fetch_add(made, Ordering::Relaxed);
-        if made == mailboxes { Ok(()) } else { Err(format!("{made} of {mailboxes} were made: {answer:.500}").into()) }
+        match self.mailboxes {
+            mailboxes if mailboxes == made => Ok(()),
+            mailboxes => Err(format!("{made} of {mailboxes} were made: {answer:.500}").into()),
+        }
     }
 }
 
@@ -131,7 +132,6 @@ mod tests {
 
     fn work(per_call: u64) -> Provisioning {
         Provisioning {
-            address: "127.0.0.1:1".parse().unwrap(),
             header: String::new(),
             domain: "d.example".into(),
             first: 100,

@@ -1,4 +1,5 @@
-//! Many clients side by side, each doing one request after the other until all are done or the time is over.
+//! Many clients side by side, each doing one request after the other until all are done or the time is over. Here each has a
+//! thread of its own; `drive` has one for all.
 
 use crate::Failure;
 use std::sync::Mutex;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Failures in a row after which a client gives up.
-const FAILURES_MAX: u32 = 20;
+pub const FAILURES_MAX: u32 = 20;
 
 /// How much is to be done, and how fast.
 pub struct Plan {
@@ -23,6 +24,7 @@ pub trait Client {
 }
 
 /// What was done.
+#[derive(Default)]
 pub struct Outcome {
     /// Of every request that succeeded, in nanoseconds.
     pub latencies: Vec<u64>,
@@ -31,14 +33,29 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
+impl Outcome {
+    /// Takes note of a request that failed.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.failures += 1;
+        self.first_failure.get_or_insert_with(|| failure.to_string());
+    }
+
+    /// Adds what another thread did in the same time.
+    pub fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.failures += other.failures;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
 /// Carries the plan out.
 pub fn run<C: Client>(plan: &Plan, client: impl Fn() -> C + Sync) -> Outcome {
     let next = AtomicU64::new(0);
-    let failed: Mutex<(u64, Option<String>)> = Mutex::default();
+    let outcome: Mutex<Outcome> = Mutex::default();
     let start = Instant::now();
     let work = || {
         let mut client = client();
-        let mut latencies = Vec::new();
+        let mut done = Outcome::default();
         let mut in_a_row = 0;
         let mut due = start;
         while start.elapsed() < plan.limit && in_a_row < FAILURES_MAX {
@@ -52,23 +69,17 @@ pub fn run<C: Client>(plan: &Plan, client: impl Fn() -> C + Sync) -> Outcome {
             match client.request(number) {
                 Ok(()) => {
                     in_a_row = 0;
-                    latencies.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                    done.latencies.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
                 }
                 Err(failure) => {
                     in_a_row += 1;
-                    let mut failed = failed.lock().unwrap();
-                    failed.0 += 1;
-                    failed.1.get_or_insert_with(|| failure.to_string());
+                    done.fail(&failure);
                 }
             }
         }
-        latencies
+        outcome.lock().unwrap().add(done);
     };
-    let latencies = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..plan.clients).map(|_| scope.spawn(work)).collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    });
+    std::thread::scope(|scope| (0..plan.clients).for_each(|_| drop(scope.spawn(work))));
     let elapsed = start.elapsed();
-    let (failures, first_failure) = failed.into_inner().unwrap();
-    Outcome { latencies, failures, first_failure, elapsed }
+    Outcome { elapsed, ..outcome.into_inner().unwrap() }
 }
