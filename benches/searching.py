@@ -154,7 +154,7 @@ class Bench:
 
     def due(self):
         if self.storage:
-            return int(self.storage.query("SELECT count(*) FROM search_due").strip())
+            return len(self.storage.query("SELECT grant_id FROM search_due"))
         import sqlite3
 
         with sqlite3.connect(f"file:{self.server.data / 'postfleet.db'}?mode=ro", uri=True) as database:
