@@ -44,7 +44,7 @@ class Bench:
             # Without one that answers at once, receiving waits for answers and not for the store.
             "POSTFLEET_DELIVERY__NAMESERVERS": f'["{names.address}"]',
         }
-        self.server = Postfleet(folder, storage=self.storage.url() if self.storage else None, settings=settings)
+        self.server = Postfleet(folder, storage=self.storage.url if self.storage else None, settings=settings)
         self.keys = self.server.init()
         self.server.start()
         self.api = Api(self.server, self.keys["api_key"], timeout=600)

@@ -121,7 +121,7 @@ class Bench:
     def __init__(self, arguments, folder):
         self.arguments, self.folder = arguments, folder
         self.storage = Postgres(folder / "postgres").start() if arguments.engine == "postgres" else None
-        self.server = Postfleet(folder, storage=self.storage.url() if self.storage else None)
+        self.server = Postfleet(folder, storage=self.storage.url if self.storage else None)
         self.key = self.server.init()["api_key"]
         self.server.start()
         self.api = Api(self.server, self.key, timeout=600)
