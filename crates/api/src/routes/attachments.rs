@@ -84,8 +84,8 @@ fn message_parameter(call: &Call) -> Result<Option<MessageId>, Problem> {
 }
 
 async fn load(call: &Call, message: Option<MessageId>, index: usize) -> Result<Found, Problem> {
-    let grant = call.grant().await?;
-    attachments::find(&call.platform.store, grant.id, &call.path[index], message).await
+    let grant = call.mailbox().await?;
+    attachments::find(&call.platform.store, grant, &call.path[index], message).await
 }
 
 /// The octets that are asked for, as they are read.

@@ -26,9 +26,9 @@ const DETAILS: &str = "Answers the messages in the order in which they are named
 
 /// `PUT /v3/grants/{grant}/messages/clean`
 pub(crate) async fn clean(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let Call { platform, id, parts, body, .. } = call;
     let request: CleanMessages = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let cleaned = clean::clean(&platform.store, grant.id, request).await?;
+    let cleaned = clean::clean(&platform.store, grant, request).await?;
     Ok(respond::page(&id, cleaned, None))
 }

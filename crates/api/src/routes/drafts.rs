@@ -107,7 +107,7 @@ impl Letter for DraftRequest {
 /// `GET /v3/grants/{grant}/drafts`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let selection = Selection::of(&query.list("select"));
     let request = page_request(&query, Fields::Standard, selection)?;
     let (filter, folders) = (filter(&query)?, query.list("in"));
@@ -115,7 +115,7 @@ pub(crate) async fn list(call: Call) -> Answer {
     if !folders.is_empty() && !folders.iter().any(is_drafts) {
         return Ok(respond::page::<Message>(&call.id, Vec::new(), None));
     }
-    let (items, next) = mailbox::list_written(&call.platform.store, grant.id, filter, &request, selection).await?;
+    let (items, next) = mailbox::list_written(&call.platform.store, grant, filter, &request, selection).await?;
     Ok(respond::written_page(&call.id, &items, next.as_deref()))
 }
 
@@ -162,8 +162,8 @@ pub(crate) async fn create(call: Call) -> Answer {
 
 /// `GET /v3/grants/{grant}/drafts/{draft}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let draft = mailbox::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    let grant = call.mailbox().await?;
+    let draft = mailbox::find(&call.platform.store, grant, call.id_at(1)?).await?;
     Ok(respond::single(&call.id, draft))
 }
 

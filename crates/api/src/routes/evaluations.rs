@@ -32,10 +32,10 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /v3/grants/{grant}/rule-evaluations`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let limit = query.limit(50, PAGE_MAX)?;
     let given = |name| query.get(name).filter(|text: &&str| !text.is_empty());
     let (cursor, message) = (given("page_token"), given("message_id"));
-    let (records, next) = evaluations::list(&call.platform.store, grant.id, message, limit, cursor).await?;
+    let (records, next) = evaluations::list(&call.platform.store, grant, message, limit, cursor).await?;
     Ok(respond::page(&call.id, records, next))
 }

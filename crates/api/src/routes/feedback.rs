@@ -40,9 +40,9 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /v3/grants/{grant}/feedback`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let limit = query.limit(50, PAGE_MAX)?;
-    let page = feedback::list(&call.platform.store, Some(grant.id), limit, query.get("page_token")).await?;
+    let page = feedback::list(&call.platform.store, Some(grant), limit, query.get("page_token")).await?;
     Ok(respond::page(&call.id, page.items, page.next_cursor))
 }
 

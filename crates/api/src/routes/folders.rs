@@ -59,40 +59,40 @@ const LIST: &[Parameter] = &[
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
     let (limit, cursor) = (query.limit(50, 200)?, query.get("page_token").filter(|token| !token.is_empty()));
-    let grant = call.grant().await?;
-    let (folders, next) = folders::list(&call.platform.store, grant.id, limit, cursor).await?;
+    let grant = call.mailbox().await?;
+    let (folders, next) = folders::list(&call.platform.store, grant, limit, cursor).await?;
     Ok(respond::page(&call.id, folders, next))
 }
 
 /// `POST /v3/grants/{grant}/folders`
 pub(crate) async fn create(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let Call { platform, application, id, parts, body, .. } = call;
     let request: NewFolder = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let folder = change::create(&platform, (application, grant.id), request).await?;
+    let folder = change::create(&platform, (application, grant), request).await?;
     Ok(respond::single(&id, folder))
 }
 
 /// `GET /v3/grants/{grant}/folders/{folder}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let folder = folders::find(&call.platform.store, grant.id, &call.path[1]).await?;
+    let grant = call.mailbox().await?;
+    let folder = folders::find(&call.platform.store, grant, &call.path[1]).await?;
     Ok(respond::single(&call.id, folder))
 }
 
 /// `PUT` and `PATCH /v3/grants/{grant}/folders/{folder}`
 pub(crate) async fn update(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let Call { platform, application, id, parts, body, path, .. } = call;
     let request: UpdateFolder = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let folder = change::update(&platform, (application, grant.id), &path[1], request).await?;
+    let folder = change::update(&platform, (application, grant), &path[1], request).await?;
     Ok(respond::single(&id, folder))
 }
 
 /// `DELETE /v3/grants/{grant}/folders/{folder}`
 pub(crate) async fn delete(call: Call) -> Answer {
     let hard = Query::of(&call.parts)?.flag("hard_delete")?.unwrap_or_default();
-    let grant = call.grant().await?;
-    change::delete(&call.platform, (call.application, grant.id), &call.path[1], hard).await?;
+    let grant = call.mailbox().await?;
+    change::delete(&call.platform, (call.application, grant), &call.path[1], hard).await?;
     Ok(respond::done(&call.id))
 }

@@ -189,9 +189,9 @@ pub(crate) async fn update(call: Call) -> Answer {
 
 /// `DELETE /v3/grants/{grant}`
 pub(crate) async fn remove(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let platform = &call.platform;
-    grants::remove(&platform.store, &*platform.entropy, call.act(), call.application, grant.id).await?;
+    grants::remove(&platform.store, &*platform.entropy, call.act(), call.application, grant).await?;
     Ok(respond::done(&call.id))
 }
 

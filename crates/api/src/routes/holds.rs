@@ -76,19 +76,19 @@ fn answer(call: &Call, mut page: Vec<Hold>, limit: usize) -> Answer {
 
 /// `GET /v3/grants/{grant}/holds`
 pub(crate) async fn list_of_grant(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let (limit, before) = page(&Query::of(&call.parts)?)?;
     let mut reader = call.platform.store.reader().await?;
-    let page = holds::list_of_grant(&mut reader, grant.id, before, limit + 1).await?;
+    let page = holds::list_of_grant(&mut reader, grant, before, limit + 1).await?;
     drop(reader);
     answer(&call, page, limit)
 }
 
 /// `GET /v3/grants/{grant}/holds/{hold}`
 pub(crate) async fn find_of_grant(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let mut reader = call.platform.store.reader().await?;
-    let hold = holds::find_of_grant(&mut reader, grant.id, call.id_at(1)?).await?.ok_or_else(Problem::not_found)?;
+    let hold = holds::find_of_grant(&mut reader, grant, call.id_at(1)?).await?.ok_or_else(Problem::not_found)?;
     Ok(respond::single(&call.id, shown(hold, None)))
 }
 

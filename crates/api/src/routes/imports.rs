@@ -117,8 +117,8 @@ pub(crate) async fn take(call: Call) -> Answer {
 /// `GET /v3/grants/{grant}/export`
 pub(crate) async fn page(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let (grant, limit) = (call.grant().await?, query.limit(50, 200)?);
+    let (grant, limit) = (call.mailbox().await?, query.limit(50, 200)?);
     let cursor = query.get("page_token").filter(|token| !token.is_empty());
-    let (page, next) = export::page(&call.platform.store, grant.id, cursor, limit).await?;
+    let (page, next) = export::page(&call.platform.store, grant, cursor, limit).await?;
     Ok(respond::page(&call.id, page, next))
 }

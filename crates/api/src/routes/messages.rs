@@ -115,19 +115,19 @@ const ANY_EMAIL_MAX: usize = 25;
 /// `GET /v3/grants/{grant}/messages`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     // What is not shown is not read either.
     let selection = Selection::of(&query.list("select"));
     let request = page_request(&query, selection.fields(fields(&query)?), selection)?;
     let filter = filter(&query)?;
     let store = &call.platform.store;
     if request.fields == Fields::RawMime {
-        return match messages::list(store, grant.id, &filter, &request).await? {
+        return match messages::list(store, grant, &filter, &request).await? {
             (Shown::Raw(messages), next) => Ok(respond::page(&call.id, messages, next)),
             (Shown::Messages(messages), next) => Ok(respond::page(&call.id, messages, next)),
         };
     }
-    let (items, next) = messages::list_written(store, grant.id, &filter, &request, selection).await?;
+    let (items, next) = messages::list_written(store, grant, &filter, &request, selection).await?;
     Ok(respond::written_page(&call.id, &items, next.as_deref()))
 }
 
@@ -144,8 +144,8 @@ pub(crate) fn page_request(query: &Query, fields: Fields, selection: Selection) 
 /// `GET /v3/grants/{grant}/messages/{message}`
 pub(crate) async fn find(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
-    let shown = messages::find(&call.platform.store, grant.id, call.id_at(1)?, fields(&query)?).await?;
+    let grant = call.mailbox().await?;
+    let shown = messages::find(&call.platform.store, grant, call.id_at(1)?, fields(&query)?).await?;
     match shown {
         Shown::Raw(messages) => first(&call, messages),
         Shown::Messages(messages) => first(&call, messages),
@@ -154,18 +154,18 @@ pub(crate) async fn find(call: Call) -> Answer {
 
 /// `PUT` and `PATCH /v3/grants/{grant}/messages/{message}`
 pub(crate) async fn update(call: Call) -> Answer {
-    let (grant, message) = (call.grant().await?, call.id_at::<MessageId>(1)?);
+    let (grant, message) = (call.mailbox().await?, call.id_at::<MessageId>(1)?);
     let Call { platform, application, id, parts, body, .. } = call;
     let request: UpdateMessage = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let changed = refile::update(&platform, application, grant.id, message, request).await?;
+    let changed = refile::update(&platform, application, grant, message, request).await?;
     Ok(respond::single(&id, changed))
 }
 
 /// `DELETE /v3/grants/{grant}/messages/{message}`
 pub(crate) async fn delete(call: Call) -> Answer {
     let hard = Query::of(&call.parts)?.flag("hard_delete")?.unwrap_or_default();
-    let (grant, message) = (call.grant().await?, call.id_at::<MessageId>(1)?);
-    refile::delete(&call.platform, (call.application, grant.id), message, hard).await?;
+    let (grant, message) = (call.mailbox().await?, call.id_at::<MessageId>(1)?);
+    refile::delete(&call.platform, (call.application, grant), message, hard).await?;
     Ok(respond::done(&call.id))
 }
 

@@ -63,7 +63,10 @@ pub(crate) mod workspaces;
 use crate::call::Call;
 use crate::route::{Needs, Route};
 use postfleet_core::Problem;
+use postfleet_core::id::GrantId;
+use postfleet_fleet::grants as fleet_grants;
 use postfleet_store::grants::Grant;
+use std::borrow::Cow;
 
 /// The table of all routes.
 pub(crate) fn all() -> Vec<Route> {
@@ -166,17 +169,32 @@ pub fn facts() -> Vec<Facts> {
 impl Call {
     /// The mailbox that the path names first; `me` is that of the caller's access token.
     async fn grant(&self) -> Result<Grant, Problem> {
-        let segment = match (self.path[0].as_str(), self.caller.grant) {
-            ("me", Some(own)) => own.to_string(),
-            (segment, _) => segment.to_owned(),
-        };
-        let found = postfleet_fleet::grants::find(&self.platform.store, self.application, &segment).await?;
+        let found = fleet_grants::find(&self.platform.store, self.application, &self.named_mailbox()).await?;
+        self.reaches(found.id)?;
+        Ok(found)
+    }
+
+    /// The same where nothing of it has to be known.
+    async fn mailbox(&self) -> Result<GrantId, Problem> {
+        let found = fleet_grants::find_id(&self.platform.store, self.application, &self.named_mailbox()).await?;
+        self.reaches(found)?;
+        Ok(found)
+    }
+
+    fn named_mailbox(&self) -> Cow<'_, str> {
+        match (self.path[0].as_str(), self.caller.grant) {
+            ("me", Some(own)) => own.to_string().into(),
+            (segment, _) => segment.into(),
+        }
+    }
+
+    /// Refuses a mailbox that the caller's token does not speak for, and one that is asked for too often.
+    fn reaches(&self, found: GrantId) -> Result<(), Problem> {
         // A token of one mailbox sees no other.
-        if self.caller.grant.is_some_and(|own| own != found.id) {
+        if self.caller.grant.is_some_and(|own| own != found) {
             return Err(Problem::not_found());
         }
-        self.rate.of_mailbox(&self.platform, found.id)?;
-        Ok(found)
+        self.rate.of_mailbox(&self.platform, found)
     }
 
     /// An id that the path names; text that is no id names nothing.

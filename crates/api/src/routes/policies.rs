@@ -96,9 +96,9 @@ pub(crate) async fn remove(call: Call) -> Answer {
 
 /// `GET /v3/grants/{grant}/limits`
 pub(crate) async fn of_grant(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let now = call.platform.clock.now();
-    let found = limits::find(&call.platform.store, call.application, grant.id, now).await?;
+    let found = limits::find(&call.platform.store, call.application, grant, now).await?;
     Ok(respond::single(&call.id, found))
 }
 

@@ -57,10 +57,10 @@ const DECIDE: &str = "Everything is looked at once more. Granting lifts the paus
 /// `GET /v3/grants/{grant}/recoveries`
 pub(crate) async fn list_of_grant(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let given = |name| query.get(name).filter(|text| !text.is_empty());
     let asked = (given("state"), given("page_token"), query.limit(50, 200)?);
-    let page = recoveries::list(&call.platform.store, Whose::Grant(grant.id), asked).await?;
+    let page = recoveries::list(&call.platform.store, Whose::Grant(grant), asked).await?;
     let page = page.map(|case| recoveries::show(&case));
     Ok(respond::page(&call.id, page.items, page.next_cursor))
 }
@@ -76,16 +76,16 @@ pub(crate) async fn request(call: Call) -> Answer {
 
 /// `GET /v3/grants/{grant}/recoveries/{recovery}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let case = recoveries::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    let grant = call.mailbox().await?;
+    let case = recoveries::find(&call.platform.store, grant, call.id_at(1)?).await?;
     Ok(respond::single(&call.id, recoveries::show(&case)))
 }
 
 /// `POST /v3/grants/{grant}/recoveries/{recovery}/withdraw`
 pub(crate) async fn withdraw(call: Call) -> Answer {
-    let (grant, act) = (call.grant().await?, call.act());
+    let (grant, act) = (call.mailbox().await?, call.act());
     let recovery: Result<RecoveryId, Problem> = call.id_at(1);
-    let case = call.platform.recoveries().withdraw(act, grant.id, recovery?).await?;
+    let case = call.platform.recoveries().withdraw(act, grant, recovery?).await?;
     Ok(respond::single(&call.id, recoveries::show(&case)))
 }
 

@@ -34,11 +34,11 @@ pub(crate) fn routes() -> Vec<Route> {
 /// `GET /v3/grants/{grant}/refused-mail`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let limit = query.limit(50, PAGE_MAX)?;
     let given = |name| query.get(name).filter(|text: &&str| !text.is_empty());
     let (sender, code, cursor) = (given("sender"), given("code"), given("page_token"));
-    let asked = Asked { grant_id: grant.id, sender, code, limit, cursor };
+    let asked = Asked { grant_id: grant, sender, code, limit, cursor };
     let page = refused_mail::list(&call.platform.store, asked).await?;
     Ok(respond::page(&call.id, page.items, page.next_cursor))
 }

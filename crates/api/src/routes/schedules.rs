@@ -39,13 +39,13 @@ const CANCEL: &str = "It is not sent; a message that is a draft stays one. Refus
 /// `GET /v3/grants/{grant}/messages/schedules`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let limit = query.limit(200, 200)?;
     let wrong = |_| Problem::invalid("page_token", "page_token is not a cursor of this list");
     let before = query.get("page_token").filter(|token| !token.is_empty());
     let before = before.map(|token| token.parse::<ScheduleId>().map_err(wrong)).transpose()?;
     let mut reader = call.platform.store.reader().await?;
-    let mut page = schedules::list(&mut reader, grant.id, before, limit + 1).await?;
+    let mut page = schedules::list(&mut reader, grant, before, limit + 1).await?;
     let more = page.len() > limit;
     page.truncate(limit);
     let next = page.last().filter(|_| more).map(|last| last.id.to_string());
@@ -54,9 +54,9 @@ pub(crate) async fn list(call: Call) -> Answer {
 
 /// `GET /v3/grants/{grant}/messages/schedules/{schedule}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let mut reader = call.platform.store.reader().await?;
-    let schedule = schedules::find(&mut reader, grant.id, call.id_at(1)?).await?.ok_or_else(Problem::not_found)?;
+    let schedule = schedules::find(&mut reader, grant, call.id_at(1)?).await?.ok_or_else(Problem::not_found)?;
     Ok(respond::single(&call.id, shown(schedule)))
 }
 

@@ -40,41 +40,41 @@ const DETAILS: &str = "The HTML is made safe before it is kept, so that the answ
 
 /// `GET /v3/grants/{grant}/signatures`
 pub(crate) async fn list(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let list = signatures::list(&call.platform.store, grant.id).await?;
+    let grant = call.mailbox().await?;
+    let list = signatures::list(&call.platform.store, grant).await?;
     Ok(respond::page(&call.id, list.iter().map(signatures::show).collect(), None))
 }
 
 /// `POST /v3/grants/{grant}/signatures`
 pub(crate) async fn create(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let act = call.act();
     let Call { platform, id, parts, body, .. } = call;
     let request: WriteSignature = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let made = signatures::create(&platform.store, &*platform.entropy, act, grant.id, request).await?;
+    let made = signatures::create(&platform.store, &*platform.entropy, act, grant, request).await?;
     Ok(respond::created(&id, signatures::show(&made)))
 }
 
 /// `GET /v3/grants/{grant}/signatures/{signature}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let found = signatures::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    let grant = call.mailbox().await?;
+    let found = signatures::find(&call.platform.store, grant, call.id_at(1)?).await?;
     Ok(respond::single(&call.id, signatures::show(&found)))
 }
 
 /// `PUT` and `PATCH /v3/grants/{grant}/signatures/{signature}`
 pub(crate) async fn update(call: Call) -> Answer {
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let (signature, act) = (call.id_at::<SignatureId>(1)?, call.act());
     let Call { platform, id, parts, body, .. } = call;
     let request: WriteSignature = json(&parts, body, BODY_OCTETS_MAX).await?;
-    let changed = signatures::update(&platform.store, act, grant.id, signature, request).await?;
+    let changed = signatures::update(&platform.store, act, grant, signature, request).await?;
     Ok(respond::single(&id, signatures::show(&changed)))
 }
 
 /// `DELETE /v3/grants/{grant}/signatures/{signature}`
 pub(crate) async fn remove(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    signatures::remove(&call.platform.store, call.act(), grant.id, call.id_at(1)?).await?;
+    let grant = call.mailbox().await?;
+    signatures::remove(&call.platform.store, call.act(), grant, call.id_at(1)?).await?;
     Ok(respond::done(&call.id))
 }

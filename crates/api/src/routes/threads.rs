@@ -92,14 +92,14 @@ fn filter(query: &Query) -> Result<ThreadFilter, Problem> {
 /// `GET /v3/grants/{grant}/threads`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let select = query.list("select");
     let request = PageRequest {
         limit: query.limit(20, 200)?.min(PAGE_MAX),
         cursor: query.get("page_token").filter(|token| !token.is_empty()).map(str::to_owned),
         with_body: select.is_empty() || select.iter().any(|field| field == "latest_draft_or_message"),
     };
-    let (threads, next) = threads::list(&call.platform.store, grant.id, &filter(&query)?, &request).await?;
+    let (threads, next) = threads::list(&call.platform.store, grant, &filter(&query)?, &request).await?;
     Ok(respond::page(&call.id, threads, next))
 }
 
@@ -108,24 +108,24 @@ const UPDATE_OCTETS_MAX: usize = 64 << 10;
 
 /// `PUT` and `PATCH /v3/grants/{grant}/threads/{thread}`
 pub(crate) async fn update(call: Call) -> Answer {
-    let (grant, thread) = (call.grant().await?, call.id_at(1)?);
+    let (grant, thread) = (call.mailbox().await?, call.id_at(1)?);
     let Call { platform, application, id, parts, body, .. } = call;
     let request: UpdateThread = json(&parts, body, UPDATE_OCTETS_MAX).await?;
-    let changed = flow::update(&platform, (application, grant.id), thread, request).await?;
+    let changed = flow::update(&platform, (application, grant), thread, request).await?;
     Ok(respond::single(&id, changed))
 }
 
 /// `DELETE /v3/grants/{grant}/threads/{thread}`
 pub(crate) async fn delete(call: Call) -> Answer {
     let hard = Query::of(&call.parts)?.flag("hard_delete")?.unwrap_or(false);
-    let grant = call.grant().await?;
-    flow::delete(&call.platform, (call.application, grant.id), call.id_at(1)?, hard).await?;
+    let grant = call.mailbox().await?;
+    flow::delete(&call.platform, (call.application, grant), call.id_at(1)?, hard).await?;
     Ok(respond::done(&call.id))
 }
 
 /// `GET /v3/grants/{grant}/threads/{thread}`
 pub(crate) async fn find(call: Call) -> Answer {
-    let grant = call.grant().await?;
-    let thread = threads::find(&call.platform.store, grant.id, call.id_at(1)?).await?;
+    let grant = call.mailbox().await?;
+    let thread = threads::find(&call.platform.store, grant, call.id_at(1)?).await?;
     Ok(respond::single(&call.id, thread))
 }

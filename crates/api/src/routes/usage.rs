@@ -56,8 +56,8 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// `GET /v3/grants/{grant}/usage`
 pub(crate) async fn of_grant(call: Call) -> Answer {
-    let (grant, now) = (call.grant().await?, call.platform.clock.now());
-    let found = usage::of_grant(&call.platform.store, call.application, grant.id, now).await?;
+    let (grant, now) = (call.mailbox().await?, call.platform.clock.now());
+    let found = usage::of_grant(&call.platform.store, call.application, grant, now).await?;
     Ok(respond::single(&call.id, found))
 }
 

@@ -90,13 +90,13 @@ fn common() -> impl Iterator<Item = Parameter> {
 /// `GET /v3/grants/{grant}/messages/wait`
 pub(crate) async fn wait(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let (wanted, after) = (wanted(&query)?, after(&query)?);
     let seconds = timeout(&query)?;
     let only_looks = seconds == 0 || call.parts.method == Method::HEAD;
     let seconds = Duration::from_secs(if only_looks { 0 } else { seconds.unsigned_abs() });
     let deadline = call.platform.clock.now().plus(seconds);
-    let mut waiter = Waiter::new(&call.platform, call.application, grant.id, wanted, after, only_looks).await?;
+    let mut waiter = Waiter::new(&call.platform, call.application, grant, wanted, after, only_looks).await?;
     let arrived = waiter.wait(deadline).await?;
     let messages: Vec<Message> = arrived.messages.into_iter().map(|(message, _)| message).collect();
     Ok(respond::page(&call.id, messages, Some(arrived.next.write())))
@@ -105,14 +105,14 @@ pub(crate) async fn wait(call: Call) -> Answer {
 /// `GET /v3/grants/{grant}/messages/stream`
 pub(crate) async fn stream(call: Call) -> Answer {
     let query = Query::of(&call.parts)?;
-    let grant = call.grant().await?;
+    let grant = call.mailbox().await?;
     let (wanted, after) = (wanted(&query)?, last_event(&call)?.or(after(&query)?));
     let only_looks = timeout(&query)? == 0 && query.get("timeout").is_some();
     if call.parts.method == Method::HEAD {
         // As long as that of GET: nobody knows how long.
         return Ok(events(Body::from_stream(stream::empty::<Result<String, Infallible>>())));
     }
-    let waiter = Waiter::new(&call.platform, call.application, grant.id, wanted, after, only_looks).await?;
+    let waiter = Waiter::new(&call.platform, call.application, grant, wanted, after, only_looks).await?;
     let ends_at = call.platform.clock.now().plus(STREAM_MAX);
     let feed = Feed { platform: call.platform, waiter, ends_at, select: query.list("select"), state: State::Begins };
     Ok(events(Body::from_stream(stream::unfold(feed, Feed::next))))

@@ -23,15 +23,38 @@ use postfleet_store::grants::{self, Grant, RemoveGrant};
 /// Finds the mailbox that a path segment names: `<id>`, `grant:<id>`, `<email>` or `email:<email>`.
 pub async fn find(store: &Store, application: ApplicationId, segment: &str) -> Result<Grant, Problem> {
     let mut reader = store.reader().await?;
-    let id = segment.strip_prefix("grant:").unwrap_or(segment).parse::<GrantId>();
-    let found = match id {
-        Ok(id) => grants::find(&mut reader, application, id).await?,
-        Err(_) => match EmailAddress::parse(segment.strip_prefix("email:").unwrap_or(segment)) {
-            Ok(email) => grants::find_email(&mut reader, application, &email).await?,
-            Err(_) => None,
-        },
+    let found = match Named::read(segment) {
+        Some(Named::Id(id)) => grants::find(&mut reader, application, id).await?,
+        Some(Named::Email(email)) => grants::find_email(&mut reader, application, &email).await?,
+        None => None,
     };
     found.ok_or_else(Problem::not_found)
+}
+
+/// As [`find`], where only its id has to be known.
+pub async fn find_id(store: &Store, application: ApplicationId, segment: &str) -> Result<GrantId, Problem> {
+    let mut reader = store.reader().await?;
+    let found = match Named::read(segment) {
+        Some(Named::Id(id)) => grants::find_id(&mut reader, application, id).await?,
+        Some(Named::Email(email)) => grants::find_id_of_email(&mut reader, application, &email).await?,
+        None => None,
+    };
+    found.ok_or_else(Problem::not_found)
+}
+
+/// How a mailbox is named.
+enum Named {
+    Id(GrantId),
+    Email(EmailAddress),
+}
+
+impl Named {
+    fn read(segment: &str) -> Option<Self> {
+        if let Ok(id) = segment.strip_prefix("grant:").unwrap_or(segment).parse() {
+            return Some(Self::Id(id));
+        }
+        EmailAddress::parse(segment.strip_prefix("email:").unwrap_or(segment)).ok().map(Self::Email)
+    }
 }
 
 /// Removes a mailbox.

@@ -215,6 +215,28 @@ pub async fn find_email(
     Ok(row.as_ref().map(read).transpose()?)
 }
 
+/// Whether an application has a mailbox of this id: then its id.
+pub async fn find_id(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    id: GrantId,
+) -> Result<Option<GrantId>, StoreError> {
+    const FIND: &str = "SELECT id FROM grants WHERE id = $1 AND application_id = $2";
+    let row = reader.query_one(FIND, params![id.uuid(), application.uuid()]).await?;
+    Ok(row.map(|row| row.uuid(0)).transpose()?.map(GrantId::from_uuid))
+}
+
+/// The id of the mailbox of an application that has this address.
+pub async fn find_id_of_email(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    email: &EmailAddress,
+) -> Result<Option<GrantId>, StoreError> {
+    const FIND: &str = "SELECT id FROM grants WHERE email_key = $1 AND application_id = $2";
+    let row = reader.query_one(FIND, params![&email.key(), application.uuid()]).await?;
+    Ok(row.map(|row| row.uuid(0)).transpose()?.map(GrantId::from_uuid))
+}
+
 /// Finds a mailbox as long as its password is the one whose stored form this is, and it is not blocked.
 pub async fn opened_with(
     reader: &mut Reader<'_>,
