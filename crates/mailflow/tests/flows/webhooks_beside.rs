@@ -207,3 +207,27 @@ async fn a_node_with_one_connection_tells_everybody_in_turn() {
         assert_eq!(receiver.told(grant), ["one 1", "two 1"]);
     }
 }
+
+#[tokio::test]
+async fn whoever_has_lost_the_lease_stops_and_writes_nothing() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    let webhook = receiver.subscribe(&setting).await;
+    let begun_at = position(&setting, &webhook).await;
+    let one = &setting.world.platform;
+    let mut other = one.clone();
+    other.settings = Arc::new(Settings { node: "other".to_owned(), ..(*one.settings).clone() });
+    let mut held = webhooks::lease(one).await.expect("lease");
+    setting.world.advance(59);
+    assert!(webhooks::lease(&other).await.expect("lease").is_empty(), "the first node holds it");
+    setting.world.advance(1);
+    let mut taken = webhooks::lease(&other).await.expect("lease");
+    assert_eq!(taken.len(), 1);
+    receive(&setting, &setting.agent, "one").await;
+    let round = webhooks::round(one, &mut held[0]).await.expect("round");
+    assert_eq!((round.lease_lost, position(&setting, &webhook).await), (true, begun_at));
+    // The other one tells it again: at least once.
+    let round = webhooks::round(&other, &mut taken[0]).await.expect("round");
+    assert_eq!((round.lease_lost, position(&setting, &webhook).await > begun_at), (false, true));
+    assert_eq!(receiver.told(&setting.agent), ["one 1", "one 1"]);
+}
