@@ -255,12 +255,14 @@ class Notification:
 
 
 class WebhookReceiver:
-    """Takes notifications, after echoing the challenge; each after so many seconds, and none while `takes` is not set."""
+    """Takes notifications, after echoing the challenge; each after so many seconds, none while `takes` is not set, and none of
+    mailboxes that are `hanging` until `ends` is set."""
 
     def __init__(self, delay=0):
         self.received, self.takes = [], threading.Event()
+        self.hanging, self.ends, self.asked = set(), threading.Event(), []
         self.takes.set()
-        received, takes = self.received, self.takes
+        received, takes, hanging, ends, asked = self.received, self.takes, self.hanging, self.ends, self.asked
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -277,7 +279,10 @@ class WebhookReceiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                asked.append(body)
                 takes.wait()
+                if hanging and json.loads(body)["data"]["grant_id"] in hanging:
+                    ends.wait()
                 time.sleep(delay)
                 received.append(Notification(self.path, body, self.headers.get("X-Nylas-Signature", "")))
                 self.answer(b"")

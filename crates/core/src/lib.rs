@@ -66,6 +66,7 @@ pub mod import;
 pub mod mx;
 pub mod opt_in;
 pub mod outbound;
+pub mod readers;
 pub mod recipient;
 pub mod recipient_check;
 pub mod recovery;

@@ -158,6 +158,8 @@ pub struct Settings {
     pub webhook_deadline: Duration,
     /// Webhook requests under way at once, for one webhook.
     pub webhook_concurrency: usize,
+    /// Webhook requests under way at once on this node, for all webhooks and alerts together.
+    pub webhook_connections: usize,
     /// The largest notification; above it the body is left out.
     pub notification_octets_max: usize,
     /// Proxies before the interface that are believed when they say where a request comes from.

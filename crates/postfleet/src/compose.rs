@@ -189,6 +189,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         recovery_rule: config.recovery_rule(),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
+        webhook_connections: config.webhooks.connections,
         notification_octets_max: config.webhooks.notification_bytes,
         trusted_proxies: config.trusted_proxies()?,
         webhook_sources: config.webhooks.source_addresses.clone(),

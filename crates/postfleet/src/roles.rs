@@ -8,13 +8,14 @@ use anyhow::Result;
 use futures::future::BoxFuture;
 use postfleet_api::{Interface, router, serve};
 use postfleet_core::client_rate::ClientRates;
+use postfleet_core::id::WebhookId;
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
-use postfleet_mailflow::webhooks::Round;
+use postfleet_mailflow::webhooks::{Connections, Worker};
 use postfleet_mailflow::{
     Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
     webhooks,
@@ -26,11 +27,12 @@ use postfleet_smtp::{Encryption, Limits, Listener, Tarpit};
 use postfleet_store::judging;
 use postfleet_store::webhooks::Webhook;
 use postfleet_wire::smtp::server;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How often somebody looks without having been told to: another node may have written.
@@ -414,39 +416,142 @@ async fn drain_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
-/// Tells webhooks what happens, each round of all of them beside the others.
+/// Tells webhooks and alerts what happens, each in a task of its own: none of them waits for another.
 async fn webhooks_until(platform: Platform, stop: CancellationToken) {
-    let mut hooks: Vec<Webhook> = Vec::new();
+    let mut tellers = Tellers::new(&platform, stop.clone());
     let mut renew_at = platform.clock.now();
     while !stop.is_cancelled() {
-        if platform.clock.now() >= renew_at {
-            hooks = or_wait(&platform, "webhooks", webhooks::lease(&platform).await).await;
-            renew_at = platform.clock.now().plus(RENEW_WEBHOOKS);
+        let now = platform.clock.now();
+        if now >= renew_at {
+            renew_at = now.plus(tellers.renew().await);
         }
-        let rounds = futures::future::join_all(hooks.iter_mut().map(|hook| webhooks::round(&platform, hook))).await;
-        let mut next = Round::default();
-        for round in rounds {
-            match round {
-                Ok(round) => next = next.and(round),
-                // Somebody else may work for it by now.
-                Err(problem) => {
-                    tracing::error!(cause = ?problem.cause, "webhook round failed: {problem}");
-                    renew_at = platform.clock.now().plus(AFTER_FAILURE);
-                }
+        if !tellers.tasks.is_empty() {
+            let head = or_wait(&platform, "webhooks", webhooks::head(&platform).await).await;
+            tellers.heads.send_if_modified(|known| std::mem::replace(known, head.max(*known)) < head);
+        }
+        let wake = platform.store.wake();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = wake.events.notified() => {}
+            () = wake.webhooks.notified() => renew_at = platform.clock.now(),
+            Some(ended) = tellers.tasks.join_next() => {
+                renew_at = renew_at.min(platform.clock.now().plus(tellers.ended(ended)));
             }
+            () = until(&platform, Some(renew_at)) => {}
         }
-        if next.lease_lost {
-            renew_at = platform.clock.now();
-        } else if !next.more {
-            let wake = platform.store.wake();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = wake.events.notified() => {}
-                () = wake.webhooks.notified() => renew_at = platform.clock.now(),
-                () = until(&platform, next.next_due) => {}
+    }
+    // What is under way is waited for, and what came of it is committed.
+    while let Some(ended) = tellers.tasks.join_next().await {
+        tellers.ended(ended);
+    }
+}
+
+/// The webhooks that this node works for, each with its task.
+struct Tellers {
+    platform: Arc<Platform>,
+    stop: CancellationToken,
+    connections: Connections,
+    /// The end of the log, looked up once for all of them.
+    heads: watch::Sender<i64>,
+    tasks: JoinSet<(WebhookId, Result<(), Problem>)>,
+    running: BTreeMap<WebhookId, Teller>,
+}
+
+/// How the task of a webhook is told what its subscriber wants now, or to end.
+struct Teller {
+    wanted: watch::Sender<Webhook>,
+    stop: CancellationToken,
+}
+
+impl Tellers {
+    fn new(platform: &Platform, stop: CancellationToken) -> Self {
+        Self {
+            platform: Arc::new(platform.clone()),
+            stop,
+            connections: Connections::new(platform.settings.webhook_connections),
+            heads: watch::Sender::new(0),
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the webhooks for which this node works anew; answers how long that is good for.
+    async fn renew(&mut self) -> Duration {
+        match webhooks::lease(&self.platform).await {
+            Ok(hooks) => {
+                self.keep(hooks);
+                RENEW_WEBHOOKS
+            }
+            Err(problem) => {
+                tracing::error!(role = "webhooks", cause = ?problem.cause, "round failed: {problem}");
+                AFTER_FAILURE
             }
         }
     }
+
+    /// Begins to work for those that are new, tells the others what they want now, and ends with those that are gone.
+    fn keep(&mut self, hooks: Vec<Webhook>) {
+        let mut gone: BTreeSet<WebhookId> = self.running.keys().copied().collect();
+        for hook in hooks {
+            gone.remove(&hook.id);
+            match self.running.get(&hook.id) {
+                // One that is ending is begun again when it has.
+                Some(teller) => drop(teller.wanted.send_replace(hook)),
+                None => self.begin(hook),
+            }
+        }
+        for teller in gone.iter().filter_map(|id| self.running.get(id)) {
+            teller.stop.cancel();
+        }
+    }
+
+    fn begin(&mut self, hook: Webhook) {
+        let (id, stop) = (hook.id, self.stop.child_token());
+        let (wanted, changes) = watch::channel(hook);
+        let telling =
+            tell_until(self.platform.clone(), self.connections.clone(), self.heads.subscribe(), changes, stop.clone());
+        self.tasks.spawn(async move { (id, telling.await) });
+        self.running.insert(id, Teller { wanted, stop });
+    }
+
+    /// A task has ended; answers after what time its webhook may be worked for again.
+    fn ended(&mut self, ended: Result<(WebhookId, Result<(), Problem>), JoinError>) -> Duration {
+        let (id, result) = ended.unwrap_or_else(|error| match error.try_into_panic() {
+            // The node must not go on without one of its tasks.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => unreachable!("nobody aborts a teller: {error}"),
+        });
+        self.running.remove(&id);
+        match result {
+            Ok(()) => Duration::ZERO,
+            Err(problem) => {
+                tracing::error!(webhook.id = %id, cause = ?problem.cause, "failed to tell a webhook: {problem}");
+                AFTER_FAILURE
+            }
+        }
+    }
+}
+
+/// Tells one webhook, until it is to be told no more, another node does, or the store fails.
+async fn tell_until(
+    platform: Arc<Platform>,
+    connections: Connections,
+    mut heads: watch::Receiver<i64>,
+    mut wanted: watch::Receiver<Webhook>,
+    stop: CancellationToken,
+) -> Result<(), Problem> {
+    let webhook = wanted.borrow_and_update().clone();
+    let mut worker = Worker::begin(platform, webhook, connections).await?;
+    while !stop.is_cancelled() && !worker.lease_lost() {
+        worker.hear(*heads.borrow_and_update());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            done = worker.step() => done?,
+            _ = heads.changed() => {}
+            _ = wanted.changed() => worker.change(wanted.borrow_and_update().clone()),
+        }
+    }
+    worker.end().await
 }
 
 async fn clean_until(platform: Platform, stop: CancellationToken) {
@@ -681,3 +786,6 @@ async fn or_wait<T: Default>(platform: &Platform, role: &'static str, result: Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

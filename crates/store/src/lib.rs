@@ -61,6 +61,7 @@ pub mod holds;
 pub mod idempotency;
 pub mod imports;
 pub mod judging;
+pub mod lanes;
 pub mod messages;
 pub mod metadata;
 pub mod meters;

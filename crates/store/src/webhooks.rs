@@ -241,12 +241,8 @@ impl Command for AdvanceWebhook {
         if tx.execute(MOVE, params![self.id.uuid(), &self.owner, self.position]).await? == 0 {
             return Ok(false);
         }
-        for parked in &self.parked {
-            park(tx, self.id, parked).await?;
-        }
-        for position in &self.given_up {
-            give_up(tx, self.id, *position).await?;
-        }
+        park(tx, self.id, &self.parked).await?;
+        give_up(tx, self.id, &self.given_up).await?;
         Ok(true)
     }
 }
@@ -282,10 +278,10 @@ impl Command for SettleParked {
             return Ok(false);
         }
         match &self.again {
-            Some(again) => park(tx, self.id, again).await?,
+            Some(again) => park(tx, self.id, std::slice::from_ref(again)).await?,
             None => {
                 if self.is_given_up {
-                    give_up(tx, self.id, self.done.position).await?;
+                    give_up(tx, self.id, &[self.done.position]).await?;
                 }
                 let grant = self.done.grant_id.uuid();
                 tx.execute(REMOVE, params![id, grant, self.done.position]).await?;
@@ -296,11 +292,11 @@ impl Command for SettleParked {
     }
 }
 
-async fn give_up(tx: &mut Tx, webhook: WebhookId, position: i64) -> Result<(), DbError> {
+async fn give_up(tx: &mut Tx, webhook: WebhookId, positions: &[i64]) -> Result<(), DbError> {
     const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position) VALUES ($1, $2) \
         ON CONFLICT (webhook_id, position) DO NOTHING";
-    tx.execute(GIVE_UP, params![webhook.uuid(), position]).await?;
-    Ok(())
+    let rows: Vec<_> = positions.iter().map(|position| params![webhook.uuid(), *position].to_vec()).collect();
+    tx.db().execute_each(GIVE_UP, &rows).await
 }
 
 /// Forgets what waits for somebody who is told of nothing any more.
@@ -312,13 +308,16 @@ pub(crate) async fn forget(tx: &mut Tx, webhook: WebhookId) -> Result<(), DbErro
     Ok(())
 }
 
-async fn park(tx: &mut Tx, webhook: WebhookId, parked: &Parked) -> Result<(), DbError> {
+async fn park(tx: &mut Tx, webhook: WebhookId, parked: &[Parked]) -> Result<(), DbError> {
     const PARK: &str = "INSERT INTO webhook_parked (webhook_id, grant_id, position, attempts, due_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, grant_id, position) \
         DO UPDATE SET attempts = excluded.attempts, due_at = excluded.due_at";
-    let (grant, attempts) = (parked.grant_id.uuid(), i64::from(parked.attempts));
-    tx.execute(PARK, params![webhook.uuid(), grant, parked.position, attempts, parked.due_at.as_micros()]).await?;
-    Ok(())
+    let row = |one: &Parked| {
+        let (grant, attempts) = (one.grant_id.uuid(), i64::from(one.attempts));
+        params![webhook.uuid(), grant, one.position, attempts, one.due_at.as_micros()].to_vec()
+    };
+    let rows: Vec<_> = parked.iter().map(row).collect();
+    tx.db().execute_each(PARK, &rows).await
 }
 
 const FIND: &str = concat!(

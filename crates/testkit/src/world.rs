@@ -372,6 +372,7 @@ fn settings(options: &WorldOptions) -> Settings {
         recovery_rule: options.recovery_rule,
         webhook_deadline: PATIENCE,
         webhook_concurrency: 8,
+        webhook_connections: 1_024,
         notification_octets_max: options.notification_octets_max,
         trusted_proxies: vec!["203.0.113.1".parse().expect("network")],
         webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],

@@ -26,3 +26,4 @@ mod sparse;
 mod stops;
 mod suppression;
 mod webhooks;
+mod webhooks_beside;

@@ -148,6 +148,7 @@ pub struct Webhooks {
     pub allow: Vec<String>,
     pub source_addresses: Vec<IpAddr>,
     pub concurrency: usize,
+    pub connections: usize,
     pub deadline_seconds: u64,
     pub notification_bytes: usize,
 }
@@ -316,6 +317,7 @@ impl Config {
             ("submission.failed_sign_ins", self.submission.failed_sign_ins as usize),
             ("delivery.concurrency", self.delivery.concurrency),
             ("webhooks.concurrency", self.webhooks.concurrency),
+            ("webhooks.connections", self.webhooks.connections),
         ];
         for (key, value) in positive {
             anyhow::ensure!(value > 0, "{key} must be at least 1");

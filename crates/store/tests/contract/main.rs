@@ -27,6 +27,7 @@ mod imports;
 mod jobs;
 mod judging;
 mod key_use;
+mod lanes;
 mod letters;
 mod listing;
 mod lists;

@@ -1,0 +1,11 @@
+//! How somebody who reads the event log is told what is in it: in order for each mailbox, and no mailbox and no receiver
+//! waits for another.
+//!
+//! [`Window`] is what one reader knows: where it is in the log, what it has read and not yet told, what is under way and
+//! what waits in the store. It says what is to be sent, loaded and written down next. [`share`] divides the connections of
+//! a node among its readers.
+
+pub mod share;
+mod window;
+
+pub use window::{Answer, Behind, Kept, Load, Next, Note, Save, WINDOW_MAX, Window};
