@@ -81,6 +81,7 @@ fn converse(mut stream: TcpStream, script: &[Act], seen: &Seen) -> Option<()> {
             Act::Answer(answer) => stream.write_all(answer.as_bytes()).ok()?,
             Act::Pieces(answer) => answer.bytes().try_for_each(|octet| stream.write_all(&[octet])).ok()?,
             Act::Late(answer, ms) => {
+                // The other end that takes its time. Tests say how long something takes at least, so a slow machine fails none.
                 std::thread::sleep(Duration::from_millis(*ms));
                 stream.write_all(answer.as_bytes()).ok()?;
             }
