@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub struct Event {
     /// Its id, as notifications have it.
     pub id: String,
+    /// Its place in the log: as `page_token` it leads to what is behind it.
+    pub cursor: String,
     /// What happened: a trigger of webhooks.
     #[serde(rename = "type")]
     pub kind: &'static str,

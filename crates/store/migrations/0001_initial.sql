@@ -1508,6 +1508,9 @@ CREATE TABLE events (
 ) {strict};
 
 CREATE INDEX events_by_application ON events (application_id, position);
+CREATE INDEX events_by_grant ON events (grant_id, position);
+-- Ids begin with their time, so that new ones come last.
+CREATE INDEX events_by_id ON events (id);
 CREATE INDEX events_of_reputation ON events (application_id, position) WHERE name = 'reputation.changed';
 
 CREATE TABLE event_head (

@@ -8,6 +8,7 @@ use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
+use std::time::Duration;
 
 /// An event about to be logged, in the transaction of the change that it reports.
 #[derive(Clone, Debug)]
@@ -218,6 +219,13 @@ pub async fn at(reader: &mut Reader<'_>, position: i64) -> Result<Option<Event>,
     Ok(reader.query_one(AT, params![position]).await?.as_ref().map(read).transpose()?)
 }
 
+pub(crate) const FIND: &str = concat!("SELECT ", event_columns!(), " FROM events WHERE id = $1");
+
+/// The event with that id, whosever it is, if it has not been pruned.
+pub async fn find(reader: &mut Reader<'_>, id: EventId) -> Result<Option<Event>, StoreError> {
+    Ok(reader.query_one(FIND, params![id.uuid()]).await?.as_ref().map(read).transpose()?)
+}
+
 pub(crate) const BEFORE_OF: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -241,6 +249,40 @@ pub(crate) const OF_REPUTATION: &str = concat!(
     " FROM events WHERE application_id = $1 AND name = 'reputation.changed' ORDER BY position DESC LIMIT $2"
 );
 
+pub(crate) const BEFORE_OF_GRANT: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE grant_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3"
+);
+
+/// Events of one mailbox before a position, newest first.
+pub async fn before_of_grant(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    position: i64,
+    limit: usize,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(BEFORE_OF_GRANT, params![grant.uuid(), position, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+pub(crate) const AFTER_OF_GRANT: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE grant_id = $1 AND position > $2 ORDER BY position LIMIT $3"
+);
+
+/// Events of one mailbox after a position, oldest first.
+pub async fn after_of_grant(
+    reader: &mut Reader<'_>,
+    grant: GrantId,
+    position: i64,
+    limit: usize,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = reader.query(AFTER_OF_GRANT, params![grant.uuid(), position, limit as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
 /// The last events that tell an application that somebody stands otherwise than before, newest first.
 pub async fn of_reputation(
     reader: &mut Reader<'_>,
@@ -256,6 +298,27 @@ pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
     const HEAD: &str = "SELECT position FROM event_head WHERE one = 1";
     let row = reader.query_one(HEAD, params![]).await?;
     Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
+}
+
+/// How far the times of neighbours in the log may be in the wrong order: an event has the time at which its change was asked for,
+/// and its place only when that is committed.
+const LATE_MAX: Duration = Duration::from_secs(60);
+
+/// A place in the log behind which everything is that happened since a time. A little before it may be as well.
+pub async fn place_before(reader: &mut Reader<'_>, since: UnixMicros) -> Result<i64, StoreError> {
+    const OLDEST: &str = "SELECT position FROM events ORDER BY position LIMIT 1";
+    let sought = since.minus(LATE_MAX);
+    let Some(oldest) = reader.query_one(OLDEST, params![]).await? else { return head(reader).await };
+    // All up to `low` is older, and what is behind `high` is not. Positions have no gaps, and times hardly ever go back.
+    let (mut low, mut high) = (oldest.int(0)? - 1, head(reader).await?);
+    while low < high {
+        let middle = low + (high - low + 1) / 2;
+        match at(reader, middle).await? {
+            Some(event) if event.event.at >= sought => high = middle - 1,
+            _ => low = middle,
+        }
+    }
+    Ok(low)
 }
 
 pub(crate) fn read(row: &Row) -> Result<Event, DbError> {

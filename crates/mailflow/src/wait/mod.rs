@@ -70,6 +70,16 @@ pub struct Arrived {
 pub struct Place(i64);
 
 impl Place {
+    /// Behind the event at this position of the log.
+    pub const fn behind(position: i64) -> Self {
+        Self(position)
+    }
+
+    /// The position of the event that it is behind.
+    pub const fn position(self) -> i64 {
+        self.0
+    }
+
     /// As clients get it.
     pub fn write(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.to_be_bytes())
@@ -77,7 +87,7 @@ impl Place {
 
     /// Reads it back from the parameter of that name.
     pub fn read(text: &str, parameter: &str) -> Result<Self, Problem> {
-        let invalid = || Problem::invalid(parameter, format!("{parameter} is not a cursor of this mailbox"));
+        let invalid = || Problem::invalid(parameter, format!("{parameter} is not a cursor of events"));
         let octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
         let octets: [u8; 8] = octets.try_into().map_err(|_| invalid())?;
         let place = Self(i64::from_be_bytes(octets));

@@ -2,12 +2,12 @@
 
 use super::wants;
 use crate::platform::Platform;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::wait::Place;
 use postfleet_core::event::Trigger;
-use postfleet_core::id::{ApplicationId, GrantId};
+use postfleet_core::id::{ApplicationId, EventId, GrantId};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_schema::event as schema;
+use postfleet_store::Reader;
 use postfleet_store::deliveries::{self, Delivery};
 use postfleet_store::events::{self, Event};
 use postfleet_store::webhooks::Webhook;
@@ -16,9 +16,20 @@ use serde_json::Value;
 /// Events that are looked at for a page. There may be fewer on it than were asked for, and more behind it.
 const LOOKED_AT_MAX: usize = 1_000;
 
+/// In which order events are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// What happened last comes first.
+    NewestFirst,
+    /// As it happened: for who reads along.
+    OldestFirst,
+}
+
 /// Which events are wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
+    /// In which order.
+    pub order: Order,
     /// Of this kind only.
     pub trigger: Option<Trigger>,
     /// Of this mailbox only.
@@ -31,16 +42,33 @@ pub struct Wanted<'a> {
     pub cursor: Option<&'a str>,
 }
 
-/// A page of an application's events, newest first, and the cursor of the next one.
+/// A page of an application's events, and the cursor of the next one.
 pub async fn events(
     platform: &Platform,
     application: ApplicationId,
     wanted: Wanted<'_>,
 ) -> Result<(Vec<schema::Event>, Option<String>), Problem> {
-    let before = wanted.before()?;
-    let found = events::before_of(&mut platform.store.reader().await?, application, before, LOOKED_AT_MAX).await?;
+    let mut reader = platform.store.reader().await?;
+    let place = wanted.place(&mut reader).await?;
+    // What is of no mailbox is of all applications.
+    let grant = wanted.grant.filter(|grant| !grant.uuid().is_nil());
+    let mut found = match (wanted.order, grant) {
+        (Order::NewestFirst, None) => events::before_of(&mut reader, application, place, LOOKED_AT_MAX).await?,
+        (Order::NewestFirst, Some(of)) => events::before_of_grant(&mut reader, of, place, LOOKED_AT_MAX).await?,
+        (Order::OldestFirst, None) => events::after_of(&mut reader, application, place, LOOKED_AT_MAX).await?,
+        (Order::OldestFirst, Some(of)) => events::after_of_grant(&mut reader, of, place, LOOKED_AT_MAX).await?,
+    };
+    // A mailbox is of one application: of another's nothing is left.
+    found.retain(|event| event.event.application_id == application);
     let (page, next) = wanted.page(found, |event| event, |_| true);
     Ok((page.iter().map(shown).collect(), next))
+}
+
+/// One event of an application.
+pub async fn event(platform: &Platform, application: ApplicationId, id: EventId) -> Result<schema::Event, Problem> {
+    let found = events::find(&mut platform.store.reader().await?, id).await?;
+    let found = found.filter(|event| event.event.application_id == application);
+    found.as_ref().map(shown).ok_or_else(Problem::not_found)
 }
 
 /// A page of what became of telling a webhook or an alert of each event that it wants, newest first, and the cursor of
@@ -50,20 +78,25 @@ pub async fn deliveries(
     webhook: &Webhook,
     wanted: Wanted<'_>,
 ) -> Result<(Vec<schema::Delivery>, Option<String>), Problem> {
-    let wanted = Wanted { since: wanted.since.max(Some(webhook.created_at)), ..wanted };
-    let before = wanted.before()?;
-    let found = deliveries::list(&mut platform.store.reader().await?, webhook, before, LOOKED_AT_MAX).await?;
+    let since = wanted.since.max(Some(webhook.created_at));
+    let wanted = Wanted { order: Order::NewestFirst, since, ..wanted };
+    let mut reader = platform.store.reader().await?;
+    let before = wanted.place(&mut reader).await?;
+    let found = deliveries::list(&mut reader, webhook, before, LOOKED_AT_MAX).await?;
     let is_told = |event: &Event| wants(webhook, event);
     let (page, next) = wanted.page(found, |(event, _)| event, is_told);
     Ok((page.iter().map(|(event, delivery)| told(event, *delivery)).collect(), next))
 }
 
 impl Wanted<'_> {
-    fn before(&self) -> Result<i64, Problem> {
-        let invalid = || Problem::invalid("page_token", "page_token is not a cursor of this list");
-        let Some(cursor) = self.cursor else { return Ok(i64::MAX) };
-        let text = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid())?;
-        std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).ok_or_else(invalid)
+    /// Where the page begins: behind the one before, or at that end of the log that comes first.
+    async fn place(&self, reader: &mut Reader<'_>) -> Result<i64, Problem> {
+        match (self.cursor, self.order, self.since) {
+            (Some(cursor), ..) => Ok(Place::read(cursor, "page_token")?.position()),
+            (None, Order::NewestFirst, _) => Ok(i64::MAX),
+            (None, Order::OldestFirst, Some(since)) => Ok(events::place_before(reader, since).await?),
+            (None, Order::OldestFirst, None) => Ok(0),
+        }
     }
 
     /// Takes the wanted ones until the page is full. There may be more behind it if it is, or if not all were looked at.
@@ -77,7 +110,8 @@ impl Wanted<'_> {
         for one in found {
             let of = event(&one);
             let Event { position, event: facts } = of;
-            if self.since.is_some_and(|since| facts.at < since) {
+            let is_too_old = self.since.is_some_and(|since| facts.at < since);
+            if is_too_old && self.order == Order::NewestFirst {
                 return (page, None);
             }
             if page.len() == self.limit {
@@ -87,12 +121,13 @@ impl Wanted<'_> {
             last = Some(*position);
             let is_wanted = self.trigger.is_none_or(|trigger| trigger == facts.trigger)
                 && self.grant.is_none_or(|grant| grant == facts.grant_id)
+                && !is_too_old
                 && is_told(of);
             if is_wanted {
                 page.push(one);
             }
         }
-        (page, last.filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(last.to_string())))
+        (page, last.filter(|_| more).map(|last| Place::behind(last).write()))
     }
 }
 
@@ -100,6 +135,7 @@ fn shown(event: &Event) -> schema::Event {
     let facts = &event.event;
     schema::Event {
         id: facts.id.to_string(),
+        cursor: Place::behind(event.position).write(),
         kind: facts.trigger.name(),
         grant_id: grant_id(facts.grant_id),
         grant_sequence: facts.grant_sequence,

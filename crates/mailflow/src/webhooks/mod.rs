@@ -14,7 +14,7 @@ mod sign;
 mod worker;
 
 pub use connections::Connections;
-pub use deliveries::{Wanted, deliveries, events};
+pub use deliveries::{Order, Wanted, deliveries, event, events};
 pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
 pub use worker::Worker;
 

@@ -339,6 +339,8 @@ impl Config {
         // A return path that is still good must not be forgotten: what came by it would count again.
         let least = return_path::DAYS_MAX.unsigned_abs() + 1;
         anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
+        let days = self.storage.event_retention_days;
+        anyhow::ensure!((1..=3_650).contains(&days), "storage.event_retention_days must be from 1 to 3650");
         let days = self.activity.days;
         anyhow::ensure!((1..=3_650).contains(&days), "activity.days must be from 1 to 3650");
         let days = self.recipients.hard_bounce_days;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-pub(crate) const ROUTES: &[&str] = &["GET /v3/events"];
+pub(crate) const ROUTES: &[&str] = &["GET /v3/events", "GET /v3/events/{event}"];
 
-const EVENT: &str = "id:string type:string grant_id:string? grant_sequence:integer message_id:string? junk:boolean object:object? \
+const EVENT: &str = "id:string cursor:string type:string grant_id:string? grant_sequence:integer message_id:string? junk:boolean object:object? \
     created_at:integer";
 const DELIVERY: &str = "event_id:string type:string grant_id:string? state:string attempts:integer? \
     next_attempt_at:integer? created_at:integer";
@@ -66,13 +66,66 @@ async fn the_log_is_read_newest_first_by_kind_mailbox_and_time() {
     let later = harness.world.platform.clock.now().as_seconds() + 1;
     assert_eq!(of(&format!("since={later}")).await, 0);
     assert_eq!(of(&format!("since={}", later - 1)).await, paged.len());
-    for (query, field) in
-        [("type=x", "type"), ("grant_id=x", "grant_id"), ("page_token=x", "page_token"), ("since=x", "since")]
-    {
+    for (query, field) in [
+        ("type=x", "type"),
+        ("grant_id=x", "grant_id"),
+        ("page_token=x", "page_token"),
+        ("since=x", "since"),
+        ("order=x", "order"),
+    ] {
         harness.get(&format!("/v3/events?{query}")).await.refuses(400, "invalid_request", Some(field));
     }
     let other = harness.ask(&harness.other.api_key, "GET", "/v3/events?type=quota.exceeded", None).await;
     assert_eq!(other.is_ok().data(), &json!([]), "of others nothing");
+}
+
+#[tokio::test]
+async fn who_reads_along_misses_nothing() {
+    let harness = used_up().await;
+    let ids = |page: &Value| {
+        let events = page.as_array().expect("list").iter();
+        events.map(|event| event["id"].as_str().expect("id").to_owned()).collect::<Vec<_>>()
+    };
+    let mut expected = ids(harness.get("/v3/events").await.data());
+    expected.reverse();
+    // With one event at a time, and then with what comes later.
+    let (mut read, mut place) = (Vec::new(), String::new());
+    let mut read_on = async |read: &mut Vec<String>| loop {
+        let page = harness.get(&format!("/v3/events?order=oldest&limit=1{place}")).await;
+        let Some(event) = page.is_ok().data().as_array().expect("list").first() else { break };
+        read.push(event["id"].as_str().expect("id").to_owned());
+        place = format!("&page_token={}", event["cursor"].as_str().expect("cursor"));
+    };
+    read_on(&mut read).await;
+    assert_eq!(read, expected);
+    harness.post("/v3/connect/custom", &json!({"provider": "nylas", "settings": {"email": "late@acme.test"}})).await;
+    read_on(&mut read).await;
+    assert_eq!(read.len(), expected.len() + 1);
+
+    // Of one mailbox and from a time on it is the same list, from its other end.
+    let of = format!("grant_id={}", harness.agent);
+    let mut newest = ids(harness.get(&format!("/v3/events?{of}")).await.data());
+    newest.reverse();
+    assert_eq!(ids(harness.get(&format!("/v3/events?{of}&order=oldest")).await.data()), newest);
+    let now = harness.world.platform.clock.now().as_seconds();
+    assert_eq!(ids(harness.get(&format!("/v3/events?since={now}&order=oldest")).await.data()), read);
+    harness.world.advance(3_600);
+    harness.post("/v3/connect/custom", &json!({"provider": "nylas", "settings": {"email": "later@acme.test"}})).await;
+    let later = harness.get(&format!("/v3/events?since={}&order=oldest", now + 1)).await;
+    assert_eq!(kinds(later.is_ok().data()), ["grant.created"]);
+    let other = harness.ask(&harness.other.api_key, "GET", &format!("/v3/events?{of}"), None).await;
+    assert_eq!(other.is_ok().data(), &json!([]), "nothing of another application's mailbox");
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_id_by_its_own_application() {
+    let harness = used_up().await;
+    let listed = harness.get("/v3/events?type=quota.exceeded").await.data()[0].clone();
+    let path = format!("/v3/events/{}", listed["id"].as_str().expect("id"));
+    assert_eq!(harness.get(&path).await.is_ok().data(), &listed);
+    harness.ask(&harness.other.api_key, "GET", &path, None).await.refuses(404, "not_found", None);
+    harness.get(&format!("/v3/events/{NOBODY}")).await.refuses(404, "not_found", None);
+    harness.get("/v3/events/x").await.refuses(404, "not_found", None);
 }
 
 #[tokio::test]
