@@ -174,3 +174,73 @@ async fn what_became_of_telling_is_told() {
     }
     assert_eq!(words(&states().await), ["delivered", "given_up"]);
 }
+
+/// What changes something that can be seen is announced in the log, once, and what changes nothing is not.
+#[tokio::test]
+async fn every_change_is_announced() {
+    let harness = Harness::new().await;
+    let mut place = String::new();
+    let mut told = async || {
+        let page = harness.get(&format!("/v3/events?order=oldest&limit=200{place}")).await;
+        let events = page.is_ok().data().as_array().expect("list").clone();
+        if let Some(last) = events.last() {
+            place = format!("&page_token={}", last["cursor"].as_str().expect("cursor"));
+        }
+        events.iter().map(|event| event["type"].as_str().expect("type").to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    told().await;
+    let mailbox = format!("/v3/grants/{}", harness.agent);
+    let id = |answer: &crate::support::Answer| answer.is_ok().data()["id"].as_str().expect("id").to_owned();
+    let text = |subject: &str| json!({"to": [{"email": "ada@remote.test"}], "subject": subject, "body": "x"});
+
+    let asked = json!({"provider": "nylas", "settings": {"email": "other@acme.test"}});
+    let other = id(&harness.post("/v3/connect/custom", &asked).await);
+    assert_eq!(told().await, "grant.created");
+    harness.patch(&format!("/v3/grants/{other}"), &json!({"name": "Other"})).await.is_ok();
+    assert_eq!(told().await, "grant.updated");
+    harness.delete(&format!("/v3/grants/{other}")).await.is_ok();
+    assert_eq!(told().await, "grant.deleted");
+
+    let message = format!("{mailbox}/messages/{}", harness.receive_about("news").await);
+    assert_eq!(told().await, "message.created");
+    for change in [
+        json!({"starred": true}),
+        json!({"unread": false}),
+        json!({"metadata": {"key1": "a"}}),
+        json!({"answered": true}),
+    ] {
+        harness.put(&message, &change).await.is_ok();
+        assert_eq!(told().await, "message.updated", "{change}");
+        harness.put(&message, &change).await.is_ok();
+        assert_eq!(told().await, "", "{change} a second time");
+    }
+    let folder = id(&harness.post(&format!("{mailbox}/folders"), &json!({"name": "News"})).await);
+    assert_eq!(told().await, "folder.created");
+    harness.put(&format!("{mailbox}/folders/{folder}"), &json!({"name": "Old news"})).await.is_ok();
+    assert_eq!(told().await, "folder.updated");
+    harness.put(&message, &json!({"folders": [folder]})).await.is_ok();
+    assert_eq!(told().await, "message.updated");
+    harness.put(&message, &json!({"folders": ["inbox"]})).await.is_ok();
+    told().await;
+    harness.delete(&format!("{mailbox}/folders/{folder}")).await.is_ok();
+    assert_eq!(told().await, "folder.deleted");
+    harness.delete(&message).await.is_ok();
+    assert_eq!(told().await, "message.updated", "into the trash");
+    harness.delete(&message).await.is_ok();
+    assert_eq!(told().await, "message.deleted");
+
+    let draft = id(&harness.post(&format!("{mailbox}/drafts"), &text("a")).await);
+    assert_eq!(told().await, "draft.created");
+    harness.put(&format!("{mailbox}/drafts/{draft}"), &text("b")).await.is_ok();
+    assert_eq!(told().await, "draft.updated");
+    harness.delete(&format!("{mailbox}/drafts/{draft}")).await.is_ok();
+    assert_eq!(told().await, "draft.deleted");
+
+    harness.post(&format!("{mailbox}/messages/send"), &text("sent")).await.is_ok();
+    assert_eq!(told().await, "message.created");
+    let at = harness.world.platform.clock.now().as_seconds() + 7_200;
+    let mut later = text("later");
+    later["send_at"] = json!(at);
+    harness.post(&format!("{mailbox}/messages/send"), &later).await.is_ok();
+    assert_eq!(told().await, "");
+}
