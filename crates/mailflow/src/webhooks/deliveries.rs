@@ -1,5 +1,6 @@
 //! The log of events, and what became of telling somebody of them.
 
+use super::filter::Places;
 use super::wants;
 use crate::platform::Platform;
 use base64::Engine;
@@ -52,8 +53,10 @@ pub async fn deliveries(
 ) -> Result<(Vec<schema::Delivery>, Option<String>), Problem> {
     let wanted = Wanted { since: wanted.since.max(Some(webhook.created_at)), ..wanted };
     let before = wanted.before()?;
-    let found = deliveries::list(&mut platform.store.reader().await?, webhook, before, LOOKED_AT_MAX).await?;
-    let is_told = |event: &Event| wants(webhook, event);
+    let mut reader = platform.store.reader().await?;
+    let found = deliveries::list(&mut reader, webhook, before, LOOKED_AT_MAX).await?;
+    let places = Places::of(&mut reader, webhook, found.iter().map(|(event, _)| event)).await?;
+    let is_told = |event: &Event| wants(webhook, event) && places.pass(webhook, event);
     let (page, next) = wanted.page(found, |(event, _)| event, is_told);
     Ok((page.iter().map(|(event, delivery)| told(event, *delivery)).collect(), next))
 }
