@@ -16,6 +16,8 @@ fn type_of(problem: &Problem) -> &'static str {
         "invalid_idempotency_key" => "api.invalid_idempotency_key",
         "invalid_idempotent_request" => "api.invalid_idempotent_request",
         "concurrent_idempotent_request" => "api.concurrent_idempotent_request",
+        "webhook_invalid" => "70001",
+        "webhook_unverified" => "70005",
         _ => status_and_type(problem.kind).1,
     }
 }

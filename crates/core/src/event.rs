@@ -27,6 +27,8 @@ pub enum Trigger {
     DraftCreated,
     /// A draft was changed.
     DraftUpdated,
+    /// A draft was removed without being sent.
+    DraftDeleted,
     /// A remote server (or a mailbox here) accepted the message for a recipient.
     MessageDelivered,
     /// Delivery to a recipient failed for good.
@@ -92,6 +94,7 @@ impl Trigger {
         Self::MessageReleased,
         Self::DraftCreated,
         Self::DraftUpdated,
+        Self::DraftDeleted,
         Self::MessageDelivered,
         Self::MessageBounced,
         Self::MessageComplaint,
@@ -133,6 +136,7 @@ impl Trigger {
             Self::MessageReleased => "message.released",
             Self::DraftCreated => "draft.created",
             Self::DraftUpdated => "draft.updated",
+            Self::DraftDeleted => "draft.deleted",
             Self::MessageDelivered => "message.delivered",
             Self::MessageBounced => "message.bounced",
             Self::MessageComplaint => "message.complaint",
@@ -160,9 +164,11 @@ impl Trigger {
         }
     }
 
-    /// The older name under which delivery events may also be subscribed to.
-    pub const fn older_name(self) -> Option<&'static str> {
+    /// The other name under which it may be subscribed to: the older one of delivery events, and that of a message
+    /// whose body is cleaned.
+    pub const fn other_name(self) -> Option<&'static str> {
         match self {
+            Self::MessageCreated => Some(CLEANED),
             Self::MessageDelivered => Some("message.transactional.delivered"),
             Self::MessageBounced => Some("message.transactional.bounced"),
             Self::MessageComplaint => Some("message.transactional.complaint"),
@@ -173,21 +179,21 @@ impl Trigger {
 
     /// Finds the trigger that a subscription means by `name`, in either spelling.
     pub fn subscribed_as(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|trigger| trigger.name() == name || trigger.older_name() == Some(name))
+        Self::ALL.iter().copied().find(|trigger| trigger.name() == name || trigger.other_name() == Some(name))
     }
 
-    /// The name that a subscriber who listed `subscribed` gets this event under; the newer one if both are listed.
+    /// The name that a subscriber who listed `subscribed` gets this event under; [`Trigger::name`] if both are listed.
     pub fn name_for<'a>(self, subscribed: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
-        let mut older = None;
+        let mut other = None;
         for name in subscribed {
             if name == self.name() {
                 return Some(self.name());
             }
-            if Some(name) == self.older_name() {
-                older = self.older_name();
+            if Some(name) == self.other_name() {
+                other = self.other_name();
             }
         }
-        older
+        other
     }
 
     /// The `source` of the announcement.
@@ -216,7 +222,8 @@ impl Trigger {
             | Self::MessageUpdated
             | Self::MessageDeleted
             | Self::DraftCreated
-            | Self::DraftUpdated => "/nylas/emails/realtime",
+            | Self::DraftUpdated
+            | Self::DraftDeleted => "/nylas/emails/realtime",
             Self::FolderCreated | Self::FolderUpdated | Self::FolderDeleted => "/nylas/folders",
             Self::MessageSendSuccess
             | Self::MessageSendFailed
@@ -231,16 +238,25 @@ impl Trigger {
     }
 }
 
-/// Names that subscriptions may list although nothing here announces them yet; accepted so that a client written for
-/// the hosted service can create its webhook unchanged.
+/// The name of [`Trigger::MessageCreated`] for those who want the body as Markdown, without what is quoted.
+pub const CLEANED: &str = "message.created.cleaned";
+
+/// Names that subscriptions may list although nothing here announces them; accepted so that a client written for the
+/// hosted service can create its webhook unchanged.
 pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "grant.expired",
     "grant.imap_sync_completed",
-    "message.created.cleaned",
     "message.bounce_detected",
     "message.opened",
+    "message.opened.legacy",
     "message.link_clicked",
+    "message.link_clicked.legacy",
+    "message.intelligence.order",
+    "message.intelligence.tracking",
+    "message.intelligence.return",
+    "message.intelligence.travel",
     "thread.replied",
+    "thread.replied.legacy",
     "calendar.created",
     "calendar.updated",
     "calendar.deleted",
@@ -250,8 +266,34 @@ pub const ACCEPTED_UNANNOUNCED: &[&str] = &[
     "contact.created",
     "contact.updated",
     "contact.deleted",
-    "draft.deleted",
+    "booking.created",
+    "booking.pending",
+    "booking.rescheduled",
+    "booking.cancelled",
+    "booking.reminder",
+    "notetaker.created",
+    "notetaker.updated",
+    "notetaker.deleted",
+    "notetaker.meeting_state",
+    "notetaker.media",
 ];
+
+/// What the hosted service may announce some day: any name that begins so is accepted, too.
+const ACCEPTED_FAMILIES: [&str; 2] = ["draft.", "thread."];
+/// Octets of such a name behind its beginning.
+const REST_OCTETS_MAX: usize = 64;
+
+/// Whether a subscription may list `name`.
+pub fn is_accepted(name: &str) -> bool {
+    let is_word = |rest: &str| {
+        let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet == b'_';
+        (1..=REST_OCTETS_MAX).contains(&rest.len()) && rest.bytes().all(is_plain)
+    };
+    let is_of = |family: &&str| name.strip_prefix(*family).is_some_and(is_word);
+    Trigger::subscribed_as(name).is_some()
+        || ACCEPTED_UNANNOUNCED.contains(&name)
+        || ACCEPTED_FAMILIES.iter().any(|family| is_of(&family))
+}
 
 #[cfg(test)]
 mod tests {
@@ -261,13 +303,48 @@ mod tests {
     fn names_are_found_in_both_spellings_and_answered_in_the_one_listed() {
         for trigger in Trigger::ALL {
             assert_eq!(Trigger::subscribed_as(trigger.name()), Some(*trigger));
-            if let Some(older) = trigger.older_name() {
-                assert_eq!(Trigger::subscribed_as(older), Some(*trigger));
-                assert_eq!(trigger.name_for([older]), Some(older));
-                assert_eq!(trigger.name_for([older, trigger.name()]), Some(trigger.name()));
+            if let Some(other) = trigger.other_name() {
+                assert_eq!(Trigger::subscribed_as(other), Some(*trigger));
+                assert_eq!(trigger.name_for([other]), Some(other));
+                assert_eq!(trigger.name_for([other, trigger.name()]), Some(trigger.name()));
             }
         }
         assert_eq!(Trigger::MessageCreated.name_for(["message.bounced"]), None);
         assert_eq!(Trigger::subscribed_as("message.exploded"), None);
+    }
+    #[test]
+    fn a_subscription_may_list_what_the_hosted_service_knows() {
+        for name in [
+            "message.created",
+            "message.created.cleaned",
+            "message.transactional.bounced",
+            "message.opened.legacy",
+            "booking.reminder",
+            "notetaker.meeting_state",
+            "message.intelligence.travel",
+            "contact.created",
+            "draft.deleted",
+            "draft.sent_for_review",
+            "thread.updated",
+        ] {
+            assert!(is_accepted(name), "{name}");
+        }
+        for name in [
+            "",
+            "message",
+            "message.exploded",
+            "Message.Created",
+            "message.created ",
+            "message.created.truncated",
+            "booking.exploded",
+            "draft.",
+            "draft.Sent",
+            "thread.a.b",
+            "thread.\u{e4}",
+        ] {
+            assert!(!is_accepted(name), "{name:?}");
+        }
+        assert!(is_accepted(&format!("thread.{}", "x".repeat(REST_OCTETS_MAX))));
+        assert!(!is_accepted(&format!("thread.{}", "x".repeat(REST_OCTETS_MAX + 1))));
     }
 }

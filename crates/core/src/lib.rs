@@ -19,6 +19,7 @@ mod words;
 // what is said to whom
 pub mod audit;
 pub mod event;
+pub mod event_filter;
 pub mod problem;
 
 // who may do what

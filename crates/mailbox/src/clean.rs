@@ -10,6 +10,7 @@ use postfleet_mail::message as mail;
 use postfleet_schema::clean::CleanMessages;
 use postfleet_schema::message::Message;
 use postfleet_store::Store;
+use postfleet_store::messages::StoredMessage;
 
 /// Messages that one request cleans at most.
 pub const MESSAGES_MAX: usize = 20;
@@ -23,11 +24,7 @@ pub async fn clean(store: &Store, grant: GrantId, request: CleanMessages) -> Res
     for (index, id) in ids.into_iter().enumerate() {
         let found = messages::load(store, &mut store.reader().await?, grant, id).await?;
         let (stored, raw) = found.filter(|(stored, _)| !stored.draft).ok_or_else(|| unknown(index))?;
-        let (body, is_html) = mail::body_and_form(&raw);
-        let summary = Summary::from_json(&stored.summary);
-        let author = summary.from.first().map(|from| format!("{} {}", from.name, from.email)).unwrap_or_default();
-        let source = Source { subject: &summary.subject, author: &author, body: &body, is_html };
-        let clean::Cleaned { conversation, is_truncated } = clean::clean(source, options);
+        let clean::Cleaned { conversation, is_truncated } = one(&stored, &raw, options);
         cleaned.push(Message {
             conversation: Some(conversation),
             conversation_truncated: is_truncated.then_some(true),
@@ -35,6 +32,19 @@ pub async fn clean(store: &Store, grant: GrantId, request: CleanMessages) -> Res
         });
     }
     Ok(cleaned)
+}
+
+/// What the author of a message wrote for it, as Markdown, with its links; plain text stays plain text.
+pub fn as_markdown(stored: &StoredMessage, raw: &[u8]) -> String {
+    let options = Options { html_as_markdown: true, ignore_links: false, ..Options::default() };
+    one(stored, raw, options).conversation
+}
+
+fn one(stored: &StoredMessage, raw: &[u8], options: Options) -> clean::Cleaned {
+    let (body, is_html) = mail::body_and_form(raw);
+    let summary = Summary::from_json(&stored.summary);
+    let author = summary.from.first().map(|from| format!("{} {}", from.name, from.email)).unwrap_or_default();
+    clean::clean(Source { subject: &summary.subject, author: &author, body: &body, is_html }, options)
 }
 
 fn options(request: &CleanMessages) -> Result<Options, Problem> {

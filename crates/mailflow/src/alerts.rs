@@ -50,7 +50,7 @@ pub(crate) fn wants(alert: &Webhook, event: &Event) -> bool {
 async fn chat(platform: &Platform, alert: &Webhook, said: &Said) -> Result<HttpAnswer, HttpFailure> {
     let body = json!({ "text": said.for_chat() }).to_string();
     let headers = [("content-type", "application/json".to_owned())];
-    platform.http.post(&alert.url, &headers, Bytes::from(body), platform.settings.webhook_deadline).await
+    platform.http.notify(&alert.url, &headers, Bytes::from(body), platform.settings.webhook_deadline).await
 }
 
 fn outcome_of_chat(answer: &Result<HttpAnswer, HttpFailure>) -> Outcome {

@@ -12,7 +12,7 @@ use crate::submit::{self, Prepared, Sent, Terms, check_size, compose, outbound_t
 use letter::Letter;
 use postfleet_core::audit::Author;
 use postfleet_core::folder::SystemFolder;
-use postfleet_core::id::{AuditId, BlobId, KeyId, MessageId, ThreadId};
+use postfleet_core::id::{AuditId, BlobId, EventId, KeyId, MessageId, ThreadId};
 use postfleet_core::schedule;
 use postfleet_core::{EmailAddress, Patch, Problem, ProblemKind, UnixMicros, exchange};
 use postfleet_mail::{message, submission};
@@ -95,7 +95,8 @@ pub async fn update(
 pub async fn delete(platform: &Platform, grant: &Grant, id: MessageId) -> Result<(), Problem> {
     let at = platform.clock.now();
     let audit_id = AuditId::new(at, platform.entropy.ten());
-    let command = DeleteDraft { grant_id: grant.id, id, audit_id, at };
+    let event_id = EventId::new(at, platform.entropy.ten());
+    let command = DeleteDraft { application_id: grant.application_id, grant_id: grant.id, id, event_id, audit_id, at };
     let found = platform.store.run_near(shard(grant.id.uuid()), command).await?;
     if found { Ok(()) } else { Err(Problem::not_found()) }
 }

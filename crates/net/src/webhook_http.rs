@@ -19,12 +19,19 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RE
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use target::Target;
+use target::{Demand, Target};
 
 /// How much of an answer's body is read and kept; the rest is not waited for.
 pub const MAX_ANSWER_OCTETS: usize = 64 * 1_024;
+
+/// How large the header fields of an answer may be together.
+pub const MAX_HEAD_OCTETS: usize = 16 * 1_024;
+
+/// How long the body of an answer is waited for whose status has said all.
+const BODY_WAITED_FOR: Duration = Duration::from_secs(1);
 
 /// How long an unused connection is kept. Shorter than the five seconds after which common servers close it: a
 /// request written just then would fail though nothing is wrong.
@@ -33,7 +40,10 @@ const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(4);
 /// Sends requests to webhook targets. Cheap to share behind an `Arc`; holds the connections to be reused.
 pub struct WebhookHttp {
     guard: Arc<Guard>,
+    /// To public and listed addresses.
     https: Client,
+    /// To listed addresses alone.
+    https_listed: Client,
     http: Client,
 }
 
@@ -46,6 +56,9 @@ pub struct WebhookHttpOptions {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Who resolves names; the machine's own way (hosts file included) when absent.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// Addresses of this installation that its machine does not know of: those behind which it is seen. They are not
+    /// reached unless they are listed, as those that the machine has.
+    pub own: Vec<IpAddr>,
 }
 
 /// The answer of a target.
@@ -92,9 +105,14 @@ impl WebhookHttp {
 
     /// As [`new`](Self::new), with other authorities or another resolver.
     pub fn with_options(options: WebhookHttpOptions) -> Self {
-        let guard = Arc::new(Guard { allow: options.allow, resolver: options.resolver });
-        let client = |plain| client(&options.extra_roots, GuardedDns { guard: guard.clone(), plain });
-        Self { https: client(false), http: client(true), guard }
+        let guard = Arc::new(Guard { allow: options.allow, resolver: options.resolver, own: options.own });
+        let client = |demand| client(&options.extra_roots, GuardedDns { guard: guard.clone(), demand });
+        Self {
+            https: client(Demand::None),
+            https_listed: client(Demand::ForPort),
+            http: client(Demand::ForPlainHttp),
+            guard,
+        }
     }
 
     /// Posts `body`. `deadline` covers everything from resolving the name to the last octet of the answer.
@@ -105,7 +123,27 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        self.exchange(Method::POST, url, headers, Some(body), deadline).await
+        let response = self.exchange(Method::POST, url, headers, Some(body), deadline).await?;
+        read_answer(response).await
+    }
+
+    /// As [`post`](Self::post), where the status says all: with one of 200 to 299 the body is waited for no longer than a
+    /// second, and it does not matter whether it comes to an end.
+    pub async fn notify(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        let mut response = self.exchange(Method::POST, url, headers, Some(body), deadline).await?;
+        if !response.status().is_success() {
+            return read_answer(response).await;
+        }
+        let mut answer = answer_without_body(&response);
+        // What did come is kept.
+        let _ = tokio::time::timeout(BODY_WAITED_FOR, read_body(&mut response, &mut answer.body_prefix)).await;
+        Ok(answer)
     }
 
     /// Gets `url`: the challenge handshake.
@@ -115,17 +153,26 @@ impl WebhookHttp {
         headers: &[(&str, String)],
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        self.exchange(Method::GET, url, headers, None, deadline).await
+        let response = self.exchange(Method::GET, url, headers, None, deadline).await?;
+        read_answer(response).await
     }
 
     /// Whether `url` may be contacted now: [`check_url`], and a look at every address its name has. A name that
     /// cannot be resolved is refused.
     pub async fn check_target(&self, url: &str) -> Result<(), TargetRefused> {
-        let target = Target::parse(url, &self.guard.allow)?;
+        let target = self.target(url)?;
         match &target.name {
-            Some(name) => self.guard.resolve(name, target.plain).await.map(drop),
+            Some(name) => self.guard.resolve(name, target.demand).await.map(drop),
             None => Ok(()),
         }
+    }
+
+    fn target(&self, url: &str) -> Result<Target, TargetRefused> {
+        let target = Target::parse(url, &self.guard.allow)?;
+        if let Some(address) = target.address {
+            self.guard.judge(address, target.demand)?;
+        }
+        Ok(target)
     }
 
     async fn exchange(
@@ -135,24 +182,35 @@ impl WebhookHttp {
         headers: &[(&str, String)],
         body: Option<Bytes>,
         deadline: Duration,
-    ) -> Result<HttpAnswer, HttpFailure> {
+    ) -> Result<Response, HttpFailure> {
         // Checks addresses in text form too: for those the client does not ask its resolver.
-        let target = Target::parse(url, &self.guard.allow)?;
-        let client = if target.plain { &self.http } else { &self.https };
+        let target = self.target(url)?;
+        let client = match target.demand {
+            Demand::None => &self.https,
+            Demand::ForPort => &self.https_listed,
+            Demand::ForPlainHttp => &self.http,
+        };
         let mut request = client.request(method, target.url).headers(header_map(headers)?).timeout(deadline);
         if let Some(body) = body {
             request = request.body(body);
         }
         let response = request.send().await.map_err(failure)?;
-        read_answer(response).await
+        let octets: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if octets > MAX_HEAD_OCTETS {
+            let text = format!("the header fields of the answer are longer than {MAX_HEAD_OCTETS} octets");
+            return Err(HttpFailure::Broken(text));
+        }
+        Ok(response)
     }
 }
 
 fn client(extra_roots: &[CertificateDer<'static>], dns: GuardedDns) -> Client {
     let mut tls = client_config_with_roots(extra_roots);
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Over HTTP/2 one connection carries all that goes to a host: an answer that is slow could hold up others.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Client::builder()
-        .https_only(!dns.plain)
+        .http1_only()
+        .https_only(dns.demand != Demand::ForPlainHttp)
         .tls_backend_preconfigured(tls)
         .dns_resolver(Arc::new(dns))
         .redirect(reqwest::redirect::Policy::none())
@@ -175,16 +233,27 @@ fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
 }
 
 async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
-    let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
-    let media_type = media_type(response.headers());
-    let mut body_prefix = Vec::new();
-    while body_prefix.len() < MAX_ANSWER_OCTETS {
-        let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
-        let room = MAX_ANSWER_OCTETS - body_prefix.len();
-        body_prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    let mut answer = answer_without_body(&response);
+    read_body(&mut response, &mut answer.body_prefix).await?;
+    Ok(answer)
+}
+
+fn answer_without_body(response: &Response) -> HttpAnswer {
+    HttpAnswer {
+        status: response.status().as_u16(),
+        body_prefix: Vec::new(),
+        media_type: media_type(response.headers()),
+        retry_after: retry_after(response.headers()),
     }
-    Ok(HttpAnswer { status, body_prefix, media_type, retry_after })
+}
+
+async fn read_body(response: &mut Response, prefix: &mut Vec<u8>) -> Result<(), HttpFailure> {
+    while prefix.len() < MAX_ANSWER_OCTETS {
+        let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
+        let room = MAX_ANSWER_OCTETS - prefix.len();
+        prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(())
 }
 
 fn media_type(headers: &HeaderMap) -> String {
@@ -209,6 +278,8 @@ fn http_date(text: &str) -> Option<i64> {
 }
 
 fn failure(error: reqwest::Error) -> HttpFailure {
+    // Whoever chose the URL may have put a password into it.
+    let error = error.without_url();
     if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<TargetRefused>()) {
         return HttpFailure::Refused(refused.clone());
     }

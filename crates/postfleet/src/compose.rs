@@ -111,7 +111,8 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         Some(resolver) => resolver,
         None => resolver(config)?,
     };
-    let options = WebhookHttpOptions { allow: config.webhooks_allow()?, ..WebhookHttpOptions::default() };
+    let own = config.own_addresses();
+    let options = WebhookHttpOptions { allow: config.webhooks_allow()?, own, ..WebhookHttpOptions::default() };
     // Public addresses alone, whatever webhooks may reach: who serves a policy is chosen by whoever mail goes to.
     let policies = WebhookHttpOptions { resolver: Some(resolver.clone()), ..WebhookHttpOptions::default() };
     let settings = settings(config, world.clock.now())?;

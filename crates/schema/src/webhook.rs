@@ -1,6 +1,8 @@
 //! Webhook subscriptions.
 
+use postfleet_core::Patch;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A webhook to make.
@@ -19,12 +21,78 @@ pub struct CreateWebhook {
     #[serde(default)]
     #[schema(max_items = 20)]
     pub notification_email_addresses: Option<Vec<String>>,
-    /// Whether bodies are compressed: not available yet, so only `false`.
+    /// Whether bodies are compressed with gzip; `false` if absent. The compressed bytes are signed.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
     /// Whether it is told of mail that goes into junk as it comes in. Default: false, so that nobody answers junk.
     #[serde(default)]
     pub include_junk: Option<bool>,
+    /// Of which mailboxes it is told; of all if absent or empty.
+    #[serde(default)]
+    pub filters: Option<WebhookFilters>,
+}
+
+/// Of which mailboxes a webhook is told: those that any of the lists means. All lists empty means every mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookFilters {
+    /// Ids of mailboxes, at most 100.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub grant_ids: Vec<String>,
+    /// Ids of workspaces, at most 100: what counts is where a mailbox is when its event is sent.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub workspace_ids: Vec<String>,
+    /// Domains of mailboxes, at most 100; none of their subdomains.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub domains: Vec<String>,
+}
+
+/// What the old secret of a webhook is still good for. All may be absent, and the whole body.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct RotateSecret {
+    /// For how many seconds the old secret signs beside the new one, in `webhook-signature`; 0 if absent.
+    #[serde(default)]
+    #[schema(maximum = 604_800)]
+    pub overlap_seconds: Option<u64>,
+}
+
+/// Which sample is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct MockPayload {
+    /// Any name that `trigger_types` of a webhook may list.
+    pub trigger_type: String,
+}
+
+/// Where a sample is to be sent.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct SendTestEvent {
+    /// Any name that `trigger_types` of a webhook may list; `message.created` if absent.
+    #[serde(default)]
+    pub trigger_type: Option<String>,
+    /// Where: an address as a webhook may have. It need not be that of a webhook.
+    pub webhook_url: String,
+}
+
+/// A notification as a webhook would be sent it, with made-up contents.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SampleNotification {
+    /// Always `1.0`.
+    pub specversion: String,
+    /// The trigger.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Which part of the product.
+    pub source: String,
+    /// An id that is none of an event.
+    pub id: String,
+    /// Now, in unix seconds.
+    pub time: i64,
+    /// Always 1.
+    pub webhook_delivery_attempt: u32,
+    /// The application, the mailbox, and the object.
+    pub data: Value,
 }
 
 /// Changes to a webhook: absent fields stay.
@@ -48,12 +116,16 @@ pub struct UpdateWebhook {
     #[serde(default)]
     #[schema(max_items = 20)]
     pub notification_email_addresses: Option<Vec<String>>,
-    /// Whether bodies are compressed: not available yet, so only `false`.
+    /// Whether bodies are compressed with gzip.
     #[serde(default)]
     pub compressed_delivery: Option<bool>,
     /// Whether it is told of mail that goes into junk as it comes in.
     #[serde(default)]
     pub include_junk: Option<bool>,
+    /// Of which mailboxes it is told, in place of all that was said before; null for all.
+    #[serde(default)]
+    #[schema(value_type = Option<WebhookFilters>)]
+    pub filters: Patch<WebhookFilters>,
 }
 
 /// A webhook.
@@ -79,6 +151,12 @@ pub struct Webhook {
     pub compressed_delivery: bool,
     /// Whether it is told of mail that goes into junk as it comes in.
     pub include_junk: bool,
+    /// Of which mailboxes it is told; of all if every list is empty.
+    pub filters: WebhookFilters,
+    /// Until when the secret before this one signs, too, in unix seconds; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub previous_secret_until: Option<i64>,
     /// When the status last changed, in unix seconds.
     pub status_updated_at: i64,
     /// When it was made, in unix seconds.

@@ -14,6 +14,7 @@ use crate::messages::{self, MailboxCopy, MessageFacts};
 use crate::metadata;
 use crate::meters::{self, Owner};
 use crate::params;
+use crate::purge;
 use crate::schedules::{self, NewSchedule, Release};
 use crate::threads;
 use crate::threads::totals::{self, Share};
@@ -237,10 +238,14 @@ impl UpdateDraft {
 /// Removes a draft; what was to send it is cancelled.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteDraft {
+    /// Whose.
+    pub application_id: ApplicationId,
     /// The mailbox.
     pub grant_id: GrantId,
     /// The draft.
     pub id: MessageId,
+    /// The id of the event that tells of it.
+    pub event_id: EventId,
     /// The id of the record, should its send have been held.
     pub audit_id: AuditId,
     /// When.
@@ -259,6 +264,16 @@ impl Command for DeleteDraft {
         remove(tx, self.grant_id, self.id, &draft).await?;
         schedules::cancel_of(tx, self.id, self.at).await?;
         holds::cancel_of(tx, self.id, self.audit_id, self.at).await?;
+        let announcement = Announcement {
+            id: self.event_id,
+            application_id: self.application_id,
+            grant_id: self.grant_id,
+            message_id: self.id,
+            trigger: Trigger::DraftDeleted,
+            data: &purge::kept_at(&draft.folders, &draft.summary),
+            at: self.at,
+        };
+        announcement.make(tx).await?;
         Ok(true)
     }
 }

@@ -16,6 +16,7 @@ use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::folder::SystemFolder;
 use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, MessageId, ThreadId};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A message with what has to be known of it to purge it.
@@ -134,12 +135,23 @@ impl Purge {
                 grant_sequence: sequence,
                 trigger: Trigger::MessageDeleted,
                 message_id: Some(one.id),
-                data: "{}".into(),
+                data: kept_at(&one.folders, &one.summary),
                 at: self.at,
             });
         }
         Ok(())
     }
+}
+
+/// What the application kept at something that is removed, which is nowhere else any more: the folders that it was in,
+/// and its metadata if it had any.
+pub(crate) fn kept_at(folders: &[String], summary: &str) -> String {
+    let mut kept = json!({ "folders": folders });
+    let summary: Value = serde_json::from_str(summary).unwrap_or_default();
+    if let Some(metadata) = summary.get("metadata") {
+        kept["metadata"] = metadata.clone();
+    }
+    kept.to_string()
 }
 
 /// The id of the event about one of many messages: the same however often the command is run.

@@ -37,6 +37,7 @@ const LISTS: &[(&str, &str)] = &[
     ("block_answers::APPLICATIONS", block_answers::APPLICATIONS),
     ("grants::MAILBOX", grants::MAILBOX),
     ("grants::HOLDER", grants::HOLDER),
+    ("grants::PLACES", grants::PLACES),
     ("folders::LIST", folders::LIST),
     ("folders::BY_ID", folders::BY_ID),
     ("folders::BY_NAME", folders::BY_NAME),

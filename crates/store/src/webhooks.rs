@@ -7,13 +7,15 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::params;
+use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
 
 macro_rules! webhook_columns {
     () => {
         "id, application_id, url, description, triggers, secret, status, notification_addresses, compressed, \
-         position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id, include_junk"
+         position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id, include_junk, \
+         previous_secret, previous_until, filters"
     };
 }
 pub(crate) use webhook_columns;
@@ -38,6 +40,18 @@ impl Channel {
             Self::Email(_) => "email",
         }
     }
+}
+
+/// Webhooks of one application.
+pub const WEBHOOKS_MAX: i64 = 50;
+
+/// A secret that was replaced, and still signs.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    /// The secret.
+    pub secret: Secret<String>,
+    /// Until when.
+    pub until: UnixMicros,
 }
 
 /// A subscription.
@@ -75,6 +89,21 @@ pub struct Webhook {
     pub workspace_id: Option<WorkspaceId>,
     /// Whether it is told of mail that goes into junk as it comes in.
     pub include_junk: bool,
+    /// The secret before the last one, if it was to sign for a while.
+    pub previous: Option<Previous>,
+    /// Of which mailboxes it is told.
+    pub filter: EventFilter,
+}
+
+/// What came of making a webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Created {
+    /// It is there.
+    Made,
+    /// The application has a webhook with that URL.
+    UrlTaken,
+    /// The application has [`WEBHOOKS_MAX`] of them.
+    TooMany,
 }
 
 /// Makes a webhook that starts at the end of the log.
@@ -82,20 +111,31 @@ pub struct Webhook {
 pub struct CreateWebhook(pub Webhook);
 
 impl Command for CreateWebhook {
-    /// False when the application has a webhook with that URL.
-    type Outcome = bool;
+    type Outcome = Created;
 
-    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
+    async fn run(&self, tx: &mut Tx) -> Result<Created, DbError> {
+        const LOCK: &str = "SELECT id FROM applications WHERE id = $1 {lock}";
+        const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND channel = 'webhook'";
+        const COUNT: &str = "SELECT count(*) FROM webhooks WHERE application_id = $1 AND channel = 'webhook'";
         const INSERT: &str = "INSERT INTO webhooks (id, application_id, url, description, triggers, secret, status, \
             notification_addresses, compressed, position, lease_until, owner, status_updated_at, created_at, updated_at, \
-            include_junk) \
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, 0, '', $10, $10, $10, $11 FROM event_head WHERE one = 1 \
-            ON CONFLICT (application_id, url) WHERE channel = 'webhook' DO NOTHING";
+            include_junk, filters) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, CAST(0 AS {int}), '', $10, $10, \
+            $10, $11, $12 FROM event_head WHERE one = 1";
         let hook = &self.0;
+        let application = hook.application_id.uuid();
+        // Whoever makes another one at the same time waits here.
+        tx.query_one(LOCK, params![application]).await?;
+        if tx.query_one(OTHER, params![application, &hook.url]).await?.is_some() {
+            return Ok(Created::UrlTaken);
+        }
+        if tx.query_one(COUNT, params![application]).await?.map_or(Ok(0), |row| row.int(0))? >= WEBHOOKS_MAX {
+            return Ok(Created::TooMany);
+        }
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
+        let filters = filters_as_json(&hook.filter);
         let values = params![
             hook.id.uuid(),
-            hook.application_id.uuid(),
+            application,
             &hook.url,
             &hook.description,
             &triggers,
@@ -104,14 +144,16 @@ impl Command for CreateWebhook {
             &addresses,
             hook.compressed,
             hook.created_at.as_micros(),
-            hook.include_junk
+            hook.include_junk,
+            &filters
         ];
+        tx.execute(INSERT, values).await?;
         tx.wake_webhooks();
-        Ok(tx.execute(INSERT, values).await? > 0)
+        Ok(Created::Made)
     }
 }
 
-/// Changes what a subscriber may change; the whole of it is given.
+/// Changes what a subscriber may change; the whole of it is given. The secret stays: [`RotateSecret`] changes it.
 #[derive(Clone, Debug)]
 pub struct UpdateWebhook(pub Webhook);
 
@@ -122,12 +164,12 @@ impl Command for UpdateWebhook {
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND id <> $3 \
             AND channel = 'webhook'";
-        const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, secret = $6, status = $7, \
-            notification_addresses = $8, compressed = $9, status_updated_at = $10, updated_at = $11, \
-            include_junk = $12 WHERE id = $1 AND application_id = $2";
+        const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, status = $6, \
+            notification_addresses = $7, compressed = $8, status_updated_at = $9, updated_at = $10, \
+            include_junk = $11, filters = $12 WHERE id = $1 AND application_id = $2";
         let hook = &self.0;
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
-        let (id, application) = (hook.id.uuid(), hook.application_id.uuid());
+        let (id, application, filters) = (hook.id.uuid(), hook.application_id.uuid(), filters_as_json(&hook.filter));
         if tx.query_one(OTHER, params![application, &hook.url, id]).await?.is_some() {
             return Ok(false);
         }
@@ -137,16 +179,53 @@ impl Command for UpdateWebhook {
             &hook.url,
             &hook.description,
             &triggers,
-            hook.secret.expose(),
             &hook.status,
             &addresses,
             hook.compressed,
             hook.status_updated_at.as_micros(),
             hook.updated_at.as_micros(),
-            hook.include_junk
+            hook.include_junk,
+            &filters
         ];
         tx.wake_webhooks();
         Ok(tx.execute(UPDATE, values).await? > 0)
+    }
+}
+
+/// Gives a webhook a new secret. The one that it has signs beside it for a while; one before that signs no more.
+#[derive(Clone, Debug)]
+pub struct RotateSecret {
+    /// Whose.
+    pub application_id: ApplicationId,
+    /// Which.
+    pub id: WebhookId,
+    /// The new secret.
+    pub secret: Secret<String>,
+    /// Until when the old one signs, too: not at all if it is not after `at`.
+    pub previous_until: UnixMicros,
+    /// Now.
+    pub at: UnixMicros,
+}
+
+impl Command for RotateSecret {
+    /// The webhook with its new secret; nothing if there is none of that id.
+    type Outcome = Option<Webhook>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<Webhook>, DbError> {
+        const ROTATE: &str = concat!(
+            "UPDATE webhooks SET previous_secret = CASE WHEN CAST($4 AS {int}) > CAST($5 AS {int}) THEN secret ELSE '' END, previous_until = $4, \
+             secret = $3, updated_at = $5 WHERE id = $1 AND application_id = $2 AND channel = 'webhook' RETURNING ",
+            webhook_columns!()
+        );
+        let values = params![
+            self.id.uuid(),
+            self.application_id.uuid(),
+            self.secret.expose(),
+            self.previous_until.as_micros(),
+            self.at.as_micros()
+        ];
+        tx.wake_webhooks();
+        tx.query_one(ROTATE, values).await?.as_ref().map(read).transpose()
     }
 }
 
@@ -410,9 +489,34 @@ pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
         },
         workspace_id: row.opt_uuid(15)?.map(WorkspaceId::from_uuid),
         include_junk: row.flag(16)?,
+        previous: match row.text(17)? {
+            secret if secret.is_empty() => None,
+            secret => Some(Previous { secret: Secret::new(secret), until: UnixMicros::from_micros(row.int(18)?) }),
+        },
+        filter: read_filters(row.str(19)?),
     })
 }
 
 pub(crate) fn json(texts: &[String]) -> String {
     serde_json::Value::from(texts.to_vec()).to_string()
+}
+
+/// A filter as it is kept: empty if it means all.
+fn filters_as_json(filter: &EventFilter) -> String {
+    if filter.is_empty() {
+        return String::new();
+    }
+    let grants: Vec<String> = filter.grants.iter().map(ToString::to_string).collect();
+    let workspaces: Vec<String> = filter.workspaces.iter().map(ToString::to_string).collect();
+    serde_json::json!({"grant_ids": grants, "workspace_ids": workspaces, "domains": filter.domains}).to_string()
+}
+
+fn read_filters(json: &str) -> EventFilter {
+    let kept: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let texts = |field: &str| kept[field].as_array().into_iter().flatten().filter_map(|text| text.as_str());
+    EventFilter {
+        grants: texts("grant_ids").filter_map(|id| id.parse().ok()).collect(),
+        workspaces: texts("workspace_ids").filter_map(|id| id.parse().ok()).collect(),
+        domains: texts("domains").map(str::to_owned).collect(),
+    }
 }

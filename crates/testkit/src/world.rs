@@ -197,6 +197,7 @@ impl World {
             allow: vec!["127.0.0.0/8".parse().expect("network")],
             extra_roots: options.extra_roots.clone(),
             resolver: Some(resolver.clone()),
+            own: Vec::new(),
         };
         let http = WebhookHttpOptions { allow: options.webhooks_allow.clone(), ..WebhookHttpOptions::default() };
         let platform = Platform {

@@ -4,6 +4,7 @@ use super::{chat, mail, text};
 use crate::platform::Platform;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
+use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, WebhookId, WorkspaceId};
 use postfleet_core::{EmailAddress, Problem, ProblemKind, Secret};
 use postfleet_fleet::{grants, workspaces};
@@ -67,6 +68,8 @@ pub async fn create(
         channel,
         workspace_id: workspace(platform, application_id, request.workspace_id.as_deref()).await?,
         include_junk: false,
+        previous: None,
+        filter: EventFilter::default(),
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);

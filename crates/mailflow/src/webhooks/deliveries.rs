@@ -1,5 +1,6 @@
 //! The log of events, and what became of telling somebody of them.
 
+use super::filter::Places;
 use super::wants;
 use crate::platform::Platform;
 use crate::wait::Place;
@@ -83,7 +84,8 @@ pub async fn deliveries(
     let mut reader = platform.store.reader().await?;
     let before = wanted.place(&mut reader).await?;
     let found = deliveries::list(&mut reader, webhook, before, LOOKED_AT_MAX).await?;
-    let is_told = |event: &Event| wants(webhook, event);
+    let places = Places::of(&mut reader, webhook, found.iter().map(|(event, _)| event)).await?;
+    let is_told = |event: &Event| wants(webhook, event) && places.pass(webhook, event);
     let (page, next) = wanted.page(found, |(event, _)| event, is_told);
     Ok((page.iter().map(|(event, delivery)| told(event, *delivery)).collect(), next))
 }

@@ -3,11 +3,17 @@
 use crate::platform::{Platform, Settings};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use postfleet_core::event::{ACCEPTED_UNANNOUNCED, Trigger};
+use postfleet_core::domain::Domain;
+use postfleet_core::event;
+use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, WebhookId};
-use postfleet_core::{Problem, ProblemKind, Secret};
+use postfleet_core::{Patch, Problem, ProblemKind, Secret, UnixMicros};
+use postfleet_fleet::workspaces;
 use postfleet_schema::webhook as schema;
-use postfleet_store::webhooks::{self, Channel, CreateWebhook, RemoveWebhook, UpdateWebhook, Webhook};
+use postfleet_store::grants;
+use postfleet_store::webhooks::{
+    self, Channel, CreateWebhook, Created, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
+};
 use std::time::Duration;
 
 /// Trigger names of one webhook.
@@ -16,8 +22,12 @@ const TRIGGERS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 /// Addresses that are told of failures.
 const ADDRESSES_MAX: usize = 20;
-/// How long a receiver has to echo the challenge.
-const CHALLENGE_DEADLINE: Duration = Duration::from_secs(10);
+/// Entries of one list of a filter.
+const FILTER_MAX: usize = 100;
+/// For how long an old secret may sign beside the new one: a week.
+const OVERLAP_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// How long a receiver has to echo the challenge, or to take a test event.
+pub(super) const RECEIVER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Makes a webhook, after its receiver has echoed a challenge.
 pub async fn create(
@@ -43,10 +53,19 @@ pub async fn create(
         channel: Channel::Webhook,
         workspace_id: None,
         include_junk: request.include_junk.unwrap_or(false),
+        previous: None,
+        filter: filter(platform, application_id, request.filters.as_ref()).await?,
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;
-    if platform.store.run(CreateWebhook(webhook.clone())).await? { Ok(webhook) } else { Err(url_taken()) }
+    match platform.store.run(CreateWebhook(webhook.clone())).await? {
+        Created::Made => Ok(webhook),
+        Created::UrlTaken => Err(url_taken()),
+        Created::TooMany => {
+            let text = format!("an application may have at most {WEBHOOKS_MAX} webhooks");
+            Err(Problem::new(ProblemKind::Conflict, "webhooks_max_reached", text))
+        }
+    }
 }
 
 /// Changes a webhook. A new URL, and one that is switched on again, must echo a challenge.
@@ -70,6 +89,11 @@ pub async fn update(
     new.notification_addresses = request.notification_email_addresses.clone().unwrap_or(new.notification_addresses);
     new.compressed = request.compressed_delivery.unwrap_or(new.compressed);
     new.include_junk = request.include_junk.unwrap_or(new.include_junk);
+    match &request.filters {
+        Patch::Keep => {}
+        Patch::Clear => new.filter = EventFilter::default(),
+        Patch::Set(filters) => new.filter = filter(platform, application, Some(filters)).await?,
+    }
     if let Some(status) = &request.status {
         new.status = status_named(status)?;
     }
@@ -84,11 +108,22 @@ pub async fn update(
     if platform.store.run(UpdateWebhook(new.clone())).await? { Ok(new) } else { Err(url_taken()) }
 }
 
-/// Gives a webhook a new secret; the old one is worthless at once.
-pub async fn rotate_secret(platform: &Platform, application: ApplicationId, id: WebhookId) -> Result<Webhook, Problem> {
-    let old = find(platform, application, id).await?;
-    let new = Webhook { secret: new_secret(platform), updated_at: platform.clock.now(), ..old };
-    if platform.store.run(UpdateWebhook(new.clone())).await? { Ok(new) } else { Err(Problem::not_found()) }
+/// Gives a webhook a new secret. The old one signs beside it for as long as is wanted, and is worthless then.
+pub async fn rotate_secret(
+    platform: &Platform,
+    application_id: ApplicationId,
+    id: WebhookId,
+    request: &schema::RotateSecret,
+) -> Result<Webhook, Problem> {
+    let overlap = Duration::from_secs(request.overlap_seconds.unwrap_or(0));
+    if overlap > OVERLAP_MAX {
+        let text = format!("overlap_seconds must be at most {}", OVERLAP_MAX.as_secs());
+        return Err(invalid("overlap_seconds", text));
+    }
+    let at = platform.clock.now();
+    let command =
+        RotateSecret { application_id, id, secret: new_secret(platform), previous_until: at.plus(overlap), at };
+    platform.store.run(command).await?.ok_or_else(Problem::not_found)
 }
 
 /// One webhook of an application.
@@ -116,8 +151,8 @@ pub async fn remove(platform: &Platform, application_id: ApplicationId, id: Webh
     if removed { Ok(()) } else { Err(Problem::not_found()) }
 }
 
-/// Shows a webhook, with its secret only when it is new.
-pub fn show(webhook: &Webhook, with_secret: bool) -> schema::Webhook {
+/// Shows a webhook as it is now, with its secret only when it is new.
+pub fn show(webhook: &Webhook, with_secret: bool, now: UnixMicros) -> schema::Webhook {
     schema::Webhook {
         id: webhook.id.to_string(),
         description: webhook.description.clone(),
@@ -128,6 +163,16 @@ pub fn show(webhook: &Webhook, with_secret: bool) -> schema::Webhook {
         notification_email_addresses: webhook.notification_addresses.clone(),
         compressed_delivery: webhook.compressed,
         include_junk: webhook.include_junk,
+        filters: schema::WebhookFilters {
+            grant_ids: webhook.filter.grants.iter().map(ToString::to_string).collect(),
+            workspace_ids: webhook.filter.workspaces.iter().map(ToString::to_string).collect(),
+            domains: webhook.filter.domains.clone(),
+        },
+        previous_secret_until: webhook
+            .previous
+            .as_ref()
+            .filter(|previous| now < previous.until)
+            .map(|previous| previous.until.as_seconds()),
         status_updated_at: webhook.status_updated_at.as_seconds(),
         created_at: webhook.created_at.as_seconds(),
         updated_at: webhook.updated_at.as_seconds(),
@@ -138,11 +183,64 @@ fn new_secret(platform: &Platform) -> Secret<String> {
     Secret::new(URL_SAFE_NO_PAD.encode(platform.entropy.thirty_two()))
 }
 
+/// What is wrong with a request about webhooks. The hosted service has a word of its own for that.
+pub(super) fn invalid(field: &str, text: impl Into<String>) -> Problem {
+    Problem { code: "webhook_invalid", ..Problem::invalid(field, text) }
+}
+
+/// The receiver did not do what was asked of it, or may not be asked.
+pub(super) fn unverified(text: impl std::fmt::Display) -> Problem {
+    let text = format!("unable.verify.webhook_url : {text}");
+    Problem { code: "webhook_unverified", ..Problem::invalid("webhook_url", text) }
+}
+
+/// Reads a filter: what it names must be of the application.
+async fn filter(
+    platform: &Platform,
+    application: ApplicationId,
+    wanted: Option<&schema::WebhookFilters>,
+) -> Result<EventFilter, Problem> {
+    let Some(schema::WebhookFilters { grant_ids, workspace_ids, domains }) = wanted else {
+        return Ok(EventFilter::default());
+    };
+    for (name, list) in [("grant_ids", grant_ids), ("workspace_ids", workspace_ids), ("domains", domains)] {
+        if list.len() > FILTER_MAX {
+            return Err(invalid(&format!("filters.{name}"), format!("filters.{name} must be at most {FILTER_MAX}")));
+        }
+    }
+    let unknown = |name: &str, index: usize, what: &str| {
+        let field = format!("filters.{name}[{index}]");
+        invalid(&field, format!("{field} must be {what}"))
+    };
+    let mut filter = EventFilter::default();
+    let mut reader = platform.store.reader().await?;
+    for (index, id) in grant_ids.iter().enumerate() {
+        let found = match id.parse() {
+            Ok(id) => grants::find_id(&mut reader, application, id).await?,
+            Err(_) => None,
+        };
+        filter.grants.push(found.ok_or_else(|| unknown("grant_ids", index, "a mailbox of this application"))?);
+    }
+    drop(reader);
+    for (index, id) in workspace_ids.iter().enumerate() {
+        let found = workspaces::find(&platform.store, application, id).await.map_err(|problem| match problem.kind {
+            ProblemKind::NotFound => unknown("workspace_ids", index, "a workspace of this application"),
+            _ => problem,
+        })?;
+        filter.workspaces.push(found.workspace.id);
+    }
+    for (index, name) in domains.iter().enumerate() {
+        let domain = Domain::parse(name).map_err(|_| unknown("domains", index, "a domain name"))?;
+        filter.domains.push(domain.to_string());
+    }
+    Ok(filter)
+}
+
 fn status_named(name: &str) -> Result<String, Problem> {
     match name {
         "active" => Ok("active".to_owned()),
         "pause" | "paused" | "inactive" => Ok("pause".to_owned()),
-        _ => Err(Problem::invalid("status", "status must be active or pause")),
+        _ => Err(invalid("status", "status must be active or pause")),
     }
 }
 
@@ -154,49 +252,49 @@ fn url_taken() -> Problem {
 fn check(webhook: &Webhook) -> Result<(), Problem> {
     if webhook.triggers.is_empty() || webhook.triggers.len() > TRIGGERS_MAX {
         let text = format!("trigger_types must name 1 to {TRIGGERS_MAX} triggers");
-        return Err(Problem::invalid("trigger_types", text));
+        return Err(invalid("trigger_types", text));
     }
     for name in &webhook.triggers {
-        if Trigger::subscribed_as(name).is_none() && !ACCEPTED_UNANNOUNCED.contains(&name.as_str()) {
-            let text = format!("trigger_types: {name:?} is not a trigger");
-            return Err(Problem::invalid("trigger_types", text));
+        if !event::is_accepted(name) {
+            return Err(invalid("trigger_types", format!("trigger_types: {name:?} is not a trigger")));
         }
     }
     if webhook.description.chars().count() > DESCRIPTION_CHARS_MAX {
         let text = format!("description must be at most {DESCRIPTION_CHARS_MAX} characters");
-        return Err(Problem::invalid("description", text));
+        return Err(invalid("description", text));
     }
     let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if webhook.description.chars().any(is_bad) {
-        return Err(Problem::invalid("description", "description must not have control characters"));
+        return Err(invalid("description", "description must not have control characters"));
     }
-    if webhook.url.chars().any(char::is_control) {
-        return Err(Problem::invalid("webhook_url", "webhook_url must not have control characters"));
-    }
+    check_url(&webhook.url)?;
     if webhook.notification_addresses.len() > ADDRESSES_MAX {
         let text = format!("notification_email_addresses must be at most {ADDRESSES_MAX}");
-        return Err(Problem::invalid("notification_email_addresses", text));
+        return Err(invalid("notification_email_addresses", text));
     }
-    if webhook.compressed {
-        return Err(Problem::invalid("compressed_delivery", "compressed_delivery is not available yet"));
+    Ok(())
+}
+
+/// Refuses what no URL has, however lenient whoever reads it is.
+pub(super) fn check_url(url: &str) -> Result<(), Problem> {
+    if url.chars().any(char::is_control) {
+        return Err(invalid("webhook_url", "webhook_url must not have control characters"));
     }
     Ok(())
 }
 
 /// Asks the receiver to echo a random text, which shows that it expects us.
 async fn challenge(platform: &Platform, url: &str) -> Result<(), Problem> {
-    let refused = |text: String| Problem::invalid("webhook_url", format!("unable.verify.webhook_url : {text}"));
-    platform.http.check_target(url).await.map_err(|error| refused(error.to_string()))?;
+    platform.http.check_target(url).await.map_err(unverified)?;
     let challenge = hex::encode(platform.entropy.sixteen());
     let separator = if url.contains('?') { '&' } else { '?' };
     let asked = format!("{url}{separator}challenge={challenge}");
-    let answer = platform.http.get(&asked, &[], CHALLENGE_DEADLINE).await;
-    let answer = answer.map_err(|error| refused(error.to_string()))?;
+    let answer = platform.http.get(&asked, &[], RECEIVER_DEADLINE).await.map_err(unverified)?;
     if answer.status != 200 {
-        return Err(refused(format!("status is not ok, got {}", answer.status)));
+        return Err(unverified(format_args!("status is not ok, got {}", answer.status)));
     }
     if answer.body_prefix != challenge.as_bytes() {
-        return Err(refused("the body of the answer is not the challenge".to_owned()));
+        return Err(unverified("the body of the answer is not the challenge"));
     }
     Ok(())
 }

@@ -7,8 +7,10 @@
 
 mod connections;
 mod deliveries;
+mod filter;
 mod manage;
-mod payload;
+mod mock;
+pub mod payload;
 mod send;
 mod sign;
 mod worker;
@@ -16,6 +18,7 @@ mod worker;
 pub use connections::Connections;
 pub use deliveries::{Order, Wanted, deliveries, event, events};
 pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
+pub use mock::{sample, send_test_event};
 pub use worker::Worker;
 
 use crate::alerts;

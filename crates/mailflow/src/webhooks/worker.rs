@@ -3,6 +3,7 @@
 //! slowest.
 
 use super::connections::{Connections, Ticket};
+use super::filter::Places;
 use super::send::{self, Outcome};
 use super::wants;
 use crate::platform::Platform;
@@ -181,13 +182,16 @@ impl Worker {
             return;
         }
         self.is_reading = true;
-        let (platform, application) = (self.platform.clone(), self.webhook.application_id);
+        let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         self.start(async move {
-            let events = events::after_of(&mut platform.store.reader().await?, application, after, room).await?;
+            let mut reader = platform.store.reader().await?;
+            let mut events = events::after_of(&mut reader, webhook.application_id, after, room).await?;
             // Everything up to the head was visible before, so nothing up to it is missing here. Events may have come
             // after it, and are told, too.
             let last = events.last().map_or(0, |event| event.position);
             let upto = if events.len() == room { last } else { last.max(head) };
+            let places = Places::of(&mut reader, &webhook, events.iter()).await?;
+            events.retain(|event| places.pass(&webhook, event));
             Ok(Done::Read { events, upto })
         });
     }

@@ -194,6 +194,7 @@ async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
         notification_email_addresses: None,
         compressed_delivery: None,
         include_junk: None,
+        filters: None,
     };
     webhooks::create(platform, setting.tenant.application_id, &request).await.expect("webhook");
     receive().await;

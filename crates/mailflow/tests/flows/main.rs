@@ -27,3 +27,4 @@ mod stops;
 mod suppression;
 mod webhooks;
 mod webhooks_beside;
+mod webhooks_told;

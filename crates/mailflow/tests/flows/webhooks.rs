@@ -21,20 +21,25 @@ use sha2::Sha256;
 use std::sync::{Arc, Mutex};
 
 /// A receiver that echoes challenges and answers notifications with what is set for their mailbox.
-struct Receiver {
-    http: FakeHttp,
+pub(crate) struct Receiver {
+    pub(crate) http: FakeHttp,
     refusing: Arc<Mutex<Vec<(String, HttpResponse)>>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(body).await
+    }
+
+    /// The same, where `read` makes JSON of a notification.
+    pub(crate) async fn start_with(read: fn(&HttpRequest) -> Value) -> Self {
         let refusing: Arc<Mutex<Vec<(String, HttpResponse)>>> = Arc::default();
         let list = refusing.clone();
         let http = FakeHttp::start(move |request| {
             if let Some((_, challenge)) = request.path.split_once("challenge=") {
                 return HttpResponse::new(200, &[], challenge.as_bytes());
             }
-            let grant = body(request)["data"]["grant_id"].clone();
+            let grant = read(request)["data"]["grant_id"].clone();
             let list = list.lock().expect("list");
             let found = list.iter().find(|(refused, _)| grant == refused.as_str());
             found.map_or_else(|| HttpResponse::status(200), |(_, answer)| answer.clone())
@@ -43,20 +48,20 @@ impl Receiver {
         Self { http, refusing }
     }
 
-    fn refuse(&self, grant: &Grant, answer: HttpResponse) {
+    pub(crate) fn refuse(&self, grant: &Grant, answer: HttpResponse) {
         self.refusing.lock().expect("list").push((grant.id.to_string(), answer));
     }
 
-    fn accept_all(&self) {
+    pub(crate) fn accept_all(&self) {
         self.refusing.lock().expect("list").clear();
     }
 
-    fn notifications(&self) -> Vec<HttpRequest> {
+    pub(crate) fn notifications(&self) -> Vec<HttpRequest> {
         self.http.requests().into_iter().filter(|request| request.method == "POST").collect()
     }
 
     /// What came for a mailbox: subject and attempt, in order of arrival.
-    fn told(&self, grant: &Grant) -> Vec<String> {
+    pub(crate) fn told(&self, grant: &Grant) -> Vec<String> {
         let bodies = self.notifications().iter().map(body).collect::<Vec<_>>();
         let own = bodies.iter().filter(|body| body["data"]["grant_id"] == grant.id.to_string());
         own.map(|body| {
@@ -67,11 +72,11 @@ impl Receiver {
     }
 }
 
-fn body(request: &HttpRequest) -> Value {
+pub(crate) fn body(request: &HttpRequest) -> Value {
     serde_json::from_slice(&request.body).expect("JSON")
 }
 
-async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) -> Webhook {
+pub(crate) async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) -> Webhook {
     let request = CreateWebhook {
         trigger_types: triggers.iter().map(|name| (*name).to_owned()).collect(),
         webhook_url: receiver.http.url("/"),
@@ -79,6 +84,7 @@ async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: &[&str]) ->
         notification_email_addresses: None,
         compressed_delivery: None,
         include_junk: None,
+        filters: None,
     };
     let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
     made.expect("webhook")
@@ -94,7 +100,7 @@ async fn round(platform: &Platform) -> Round {
 }
 
 /// Rounds until nothing is due any more.
-async fn settle(setting: &Setting) {
+pub(crate) async fn settle(setting: &Setting) {
     for _ in 0..20 {
         let round = round(&setting.world.platform).await;
         let is_due = round.next_due.is_some_and(|due| due <= setting.world.platform.clock.now());
@@ -105,7 +111,7 @@ async fn settle(setting: &Setting) {
     panic!("no end");
 }
 
-async fn receive(setting: &Setting, to: &Grant, subject: &str) {
+pub(crate) async fn receive(setting: &Setting, to: &Grant, subject: &str) {
     setting.world.advance(1);
     let message = format!("From: a@sender.test\r\nSubject: {subject}\r\n\r\nHi\r\n");
     setting.world.receive("a@sender.test", &to.email.to_string(), message).await.expect("accepted");
@@ -154,10 +160,11 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
         notification_email_addresses: None,
         compressed_delivery: None,
         include_junk: Some(true),
+        filters: None,
     };
     let made =
         webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await.expect("webhook");
-    assert!(made.include_junk && webhooks::show(&made, false).include_junk);
+    assert!(made.include_junk && webhooks::show(&made, false, made.created_at).include_junk);
     receive(&setting, &setting.agent, "junk").await;
     let message = "From: ada@friend.test\r\nSubject: mail\r\n\r\nHi\r\n";
     setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");
@@ -172,6 +179,7 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
         notification_email_addresses: None,
         compressed_delivery: None,
         include_junk: Some(false),
+        filters: Patch::Keep,
     };
     webhooks::update(&setting.world.platform, setting.tenant.application_id, made.id, &off).await.expect("changed");
     receive(&setting, &setting.agent, "more junk").await;
@@ -208,7 +216,7 @@ async fn what_is_removed_because_its_time_is_over_is_told_once_and_what_stays_is
     );
     assert_eq!(
         told[0]["data"]["object"],
-        json!({"id": old, "grant_id": setting.agent.id.to_string(), "object": "message"})
+        json!({"id": old, "grant_id": setting.agent.id.to_string(), "object": "message", "folders": ["inbox"]})
     );
     assert_eq!(setting.inbox().await.len(), 1);
 }

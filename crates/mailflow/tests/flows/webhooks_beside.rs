@@ -65,6 +65,7 @@ impl Receiver {
             notification_email_addresses: None,
             compressed_delivery: None,
             include_junk: None,
+            filters: None,
         };
         let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
         made.expect("webhook")

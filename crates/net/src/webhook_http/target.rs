@@ -26,6 +26,12 @@ pub enum TargetRefused {
     /// User name or password in the URL, which are of no use but to mislead.
     #[error("the URL carries a user name or password")]
     Credentials,
+    /// A port of another service than HTTP, at a place that is not listed.
+    #[error("only the ports 80, 443 and those from 1024 are allowed, except in networks that the operator listed")]
+    Port,
+    /// An address of this machine or installation.
+    #[error("{0} is an address of this server")]
+    Own(IpAddr),
     /// Plain HTTP to a place that is not listed.
     #[error("plain http is allowed only to networks that the operator listed")]
     PlainHttp,
@@ -47,13 +53,24 @@ pub fn address_allowed(address: IpAddr, allow: &[IpNetwork]) -> bool {
     is_listed(address, allow) || is_public(address)
 }
 
-/// As [`address_allowed`], says why not, and knows that plain HTTP takes a listed address.
-pub(super) fn judge_address(address: IpAddr, plain: bool, allow: &[IpNetwork]) -> Result<(), TargetRefused> {
-    match (is_listed(address, allow), is_public(address)) {
-        (true, _) => Ok(()),
-        (false, false) => Err(TargetRefused::NotPublic(address)),
-        (false, true) if plain => Err(TargetRefused::PlainHttp),
-        (false, true) => Ok(()),
+/// Why a URL leads to listed addresses alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// It may lead to public ones, too.
+    None,
+    /// Other services listen there.
+    ForPort,
+    /// It is not encrypted.
+    ForPlainHttp,
+}
+
+/// As [`address_allowed`], says why not, and knows what takes a listed address.
+pub(super) fn judge_address(address: IpAddr, demand: Demand, allow: &[IpNetwork]) -> Result<(), TargetRefused> {
+    match (is_listed(address, allow), is_public(address), demand) {
+        (true, ..) | (false, true, Demand::None) => Ok(()),
+        (false, false, _) => Err(TargetRefused::NotPublic(address)),
+        (false, true, Demand::ForPlainHttp) => Err(TargetRefused::PlainHttp),
+        (false, true, Demand::ForPort) => Err(TargetRefused::Port),
     }
 }
 
@@ -61,10 +78,12 @@ pub(super) fn judge_address(address: IpAddr, plain: bool, allow: &[IpNetwork]) -
 /// second parser can see another host in it.
 pub(super) struct Target {
     pub(super) url: Url,
-    /// Plain HTTP.
-    pub(super) plain: bool,
+    /// What it takes.
+    pub(super) demand: Demand,
     /// The host when it is a name, whose addresses are still to be checked.
     pub(super) name: Option<String>,
+    /// The host when it is an address.
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Target {
@@ -85,25 +104,42 @@ impl Target {
             return Err(TargetRefused::Credentials);
         }
         let host = url.host_str().ok_or_else(|| TargetRefused::NotAUrl("no host".to_owned()))?;
-        let name = check_host(host, plain, allow)?;
-        Ok(Self { url, plain, name })
+        let demand = match url.port_or_known_default() {
+            _ if plain => Demand::ForPlainHttp,
+            Some(80 | 443 | 1_024..) => Demand::None,
+            _ => Demand::ForPort,
+        };
+        if demand == Demand::ForPort && allow.is_empty() {
+            return Err(TargetRefused::Port);
+        }
+        let host = check_host(host, demand, allow)?;
+        let (name, address) = match host {
+            Host::Name(name) => (Some(name), None),
+            Host::Address(address) => (None, Some(address)),
+        };
+        Ok(Self { url, demand, name, address })
     }
 }
 
-/// Checks a host in the URL parser's spelling; returns it when it is a name.
-fn check_host(host: &str, plain: bool, allow: &[IpNetwork]) -> Result<Option<String>, TargetRefused> {
+enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
+/// Checks a host in the URL parser's spelling.
+fn check_host(host: &str, demand: Demand, allow: &[IpNetwork]) -> Result<Host, TargetRefused> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse() {
-        return judge_address(address, plain, allow).map(|()| None);
+        return judge_address(address, demand, allow).map(|()| Host::Address(address));
     }
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     if is_localhost(host) && !loopback.iter().any(|address| is_listed(*address, allow)) {
         return Err(TargetRefused::NotPublic(loopback[0]));
     }
-    Ok(Some(host.to_owned()))
+    Ok(Host::Name(host.to_owned()))
 }
 
-fn is_listed(address: IpAddr, allow: &[IpNetwork]) -> bool {
+pub(super) fn is_listed(address: IpAddr, allow: &[IpNetwork]) -> bool {
     // A connection to the IPv4-mapped form goes to the IPv4 address (RFC 4291 §2.5.5.2).
     let address = address.to_canonical();
     allow.iter().any(|network| network.contains(address))
@@ -324,6 +360,8 @@ mod tests {
         for url in [
             "https://hooks.example.com/in?x=1",
             "https://hooks.example.com:8443/",
+            "https://hooks.example.com:80/",
+            "https://hooks.example.com:1024/",
             "https://hooks.example.com./",
             "HTTPS://HOOKS.EXAMPLE.COM/",
             "https://8.8.8.8/",
@@ -386,6 +424,9 @@ mod tests {
             ("data:text/plain,x", TargetRefused::Scheme),
             ("http://8.8.8.8/", TargetRefused::PlainHttp),
             ("http://hooks.example.com/", TargetRefused::PlainHttp),
+            ("https://8.8.8.8:25/", TargetRefused::Port),
+            ("https://8.8.8.8:0/", TargetRefused::Port),
+            ("https://hooks.example.com:1023/", TargetRefused::Port),
         ] {
             assert_eq!(check_url(url, &[]), Err(expected), "{url:?}");
         }
@@ -413,7 +454,13 @@ mod tests {
     #[test]
     fn listed_networks_may_be_private_and_plain() {
         let allow = networks(&["127.0.0.0/8"]);
-        for url in ["http://127.0.0.1:9000/in", "https://127.0.0.1/", "http://localhost/", "http://hooks.example/"] {
+        for url in [
+            "http://127.0.0.1:9000/in",
+            "https://127.0.0.1:25/",
+            "https://127.0.0.1/",
+            "http://localhost/",
+            "http://hooks.example/",
+        ] {
             assert_eq!(check_url(url, &allow), Ok(()), "{url}");
         }
         let v6_loopback = TargetRefused::NotPublic(IpAddr::V6(Ipv6Addr::LOCALHOST));
@@ -421,6 +468,7 @@ mod tests {
             ("http://8.8.8.8/", TargetRefused::PlainHttp),
             ("http://[::1]/", v6_loopback),
             ("http://10.0.0.1/", TargetRefused::NotPublic(IpAddr::from([10, 0, 0, 1]))),
+            ("https://8.8.8.8:25/", TargetRefused::Port),
         ] {
             assert_eq!(check_url(url, &allow), Err(expected), "{url}");
         }

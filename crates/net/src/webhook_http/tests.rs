@@ -109,6 +109,56 @@ async fn the_deadline_covers_head_and_body() {
 }
 
 #[tokio::test]
+async fn a_status_that_says_all_does_not_wait_for_its_body() {
+    let half = "HTTP/1.1 204 OK\r\nContent-Length: 10\r\n\r\n";
+    for (name, head, status) in [
+        ("a body that stops", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", 200),
+        ("a body without an end", "HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", 202),
+        ("no body where one is announced", half, 204),
+    ] {
+        let server = FakeHttp::start(move |_| HttpResponse::raw(head)).await;
+        let answer = client().notify(&server.url("/"), &[], Bytes::new(), DEADLINE).await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(status), "{name}");
+    }
+    // A refusal may say when to come back, and is an answer as a whole.
+    let server = FakeHttp::start(|_| HttpResponse::raw("HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nhalf")).await;
+    let answer = client().notify(&server.url("/"), &[], Bytes::new(), Duration::from_millis(50)).await;
+    assert_eq!(answer, Err(HttpFailure::Deadline));
+}
+
+#[tokio::test]
+async fn an_answer_has_a_largest_head() {
+    let with = |octets: usize| {
+        let lines: String = (0..octets / 1_000).map(|n| format!("X-{n:04}: {}\r\n", "x".repeat(990))).collect();
+        HttpResponse::raw(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 0\r\n\r\n"))
+    };
+    for (octets, is_taken) in [(15_000, true), (17_000, false), (1_000_000, false)] {
+        let server = FakeHttp::start(move |_| with(octets)).await;
+        let answer = client().notify(&server.url("/"), &[], Bytes::new(), DEADLINE).await;
+        match answer {
+            Ok(answer) => assert!(is_taken && answer.status == 200, "{octets}"),
+            Err(failure) => assert!(!is_taken && matches!(failure, HttpFailure::Broken(_)), "{octets}: {failure}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_a_url_is_not_in_what_is_said_of_it() {
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("port").local_addr().expect("bound");
+    let hangs = FakeHttp::start(|_| HttpResponse::hold()).await;
+    let breaks = FakeHttp::start(|_| HttpResponse::hang_up()).await;
+    let lies = FakeHttp::start(|_| HttpResponse::raw("not http at all\r\n\r\n")).await;
+    for url in [format!("http://{closed}/"), hangs.url("/"), breaks.url("/"), lies.url("/"), "https://10.0.0.1/".into()]
+    {
+        let url = format!("{url}path-canary?token=query-canary");
+        let failure =
+            client().post(&url, &[], Bytes::new(), Duration::from_millis(200)).await.expect_err("none answers");
+        let said = format!("{failure} {failure:?}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn broken_and_absent_servers_are_told_apart() {
     for response in [HttpResponse::hang_up(), HttpResponse::raw("not http at all\r\n\r\n")] {
         let server = FakeHttp::start(move |_| response.clone()).await;

@@ -56,6 +56,12 @@ pub struct EgressTable {
 }
 
 impl Config {
+    /// Addresses of the installation, as far as it was told: from where its mail leaves, and behind which it is seen.
+    pub fn own_addresses(&self) -> Vec<IpAddr> {
+        let leaving = self.egress.iter().flat_map(|table| table.source.addresses.iter());
+        self.delivery.public_addresses.iter().chain(leaving).copied().collect()
+    }
+
     /// The relay, if there is one.
     pub fn relay(&self) -> Result<Option<Relay>> {
         let section = &self.relay;

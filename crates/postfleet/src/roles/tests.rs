@@ -1,6 +1,7 @@
 //! The loops, over a world whose clock is moved by hand.
 
 use super::*;
+use postfleet_core::Patch;
 use postfleet_mail::Participant;
 use postfleet_mailflow::submit::{self, Outgoing};
 use postfleet_mailflow::{Settings, alerts};
@@ -40,6 +41,7 @@ impl Setting {
             notification_email_addresses: None,
             compressed_delivery: None,
             include_junk: None,
+            filters: None,
         };
         webhooks::create(&self.world.platform, self.tenant.application_id, &request).await.expect("webhook")
     }
@@ -53,6 +55,7 @@ impl Setting {
             notification_email_addresses: None,
             compressed_delivery: None,
             include_junk: None,
+            filters: Patch::Keep,
         };
         webhooks::update(&self.world.platform, self.tenant.application_id, webhook.id, &change).await.expect("changed");
     }

@@ -22,6 +22,7 @@ use crate::engine::{Reader, Tx};
 use crate::error::StoreError;
 use crate::judging::{self, Scope};
 use crate::limits;
+use crate::messages;
 use crate::params;
 use postfleet_core::id::{ApplicationId, ConnectorId, GrantId, OrganizationId, WorkspaceId};
 use postfleet_core::meter::{Caps, account_storage_cap};
@@ -213,6 +214,28 @@ pub async fn find_email(
 ) -> Result<Option<Grant>, StoreError> {
     let row = reader.query_one(FIND_BY_EMAIL, params![&email.key(), application.uuid()]).await?;
     Ok(row.as_ref().map(read).transpose()?)
+}
+
+// How many there are is said once more: without that PostgreSQL expects many, and reads a small table whole.
+pub(crate) const PLACES: &str = "SELECT g.id, g.workspace_id, g.email FROM \
+    (SELECT j.value FROM {json_each}($2) AS j LIMIT $3) AS e CROSS JOIN grants g \
+    WHERE g.id = {hex_id}(e.value ->> 0) AND g.application_id = $1";
+
+/// Where mailboxes of an application are: the workspace of each and its domain. Those that do not exist any more are
+/// missing.
+pub async fn places(
+    reader: &mut Reader<'_>,
+    application: ApplicationId,
+    ids: &[GrantId],
+) -> Result<Vec<(GrantId, Option<WorkspaceId>, String)>, StoreError> {
+    let list = messages::list_of(ids.iter().map(|id| id.uuid()));
+    let rows = reader.query(PLACES, params![application.uuid(), &list, ids.len() as i64]).await?;
+    let read = |row: &Row| -> Result<_, DbError> {
+        let workspace = row.opt_uuid(1)?.map(WorkspaceId::from_uuid);
+        let domain = row.str(2)?.rsplit('@').next().unwrap_or_default().to_owned();
+        Ok((GrantId::from_uuid(row.uuid(0)?), workspace, domain))
+    };
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
 /// Whether an application has a mailbox of this id: then its id.

@@ -94,7 +94,12 @@ impl RemoveGrant {
             trigger: Trigger::GrantDeleted,
             message_id: None,
             // Nowhere else once it is gone.
-            data: serde_json::json!({"email": grant.email.to_string(), "name": grant.name}).to_string(),
+            data: serde_json::json!({
+                "email": grant.email.to_string(),
+                "name": grant.name,
+                "workspace_id": grant.workspace_id.map(|id| id.to_string()),
+            })
+            .to_string(),
             at: self.act.at,
         });
         Ok(())

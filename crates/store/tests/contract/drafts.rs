@@ -177,13 +177,17 @@ async fn a_draft_that_was_changed_meanwhile_is_read_again() {
         assert_eq!(case.triggers().await, [Trigger::DraftCreated, Trigger::DraftUpdated]);
 
         let delete = DeleteDraft {
+            application_id: case.tenant.application,
             grant_id: case.grant,
             id: draft.id,
+            event_id: EventId::from_uuid(crate::support::fresh()),
             audit_id: AuditId::from_uuid(crate::support::fresh()),
             at: at(4),
         };
         assert!(case.store.run(delete).await.expect("delete"));
         assert!(!case.store.run(delete).await.expect("delete"), "gone already");
+        let told = [Trigger::DraftCreated, Trigger::DraftUpdated, Trigger::DraftDeleted];
+        assert_eq!(case.triggers().await, told, "its end is told once");
         assert_eq!(case.store.run(first).await.expect("edit"), DraftOutcome::Gone);
         assert_eq!((case.octets().await, case.count("drafts").await, case.threads().await), (0, 0, 0));
         assert_eq!(number(case.store, "SELECT count(*) FROM blobs", &[]).await, 0);
@@ -208,8 +212,10 @@ async fn a_draft_joins_a_conversation_and_leaves_it_again() {
         assert_eq!(case.threads().await, 2);
         case.store
             .run(DeleteDraft {
+                application_id: case.tenant.application,
                 grant_id: case.grant,
                 id: reply.id,
+                event_id: EventId::from_uuid(crate::support::fresh()),
                 audit_id: AuditId::from_uuid(crate::support::fresh()),
                 at: at(3),
             })
@@ -348,8 +354,10 @@ async fn the_schedule_of_a_draft_follows_it() {
                 assert_eq!(accepted(&[case.store.run(sending).await.expect("submit")]), 1);
             } else {
                 let delete = DeleteDraft {
+                    application_id: case.tenant.application,
                     grant_id: case.grant,
                     id: draft.id,
+                    event_id: EventId::from_uuid(crate::support::fresh()),
                     audit_id: AuditId::from_uuid(crate::support::fresh()),
                     at: at(3),
                 };

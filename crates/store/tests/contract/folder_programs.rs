@@ -138,7 +138,14 @@ impl Run<'_> {
         // As a message it is not deleted.
         let outcome = self.store.run(self.deletion(id, true)).await.expect("delete");
         same("a draft is no message", outcome, DeleteOutcome::Gone)?;
-        let command = DeleteDraft { grant_id: self.grant, id, audit_id: AuditId::from_uuid(fresh()), at: self.now };
+        let command = DeleteDraft {
+            application_id: self.tenant.application,
+            grant_id: self.grant,
+            id,
+            event_id: EventId::from_uuid(fresh()),
+            audit_id: AuditId::from_uuid(fresh()),
+            at: self.now,
+        };
         self.drafts.remove(&id);
         same("drop", self.store.run(command).await.expect("drop"), true)
     }

@@ -171,7 +171,14 @@ async fn pairs_follow_drafts_through_everything() {
         case.is_right("sent", 1).await;
         let (id, _) = case.made(4, &[("a", "1")]).await;
         case.is_right("another", 2).await;
-        let delete = DeleteDraft { grant_id: case.grant, id, audit_id: AuditId::from_uuid(fresh()), at: at(5) };
+        let delete = DeleteDraft {
+            application_id: case.tenant.application,
+            grant_id: case.grant,
+            id,
+            event_id: EventId::from_uuid(fresh()),
+            audit_id: AuditId::from_uuid(fresh()),
+            at: at(5),
+        };
         assert!(case.store.run(delete).await.expect("delete"));
         case.is_right("deleted", 1).await;
     })

@@ -231,7 +231,7 @@ async fn an_application_is_removed_with_everything_but_never_with_mailboxes() {
         let key = new_key(Some(tenant.application), 7);
         store.run(create(&tenant, key)).await.expect("key").expect("key");
         let hook = crate::webhooks::webhook(&tenant, "https://one.example/");
-        assert!(store.run(postfleet_store::webhooks::CreateWebhook(hook)).await.expect("webhook"));
+        store.run(postfleet_store::webhooks::CreateWebhook(hook)).await.expect("webhook");
         store.run(registration(&tenant, "https://a.example/")).await.expect("redirect URI");
         let rule_ids = postfleet_core::Patch::Set(vec![crate::rules::rule(store, &tenant).await]);
         let attach = UpdateWorkspace { rule_ids, ..crate::workspaces::update(&tenant, tenant.workspace) };

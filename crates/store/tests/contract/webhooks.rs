@@ -1,11 +1,13 @@
 //! Webhooks: one per URL, worked on by one node at a time, in the order of each mailbox.
 
 use crate::support::{NOON, Tenant, at, fresh, on_each_engine, tenant};
-use postfleet_core::id::{GrantId, WebhookId};
+use postfleet_core::event_filter::EventFilter;
+use postfleet_core::id::{GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
 use postfleet_store::Store;
 use postfleet_store::webhooks::{
-    self, AdvanceWebhook, CreateWebhook, LeaseWebhooks, Parked, RemoveWebhook, SettleParked, UpdateWebhook, Webhook,
+    self, AdvanceWebhook, CreateWebhook, Created, LeaseWebhooks, Parked, RemoveWebhook, RotateSecret, SettleParked,
+    UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
 
 pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
@@ -26,6 +28,8 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         channel: webhooks::Channel::Webhook,
         workspace_id: None,
         include_junk: false,
+        previous: None,
+        filter: EventFilter::default(),
     }
 }
 
@@ -46,9 +50,9 @@ async fn a_webhook_is_made_once_for_a_url_and_starts_at_the_end_of_the_log() {
         let tenant = tenant(store, "self_hosted", None).await;
         tenant.mailbox(store, "a").await;
         let hook = webhook(&tenant, "https://one.example/");
-        assert!(store.run(CreateWebhook(hook.clone())).await.expect("create"));
+        assert_eq!(store.run(CreateWebhook(hook.clone())).await.expect("create"), Created::Made);
         let same = webhook(&tenant, "https://one.example/");
-        assert!(!store.run(CreateWebhook(same.clone())).await.expect("create"));
+        assert_eq!(store.run(CreateWebhook(same.clone())).await.expect("create"), Created::UrlTaken);
         let stored = found(store, &hook).await.expect("webhook");
         let given = Webhook { position: 1, ..hook.clone() };
         assert_eq!(format!("{stored:?}"), format!("{given:?}"));
@@ -56,7 +60,10 @@ async fn a_webhook_is_made_once_for_a_url_and_starts_at_the_end_of_the_log() {
         assert!(found(store, &same).await.is_none());
 
         let stranger = crate::support::tenant(store, "self_hosted", None).await;
-        assert!(store.run(CreateWebhook(webhook(&stranger, "https://one.example/"))).await.expect("create"));
+        assert_eq!(
+            store.run(CreateWebhook(webhook(&stranger, "https://one.example/"))).await.expect("create"),
+            Created::Made
+        );
         let foreign = Webhook { application_id: stranger.application, ..hook.clone() };
         assert!(found(store, &foreign).await.is_none());
         assert!(!store.run(UpdateWebhook(foreign.clone())).await.expect("update"));
@@ -88,6 +95,75 @@ async fn webhooks_are_listed_oldest_first_and_changed_within_their_urls() {
         assert!(store.run(UpdateWebhook(changed)).await.expect("update"));
         let stored = found(store, &hooks[0]).await.expect("webhook");
         assert_eq!((stored.status.as_str(), stored.compressed), ("failing", false));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_application_has_so_many_webhooks_and_not_one_more_however_many_are_made_at_once() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let wanted = (0..WEBHOOKS_MAX + 10).map(|n| webhook(&tenant, &format!("https://{n}.example/")));
+        let made = futures::future::join_all(wanted.map(|hook| store.run(CreateWebhook(hook)))).await;
+        let count = |what| made.iter().filter(|one| matches!(one, Ok(one) if *one == what)).count() as i64;
+        assert_eq!((count(Created::Made), count(Created::TooMany)), (WEBHOOKS_MAX, 10));
+        let stranger = crate::support::tenant(store, "self_hosted", None).await;
+        let theirs = webhook(&stranger, "https://one.example/");
+        assert_eq!(store.run(CreateWebhook(theirs)).await.expect("create"), Created::Made);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_replaced_signs_for_as_long_as_was_said_and_the_one_before_it_never() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let hook = webhook(&tenant, "https://one.example/");
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        let rotate = |secret: &str, until| RotateSecret {
+            application_id: tenant.application,
+            id: hook.id,
+            secret: Secret::new(secret.to_owned()),
+            previous_until: at(until),
+            at: at(10),
+        };
+        for (name, until, previous) in
+            [("second", 10, None), ("third", 70, Some("second")), ("fourth", 11, Some("third"))]
+        {
+            let rotated = store.run(rotate(name, until)).await.expect("rotate").expect("webhook");
+            assert_eq!((rotated.secret.expose().as_str(), rotated.updated_at), (name, at(10)));
+            let kept = rotated.previous.as_ref().map(|previous| (previous.secret.expose().as_str(), previous.until));
+            assert_eq!(kept, previous.map(|secret| (secret, at(until))), "{name}");
+            assert_eq!(format!("{:?}", found(store, &hook).await.expect("webhook")), format!("{rotated:?}"));
+        }
+        // Who changes something else at the same time brings no old secret back.
+        assert!(store.run(UpdateWebhook(hook.clone())).await.expect("update"));
+        assert_eq!(found(store, &hook).await.expect("webhook").secret.expose(), "fourth");
+        let stranger = crate::support::tenant(store, "self_hosted", None).await;
+        let foreign = RotateSecret { application_id: stranger.application, ..rotate("x", 0) };
+        assert!(store.run(foreign).await.expect("rotate").is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filters_are_kept_and_changed() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let filter = EventFilter {
+            grants: vec![GrantId::from_uuid(fresh())],
+            workspaces: vec![WorkspaceId::from_uuid(fresh()), WorkspaceId::from_uuid(fresh())],
+            domains: vec!["acme.test".to_owned()],
+        };
+        let hook = Webhook { filter: filter.clone(), ..webhook(&tenant, "https://one.example/") };
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        assert_eq!(found(store, &hook).await.expect("webhook").filter, filter);
+        let all = Webhook { filter: EventFilter::default(), ..hook.clone() };
+        assert!(store.run(UpdateWebhook(all)).await.expect("update"));
+        assert!(found(store, &hook).await.expect("webhook").filter.is_empty());
     })
     .await;
 }
