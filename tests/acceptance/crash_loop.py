@@ -232,7 +232,7 @@ def crash(server, cycles, chance, failures):
 EMPTY = {
     "queue": "SELECT id FROM queue",
     "messages on their way out": "SELECT message_id FROM outbound",
-    "waiting notifications": "SELECT position FROM webhook_parked",
+    "waiting notifications": "SELECT position FROM webhook_lanes",
 }
 
 # What is kept, and what it must equal: two selections that have the same rows.

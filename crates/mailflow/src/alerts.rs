@@ -14,6 +14,7 @@ use crate::submit::{self, Outgoing, Terms};
 use crate::webhooks::Outcome;
 use bytes::Bytes;
 use postfleet_core::id::GrantId;
+use postfleet_core::readers::Cause;
 use postfleet_core::{Problem, idempotency};
 use postfleet_mail::Participant;
 use postfleet_net::webhook_http::{HttpAnswer, HttpFailure};
@@ -31,7 +32,7 @@ pub(crate) async fn send(platform: &Platform, alert: &Webhook, event: &Event) ->
     let said = text::of(event.event.trigger, &facts);
     let outcome = match alert.channel {
         Channel::Email(grant) => outcome_of_mail(mail(platform, alert, grant, &event.event.id.to_string(), said).await),
-        Channel::Chat | Channel::Webhook => outcome_of_chat(&chat(platform, alert, &said).await),
+        Channel::Chat | Channel::Webhook => Outcome::of(&chat(platform, alert, &said).await),
     };
     if outcome != Outcome::Done {
         tracing::info!(alert.id = %alert.id, event.id = %event.event.id, ?outcome, "an alert was not taken");
@@ -51,15 +52,6 @@ async fn chat(platform: &Platform, alert: &Webhook, said: &Said) -> Result<HttpA
     let body = json!({ "text": said.for_chat() }).to_string();
     let headers = [("content-type", "application/json".to_owned())];
     platform.http.notify(&alert.url, &headers, Bytes::from(body), platform.settings.webhook_deadline).await
-}
-
-fn outcome_of_chat(answer: &Result<HttpAnswer, HttpFailure>) -> Outcome {
-    match answer {
-        Ok(answer) if (200..300).contains(&answer.status) => Outcome::Done,
-        Ok(answer) => Outcome::Again(answer.retry_after),
-        Err(HttpFailure::Refused(_) | HttpFailure::Header(_)) => Outcome::GivenUp,
-        Err(_) => Outcome::Again(None),
-    }
 }
 
 /// Sends a mail from a mailbox; `what` is sent once for an alert.
@@ -89,7 +81,7 @@ async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, s
 fn outcome_of_mail(sent: Result<(), Problem>) -> Outcome {
     match sent {
         Ok(()) => Outcome::Done,
-        Err(problem) if problem.is_retryable() => Outcome::Again(None),
-        Err(_) => Outcome::GivenUp,
+        Err(problem) if problem.is_retryable() => Outcome::Again { cause: Cause::Mail, retry_after: None },
+        Err(_) => Outcome::GivenUp(Cause::Mail),
     }
 }

@@ -42,10 +42,16 @@ pub struct Delivery {
     /// `delivered`: the receiver took it, or the mail was accepted for sending. `pending`: not tried yet. `waiting`: tried
     /// again later, or waiting behind an earlier event of the mailbox. `given_up`: not taken, and not tried any more.
     pub state: &'static str,
-    /// While it is `waiting`: how often it was tried, 0 if it waits behind another; null otherwise.
+    /// While it is `waiting`, and when it is `given_up`: how often it was tried, 0 if it waits behind another; null otherwise.
     pub attempts: Option<u32>,
     /// While it is `waiting`: when it is tried next, in unix seconds; null otherwise, and while it waits behind another.
     pub next_attempt_at: Option<i64>,
+    /// When it was `given_up`, in unix seconds; null otherwise.
+    pub given_up_at: Option<i64>,
+    /// What came of the last attempt, while it is `waiting` after one and when it is `given_up`: `status_` and the status of the
+    /// answer, `connection_failed`, `certificate_untrusted`, `deadline_passed`, `connection_broken`, `target_refused`,
+    /// `mail_refused` or `internal_error`; null otherwise.
+    pub reason: Option<String>,
     /// When the event was, in unix seconds.
     pub created_at: i64,
 }

@@ -1549,21 +1549,26 @@ CREATE TABLE webhooks (
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
--- Events that a webhook did not take at once, and those of the same mailbox behind them: the order is kept.
-CREATE TABLE webhook_parked (
+-- Mailboxes of which a webhook did not take an event at once: that event, and all behind it waits for it. Everything before
+-- it is told. Cause is a word of core::readers::Cause, or empty.
+CREATE TABLE webhook_lanes (
     webhook_id {id} NOT NULL,
     grant_id {id} NOT NULL,
     position {int} NOT NULL,
     attempts {int} NOT NULL,
     due_at {int} NOT NULL,
-    PRIMARY KEY (webhook_id, grant_id, position)
+    cause TEXT NOT NULL,
+    PRIMARY KEY (webhook_id, grant_id)
 ) {clustered};
-CREATE INDEX webhook_parked_due ON webhook_parked (webhook_id, due_at);
+CREATE INDEX webhook_lanes_by_position ON webhook_lanes (webhook_id, position);
 
 -- Events of which somebody is not told any more: the last attempt failed, or none could be made. Kept as long as the events.
 CREATE TABLE webhook_given_up (
     webhook_id {id} NOT NULL,
     position {int} NOT NULL,
+    attempts {int} NOT NULL,
+    at {int} NOT NULL,
+    cause TEXT NOT NULL,
     PRIMARY KEY (webhook_id, position)
 ) {clustered};
 CREATE INDEX webhook_given_up_by_position ON webhook_given_up (position);

@@ -5,8 +5,8 @@ use crate::audit::{self, Change};
 use crate::db::DbError;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
-use crate::params;
-use crate::webhooks::{Channel, Webhook, forget, json as list_of, read, webhook_columns};
+use crate::{lanes, params};
+use crate::webhooks::{Channel, Webhook, json as list_of, read, webhook_columns};
 use postfleet_core::audit::Act;
 use postfleet_core::id::{ApplicationId, WebhookId};
 use serde_json::json;
@@ -87,7 +87,7 @@ impl Command for RemoveAlert {
         );
         let row = tx.query_one(REMOVE, params![self.id.uuid(), self.application_id.uuid()]).await?;
         let Some(old) = row.as_ref().map(read).transpose()? else { return Ok(false) };
-        forget(tx, self.id).await?;
+        lanes::forget(tx, self.id).await?;
         record(tx, &self.act, "alert.removed", &old, true).await?;
         tx.wake_webhooks();
         Ok(true)

@@ -200,7 +200,7 @@ pub enum RemoveOutcome {
 const BELONGINGS: &[&str] = &[
     "DELETE FROM usage WHERE owner_id = $1",
     "DELETE FROM readings WHERE owner_id = $1",
-    "DELETE FROM webhook_parked WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
+    "DELETE FROM webhook_lanes WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
     "DELETE FROM webhook_given_up WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
     "DELETE FROM webhooks WHERE application_id = $1",
     "DELETE FROM jobs WHERE application_id = $1",

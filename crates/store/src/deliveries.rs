@@ -1,13 +1,14 @@
 //! What became of telling a webhook or an alert of each event. Nothing is written for what was told at once: that follows
 //! from the position in the log, and from what waits or was given up.
 
-use crate::db::DbError;
+use crate::db::{DbError, Row};
 use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::events::{Event, event_columns, read};
 use crate::params;
-use crate::webhooks::{Parked, Webhook};
+use crate::webhooks::Webhook;
 use postfleet_core::UnixMicros;
+use postfleet_core::readers::Cause;
 
 /// What became of telling somebody of one event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,16 +23,25 @@ pub enum Delivery {
         attempts: u32,
         /// When it is tried next, unless it waits behind another.
         due_at: Option<UnixMicros>,
+        /// Why it was not taken, unless it waits behind another or is only late.
+        cause: Option<Cause>,
     },
     /// It was not taken, and is not tried any more.
-    GivenUp,
+    GivenUp {
+        /// How often it was tried.
+        attempts: u32,
+        /// When that was the last time.
+        at: UnixMicros,
+        /// Why it was not taken.
+        cause: Option<Cause>,
+    },
 }
 
 pub(crate) const LIST: &str = concat!(
     "SELECT e.",
     event_columns!(", e."),
-    ", p.attempts, p.due_at, g.position FROM events e \
-        LEFT JOIN webhook_parked p ON p.webhook_id = $4 AND p.grant_id = e.grant_id AND p.position = e.position \
+    ", l.position, l.attempts, l.due_at, l.cause, g.attempts, g.at, g.cause FROM events e \
+        LEFT JOIN webhook_lanes l ON l.webhook_id = $4 AND l.grant_id = e.grant_id \
         LEFT JOIN webhook_given_up g ON g.webhook_id = $4 AND g.position = e.position \
         WHERE e.application_id = $1 AND e.position < $2 ORDER BY e.position DESC LIMIT $3"
 );
@@ -46,18 +56,32 @@ pub async fn list(
 ) -> Result<Vec<(Event, Delivery)>, StoreError> {
     let values = params![webhook.application_id.uuid(), before, limit as i64, webhook.id.uuid()];
     let rows = reader.query(LIST, values).await?;
-    let read = |row| -> Result<(Event, Delivery), DbError> {
+    let read = |row: &Row| -> Result<(Event, Delivery), DbError> {
         let event: Event = read(row)?;
-        let delivery = match (row.opt_int(9)?, row.opt_int(10)?, row.opt_int(11)?) {
-            (_, _, Some(_)) => Delivery::GivenUp,
-            (Some(attempts), due_at, None) => Delivery::Waiting {
-                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-                due_at: due_at.map(UnixMicros::from_micros).filter(|due_at| *due_at != Parked::BEHIND),
-            },
-            (None, ..) if event.position > webhook.position => Delivery::Pending,
-            (None, ..) => Delivery::Delivered,
-        };
+        let delivery = delivery(row, &event, webhook.position)?;
         Ok((event, delivery))
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// What became of an event, where a webhook is at this position of the log.
+fn delivery(row: &Row, event: &Event, position: i64) -> Result<Delivery, DbError> {
+    let count = |attempts: i64| u32::try_from(attempts).unwrap_or(u32::MAX);
+    let cause = |column| Ok::<_, DbError>(row.opt_str(column)?.and_then(Cause::named));
+    if let (Some(attempts), Some(at)) = (row.opt_int(13)?, row.opt_int(14)?) {
+        let (attempts, at) = (count(attempts), UnixMicros::from_micros(at));
+        return Ok(Delivery::GivenUp { attempts, at, cause: cause(15)? });
+    }
+    Ok(match row.opt_int(9)? {
+        // Of its mailbox it is known up to where it was told, whatever the position.
+        Some(first) if event.position < first => Delivery::Delivered,
+        _ if event.position > position => Delivery::Pending,
+        Some(first) if event.position == first => Delivery::Waiting {
+            attempts: row.opt_int(10)?.map_or(0, count),
+            due_at: row.opt_int(11)?.map(UnixMicros::from_micros),
+            cause: cause(12)?,
+        },
+        Some(_) => Delivery::Waiting { attempts: 0, due_at: None, cause: None },
+        None => Delivery::Delivered,
+    })
 }

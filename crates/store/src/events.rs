@@ -352,12 +352,13 @@ impl Command for PruneEvents {
     async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
         const OLDEST: &str = "SELECT position, created_at FROM events ORDER BY position LIMIT $1";
         const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
-        const PARKED: &str = "SELECT min(position) FROM webhook_parked";
+        const WAITING: &str = "SELECT min((SELECT min(position) FROM webhook_lanes WHERE webhook_id = w.id)) \
+            FROM webhooks w WHERE status IN ('active', 'failing')";
         const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
         const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
         let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
-        let parked = tx.query_one(PARKED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
-        let limit = passed.unwrap_or(i64::MAX).min(parked.map_or(i64::MAX, |position| position - 1));
+        let waiting = tx.query_one(WAITING, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
+        let limit = passed.unwrap_or(i64::MAX).min(waiting.map_or(i64::MAX, |position| position - 1));
         let mut last = None;
         for row in tx.query(OLDEST, params![self.limit as i64]).await? {
             if row.int(0)? > limit || row.int(1)? >= self.before.as_micros() {

@@ -1,75 +1,57 @@
-//! What is written down of mailboxes of which a webhook did not take an event at once: for each of them the rows that
-//! wait, first to last.
+//! How far somebody is who reads the event log, and what was not taken: for each mailbox of which an event waits one row,
+//! however much is behind it; and the events that were given up.
 
-use crate::db::{DbError, Row};
+use crate::db::{DbError, Row as Found};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::events::{self, Event, event_columns};
 use crate::params;
-use crate::webhooks::AdvanceWebhook;
 use postfleet_core::UnixMicros;
-use postfleet_core::id::{GrantId, WebhookId};
-use postfleet_core::readers::{Behind, Load};
+use postfleet_core::id::{ApplicationId, GrantId, WebhookId};
+use postfleet_core::readers::{Cause, Load, Row, Save};
 
-pub(crate) const BEHIND: &str = "SELECT grant_id, min(position), max(position), min(due_at) FROM webhook_parked \
-    WHERE webhook_id = $1 GROUP BY grant_id ORDER BY grant_id";
+pub(crate) const WAITING: &str = "SELECT grant_id, position, attempts, due_at, cause FROM webhook_lanes \
+    WHERE webhook_id = $1 ORDER BY grant_id";
 
-/// The mailboxes of which something waits. What waits behind another event is due never, so the time of a mailbox is
-/// that of its first event; one that nobody has let go is due at `now`.
-pub async fn behind(reader: &mut Reader<'_>, id: WebhookId, now: UnixMicros) -> Result<Vec<Behind>, StoreError> {
-    let rows = reader.query(BEHIND, params![id.uuid()]).await?;
-    let read = |row: &Row| -> Result<Behind, DbError> {
-        let due_at = Some(row.int(3)?).filter(|due_at| *due_at < i64::MAX);
-        Ok(Behind {
+/// The mailboxes of which something waits.
+pub async fn waiting(reader: &mut Reader<'_>, id: WebhookId) -> Result<Vec<Row>, StoreError> {
+    let rows = reader.query(WAITING, params![id.uuid()]).await?;
+    let read = |row: &Found| -> Result<Row, DbError> {
+        Ok(Row {
             grant: GrantId::from_uuid(row.uuid(0)?),
-            first: row.int(1)?,
-            last: row.int(2)?,
-            due_at: due_at.map_or(now, UnixMicros::from_micros),
+            position: row.int(1)?,
+            attempts: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
+            due_at: UnixMicros::from_micros(row.int(3)?),
+            cause: Cause::named(row.str(4)?),
         })
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
-/// An event that waits.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    /// Its place in the log.
-    pub position: i64,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// The event itself; `None` if it was pruned.
-    pub event: Option<Event>,
-}
-
+// What concerns no mailbox is of every application: hence the condition, which hardly ever excludes anything else.
 pub(crate) const LOAD: &str = concat!(
-    "SELECT e.",
-    event_columns!(", e."),
-    ", p.position, p.attempts FROM webhook_parked p LEFT JOIN events e ON e.position = p.position \
-        WHERE p.webhook_id = $1 AND p.grant_id = $2 AND p.position > $3 AND p.position <= $4 \
-        ORDER BY p.position LIMIT $5"
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE grant_id = $1 AND position > $2 AND position <= $3 AND application_id = $4 \
+        ORDER BY position LIMIT $5"
 );
 
-/// The first of those that wait of a mailbox, in order.
-pub async fn load(reader: &mut Reader<'_>, id: WebhookId, load: Load) -> Result<Vec<Waiting>, StoreError> {
-    let values = params![id.uuid(), load.grant.uuid(), load.after, load.upto, load.limit as i64];
+/// The first events of a mailbox after one that was told, in order.
+pub async fn load(reader: &mut Reader<'_>, application: ApplicationId, load: Load) -> Result<Vec<Event>, StoreError> {
+    let values = params![load.grant.uuid(), load.after, load.upto, application.uuid(), load.limit as i64];
     let rows = reader.query(LOAD, values).await?;
-    let read = |row: &Row| -> Result<Waiting, DbError> {
-        Ok(Waiting {
-            position: row.int(9)?,
-            attempts: u32::try_from(row.int(10)?).unwrap_or(u32::MAX),
-            event: row.opt_int(0)?.map(|_| events::read(row)).transpose()?,
-        })
-    };
-    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    Ok(rows.iter().map(events::read).collect::<Result<_, DbError>>()?)
 }
 
-/// Moves a webhook's position, writes down what it did not take, and forgets what it has taken since.
+/// Moves a webhook's position, writes down which mailboxes wait and which do not any more, and what was given up.
 #[derive(Clone, Debug)]
 pub struct SaveWebhook {
-    /// The position and what waits from now on.
-    pub advance: AdvanceWebhook,
-    /// What waited and does not wait any more. Nothing of it is in `advance`.
-    pub done: Vec<(GrantId, i64)>,
+    /// The webhook.
+    pub id: WebhookId,
+    /// The node that holds its lease.
+    pub owner: String,
+    /// What is to be written.
+    pub save: Save,
 }
 
 impl Command for SaveWebhook {
@@ -77,14 +59,47 @@ impl Command for SaveWebhook {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const REMOVE: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1 AND grant_id = $2 AND position = $3";
-        if !self.advance.run(tx).await? {
+        const MOVE: &str = "UPDATE webhooks SET position = $3 WHERE id = $1 AND owner = $2 AND position <= $3";
+        const WAIT: &str = "INSERT INTO webhook_lanes (webhook_id, grant_id, position, attempts, due_at, cause) \
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (webhook_id, grant_id) DO UPDATE SET \
+            position = excluded.position, attempts = excluded.attempts, due_at = excluded.due_at, cause = excluded.cause";
+        const END: &str = "DELETE FROM webhook_lanes WHERE webhook_id = $1 AND grant_id = $2";
+        const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position, attempts, at, cause) \
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, position) DO UPDATE SET \
+            attempts = excluded.attempts, at = excluded.at, cause = excluded.cause";
+        let (id, save) = (self.id.uuid(), &self.save);
+        if tx.execute(MOVE, params![id, &self.owner, save.position]).await? == 0 {
             return Ok(false);
         }
-        let id = self.advance.id.uuid();
-        let row = |(grant, position): &(GrantId, i64)| params![id, grant.uuid(), *position].to_vec();
-        let rows: Vec<_> = self.done.iter().map(row).collect();
-        tx.db().execute_each(REMOVE, &rows).await?;
+        let name = |cause: Option<Cause>| cause.map(Cause::name).unwrap_or_default();
+        let waiting: Vec<(&Row, String)> = save.waiting.iter().map(|row| (row, name(row.cause))).collect();
+        let waiting: Vec<_> = waiting
+            .iter()
+            .map(|(row, cause)| {
+                let (attempts, due_at) = (i64::from(row.attempts), row.due_at.as_micros());
+                params![id, row.grant.uuid(), row.position, attempts, due_at, cause].to_vec()
+            })
+            .collect();
+        tx.db().execute_each(WAIT, &waiting).await?;
+        let done: Vec<_> = save.done.iter().map(|grant| params![id, grant.uuid()].to_vec()).collect();
+        tx.db().execute_each(END, &done).await?;
+        let given_up: Vec<_> = save.given_up.iter().map(|one| (one, one.cause.name())).collect();
+        let given_up: Vec<_> = given_up
+            .iter()
+            .map(|(one, cause)| {
+                params![id, one.position, i64::from(one.attempts), one.at.as_micros(), cause].to_vec()
+            })
+            .collect();
+        tx.db().execute_each(GIVE_UP, &given_up).await?;
         Ok(true)
     }
+}
+
+/// Forgets what waits for somebody who is told of nothing any more.
+pub(crate) async fn forget(tx: &mut Tx, webhook: WebhookId) -> Result<(), DbError> {
+    const WAITING: &str = "DELETE FROM webhook_lanes WHERE webhook_id = $1";
+    const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE webhook_id = $1";
+    tx.execute(WAITING, params![webhook.uuid()]).await?;
+    tx.execute(GIVEN_UP, params![webhook.uuid()]).await?;
+    Ok(())
 }

@@ -159,12 +159,11 @@ const LISTS: &[(&str, &str)] = &[
     ("events::BEFORE_OF_GRANT", events::BEFORE_OF_GRANT),
     ("events::AFTER_OF_GRANT", events::AFTER_OF_GRANT),
     ("deliveries::LIST", deliveries::LIST),
-    ("lanes::BEHIND", lanes::BEHIND),
+    ("lanes::WAITING", lanes::WAITING),
     ("lanes::LOAD", lanes::LOAD),
     ("tokens::PRUNE", tokens::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
     ("alerts::LIST", alerts::LIST),
-    ("webhooks::DUE", webhooks::DUE),
     ("organizations::LIST", organizations::LIST),
     ("applications::LIST", applications::LIST),
     ("redirect_uris::LIST", redirect_uris::LIST),
@@ -450,7 +449,7 @@ async fn a_list_without_its_index_is_noticed() {
         ("queue_by_destination", queue::PARKED),
         ("schedules_due", schedules::DUE),
         ("webhooks_by_application", webhooks::LIST),
-        ("webhook_parked_due", webhooks::DUE),
+        ("events_by_grant", lanes::LOAD),
         ("redirect_uris_by_application", redirect_uris::LIST),
     ] {
         let folder = tempfile::tempdir().expect("folder");

@@ -1,12 +1,11 @@
 //! Webhooks: who is told, up to which position of the event log, and what waits for another attempt.
 //!
-//! A webhook has one position in the log, not a row per delivery. Only what it did not take at once gets rows: the
-//! event itself and, to keep the order, every later event of the same mailbox until the first one is through.
+//! A webhook has one position in the log, not a row per delivery. What it did not take at once is in [`crate::lanes`].
 
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
-use crate::params;
+use crate::{lanes, params};
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
@@ -75,7 +74,7 @@ pub struct Webhook {
     pub notification_addresses: Vec<String>,
     /// Whether bodies are compressed.
     pub compressed: bool,
-    /// Everything up to here is delivered or parked.
+    /// Everything up to here is delivered, given up, or behind what is written down of its mailbox.
     pub position: i64,
     /// When the status changed.
     pub status_updated_at: UnixMicros,
@@ -247,7 +246,7 @@ impl Command for RemoveWebhook {
         if tx.execute(REMOVE, params![self.id.uuid(), self.application_id.uuid()]).await? == 0 {
             return Ok(false);
         }
-        forget(tx, self.id).await?;
+        lanes::forget(tx, self.id).await?;
         tx.wake_webhooks();
         Ok(true)
     }
@@ -278,127 +277,6 @@ impl Command for LeaseWebhooks {
     }
 }
 
-/// An event that waits for another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// The mailbox whose order is kept.
-    pub grant_id: GrantId,
-    /// The event.
-    pub position: i64,
-    /// Attempts so far; 0 for one that only waits behind another.
-    pub attempts: u32,
-    /// When it is due; [`Parked::BEHIND`] while it waits behind another of its mailbox.
-    pub due_at: UnixMicros,
-}
-
-impl Parked {
-    /// The due time of an event that waits for another one.
-    pub const BEHIND: UnixMicros = UnixMicros::from_micros(i64::MAX);
-}
-
-/// Moves a webhook's position, and parks what it did not take.
-#[derive(Clone, Debug)]
-pub struct AdvanceWebhook {
-    /// The webhook.
-    pub id: WebhookId,
-    /// The node that holds its lease.
-    pub owner: String,
-    /// The new position.
-    pub position: i64,
-    /// What waits from now on.
-    pub parked: Vec<Parked>,
-    /// Events of which it is not told.
-    pub given_up: Vec<i64>,
-}
-
-impl Command for AdvanceWebhook {
-    /// False when the lease has gone to another node: nothing was changed, and the events will be sent again by it.
-    type Outcome = bool;
-
-    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const MOVE: &str = "UPDATE webhooks SET position = $3 WHERE id = $1 AND owner = $2 AND position <= $3";
-        if tx.execute(MOVE, params![self.id.uuid(), &self.owner, self.position]).await? == 0 {
-            return Ok(false);
-        }
-        park(tx, self.id, &self.parked).await?;
-        give_up(tx, self.id, &self.given_up).await?;
-        Ok(true)
-    }
-}
-
-/// What became of another attempt at the first parked event of a mailbox.
-#[derive(Clone, Debug)]
-pub struct SettleParked {
-    /// The webhook.
-    pub id: WebhookId,
-    /// The node that holds its lease.
-    pub owner: String,
-    /// The event attempted; gone from the table when it is through or given up.
-    pub done: Parked,
-    /// The same event with its next due time, if it is to be tried again.
-    pub again: Option<Parked>,
-    /// Whether it is not told of the event, and will not be.
-    pub is_given_up: bool,
-    /// Now: when the next one of that mailbox is due.
-    pub now: UnixMicros,
-}
-
-impl Command for SettleParked {
-    /// False when the lease has gone to another node.
-    type Outcome = bool;
-
-    async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const OWNED: &str = "SELECT 1 FROM webhooks WHERE id = $1 AND owner = $2";
-        const REMOVE: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1 AND grant_id = $2 AND position = $3";
-        const RELEASE_NEXT: &str = "UPDATE webhook_parked SET due_at = $3 WHERE webhook_id = $1 AND grant_id = $2 \
-            AND position = (SELECT min(position) FROM webhook_parked WHERE webhook_id = $1 AND grant_id = $2)";
-        let id = self.id.uuid();
-        if tx.query_one(OWNED, params![id, &self.owner]).await?.is_none() {
-            return Ok(false);
-        }
-        match &self.again {
-            Some(again) => park(tx, self.id, std::slice::from_ref(again)).await?,
-            None => {
-                if self.is_given_up {
-                    give_up(tx, self.id, &[self.done.position]).await?;
-                }
-                let grant = self.done.grant_id.uuid();
-                tx.execute(REMOVE, params![id, grant, self.done.position]).await?;
-                tx.execute(RELEASE_NEXT, params![id, grant, self.now.as_micros()]).await?;
-            }
-        }
-        Ok(true)
-    }
-}
-
-async fn give_up(tx: &mut Tx, webhook: WebhookId, positions: &[i64]) -> Result<(), DbError> {
-    const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position) VALUES ($1, $2) \
-        ON CONFLICT (webhook_id, position) DO NOTHING";
-    let rows: Vec<_> = positions.iter().map(|position| params![webhook.uuid(), *position].to_vec()).collect();
-    tx.db().execute_each(GIVE_UP, &rows).await
-}
-
-/// Forgets what waits for somebody who is told of nothing any more.
-pub(crate) async fn forget(tx: &mut Tx, webhook: WebhookId) -> Result<(), DbError> {
-    const PARKED: &str = "DELETE FROM webhook_parked WHERE webhook_id = $1";
-    const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE webhook_id = $1";
-    tx.execute(PARKED, params![webhook.uuid()]).await?;
-    tx.execute(GIVEN_UP, params![webhook.uuid()]).await?;
-    Ok(())
-}
-
-async fn park(tx: &mut Tx, webhook: WebhookId, parked: &[Parked]) -> Result<(), DbError> {
-    const PARK: &str = "INSERT INTO webhook_parked (webhook_id, grant_id, position, attempts, due_at) \
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, grant_id, position) \
-        DO UPDATE SET attempts = excluded.attempts, due_at = excluded.due_at";
-    let row = |one: &Parked| {
-        let (grant, attempts) = (one.grant_id.uuid(), i64::from(one.attempts));
-        params![webhook.uuid(), grant, one.position, attempts, one.due_at.as_micros()].to_vec()
-    };
-    let rows: Vec<_> = parked.iter().map(row).collect();
-    tx.db().execute_each(PARK, &rows).await
-}
-
 const FIND: &str = concat!(
     "SELECT ",
     webhook_columns!(),
@@ -425,43 +303,6 @@ pub async fn find(
 pub async fn list(reader: &mut Reader<'_>, application: ApplicationId) -> Result<Vec<Webhook>, StoreError> {
     let rows = reader.query(LIST, params![application.uuid()]).await?;
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
-}
-
-pub(crate) const DUE: &str = "SELECT grant_id, position, attempts, due_at FROM webhook_parked \
-    WHERE webhook_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
-
-/// Parked events that are due, earliest first. An event that waits behind another of its mailbox is never due.
-pub async fn due(
-    reader: &mut Reader<'_>,
-    id: WebhookId,
-    now: UnixMicros,
-    limit: usize,
-) -> Result<Vec<Parked>, StoreError> {
-    let rows = reader.query(DUE, params![id.uuid(), now.as_micros(), limit as i64]).await?;
-    Ok(rows.iter().map(read_parked).collect::<Result<_, DbError>>()?)
-}
-
-/// Mailboxes with something parked: their later events wait, too.
-pub async fn waiting_grants(reader: &mut Reader<'_>, id: WebhookId) -> Result<Vec<GrantId>, StoreError> {
-    const WAITING: &str = "SELECT DISTINCT grant_id FROM webhook_parked WHERE webhook_id = $1";
-    let rows = reader.query(WAITING, params![id.uuid()]).await?;
-    Ok(rows.iter().map(|row| Ok(GrantId::from_uuid(row.uuid(0)?))).collect::<Result<_, DbError>>()?)
-}
-
-/// When the next parked event of a webhook is due.
-pub async fn next_due(reader: &mut Reader<'_>, id: WebhookId) -> Result<Option<UnixMicros>, StoreError> {
-    const NEXT: &str = "SELECT min(due_at) FROM webhook_parked WHERE webhook_id = $1";
-    let row = reader.query_one(NEXT, params![id.uuid()]).await?;
-    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMicros::from_micros))
-}
-
-fn read_parked(row: &Row) -> Result<Parked, DbError> {
-    Ok(Parked {
-        grant_id: GrantId::from_uuid(row.uuid(0)?),
-        position: row.int(1)?,
-        attempts: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
-        due_at: UnixMicros::from_micros(row.int(3)?),
-    })
 }
 
 pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {

@@ -5,7 +5,9 @@
 //! what waits in the store. It says what is to be sent, loaded and written down next. [`share`] divides the connections of
 //! a node among its readers.
 
+mod cause;
 pub mod share;
 mod window;
 
-pub use window::{Answer, Behind, Kept, Load, Next, Note, Save, WINDOW_MAX, Window};
+pub use cause::Cause;
+pub use window::{Answer, GivenUp, Kept, Load, Next, Row, Save, WINDOW_MAX, Window};

@@ -3,10 +3,12 @@
 //!
 //! The events of a mailbox are its *lane* and are told one after the other. A lane is usually *fresh*: what is read of it
 //! is kept in memory until it is told. When an event of it is not taken, or is still open after a second, the lane is
-//! *held*: the event and all behind it get rows in the store, the position passes them, and they are loaded from there a
-//! few at a time. So the position, behind which everything is read again after a crash, never stands still because of one
-//! mailbox, and it never passes what is neither told nor written down.
+//! *held*: one row in the store says which event waits and since how many attempts, and the position passes it and all
+//! behind it. What is behind it is read from the log, a few at a time. So the position, behind which everything is read
+//! again after a crash, never stands still because of one mailbox, and it never passes what is neither told nor behind such
+//! a row.
 
+use super::Cause;
 use crate::id::GrantId;
 use crate::time::UnixMicros;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A lane of so many events is written down without hesitation when it is in the way of others.
 const CHEAP: usize = 16;
 
-/// Rows of a lane that are loaded at once.
-const LOAD_MAX: usize = 16;
+/// Events of a lane that are loaded at once.
+const LOAD_MAX: usize = 32;
 
 /// What was told or written down is committed after that time, or when it is so much.
 const SAVE_EVERY: Duration = Duration::from_millis(100);
@@ -51,7 +53,7 @@ pub struct Window {
     /// Fresh lanes, and held ones, of which an event can be sent; those whose turn is next come first.
     fresh: VecDeque<GrantId>,
     held: VecDeque<GrantId>,
-    /// Held lanes of which rows are to be loaded, with the time from which on.
+    /// Held lanes of which events are to be loaded, with the time from which on.
     due: BTreeSet<(UnixMicros, GrantId)>,
     loading: usize,
     /// Attempts under way since when, and those of them that are of fresh lanes.
@@ -60,9 +62,15 @@ pub struct Window {
     was_fresh: bool,
     /// Whether the last answers were slow.
     answers: VecDeque<bool>,
-    notes: Notes,
-    /// The last rows of lanes that a commit is writing; `None` if there is no commit under way.
-    saving: Option<BTreeMap<GrantId, i64>>,
+    /// Lanes whose row is to be written.
+    changed: BTreeSet<GrantId>,
+    /// Lanes that are not held any more, with the end of what was told of them while they were. Their row stays until the
+    /// position has come so far, so that nothing of that is told once more.
+    ended: BTreeMap<GrantId, i64>,
+    ends: BTreeSet<(i64, GrantId)>,
+    given_up: Vec<GivenUp>,
+    /// Whether a commit is under way.
+    is_saving: bool,
     unsaved: usize,
     save_at: Option<UnixMicros>,
 }
@@ -80,8 +88,8 @@ struct Lane {
     /// In memory, to be sent in this order.
     queue: VecDeque<Item>,
     under_way: Option<(Item, UnixMicros)>,
-    /// What there is of it in the store, if it is held.
-    rows: Option<Rows>,
+    /// How it is held, if it is.
+    held: Option<Held>,
 }
 
 /// An event of a lane, and how often it has been attempted.
@@ -91,40 +99,48 @@ struct Item {
     attempts: u32,
 }
 
-/// The rows of a held lane, as positions in the log.
+/// A held lane, as positions in the log.
 #[derive(Debug)]
-struct Rows {
-    /// Up to here they were loaded, or are told.
-    taken: i64,
-    /// The last one that there is, or will be with the next commit.
-    noted: i64,
-    /// The last one that a commit has written.
-    stored: i64,
-    /// When the first one is to be attempted.
+struct Held {
+    /// The first event that waits, or the place behind the last one that was told.
+    first: Item,
+    /// Why it was not taken.
+    cause: Option<Cause>,
+    /// When it is to be attempted.
     due_at: UnixMicros,
-    /// How often that was attempted, which the store may not know yet.
-    again: Option<Item>,
+    /// Up to here its events were loaded, or are told.
+    taken: i64,
+    /// The last one that there is, as far as the log was read.
+    last: i64,
     is_loading: bool,
 }
 
-#[derive(Debug, Default)]
-struct Notes {
-    waiting: BTreeMap<i64, Note>,
-    done: BTreeMap<i64, GrantId>,
-    given_up: BTreeSet<i64>,
-}
-
-/// A lane that was held when a reader began.
+/// What is written down of a held lane: everything before `position` is told, and nothing from there on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Behind {
+pub struct Row {
     /// The mailbox.
     pub grant: GrantId,
-    /// The position of its first row.
-    pub first: i64,
-    /// That of its last one.
-    pub last: i64,
-    /// When the first one is to be attempted.
+    /// The event that waits.
+    pub position: i64,
+    /// How often it was attempted, without an attempt under way.
+    pub attempts: u32,
+    /// When it is to be attempted.
     pub due_at: UnixMicros,
+    /// Why it was not taken; `None` if it is only late.
+    pub cause: Option<Cause>,
+}
+
+/// An event that is not attempted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Its place in the log.
+    pub position: i64,
+    /// How often it was attempted.
+    pub attempts: u32,
+    /// When that was.
+    pub at: UnixMicros,
+    /// Why it was not taken.
+    pub cause: Cause,
 }
 
 /// Where an event that was read is kept.
@@ -133,8 +149,8 @@ pub struct Behind {
 pub enum Kept {
     /// In memory, until it is sent.
     Memory,
-    /// In the store, behind others of its mailbox.
-    Store,
+    /// In the log alone: it is read again when what is before it is told, or was told already.
+    Log,
 }
 
 /// An event to be sent.
@@ -154,12 +170,12 @@ pub enum Answer {
     /// The receiver has it.
     Taken,
     /// It is to be attempted again then.
-    Later(UnixMicros),
+    Later(UnixMicros, Cause),
     /// It is not attempted any more.
-    GivenUp,
+    GivenUp(Cause),
 }
 
-/// Rows to be loaded: those of a mailbox after one position and up to another, the first of them.
+/// Events to be loaded: those of a mailbox after one position and up to another, the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// The mailbox.
@@ -172,35 +188,23 @@ pub struct Load {
     pub limit: usize,
 }
 
-/// What is to be written of an event that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Its mailbox.
-    pub grant: GrantId,
-    /// Its place in the log.
-    pub position: i64,
-    /// How often it was attempted, without an attempt under way.
-    pub attempts: u32,
-    /// When it is to be attempted; `None` while it waits behind another.
-    pub due_at: Option<UnixMicros>,
-}
-
 /// What is to be committed at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Save {
     /// The position.
     pub position: i64,
-    /// Rows to be written, or changed.
-    pub waiting: Vec<Note>,
-    /// Rows to be removed, whether or not they are there.
-    pub done: Vec<(GrantId, i64)>,
+    /// Rows of mailboxes to be written, or changed.
+    pub waiting: Vec<Row>,
+    /// Mailboxes whose row is to be removed, whether or not it is there.
+    pub done: Vec<GrantId>,
     /// Events that are not attempted any more.
-    pub given_up: Vec<i64>,
+    pub given_up: Vec<GivenUp>,
 }
 
 impl Window {
-    /// A reader that goes on at a position, with up to `concurrency` requests under way at once.
-    pub fn new(concurrency: usize, position: i64, behind: &[Behind]) -> Self {
+    /// A reader that goes on at a position, where these lanes are held, with up to `concurrency` requests under way at
+    /// once.
+    pub fn new(concurrency: usize, position: i64, rows: &[Row]) -> Self {
         let mut window = Self {
             concurrency: concurrency.max(1),
             read: position,
@@ -215,16 +219,25 @@ impl Window {
             begun_fresh: BTreeSet::new(),
             was_fresh: false,
             answers: VecDeque::new(),
-            notes: Notes::default(),
-            saving: None,
+            changed: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            given_up: Vec::new(),
+            is_saving: false,
             unsaved: 0,
             save_at: None,
         };
-        for one in behind {
-            let Behind { grant, first, last, due_at } = *one;
-            let rows = Rows { taken: first - 1, noted: last, stored: last, due_at, again: None, is_loading: false };
-            window.lanes.insert(grant, Lane { rows: Some(rows), ..Lane::default() });
-            window.due.insert((due_at, grant));
+        for row in rows {
+            // What is read from here on and is before it was told.
+            if row.position > position {
+                window.end(row.grant, row.position);
+                continue;
+            }
+            let first = Item { position: row.position, attempts: row.attempts };
+            let (taken, last) = (row.position - 1, position);
+            let held = Held { first, cause: row.cause, due_at: row.due_at, taken, last, is_loading: false };
+            window.lanes.insert(row.grant, Lane { held: Some(held), ..Lane::default() });
+            window.due.insert((row.due_at, row.grant));
         }
         window
     }
@@ -252,7 +265,9 @@ impl Window {
     /// Whether nothing is being written, and there is nothing to be written now.
     pub fn is_saved(&self) -> bool {
         let position = self.position();
-        self.saving.is_none() && position == self.saved && self.notes.is_empty_upto(position)
+        let has_ended = self.ends.first().is_some_and(|(end, _)| *end <= position + 1);
+        let is_noted = self.changed.is_empty() && self.given_up.is_empty() && !has_ended;
+        !self.is_saving && position == self.saved && is_noted
     }
 
     /// When the next held lane is due.
@@ -269,12 +284,13 @@ impl Window {
 
     /// Takes up an event that was read and is wanted. They come in the order of the log.
     pub fn take_in(&mut self, position: i64, grant: GrantId, now: UnixMicros) -> Kept {
+        if self.ended.get(&grant).is_some_and(|end| position < *end) {
+            return Kept::Log;
+        }
         let lane = self.lanes.entry(grant).or_default();
-        if let Some(rows) = &mut lane.rows {
-            rows.noted = position;
-            self.notes.wait(Note { grant, position, attempts: 0, due_at: None });
-            self.touch(now);
-            return Kept::Store;
+        if let Some(held) = &mut lane.held {
+            held.last = held.last.max(position);
+            return Kept::Log;
         }
         if lane.queue.is_empty() && lane.under_way.is_none() {
             self.fresh.push_back(grant);
@@ -327,15 +343,23 @@ impl Window {
             self.answers.pop_front();
         }
         let let_go = match answer {
-            Answer::Later(due_at) => self.put_off(grant, item, due_at, now),
-            Answer::Taken | Answer::GivenUp => {
+            Answer::Taken => {
                 self.settle(grant, item, now);
                 Vec::new()
             }
+            Answer::Later(due_at, cause) => {
+                let attempts = item.attempts.saturating_add(1);
+                self.put_off(grant, Item { attempts, ..item }, due_at, cause)
+            }
+            Answer::GivenUp(cause) => {
+                let attempts = item.attempts.saturating_add(1);
+                // Its row says that it is over, and is written with that.
+                let let_go = self.put_off(grant, Item { attempts, ..item }, now, cause);
+                self.given_up.push(GivenUp { position: item.position, attempts, at: now, cause });
+                self.pass_row(grant, item.position, now);
+                let_go
+            }
         };
-        if answer == Answer::GivenUp {
-            self.notes.given_up.insert(item.position);
-        }
         self.touch(now);
         self.line_up(grant, now);
         let_go
@@ -348,6 +372,7 @@ impl Window {
         while let Some(&(since, grant)) = self.begun_fresh.first().filter(|(since, _)| now.since(*since) >= PATIENCE) {
             let_go.extend(self.hold(grant, now));
             self.begun_fresh.remove(&(since, grant));
+            self.touch(now);
         }
         while let Some((grant, read_at)) = self.in_the_way() {
             let (before, behind) = (self.position(), self.lanes.get(&grant).map_or(0, |lane| lane.queue.len()));
@@ -355,6 +380,7 @@ impl Window {
                 break;
             }
             let_go.extend(self.hold(grant, now));
+            self.touch(now);
             self.line_up(grant, now);
             if self.position() == before {
                 break;
@@ -363,39 +389,45 @@ impl Window {
         let_go
     }
 
-    /// Rows that are to be loaded now. As many lanes are in memory as may be under way.
+    /// Events that are to be loaded now. As many lanes are in memory as may be under way.
     pub fn load(&mut self, now: UnixMicros) -> Option<Load> {
         if !self.may_load() {
             return None;
         }
         let (due_at, grant) = *self.due.first().filter(|(due_at, _)| *due_at <= now)?;
         self.due.remove(&(due_at, grant));
-        let rows = self.lanes.get_mut(&grant)?.rows.as_mut()?;
-        rows.is_loading = true;
+        let held = self.lanes.get_mut(&grant)?.held.as_mut()?;
+        held.is_loading = true;
         self.loading += 1;
-        Some(Load { grant, after: rows.taken, upto: rows.stored, limit: LOAD_MAX })
+        Some(Load { grant, after: held.taken, upto: held.last, limit: LOAD_MAX })
     }
 
-    /// Takes up the rows that were asked for, in the order of the log: position and attempts so far.
-    pub fn loaded(&mut self, load: Load, found: &[(i64, u32)], now: UnixMicros) {
+    /// Takes up the events that were asked for, in the order of the log: those of them that are wanted, and as far as
+    /// was looked if that was not to the end.
+    pub fn loaded(&mut self, load: Load, wanted: &[i64], upto: Option<i64>, now: UnixMicros) {
         let Some(lane) = self.lanes.get_mut(&load.grant) else { return };
-        let Some(rows) = lane.rows.as_mut().filter(|rows| rows.is_loading) else { return };
-        rows.is_loading = false;
+        let Some(held) = lane.held.as_mut().filter(|held| held.is_loading) else { return };
+        held.is_loading = false;
         self.loading -= 1;
-        let is_all = found.len() < load.limit;
-        rows.taken = found.last().filter(|_| !is_all).map_or(load.upto, |(last, _)| *last);
-        let again = rows.again.take();
-        lane.queue.extend(found.iter().map(|&(position, attempts)| {
-            let known = again.filter(|again| again.position == position);
-            Item { position, attempts: known.map_or(attempts, |again| again.attempts) }
+        held.taken = upto.unwrap_or(load.upto);
+        let known = held.first;
+        lane.queue.extend(wanted.iter().map(|&position| {
+            let attempts = if position == known.position { known.attempts } else { 0 };
+            Item { position, attempts }
         }));
+        // It may have been removed, or not be wanted any more.
+        let first = lane.queue.front().copied().unwrap_or(Item { position: held.taken + 1, attempts: 0 });
+        if first.position != known.position {
+            (held.first, held.cause) = (first, None);
+            self.changed.insert(load.grant);
+            self.touch(now);
+        }
         self.line_up(load.grant, now);
     }
 
-    /// What is to be committed now, if it is time or `at_once`. Only one commit is under way. Nothing is written of events
-    /// behind the position, as whoever goes on from there would read them once more, and tell them out of order.
+    /// What is to be committed now, if it is time or `at_once`. Only one commit is under way.
     pub fn save(&mut self, now: UnixMicros, at_once: bool) -> Option<Save> {
-        if self.saving.is_some() {
+        if self.is_saving {
             return None;
         }
         if self.is_saved() {
@@ -405,27 +437,21 @@ impl Window {
         if !at_once && self.unsaved < SAVE_MAX && self.save_at.is_some_and(|time| time > now) {
             return None;
         }
-        let notes = self.notes.take_upto(self.position());
-        // In the order of the log, so that the last one of a lane stays.
-        self.saving = Some(notes.waiting.values().map(|note| (note.grant, note.position)).collect());
-        (self.saved, self.unsaved, self.save_at) = (self.position(), 0, None);
-        Some(Save {
-            position: self.saved,
-            waiting: notes.waiting.into_values().collect(),
-            done: notes.done.into_iter().map(|(position, grant)| (grant, position)).collect(),
-            given_up: notes.given_up.into_iter().collect(),
-        })
+        let position = self.position();
+        let changed = std::mem::take(&mut self.changed);
+        let waiting = changed.into_iter().filter_map(|grant| self.row(grant, position, now)).collect();
+        let mut done = Vec::new();
+        while let Some(&(_, grant)) = self.ends.first().filter(|(end, _)| *end <= position + 1) {
+            self.begin_again(grant);
+            done.push(grant);
+        }
+        (self.saved, self.unsaved, self.save_at, self.is_saving) = (position, 0, None, true);
+        Some(Save { position, waiting, done, given_up: std::mem::take(&mut self.given_up) })
     }
 
     /// The commit is done.
-    pub fn saved(&mut self, now: UnixMicros) {
-        for (grant, last) in self.saving.take().unwrap_or_default() {
-            let rows = self.lanes.get_mut(&grant).and_then(|lane| lane.rows.as_mut());
-            if let Some(rows) = rows {
-                rows.stored = rows.stored.max(last);
-                self.line_up(grant, now);
-            }
-        }
+    pub fn saved(&mut self) {
+        self.is_saving = false;
     }
 
     /// When there is something to do again without anything having happened.
@@ -433,7 +459,7 @@ impl Window {
         let impatient = self.begun_fresh.first().map(|(since, _)| since.plus(PATIENCE));
         let in_the_way = self.in_the_way().map(|(_, read_at)| read_at.plus(PATIENCE));
         let due = self.next_due().filter(|_| self.may_load());
-        let save = self.save_at.filter(|_| self.saving.is_none());
+        let save = self.save_at.filter(|_| !self.is_saving);
         [impatient, in_the_way, due, save].into_iter().flatten().min()
     }
 
@@ -460,72 +486,88 @@ impl Window {
     }
 
     fn is_full(&self) -> bool {
-        self.beyond.len() + self.notes.waiting.len() > WINDOW_MAX - READ_MAX
+        self.beyond.len() > WINDOW_MAX - READ_MAX
     }
 
-    /// An event is told, or is not told any more.
-    fn settle(&mut self, grant: GrantId, item: Item, now: UnixMicros) {
-        match self.lanes.get_mut(&grant).and_then(|lane| lane.rows.as_mut()) {
-            None => self.pass(item.position),
-            Some(rows) => {
-                rows.due_at = now;
-                self.notes.end(grant, item.position);
-            }
+    /// What is to be written of a lane; nothing if its row is removed anyway.
+    fn row(&self, grant: GrantId, position: i64, now: UnixMicros) -> Option<Row> {
+        let held = self.lanes.get(&grant).and_then(|lane| lane.held.as_ref());
+        if let Some(Held { first, cause, due_at, .. }) = held {
+            let Item { position, attempts } = *first;
+            return Some(Row { grant, position, attempts, due_at: *due_at, cause: *cause });
         }
+        let end = *self.ended.get(&grant).filter(|end| **end > position + 1)?;
+        Some(Row { grant, position: end, attempts: 0, due_at: now, cause: None })
+    }
+
+    /// An event is told.
+    fn settle(&mut self, grant: GrantId, item: Item, now: UnixMicros) {
+        match self.lanes.get(&grant).and_then(|lane| lane.held.as_ref()) {
+            None => self.pass(item.position),
+            Some(_) => self.pass_row(grant, item.position, now),
+        }
+    }
+
+    /// The first event of a held lane does not wait any more.
+    fn pass_row(&mut self, grant: GrantId, position: i64, now: UnixMicros) {
+        let Some(lane) = self.lanes.get_mut(&grant) else { return };
+        let Some(held) = &mut lane.held else { return };
+        held.first = lane.queue.front().copied().unwrap_or(Item { position: position + 1, attempts: 0 });
+        held.taken = held.taken.max(position);
+        (held.due_at, held.cause) = (now, None);
+        self.changed.insert(grant);
     }
 
     /// An event was not taken: it is loaded again when it is due, and so is what is behind it.
-    fn put_off(&mut self, grant: GrantId, item: Item, due_at: UnixMicros, now: UnixMicros) -> Vec<i64> {
+    fn put_off(&mut self, grant: GrantId, item: Item, due_at: UnixMicros, cause: Cause) -> Vec<i64> {
         let Some(lane) = self.lanes.get_mut(&grant) else { return Vec::new() };
-        let let_go = match lane.rows {
+        let let_go = match lane.held {
             Some(_) => lane.queue.drain(..).map(|item| item.position).collect(),
             None => {
                 lane.queue.push_front(item);
-                self.hold(grant, now)
+                self.hold(grant, due_at)
             }
         };
-        let attempts = item.attempts.saturating_add(1);
-        if let Some(rows) = self.lanes.get_mut(&grant).and_then(|lane| lane.rows.as_mut()) {
-            (rows.taken, rows.due_at) = (item.position - 1, due_at);
-            rows.again = Some(Item { attempts, ..item });
+        if let Some(held) = self.lanes.get_mut(&grant).and_then(|lane| lane.held.as_mut()) {
+            (held.first, held.due_at, held.cause) = (item, due_at, Some(cause));
+            held.taken = item.position - 1;
         }
-        self.notes.wait(Note { grant, position: item.position, attempts, due_at: Some(due_at) });
+        self.changed.insert(grant);
         let_go
     }
 
-    /// Makes a fresh lane a held one: the first of its open events, which may be under way, and all behind it get rows.
-    fn hold(&mut self, grant: GrantId, now: UnixMicros) -> Vec<i64> {
-        let Some(lane) = self.lanes.get_mut(&grant).filter(|lane| lane.rows.is_none()) else { return Vec::new() };
+    /// Makes a fresh lane a held one: its row has the first of its open events, which may be under way, and all behind it
+    /// is read again.
+    fn hold(&mut self, grant: GrantId, due_at: UnixMicros) -> Vec<i64> {
+        let Some(lane) = self.lanes.get_mut(&grant).filter(|lane| lane.held.is_none()) else { return Vec::new() };
         let under_way = lane.under_way.map(|(item, _)| item);
         let queued: Vec<Item> = lane.queue.drain(..).collect();
         let Some(first) = under_way.or(queued.first().copied()) else { return Vec::new() };
-        let rows = Rows {
+        lane.held = Some(Held {
+            first,
+            cause: None,
+            due_at,
             taken: under_way.map_or(first.position - 1, |item| item.position),
-            noted: queued.last().map_or(first.position, |last| last.position),
-            stored: first.position - 1,
-            due_at: now,
-            again: None,
+            last: queued.last().map_or(first.position, |last| last.position),
             is_loading: false,
-        };
-        lane.rows = Some(rows);
+        });
         if let Some((_, since)) = lane.under_way {
             self.begun_fresh.remove(&(since, grant));
         } else {
             self.fresh.retain(|one| *one != grant);
         }
         for item in under_way.iter().chain(&queued) {
-            let due_at = (item.position == first.position).then_some(now);
-            self.notes.wait(Note { grant, position: item.position, attempts: item.attempts, due_at });
             self.pass(item.position);
         }
-        self.touch(now);
+        self.begin_again(grant);
+        self.changed.insert(grant);
         queued.into_iter().map(|item| item.position).collect()
     }
 
-    /// Puts a lane where its next event is waited for: a turn, a time, or a commit. One that has nothing is forgotten.
+    /// Puts a lane where its next event is waited for: a turn, or a time. One that has nothing is forgotten.
     fn line_up(&mut self, grant: GrantId, now: UnixMicros) {
         let Some(lane) = self.lanes.get(&grant).filter(|lane| lane.under_way.is_none()) else { return };
-        match &lane.rows {
+        match &lane.held {
             None if lane.queue.is_empty() => drop(self.lanes.remove(&grant)),
             None => self.fresh.push_back(grant),
             Some(_) if !lane.queue.is_empty() => {
@@ -533,14 +575,28 @@ impl Window {
                     self.held.push_back(grant);
                 }
             }
-            Some(rows) if rows.is_loading => {}
-            Some(rows) if rows.taken >= rows.noted => drop(self.lanes.remove(&grant)),
-            Some(rows) if rows.taken < rows.stored => drop(self.due.insert((rows.due_at, grant))),
-            // What is behind is loaded as soon as it is there, which nobody wants to wait for who is due.
-            Some(rows) => {
-                let due_at = rows.due_at.max(now);
-                self.save_by(due_at);
+            Some(held) if held.is_loading => {}
+            Some(held) if held.taken < held.last => drop(self.due.insert((held.due_at, grant))),
+            Some(held) => {
+                let end = held.first.position;
+                self.end(grant, end);
+                self.changed.insert(grant);
+                self.lanes.remove(&grant);
+                self.touch(now);
             }
+        }
+    }
+
+    /// A lane is not held any more.
+    fn end(&mut self, grant: GrantId, end: i64) {
+        self.ended.insert(grant, end);
+        self.ends.insert((end, grant));
+    }
+
+    /// What was told of a lane while it was held is passed, or it is held again.
+    fn begin_again(&mut self, grant: GrantId) {
+        if let Some(end) = self.ended.remove(&grant) {
+            self.ends.remove(&(end, grant));
         }
     }
 
@@ -561,34 +617,6 @@ impl Window {
 
     fn save_by(&mut self, time: UnixMicros) {
         self.save_at = Some(self.save_at.map_or(time, |save_at| save_at.min(time)));
-    }
-}
-
-impl Notes {
-    fn is_empty_upto(&self, position: i64) -> bool {
-        let firsts = [self.waiting.keys().next(), self.done.keys().next(), self.given_up.first()];
-        firsts.into_iter().flatten().all(|first| *first > position)
-    }
-
-    fn take_upto(&mut self, position: i64) -> Self {
-        let later = Self {
-            waiting: self.waiting.split_off(&(position + 1)),
-            done: self.done.split_off(&(position + 1)),
-            given_up: self.given_up.split_off(&(position + 1)),
-        };
-        std::mem::replace(self, later)
-    }
-
-    /// An event waits; what was to be written of it before is overtaken.
-    fn wait(&mut self, note: Note) {
-        self.done.remove(&note.position);
-        self.waiting.insert(note.position, note);
-    }
-
-    /// An event that waited does not wait any more.
-    fn end(&mut self, grant: GrantId, position: i64) {
-        self.waiting.remove(&position);
-        self.done.insert(position, grant);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::platform::Platform;
 use crate::wait::Place;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId};
+use postfleet_core::readers::Cause;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_schema::event as schema;
 use postfleet_store::Reader;
@@ -168,11 +169,11 @@ fn shown(event: &Event) -> schema::Event {
 }
 
 fn told(event: &Event, delivery: Delivery) -> schema::Delivery {
-    let (state, attempts, next) = match delivery {
-        Delivery::Delivered => ("delivered", None, None),
-        Delivery::Pending => ("pending", None, None),
-        Delivery::Waiting { attempts, due_at } => ("waiting", Some(attempts), due_at),
-        Delivery::GivenUp => ("given_up", None, None),
+    let (state, attempts, next, given_up_at, cause) = match delivery {
+        Delivery::Delivered => ("delivered", None, None, None, None),
+        Delivery::Pending => ("pending", None, None, None, None),
+        Delivery::Waiting { attempts, due_at, cause } => ("waiting", Some(attempts), due_at, None, cause),
+        Delivery::GivenUp { attempts, at, cause } => ("given_up", Some(attempts), None, Some(at), cause),
     };
     schema::Delivery {
         event_id: event.event.id.to_string(),
@@ -181,6 +182,8 @@ fn told(event: &Event, delivery: Delivery) -> schema::Delivery {
         state,
         attempts,
         next_attempt_at: next.map(UnixMicros::as_seconds),
+        given_up_at: given_up_at.map(UnixMicros::as_seconds),
+        reason: cause.map(Cause::name),
         created_at: event.event.at.as_seconds(),
     }
 }

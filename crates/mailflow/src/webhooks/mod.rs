@@ -1,8 +1,8 @@
 //! Webhooks: telling the application what happened, at least once, in order for each mailbox.
 //!
 //! A [`Worker`] for each webhook reads the events after its position and sends them, the mailboxes beside each other and
-//! the events of one mailbox one after the other. What is not taken, or not within a second, is parked, with everything
-//! behind it of the same mailbox. The position moves beside all that, in one transaction with the parking. So neither a
+//! the events of one mailbox one after the other. Of a mailbox whose event is not taken, or not within a second, that is
+//! written down, and everything behind it waits in the log. The position moves beside all that, in one transaction with it. So neither a
 //! mailbox nor a receiver that stalls delays another.
 
 mod connections;
@@ -53,7 +53,7 @@ pub struct Round {
     pub more: bool,
     /// Another node works for the webhook now.
     pub lease_lost: bool,
-    /// When something parked is due.
+    /// When something that waits is due.
     pub next_due: Option<UnixMicros>,
 }
 

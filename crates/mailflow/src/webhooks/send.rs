@@ -6,7 +6,8 @@ use crate::platform::Platform;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use postfleet_net::webhook_http::HttpFailure;
+use postfleet_core::readers::Cause;
+use postfleet_net::webhook_http::{HttpAnswer, HttpFailure};
 use postfleet_store::events::Event;
 use postfleet_store::webhooks::{Channel, Webhook};
 use std::io::Write;
@@ -16,10 +17,31 @@ use std::io::Write;
 pub(crate) enum Outcome {
     /// The receiver has it, or does not want it.
     Done,
-    /// It is to be tried again, not before so many seconds if the receiver said so.
-    Again(Option<u64>),
+    /// It is to be tried again.
+    Again {
+        /// Why it was not taken.
+        cause: Cause,
+        /// Not before so many seconds, if the receiver said so.
+        retry_after: Option<u64>,
+    },
     /// It cannot be told.
-    GivenUp,
+    GivenUp(Cause),
+}
+
+impl Outcome {
+    /// What a receiver's answer says.
+    pub(crate) fn of(answer: &Result<HttpAnswer, HttpFailure>) -> Self {
+        let again = |cause| Self::Again { cause, retry_after: None };
+        match answer {
+            Ok(answer) if (200..300).contains(&answer.status) => Self::Done,
+            Ok(answer) => Self::Again { cause: Cause::Status(answer.status), retry_after: answer.retry_after },
+            Err(HttpFailure::Refused(_) | HttpFailure::Header(_)) => Self::GivenUp(Cause::Target),
+            Err(HttpFailure::Deadline) => again(Cause::Deadline),
+            Err(HttpFailure::Connect(_)) => again(Cause::Connection),
+            Err(HttpFailure::Certificate(_)) => again(Cause::Certificate),
+            Err(HttpFailure::Broken(_)) => again(Cause::Broken),
+        }
+    }
 }
 
 /// Sends one event to one webhook.
@@ -32,7 +54,7 @@ pub(super) async fn send(platform: &Platform, webhook: &Webhook, event: &Event, 
         Ok(body) => body,
         Err(problem) => {
             tracing::error!(event.id = %event.event.id, cause = ?problem.cause, "failed to render a notification");
-            return Outcome::Again(None);
+            return Outcome::Again { cause: Cause::Internal, retry_after: None };
         }
     };
     let now = platform.clock.now();
@@ -41,12 +63,7 @@ pub(super) async fn send(platform: &Platform, webhook: &Webhook, event: &Event, 
     secrets.extend(webhook.previous.iter().filter(|old| now < old.until).map(|old| old.secret.expose().as_str()));
     let headers = letter.headers(&secrets, now.as_seconds());
     let answer = platform.http.notify(&webhook.url, &headers, letter.body, platform.settings.webhook_deadline).await;
-    let outcome = match &answer {
-        Ok(answer) if (200..300).contains(&answer.status) => Outcome::Done,
-        Ok(answer) => Outcome::Again(answer.retry_after),
-        Err(HttpFailure::Refused(_) | HttpFailure::Header(_)) => Outcome::GivenUp,
-        Err(_) => Outcome::Again(None),
-    };
+    let outcome = Outcome::of(&answer);
     log(platform, webhook, event, attempt, outcome, &answer);
     outcome
 }
@@ -90,12 +107,12 @@ fn log(
     event: &Event,
     attempt: u32,
     outcome: Outcome,
-    answer: &Result<postfleet_net::webhook_http::HttpAnswer, HttpFailure>,
+    answer: &Result<HttpAnswer, HttpFailure>,
 ) {
     platform.metrics.webhook(match outcome {
         Outcome::Done => "delivered",
-        Outcome::Again(_) => "deferred",
-        Outcome::GivenUp => "given_up",
+        Outcome::Again { .. } => "deferred",
+        Outcome::GivenUp(_) => "given_up",
     });
     if outcome == Outcome::Done {
         return;

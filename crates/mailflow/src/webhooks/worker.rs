@@ -11,11 +11,11 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use postfleet_core::id::GrantId;
-use postfleet_core::readers::{Answer, Kept, Load, Next, Save, Window};
+use postfleet_core::readers::{Answer, Kept, Load, Next, Window};
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
-use postfleet_store::lanes::{self, SaveWebhook, Waiting};
-use postfleet_store::webhooks::{AdvanceWebhook, Parked, Webhook};
+use postfleet_store::lanes::{self, SaveWebhook};
+use postfleet_store::webhooks::Webhook;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct Worker {
 enum Done {
     Sent { grant: GrantId, attempt: u32, outcome: Outcome },
     Read { events: Vec<Event>, upto: i64 },
-    Loaded { load: Load, waiting: Vec<Waiting> },
+    Loaded { load: Load, events: Vec<Event> },
     Saved { kept: bool },
     Failed(Problem),
 }
@@ -51,9 +51,8 @@ enum Done {
 impl Worker {
     /// Goes on where the webhook is. Whoever calls holds its lease.
     pub async fn begin(platform: Arc<Platform>, webhook: Webhook, connections: Connections) -> Result<Self, Problem> {
-        let now = platform.clock.now();
-        let behind = lanes::behind(&mut platform.store.reader().await?, webhook.id, now).await?;
-        let window = Window::new(platform.settings.webhook_concurrency, webhook.position, &behind);
+        let waiting = lanes::waiting(&mut platform.store.reader().await?, webhook.id).await?;
+        let window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
         Ok(Self {
             platform,
             webhook: Arc::new(webhook),
@@ -167,10 +166,10 @@ impl Worker {
 
     fn load(&mut self, now: UnixMicros) {
         while let Some(load) = self.window.load(now) {
-            let (platform, id) = (self.platform.clone(), self.webhook.id);
+            let (platform, application) = (self.platform.clone(), self.webhook.application_id);
             self.start(async move {
-                let waiting = lanes::load(&mut platform.store.reader().await?, id, load).await?;
-                Ok(Done::Loaded { load, waiting })
+                let events = lanes::load(&mut platform.store.reader().await?, application, load).await?;
+                Ok(Done::Loaded { load, events })
             });
         }
     }
@@ -210,13 +209,10 @@ impl Worker {
 
     fn attempt(&mut self, next: Next, ticket: Ticket) {
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
-        let event = self.events.remove(&next.position);
+        // What is to be sent is in memory.
+        let Some(event) = self.events.remove(&next.position) else { return };
         self.start(async move {
-            let outcome = match &event {
-                Some(event) => send::send(&platform, &webhook, event, next.attempt).await,
-                // Pruned: it is too old to tell.
-                None => Outcome::Done,
-            };
+            let outcome = send::send(&platform, &webhook, &event, next.attempt).await;
             drop(ticket);
             Ok(Done::Sent { grant: next.grant, attempt: next.attempt, outcome })
         });
@@ -226,27 +222,10 @@ impl Worker {
     fn save(&mut self, at_once: bool) -> bool {
         let now = self.platform.clock.now();
         let Some(save) = self.window.save(now, at_once) else { return !self.window.is_saved() };
-        let command = self.command(save);
+        let command = SaveWebhook { id: self.webhook.id, owner: self.platform.settings.node.clone(), save };
         let platform = self.platform.clone();
         self.start(async move { Ok(Done::Saved { kept: platform.store.run(command).await? }) });
         true
-    }
-
-    fn command(&self, save: Save) -> SaveWebhook {
-        let parked = save.waiting.iter().map(|note| Parked {
-            grant_id: note.grant,
-            position: note.position,
-            attempts: note.attempts,
-            due_at: note.due_at.unwrap_or(Parked::BEHIND),
-        });
-        let advance = AdvanceWebhook {
-            id: self.webhook.id,
-            owner: self.platform.settings.node.clone(),
-            position: save.position,
-            parked: parked.collect(),
-            given_up: save.given_up,
-        };
-        SaveWebhook { advance, done: save.done }
     }
 
     fn start(&self, work: impl Future<Output = Result<Done, Problem>> + Send + 'static) {
@@ -268,15 +247,17 @@ impl Worker {
                 }
                 self.window.read_upto(upto, now);
             }
-            Done::Loaded { load, waiting } => {
-                let rows: Vec<(i64, u32)> = waiting.iter().map(|one| (one.position, one.attempts)).collect();
-                let events = waiting.into_iter().filter_map(|one| one.event);
-                self.events.extend(events.map(|event| (event.position, event)));
-                self.window.loaded(load, &rows, now);
+            Done::Loaded { load, events } => {
+                let upto = events.last().map(|last| last.position).filter(|_| events.len() == load.limit);
+                let wanted = events.into_iter().filter(|event| wants(&self.webhook, event));
+                let wanted: Vec<(i64, Event)> = wanted.map(|event| (event.position, event)).collect();
+                let positions: Vec<i64> = wanted.iter().map(|(position, _)| *position).collect();
+                self.events.extend(wanted);
+                self.window.loaded(load, &positions, upto, now);
             }
             Done::Saved { kept } => {
                 self.lease_lost |= !kept;
-                self.window.saved(now);
+                self.window.saved();
             }
             Done::Failed(problem) => return Err(problem),
         }
@@ -296,9 +277,10 @@ impl Worker {
 fn answer(outcome: Outcome, attempt: u32, now: UnixMicros) -> Answer {
     match outcome {
         Outcome::Done => Answer::Taken,
-        Outcome::Again(retry_after) => {
-            retry::webhook_due(now, attempt, retry_after).map_or(Answer::GivenUp, Answer::Later)
-        }
-        Outcome::GivenUp => Answer::GivenUp,
+        Outcome::Again { cause, retry_after } => match retry::webhook_due(now, attempt, retry_after) {
+            Some(due_at) => Answer::Later(due_at, cause),
+            None => Answer::GivenUp(cause),
+        },
+        Outcome::GivenUp(cause) => Answer::GivenUp(cause),
     }
 }

@@ -3,9 +3,11 @@
 use crate::support::{all_events, at, at_once, fresh, on_each_engine, tenant};
 use crate::webhooks::webhook;
 use postfleet_core::id::{EventId, GrantId};
+use postfleet_core::readers::{Row, Save};
 use postfleet_store::db::DbError;
 use postfleet_store::events::{self, NewEvent, PruneEvents};
-use postfleet_store::webhooks::{AdvanceWebhook, CreateWebhook, LeaseWebhooks, Parked, UpdateWebhook, Webhook};
+use postfleet_store::lanes::SaveWebhook;
+use postfleet_store::webhooks::{CreateWebhook, LeaseWebhooks, UpdateWebhook, Webhook};
 use postfleet_store::{Command, Store, Tx};
 use std::collections::BTreeMap;
 
@@ -123,11 +125,11 @@ async fn first_position(store: &Store) -> i64 {
     all_events(store).await.first().map_or(0, |event| event.position)
 }
 
-async fn advance(store: &Store, hook: &Webhook, position: i64, parked: Vec<Parked>) {
+async fn advance(store: &Store, hook: &Webhook, position: i64, waiting: Vec<Row>) {
     let lease = LeaseWebhooks { owner: "node".into(), now: at(0), until: at(60) };
     store.run(lease).await.expect("lease");
-    let command = AdvanceWebhook { id: hook.id, owner: "node".into(), position, parked, given_up: Vec::new() };
-    assert!(store.run(command).await.expect("advance"));
+    let save = Save { position, waiting, ..Save::default() };
+    assert!(store.run(SaveWebhook { id: hook.id, owner: "node".into(), save }).await.expect("advance"));
 }
 
 #[tokio::test]
@@ -141,9 +143,12 @@ async fn events_are_kept_until_every_webhook_has_passed_them() {
         assert_eq!((prune(2).await, first_position(store).await), (2, 3), "no more than asked for");
         assert_eq!((prune(100).await, first_position(store).await), (3, 6));
 
-        let grant_id = all_events(store).await[0].event.grant_id;
-        advance(store, &hook, 11, vec![Parked { grant_id, position: 8, attempts: 1, due_at: at(30) }]).await;
-        assert_eq!((prune(100).await, first_position(store).await), (2, 8), "a parked event is still to be told");
+        let grant = all_events(store).await[0].event.grant_id;
+        advance(store, &hook, 11, vec![Row { grant, position: 8, attempts: 1, due_at: at(30), cause: None }]).await;
+        assert_eq!((prune(100).await, first_position(store).await), (2, 8), "what waits is still to be told");
+        let failed = Webhook { status: "failed".into(), ..hook };
+        assert!(store.run(UpdateWebhook(failed)).await.expect("update"));
+        assert_eq!(prune(100).await, 4, "who is not told any more holds nothing back");
     })
     .await;
 }

@@ -1,75 +1,110 @@
-//! What waits of each mailbox: written with the position, loaded a few at a time, and kept from a node without the lease.
+//! What waits of each mailbox: one row, written with the position, read from the log, and kept from a node without the lease.
 
 use crate::support::{at, fresh, on_each_engine, tenant};
 use crate::webhooks::webhook;
+use postfleet_core::UnixMicros;
 use postfleet_core::id::GrantId;
-use postfleet_core::readers::{Behind, Load};
+use postfleet_core::readers::{Cause, GivenUp, Load, Row, Save};
+use postfleet_store::Store;
+use postfleet_store::deliveries::{self, Delivery};
 use postfleet_store::lanes::{self, SaveWebhook};
-use postfleet_store::webhooks::{AdvanceWebhook, CreateWebhook, LeaseWebhooks, Parked, Webhook};
+use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, Webhook};
 
-fn save(hook: &Webhook, owner: &str, position: i64, parked: Vec<Parked>, done: Vec<(GrantId, i64)>) -> SaveWebhook {
-    let advance = AdvanceWebhook { id: hook.id, owner: owner.into(), position, parked, given_up: vec![position] };
-    SaveWebhook { advance, done }
+async fn save(store: &Store, hook: &Webhook, owner: &str, save: Save) -> bool {
+    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save }).await.expect("save")
+}
+
+async fn lease(store: &Store, owner: &str, now: UnixMicros, until: UnixMicros) {
+    store.run(LeaseWebhooks { owner: owner.into(), now, until }).await.expect("lease");
+}
+
+fn row(grant: GrantId, position: i64, cause: Option<Cause>) -> Row {
+    Row { grant, position, attempts: 2, due_at: at(30), cause }
 }
 
 #[tokio::test]
-async fn what_waits_is_written_with_the_position_and_loaded_in_order() {
+async fn what_waits_is_one_row_written_with_the_position() {
     on_each_engine(async |engine| {
         let store = &engine.store;
         let tenant = tenant(store, "self_hosted", None).await;
-        // The first event of the log.
-        tenant.mailbox(store, "a").await;
         let hook = webhook(&tenant, "https://one.example/");
         store.run(CreateWebhook(hook.clone())).await.expect("create");
-        store.run(LeaseWebhooks { owner: "node".into(), now: at(0), until: at(60) }).await.expect("lease");
+        lease(store, "node", at(0), at(60)).await;
         let mut grants = [GrantId::from_uuid(fresh()), GrantId::from_uuid(fresh())];
         grants.sort_unstable();
         let [one, two] = grants;
-        let parked = |grant_id, position, attempts, due_at| Parked { grant_id, position, attempts, due_at };
-        let waiting = vec![
-            parked(one, 1, 2, at(30)),
-            parked(two, 2, 0, Parked::BEHIND),
-            parked(one, 3, 0, Parked::BEHIND),
-            parked(one, 4, 0, Parked::BEHIND),
-        ];
-        assert!(store.run(save(&hook, "node", 4, waiting, Vec::new())).await.expect("save"));
-
         let mut reader = store.reader().await.expect("reader");
-        let behind = |grant, first, last, due_at| Behind { grant, first, last, due_at };
-        let found = lanes::behind(&mut reader, hook.id, at(7)).await.expect("behind");
-        // Nobody has let the second one go: it is due at once.
-        assert_eq!(found, [behind(one, 1, 4, at(30)), behind(two, 2, 2, at(7))]);
+        let rows = vec![row(one, 1, Some(Cause::Status(503))), row(two, 2, None)];
+        assert!(save(store, &hook, "node", Save { position: 4, waiting: rows.clone(), ..Save::default() }).await);
+        assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), rows);
 
-        for (after, upto, limit, expected) in [
-            (0, 4, 16, vec![(1, 2), (3, 0), (4, 0)]),
-            (0, 4, 2, vec![(1, 2), (3, 0)]),
-            (1, 3, 16, vec![(3, 0)]),
-            (4, 9, 16, vec![]),
-        ] {
-            let load = Load { grant: one, after, upto, limit };
-            let loaded = lanes::load(&mut reader, hook.id, load).await.expect("load");
-            let rows: Vec<_> = loaded.iter().map(|waiting| (waiting.position, waiting.attempts)).collect();
-            assert_eq!(rows, expected, "{load:?}");
-            for waiting in loaded {
-                let position = waiting.event.map(|event| event.position);
-                assert_eq!(position, Some(waiting.position).filter(|position| *position == 1), "the others are pruned");
+        // A row is changed, and what is not there may be removed.
+        let again = row(one, 3, Some(Cause::Deadline));
+        let done = vec![two, GrantId::from_uuid(fresh())];
+        assert!(save(store, &hook, "node", Save { position: 5, waiting: vec![again], done, ..Save::default() }).await);
+        assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), [again]);
+
+        // Without the lease nothing is changed, and neither is by whoever would go back.
+        lease(store, "other", at(60), at(120)).await;
+        for (owner, position) in [("node", 6), ("other", 4)] {
+            let late = Save { position, waiting: vec![row(two, 6, None)], done: vec![one], ..Save::default() };
+            assert!(!save(store, &hook, owner, late).await, "{owner}");
+        }
+        assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), [again]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_behind_it_is_read_from_the_log_and_what_became_of_it_is_told() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, other) = (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
+        let hook = Webhook { created_at: at(0), ..webhook(&tenant, "https://one.example/") };
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        lease(store, "node", at(0), at(60)).await;
+        let mut grants = Vec::new();
+        for number in 0..4 {
+            grants.push(tenant.mailbox(store, &format!("a{number}")).await);
+            other.mailbox(store, &format!("b{number}")).await;
+        }
+        let mut reader = store.reader().await.expect("reader");
+        // Each mailbox has one event, at an odd position; those of another application are between them.
+        for (number, grant) in grants.iter().enumerate() {
+            let position = 2 * number as i64 + 1;
+            for (after, upto, limit, application, expected) in [
+                (0, 8, 16, tenant.application, Some(position)),
+                (position, 8, 16, tenant.application, None),
+                (0, position - 1, 16, tenant.application, None),
+                (0, 8, 0, tenant.application, None),
+                (0, 8, 16, other.application, None),
+            ] {
+                let load = Load { grant: *grant, after, upto, limit };
+                let loaded = lanes::load(&mut reader, application, load).await.expect("load");
+                let found: Vec<i64> = loaded.iter().map(|event| event.position).collect();
+                assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{load:?}");
             }
         }
 
-        // What is done goes with the position; a row may be changed, and what is not there be removed.
-        let again = vec![parked(one, 3, 1, at(90))];
-        let done = vec![(one, 1), (two, 2), (two, 99)];
-        assert!(store.run(save(&hook, "node", 5, again, done)).await.expect("save"));
-        let found = lanes::behind(&mut reader, hook.id, at(7)).await.expect("behind");
-        assert_eq!(found, [behind(one, 3, 4, at(90))]);
+        // The first is told before the others, the second waits, the third was given up, the fourth is not looked at yet.
+        let given_up = GivenUp { position: 5, attempts: 3, at: at(9), cause: Cause::Status(404) };
+        let waiting = vec![row(grants[1], 3, Some(Cause::Connection)), row(grants[3], 8, None)];
+        assert!(save(store, &hook, "node", Save { position: 5, waiting, given_up: vec![given_up], ..Save::default() }).await);
+        let hook = webhooks::find(&mut reader, tenant.application, hook.id).await.expect("find").expect("webhook");
+        let list = deliveries::list(&mut reader, &hook, i64::MAX, 10).await.expect("list");
+        let found: Vec<_> = list.iter().map(|(event, delivery)| (event.position, *delivery)).collect();
+        let waiting = Delivery::Waiting { attempts: 2, due_at: Some(at(30)), cause: Some(Cause::Connection) };
+        let given_up = Delivery::GivenUp { attempts: 3, at: at(9), cause: Some(Cause::Status(404)) };
+        assert_eq!(found, [(7, Delivery::Delivered), (5, given_up), (3, waiting), (1, Delivery::Delivered)]);
 
-        // Without the lease nothing is changed, and neither is by whoever would go back.
-        store.run(LeaseWebhooks { owner: "other".into(), now: at(60), until: at(120) }).await.expect("lease");
-        for (owner, position) in [("node", 6), ("other", 4)] {
-            let late = save(&hook, owner, position, vec![parked(two, 6, 0, at(0))], vec![(one, 3)]);
-            assert!(!store.run(late).await.expect("save"), "{owner}");
-        }
-        assert_eq!(lanes::behind(&mut reader, hook.id, at(7)).await.expect("behind"), found);
+        // What is behind the one that waits waits, too, and nothing after the position is known of others.
+        let earlier = Save { position: 6, waiting: vec![row(grants[1], 2, None)], done: vec![grants[3]], ..Save::default() };
+        assert!(save(store, &hook, "node", earlier).await);
+        let hook = webhooks::find(&mut reader, tenant.application, hook.id).await.expect("find").expect("webhook");
+        let list = deliveries::list(&mut reader, &hook, i64::MAX, 10).await.expect("list");
+        let found: Vec<_> = list.iter().map(|(_, delivery)| *delivery).collect();
+        let behind = Delivery::Waiting { attempts: 0, due_at: None, cause: None };
+        assert_eq!(found, [Delivery::Pending, given_up, behind, Delivery::Delivered]);
     })
     .await;
 }

@@ -3,11 +3,12 @@
 use crate::support::{NOON, Tenant, at, fresh, on_each_engine, tenant};
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{GrantId, WebhookId, WorkspaceId};
+use postfleet_core::readers::{Cause, Row, Save};
 use postfleet_core::{Secret, UnixMicros};
 use postfleet_store::Store;
+use postfleet_store::lanes::{self, SaveWebhook};
 use postfleet_store::webhooks::{
-    self, AdvanceWebhook, CreateWebhook, Created, LeaseWebhooks, Parked, RemoveWebhook, RotateSecret, SettleParked,
-    UpdateWebhook, WEBHOOKS_MAX, Webhook,
+    self, CreateWebhook, Created, LeaseWebhooks, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
 
 pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
@@ -181,12 +182,16 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
         assert_eq!(lease(store, "one", at(0), at(60)).await, [hook.id]);
         assert!(lease(store, "two", at(59), at(120)).await.is_empty());
         assert_eq!(lease(store, "one", at(59), at(90)).await, [hook.id], "its own is prolonged");
-        let advance = |owner: &str, position| AdvanceWebhook {
-            id: hook.id,
-            owner: owner.into(),
-            position,
-            parked: vec![Parked { grant_id: GrantId::from_uuid(fresh()), position, attempts: 1, due_at: at(0) }],
-            given_up: Vec::new(),
+        let advance = |owner: &str, position| {
+            let row = Row {
+                grant: GrantId::from_uuid(fresh()),
+                position,
+                attempts: 1,
+                due_at: at(0),
+                cause: Some(Cause::Status(503)),
+            };
+            let save = Save { position, waiting: vec![row], ..Save::default() };
+            SaveWebhook { id: hook.id, owner: owner.into(), save }
         };
         assert!(!store.run(advance("two", 5)).await.expect("advance"));
         assert!(store.run(advance("one", 5)).await.expect("advance"));
@@ -196,94 +201,28 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
         assert_eq!(found(store, &hook).await.expect("webhook").position, 5);
 
         let mut reader = store.reader().await.expect("reader");
-        let due = webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due");
-        assert_eq!(due.len(), 1, "only what the holder of the lease parked");
-        let late = SettleParked {
-            id: hook.id,
-            owner: "one".into(),
-            done: due[0],
-            again: None,
-            is_given_up: false,
-            now: at(100),
-        };
-        assert!(!store.run(late).await.expect("settle"));
-        assert_eq!(webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due"), due);
+        let waiting = lanes::waiting(&mut reader, hook.id).await.expect("waiting");
+        assert_eq!(waiting.len(), 1, "only what the holder of the lease wrote");
     })
     .await;
 }
 
 #[tokio::test]
-async fn parked_events_of_a_mailbox_are_told_in_order() {
+async fn a_removed_webhook_leaves_nothing_that_waits() {
     on_each_engine(async |engine| {
         let store = &engine.store;
         let tenant = tenant(store, "self_hosted", None).await;
         let hook = webhook(&tenant, "https://one.example/");
         store.run(CreateWebhook(hook.clone())).await.expect("create");
         lease(store, "node", at(0), at(60)).await;
-        let (slow, other) = (GrantId::from_uuid(fresh()), GrantId::from_uuid(fresh()));
-        let parked = |grant_id, position, attempts, due_at| Parked { grant_id, position, attempts, due_at };
-        let waiting = vec![
-            parked(slow, 3, 1, at(30)),
-            parked(other, 4, 1, at(20)),
-            parked(slow, 5, 0, Parked::BEHIND),
-            parked(slow, 7, 0, Parked::BEHIND),
-        ];
-        let advance =
-            AdvanceWebhook { id: hook.id, owner: "node".into(), position: 7, parked: waiting, given_up: Vec::new() };
-        assert!(store.run(advance).await.expect("advance"));
-
-        let mut reader = store.reader().await.expect("reader");
-        let mut grants = webhooks::waiting_grants(&mut reader, hook.id).await.expect("grants");
-        grants.sort_unstable();
-        assert_eq!(grants, [slow, other]);
-        assert_eq!(webhooks::next_due(&mut reader, hook.id).await.expect("due"), Some(at(20)));
-        let mut told = Vec::new();
-        // The first of them fails once more; nothing of its mailbox overtakes it.
-        let mut failures = 1;
-        for seconds in (0..200).step_by(10) {
-            for due in webhooks::due(&mut reader, hook.id, at(seconds), 10).await.expect("due") {
-                let again = (due.position == 3 && failures > 0).then(|| {
-                    failures -= 1;
-                    Parked { attempts: due.attempts + 1, due_at: at(seconds + 50), ..due }
-                });
-                if again.is_none() {
-                    told.push(due.position);
-                }
-                let settle = SettleParked {
-                    id: hook.id,
-                    owner: "node".into(),
-                    done: due,
-                    again,
-                    is_given_up: false,
-                    now: at(seconds + 10),
-                };
-                assert!(store.run(settle).await.expect("settle"));
-            }
-        }
-        assert_eq!(told, [4, 3, 5, 7]);
-        assert!(webhooks::waiting_grants(&mut reader, hook.id).await.expect("grants").is_empty());
-        assert_eq!(webhooks::next_due(&mut reader, hook.id).await.expect("due"), None);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_removed_webhook_leaves_nothing_parked() {
-    on_each_engine(async |engine| {
-        let store = &engine.store;
-        let tenant = tenant(store, "self_hosted", None).await;
-        let hook = webhook(&tenant, "https://one.example/");
-        store.run(CreateWebhook(hook.clone())).await.expect("create");
-        lease(store, "node", at(0), at(60)).await;
-        let grant_id = GrantId::from_uuid(fresh());
-        let parked = vec![Parked { grant_id, position: 1, attempts: 1, due_at: at(0) }];
-        let advance = AdvanceWebhook { id: hook.id, owner: "node".into(), position: 1, parked, given_up: Vec::new() };
-        store.run(advance).await.expect("advance");
+        let row = Row { grant: GrantId::from_uuid(fresh()), position: 1, attempts: 1, due_at: at(0), cause: None };
+        let save = Save { position: 1, waiting: vec![row], ..Save::default() };
+        assert!(store.run(SaveWebhook { id: hook.id, owner: "node".into(), save }).await.expect("save"));
         let remove = RemoveWebhook { application_id: tenant.application, id: hook.id };
         assert!(store.run(remove).await.expect("remove"));
         assert!(!store.run(remove).await.expect("remove"));
         let mut reader = store.reader().await.expect("reader");
-        assert!(webhooks::due(&mut reader, hook.id, at(1), 10).await.expect("due").is_empty());
+        assert!(lanes::waiting(&mut reader, hook.id).await.expect("waiting").is_empty());
     })
     .await;
 }

@@ -13,7 +13,7 @@ pub(crate) const ROUTES: &[&str] = &["GET /v3/events", "GET /v3/events/{event}"]
 const EVENT: &str = "id:string cursor:string type:string grant_id:string? grant_sequence:integer message_id:string? junk:boolean object:object? \
     created_at:integer";
 const DELIVERY: &str = "event_id:string type:string grant_id:string? state:string attempts:integer? \
-    next_attempt_at:integer? created_at:integer";
+    next_attempt_at:integer? given_up_at:integer? reason:string? created_at:integer";
 
 /// A mailbox that may send two messages a day, and has tried three.
 async fn used_up() -> Harness {
@@ -158,6 +158,7 @@ async fn what_became_of_telling_is_told() {
     assert_eq!((&list[1]["attempts"], &list[0]["attempts"]), (&json!(1), &json!(0)));
     assert!(list[1]["next_attempt_at"].as_i64().expect("time") > harness.world.platform.clock.now().as_seconds());
     assert_eq!(list[0]["next_attempt_at"], Value::Null, "it waits behind the other");
+    assert_eq!((&list[1]["reason"], &list[0]["reason"]), (&json!("status_503"), &Value::Null));
     // After the last attempt it is given up, and the next one is told.
     for _ in 0..20 {
         if words(&states().await)[1] == "given_up" {
@@ -166,7 +167,9 @@ async fn what_became_of_telling_is_told() {
         harness.world.advance(86_400);
         round(&harness).await;
     }
-    assert_eq!(words(&states().await)[1], "given_up");
+    let given_up = states().await.swap_remove(1);
+    assert_eq!((&given_up["state"], &given_up["attempts"]), (&json!("given_up"), &json!(3)));
+    assert_eq!((&given_up["reason"], given_up["given_up_at"].is_i64()), (&json!("status_503"), true));
     status.store(200, Ordering::Relaxed);
     for _ in 0..3 {
         harness.world.advance(86_400);

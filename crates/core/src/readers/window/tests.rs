@@ -17,42 +17,38 @@ fn grant(number: u8) -> GrantId {
 #[derive(Default)]
 struct Stored {
     position: i64,
-    rows: BTreeMap<(GrantId, i64), Note>,
+    rows: BTreeMap<GrantId, Row>,
     given_up: HashSet<i64>,
+    /// Rows written so far.
+    written: usize,
 }
 
 impl Stored {
     fn commit(&mut self, save: Save) {
         assert!(save.position >= self.position, "never back");
-        let rows = save.waiting.iter().map(|note| note.position).chain(save.given_up.iter().copied());
-        assert!(rows.max().unwrap_or(0) <= save.position, "what is noted is passed");
         self.position = save.position;
-        for row in save.done {
-            self.rows.remove(&row);
+        self.written += save.waiting.len();
+        for grant in save.done {
+            assert!(!save.waiting.iter().any(|row| row.grant == grant), "written and removed");
+            self.rows.remove(&grant);
         }
-        self.rows.extend(save.waiting.into_iter().map(|note| ((note.grant, note.position), note)));
-        self.given_up.extend(save.given_up);
+        self.rows.extend(save.waiting.into_iter().map(|row| (row.grant, row)));
+        self.given_up.extend(save.given_up.into_iter().map(|one| one.position));
     }
 
-    fn behind(&self, now: UnixMicros) -> Vec<Behind> {
-        let mut behind: BTreeMap<GrantId, Behind> = BTreeMap::new();
-        for ((grant, position), note) in &self.rows {
-            let first = Behind { grant: *grant, first: *position, last: *position, due_at: note.due_at.unwrap_or(now) };
-            behind.entry(*grant).or_insert(first).last = *position;
-        }
-        behind.into_values().collect()
-    }
-
-    fn load(&self, load: Load) -> Vec<(i64, u32)> {
-        let rows = self.rows.range((load.grant, load.after + 1)..=(load.grant, load.upto));
-        rows.take(load.limit).map(|((_, position), note)| (*position, note.attempts)).collect()
+    fn rows(&self) -> Vec<Row> {
+        self.rows.values().copied().collect()
     }
 }
+
+/// What is logged as this number is an event that nobody wants, of the mailbox whose number is so much less.
+const UNWANTED: u8 = 100;
 
 /// A reader with everything around it.
 struct Bench {
     /// Whose event is at each position, from 1.
     log: Vec<GrantId>,
+    unwanted: HashSet<i64>,
     stored: Stored,
     window: Window,
     now: UnixMicros,
@@ -70,7 +66,8 @@ struct Bench {
 impl Bench {
     fn new(log: &[u8]) -> Self {
         Self {
-            log: log.iter().map(|number| grant(*number)).collect(),
+            log: log.iter().map(|number| grant(*number % UNWANTED)).collect(),
+            unwanted: (1..).zip(log).filter(|(_, number)| **number >= UNWANTED).map(|(position, _)| position).collect(),
             stored: Stored::default(),
             window: Window::new(CONCURRENCY, 0, &[]),
             now: NOW,
@@ -93,13 +90,16 @@ impl Bench {
         let room = self.window.room().min(most) as i64;
         let upto = self.head().min(self.window.read() + room);
         for position in self.window.read() + 1..=upto {
+            if self.unwanted.contains(&position) {
+                continue;
+            }
             match self.window.take_in(position, self.log[position as usize - 1], self.now) {
                 Kept::Memory => assert!(self.memory.insert(position), "kept twice"),
-                Kept::Store => {}
+                Kept::Log => {}
             }
         }
         self.window.read_upto(upto, self.now);
-        assert!(upto - self.window.position() <= WINDOW_MAX as i64, "more than the window was read");
+        assert!(self.window.beyond.len() <= WINDOW_MAX, "more than the window is kept");
     }
 
     fn send(&mut self) {
@@ -119,19 +119,29 @@ impl Bench {
         if !self.taken.insert(next.position) {
             return;
         }
-        let before = (1..next.position).rev().find(|position| self.log[*position as usize - 1] == next.grant);
-        if let Some(before) = before {
-            let is_over = self.taken.contains(&before) || self.given_up.contains(&before);
-            assert!(is_over, "{before} was skipped for {next:?}");
+        let before = (1..next.position).rev();
+        let before = before.filter(|position| self.log[*position as usize - 1] == next.grant).take(20);
+        for before in before.collect::<Vec<_>>() {
+            assert!(self.is_over(before), "{before} was skipped for {next:?}");
         }
+    }
+
+    /// Whether an event is taken or given up, or nobody wants it.
+    fn is_over(&self, position: i64) -> bool {
+        [&self.taken, &self.given_up, &self.unwanted].iter().any(|set| set.contains(&position))
+    }
+
+    /// Whether whoever goes on from what is stored need not tell it.
+    fn is_known_to_be_over(&self, position: i64) -> bool {
+        [&self.taken, &self.stored.given_up, &self.unwanted].iter().any(|set| set.contains(&position))
     }
 
     fn answer(&mut self, index: usize, answer: Answer) {
         let next = self.under_way.remove(index);
         match answer {
             Answer::Taken => self.takes(next),
-            Answer::GivenUp => drop(self.given_up.insert(next.position)),
-            Answer::Later(_) => {}
+            Answer::GivenUp(_) => drop(self.given_up.insert(next.position)),
+            Answer::Later(..) => {}
         }
         let let_go = self.window.answered(next.grant, answer, self.now);
         self.let_go(let_go);
@@ -155,11 +165,13 @@ impl Bench {
     }
 
     fn end_load(&mut self) {
-        if let Some(load) = self.loads.pop() {
-            let found = self.stored.load(load);
-            self.memory.extend(found.iter().map(|(position, _)| *position));
-            self.window.loaded(load, &found, self.now);
-        }
+        let Some(load) = self.loads.pop() else { return };
+        let of_lane = (load.after + 1..=load.upto).filter(|position| self.log[*position as usize - 1] == load.grant);
+        let found: Vec<i64> = of_lane.take(load.limit).collect();
+        let upto = found.last().copied().filter(|_| found.len() == load.limit);
+        let wanted: Vec<i64> = found.into_iter().filter(|position| !self.unwanted.contains(position)).collect();
+        self.memory.extend(&wanted);
+        self.window.loaded(load, &wanted, upto, self.now);
     }
 
     fn begin_save(&mut self) {
@@ -171,18 +183,18 @@ impl Bench {
     fn end_save(&mut self) {
         if let Some(save) = self.save.take() {
             self.commit(save);
-            self.window.saved(self.now);
+            self.window.saved();
         }
     }
 
     fn commit(&mut self, save: Save) {
         self.stored.commit(save);
-        for position in 1..=self.stored.position {
-            let row = (self.log[position as usize - 1], position);
-            let is_safe = self.taken.contains(&position)
-                || self.stored.given_up.contains(&position)
-                || self.stored.rows.contains_key(&row);
-            assert!(is_safe, "{position} is lost at {}", self.stored.position);
+        for (position, grant) in (1..).zip(&self.log) {
+            let row = self.stored.rows.get(grant).map(|row| row.position);
+            // Whoever goes on tells a mailbox from its row on, or from behind the position.
+            let from = row.unwrap_or(self.stored.position + 1);
+            let is_safe = position >= from || self.is_known_to_be_over(position);
+            assert!(is_safe, "{position} is lost at {}, {row:?}", self.stored.position);
         }
     }
 
@@ -197,7 +209,7 @@ impl Bench {
         self.memory.clear();
         self.loads.clear();
         self.sent.clear();
-        self.window = Window::new(CONCURRENCY, self.stored.position, &self.stored.behind(self.now));
+        self.window = Window::new(CONCURRENCY, self.stored.position, &self.stored.rows());
     }
 
     /// All that can be done without an answer and without time passing.
@@ -240,9 +252,10 @@ impl Bench {
             (2..=3, _) => self.send(),
             (4..=6, Some(index)) => self.answer(index, Answer::Taken),
             (7, Some(index)) => {
-                self.answer(index, Answer::Later(self.now.plus(Duration::from_millis(u64::from(which) * 20))));
+                let due_at = self.now.plus(Duration::from_millis(u64::from(which) * 20));
+                self.answer(index, Answer::Later(due_at, Cause::Deadline));
             }
-            (8, Some(index)) if which < 64 => self.answer(index, Answer::GivenUp),
+            (8, Some(index)) if which < 64 => self.answer(index, Answer::GivenUp(Cause::Target)),
             (9, _) => self.now = self.now.plus(Duration::from_millis(u64::from(which) * 8)),
             (10, _) => self.tend(),
             (11, _) => self.begin_loads(),
@@ -255,12 +268,16 @@ impl Bench {
     }
 }
 
+fn event(mailboxes: u8) -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0..mailboxes, 1 => UNWANTED..UNWANTED + mailboxes]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn each_event_is_told_in_the_order_of_its_mailbox_whatever_happens(
-        log in proptest::collection::vec(0_u8..4, 1..60),
+        log in proptest::collection::vec(event(4), 1..60),
         steps in proptest::collection::vec(any::<(u8, u8)>(), 0..400),
     ) {
         let mut bench = Bench::new(&log);
@@ -269,7 +286,7 @@ proptest! {
         }
         bench.run(None);
         for position in 1..=bench.head() {
-            prop_assert!(bench.taken.contains(&position) || bench.given_up.contains(&position), "{} is lost", position);
+            prop_assert!(bench.is_over(position), "{} is lost", position);
         }
         prop_assert!(bench.stored.rows.is_empty() && bench.memory.is_empty(), "{:?}", bench.window);
         prop_assert_eq!(bench.stored.position, bench.head());
@@ -278,7 +295,7 @@ proptest! {
 
     #[test]
     fn a_mailbox_that_hangs_holds_up_no_other_and_is_noted(
-        log in proptest::collection::vec(0_u8..4, 1..60),
+        log in proptest::collection::vec(event(4), 1..60),
         steps in proptest::collection::vec(any::<(u8, u8)>(), 0..100),
     ) {
         let mut bench = Bench::new(&log);
@@ -287,8 +304,7 @@ proptest! {
         }
         bench.run(Some(grant(0)));
         for position in 1..=bench.head() {
-            let is_told = bench.taken.contains(&position) || bench.given_up.contains(&position);
-            prop_assert!(is_told || bench.log[position as usize - 1] == grant(0), "{} waits", position);
+            prop_assert!(bench.is_over(position) || bench.log[position as usize - 1] == grant(0), "{} waits", position);
         }
         prop_assert_eq!(bench.stored.position, bench.head(), "the position goes on");
     }
@@ -299,7 +315,7 @@ proptest! {
 
     #[test]
     fn a_log_that_is_longer_than_the_window_is_told_as_well(
-        log in proptest::collection::vec(0_u8..12, 2_000..4_000),
+        log in proptest::collection::vec(event(12), 2_000..4_000),
         steps in proptest::collection::vec(any::<(u8, u8)>(), 0..4_000),
     ) {
         let mut bench = Bench::new(&log);
@@ -314,7 +330,7 @@ proptest! {
         }
         bench.run(None);
         for position in 1..=bench.head() {
-            prop_assert!(bench.taken.contains(&position) || bench.given_up.contains(&position), "{} is lost", position);
+            prop_assert!(bench.is_over(position), "{} is lost", position);
         }
         prop_assert!(bench.stored.rows.is_empty() && bench.memory.is_empty(), "{:?}", bench.window);
         prop_assert_eq!(bench.stored.position, bench.head());
@@ -370,7 +386,7 @@ fn nothing_is_written_down_of_mailboxes_that_are_told_without_trouble() {
         if let Some(save) = bench.window.save(bench.now, false) {
             assert!(save.waiting.is_empty() && save.done.is_empty(), "{save:?}");
             bench.commit(save);
-            bench.window.saved(bench.now);
+            bench.window.saved();
             commits += 1;
         }
         bench.answer(0, Answer::Taken);
@@ -379,17 +395,62 @@ fn nothing_is_written_down_of_mailboxes_that_are_told_without_trouble() {
 }
 
 #[test]
+fn an_outage_writes_a_row_for_each_mailbox_and_none_for_an_event() {
+    let log: Vec<u8> = (0..5_000_u32).map(|number| (number % 5) as u8).collect();
+    let mut bench = Bench::new(&log);
+    for _ in 0..3 {
+        bench.settle();
+        while !bench.under_way.is_empty() {
+            bench.answer(0, Answer::Later(bench.now.plus(Duration::from_secs(30)), Cause::Status(500)));
+            bench.settle();
+        }
+        bench.now = bench.now.plus(SAVE_EVERY);
+        bench.settle();
+        bench.now = bench.now.plus(Duration::from_secs(30));
+    }
+    assert_eq!((bench.stored.position, bench.stored.rows.len(), bench.memory.len()), (5_000, 5, 0));
+    assert!(bench.stored.written <= 3 * 5, "{}", bench.stored.written);
+    let first: Vec<_> = bench.stored.rows.values().map(|row| (row.position, row.attempts, row.cause)).collect();
+    assert_eq!(first, [1, 2, 3, 4, 5].map(|position| (position, 3, Some(Cause::Status(500)))));
+    bench.run(None);
+    assert_eq!((bench.taken.len(), bench.stored.rows.len()), (5_000, 0));
+}
+
+#[test]
+fn what_was_told_of_a_mailbox_before_the_others_is_not_told_again() {
+    // The position stands before the first event, which is under way; another mailbox was late, and is told.
+    let mut bench = Bench::new(&[0, 1, 1]);
+    bench.settle();
+    let late = bench.under_way.iter().position(|next| next.grant == grant(1)).expect("both are under way");
+    bench.answer(late, Answer::Later(bench.now, Cause::Status(503)));
+    bench.settle();
+    while let Some(index) = bench.under_way.iter().position(|next| next.grant == grant(1)) {
+        bench.answer(index, Answer::Taken);
+        bench.settle();
+    }
+    bench.now = bench.now.plus(SAVE_EVERY);
+    bench.settle();
+    assert_eq!((bench.stored.position, bench.taken.len()), (0, 2));
+    bench.kill(false);
+    bench.settle();
+    let sent: Vec<i64> = bench.under_way.iter().map(|next| next.position).collect();
+    assert_eq!(sent, [1]);
+    bench.run(None);
+    assert!(bench.stored.rows.is_empty());
+}
+
+#[test]
 fn held_lanes_leave_half_of_what_may_be_under_way_to_others() {
-    let behind: Vec<Behind> =
-        (0..50).map(|number| Behind { grant: grant(number), first: 1, last: 1, due_at: NOW }).collect();
-    let mut window = Window::new(8, 100, &behind);
+    let row = |number| Row { grant: grant(number), position: 1, attempts: 2, due_at: NOW, cause: None };
+    let rows: Vec<Row> = (0..50).map(row).collect();
+    let mut window = Window::new(8, 100, &rows);
     let mut loads = Vec::new();
     while let Some(load) = window.load(NOW) {
         loads.push(load);
     }
     assert_eq!(loads.len(), 4);
     for load in loads {
-        window.loaded(load, &[(1, 2)], NOW);
+        window.loaded(load, &[1], None, NOW);
     }
     for number in 100..120 {
         assert_eq!(window.take_in(i64::from(number), grant(number), NOW), Kept::Memory);
@@ -411,7 +472,7 @@ fn commits_wait_for_a_tenth_of_a_second_or_for_many_events() {
     window.read_upto(10, NOW);
     assert_eq!((window.save(after(4_999), false), window.wake_at()), (None, Some(after(5_000))));
     assert_eq!(window.save(after(5_000), false).map(|save| save.position), Some(10));
-    window.saved(after(5_000));
+    window.saved();
     assert_eq!((window.is_saved(), window.wake_at()), (true, None));
     // One event is told.
     assert_eq!(window.take_in(11, grant(0), after(6_000)), Kept::Memory);
