@@ -7,6 +7,7 @@
 
 mod connections;
 mod deliveries;
+mod envelope;
 mod manage;
 mod payload;
 mod send;
@@ -20,6 +21,7 @@ pub use worker::Worker;
 
 use crate::alerts;
 use crate::platform::Platform;
+pub(crate) use envelope::envelope;
 use postfleet_core::event::Trigger;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::events::{self, Event};
