@@ -42,6 +42,9 @@ const BUFFER_OCTETS: usize = 4 << 10;
 /// How long a client may take to take one frame.
 const FRAME_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Signs of life to which a client says nothing until it is taken to be gone.
+const UNHEARD_MAX: u32 = 2;
+
 /// How long a client is listened to after it was told that this is the end.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -233,22 +236,23 @@ async fn converse(mut socket: WebSocket, feed: Feed, platform: Arc<Platform>) {
         return;
     }
     let mut pieces = pin!(pieces(feed));
-    // Whether the client said anything since it was pinged.
-    let mut is_heard = true;
+    // Signs of life since the client said anything.
+    let mut unheard = 0;
     let end = loop {
         let message = tokio::select! {
+            biased;
             heard = socket.recv() => match heard {
                 Some(Ok(_)) => {
-                    is_heard = true;
+                    unheard = 0;
                     continue;
                 }
                 _ => return,
             },
             piece = pieces.next() => match piece {
                 Some(Ok(Piece::Event(place, json))) => framed(place, &json),
-                Some(Ok(Piece::Alive(_))) if !is_heard => return,
+                Some(Ok(Piece::Alive(_))) if unheard == UNHEARD_MAX => return,
                 Some(Ok(Piece::Alive(place))) => {
-                    is_heard = false;
+                    unheard += 1;
                     Message::Ping(place.write().into())
                 }
                 Some(Err(end)) => break end,
