@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from harness import Api, Postfleet, wait_until
+from harness import Api, NoNames, Postfleet, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -96,12 +96,14 @@ WAYS = pytest.mark.parametrize("way", [ServerSent, Socket])
 
 @pytest.fixture
 def server(tmp_path):
-    server = Postfleet(tmp_path, relay="127.0.0.1:9")
+    names = NoNames()
+    server = Postfleet(tmp_path, relay="127.0.0.1:9", settings=names.settings)
     made = server.init()
     server.made = made
     server.start()
     yield server
     server.kill()
+    names.close()
 
 
 def deliver(server, to, subject):

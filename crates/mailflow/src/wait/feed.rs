@@ -1,9 +1,9 @@
 //! A stream of events, as far as it has come. It holds a place in the log: what comes after it is told one by one, shown as
 //! webhooks show it. While nothing happens it holds nothing else, since there may be thousands of them.
 
+use super::Place;
 use super::audience::{Listening, Look, Told};
 use super::hub::Seat;
-use super::{Place, READ_MAX};
 use crate::{Platform, webhooks};
 use postfleet_core::id::{ApplicationId, WorkspaceId};
 use postfleet_core::{Problem, ProblemKind, UnixMicros, permission};
@@ -220,7 +220,7 @@ impl Feed {
         let mut reader = self.platform.store.reader().await?;
         // Before the events: all up to there are seen then.
         let head = events::head(&mut reader).await?;
-        let read = events::after_of(&mut reader, self.listener.application, self.at.0, CHUNK.min(READ_MAX)).await?;
+        let read = events::after_of(&mut reader, self.listener.application, self.at.0, CHUNK).await?;
         drop(reader);
         let more = read.len() == CHUNK;
         let last = read.last().map_or(self.at.0, |event| event.position);

@@ -463,7 +463,7 @@ async fn so_many_listen_and_no_more_and_places_are_given_back() {
     let harness = Harness::new().await.with_room_for(3, 2);
     let server = Server::of(&harness).await;
     let (key, other) = (harness.acme.api_key.as_str(), harness.other.api_key.as_str());
-    let refused = async |way, key, text: &str| {
+    let refused = async |way: Way, key: &str, text: &str| {
         let (status, body) = Client::try_open(&server, way, key, "", None).await.err().expect("refused");
         assert_eq!((status, &body["error"]["code"]), (429, &json!("too_many_waiting")), "{way:?}");
         assert!(body["error"]["message"].as_str().is_some_and(|message| message.contains(text)), "{body}");
