@@ -1,7 +1,11 @@
 //! Serving HTTP: bounded connections, a deadline for request heads, and stopping without cutting off requests.
 
-use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -11,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send the head of a request, so that slow ones do not hold all connections; and so how
@@ -44,11 +48,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, of_peer(&router, peer), &open);
-                tokio::spawn(async move {
-                    let _place = place;
-                    connection.await;
-                });
+                // The semaphore is never closed.
+                let place = Connected(place.ok().map(Arc::new));
+                tokio::spawn(connection(stream, peer, router.clone(), place, &open));
             }
             // Out of file descriptors, most likely: others must close before it gets better.
             Err(error) => {
@@ -61,23 +63,41 @@ pub async fn serve(
     open.shutdown().await;
 }
 
-/// The routes, for the requests of one connection, with the address at its other end. Wrapped as a whole, since putting
-/// the address before each of them would cost every connection as much as there are routes.
-fn of_peer(router: &Router, peer: SocketAddr) -> Router {
-    Router::new().fallback_service(router.clone()).layer(Extension(ConnectInfo(peer)))
-}
+/// A connection's place among all of them. What takes the connection over takes the place along.
+#[derive(Clone)]
+pub(crate) struct Connected(
+    #[expect(dead_code, reason = "it is given back when it is dropped")] Option<Arc<OwnedSemaphorePermit>>,
+);
 
-fn connection(stream: TcpStream, router: Router, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {
+/// Octets of a connection that are read or written ahead: as many as the head of a request may have. A client that takes an
+/// answer slowly is given the next piece when it has taken what is before it.
+const AHEAD_OCTETS_MAX: usize = 64 << 10;
+
+/// Serves one connection. In a box of its own: moved from task to task it would take its room several times, for as long as
+/// it is open.
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    place: Connected,
+    open: &GracefulShutdown,
+) -> BoxFuture<'static, ()> {
     // Answers are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // Who is at the other end, put into each request here: a layer before the routes would cost every connection more.
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(place.clone());
+        TowerToHyperService::new(router.clone()).call(request)
+    });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let watched = open.watch(connection.into_owned());
-    async move {
-        // A client that goes away in the middle is no event worth a line.
-        if let Err(error) = watched.await {
+    // A client that goes away in the middle is no event worth a line.
+    Box::pin(watched.map(|served| {
+        if let Err(error) = served {
             tracing::trace!(%error, "connection broke off");
         }
-    }
+    }))
 }

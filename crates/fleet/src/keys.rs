@@ -129,7 +129,12 @@ pub async fn authenticate(
     now: UnixMicros,
     key: &str,
 ) -> Result<Credential, Problem> {
-    let found = store_keys::find(&mut store.reader().await?, &hasher.hash(key)).await?;
+    authenticate_hash(store, now, &hasher.hash(key)).await
+}
+
+/// The same by the hash of the key, for who has come with it before and is still there.
+pub async fn authenticate_hash(store: &Store, now: UnixMicros, hash: &[u8; 32]) -> Result<Credential, Problem> {
+    let found = store_keys::find(&mut store.reader().await?, hash).await?;
     let is_valid =
         |credential: &Credential| credential.revoked_at.is_none() && credential.expires_at.is_none_or(|end| end > now);
     let credential = found.filter(is_valid).ok_or_else(unauthenticated)?;

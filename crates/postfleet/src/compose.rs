@@ -134,7 +134,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         signers: Arc::new(Signers::default()),
         stops: Arc::default(),
         underway: Arc::default(),
-        waiting: Arc::new(Hub::new(config.http.waiting)),
+        waiting: Arc::new(Hub::new(config.http.waiting, config.http.waiting_per_application)),
         requests: Arc::default(),
         key_cache: Arc::default(),
         lexicon: Arc::new(Lexicon::new()),

@@ -748,7 +748,8 @@ async fn remember_rules_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
-/// Reads the event log for those who wait for messages, as long as somebody does. At the end all of them are sent home.
+/// Reads the event log for those who wait for messages and listen to events, as long as somebody does. At the end all of them
+/// are sent home, and it is waited until they have gone: a WebSocket is no request that anybody else would wait for.
 async fn tell_waiting_until(platform: Platform, stop: CancellationToken) {
     let mut grown = platform.store.wake().grown.subscribe();
     while !stop.is_cancelled() {
@@ -767,6 +768,7 @@ async fn tell_waiting_until(platform: Platform, stop: CancellationToken) {
         }
     }
     platform.waiting.close();
+    platform.waiting.emptied().await;
 }
 
 /// Waits until something is due, but not longer than until it is time to look again.

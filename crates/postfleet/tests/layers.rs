@@ -58,7 +58,11 @@ const HOMES: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["object_store"], &["postfleet-store"], "only store keeps bodies: use Store::blobs()"),
     (&["async-nats"], &["postfleet-store"], "wake-ups go through store::wake"),
-    (&["axum", "axum-extra", "hyper", "hyper-util"], &["postfleet-api"], "HTTP is answered by api: add a route there"),
+    (
+        &["axum", "axum-extra", "hyper", "hyper-util", "tokio-tungstenite", "tungstenite"],
+        &["postfleet-api"],
+        "HTTP and WebSockets are answered by api: add a route there",
+    ),
     (&["hickory-resolver"], &["postfleet-net"], "names are resolved by net: use the Resolver of the platform"),
     (
         &["reqwest", "ureq"],
@@ -206,6 +210,7 @@ const CALLS: &[CallRule] = &[
             "thread::Builder",
             "spawn_blocking",
             "spawn_local",
+            ".on_upgrade(",
         ],
         allowed: &[
             ("crates/postfleet/src/roles.rs", "the roles: the only place with loops and tasks"),
@@ -215,6 +220,10 @@ const CALLS: &[CallRule] = &[
             ("crates/store/src/blobs/", "large bodies are compressed and hashed beside the runtime"),
             ("crates/store/src/db/postgres.rs", "the driver's connection wants a task of its own"),
             ("crates/api/src/server.rs", "a task for each connection, bounded and drained"),
+            (
+                "crates/api/src/routes/event_stream.rs",
+                "a task for each WebSocket, which has its place and ends with the node",
+            ),
             ("crates/api/src/call.rs", "a request that was accepted is carried out even if its client goes away"),
             ("crates/fleet/src/app_password.rs", "hashing a password is slow on purpose"),
             ("crates/fleet/src/service_accounts.rs", "making an RSA key is slow"),

@@ -184,6 +184,21 @@ pub async fn after_of(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
+/// The place before the first event of this moment or later, taking the log to be in the order of time: who needs all of them
+/// asks for a moment that is a little earlier.
+pub async fn before(reader: &mut Reader<'_>, at: UnixMicros) -> Result<i64, StoreError> {
+    // What is up to `low` is earlier; of what is after `high` nothing is.
+    let (mut low, mut high) = (0, head(reader).await?);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match after(reader, middle, 1).await?.first() {
+            Some(event) if event.event.at < at => low = event.position,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
 /// A message that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {

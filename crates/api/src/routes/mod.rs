@@ -16,7 +16,8 @@ pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
-pub(crate) mod events;
+pub(crate) mod event_stream;
+mod events;
 pub(crate) mod explain;
 pub(crate) mod explain_inbound;
 pub(crate) mod feedback;
@@ -92,6 +93,7 @@ pub(crate) fn all() -> Vec<Route> {
         alerts::routes(),
         alert_rules::routes(),
         events::routes(),
+        event_stream::routes(),
         activity::routes(),
         send_metrics::routes(),
         rules::routes(),

@@ -110,7 +110,7 @@ pub(crate) async fn stream(call: Call) -> Answer {
     let only_looks = timeout(&query)? == 0 && query.get("timeout").is_some();
     if call.parts.method == Method::HEAD {
         // As long as that of GET: nobody knows how long.
-        return Ok(events(Body::from_stream(stream::empty::<Result<String, Infallible>>())));
+        return Ok(nothing());
     }
     let waiter = Waiter::new(&call.platform, call.application, grant, wanted, after, only_looks).await?;
     let ends_at = call.platform.clock.now().plus(STREAM_MAX);
@@ -118,7 +118,13 @@ pub(crate) async fn stream(call: Call) -> Answer {
     Ok(events(Body::from_stream(stream::unfold(feed, Feed::next))))
 }
 
-fn events(body: Body) -> Response {
+/// What asks only for what is known of a stream.
+pub(crate) fn nothing() -> Response {
+    events(Body::from_stream(stream::empty::<Result<String, Infallible>>()))
+}
+
+/// An answer of server-sent events.
+pub(crate) fn events(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -150,13 +156,14 @@ fn wanted(query: &Query) -> Result<Wanted, Problem> {
     })
 }
 
-fn after(query: &Query) -> Result<Option<Place>, Problem> {
+/// The place that a parameter names.
+pub(crate) fn after(query: &Query) -> Result<Option<Place>, Problem> {
     let given = query.get("after").filter(|after| !after.is_empty());
     given.map(|after| Place::read(after, "after")).transpose()
 }
 
 /// Where a client was that comes back by itself.
-fn last_event(call: &Call) -> Result<Option<Place>, Problem> {
+pub(crate) fn last_event(call: &Call) -> Result<Option<Place>, Problem> {
     let given = call.parts.headers.get("last-event-id").filter(|id| !id.is_empty());
     given.map(|id| Place::read(id.to_str().unwrap_or_default(), "Last-Event-ID")).transpose()
 }
@@ -236,6 +243,6 @@ impl Feed {
 }
 
 /// A comment, and the place up to which nothing was missed: a client takes it along though there is no event.
-fn sign_of_life(place: Place) -> String {
+pub(crate) fn sign_of_life(place: Place) -> String {
     format!(": waiting\nid: {}\n\n", place.write())
 }

@@ -37,6 +37,7 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::recoveries::ROUTES,
         v3::alerts::ROUTES,
         v3::events::ROUTES,
+        v3::events::stream::ROUTES,
         v3::activity::ROUTES,
         v3::send_metrics::ROUTES,
         v3::alert_rules::ROUTES,

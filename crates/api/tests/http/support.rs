@@ -10,6 +10,7 @@ use postfleet_api::{Health, Interface, Origins, router};
 use postfleet_core::plan::Plans;
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::deliver::Delivery;
+use postfleet_mailflow::wait::Hub;
 use postfleet_store::{Location, Store};
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use postfleet_testkit::postgres::PostgresServer;
@@ -96,6 +97,22 @@ impl Harness {
             origins: Origins::default(),
         });
         Self { router, ..self }
+    }
+
+    /// Another node on the same database, with its own memory.
+    pub async fn another_node(&self, database: Location) -> (Platform, Router) {
+        let store = Store::open(database, self.world.folder().join("blobs"), Plans::presets()).await.expect("store");
+        let platform =
+            Platform { store, underway: Arc::default(), waiting: Arc::default(), ..self.world.platform.clone() };
+        let interface =
+            Interface { platform: platform.clone().into(), health: Arc::new(Well), origins: Origins::default() };
+        (platform, router(interface))
+    }
+
+    /// As one at which so many may wait at once, and so many of one application.
+    pub fn with_room_for(mut self, waiting: usize, of_application: usize) -> Self {
+        self.world.platform.waiting = Arc::new(Hub::new(waiting, of_application));
+        self.with_origins(Origins::default())
     }
 
     /// As one that pages of these places may ask.

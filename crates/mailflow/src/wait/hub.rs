@@ -1,43 +1,48 @@
-//! Who waits for messages on this node, and which messages were announced lately. One reader of the event log tells all
-//! of them, so that many who wait cost no more reading than one.
+//! Who waits on this node, and what was announced lately. One reader of the event log tells all of them, so that many who
+//! wait cost no more reading than one. Those who listen to events are in the [`Audience`].
 
+use super::audience::{Audience, Listening, Look};
 use parking_lot::Mutex;
 use postfleet_core::id::{ApplicationId, GrantId, MessageId};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use postfleet_net::Clock;
-use postfleet_store::events::Created;
+use postfleet_store::events::{Created, Event};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Announcements that are remembered.
+/// Announcements of messages that are remembered.
 const REMEMBERED_MAX: usize = 65_536;
-
-/// Who may wait at once for mailboxes of one application.
-const OF_APPLICATION_MAX: usize = 256;
 
 /// For how long the log is remembered when nobody waits any more: who comes back soon finds it as it was.
 const REST: Duration = Duration::from_secs(60);
 
-/// The one place of a node where it is waited for messages.
+/// The one place of a node where it is waited for messages, and where events are listened to.
 pub struct Hub {
     state: Mutex<State>,
     waiting_max: usize,
+    of_application_max: usize,
     /// Somebody waits who may be the first.
     entered: Notify,
+    /// All waiting is to end.
+    closed: Notify,
+    /// Nobody waits any more.
+    emptied: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// Announcements, oldest first.
+    /// Announcements of messages, oldest first.
     remembered: VecDeque<Created>,
     /// What is remembered: all that was announced after the first place, up to the second. Nothing before the log is read.
     span: Option<(i64, i64)>,
     mailboxes: HashMap<GrantId, Mailbox>,
+    audience: Audience,
     applications: HashMap<ApplicationId, usize>,
     waiting: usize,
-    /// When the last one left.
+    /// When the last who waited for messages left.
     left_at: UnixMicros,
     is_closed: bool,
 }
@@ -58,14 +63,15 @@ pub(super) struct Remembered {
 
 impl Default for Hub {
     fn default() -> Self {
-        Self::new(2_048)
+        Self::new(2_048, 256)
     }
 }
 
 impl Hub {
-    /// A hub at which so many may wait at once.
-    pub fn new(waiting_max: usize) -> Self {
-        Self { state: Mutex::default(), waiting_max, entered: Notify::new() }
+    /// A hub at which so many may wait at once, and so many of them for one application.
+    pub fn new(waiting_max: usize, of_application_max: usize) -> Self {
+        let (entered, closed, emptied) = (Notify::new(), Notify::new(), Notify::new());
+        Self { state: Mutex::default(), waiting_max, of_application_max, entered, closed, emptied }
     }
 
     /// How many wait.
@@ -78,6 +84,40 @@ impl Hub {
         self.entered.notified().await;
     }
 
+    /// Counts one more, if there is room.
+    fn admit(&self, state: &mut State, application: ApplicationId) -> Result<(), Problem> {
+        if state.is_closed {
+            return Err(Problem::new(ProblemKind::Unavailable, "stopping", "the server is stopping"));
+        }
+        let of_application = state.applications.get(&application).copied().unwrap_or_default();
+        if of_application >= self.of_application_max {
+            let max = self.of_application_max;
+            let text = format!("an application may wait {max} times at once (http.waiting_per_application)");
+            return Err(Problem::new(ProblemKind::RateLimited, "too_many_waiting", text));
+        }
+        if state.waiting >= self.waiting_max {
+            let text = format!("{} wait already, as many as this server allows (http.waiting)", state.waiting);
+            return Err(Problem::new(ProblemKind::RateLimited, "too_many_waiting", text));
+        }
+        state.waiting += 1;
+        *state.applications.entry(application).or_default() += 1;
+        Ok(())
+    }
+
+    /// Counts one less.
+    fn release(&self, state: &mut State, application: ApplicationId) {
+        state.waiting -= 1;
+        if let Some(count) = state.applications.get_mut(&application) {
+            *count -= 1;
+            if *count == 0 {
+                state.applications.remove(&application);
+            }
+        }
+        if state.waiting == 0 {
+            self.emptied.notify_waiters();
+        }
+    }
+
     /// Begins to wait for messages of a mailbox, until the ticket is dropped.
     pub(super) fn enter(
         self: &Arc<Self>,
@@ -86,30 +126,60 @@ impl Hub {
         grant: GrantId,
     ) -> Result<Ticket, Problem> {
         let mut state = self.state.lock();
-        if state.is_closed {
-            return Err(Problem::new(ProblemKind::Unavailable, "stopping", "the server is stopping"));
-        }
-        let of_application = state.applications.get(&application).copied().unwrap_or_default();
-        if of_application >= OF_APPLICATION_MAX {
-            let text = format!("an application may wait for messages {OF_APPLICATION_MAX} times at once");
-            return Err(Problem::new(ProblemKind::RateLimited, "too_many_waiting", text));
-        }
-        if state.waiting >= self.waiting_max {
-            let text = "as many wait for messages as this server allows (http.waiting)";
-            return Err(Problem::new(ProblemKind::RateLimited, "too_many_waiting", text));
-        }
-        if state.waiting == 0 && clock.now().since(state.left_at) > REST {
+        self.admit(&mut state, application)?;
+        if state.mailboxes.is_empty() && clock.now().since(state.left_at) > REST {
             // The log is read from here on: to catch up would tell nobody anything.
             (state.span, state.remembered) = (None, VecDeque::new());
         }
-        state.waiting += 1;
-        *state.applications.entry(application).or_default() += 1;
         let mailbox = state.mailboxes.entry(grant).or_default();
         mailbox.waiting += 1;
         let changed = mailbox.changed.clone();
         drop(state);
         self.entered.notify_one();
         Ok(Ticket { hub: self.clone(), clock: clock.clone(), application, grant, changed })
+    }
+
+    /// Begins to listen to events of an application, until the seat is dropped. The first sign of life is due at `beat`.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        application: ApplicationId,
+        listening: Arc<Listening>,
+        beat: UnixMicros,
+    ) -> Result<Seat, Problem> {
+        let mut state = self.state.lock();
+        self.admit(&mut state, application)?;
+        let id = state.audience.enter(application, listening, beat);
+        drop(state);
+        self.entered.notify_one();
+        Ok(Seat { hub: self.clone(), application, id })
+    }
+
+    /// Whether somebody waits for messages.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.state.lock().mailboxes.is_empty()
+    }
+
+    /// Calls those whose sign of life is due.
+    pub(super) fn tick(&self, now: UnixMicros) {
+        let called = self.state.lock().audience.due(now);
+        called.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// Up to where the log was read for those who listen to events: `None` if nobody does, `Some(None)` before it was.
+    pub(super) fn heard_upto(&self) -> Option<Option<i64>> {
+        self.state.lock().audience.upto()
+    }
+
+    /// Says that the log is read for them from this place on.
+    pub(super) fn begin_telling(&self, at: i64) {
+        let called = self.state.lock().audience.begin(at);
+        called.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// Remembers events up to a place, and calls those who may want one of them.
+    pub(super) fn tell(&self, events: Vec<Event>, upto: i64) {
+        let called = self.state.lock().audience.add(events, upto);
+        called.into_iter().for_each(std::task::Waker::wake);
     }
 
     /// Up to where the log was read; `None` before it was.
@@ -157,6 +227,33 @@ impl Hub {
         let mut state = self.state.lock();
         state.is_closed = true;
         state.mailboxes.values().for_each(|mailbox| mailbox.changed.notify_waiters());
+        let called = state.audience.call_all();
+        drop(state);
+        called.into_iter().for_each(std::task::Waker::wake);
+        self.closed.notify_waiters();
+    }
+
+    /// Completes when all waiting is to end.
+    pub async fn closed(&self) {
+        loop {
+            // Made before the look, so that nothing is missed in between.
+            let closed = self.closed.notified();
+            if self.is_closed() {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    /// Completes when nobody waits.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.waiting() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -184,20 +281,52 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let now = self.clock.now();
         let mut state = self.hub.state.lock();
-        state.waiting -= 1;
+        self.hub.release(&mut state, self.application);
         state.left_at = now;
-        if let Some(count) = state.applications.get_mut(&self.application) {
-            *count -= 1;
-            if *count == 0 {
-                state.applications.remove(&self.application);
-            }
-        }
         if let Some(mailbox) = state.mailboxes.get_mut(&self.grant) {
             mailbox.waiting -= 1;
             if mailbox.waiting == 0 {
                 state.mailboxes.remove(&self.grant);
             }
         }
+    }
+}
+
+/// A place in the audience.
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    application: ApplicationId,
+    id: u64,
+}
+
+impl Seat {
+    /// What was told after a place.
+    pub(super) fn look(&self, at: i64) -> Look {
+        self.hub.state.lock().audience.look(self.id, at)
+    }
+
+    /// Says when the next sign of life is due.
+    pub(super) fn set_beat(&self, beat: UnixMicros) {
+        self.hub.state.lock().audience.set_beat(self.id, beat);
+    }
+
+    /// Completes when there may be something to do, since it did so last.
+    pub(super) async fn called(&self) {
+        std::future::poll_fn(|context| self.poll_called(context)).await;
+    }
+
+    fn poll_called(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.hub.state.lock().audience.poll_called(self.id, context)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.hub.state.lock();
+        self.hub.release(&mut state, self.application);
+        let waker = state.audience.leave(self.id);
+        drop(state);
+        drop(waker);
     }
 }
 
@@ -244,13 +373,21 @@ mod tests {
     #[test]
     fn so_many_may_wait_and_no_more_and_places_are_given_back() {
         let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::stopped_at(UnixMicros::from_seconds(1_000)));
-        let hub = Arc::new(Hub::new(OF_APPLICATION_MAX + 1));
+        const OF_APPLICATION_MAX: usize = 16;
+        let hub = Arc::new(Hub::new(OF_APPLICATION_MAX + 1, OF_APPLICATION_MAX));
         let (one, other) = (ApplicationId::from_uuid(Uuid::from_u128(1)), ApplicationId::from_uuid(Uuid::from_u128(2)));
         let mut tickets: Vec<_> = (0..OF_APPLICATION_MAX)
             .map(|index| hub.enter(&clock, one, grant(index as u128 % 7)).expect("room"))
             .collect();
         let refused = |application| hub.enter(&clock, application, grant(1)).err().expect("refused");
         assert_eq!((refused(one).kind, refused(one).code), (ProblemKind::RateLimited, "too_many_waiting"));
+        assert!(refused(one).public.contains("16 times at once (http.waiting_per_application)"));
+        // Who listens to events takes the same places.
+        let listen = |application| hub.listen(application, Arc::default(), UnixMicros::default());
+        assert_eq!(listen(one).err().expect("refused").code, "too_many_waiting");
+        let seat = listen(other).expect("room");
+        assert!(refused(other).public.contains("17 wait already"));
+        drop(seat);
         tickets.push(hub.enter(&clock, other, grant(1)).expect("room"));
         assert!(refused(other).public.contains("http.waiting"));
         tickets.pop();

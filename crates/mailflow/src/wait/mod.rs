@@ -1,11 +1,16 @@
-//! Waiting for messages: from a place of the event log on, whoever waits gets each message that matches, once.
+//! Waiting for messages: from a place of the event log on, whoever waits gets each message that matches, once; and listening
+//! to events of all kinds, as a [`Feed`].
 //!
 //! A place is a position of the log, which has no gaps and grows in the order of commits; a date would not do, since a
 //! message that was taken earlier may be committed later. What is near the end of the log is looked up in the memory of the
 //! [`Hub`], what is older in the store.
 
+mod audience;
+mod feed;
 mod hub;
 
+pub use audience::Listening;
+pub use feed::{End, Feed, Listener, Piece, Start};
 pub use hub::Hub;
 
 use crate::Platform;
@@ -87,7 +92,7 @@ impl Place {
 
     /// Reads it back from the parameter of that name.
     pub fn read(text: &str, parameter: &str) -> Result<Self, Problem> {
-        let invalid = || Problem::invalid(parameter, format!("{parameter} is not a cursor of events"));
+        let invalid = || Problem::invalid(parameter, format!("{parameter} is not a cursor"));
         let octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
         let octets: [u8; 8] = octets.try_into().map_err(|_| invalid())?;
         let place = Self(i64::from_be_bytes(octets));
@@ -310,9 +315,19 @@ async fn later(
     Ok(announced.messages.iter().map(|(_, id)| id.to_string()).collect())
 }
 
-/// One round of reading the log into memory. Answers whether there is more.
+/// One round of reading the log into memory, and of calling those whose sign of life is due. Answers whether there is more.
 pub async fn read_once(platform: &Platform) -> Result<bool, Problem> {
+    platform.waiting.tick(platform.clock.now());
+    let more_messages = read_messages(platform).await?;
+    Ok(read_events(platform).await? || more_messages)
+}
+
+/// For those who wait for messages.
+async fn read_messages(platform: &Platform) -> Result<bool, Problem> {
     let hub = &platform.waiting;
+    if !hub.is_waited_for() {
+        return Ok(false);
+    }
     let mut reader = platform.store.reader().await?;
     let head = events::head(&mut reader).await?;
     let Some(read_upto) = hub.read_upto().filter(|upto| *upto <= head) else {
@@ -326,6 +341,26 @@ pub async fn read_once(platform: &Platform) -> Result<bool, Problem> {
     let more = created.len() == ROUND_MAX;
     let upto = created.last().filter(|_| more).map_or(head, |last| last.position);
     hub.add(&created, upto);
+    Ok(more)
+}
+
+/// For those who listen to events.
+async fn read_events(platform: &Platform) -> Result<bool, Problem> {
+    let hub = &platform.waiting;
+    let Some(read_upto) = hub.heard_upto() else { return Ok(false) };
+    let mut reader = platform.store.reader().await?;
+    let head = events::head(&mut reader).await?;
+    let Some(read_upto) = read_upto.filter(|upto| *upto <= head) else {
+        hub.begin_telling(head);
+        return Ok(false);
+    };
+    if read_upto == head {
+        return Ok(false);
+    }
+    let read = events::after(&mut reader, read_upto, ROUND_MAX).await?;
+    let more = read.len() == ROUND_MAX;
+    let upto = read.last().map_or(head, |last| last.position);
+    hub.tell(read, upto);
     Ok(more)
 }
 

@@ -8,6 +8,7 @@
 mod connections;
 mod deliveries;
 mod filter;
+mod envelope;
 mod manage;
 mod mock;
 pub mod payload;
@@ -23,6 +24,7 @@ pub use worker::Worker;
 
 use crate::alerts;
 use crate::platform::Platform;
+pub(crate) use envelope::envelope;
 use postfleet_core::event::Trigger;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::events::{self, Event};

@@ -86,6 +86,7 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     pub connections: usize,
     pub waiting: usize,
+    pub waiting_per_application: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -364,10 +365,14 @@ impl Config {
         self.feedback_domains()?;
         self.trusted_proxies()?;
         self.origins()?;
-        let Http { connections, waiting, .. } = self.http;
+        let Http { connections, waiting, waiting_per_application, .. } = self.http;
         anyhow::ensure!((2..=1_000_000).contains(&connections), "http.connections must be from 2 to 1000000");
         // Who waits must leave room for those who ask.
         anyhow::ensure!(waiting < connections, "http.waiting must be lower than http.connections");
+        anyhow::ensure!(
+            (1..=1_000_000).contains(&waiting_per_application),
+            "http.waiting_per_application must be from 1 to 1000000"
+        );
         self.webhooks_allow()?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! `/v3/events`, and what became of telling alerts and webhooks of them.
 
+pub(crate) mod stream;
+
 use crate::support::{Harness, NOBODY, assert_shape};
 use postfleet_mailflow::webhooks;
 use postfleet_testkit::http::{FakeHttp, HttpResponse};
