@@ -1,5 +1,8 @@
 //! The roles of a node: the only place with loops and tasks. Each loop calls functions that do one round.
 
+mod bus;
+
+use self::bus::bus_until;
 use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::listen::bind;
@@ -133,6 +136,9 @@ pub async fn start(
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
+    }
+    if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
+        running.spawn(bus_until(platform.clone(), bus, stop.clone()));
     }
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));

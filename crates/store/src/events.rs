@@ -218,6 +218,33 @@ pub async fn at(reader: &mut Reader<'_>, position: i64) -> Result<Option<Event>,
     Ok(reader.query_one(AT, params![position]).await?.as_ref().map(read).transpose()?)
 }
 
+/// The positions of the first event that is still there and of the last one; `None` if there is none.
+pub async fn bounds(reader: &mut Reader<'_>) -> Result<Option<(i64, i64)>, StoreError> {
+    const FIRST: &str = "SELECT min(position) FROM events";
+    let row = reader.query_one(FIRST, params![]).await?;
+    let first = row.map(|row| row.opt_int(0)).transpose()?.flatten();
+    Ok(match first {
+        Some(first) => Some((first, head(reader).await?)),
+        None => None,
+    })
+}
+
+/// Behind which position the events are that were logged at `time` or later, as far as they are still there. Nodes may
+/// disagree about the time by a little, so it is good to ask for an earlier one.
+pub async fn position_at(reader: &mut Reader<'_>, time: UnixMicros) -> Result<i64, StoreError> {
+    let Some((first, head)) = bounds(reader).await? else { return self::head(reader).await };
+    // Positions have no gaps, so what was logged when is found by halving. What is not there was pruned meanwhile.
+    let (mut before, mut after) = (first - 1, head + 1);
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        match at(reader, middle).await? {
+            Some(event) if event.event.at >= time => after = middle,
+            _ => before = middle,
+        }
+    }
+    Ok(before)
+}
+
 pub(crate) const BEFORE_OF: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -274,7 +301,7 @@ pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
     Ok(Event { position: row.int(0)?, event })
 }
 
-/// Removes events older than `before` that every webhook has passed, at most `limit` of them.
+/// Removes events older than `before` that every webhook and every other reader has passed, at most `limit` of them.
 #[derive(Debug)]
 pub struct PruneEvents {
     /// Older ones go.
@@ -290,11 +317,15 @@ impl Command for PruneEvents {
         const OLDEST: &str = "SELECT position, created_at FROM events ORDER BY position LIMIT $1";
         const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
         const PARKED: &str = "SELECT min(position) FROM webhook_parked";
+        // One that nobody has worked for since then is not there any more: it must not keep the log for ever.
+        const READ: &str = "SELECT min(position) FROM readers WHERE lease_until > $1";
         const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
         const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
         let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
         let parked = tx.query_one(PARKED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
-        let limit = passed.unwrap_or(i64::MAX).min(parked.map_or(i64::MAX, |position| position - 1));
+        let read = tx.query_one(READ, params![self.before.as_micros()]).await?.map(|row| row.opt_int(0)).transpose()?;
+        let told = passed.unwrap_or(i64::MAX).min(read.flatten().unwrap_or(i64::MAX));
+        let limit = told.min(parked.map_or(i64::MAX, |position| position - 1));
         let mut last = None;
         for row in tx.query(OLDEST, params![self.limit as i64]).await? {
             if row.int(0)? > limit || row.int(1)? >= self.before.as_micros() {

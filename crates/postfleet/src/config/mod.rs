@@ -1,6 +1,7 @@
 //! Configuration: the defaults, one TOML file, the environment, the command line, in that order. A key that nobody
 //! reads is refused with the nearest one that somebody does.
 
+mod bus;
 mod dmarc_reports;
 mod domains;
 mod inbound;
@@ -42,6 +43,7 @@ pub struct Config {
     pub delivery: Delivery,
     pub relay: RelaySection,
     pub webhooks: Webhooks,
+    pub bus: bus::BusSection,
     pub domains: Domains,
     pub block_lists: BlockListSection,
     pub spam: SpamSection,
@@ -367,6 +369,7 @@ impl Config {
         // Who waits must leave room for those who ask.
         anyhow::ensure!(waiting < connections, "http.waiting must be lower than http.connections");
         self.webhooks_allow()?;
+        self.bus.check()?;
         Ok(())
     }
 
