@@ -478,6 +478,39 @@ class Postfix:
         return path.read_text() if path.exists() else ""
 
 
+class Nats:
+    """A NATS server with JetStream, whose folder can be removed."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder) / "nats"
+        self.binary = os.environ.get("POSTFLEET_TEST_NATS") or program("nats-server", "nats-server")
+        self.port = free_port()
+        self.process = None
+
+    @property
+    def url(self):
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [self.binary, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=end_with_parent
+        )
+        wait_until("NATS to listen", lambda: listens(self.port))
+        return self
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def wipe(self):
+        """Everything that it has is gone. It must not run."""
+        assert self.process is None
+        shutil.rmtree(self.folder)
+
+
 class NoNames:
     """A name server on loopback that knows no name: for servers whose mail is judged, where nobody is to be asked."""
 

@@ -32,6 +32,7 @@ pub mod opt_ins;
 
 // what is told
 pub mod alerts;
+pub mod bus;
 pub mod dmarc_reports;
 pub mod wait;
 pub mod webhooks;

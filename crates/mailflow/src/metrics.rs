@@ -18,6 +18,8 @@ pub struct Metrics {
     relay_refusals: Counter<u64>,
     feedback: Counter<u64>,
     webhooks: Counter<u64>,
+    bus: Counter<u64>,
+    bus_lag: Gauge<u64>,
     sessions: Counter<u64>,
     limited: Counter<u64>,
     sign_ins: Counter<u64>,
@@ -82,6 +84,8 @@ impl Metrics {
             relay_refusals: counter("postfleet_relay_refusals", "Connections to the relay on which signing in failed"),
             feedback: counter("postfleet_feedback_reports", "Reports about sent messages, by what became of them"),
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
+            bus: counter("postfleet_bus_events", "Events for the message bus, by result"),
+            bus_lag: gauge("postfleet_bus_lag_events", "Events that the message bus has not been told of"),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
             limited: counter(
                 "postfleet_smtp_limited",
@@ -155,6 +159,16 @@ impl Metrics {
     /// A webhook was attempted.
     pub fn webhook(&self, result: &'static str) {
         self.webhooks.add(1, &[by("result", result)]);
+    }
+    /// So many events were published to the message bus, or could not be.
+    pub fn bus(&self, result: &'static str, events: u64) {
+        if events > 0 {
+            self.bus.add(events, &[by("result", result)]);
+        }
+    }
+    /// So many events wait for the message bus.
+    pub fn bus_lag(&self, events: u64) {
+        self.bus_lag.record(events, &[]);
     }
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {

@@ -1,5 +1,6 @@
 //! Everything that the flows need from outside, put together once by the binary.
 
+use crate::bus::BusSettings;
 use crate::deliver::{Delivery, Pacing, Signers};
 use crate::dmarc_reports::{DmarcReportSettings, Tally};
 use crate::metrics::Metrics;
@@ -8,6 +9,7 @@ use crate::spam::{SpamMemory, SpamSettings};
 use crate::stops::Gate;
 use crate::submit::once::Underway;
 use crate::wait::Hub;
+use postfleet_bus::Bus;
 use postfleet_core::authentication::DmarcEnforcement;
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
@@ -46,6 +48,8 @@ pub struct Platform {
     pub transport: Arc<MxTransport>,
     /// What the ways to other servers need.
     pub routing: Arc<Routing>,
+    /// The message bus, if there is one.
+    pub bus: Option<Arc<dyn Bus>>,
     /// HTTP to webhooks.
     pub http: Arc<WebhookHttp>,
     /// How keys are hashed.
@@ -176,6 +180,8 @@ pub struct Settings {
     pub disposable_domains: Vec<Domain>,
     /// What concerns spam.
     pub spam: SpamSettings,
+    /// What concerns the message bus.
+    pub bus: BusSettings,
     /// As whom owners of domains are told of mail in their names; nobody is if absent.
     pub dmarc_reports: Option<DmarcReportSettings>,
     /// When all this was read.

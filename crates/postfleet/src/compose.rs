@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use postfleet_bus::{Bus, Nats};
 use postfleet_core::UnixMicros;
 use postfleet_fleet::doorkeeper::Doorkeeper;
 use postfleet_fleet::keys::KeyHasher;
@@ -128,6 +129,7 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         resolver,
         transport: Arc::new(transport(config)),
         routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
+        bus: bus(config).await?,
         http: Arc::new(WebhookHttp::with_options(options)),
         handoff: None,
         pacing: Pacing::new(config.delivery.concurrency, config.delivery.destination_concurrency),
@@ -141,6 +143,13 @@ pub async fn platform(config: &Config, data: &DataDir, world: World, metrics: Ar
         metrics,
         settings: Arc::new(settings),
     })
+}
+
+/// The message bus. It is reached in the background: the start does not wait for it.
+async fn bus(config: &Config) -> Result<Option<Arc<dyn Bus>>> {
+    let Some(options) = config.bus.options() else { return Ok(None) };
+    let nats = Nats::connect(&options).await.context("failed to set up the bus: see the section [bus]")?;
+    Ok(Some(Arc::new(nats)))
 }
 
 /// How mail is handed to other servers. No delivery may outlast a lease: see `deliver`, which begins none after half of
@@ -188,6 +197,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
             .map(|days| Duration::from_secs(days * 86_400)),
         feedback_domains: config.feedback_domains()?,
         recovery_rule: config.recovery_rule(),
+        bus: config.bus.settings(),
         webhook_deadline: Duration::from_secs(config.webhooks.deadline_seconds),
         webhook_concurrency: config.webhooks.concurrency,
         webhook_connections: config.webhooks.connections,

@@ -1,5 +1,8 @@
 //! The roles of a node: the only place with loops and tasks. Each loop calls functions that do one round.
 
+mod publish;
+
+use self::publish::bus_until;
 use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::listen::bind;
@@ -17,7 +20,7 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::{Connections, Worker};
 use postfleet_mailflow::{
-    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
+    Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
     webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
@@ -133,6 +136,11 @@ pub async fn start(
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
+    }
+    if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
+        // Before anything is listened to: who publishes for the first time begins at the end of the log.
+        bus::lease(&platform).await?;
+        running.spawn(bus_until(platform.clone(), bus, stop.clone()));
     }
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));

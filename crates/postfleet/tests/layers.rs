@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("postfleet-schema", 1),
     ("postfleet-store", 2),
     ("postfleet-net", 2),
+    ("postfleet-bus", 2),
     ("postfleet-mailbox", 3),
     ("postfleet-fleet", 3),
     ("postfleet-mailflow", 4),
@@ -57,7 +58,7 @@ const HOMES: &[(&[&str], &[&str], &str)] = &[
         "only store speaks SQL: add a command or a read there",
     ),
     (&["object_store"], &["postfleet-store"], "only store keeps bodies: use Store::blobs()"),
-    (&["async-nats"], &["postfleet-store"], "wake-ups go through store::wake"),
+    (&["async-nats"], &["postfleet-bus"], "the message bus is spoken to by bus: add to its trait Bus"),
     (
         &["axum", "axum-extra", "hyper", "hyper-util", "tokio-tungstenite", "tungstenite"],
         &["postfleet-api"],

@@ -1549,6 +1549,18 @@ CREATE TABLE webhooks (
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
+-- Who else reads the log, one of each kind for the installation: bus (what is published to a message bus). Everything up to
+-- position is told. It is worked for by the owner while the lease lasts; the fence is another number for each owner. Source
+-- is which stream it was told to, as the bus names it: null until there was one.
+CREATE TABLE readers (
+    kind TEXT NOT NULL PRIMARY KEY,
+    position {int} NOT NULL,
+    owner TEXT NOT NULL,
+    lease_until {int} NOT NULL,
+    fence {int} NOT NULL,
+    source {int}
+) {clustered};
+
 -- Mailboxes of which a webhook did not take an event at once: that event, and all behind it waits for it. Everything before
 -- it is told. Cause is a word of core::readers::Cause, or empty.
 CREATE TABLE webhook_lanes (

@@ -8,7 +8,6 @@ use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
-use std::time::Duration;
 
 /// An event about to be logged, in the transaction of the change that it reports.
 #[derive(Clone, Debug)]
@@ -241,6 +240,33 @@ pub async fn find(reader: &mut Reader<'_>, id: EventId) -> Result<Option<Event>,
     Ok(reader.query_one(FIND, params![id.uuid()]).await?.as_ref().map(read).transpose()?)
 }
 
+/// The positions of the first event that is still there and of the last one; `None` if there is none.
+pub async fn bounds(reader: &mut Reader<'_>) -> Result<Option<(i64, i64)>, StoreError> {
+    const FIRST: &str = "SELECT min(position) FROM events";
+    let row = reader.query_one(FIRST, params![]).await?;
+    let first = row.map(|row| row.opt_int(0)).transpose()?.flatten();
+    Ok(match first {
+        Some(first) => Some((first, head(reader).await?)),
+        None => None,
+    })
+}
+
+/// Behind which position the events are that were logged at `time` or later, as far as they are still there. Nodes may
+/// disagree about the time by a little, so it is good to ask for an earlier one.
+pub async fn position_at(reader: &mut Reader<'_>, time: UnixMicros) -> Result<i64, StoreError> {
+    let Some((first, head)) = bounds(reader).await? else { return self::head(reader).await };
+    // Positions have no gaps, so what was logged when is found by halving. What is not there was pruned meanwhile.
+    let (mut before, mut after) = (first - 1, head + 1);
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        match at(reader, middle).await? {
+            Some(event) if event.event.at >= time => after = middle,
+            _ => before = middle,
+        }
+    }
+    Ok(before)
+}
+
 pub(crate) const BEFORE_OF: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -315,27 +341,6 @@ pub async fn head(reader: &mut Reader<'_>) -> Result<i64, StoreError> {
     Ok(row.map(|row| row.int(0)).transpose()?.unwrap_or(0))
 }
 
-/// How far the times of neighbours in the log may be in the wrong order: an event has the time at which its change was asked for,
-/// and its place only when that is committed.
-const LATE_MAX: Duration = Duration::from_secs(60);
-
-/// A place in the log behind which everything is that happened since a time. A little before it may be as well.
-pub async fn place_before(reader: &mut Reader<'_>, since: UnixMicros) -> Result<i64, StoreError> {
-    const OLDEST: &str = "SELECT position FROM events ORDER BY position LIMIT 1";
-    let sought = since.minus(LATE_MAX);
-    let Some(oldest) = reader.query_one(OLDEST, params![]).await? else { return head(reader).await };
-    // All up to `low` is older, and what is behind `high` is not. Positions have no gaps, and times hardly ever go back.
-    let (mut low, mut high) = (oldest.int(0)? - 1, head(reader).await?);
-    while low < high {
-        let middle = low + (high - low + 1) / 2;
-        match at(reader, middle).await? {
-            Some(event) if event.event.at >= sought => high = middle - 1,
-            _ => low = middle,
-        }
-    }
-    Ok(low)
-}
-
 pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
     let name = row.text(5)?;
     let trigger = Trigger::ALL.iter().copied().find(|trigger| trigger.name() == name);
@@ -352,7 +357,7 @@ pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
     Ok(Event { position: row.int(0)?, event })
 }
 
-/// Removes events older than `before` that every webhook has passed, at most `limit` of them.
+/// Removes events older than `before` that every webhook and every other reader has passed, at most `limit` of them.
 #[derive(Debug)]
 pub struct PruneEvents {
     /// Older ones go.
@@ -369,11 +374,15 @@ impl Command for PruneEvents {
         const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
         const WAITING: &str = "SELECT min((SELECT min(position) FROM webhook_lanes WHERE webhook_id = w.id)) \
             FROM webhooks w WHERE status IN ('active', 'failing')";
+        // One that nobody has worked for since then is not there any more: it must not keep the log for ever.
+        const READ: &str = "SELECT min(position) FROM readers WHERE lease_until > $1";
         const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
         const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
         let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
         let waiting = tx.query_one(WAITING, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
-        let limit = passed.unwrap_or(i64::MAX).min(waiting.map_or(i64::MAX, |position| position - 1));
+        let read = tx.query_one(READ, params![self.before.as_micros()]).await?.map(|row| row.opt_int(0)).transpose()?;
+        let told = passed.unwrap_or(i64::MAX).min(read.flatten().unwrap_or(i64::MAX));
+        let limit = told.min(waiting.map_or(i64::MAX, |position| position - 1));
         let mut last = None;
         for row in tx.query(OLDEST, params![self.limit as i64]).await? {
             if row.int(0)? > limit || row.int(1)? >= self.before.as_micros() {

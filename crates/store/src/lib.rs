@@ -36,6 +36,7 @@ pub mod peaks;
 pub mod policies;
 pub mod raises;
 mod rates;
+pub mod readers;
 pub mod readings;
 pub mod recount;
 pub mod recoveries;

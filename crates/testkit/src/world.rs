@@ -2,7 +2,9 @@
 //! repeats from a seed, names from a table. Only sockets on loopback are real. Behind the feature `world`, because the
 //! crates below the flows use the rest of this crate and must not wait for them.
 
+use crate::bus::SimulatedBus;
 use opentelemetry::global;
+use postfleet_bus::Bus;
 use postfleet_core::audit::{Act, Actor, ActorKind};
 use postfleet_core::domain_records::DomainSettings;
 use postfleet_core::exchange::LoopLimits;
@@ -16,6 +18,7 @@ use postfleet_fleet::keys::{self, KeyHasher, KeyKind};
 use postfleet_mail::dkim;
 use postfleet_mail::suspicion::Lexicon;
 use postfleet_mail::trace::Protocol;
+use postfleet_mailflow::bus::BusSettings;
 use postfleet_mailflow::deliver::{self, Pacing, Signers};
 use postfleet_mailflow::dmarc_reports::DmarcReportSettings;
 use postfleet_mailflow::receive::{self, Arrival};
@@ -92,6 +95,8 @@ pub struct WorldOptions {
     pub spam: SpamSettings,
     /// As whom owners of domains are told of mail in their names; nobody is by default.
     pub dmarc_reports: Option<DmarcReportSettings>,
+    /// The message bus; none by default.
+    pub bus: Option<SimulatedBus>,
     /// Where chance starts.
     pub seed: u64,
     /// The store's database; a SQLite file in the world's folder if absent.
@@ -121,6 +126,7 @@ impl Default for WorldOptions {
             plans: Plans::presets(),
             spam: SpamSettings::default(),
             dmarc_reports: None,
+            bus: None,
             seed: 1,
             database: None,
         }
@@ -206,6 +212,7 @@ impl World {
             entropy: Arc::new(SeededEntropy::new(options.seed)),
             transport: Arc::new(transport(&options.extra_roots)),
             routing: Arc::new(Routing::new(WebhookHttp::with_options(policies))),
+            bus: options.bus.clone().map(|bus| Arc::new(bus) as Arc<dyn Bus>),
             http: Arc::new(WebhookHttp::with_options(http)),
             keys: KeyHasher::new([7; 32]),
             doorkeeper: Arc::new(Doorkeeper::new(&SeededEntropy::new(options.seed))),
@@ -385,6 +392,7 @@ fn settings(options: &WorldOptions) -> Settings {
         public_url: options.public_url.clone(),
         disposable_domains: vec![Domain::parse("throwaway.test").expect("domain")],
         spam: options.spam.clone(),
+        bus: BusSettings::default(),
         dmarc_reports: options.dmarc_reports.clone(),
         read_at: BEGINNING,
     }

@@ -14,9 +14,14 @@ use postfleet_store::deliveries::{self, Delivery};
 use postfleet_store::events::{self, Event};
 use postfleet_store::webhooks::Webhook;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Events that are looked at for a page. There may be fewer on it than were asked for, and more behind it.
 const LOOKED_AT_MAX: usize = 1_000;
+
+/// How far the times of neighbours in the log may be in the wrong order: an event has the time at which its change was asked for,
+/// and its place only when that is committed.
+const LATE_MAX: Duration = Duration::from_secs(60);
 
 /// In which order events are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +102,7 @@ impl Wanted<'_> {
         match (self.cursor, self.order, self.since) {
             (Some(cursor), ..) => Ok(Place::read(cursor, "page_token")?.position()),
             (None, Order::NewestFirst, _) => Ok(i64::MAX),
-            (None, Order::OldestFirst, Some(since)) => Ok(events::place_before(reader, since).await?),
+            (None, Order::OldestFirst, Some(since)) => Ok(events::position_at(reader, since.minus(LATE_MAX)).await?),
             (None, Order::OldestFirst, None) => Ok(0),
         }
     }

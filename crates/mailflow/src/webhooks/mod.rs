@@ -48,6 +48,11 @@ pub async fn head(platform: &Platform) -> Result<i64, Problem> {
     Ok(events::head(&mut platform.store.reader().await?).await?)
 }
 
+/// The body of a notification of an event under its newest name, at its first attempt.
+pub(crate) async fn notification(platform: &Platform, event: &Event) -> Result<Vec<u8>, Problem> {
+    payload::body(platform, event, event.event.trigger.name(), 1).await
+}
+
 /// What a round found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Round {

@@ -4,6 +4,7 @@ mod support;
 
 mod alerts;
 mod authentication;
+mod bus;
 mod deliver;
 mod destinations;
 mod dmarc_reports;

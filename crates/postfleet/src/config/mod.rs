@@ -1,6 +1,7 @@
 //! Configuration: the defaults, one TOML file, the environment, the command line, in that order. A key that nobody
 //! reads is refused with the nearest one that somebody does.
 
+mod bus;
 mod dmarc_reports;
 mod domains;
 mod inbound;
@@ -42,6 +43,7 @@ pub struct Config {
     pub delivery: Delivery,
     pub relay: RelaySection,
     pub webhooks: Webhooks,
+    pub bus: bus::BusSection,
     pub domains: Domains,
     pub block_lists: BlockListSection,
     pub spam: SpamSection,
@@ -374,6 +376,7 @@ impl Config {
             "http.waiting_per_application must be from 1 to 1000000"
         );
         self.webhooks_allow()?;
+        self.bus.check()?;
         Ok(())
     }
 

@@ -44,6 +44,7 @@ mod purge;
 mod queue;
 mod raises;
 mod rates;
+mod readers;
 mod readings;
 mod received_rules;
 mod recount;
