@@ -1,18 +1,25 @@
 //! Serving HTTP: bounded connections, a deadline for request heads, and stopping without cutting off requests.
 
+use axum::body::{Bytes, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use axum::http::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use axum::{BoxError, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use postfleet_net::Clock;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 /// How long a client may take to send the head of a request, so that slow ones do not hold all connections; and so how
 /// long a connection is kept that nobody uses. Longer than the minute for which clients usually keep theirs, so that none
@@ -44,7 +51,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, of_peer(&router, peer), &open);
+                let connection = connection(stream, OfPeer { router: router.clone(), peer }, &open);
                 tokio::spawn(async move {
                     let _place = place;
                     connection.await;
@@ -61,13 +68,33 @@ pub async fn serve(
     open.shutdown().await;
 }
 
-/// The routes, for the requests of one connection, with the address at its other end. Wrapped as a whole, since putting
-/// the address before each of them would cost every connection as much as there are routes.
-fn of_peer(router: &Router, peer: SocketAddr) -> Router {
-    Router::new().fallback_service(router.clone()).layer(Extension(ConnectInfo(peer)))
+/// The routes, for the requests of one connection: each learns the address at its other end.
+#[derive(Clone)]
+struct OfPeer {
+    router: Router,
+    peer: SocketAddr,
 }
 
-fn connection(stream: TcpStream, router: Router, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {
+impl<B> Service<Request<B>> for OfPeer
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<B>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.router.call(request)
+    }
+}
+
+fn connection(stream: TcpStream, router: OfPeer, open: &GracefulShutdown) -> impl Future<Output = ()> + Send + 'static {
     // Answers are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
     let mut builder = Builder::new(TokioExecutor::new());
