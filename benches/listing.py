@@ -6,6 +6,7 @@ listens on 127.0.0.1, lives in a folder that is removed at the end, and is ended
     benches/listing.py                                   # figures of postfleet alone, then of both, in turns
     benches/listing.py --messages 1000000 --mailboxes 100000 --targets
     benches/listing.py --alone                           # without the peer
+    benches/listing.py --sizes 10000,100000,1000000      # the slope: what a page costs in mailboxes of these sizes
 
 Rows are written straight into both databases: what is measured is reading. Prints a line of JSON for each measure, CPU in
 microseconds a request from /proc/PID/stat of all processes of a system."""
@@ -14,6 +15,7 @@ import argparse
 import glob
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -44,6 +46,9 @@ SHAPES = {
     "nobody": (f"?from=nobody@away.example&{FIELDS}", None),
     "part of a subject": (f"?subject=number%207777&{FIELDS}", None),
 }
+# Of which the slope is measured, and the most that it may be: of the logarithm of the CPU over that of the messages.
+SLOPING = ("five fields", "without bodies", "unread")
+SLOPE_MAX = 0.1
 FIRST_DATE = 1_700_000_000_000_000
 
 
@@ -55,6 +60,8 @@ def main():
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--port", type=int, default=12_600)
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[],
+                        help="messages of mailboxes of one installation, the smallest first, between which the slope is measured; alone")
     parser.add_argument("--alone", action="store_true", help="without the peer")
     parser.add_argument("--targets", action="store_true", help="fail if a target is missed")
     parser.add_argument("--postfleet", default=os.environ.get("POSTFLEET", ROOT / "target/release/postfleet"))
@@ -64,6 +71,8 @@ def main():
     try:
         ours = Postfleet(work, arguments)
         systems.append(ours)
+        if arguments.sizes:
+            return slopes(ours, arguments)
         if not arguments.alone:
             systems.append(Node(work, arguments))
         return measure(systems, arguments)
@@ -98,6 +107,30 @@ def measure(systems, arguments):
             print(json.dumps({"measure": f"five fields, {boxes}: times the peer", "rate": round(rate, 2), "p99": round(p99, 2)}))
             if rate < 4 or p99 > 0.5:
                 missed.append(f"five fields, {boxes}: {rate:.2f}x the rate (at least 4), {p99:.2f}x the p99 (at most 0.5)")
+    for line in missed:
+        print(f"MISSED {line}")
+    return 1 if arguments.targets and missed else 0
+
+
+def slopes(ours, arguments):
+    """What a page costs in each mailbox, in turns; and by which power of the size that grows, from the first to the last."""
+    missed = []
+    for shape in SLOPING:
+        query, _ = SHAPES[shape]
+        seen = {size: [] for size in arguments.sizes}
+        for _ in range(arguments.rounds):
+            for size in arguments.sizes:
+                load(ours, query, f"of {size}", arguments, 200)
+                seen[size].append(load(ours, query, f"of {size}", arguments, arguments.requests))
+        middle = {size: sorted(rows, key=lambda row: row["cpu_us"])[len(rows) // 2] for size, rows in seen.items()}
+        for size, row in middle.items():
+            print(json.dumps({"measure": f"newest 50, {shape}, of {size}", **row}), flush=True)
+        least, most = arguments.sizes[0], arguments.sizes[-1]
+        ratio = middle[most]["cpu_us"] / middle[least]["cpu_us"]
+        slope = math.log(ratio) / math.log(most / least)
+        print(json.dumps({"measure": f"newest 50, {shape}: CPU of {most} by that of {least}", "ratio": round(ratio, 3), "slope": round(slope, 4)}), flush=True)
+        if slope > SLOPE_MAX:
+            missed.append(f"newest 50, {shape}: slope {slope:.3f}, at most {SLOPE_MAX}")
     for line in missed:
         print(f"MISSED {line}")
     return 1 if arguments.targets and missed else 0
@@ -193,14 +226,18 @@ class Postfleet(System):
         environment = os.environ | {"POSTFLEET_LOG__LEVEL": "warn"}
         self.start(words, work / "postfleet.log", env=environment)
         await_port(self.port)
-        mailboxes = self.make_mailboxes(arguments.mailboxes + 1, made["api_key"])
+        large = arguments.sizes or [arguments.messages]
+        mailboxes = self.make_mailboxes(len(large) + arguments.mailboxes, made["api_key"])
         self.stop()
         self.processes.clear()
         database = next(home.glob("*.db"))
-        self.fill(database, mailboxes, arguments.messages)
+        self.fill(database, mailboxes, large)
         (work / "large.ids").write_text(f"{mailboxes[0]}\n")
-        (work / "many.ids").write_text("\n".join(mailboxes[1:]) + "\n")
+        (work / "many.ids").write_text("\n".join(mailboxes[len(large):]) + "\n")
         self.lines = {"large": work / "large.ids", "many": work / "many.ids"}
+        for size, mailbox in zip(large, mailboxes):
+            self.lines[f"of {size}"] = work / f"of-{size}.ids"
+            self.lines[f"of {size}"].write_text(f"{mailbox}\n")
         self.start(words, work / "postfleet.log", env=environment)
         await_port(self.port)
         await_gathered(database)
@@ -217,7 +254,7 @@ class Postfleet(System):
             offset += len(page)
         return ids
 
-    def fill(self, path, mailboxes, messages):
+    def fill(self, path, mailboxes, large):
         """A message in a thread of its own each; all have one body, which is read all the same."""
         body = b"From: s@away.example\r\nContent-Type: text/html\r\n\r\n" + b"<p>" + b"Some words of a message. " * 60 + b"</p>\r\n"
         database = sqlite3.connect(path, isolation_level=None)
@@ -225,7 +262,7 @@ class Postfleet(System):
         database.execute("BEGIN")
         blob = uuid.uuid4().bytes
         database.execute("INSERT INTO blobs (id, hash, octets, data, copies) VALUES (?, ?, ?, ?, ?)", (blob, blake3(body), len(body), packed(body), 1_000_000_000))
-        boxes = [(mailboxes[0], messages)] + [(one, 10) for one in mailboxes[1:]]
+        boxes = [*zip(mailboxes, large)] + [(one, 10) for one in mailboxes[len(large):]]
         insert = ("INSERT INTO messages (id, grant_id, thread_id, blob_id, outgoing, date, unread, starred, octets, folders, summary, assessment) "
                   "VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, '[\"inbox\"]', ?, ?)")
         listing = "INSERT INTO listings (grant_id, folder, date, message_id, flags) VALUES (?, ?, ?, ?, ?)"
@@ -240,8 +277,9 @@ class Postfleet(System):
                     listings += [(grant, folder, date, message, unread + 2 * starred) for folder in ("", "inbox")]
                 database.executemany(insert, rows)
                 database.executemany(listing, listings)
-        # As if they had come in: the terms of the large mailbox are gathered.
-        database.execute("INSERT INTO search_due (grant_id) VALUES (?)", (uuid.UUID(mailboxes[0]).bytes,))
+        # As if they had come in: the terms of the large mailboxes are gathered.
+        due = [(uuid.UUID(mailbox).bytes,) for mailbox, _ in zip(mailboxes, large)]
+        database.executemany("INSERT INTO search_due (grant_id) VALUES (?)", due)
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

@@ -14,6 +14,7 @@ use postfleet_mailflow::Platform;
 use postfleet_store::keys::Credential;
 use postfleet_store::service_accounts::ServiceAccount;
 use postfleet_store::tokens::Opened;
+use std::sync::Arc;
 
 /// Characters of a key that are looked at; ours are shorter.
 const KEY_CHARS_MAX: usize = 256;
@@ -35,7 +36,7 @@ pub(crate) struct Caller {
     pub(crate) rates: RequestRates,
     /// Whether something may not be sent with that key.
     is_limited: bool,
-    permissions: Vec<String>,
+    permissions: Arc<[String]>,
 }
 
 /// Finds out who makes a request. The request's body is put back if it had to be read for that.
@@ -64,7 +65,7 @@ async fn of_bearer(platform: &Platform, key: &str) -> Result<Caller, Problem> {
         return Ok(Caller { rates: rates(&opened.plan), ..of_token(opened) });
     }
     let credential = keys::authenticate(store, hasher, now, key).await?;
-    Ok(Caller { rates: rates(&credential.plan), ..of_key(credential) })
+    Ok(Caller { rates: rates(&credential.plan), ..of_key(&credential) })
 }
 
 /// A mail application on behalf of its mailbox.
@@ -83,10 +84,10 @@ fn of_token(opened: Opened) -> Caller {
     }
 }
 
-fn of_key(credential: Credential) -> Caller {
+fn of_key(credential: &Credential) -> Caller {
     let kind = if credential.application_id.is_some() { ActorKind::ApiKey } else { ActorKind::OperatorKey };
     Caller {
-        actor: Actor { kind, id: credential.key_id.to_string(), name: credential.name },
+        actor: Actor { kind, id: credential.key_id.to_string(), name: credential.name.clone() },
         organization: credential.organization_id,
         application: credential.application_id,
         grant: None,
@@ -94,7 +95,7 @@ fn of_key(credential: Credential) -> Caller {
         key: credential.application_id.map(|_| credential.key_id),
         rates: RequestRates::default(),
         is_limited: credential.capabilities.is_limited(),
-        permissions: credential.permissions,
+        permissions: credential.permissions.clone(),
     }
 }
 
@@ -109,7 +110,7 @@ fn of_account(account: ServiceAccount) -> Caller {
         key: None,
         rates: RequestRates::default(),
         is_limited: false,
-        permissions: account.permissions,
+        permissions: account.permissions.into(),
     }
 }
 
@@ -117,7 +118,7 @@ impl Caller {
     /// The caller as one who administers.
     pub(crate) fn operator(&self) -> Operator {
         let (organization, is_installation) = (self.organization, self.is_installation);
-        Operator { organization, is_installation, permissions: self.permissions.clone() }
+        Operator { organization, is_installation, permissions: self.permissions.to_vec() }
     }
 
     /// The application that the caller acts for.

@@ -266,7 +266,7 @@ where
                 Err(problem) => (Rated::default(), Err(problem)),
             };
             let answer = match (answer, selected) {
-                (Ok(response), Some(fields)) => select::trim(response, &fields).await,
+                (Ok(response), Some(uri)) => select::trim(response, &uri).await,
                 (answer, _) => answer,
             };
             let now = platform.clock.now();

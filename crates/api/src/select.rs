@@ -5,7 +5,7 @@ use crate::extract::Query;
 use crate::respond::Selected;
 use axum::body::{Body, to_bytes};
 use axum::extract::MatchedPath;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Request, StatusCode, Uri, header};
 use axum::response::Response;
 use postfleet_core::Problem;
 use serde_json::{Map, Value};
@@ -24,23 +24,26 @@ pub(crate) fn is_for(method: &str, path: &str) -> bool {
     method == "GET" || (method == "PUT" && path == CLEAN)
 }
 
-/// The fields that a request selects; `None` for all.
-pub(crate) fn of(request: &Request<Body>) -> Option<Vec<String>> {
+/// The address of a request that may select fields; `None` of one that does not.
+pub(crate) fn of(request: &Request<Body>) -> Option<Uri> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     if !is_for(request.method().as_str(), path) || request.uri().query().is_none_or(|query| !query.contains("select")) {
         return None;
     }
-    // A query that is too long is refused by whoever reads it.
-    let fields = Query::of_uri(request.uri()).unwrap_or_default().list("select");
-    (!fields.is_empty()).then_some(fields)
+    Some(request.uri().clone())
 }
 
-/// Takes away what was not selected from the objects in `data`. Names that no object has are ignored; an answer
+/// Takes away what the query of `uri` does not select from the objects in `data`. Names that no object has are ignored; an answer
 /// without `data` stays whole.
-pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Response, Problem> {
+pub(crate) async fn trim(response: Response, uri: &Uri) -> Result<Response, Problem> {
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     let is_done = response.extensions().get::<Selected>().is_some();
     if response.status() != StatusCode::OK || !is_json || is_done {
+        return Ok(response);
+    }
+    // A query that is too long was refused by whoever read it.
+    let fields = Query::of_uri(uri).unwrap_or_default().list("select");
+    if fields.is_empty() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -48,7 +51,7 @@ pub(crate) async fn trim(response: Response, fields: &[String]) -> Result<Respon
     let mut answer: Value = serde_json::from_slice(&octets).map_err(Problem::internal)?;
     let octets = match answer.get_mut("data") {
         Some(data) => {
-            keep(data, fields);
+            keep(data, &fields);
             serde_json::to_vec(&answer).map_err(Problem::internal)?
         }
         None => octets.to_vec(),

@@ -12,6 +12,7 @@ use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_net::Entropy;
 use postfleet_store::Store;
 use postfleet_store::keys::{self as store_keys, Credential, NewKey, NoteUse, SEEN_EVERY};
+use std::sync::Arc;
 
 /// Whom a key speaks for; shown by its prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,15 +129,20 @@ pub async fn authenticate(
     hasher: &KeyHasher,
     now: UnixMicros,
     key: &str,
-) -> Result<Credential, Problem> {
+) -> Result<Arc<Credential>, Problem> {
     authenticate_hash(store, now, &hasher.hash(key)).await
 }
 
 /// The same by the hash of the key, for who has come with it before and is still there.
-pub async fn authenticate_hash(store: &Store, now: UnixMicros, hash: &[u8; 32]) -> Result<Credential, Problem> {
-    let found = store_keys::find(&mut store.reader().await?, hash).await?;
-    let is_valid =
-        |credential: &Credential| credential.revoked_at.is_none() && credential.expires_at.is_none_or(|end| end > now);
+pub async fn authenticate_hash(
+    store: &Store,
+    now: UnixMicros,
+    hash: &[u8; 32],
+) -> Result<Arc<Credential>, Problem> {
+    let found = store_keys::find_known(store, hash).await?;
+    let is_valid = |credential: &Arc<Credential>| {
+        credential.revoked_at.is_none() && credential.expires_at.is_none_or(|end| end > now)
+    };
     let credential = found.filter(is_valid).ok_or_else(unauthenticated)?;
     if credential.last_used_at.is_none_or(|last| now.since(last) >= SEEN_EVERY) {
         let (id, at) = (credential.key_id, now);

@@ -163,17 +163,15 @@ async fn take(
     writer: &mut Writer,
 ) -> Result<Option<String>, Problem> {
     let (after, newer_than) = (start(named, request)?, newer_than(named));
-    // One more than is shown tells whether another page follows.
-    let page = Page { grant_id: grant, folder, after, newer_than, limit: request.limit + 1 };
-    let mut listing = messages::listed(reader, &page, writer.shows_assessment()).await?;
-    let next = listing.cut(request.limit)?.map(write_cursor);
-    for listed in listing.iter() {
-        let listed = listed?;
+    let page = Page { grant_id: grant, folder, after, newer_than, limit: request.limit };
+    let extent = writer.extent();
+    let show = &mut |listed: &Listed<'_>| {
         // What waits to be sent is in no listing that is asked for, and drafts are in theirs alone.
-        if view::is_kind(&listed, named.drafts) {
-            writer.write(&listed, None);
+        if view::is_kind(listed, named.drafts) {
+            writer.write(listed, None);
         }
-    }
+    };
+    let next = messages::listed(reader, &page, extent, show).await?.map(write_cursor);
     Ok(next)
 }
 

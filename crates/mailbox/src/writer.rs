@@ -9,9 +9,8 @@ use postfleet_core::folder::SCHEDULED;
 use postfleet_core::id::{GrantId, MessageId};
 use postfleet_mail::message as mail;
 use postfleet_schema::message as schema;
-use postfleet_store::messages::Listed;
+use postfleet_store::messages::{Extent, Listed};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::io::Write;
 use uuid::Uuid;
 
@@ -147,7 +146,7 @@ impl Writer {
         grant.uuid().hyphenated().encode_lower(&mut written);
         let has_assessment = selection.has_assessment();
         let parts = selection.parts();
-        let out = Vec::with_capacity(4_096);
+        let out = Vec::with_capacity(16_384);
         Self { out, grant, grant_written: written, fields, selection, has_assessment, parts }
     }
 
@@ -166,9 +165,14 @@ impl Writer {
         self.out.push(b'}');
     }
 
-    /// Whether something is shown of what was found of messages when they came in.
-    pub(crate) fn shows_assessment(&self) -> bool {
-        self.has_assessment
+    /// How much has to be read of messages for it.
+    pub(crate) fn extent(&self) -> Extent {
+        let more = [Member::ThreadId, Member::Starred, Member::Answered, Member::Direction];
+        match self.has_assessment {
+            true => Extent::All,
+            false if more.into_iter().any(|member| self.selection.shows(member)) => Extent::Most,
+            false => Extent::Few,
+        }
     }
 
     /// What every object has.
@@ -280,6 +284,9 @@ impl Writer {
 
     /// The folders, but for the one that only says that it waits to be sent.
     fn folders(&mut self, folders: &str) {
+        if !self.selection.shows(Member::Folders) {
+            return;
+        }
         if view::is_scheduled(folders) {
             let all: Vec<String> = serde_json::from_str(folders).unwrap_or_default();
             self.value(Member::Folders, || all.into_iter().filter(|folder| folder != SCHEDULED).collect::<Vec<_>>());
@@ -289,18 +296,18 @@ impl Writer {
     }
 
     /// Copies a member as it is stored, or `absent` where it is not.
-    fn copy(&mut self, member: Member, stored: Option<&RawValue>, absent: &str) {
+    fn copy(&mut self, member: Member, stored: Option<&str>, absent: &str) {
         if self.member(member) {
-            self.out.extend_from_slice(stored.map_or(absent, RawValue::get).as_bytes());
+            self.out.extend_from_slice(stored.unwrap_or(absent).as_bytes());
         }
     }
 
     /// A Message-ID, which is stored without its brackets.
-    fn bracketed(&mut self, member: Member, stored: Option<&RawValue>) {
+    fn bracketed(&mut self, member: Member, stored: Option<&str>) {
         if !self.member(member) {
             return;
         }
-        let inner = stored.and_then(|id| id.get().strip_prefix('"')?.strip_suffix('"'));
+        let inner = stored.and_then(|id| id.strip_prefix('"')?.strip_suffix('"'));
         // A `Vec` takes whatever is written.
         let _ = match inner {
             Some(id) => write!(self.out, "\"<{id}>\""),
@@ -331,8 +338,8 @@ fn attachments(kept: &Kept<'_>, grant: GrantId, message: MessageId) -> Vec<schem
     files.iter().map(|file| view::attachment(grant, message, file)).collect()
 }
 
-fn parsed<'s, T: Deserialize<'s>>(stored: Option<&'s RawValue>) -> Option<T> {
-    serde_json::from_str(stored?.get()).ok()
+fn parsed<'s, T: Deserialize<'s>>(stored: Option<&'s str>) -> Option<T> {
+    serde_json::from_str(stored?).ok()
 }
 
 #[cfg(test)]

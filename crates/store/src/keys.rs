@@ -6,12 +6,13 @@ use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::key_use;
 use crate::organizations::Scope;
-use crate::{applications, params};
+use crate::{Store, applications, params};
 use postfleet_core::audit::Act;
 use postfleet_core::capability::Capabilities;
 use postfleet_core::id::{ApplicationId, KeyId, OrganizationId};
 use postfleet_core::{Patch, UnixMicros, permission};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -406,7 +407,7 @@ pub struct Credential {
     /// Whether it may also do what concerns all organizations.
     pub is_installation: bool,
     /// What it may do.
-    pub permissions: Vec<String>,
+    pub permissions: Arc<[String]>,
     /// What may be sent with it.
     pub capabilities: Capabilities,
     /// When it ends, if it does. A secret from before a rotation may end earlier than the key.
@@ -435,6 +436,20 @@ pub async fn find(reader: &mut Reader<'_>, hash: &[u8; 32]) -> Result<Option<Cre
     let (mut credential, until) = (read_credential(&row)?, UnixMicros::from_micros(row.int(11)?));
     credential.expires_at = Some(credential.expires_at.map_or(until, |end| end.min(until)));
     Ok(Some(credential))
+}
+
+/// As [`find`], without asking the database where what it would say is known.
+pub async fn find_known(store: &Store, hash: &[u8; 32]) -> Result<Option<Arc<Credential>>, StoreError> {
+    let as_of = match store.remembered().map(|remembered| remembered.credentials.find(hash)) {
+        Some(Ok(credential)) => return Ok(Some(credential)),
+        Some(Err(as_of)) => Some(as_of),
+        None => None,
+    };
+    let found = find(&mut store.reader().await?, hash).await?.map(Arc::new);
+    if let (Some(remembered), Some(as_of), Some(credential)) = (store.remembered(), as_of, &found) {
+        remembered.credentials.keep(*hash, credential.clone(), as_of);
+    }
+    Ok(found)
 }
 
 pub(crate) const LIST_OF_APPLICATION: &str = concat!(
@@ -519,7 +534,7 @@ fn read_credential(row: &Row) -> Result<Credential, DbError> {
         organization_id: OrganizationId::from_uuid(row.uuid(2)?),
         application_id: row.opt_uuid(3)?.map(ApplicationId::from_uuid),
         is_installation: row.flag(4)?,
-        permissions: read_permissions(row.str(5)?)?,
+        permissions: read_permissions(row.str(5)?)?.into(),
         capabilities: key_use::read(row.opt_text(9)?.as_deref())?,
         expires_at: time(6)?,
         revoked_at: time(7)?,

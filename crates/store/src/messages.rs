@@ -7,7 +7,7 @@ pub use judged::{Received, placed};
 
 use crate::blobs::{self, PreparedBlob, StoredBlob};
 use crate::correspondents;
-use crate::db::{DbError, Row};
+use crate::db::{DbError, Passing, Row};
 use crate::drafts;
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
@@ -30,6 +30,7 @@ use postfleet_core::rule::{Placement, Verdict};
 use postfleet_core::{Problem, ProblemKind, UnixMicros};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// What one message has in common in every mailbox that it is filed into.
 #[derive(Clone, Debug)]
@@ -466,8 +467,26 @@ macro_rules! message_columns {
 /// What lists show of a message, in the order of [`Listed::read`].
 macro_rules! listed_columns {
     () => {
-        "m.id, m.thread_id, m.outgoing, m.date, m.unread, m.starred, m.answered, m.draft, m.folders, m.summary"
+        "m.id, m.date, m.unread, m.draft, m.folders, m.summary"
     };
+}
+
+/// What they show of it if more is asked for, behind the columns before.
+macro_rules! more_listed_columns {
+    () => {
+        ", m.thread_id, m.outgoing, m.starred, m.answered"
+    };
+}
+
+/// How much is read of the messages of a list: each column of each row takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Id, date, whether it is unread, folders and summary; the rest of [`Listed`] is empty.
+    Few,
+    /// Everything but what was found of it when it came in.
+    Most,
+    /// Everything.
+    All,
 }
 
 /// Columns before those of a joined blob.
@@ -504,19 +523,30 @@ pub struct Listed<'r> {
 }
 
 impl<'r> Listed<'r> {
-    fn read(row: &'r Row) -> Result<Self, DbError> {
-        Ok(Self {
+    fn read(row: &'r Passing<'_>, extent: Extent) -> Result<Self, DbError> {
+        let few = Self {
             id: MessageId::from_uuid(row.uuid(0)?),
-            thread_id: ThreadId::from_uuid(row.uuid(1)?),
-            outgoing: row.flag(2)?,
-            date: UnixMicros::from_micros(row.int(3)?),
-            unread: row.flag(4)?,
-            starred: row.flag(5)?,
-            answered: row.flag(6)?,
-            draft: row.flag(7)?,
-            folders: Cow::Borrowed(row.str(8)?),
-            summary: row.str(9)?,
-            assessment: row.opt_str(10)?,
+            thread_id: ThreadId::from_uuid(Uuid::nil()),
+            outgoing: false,
+            date: UnixMicros::from_micros(row.int(1)?),
+            unread: row.flag(2)?,
+            starred: false,
+            answered: false,
+            draft: row.flag(3)?,
+            folders: Cow::Borrowed(row.str(4)?),
+            summary: row.str(5)?,
+            assessment: None,
+        };
+        if extent == Extent::Few {
+            return Ok(few);
+        }
+        Ok(Self {
+            thread_id: ThreadId::from_uuid(row.uuid(6)?),
+            outgoing: row.flag(7)?,
+            starred: row.flag(8)?,
+            answered: row.flag(9)?,
+            assessment: if extent == Extent::All { row.opt_str(10)? } else { None },
+            ..few
         })
     }
 
@@ -535,26 +565,6 @@ impl<'r> Listed<'r> {
             summary: &stored.summary,
             assessment: stored.assessment.as_deref(),
         }
-    }
-}
-
-/// The rows of a page of a listing.
-pub struct Listing(Vec<Row>);
-
-impl Listing {
-    /// Takes what is behind the first `limit` messages away; answers where the last of the rest is if there was any.
-    pub fn cut(&mut self, limit: usize) -> Result<Option<After>, StoreError> {
-        if self.0.len() <= limit {
-            return Ok(None);
-        }
-        self.0.truncate(limit);
-        let last = self.0.last().map(Listed::read).transpose()?;
-        Ok(last.map(|last| After { date: last.date, id: last.id }))
-    }
-
-    /// Its messages, newest first.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Listed<'_>, StoreError>> {
-        self.0.iter().map(|row| Ok(Listed::read(row)?))
     }
 }
 
@@ -580,10 +590,11 @@ pub(crate) const LIST_WITHOUT_BODY: &str = concat!(
      ORDER BY l.date DESC, l.message_id DESC LIMIT $6"
 );
 macro_rules! listed {
-    ($assessment:literal) => {
+    ($more:expr, $assessment:literal) => {
         concat!(
             "SELECT ",
             listed_columns!(),
+            $more,
             $assessment,
             " FROM listings l JOIN messages m ON m.id = l.message_id \
              WHERE l.grant_id = $1 AND l.folder = $2 AND (l.date, l.message_id) < ($3, $4) AND l.date > $5 \
@@ -591,8 +602,9 @@ macro_rules! listed {
         )
     };
 }
-pub(crate) const LISTED: &str = listed!(", CAST(NULL AS TEXT)");
-pub(crate) const LISTED_WITH_ASSESSMENT: &str = listed!(", m.assessment");
+pub(crate) const LISTED_FEW: &str = listed!("", "");
+pub(crate) const LISTED: &str = listed!(more_listed_columns!(), "");
+pub(crate) const LISTED_WITH_ASSESSMENT: &str = listed!(more_listed_columns!(), ", m.assessment");
 pub(crate) const LIST_THREAD: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -695,10 +707,36 @@ pub async fn list_page_without_bodies(
     Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
 }
 
-/// A page of a listing to be shown as it is kept; what was found of messages is long, and read only if it is asked for.
-pub async fn listed(reader: &mut Reader<'_>, page: &Page<'_>, with_assessment: bool) -> Result<Listing, StoreError> {
-    let sql = if with_assessment { LISTED_WITH_ASSESSMENT } else { LISTED };
-    Ok(Listing(query_page(reader, sql, page).await?))
+/// Shows the messages of a page of a listing as they are kept, newest first, one after the other; answers where the last of
+/// them is if there are more.
+pub async fn listed(
+    reader: &mut Reader<'_>,
+    page: &Page<'_>,
+    extent: Extent,
+    show: &mut (dyn FnMut(&Listed<'_>) + Send),
+) -> Result<Option<After>, StoreError> {
+    let sql = match extent {
+        Extent::Few => LISTED_FEW,
+        Extent::Most => LISTED,
+        Extent::All => LISTED_WITH_ASSESSMENT,
+    };
+    let (grant, after, id) = (page.grant_id.uuid(), page.after.date.as_micros(), page.after.id.uuid());
+    // One more than is shown tells whether there are more.
+    let limit = page.limit as i64 + 1;
+    let (mut shown, mut last, mut next) = (0, None, None);
+    let values = params![grant, page.folder, after, id, page.newer_than.as_micros(), limit];
+    let look = &mut |row: Passing<'_>| -> Result<(), DbError> {
+        if shown == page.limit {
+            next = last;
+            return Ok(());
+        }
+        let listed = Listed::read(&row, extent)?;
+        (shown, last) = (shown + 1, Some(After { date: listed.date, id: listed.id }));
+        show(&listed);
+        Ok(())
+    };
+    reader.each(sql, values, look).await?;
+    Ok(next)
 }
 
 async fn query_page(reader: &mut Reader<'_>, sql: &'static str, page: &Page<'_>) -> Result<Vec<Row>, StoreError> {

@@ -71,6 +71,7 @@ const LISTS: &[(&str, &str)] = &[
     ("lists::ITEMS", lists::ITEMS),
     ("messages::LIST", messages::LIST),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY),
+    ("messages::LISTED_FEW", messages::LISTED_FEW),
     ("messages::LISTED", messages::LISTED),
     ("messages::LISTED_WITH_ASSESSMENT", messages::LISTED_WITH_ASSESSMENT),
     ("messages::LIST_THREAD", messages::LIST_THREAD),

@@ -11,6 +11,7 @@ mod edges;
 mod isolation;
 mod node;
 mod openapi;
+mod remembered;
 mod routes;
 mod select;
 mod v3;

@@ -33,10 +33,9 @@ pub async fn find(store: &Store, application: ApplicationId, segment: &str) -> R
 
 /// As [`find`], where only its id has to be known.
 pub async fn find_id(store: &Store, application: ApplicationId, segment: &str) -> Result<GrantId, Problem> {
-    let mut reader = store.reader().await?;
     let found = match Named::read(segment) {
-        Some(Named::Id(id)) => grants::find_id(&mut reader, application, id).await?,
-        Some(Named::Email(email)) => grants::find_id_of_email(&mut reader, application, &email).await?,
+        Some(Named::Id(id)) => grants::find_known_id(store, application, id).await?,
+        Some(Named::Email(email)) => grants::find_id_of_email(&mut store.reader().await?, application, &email).await?,
         None => None,
     };
     found.ok_or_else(Problem::not_found)

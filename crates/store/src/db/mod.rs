@@ -8,8 +8,11 @@ mod answer;
 pub mod dialect;
 pub mod postgres;
 pub mod sqlite;
+mod touched;
 
 use answer::CopiedRow;
+use sqlite::PassingRow;
+pub(crate) use touched::Touched;
 use uuid::Uuid;
 
 /// A value bound to a placeholder.
@@ -149,6 +152,54 @@ impl Row {
     }
 }
 
+/// A row that is looked at while its statement runs: of SQLite nothing is copied. A list has many rows, and one look at each
+/// is all that it needs.
+pub enum Passing<'r> {
+    /// SQLite's own row.
+    Sqlite(PassingRow<'r>),
+    /// A row of an answer.
+    Answered(&'r Row),
+}
+
+impl Passing<'_> {
+    /// An integer column.
+    pub fn int(&self, column: usize) -> Result<i64, DbError> {
+        match self {
+            Self::Sqlite(row) => row.int(column),
+            Self::Answered(row) => row.int(column),
+        }
+    }
+
+    /// A 0-or-1 column.
+    pub fn flag(&self, column: usize) -> Result<bool, DbError> {
+        Ok(self.int(column)? != 0)
+    }
+
+    /// A text column that may be null, as it stands there.
+    pub fn opt_str(&self, column: usize) -> Result<Option<&str>, DbError> {
+        match self {
+            Self::Sqlite(row) => row.opt_str(column),
+            Self::Answered(row) => row.opt_str(column),
+        }
+    }
+
+    /// A text column, as it stands there.
+    pub fn str(&self, column: usize) -> Result<&str, DbError> {
+        self.opt_str(column)?.ok_or(DbError::Shape(column))
+    }
+
+    /// An id column.
+    pub fn uuid(&self, column: usize) -> Result<Uuid, DbError> {
+        match self {
+            Self::Sqlite(row) => row.uuid(column),
+            Self::Answered(row) => row.uuid(column),
+        }
+    }
+}
+
+/// What is done with a row that passes.
+pub type Look<'f> = &'f mut (dyn FnMut(Passing<'_>) -> Result<(), DbError> + Send);
+
 /// What an engine may answer instead of rows.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -195,6 +246,18 @@ impl Db {
         }
     }
 
+    /// Runs a statement and looks at each row that it answers; says how many there were.
+    pub async fn each(&mut self, sql: &'static str, params: &[Param<'_>], look: Look<'_>) -> Result<u64, DbError> {
+        match self {
+            Self::Sqlite(db) => db.each(sql, params, look),
+            Self::Postgres(db) => {
+                let rows = db.query(sql, params).await?;
+                rows.iter().try_for_each(|row| look(Passing::Answered(row)))?;
+                Ok(rows.len() as u64)
+            }
+        }
+    }
+
     /// Runs a statement that answers at most one row; more are dropped.
     pub async fn query_one(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>, DbError> {
         Ok(self.query(sql, params).await?.into_iter().next())
@@ -222,6 +285,14 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.script(sql),
             Self::Postgres(db) => db.script(sql).await,
+        }
+    }
+
+    /// The watched tables of which rows may have been changed since it was asked last, as far as nobody else changes them.
+    pub(crate) fn take_touched(&mut self) -> Touched {
+        match self {
+            Self::Sqlite(db) => db.take_touched(),
+            Self::Postgres(_) => Touched::default(),
         }
     }
 

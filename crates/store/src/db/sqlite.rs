@@ -1,12 +1,13 @@
 //! SQLite through rusqlite: the embedded engine. Calls block, and never suspend.
 
 use super::answer::Answer;
-use super::{DbError, Param, Row, dialect};
+use super::{DbError, Look, Param, Passing, Row, Touched, dialect};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use std::collections::HashMap;
 use std::path::Path;
+use uuid::Uuid;
 
 /// Statements kept prepared on each connection: more than there are in the crate.
 const PREPARED_MAX: usize = 256;
@@ -25,9 +26,17 @@ pub struct Sqlite {
     connection: Connection,
     /// Texts in SQLite's spelling, by address and length of the static text that they come from: a cheap key.
     texts: Texts,
+    /// What was changed, or may have been.
+    touched: Touched,
 }
 
-type Texts = HashMap<(usize, usize), Box<str>>;
+type Texts = HashMap<(usize, usize), Text>;
+
+/// A statement in SQLite's spelling, and what it changes.
+struct Text {
+    sql: Box<str>,
+    touched: Touched,
+}
 
 impl Sqlite {
     /// Opens the connection that writes. Everything that is acknowledged relies on `synchronous=FULL`.
@@ -54,7 +63,7 @@ impl Sqlite {
         // Without it a statement is planned anew whenever another value is bound to it, which costs more than running it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(db_error)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
-        Ok(Self { connection, texts: HashMap::new() })
+        Ok(Self { connection, texts: HashMap::new(), touched: Touched::default() })
     }
 
     /// Moves what it can from the write-ahead log into the database file, without waiting for anybody.
@@ -64,7 +73,8 @@ impl Sqlite {
 
     pub(super) fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, DbError> {
         let text = text(&mut self.texts, sql);
-        let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;
+        self.touched = self.touched.and(text.touched);
+        let mut statement = self.connection.prepare_cached(&text.sql).map_err(db_error)?;
         let mut answer = Answer::of(statement.column_count());
         let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(db_error)?;
         while let Some(row) = rows.next().map_err(db_error)? {
@@ -75,16 +85,31 @@ impl Sqlite {
         Ok(answer.rows().map(Row::Sqlite).collect())
     }
 
+    pub(super) fn each(&mut self, sql: &'static str, params: &[Param<'_>], look: Look<'_>) -> Result<u64, DbError> {
+        let text = text(&mut self.texts, sql);
+        self.touched = self.touched.and(text.touched);
+        let mut statement = self.connection.prepare_cached(&text.sql).map_err(db_error)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(db_error)?;
+        let mut count = 0;
+        while let Some(row) = rows.next().map_err(db_error)? {
+            look(Passing::Sqlite(PassingRow(row)))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     pub(super) fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, DbError> {
         let text = text(&mut self.texts, sql);
-        let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;
+        self.touched = self.touched.and(text.touched);
+        let mut statement = self.connection.prepare_cached(&text.sql).map_err(db_error)?;
         let changed = statement.execute(rusqlite::params_from_iter(params)).map_err(db_error)?;
         Ok(changed as u64)
     }
 
     pub(super) fn execute_each(&mut self, sql: &'static str, rows: &[Vec<Param<'_>>]) -> Result<(), DbError> {
         let text = text(&mut self.texts, sql);
-        let mut statement = self.connection.prepare_cached(text).map_err(db_error)?;
+        self.touched = self.touched.and(text.touched);
+        let mut statement = self.connection.prepare_cached(&text.sql).map_err(db_error)?;
         for row in rows {
             statement.execute(rusqlite::params_from_iter(row)).map_err(db_error)?;
         }
@@ -92,7 +117,12 @@ impl Sqlite {
     }
 
     pub(super) fn script(&mut self, sql: &str) -> Result<(), DbError> {
+        self.touched = self.touched.and(Touched::of(sql));
         self.connection.execute_batch(&dialect::sqlite(sql)).map_err(db_error)
+    }
+
+    pub(super) fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
     }
 
     pub(super) fn is_autocommit(&self) -> bool {
@@ -100,8 +130,42 @@ impl Sqlite {
     }
 }
 
-fn text<'a>(texts: &'a mut Texts, sql: &'static str) -> &'a str {
-    texts.entry((sql.as_ptr() as usize, sql.len())).or_insert_with(|| dialect::sqlite(sql).into())
+/// A row of a statement that runs.
+pub struct PassingRow<'r>(&'r rusqlite::Row<'r>);
+
+impl PassingRow<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, DbError> {
+        self.0.get_ref(column).map_err(|_| DbError::Shape(column))
+    }
+
+    pub(super) fn int(&self, column: usize) -> Result<i64, DbError> {
+        match self.value(column)? {
+            ValueRef::Integer(value) => Ok(value),
+            _ => Err(DbError::Shape(column)),
+        }
+    }
+
+    pub(super) fn opt_str(&self, column: usize) -> Result<Option<&str>, DbError> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| DbError::Shape(column)),
+            _ => Err(DbError::Shape(column)),
+        }
+    }
+
+    pub(super) fn uuid(&self, column: usize) -> Result<Uuid, DbError> {
+        match self.value(column)? {
+            ValueRef::Blob(octets) => Uuid::from_slice(octets).map_err(|_| DbError::Shape(column)),
+            _ => Err(DbError::Shape(column)),
+        }
+    }
+}
+
+fn text<'a>(texts: &'a mut Texts, sql: &'static str) -> &'a Text {
+    texts.entry((sql.as_ptr() as usize, sql.len())).or_insert_with(|| {
+        let sql: Box<str> = dialect::sqlite(sql).into();
+        Text { touched: Touched::of(&sql), sql }
+    })
 }
 
 impl ToSql for Param<'_> {

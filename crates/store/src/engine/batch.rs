@@ -1,6 +1,6 @@
 //! One batch: commands that share a transaction and a flush.
 
-use super::{Command, Counters, Tx};
+use super::{Command, Counters, Remembered, Tx};
 use crate::db::DbError;
 use crate::error::StoreError;
 use crate::events;
@@ -33,6 +33,7 @@ pub(super) struct Context {
     pub(super) rule_book: Arc<RuleBook>,
     pub(super) wake: Arc<Wake>,
     pub(super) counters: Arc<Counters>,
+    pub(super) remembered: Option<Arc<Remembered>>,
 }
 
 /// A command waiting for its batch, with its type forgotten.
@@ -80,7 +81,11 @@ pub(super) async fn run(tx: &mut Tx, jobs: Vec<Box<dyn Job>>, context: &Context)
     while let Some(mut jobs) = parts.pop() {
         let mut failed: Vec<Option<StoreError>> = jobs.iter().map(|_| None).collect();
         let ended = run_to_the_end(tx, &mut jobs, &mut failed, context).await;
-        let hints = std::mem::take(&mut tx.hints);
+        let (hints, touched) = (std::mem::take(&mut tx.hints), tx.db.take_touched());
+        // Also after a failure: whether a commit that failed is to be seen is not known.
+        if let Some(remembered) = &context.remembered {
+            remembered.changed(touched);
+        }
         tx.locked.clear();
         if matches!(ended, Err(DbError::Serialization(_))) && jobs.len() > 1 {
             let later = jobs.split_off(jobs.len() / 2);

@@ -8,6 +8,7 @@ mod arrivals;
 mod batch;
 mod postgres;
 mod reader;
+mod remembered;
 mod sqlite;
 
 use crate::blobs::Blobs;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use arrivals::Arriving;
 pub use reader::Reader;
+pub(crate) use remembered::{Remembered, WATCHED};
 
 /// Commands that may wait for the engine; more wait before the door.
 const WAITING_MAX: usize = 4_096;
@@ -200,6 +202,7 @@ struct Inner {
     wake: Arc<Wake>,
     counters: Arc<Counters>,
     quarantine_part: Arc<AtomicU64>,
+    remembered: Option<Arc<Remembered>>,
 }
 
 /// What the engine has done since it was opened.
@@ -245,12 +248,15 @@ impl Store {
         let counters = Arc::new(Counters::default());
         let rule_book = Arc::new(RuleBook::default());
         let quarantine_part = Arc::new(AtomicU64::new(quarantine::PART));
+        // Others write to PostgreSQL, too: there every request reads what it needs.
+        let remembered = matches!(location, Location::Sqlite(_)).then(|| Arc::new(Remembered::default()));
         let context = batch::Context {
             plans: plans.clone(),
             quarantine_part: quarantine_part.clone(),
             rule_book: rule_book.clone(),
             wake: wake.clone(),
             counters: counters.clone(),
+            remembered: remembered.clone(),
         };
         let arrivals = Arc::new(Arrivals::default());
         let blobs = Blobs::open(blob_folder)?;
@@ -272,7 +278,8 @@ impl Store {
                 (jobs, reader::Readers::postgres(url, plans.clone()))
             }
         };
-        let inner = Inner { jobs, arrivals, readers, blobs, plans, rule_book, wake, counters, quarantine_part };
+        let inner =
+            Inner { jobs, arrivals, readers, blobs, plans, rule_book, wake, counters, quarantine_part, remembered };
         let store = Self { inner: Arc::new(inner) };
         let mut reader = store.reader().await?;
         organizations::check_plans(&mut reader).await?;
@@ -341,6 +348,11 @@ impl Store {
     /// A connection for reading. It sees everything that was committed before.
     pub async fn reader(&self) -> Result<Reader<'_>, StoreError> {
         self.inner.readers.take().await
+    }
+
+    /// What is remembered of rows, if this process is the only one that changes them.
+    pub(crate) fn remembered(&self) -> Option<&Remembered> {
+        self.inner.remembered.as_deref()
     }
 
     /// Rows that readers have answered since the store was opened: what its lists cost.

@@ -2,7 +2,7 @@
 
 use crate::db::postgres::Postgres;
 use crate::db::sqlite::Sqlite;
-use crate::db::{Db, DbError, Param, Row};
+use crate::db::{Db, DbError, Look, Param, Row};
 use crate::error::StoreError;
 use parking_lot::Mutex;
 use postfleet_core::plan::{Plan, Plans};
@@ -107,6 +107,19 @@ impl Reader<'_> {
                 let rows = db.query(sql, params).await?;
                 self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 Ok(rows)
+            }
+            None => Err(StoreError::Fault("reader has no connection".into())),
+        }
+    }
+
+    /// Runs a statement and looks at each row that it answers. What is done there keeps a connection busy: no more than to
+    /// write it down somewhere.
+    pub async fn each(&mut self, sql: &'static str, params: &[Param<'_>], look: Look<'_>) -> Result<(), StoreError> {
+        match &mut self.db {
+            Some(db) => {
+                let rows = db.each(sql, params, look).await?;
+                self.rows.fetch_add(rows, Ordering::Relaxed);
+                Ok(())
             }
             None => Err(StoreError::Fault("reader has no connection".into())),
         }

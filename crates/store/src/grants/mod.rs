@@ -18,7 +18,7 @@ pub(crate) use create::STATEMENTS as PROVISIONING;
 pub(crate) use list::STATEMENTS as LISTS;
 
 use crate::db::{DbError, Row};
-use crate::engine::{Reader, Tx};
+use crate::engine::{Reader, Store, Tx};
 use crate::error::StoreError;
 use crate::judging::{self, Scope};
 use crate::limits;
@@ -247,6 +247,24 @@ pub async fn find_id(
     const FIND: &str = "SELECT id FROM grants WHERE id = $1 AND application_id = $2";
     let row = reader.query_one(FIND, params![id.uuid(), application.uuid()]).await?;
     Ok(row.map(|row| row.uuid(0)).transpose()?.map(GrantId::from_uuid))
+}
+
+/// As [`find_id`], without asking the database where what it would say is known.
+pub async fn find_known_id(
+    store: &Store,
+    application: ApplicationId,
+    id: GrantId,
+) -> Result<Option<GrantId>, StoreError> {
+    let as_of = match store.remembered().map(|remembered| remembered.mailboxes.find(&id)) {
+        Some(Ok(owner)) => return Ok((owner == application).then_some(id)),
+        Some(Err(as_of)) => Some(as_of),
+        None => None,
+    };
+    let found = find_id(&mut store.reader().await?, application, id).await?;
+    if let (Some(remembered), Some(as_of), Some(id)) = (store.remembered(), as_of, found) {
+        remembered.mailboxes.keep(id, application, as_of);
+    }
+    Ok(found)
 }
 
 /// The id of the mailbox of an application that has this address.

@@ -12,6 +12,7 @@ use postfleet_testkit::postgres::PostgresServer;
 const LISTS: &[(&str, &str, &str)] = &[
     ("messages::LIST", messages::LIST, "listings_pkey"),
     ("messages::LIST_WITHOUT_BODY", messages::LIST_WITHOUT_BODY, "listings_pkey"),
+    ("messages::LISTED_FEW", messages::LISTED_FEW, "listings_pkey"),
     ("messages::LISTED", messages::LISTED, "listings_pkey"),
     ("messages::LISTED_WITH_ASSESSMENT", messages::LISTED_WITH_ASSESSMENT, "listings_pkey"),
     ("messages::EXPORT", messages::EXPORT, "listings_pkey"),
