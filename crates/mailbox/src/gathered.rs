@@ -3,8 +3,8 @@
 
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
-use postfleet_core::search::narrow::{Clause, narrow};
 use postfleet_core::search::Term;
+use postfleet_core::search::narrow::{Clause, narrow};
 use postfleet_store::messages::{After, Page};
 use postfleet_store::search::{self, Places, Postings, Segment};
 use postfleet_store::{Reader, StoreError};

@@ -24,8 +24,8 @@ const POSTINGS_AT_ONCE: usize = 256 << 10;
 /// Rows of messages after which those of earlier pages are forgotten.
 const ROWS_MAX: usize = 2_000;
 
-/// Hits among which it is looked for one that is still there: mostly the first is.
-const PROBES: [usize; 2] = [1, 50];
+/// Hits among which it is looked for one that is still there, where the first is not.
+const PROBED: usize = 50;
 
 /// What is searched for; nothing is found by a query without letters and digits.
 #[derive(Clone, Debug)]
@@ -397,8 +397,8 @@ impl Hits {
 
     /// Whether there is one more whose message is still there.
     async fn has_more(&mut self, reader: &mut Reader<'_>) -> Result<bool, StoreError> {
-        let [first, others] = PROBES;
-        for probed in std::iter::once(first).chain(std::iter::repeat(others)) {
+        let mut probed = 1;
+        loop {
             let batch = self.take(reader, probed).await?;
             if batch.is_empty() {
                 return Ok(false);
@@ -407,8 +407,8 @@ impl Hits {
             if !search::there(reader, &ids).await?.is_empty() {
                 return Ok(true);
             }
+            probed = PROBED;
         }
-        Ok(false)
     }
 }
 

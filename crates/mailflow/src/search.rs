@@ -9,8 +9,8 @@ use postfleet_core::search::Term;
 use postfleet_core::search::segment::{self, Shards, Source};
 use postfleet_mailbox::filing;
 use postfleet_store::search::{
-    self, AddPostings, AddSegment, Added, BeginMerge, ClearSegment, EndMerge, MERGED_SEGMENTS, Place,
-    SEGMENT_MESSAGES, Segment, Settle, Vector, shard_bits,
+    self, AddPostings, AddSegment, Added, BeginMerge, ClearSegment, EndMerge, MERGED_SEGMENTS, Place, SEGMENT_MESSAGES,
+    Segment, Settle, Vector, shard_bits,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;

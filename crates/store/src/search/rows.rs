@@ -44,7 +44,9 @@ pub async fn postings(
     for segment in segments {
         for term in terms {
             match reader.known().get(grant, segment, Part::Postings(*term)) {
-                Some(known) => drop(postings.of.insert((segment.number, *term), known)),
+                Some(known) => {
+                    postings.of.insert((segment.number, *term), known);
+                }
                 None => {
                     let shard = segment::shard(*term, shard_bits(segment.level));
                     unknown.entry((segment.number, shard)).or_default().push((segment, *term));
@@ -137,8 +139,12 @@ pub async fn places(
             continue;
         }
         match reader.known().get(grant, segment, Part::Chunk(chunk)) {
-            Some(row) => drop(held.chunks.insert(key, row)),
-            None => drop(unknown.insert(key, segment)),
+            Some(row) => {
+                held.chunks.insert(key, row);
+            }
+            None => {
+                unknown.insert(key, segment);
+            }
         }
     }
     if unknown.is_empty() {
@@ -160,11 +166,7 @@ pub(crate) const CHUNKS: &str = "SELECT chunk, data FROM search_messages WHERE g
     ORDER BY chunk LIMIT $4";
 
 /// All messages of a segment, in their order.
-pub async fn all_places(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    segment: &Segment,
-) -> Result<Vec<Place>, StoreError> {
+pub async fn all_places(reader: &mut Reader<'_>, grant: GrantId, segment: &Segment) -> Result<Vec<Place>, StoreError> {
     let (mut places, mut after) = (Vec::with_capacity(segment.messages), -1);
     loop {
         let values = params![grant.uuid(), segment.number, after, CHUNKS_AT_ONCE as i64];
