@@ -3,15 +3,20 @@
 
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{GrantId, MessageId, ThreadId};
+use postfleet_core::search::Term;
 use postfleet_core::search::narrow::{Clause, narrow};
-use postfleet_core::search::{Term, segment};
 use postfleet_store::messages::{After, Page};
-use postfleet_store::search::{self, CHUNK_MESSAGES, Place, Segment};
+use postfleet_store::search::{self, Places, Postings, Segment};
 use postfleet_store::{Reader, StoreError};
-use std::collections::HashMap;
 
 /// Late ones that are read at once.
 const LATE_AT_ONCE: usize = 200;
+
+/// Messages of segments that are read together: of many small ones, most are looked into if one is.
+const MESSAGES_AT_ONCE: usize = 8_192;
+
+/// Messages that are looked up together.
+const PLACES_AT_ONCE: usize = 32;
 
 /// A message that may pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +38,8 @@ pub(crate) struct Gathered {
     after: After,
     /// Segments that are not looked into yet, the last of which has the latest message.
     closed: Vec<Segment>,
+    /// What was read of the last ones of them, and how many these are.
+    ahead: (usize, Postings),
     open: Vec<Open>,
     late: Late,
 }
@@ -44,8 +51,8 @@ struct Open {
     /// Numbers of messages, rising.
     numbers: Vec<u32>,
     head: Option<Key>,
-    /// Where the messages were of which one was looked up last.
-    chunk: Option<(usize, Vec<Place>)>,
+    /// Where those stand that were looked up last.
+    places: Places,
 }
 
 /// What is late; none of its terms are known.
@@ -74,7 +81,8 @@ impl Gathered {
         });
         closed.sort_by_key(|segment| segment.last_date);
         let late = Late { after, next: Vec::new(), ended: false };
-        Ok(Self { grant, clauses, terms, newer_than, after, closed, open: Vec::new(), late })
+        let ahead = (0, Postings::default());
+        Ok(Self { grant, clauses, terms, newer_than, after, closed, ahead, open: Vec::new(), late })
     }
 
     /// The next ones, at most so many; fewer are the last.
@@ -119,15 +127,12 @@ impl Gathered {
     }
 
     async fn look_into(&mut self, reader: &mut Reader<'_>, segment: Segment) -> Result<(), StoreError> {
-        let mut wanted: Vec<_> =
-            self.terms.iter().map(|term| (segment.number, search::shard_of(&segment, *term))).collect();
-        wanted.dedup();
-        let shards: HashMap<_, _> = search::postings(reader, self.grant, &wanted).await?.into_iter().collect();
-        let of = |term: Term| {
-            let shard = shards.get(&(segment.number, search::shard_of(&segment, term)))?;
-            segment::postings(shard, term)
-        };
-        let mut open = Open { segment, numbers: narrow(&self.clauses, &of), head: None, chunk: None };
+        if self.ahead.0 == 0 {
+            self.read_ahead(reader, segment).await?;
+        }
+        self.ahead.0 -= 1;
+        let numbers = narrow(&self.clauses, &|term| self.ahead.1.of(&segment, term));
+        let mut open = Open { segment, numbers, head: None, places: Places::default() };
         if segment.last_date >= self.after.date.as_micros() {
             let end = open.before(reader, self.grant, self.after).await?;
             open.numbers.truncate(end);
@@ -141,6 +146,20 @@ impl Gathered {
         if open.head.is_some() {
             self.open.push(open);
         }
+        Ok(())
+    }
+
+    /// Reads what a segment has of the terms, and the next ones as far as they are small.
+    async fn read_ahead(&mut self, reader: &mut Reader<'_>, segment: Segment) -> Result<(), StoreError> {
+        let (mut some, mut messages) = (vec![segment], segment.messages);
+        for next in self.closed.iter().rev() {
+            messages += next.messages;
+            if messages > MESSAGES_AT_ONCE {
+                break;
+            }
+            some.push(*next);
+        }
+        self.ahead = (some.len(), search::postings(reader, self.grant, &some, &self.terms).await?);
         Ok(())
     }
 }
@@ -166,23 +185,31 @@ impl Open {
         self.head = None;
         while self.head.is_none() {
             let Some(number) = self.numbers.pop() else { break };
+            if !self.places.holds(&self.segment, number as usize) {
+                let next = self.numbers.iter().rev().take(PLACES_AT_ONCE).copied();
+                let wanted: Vec<u32> = std::iter::once(number).chain(next).collect();
+                self.look_up(reader, grant, &wanted).await?;
+            }
             self.head = self.key(reader, grant, number).await?;
         }
         Ok(())
     }
 
     async fn key(&mut self, reader: &mut Reader<'_>, grant: GrantId, number: u32) -> Result<Option<Key>, StoreError> {
-        let (wanted, within) = (number as usize / CHUNK_MESSAGES, number as usize % CHUNK_MESSAGES);
-        let places = match self.chunk.take() {
-            Some((chunk, places)) if chunk == wanted => places,
-            _ => search::chunk(reader, grant, self.segment.number, wanted).await?,
-        };
-        let key = places.get(within).map(|place| Key {
+        if !self.places.holds(&self.segment, number as usize) {
+            self.look_up(reader, grant, &[number]).await?;
+        }
+        let place = self.places.of(&self.segment, number as usize)?;
+        Ok(place.map(|place| Key {
             place: After { date: UnixMicros::from_micros(place.date), id: MessageId::from_uuid(place.id) },
             thread: Some(ThreadId::from_uuid(place.thread)),
-        });
-        self.chunk = Some((wanted, places));
-        Ok(key)
+        }))
+    }
+
+    async fn look_up(&mut self, reader: &mut Reader<'_>, grant: GrantId, numbers: &[u32]) -> Result<(), StoreError> {
+        let wanted: Vec<_> = numbers.iter().map(|number| (self.segment, *number as usize)).collect();
+        self.places = Places::default();
+        search::places(reader, grant, &wanted, &mut self.places).await
     }
 }
 

@@ -10,13 +10,22 @@ use postfleet_core::search::{Key, Query, Score, Sought, Term, Wrong, of_vector, 
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_mail::terms;
 use postfleet_store::messages::{After, StoredMessage, named, named_with_bodies};
-use postfleet_store::search::{self, CHUNK_MESSAGES, Place, Segment, Vector};
+use postfleet_store::search::{self, Place, Places, Postings, Segment, Vector};
 use postfleet_store::{Reader, Store, StoreError};
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use uuid::Uuid;
 
 /// Vectors that are read at once.
 const VECTORS_AT_ONCE: usize = 256;
+
+/// Postings that are read at once, if each message had all terms: as many segments as have fewer are read together.
+const POSTINGS_AT_ONCE: usize = 256 << 10;
+
+/// Rows of messages after which those of earlier pages are forgotten.
+const ROWS_MAX: usize = 2_000;
+
+/// Hits among which it is looked for one that is still there, where the first is not.
+const PROBED: usize = 50;
 
 /// What is searched for; nothing is found by a query without letters and digits.
 #[derive(Clone, Debug)]
@@ -147,16 +156,29 @@ pub struct Hits {
     /// What is in no segment, the first last.
     loose: Vec<Hit>,
     segments: Vec<Open>,
-    chunks: HashMap<(i64, usize), Vec<Place>>,
+    /// Where messages stand that were looked up.
+    places: Places,
 }
 
 /// A segment with what was found in it.
 #[derive(Debug)]
 struct Open {
     segment: Segment,
-    /// Scores and numbers of messages, the first last.
-    found: Vec<(Score, u32)>,
+    /// Scores and numbers of messages.
+    found: BinaryHeap<(Score, u32)>,
+    /// The best of them, in their order.
+    next: VecDeque<(Score, u32)>,
     head: Option<Hit>,
+}
+
+impl Open {
+    /// What is found at a place from the next on.
+    fn at(&mut self, place: usize) -> Option<(Score, u32)> {
+        while self.next.len() <= place {
+            self.next.push_back(self.found.pop()?);
+        }
+        self.next.get(place).copied()
+    }
 }
 
 impl Hits {
@@ -167,15 +189,18 @@ impl Hits {
         sought: &Sought,
         range: Range,
     ) -> Result<Self, StoreError> {
-        let mut hits = Self { grant, loose: Vec::new(), segments: Vec::new(), chunks: HashMap::new() };
+        let mut hits = Self { grant, loose: Vec::new(), segments: Vec::new(), places: Places::default() };
         let Some(until) = search::searched_until(reader, grant).await? else { return Ok(hits) };
         let terms = sought.terms();
         hits.find_loose((store, reader), until, (sought, &terms), range).await?;
-        for segment in search::segments(reader, grant).await? {
-            let is_outside =
-                segment.last_date <= range.newer_than.as_micros() || segment.first_date >= range.older_than.as_micros();
-            if !is_outside {
-                hits.find_in(reader, segment, (sought, &terms), range).await?;
+        let mut segments = search::segments(reader, grant).await?;
+        segments.retain(|segment| {
+            segment.last_date > range.newer_than.as_micros() && segment.first_date < range.older_than.as_micros()
+        });
+        for some in together(&segments, POSTINGS_AT_ONCE / terms.len().max(1)) {
+            let postings = search::postings(reader, grant, some, &terms).await?;
+            for segment in some {
+                hits.find_in(reader, *segment, (sought, &postings), range).await?;
             }
         }
         Ok(hits)
@@ -233,17 +258,10 @@ impl Hits {
         &mut self,
         reader: &mut Reader<'_>,
         segment: Segment,
-        (sought, terms): (&Sought, &[Term]),
+        (sought, postings): (&Sought, &Postings),
         range: Range,
     ) -> Result<(), StoreError> {
-        let mut wanted: Vec<_> = terms.iter().map(|term| (segment.number, search::shard_of(&segment, *term))).collect();
-        wanted.dedup();
-        let shards: HashMap<_, _> = search::postings(reader, self.grant, &wanted).await?.into_iter().collect();
-        let of = |term: Term| {
-            let shard = shards.get(&(segment.number, search::shard_of(&segment, term)))?;
-            segment::postings(shard, term)
-        };
-        let scores = segment::evaluate(sought, segment.messages, &of);
+        let scores = segment::evaluate(sought, segment.messages, &|term| postings.of(&segment, term));
         let first = self.before(reader, &segment, (range.newer_than.as_micros(), Uuid::max()), true).await?;
         let end = self.before(reader, &segment, (range.older_than.as_micros(), Uuid::nil()), false).await?;
         let behind = match range.after {
@@ -256,15 +274,12 @@ impl Hits {
         };
         let numbered = scores.into_iter().enumerate().take(end).skip(first);
         let found = numbered.filter_map(|(number, score)| Some((score.checked_sub(1)?, number)));
-        let mut found: Vec<(Score, u32)> = found
+        let found: Vec<(Score, u32)> = found
             .filter(|(score, number)| is_behind(*score, *number))
             .map(|(score, number)| (score, number as u32))
             .collect();
-        found.sort_unstable();
-        let mut open = Open { segment, found, head: None };
-        self.advance(reader, &mut open).await?;
-        if open.head.is_some() {
-            self.segments.push(open);
+        if !found.is_empty() {
+            self.segments.push(Open { segment, found: found.into(), next: VecDeque::new(), head: None });
         }
         Ok(())
     }
@@ -299,19 +314,17 @@ impl Hits {
         segment: &Segment,
         number: usize,
     ) -> Result<Option<Place>, StoreError> {
-        let (chunk, within) = (number / CHUNK_MESSAGES, number % CHUNK_MESSAGES);
-        let key = (segment.number, chunk);
-        if !self.chunks.contains_key(&key) {
-            let places = search::chunk(reader, self.grant, segment.number, chunk).await?;
-            self.chunks.insert(key, places);
+        if !self.places.holds(segment, number) {
+            search::places(reader, self.grant, &[(*segment, number)], &mut self.places).await?;
         }
-        Ok(self.chunks.get(&key).and_then(|places| places.get(within)).copied())
+        Ok(self.places.of(segment, number)?)
     }
 
     /// Moves on to the next hit of a segment.
     async fn advance(&mut self, reader: &mut Reader<'_>, open: &mut Open) -> Result<(), StoreError> {
         open.head = None;
-        while let Some((score, number)) = open.found.pop() {
+        while let Some((score, number)) = open.at(0) {
+            open.next.pop_front();
             if let Some(place) = self.place(reader, &open.segment, number as usize).await? {
                 open.head = Some(Hit::of(&place, score));
                 break;
@@ -320,8 +333,47 @@ impl Hits {
         Ok(())
     }
 
+    /// Looks up at once where those stand that will be taken next. Mostly the dates of segments do not overlap, and it is known which ones.
+    async fn foresee(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<(), StoreError> {
+        if self.places.len() > ROWS_MAX {
+            self.places = Places::default();
+        }
+        let mut wanted = Vec::with_capacity(self.segments.len() + limit);
+        // Those that are compared first, and then those that follow.
+        wanted.extend(self.segments.iter_mut().filter_map(|open| Some((open.segment, open.at(0)?.1 as usize))));
+        let mut taken = vec![0; self.segments.len()];
+        for _ in 0..limit {
+            let next = self.segments.iter_mut().zip(&taken).enumerate();
+            let best = next.filter_map(|(at, (open, taken))| {
+                let (score, number) = open.at(*taken)?;
+                Some((score, open.segment.last_date, number, at))
+            });
+            let Some((_, _, number, at)) = best.max() else { break };
+            taken[at] += 1;
+            wanted.push((self.segments[at].segment, number as usize));
+        }
+        search::places(reader, self.grant, &wanted, &mut self.places).await
+    }
+
+    /// Finds the first hit of each segment that has none yet.
+    async fn begin(&mut self, reader: &mut Reader<'_>) -> Result<(), StoreError> {
+        for at in (0..self.segments.len()).rev() {
+            if self.segments[at].head.is_none() {
+                let mut open = self.segments.swap_remove(at);
+                self.advance(reader, &mut open).await?;
+                if open.head.is_some() {
+                    self.segments.push(open);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The next hits, at most so many. Some of the messages may be gone.
     pub async fn take(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<Vec<Hit>, StoreError> {
+        // And whether there is one more.
+        self.foresee(reader, limit + 1).await?;
+        self.begin(reader).await?;
         let mut taken = Vec::with_capacity(limit.min(256));
         while taken.len() < limit {
             let heads = self.segments.iter().enumerate();
@@ -345,8 +397,9 @@ impl Hits {
 
     /// Whether there is one more whose message is still there.
     async fn has_more(&mut self, reader: &mut Reader<'_>) -> Result<bool, StoreError> {
+        let mut probed = 1;
         loop {
-            let batch = self.take(reader, 50).await?;
+            let batch = self.take(reader, probed).await?;
             if batch.is_empty() {
                 return Ok(false);
             }
@@ -354,6 +407,43 @@ impl Hits {
             if !search::there(reader, &ids).await?.is_empty() {
                 return Ok(true);
             }
+            probed = PROBED;
+        }
+    }
+}
+
+/// Segments in groups of so many messages at most, or of one that has more.
+fn together(segments: &[Segment], messages: usize) -> impl Iterator<Item = &[Segment]> {
+    let mut rest = segments;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = |segment: &&Segment| {
+            sum += segment.messages;
+            sum <= messages
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (group, behind) = rest.split_at(count);
+        rest = behind;
+        Some(group).filter(|group| !group.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_read_together_as_far_as_they_are_small() {
+        for (name, messages, expected) in [
+            ("none", vec![], vec![]),
+            ("one", vec![5], vec![1]),
+            ("as many as fit", vec![40, 60, 1, 99, 1], vec![2, 2, 1]),
+            ("one that is too large is read alone", vec![1, 101, 1, 2], vec![1, 1, 2]),
+        ] {
+            let of = |messages| Segment { number: 1, level: 0, messages, first_date: 0, last_date: 0, made_at: 0 };
+            let segments: Vec<Segment> = messages.into_iter().map(of).collect();
+            let groups: Vec<usize> = together(&segments, 100).map(<[Segment]>::len).collect();
+            assert_eq!(groups, expected, "{name}");
         }
     }
 }

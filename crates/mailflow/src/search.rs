@@ -9,10 +9,10 @@ use postfleet_core::search::Term;
 use postfleet_core::search::segment::{self, Shards, Source};
 use postfleet_mailbox::filing;
 use postfleet_store::search::{
-    self, AddPostings, AddSegment, Added, BeginMerge, CHUNK_MESSAGES, ClearSegment, EndMerge, MERGED_SEGMENTS, Place,
-    SEGMENT_MESSAGES, Segment, Settle, Vector, shard_bits,
+    self, AddPostings, AddSegment, Added, BeginMerge, ClearSegment, EndMerge, MERGED_SEGMENTS, Place, SEGMENT_MESSAGES,
+    Segment, Settle, Vector, shard_bits,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -26,7 +26,10 @@ const MAILBOXES_MAX: usize = 10_000;
 const OCTETS_AT_ONCE: usize = 512 << 10;
 
 /// Rows that one command removes.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 256;
+
+/// Shards of each segment that are merged at once.
+const SHARDS_AT_ONCE: usize = 8;
 
 /// Messages that are looked up at once.
 const LOOKED_UP_AT_ONCE: usize = 500;
@@ -108,8 +111,8 @@ async fn merge(platform: &Platform, grant: GrantId) -> Result<bool, Problem> {
     let begin = BeginMerge { grant_id: grant, sources: sources.clone(), places, at: made_at };
     let Some(made) = platform.store.run_near(near, begin).await? else { return Ok(false) };
     let (mut shards, mut octets) = (Shards::new(), 0);
-    for number in 0..1_u32 << shard_bits(level) {
-        let merged = merge_shard(platform, (grant, &sources), number, &renumbered).await?;
+    for first in (0..1_u32 << shard_bits(level)).step_by(SHARDS_AT_ONCE) {
+        let merged = merge_shards(platform, (grant, &sources), first, &renumbered).await?;
         octets += merged.iter().map(|(_, shard)| shard.len()).sum::<usize>();
         shards.extend(merged);
         if octets > OCTETS_AT_ONCE {
@@ -149,10 +152,7 @@ async fn renumber(
     let mut places = Vec::new();
     let mut renumbered: Renumbered = Vec::with_capacity(sources.len());
     for (of, source) in sources.iter().enumerate() {
-        let mut all = Vec::with_capacity(source.messages);
-        for chunk in 0..source.messages.div_ceil(CHUNK_MESSAGES) {
-            all.extend(search::chunk(&mut reader, grant, source.number, chunk).await?);
-        }
+        let all = search::all_places(&mut reader, grant, source).await?;
         let mut there = HashSet::with_capacity(all.len());
         for some in all.chunks(LOOKED_UP_AT_ONCE) {
             let ids: Vec<Uuid> = some.iter().map(|place| place.id).collect();
@@ -169,21 +169,27 @@ async fn renumber(
     Ok((places.into_iter().map(|(place, ..)| place).collect(), renumbered))
 }
 
-async fn merge_shard(
+/// Merges some shards of each segment, from one on.
+async fn merge_shards(
     platform: &Platform,
     (grant, sources): (GrantId, &[Segment]),
-    number: u32,
+    first: u32,
     renumbered: &Renumbered,
 ) -> Result<Shards, Problem> {
-    let wanted: Vec<_> = sources.iter().map(|source| (source.number, number)).collect();
-    let found = search::postings(&mut platform.store.reader().await?, grant, &wanted).await?;
-    let of = |segment: i64| sources.iter().position(|source| source.number == segment);
-    let sources_of_shard: Vec<Source<'_>> = found
-        .iter()
-        .filter_map(|((segment, _), shard)| Some(Source { shard, renumbered: &renumbered[of(*segment)?] }))
-        .collect();
-    let level = sources.first().map_or(0, |source| source.level);
-    Ok(segment::merge(&sources_of_shard, shard_bits(level + 1)))
+    let numbers = first..first + SHARDS_AT_ONCE as u32;
+    let wanted: Vec<_> =
+        numbers.clone().flat_map(|number| sources.iter().map(move |source| (source.number, number))).collect();
+    let found = search::shards(&mut platform.store.reader().await?, grant, &wanted).await?;
+    let found: HashMap<_, _> = found.into_iter().collect();
+    let bits = shard_bits(sources.first().map_or(0, |source| source.level) + 1);
+    let merged = numbers.map(|number| {
+        let of = sources.iter().zip(renumbered);
+        let of = of.filter_map(|(source, renumbered)| {
+            Some(Source { shard: found.get(&(source.number, number))?, renumbered })
+        });
+        segment::merge(&of.collect::<Vec<_>>(), bits)
+    });
+    Ok(merged.flatten().collect())
 }
 
 /// Removes segments that were merged into others, and those that nobody makes any more.

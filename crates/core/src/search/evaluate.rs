@@ -90,7 +90,7 @@ fn value<'v>(sought: &Sought, of: &dyn Fn(Term) -> Option<Found<'v>>) -> Option<
 }
 
 /// The fields in which words follow each other, of the rising positions of each; `None` if in none.
-pub(super) fn fields_of_phrase<P: Iterator<Item = u32>>(mut words: impl Iterator<Item = P>) -> Option<u8> {
+fn fields_of_phrase<P: Iterator<Item = u32>>(mut words: impl Iterator<Item = P>) -> Option<u8> {
     let mut ends: Vec<u32> = words.next()?.collect();
     for word in words {
         let mut word = word.peekable();

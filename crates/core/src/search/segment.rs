@@ -11,9 +11,9 @@
 //!
 //! Terms and numbers are written as in a [`vector`](super::vector).
 
-use super::evaluate::{Score, Sought, fields_of_phrase};
+use super::evaluate::{Score, Sought};
 use super::vector::{Entries, read_number, read_term, write_number, write_term};
-use super::{TERM_BITS, Term};
+use super::{Field, TERM_BITS, Term};
 
 /// The shard of a term, where there are two to the power of `bits`.
 pub const fn shard(term: Term, bits: u32) -> u32 {
@@ -94,16 +94,6 @@ struct Posting<'s> {
     message: u32,
     fields: u8,
     positions: &'s [u8],
-}
-
-impl<'s> Posting<'s> {
-    fn positions(&self) -> impl Iterator<Item = u32> + use<'s> {
-        let (mut at, mut rest) = (0_u32, self.positions);
-        std::iter::from_fn(move || {
-            at = at.checked_add(read_number(&mut rest)?)?;
-            Some(at)
-        })
-    }
 }
 
 struct ShardWriter {
@@ -249,23 +239,67 @@ fn combine<'s>(
 fn add_phrase<'s>(terms: &[Term], found: &mut [Score], of: &dyn Fn(Term) -> Option<&'s [u8]>) {
     let postings: Option<Vec<_>> = terms.iter().map(|term| of(*term)).collect();
     let Some(postings) = postings else { return };
+    // The rarest word leads.
+    let Some(lead) = (0..postings.len()).min_by_key(|place| postings[*place].len()) else { return };
     let mut words: Vec<_> = postings.into_iter().map(|postings| Postings::of(postings).peekable()).collect();
     let mut together = Vec::with_capacity(words.len());
-    // The rarest word leads.
-    let Some(lead) = (0..words.len()).min_by_key(|place| words[*place].clone().map(|_| 1).sum::<usize>()) else {
-        return;
-    };
     while let Some(message) = words[lead].peek().map(|posting| posting.message) {
         together.clear();
+        let mut fields = 0;
         for word in &mut words {
             while word.next_if(|posting| posting.message < message).is_some() {}
-            together.extend(word.next_if(|posting| posting.message == message));
+            let Some(posting) = word.next_if(|posting| posting.message == message) else { continue };
+            fields = posting.fields;
+            together.extend(Positions::of(posting.positions));
         }
         if together.len() == terms.len()
-            && let Some(fields) = fields_of_phrase(together.iter().map(|posting| posting.positions()))
+            && let Some(fields) = fields_of_phrase(&mut together, fields)
             && let Some(score) = found.get_mut(message as usize)
         {
             *score = Score::from(fields) + 1;
         }
+    }
+}
+
+/// The positions of a term in a message, the first of which that was not passed.
+struct Positions<'s> {
+    at: u32,
+    rest: &'s [u8],
+}
+
+impl<'s> Positions<'s> {
+    fn of(mut positions: &'s [u8]) -> Option<Self> {
+        Some(Self { at: read_number(&mut positions)?, rest: positions })
+    }
+
+    /// Passes those before one.
+    #[inline]
+    fn seek(&mut self, least: u32) -> Option<u32> {
+        while self.at < least {
+            self.at = self.at.checked_add(read_number(&mut self.rest)?)?;
+        }
+        Some(self.at)
+    }
+}
+
+/// The fields in which words follow each other; `None` if in none. When they do so in each of `all`, in which the last of them stands, no more
+/// is looked for: common words do so early.
+fn fields_of_phrase(words: &mut [Positions<'_>], all: u8) -> Option<u8> {
+    let (mut first, mut found) = (0_u32, None);
+    'from: loop {
+        let mut end = first;
+        for (behind, word) in (0..).zip(words.iter_mut()) {
+            let wanted = first.checked_add(behind);
+            let Some(at) = wanted.and_then(|wanted| word.seek(wanted)) else { return found };
+            end = at;
+            if at - behind > first {
+                first = at - behind;
+                continue 'from;
+            }
+        }
+        let fields = found.unwrap_or_default() | Field::at(end).weight();
+        found = Some(fields);
+        let Some(next) = first.checked_add(1).filter(|_| fields != all) else { return found };
+        first = next;
     }
 }

@@ -36,7 +36,9 @@ pub(super) async fn collect(
     let mut hits = Hits::find((store, reader), grant, &plan::narrowed(sought, &matcher), Range::ALL).await?;
     let (mut seen, mut page, mut looked_at) = (HashSet::new(), Vec::new(), 0);
     while page.len() <= request.limit && looked_at < HITS_MAX {
-        let batch = hits.take(reader, HITS_AT_ONCE).await?;
+        // Most threads are found by one message of theirs.
+        let wanted = if looked_at == 0 { request.limit + 1 } else { HITS_AT_ONCE };
+        let batch = hits.take(reader, wanted.min(HITS_AT_ONCE)).await?;
         if batch.is_empty() {
             break;
         }

@@ -111,6 +111,15 @@ impl Row {
         }
     }
 
+    /// A bytes column, as it stands there.
+    pub fn octets(&self, column: usize) -> Result<&[u8], DbError> {
+        let octets = match self {
+            Self::Sqlite(row) => row.opt_bytes(column)?,
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column))?,
+        };
+        octets.ok_or(DbError::Shape(column))
+    }
+
     /// An id column that may be null.
     pub fn opt_uuid(&self, column: usize) -> Result<Option<Uuid>, DbError> {
         match self {

@@ -4,6 +4,7 @@ use crate::db::postgres::Postgres;
 use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError, Look, Param, Row};
 use crate::error::StoreError;
+use crate::search::{KNOWN_OCTETS_MAX, Known};
 use parking_lot::Mutex;
 use postfleet_core::plan::{Plan, Plans};
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub(super) struct Readers {
     permits: Semaphore,
     /// Rows that were answered.
     pub(super) rows: AtomicU64,
+    /// What was read of segments.
+    known: Known,
 }
 
 enum Origin {
@@ -40,7 +43,8 @@ impl Readers {
 
     fn new(origin: Origin, plans: Plans) -> Self {
         let (idle, permits) = (Mutex::new(Vec::new()), Semaphore::new(READERS_MAX));
-        Self { origin, plans, idle, permits, rows: AtomicU64::new(0) }
+        let known = Known::new(KNOWN_OCTETS_MAX);
+        Self { origin, plans, idle, permits, rows: AtomicU64::new(0), known }
     }
 
     pub(super) async fn take(&self) -> Result<Reader<'_>, StoreError> {
@@ -51,8 +55,8 @@ impl Readers {
             Some(db) => db,
             None => self.open().await?,
         };
-        let (plans, home, rows) = (&self.plans, &self.idle, &self.rows);
-        Ok(Reader { db: Some(db), plans, home, rows, is_frozen: false, _permit: permit })
+        let (plans, home, rows, known) = (&self.plans, &self.idle, &self.rows, &self.known);
+        Ok(Reader { db: Some(db), plans, home, rows, known, is_frozen: false, _permit: permit })
     }
 
     async fn open(&self) -> Result<Db, DbError> {
@@ -70,6 +74,7 @@ pub struct Reader<'a> {
     plans: &'a Plans,
     home: &'a Mutex<Vec<Db>>,
     rows: &'a AtomicU64,
+    known: &'a Known,
     is_frozen: bool,
     _permit: SemaphorePermit<'a>,
 }
@@ -78,6 +83,11 @@ impl Reader<'_> {
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
         self.plans.find(name).cloned().ok_or(DbError::Malformed("plan"))
+    }
+
+    /// What was read of segments lately.
+    pub(crate) fn known(&self) -> &'_ Known {
+        self.known
     }
 
     /// From the next statement on, everything that is read is as it was at one moment, until [`Reader::thaw`] or until the reader is given back.

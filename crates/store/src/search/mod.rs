@@ -2,18 +2,26 @@
 //! it, and goes with it (see [`crate::blobs`]); or it is made of the body when it is needed. From there it is gathered into segments, some hundred messages at a time, behind the back
 //! of everybody: each message is at every moment either loose (later than all segments), late, or in one segment.
 
+mod known;
 mod merge;
 mod read;
+mod rows;
 mod segment;
 
+pub(crate) use known::{KNOWN_OCTETS_MAX, Known};
 pub use merge::{AddPostings, BeginMerge, ClearSegment, EndMerge};
 #[cfg(test)]
-pub(crate) use read::{CHUNK, DUE, LATE, LATE_PLACES, LATE_TO_GATHER, LOOSE, LOOSE_TO_GATHER, SEGMENTS};
+pub(crate) use read::{DUE, LATE, LATE_PLACES, LATE_TO_GATHER, LOOSE, LOOSE_TO_GATHER, SEGMENTS};
 pub use read::{
-    Segment, Vector, chunk, due, is_merging, late, late_places, late_to_gather, loose, loose_to_gather, postings,
-    searched_until, segments, shard_of, there, unfinished,
+    Segment, Vector, due, is_merging, late, late_places, late_to_gather, loose, loose_to_gather, searched_until,
+    segments, there, unfinished,
 };
+#[cfg(test)]
+pub(crate) use rows::{CHUNKS, SHARDS, SOME_CHUNKS};
+pub use rows::{Places, Postings, all_places, places, postings, shards};
 pub use segment::{AddSegment, Added, Settle};
+#[cfg(test)]
+pub(crate) use segment::{LATE_AFTER, LOOSE_AFTER};
 
 use crate::db::DbError;
 use crate::engine::Tx;
@@ -33,12 +41,12 @@ const NUMBERS: u64 = 131;
 /// Segments of a level that are merged into one of the next.
 pub const MERGED_SEGMENTS: usize = 16;
 
-/// Messages of a row of [`chunk`].
-pub const CHUNK_MESSAGES: usize = 256;
+/// Messages of a row of [`places`]: PostgreSQL keeps up to some 2,000 octets of a value with its row, and looks for more than that elsewhere.
+pub const CHUNK_MESSAGES: usize = 48;
 
-/// Shards of a segment, as a power of two: a shard stays as large when segments grow.
+/// Shards of a segment, as a power of two: a shard stays as large when segments grow. Most of them have some 2 KB; see [`CHUNK_MESSAGES`].
 pub const fn shard_bits(level: u32) -> u32 {
-    let bits = 3 + 4 * level;
+    let bits = 6 + 4 * level;
     if bits > 19 { 19 } else { bits }
 }
 
@@ -69,14 +77,18 @@ impl Place {
 
     /// Those of a row.
     pub fn read(row: &[u8]) -> Result<Vec<Self>, DbError> {
+        row.chunks_exact(PLACE_OCTETS).map(Self::read_one).collect()
+    }
+
+    fn read_one(octets: &[u8]) -> Result<Self, DbError> {
         let id = |octets: &[u8]| Uuid::from_slice(octets).map_err(|_| DbError::Malformed("place"));
-        let place = |octets: &[u8]| {
-            let date = octets[..8].try_into().map_err(|_| DbError::Malformed("place"))?;
-            Ok(Self { date: i64::from_be_bytes(date), id: id(&octets[8..24])?, thread: id(&octets[24..])? })
-        };
-        row.chunks_exact(PLACE_OCTETS).map(place).collect()
+        let (date, ids) = octets.split_first_chunk().ok_or(DbError::Malformed("place"))?;
+        let (message, thread) = ids.split_at_checked(16).ok_or(DbError::Malformed("place"))?;
+        Ok(Self { date: i64::from_be_bytes(*date), id: id(message)?, thread: id(thread)? })
     }
 }
+
+const UNTIL: &str = "SELECT searched_until FROM mailboxes WHERE grant_id = $1";
 
 /// Notes a message that was filed in a mailbox that is locked. It is loose, or late.
 pub(crate) async fn filed(
@@ -96,7 +108,6 @@ pub(crate) async fn filed(
 
 /// The same of a message that was imported.
 pub(crate) async fn imported(tx: &mut Tx, copy: &MailboxCopy, date: UnixMicros) -> Result<(), DbError> {
-    const UNTIL: &str = "SELECT searched_until FROM mailboxes WHERE grant_id = $1";
     let Some(row) = tx.query_one(UNTIL, params![copy.grant_id.uuid()]).await? else { return Ok(()) };
     if date.as_micros() <= row.int(0)? {
         add_late(tx, copy.grant_id, date.as_micros(), copy.message_id).await?;

@@ -1,6 +1,6 @@
 //! What a search reads.
 
-use super::{Place, shard_bits};
+use super::Place;
 use crate::blobs::StoredBlob;
 use crate::db::{DbError, Row};
 use crate::engine::Reader;
@@ -9,7 +9,6 @@ use crate::messages::{After, Page};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::GrantId;
-use postfleet_core::search::{Term, segment};
 use uuid::Uuid;
 
 /// A segment of a mailbox.
@@ -25,6 +24,8 @@ pub struct Segment {
     pub first_date: i64,
     /// The date of the last.
     pub last_date: i64,
+    /// When it was begun, in microseconds.
+    pub made_at: i64,
 }
 
 /// A message that is in no segment, with what is searched of it.
@@ -63,12 +64,11 @@ impl Vector {
 
 /// What is not later is in a segment, or late.
 pub async fn searched_until(reader: &mut Reader<'_>, grant: GrantId) -> Result<Option<UnixMicros>, StoreError> {
-    const UNTIL: &str = "SELECT searched_until FROM mailboxes WHERE grant_id = $1";
-    let row = reader.query_one(UNTIL, params![grant.uuid()]).await?;
+    let row = reader.query_one(super::UNTIL, params![grant.uuid()]).await?;
     Ok(row.map(|row| row.int(0)).transpose()?.map(UnixMicros::from_micros))
 }
 
-pub(crate) const SEGMENTS: &str = "SELECT segment, level, messages, first_date, last_date FROM search_segments \
+pub(crate) const SEGMENTS: &str = "SELECT segment, level, messages, first_date, last_date, made_at FROM search_segments \
     WHERE grant_id = $1 AND state = $2 ORDER BY segment";
 
 /// The segments that are searched.
@@ -81,6 +81,7 @@ pub async fn segments(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<Seg
             messages: row.count(2)? as usize,
             first_date: row.int(3)?,
             last_date: row.int(4)?,
+            made_at: row.int(5)?,
         })
     };
     Ok(rows.iter().map(segment).collect::<Result<_, DbError>>()?)
@@ -99,42 +100,6 @@ pub async fn unfinished(reader: &mut Reader<'_>, grant: GrantId, before: UnixMic
 pub async fn is_merging(reader: &mut Reader<'_>, grant: GrantId) -> Result<bool, StoreError> {
     const MADE: &str = "SELECT segment FROM search_segments WHERE grant_id = $1 AND state = $2 LIMIT 1";
     Ok(reader.query_one(MADE, params![grant.uuid(), super::segment::MAKING]).await?.is_some())
-}
-
-/// The shard of a segment that a term is in.
-pub fn shard_of(of: &Segment, term: Term) -> u32 {
-    segment::shard(term, shard_bits(of.level))
-}
-
-const POSTINGS: &str = "SELECT p.segment, p.shard, p.data FROM {json_each}($2) AS e CROSS JOIN search_postings p \
-    WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) AND p.shard = CAST(e.value ->> 1 AS {int})";
-
-/// Shards of segments, as far as there is something in them, in any order.
-pub async fn postings(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    wanted: &[(i64, u32)],
-) -> Result<Vec<((i64, u32), Vec<u8>)>, StoreError> {
-    let wanted = serde_json::Value::from_iter(wanted.iter().map(|(segment, shard)| vec![*segment, i64::from(*shard)]));
-    let rows = reader.query(POSTINGS, params![grant.uuid(), &wanted.to_string()]).await?;
-    let shard = |row: &Row| {
-        let number = u32::try_from(row.int(1)?).map_err(|_| DbError::Malformed("shard"))?;
-        Ok(((row.int(0)?, number), row.bytes(2)?))
-    };
-    Ok(rows.iter().map(shard).collect::<Result<_, DbError>>()?)
-}
-
-pub(crate) const CHUNK: &str = "SELECT data FROM search_messages WHERE grant_id = $1 AND segment = $2 AND chunk = $3";
-
-/// Some of the messages of a segment: those from `chunk` times [`super::CHUNK_MESSAGES`] on.
-pub async fn chunk(
-    reader: &mut Reader<'_>,
-    grant: GrantId,
-    segment: i64,
-    chunk: usize,
-) -> Result<Vec<Place>, StoreError> {
-    let row = reader.query_one(CHUNK, params![grant.uuid(), segment, chunk as i64]).await?;
-    Ok(row.map(|row| Place::read(&row.bytes(0)?)).transpose()?.unwrap_or_default())
 }
 
 pub(crate) const LOOSE: &str = concat!(

@@ -1,6 +1,6 @@
 //! Gathering messages that are in no segment into one.
 
-use super::{CHUNK_MESSAGES, Place, add_late};
+use super::{CHUNK_MESSAGES, Place, SEGMENT_MESSAGES, UNTIL, add_late};
 use crate::db::{DbError, Param};
 use crate::drafts;
 use crate::engine::{Command, Tx};
@@ -97,8 +97,8 @@ impl AddSegment {
     }
 }
 
-/// Says that there is nothing more to do for a mailbox. As long as one of its segments is in the making or to be removed there is: whoever
-/// makes or removes it may be gone.
+/// Says that there is nothing more to do for a mailbox, if so: what came since it was looked at may be enough for another segment. As long as one
+/// of its segments is in the making or to be removed there is something: whoever makes or removes it may be gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Settle {
     /// Which.
@@ -114,9 +114,32 @@ impl Command for Settle {
         // What is gone was late in vain.
         const FORGET: &str = "DELETE FROM search_late WHERE grant_id = $1 AND NOT EXISTS \
             (SELECT 1 FROM messages m WHERE m.id = search_late.message_id)";
-        tx.execute(SETTLE, params![self.grant_id.uuid(), LIVE]).await?;
+        // Whoever files a message makes the mailbox due in the same transaction, and waits for this one or is waited for.
+        let is_there = drafts::lock(tx, self.grant_id).await?;
         tx.execute(FORGET, params![self.grant_id.uuid()]).await?;
+        if !is_there || !self.has_enough(tx).await? {
+            tx.execute(SETTLE, params![self.grant_id.uuid(), LIVE]).await?;
+        }
         Ok(())
+    }
+}
+
+/// Of what is loose, the date of one; nothing if there are fewer.
+pub(crate) const LOOSE_AFTER: &str = "SELECT l.date FROM listings l WHERE l.grant_id = $1 AND l.folder = '' \
+    AND l.date > $2 ORDER BY l.date, l.message_id LIMIT 1 OFFSET $3";
+
+/// The same of what is late.
+pub(crate) const LATE_AFTER: &str =
+    "SELECT s.date FROM search_late s WHERE s.grant_id = $1 ORDER BY s.date, s.message_id LIMIT 1 OFFSET $2";
+
+impl Settle {
+    /// Whether a segment can be made.
+    async fn has_enough(&self, tx: &mut Tx) -> Result<bool, DbError> {
+        let grant = self.grant_id.uuid();
+        let before = SEGMENT_MESSAGES as i64 - 1;
+        let until = tx.query_one(UNTIL, params![grant]).await?.map(|row| row.int(0)).transpose()?;
+        let loose = tx.query_one(LOOSE_AFTER, params![grant, until.unwrap_or(i64::MAX), before]).await?;
+        Ok(loose.is_some() || tx.query_one(LATE_AFTER, params![grant, before]).await?.is_some())
     }
 }
 

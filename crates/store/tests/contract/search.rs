@@ -108,6 +108,41 @@ async fn a_mailbox_stays_due_while_a_segment_is_in_the_making_or_to_be_removed()
 }
 
 #[tokio::test]
+async fn a_mailbox_stays_due_while_it_has_enough_for_a_segment() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        for (name, already) in [("loose", false), ("late", true)] {
+            let grant_id = tenant.mailbox(store, name).await;
+            if already {
+                // Whatever is filed from now on is earlier than what was gathered.
+                store.run(Until(grant_id, at(1_000_000))).await.expect("moved");
+            }
+            for count in 1..=SEGMENT_MESSAGES {
+                tenant.deliver(store, grant_id, at(count as u64)).await;
+                if count >= SEGMENT_MESSAGES - 1 {
+                    assert_eq!(settles(store, grant_id).await, count < SEGMENT_MESSAGES, "{count} that are {name}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Moves the line between what is loose and what is not.
+struct Until(GrantId, UnixMicros);
+
+impl Command for Until {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), db::DbError> {
+        const MOVE: &str = "UPDATE mailboxes SET searched_until = $2 WHERE grant_id = $1";
+        tx.execute(MOVE, params![self.0.uuid(), self.1.as_micros()]).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
 async fn who_comes_back_too_late_does_nothing_to_what_others_began_under_the_same_number() {
     on_each_engine(async |engine| {
         let store = &engine.store;
