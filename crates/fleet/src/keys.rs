@@ -134,11 +134,7 @@ pub async fn authenticate(
 }
 
 /// The same by the hash of the key, for who has come with it before and is still there.
-pub async fn authenticate_hash(
-    store: &Store,
-    now: UnixMicros,
-    hash: &[u8; 32],
-) -> Result<Arc<Credential>, Problem> {
+pub async fn authenticate_hash(store: &Store, now: UnixMicros, hash: &[u8; 32]) -> Result<Arc<Credential>, Problem> {
     let found = store_keys::find_known(store, hash).await?;
     let is_valid = |credential: &Arc<Credential>| {
         credential.revoked_at.is_none() && credential.expires_at.is_none_or(|end| end > now)

@@ -86,9 +86,7 @@ impl Command for SaveWebhook {
         let given_up: Vec<_> = save.given_up.iter().map(|one| (one, one.cause.name())).collect();
         let given_up: Vec<_> = given_up
             .iter()
-            .map(|(one, cause)| {
-                params![id, one.position, i64::from(one.attempts), one.at.as_micros(), cause].to_vec()
-            })
+            .map(|(one, cause)| params![id, one.position, i64::from(one.attempts), one.at.as_micros(), cause].to_vec())
             .collect();
         tx.db().execute_each(GIVE_UP, &given_up).await?;
         Ok(true)

@@ -130,7 +130,7 @@ fn names(given: &[String]) -> Result<Option<Box<[&'static str]>>, Problem> {
     let known = |name: &String| {
         let unannounced = || ACCEPTED_UNANNOUNCED.iter().copied().find(|known| known == name);
         let spelled =
-            |trigger: Trigger| if trigger.name() == name { Some(trigger.name()) } else { trigger.older_name() };
+            |trigger: Trigger| if trigger.name() == name { Some(trigger.name()) } else { trigger.other_name() };
         let found = Trigger::subscribed_as(name).map_or_else(unannounced, spelled);
         found.ok_or_else(|| Problem::invalid("types", format!("types: {name:?} is not a trigger")))
     };

@@ -50,7 +50,6 @@ pub enum Next {
 }
 
 /// Publishes the log, from its position on.
-#[derive(Debug)]
 pub struct Publisher {
     platform: Platform,
     /// The platform, with notifications that fit into a message of this bus.
@@ -251,11 +250,10 @@ impl Publisher {
 
     async fn publish(&self, events: &[Event]) -> Option<Sent> {
         let open = self.open.as_ref().filter(|_| !events.is_empty())?;
-        let mut sent =
-            Sent { upto: self.reader.position, stored: 0, expected: open.expected.clone(), stopped: None };
+        let mut sent = Sent { upto: self.reader.position, stored: 0, expected: open.expected.clone(), stopped: None };
         let mut under_way: Vec<(i64, Option<Receipt>)> = Vec::with_capacity(events.len());
-        let mut messages = futures::stream::iter(events.iter().map(|event| self.made(event, open)))
-            .buffered(RENDERED_AT_ONCE);
+        let mut messages =
+            futures::stream::iter(events.iter().map(|event| self.made(event, open))).buffered(RENDERED_AT_ONCE);
         while let Some((position, made)) = messages.next().await {
             let mut message = match made {
                 Ok(Some(message)) => message,
@@ -358,8 +356,8 @@ impl Publisher {
     fn save_due(&self, now: UnixMicros) -> Option<SaveReader> {
         let has_moved = self.reader != self.saved;
         let is_much = self.reader.position - self.saved.position >= SAVE_EVENTS;
-        let is_due = (has_moved && (is_much || now >= self.saved_at.plus(SAVE_AFTER)))
-            || now >= self.saved_at.plus(RENEW);
+        let is_due =
+            (has_moved && (is_much || now >= self.saved_at.plus(SAVE_AFTER))) || now >= self.saved_at.plus(RENEW);
         is_due.then(|| SaveReader { kind: Kind::Bus, reader: self.reader, until: now.plus(LEASE) })
     }
 

@@ -7,8 +7,8 @@
 
 mod connections;
 mod deliveries;
-mod filter;
 mod envelope;
+mod filter;
 mod manage;
 mod mock;
 pub mod payload;

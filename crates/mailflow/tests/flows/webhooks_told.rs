@@ -176,7 +176,14 @@ async fn a_webhook_is_told_of_the_mailboxes_that_it_asked_for() {
     settle(&setting).await;
     for (name, receiver, webhook, count) in &told {
         assert_eq!(receiver.notifications().len(), *count, "{name}");
-        let wanted = webhooks::Wanted { trigger: None, grant: None, since: None, limit: 50, cursor: None };
+        let wanted = webhooks::Wanted {
+            order: webhooks::Order::NewestFirst,
+            trigger: None,
+            grant: None,
+            since: None,
+            limit: 50,
+            cursor: None,
+        };
         let (deliveries, _) = webhooks::deliveries(&world.platform, webhook, wanted).await.expect("deliveries");
         assert_eq!(deliveries.len(), *count, "{name}: what it is not told is no delivery of its");
     }
