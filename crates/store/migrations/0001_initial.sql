@@ -1518,7 +1518,8 @@ CREATE TABLE event_head (
 INSERT INTO event_head (one, position) VALUES (1, 0);
 
 -- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
--- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone.
+-- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone. One that rests (0: it
+-- does not) has taken nothing for a while, and is tried with one event at that time.
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -1538,7 +1539,8 @@ CREATE TABLE webhooks (
     channel TEXT NOT NULL DEFAULT 'webhook',
     from_grant_id {id},
     workspace_id {id},
-    include_junk {int} NOT NULL DEFAULT 0
+    include_junk {int} NOT NULL DEFAULT 0,
+    rests_until {int} NOT NULL DEFAULT 0
 ) {clustered};
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);

@@ -11,7 +11,9 @@ use postfleet_store::lanes::{self, SaveWebhook};
 use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, Webhook};
 
 async fn save(store: &Store, hook: &Webhook, owner: &str, save: Save) -> bool {
-    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save }).await.expect("save")
+    // It rests while something waits.
+    let rests_until = save.waiting.first().map(|row| row.due_at);
+    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save, rests_until }).await.expect("save")
 }
 
 async fn lease(store: &Store, owner: &str, now: UnixMicros, until: UnixMicros) {
@@ -37,6 +39,9 @@ async fn what_waits_is_one_row_written_with_the_position() {
         let rows = vec![row(one, 1, Some(Cause::Status(503))), row(two, 2, None)];
         assert!(save(store, &hook, "node", Save { position: 4, waiting: rows.clone(), ..Save::default() }).await);
         assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), rows);
+        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), Some(at(30)));
+        assert!(save(store, &hook, "node", Save { position: 4, ..Save::default() }).await);
+        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), None);
 
         // A row is changed, and what is not there may be removed.
         let again = row(one, 3, Some(Cause::Deadline));
@@ -89,7 +94,10 @@ async fn what_is_behind_it_is_read_from_the_log_and_what_became_of_it_is_told() 
         // The first is told before the others, the second waits, the third was given up, the fourth is not looked at yet.
         let given_up = GivenUp { position: 5, attempts: 3, at: at(9), cause: Cause::Status(404) };
         let waiting = vec![row(grants[1], 3, Some(Cause::Connection)), row(grants[3], 8, None)];
-        assert!(save(store, &hook, "node", Save { position: 5, waiting, given_up: vec![given_up], ..Save::default() }).await);
+        assert!(
+            save(store, &hook, "node", Save { position: 5, waiting, given_up: vec![given_up], ..Save::default() })
+                .await
+        );
         let hook = webhooks::find(&mut reader, tenant.application, hook.id).await.expect("find").expect("webhook");
         let list = deliveries::list(&mut reader, &hook, i64::MAX, 10).await.expect("list");
         let found: Vec<_> = list.iter().map(|(event, delivery)| (event.position, *delivery)).collect();
@@ -98,7 +106,8 @@ async fn what_is_behind_it_is_read_from_the_log_and_what_became_of_it_is_told() 
         assert_eq!(found, [(7, Delivery::Delivered), (5, given_up), (3, waiting), (1, Delivery::Delivered)]);
 
         // What is behind the one that waits waits, too, and nothing after the position is known of others.
-        let earlier = Save { position: 6, waiting: vec![row(grants[1], 2, None)], done: vec![grants[3]], ..Save::default() };
+        let earlier =
+            Save { position: 6, waiting: vec![row(grants[1], 2, None)], done: vec![grants[3]], ..Save::default() };
         assert!(save(store, &hook, "node", earlier).await);
         let hook = webhooks::find(&mut reader, tenant.application, hook.id).await.expect("find").expect("webhook");
         let list = deliveries::list(&mut reader, &hook, i64::MAX, 10).await.expect("list");
