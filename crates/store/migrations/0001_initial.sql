@@ -1522,6 +1522,7 @@ INSERT INTO event_head (one, position) VALUES (1, 0);
 -- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
 -- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone. The secret before the
 -- last one signs beside it until previous_until. Filters are a JSON object of lists, or empty: of which mailboxes it is told.
+-- One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time.
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -1542,6 +1543,7 @@ CREATE TABLE webhooks (
     from_grant_id {id},
     workspace_id {id},
     include_junk {int} NOT NULL DEFAULT 0,
+    rests_until {int} NOT NULL DEFAULT 0,
     previous_secret TEXT NOT NULL DEFAULT '',
     previous_until {int} NOT NULL DEFAULT 0,
     filters TEXT NOT NULL DEFAULT ''

@@ -13,6 +13,13 @@ use postfleet_core::readers::{Cause, Load, Row, Save};
 pub(crate) const WAITING: &str = "SELECT grant_id, position, attempts, due_at, cause FROM webhook_lanes \
     WHERE webhook_id = $1 ORDER BY grant_id";
 
+/// Until when a webhook rests, as nothing that it was told was taken; `None` if it does not.
+pub async fn rests_until(reader: &mut Reader<'_>, id: WebhookId) -> Result<Option<UnixMicros>, StoreError> {
+    const RESTS: &str = "SELECT rests_until FROM webhooks WHERE id = $1 AND rests_until > 0";
+    let row = reader.query_one(RESTS, params![id.uuid()]).await?;
+    Ok(row.map(|row| row.int(0)).transpose()?.map(UnixMicros::from_micros))
+}
+
 /// The mailboxes of which something waits.
 pub async fn waiting(reader: &mut Reader<'_>, id: WebhookId) -> Result<Vec<Row>, StoreError> {
     let rows = reader.query(WAITING, params![id.uuid()]).await?;
@@ -52,6 +59,8 @@ pub struct SaveWebhook {
     pub owner: String,
     /// What is to be written.
     pub save: Save,
+    /// When it is tried next, if it rests.
+    pub rests_until: Option<UnixMicros>,
 }
 
 impl Command for SaveWebhook {
@@ -59,7 +68,8 @@ impl Command for SaveWebhook {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const MOVE: &str = "UPDATE webhooks SET position = $3 WHERE id = $1 AND owner = $2 AND position <= $3";
+        const MOVE: &str = "UPDATE webhooks SET position = $3, rests_until = $4 \
+            WHERE id = $1 AND owner = $2 AND position <= $3";
         const WAIT: &str = "INSERT INTO webhook_lanes (webhook_id, grant_id, position, attempts, due_at, cause) \
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (webhook_id, grant_id) DO UPDATE SET \
             position = excluded.position, attempts = excluded.attempts, due_at = excluded.due_at, cause = excluded.cause";
@@ -68,7 +78,8 @@ impl Command for SaveWebhook {
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, position) DO UPDATE SET \
             attempts = excluded.attempts, at = excluded.at, cause = excluded.cause";
         let (id, save) = (self.id.uuid(), &self.save);
-        if tx.execute(MOVE, params![id, &self.owner, save.position]).await? == 0 {
+        let rests_until = self.rests_until.map_or(0, UnixMicros::as_micros);
+        if tx.execute(MOVE, params![id, &self.owner, save.position, rests_until]).await? == 0 {
             return Ok(false);
         }
         let name = |cause: Option<Cause>| cause.map(Cause::name).unwrap_or_default();

@@ -2,14 +2,17 @@
 //! waits for another.
 //!
 //! [`Window`] is what one reader knows: where it is in the log, what it has read and not yet told, what is under way and
-//! what waits in the store. It says what is to be sent, loaded and written down next. [`share`] divides the connections of
-//! a node among its readers. [`resume`] says where a reader that fills a stream elsewhere goes on.
+//! what waits. It says what is to be sent, loaded and written down next. [`Health`] is whether a receiver answers at all.
+//! [`share`] divides the connections of a node among its readers. [`resume`] says where a reader that fills a stream
+//! elsewhere goes on.
 
 mod cause;
+mod health;
 mod resume;
 pub mod share;
 mod window;
 
 pub use cause::Cause;
+pub use health::Health;
 pub use resume::{Found, Last, Resume, resume};
 pub use window::{Answer, GivenUp, Kept, Load, Next, Row, Save, WINDOW_MAX, Window};

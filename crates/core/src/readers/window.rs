@@ -62,6 +62,8 @@ pub struct Window {
     was_fresh: bool,
     /// Whether the last answers were slow.
     answers: VecDeque<bool>,
+    /// While the receiver rests: when it is tried next.
+    rest: Option<UnixMicros>,
     /// Lanes whose row is to be written.
     changed: BTreeSet<GrantId>,
     /// Lanes that are not held any more, with the end of what was told of them while they were. Their row stays until the
@@ -171,6 +173,8 @@ pub enum Answer {
     Taken,
     /// It is to be attempted again then.
     Later(UnixMicros, Cause),
+    /// The receiver rests: this was no attempt, and the event waits for it.
+    Unheard(Cause),
     /// It is not attempted any more.
     GivenUp(Cause),
 }
@@ -219,6 +223,7 @@ impl Window {
             begun_fresh: BTreeSet::new(),
             was_fresh: false,
             answers: VecDeque::new(),
+            rest: None,
             changed: BTreeSet::new(),
             ended: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -252,9 +257,16 @@ impl Window {
         self.beyond.first_key_value().map_or(self.read, |(first, _)| first - 1)
     }
 
-    /// How many events may be read now.
+    /// How many events may be read now. While the receiver rests, only as many as are needed to try it.
     pub fn room(&self) -> usize {
-        if self.is_full() { 0 } else { READ_MAX }
+        let is_enough = self.rest.is_some() && !self.lanes.is_empty();
+        if self.is_full() || is_enough { 0 } else { READ_MAX }
+    }
+
+    /// The receiver rests until then: nothing is sent to it, and then one event at a time, of one mailbox after the other.
+    /// `None`: it does not.
+    pub fn rest(&mut self, until: Option<UnixMicros>) {
+        self.rest = until;
     }
 
     /// Requests under way.
@@ -270,9 +282,12 @@ impl Window {
         !self.is_saving && position == self.saved && is_noted
     }
 
-    /// When the next held lane is due.
+    /// When the next held lane is due, or a receiver that rests is to be tried.
     pub fn next_due(&self) -> Option<UnixMicros> {
-        self.due.first().map(|(due_at, _)| *due_at)
+        match self.rest {
+            None => self.due.first().map(|(due_at, _)| *due_at),
+            Some(until) => Some(until).filter(|_| !self.lanes.is_empty()),
+        }
     }
 
     /// Whether most of the last answers took long, among them those that have not come for as long.
@@ -309,13 +324,13 @@ impl Window {
     }
 
     /// Whether there is something to be sent.
-    pub fn has_next(&self) -> bool {
-        self.begun.len() < self.concurrency && (!self.fresh.is_empty() || self.has_next_held())
+    pub fn has_next(&self, now: UnixMicros) -> bool {
+        self.may_send(now) && (!self.fresh.is_empty() || self.has_next_held())
     }
 
     /// What is to be sent now. Lanes take turns; held ones never have more than half of what may be under way.
     pub fn next(&mut self, now: UnixMicros) -> Option<Next> {
-        if !self.has_next() {
+        if !self.has_next(now) {
             return None;
         }
         let is_held = self.has_next_held() && (self.fresh.is_empty() || self.was_fresh);
@@ -351,6 +366,8 @@ impl Window {
                 let attempts = item.attempts.saturating_add(1);
                 self.put_off(grant, Item { attempts, ..item }, due_at, cause)
             }
+            // It is its turn again when others were tried.
+            Answer::Unheard(cause) => self.put_off(grant, item, now, cause),
             Answer::GivenUp(cause) => {
                 let attempts = item.attempts.saturating_add(1);
                 // Its row says that it is over, and is written with that.
@@ -394,7 +411,10 @@ impl Window {
         if !self.may_load() {
             return None;
         }
-        let (due_at, grant) = *self.due.first().filter(|(due_at, _)| *due_at <= now)?;
+        // Whoever is to be tried, is tried with what there is.
+        let upto =
+            self.rest.map_or(now, |until| UnixMicros::from_micros(if until <= now { i64::MAX } else { i64::MIN }));
+        let (due_at, grant) = *self.due.first().filter(|(due_at, _)| *due_at <= upto)?;
         self.due.remove(&(due_at, grant));
         let held = self.lanes.get_mut(&grant)?.held.as_mut()?;
         held.is_loading = true;
@@ -458,7 +478,7 @@ impl Window {
     pub fn wake_at(&self) -> Option<UnixMicros> {
         let impatient = self.begun_fresh.first().map(|(since, _)| since.plus(PATIENCE));
         let in_the_way = self.in_the_way().map(|(_, read_at)| read_at.plus(PATIENCE));
-        let due = self.next_due().filter(|_| self.may_load());
+        let due = self.next_due().filter(|_| if self.rest.is_some() { self.begun.is_empty() } else { self.may_load() });
         let save = self.save_at.filter(|_| !self.is_saving);
         [impatient, in_the_way, due, save].into_iter().flatten().min()
     }
@@ -475,13 +495,21 @@ impl Window {
         (self.concurrency / 2).max(1)
     }
 
+    fn may_send(&self, now: UnixMicros) -> bool {
+        let most = if self.rest.is_some() { 1 } else { self.concurrency };
+        self.begun.len() < most && self.rest.is_none_or(|until| until <= now)
+    }
+
     fn may_load(&self) -> bool {
+        if self.rest.is_some() {
+            return self.begun.is_empty() && self.held.is_empty() && self.loading == 0;
+        }
         self.held_under_way() + self.held.len() + self.loading < self.held_most()
     }
 
     /// The lane of the first open event, and when that was read, if nothing more can be read while more could be sent.
     fn in_the_way(&self) -> Option<(GrantId, UnixMicros)> {
-        let stands = self.is_full() && self.begun.len() < self.concurrency;
+        let stands = self.is_full() && self.rest.is_none() && self.begun.len() < self.concurrency;
         self.beyond.first_key_value().filter(|_| stands).map(|(_, mark)| (mark.grant, mark.read_at))
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use postfleet_core::readers::Cause;
-use postfleet_net::webhook_http::{HttpAnswer, HttpFailure};
+use postfleet_net::webhook_http::{HttpAnswer, HttpFailure, TargetRefused};
 use postfleet_store::events::Event;
 use postfleet_store::webhooks::{Channel, Webhook};
 use std::io::Write;
@@ -35,6 +35,8 @@ impl Outcome {
         match answer {
             Ok(answer) if (200..300).contains(&answer.status) => Self::Done,
             Ok(answer) => Self::Again { cause: Cause::Status(answer.status), retry_after: answer.retry_after },
+            // Name servers may be down as anything else.
+            Err(HttpFailure::Refused(TargetRefused::Unresolvable(_))) => again(Cause::Connection),
             Err(HttpFailure::Refused(_) | HttpFailure::Header(_)) => Self::GivenUp(Cause::Target),
             Err(HttpFailure::Deadline) => again(Cause::Deadline),
             Err(HttpFailure::Connect(_)) => again(Cause::Connection),

@@ -10,8 +10,7 @@ use crate::platform::Platform;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use postfleet_core::id::GrantId;
-use postfleet_core::readers::{Answer, Kept, Load, Next, Window};
+use postfleet_core::readers::{Answer, Cause, Health, Kept, Load, Next, Window};
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::lanes::{self, SaveWebhook};
@@ -26,6 +25,7 @@ pub struct Worker {
     webhook: Arc<Webhook>,
     connections: Connections,
     window: Window,
+    health: Health,
     /// What was read and is to be sent.
     events: BTreeMap<i64, Event>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -41,7 +41,7 @@ pub struct Worker {
 
 /// What was under way and is done.
 enum Done {
-    Sent { grant: GrantId, attempt: u32, outcome: Outcome },
+    Sent { next: Next, outcome: Outcome },
     Read { events: Vec<Event>, upto: i64 },
     Loaded { load: Load, events: Vec<Event> },
     Saved { kept: bool },
@@ -51,13 +51,18 @@ enum Done {
 impl Worker {
     /// Goes on where the webhook is. Whoever calls holds its lease.
     pub async fn begin(platform: Arc<Platform>, webhook: Webhook, connections: Connections) -> Result<Self, Problem> {
-        let waiting = lanes::waiting(&mut platform.store.reader().await?, webhook.id).await?;
-        let window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
+        let mut reader = platform.store.reader().await?;
+        let waiting = lanes::waiting(&mut reader, webhook.id).await?;
+        let health = Health::new(lanes::rests_until(&mut reader, webhook.id).await?);
+        drop(reader);
+        let mut window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
+        window.rest(health.rests_until());
         Ok(Self {
             platform,
             webhook: Arc::new(webhook),
             connections,
             window,
+            health,
             events: BTreeMap::new(),
             under_way: FuturesUnordered::new(),
             head: 0,
@@ -197,24 +202,27 @@ impl Worker {
 
     fn send(&mut self, now: UnixMicros) {
         self.is_short = false;
-        while self.window.has_next() {
+        while self.window.has_next(now) {
             let Some(ticket) = self.connections.take(self.window.under_way(), self.window.is_slow(now)) else {
                 self.is_short = true;
                 return;
             };
             let Some(next) = self.window.next(now) else { return };
-            self.attempt(next, ticket);
+            self.attempt(next, ticket, now);
         }
     }
 
-    fn attempt(&mut self, next: Next, ticket: Ticket) {
+    fn attempt(&mut self, next: Next, ticket: Ticket, now: UnixMicros) {
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
-        // What is to be sent is in memory.
-        let Some(event) = self.events.remove(&next.position) else { return };
+        // What is to be sent is in memory; if it were not, it would be read again.
+        let Some(event) = self.events.remove(&next.position) else {
+            self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now);
+            return;
+        };
         self.start(async move {
             let outcome = send::send(&platform, &webhook, &event, next.attempt).await;
             drop(ticket);
-            Ok(Done::Sent { grant: next.grant, attempt: next.attempt, outcome })
+            Ok(Done::Sent { next, outcome })
         });
     }
 
@@ -222,7 +230,8 @@ impl Worker {
     fn save(&mut self, at_once: bool) -> bool {
         let now = self.platform.clock.now();
         let Some(save) = self.window.save(now, at_once) else { return !self.window.is_saved() };
-        let command = SaveWebhook { id: self.webhook.id, owner: self.platform.settings.node.clone(), save };
+        let (owner, rests_until) = (self.platform.settings.node.clone(), self.health.rests_until());
+        let command = SaveWebhook { id: self.webhook.id, owner, save, rests_until };
         let platform = self.platform.clone();
         self.start(async move { Ok(Done::Saved { kept: platform.store.run(command).await? }) });
         true
@@ -235,8 +244,10 @@ impl Worker {
     fn take_up(&mut self, done: Done) -> Result<(), Problem> {
         let now = self.platform.clock.now();
         match done {
-            Done::Sent { grant, attempt, outcome } => {
-                for position in self.window.answered(grant, answer(outcome, attempt, now), now) {
+            Done::Sent { next, outcome } => {
+                let answer = self.judge(next, outcome, now);
+                self.window.rest(self.health.rests_until());
+                for position in self.window.answered(next.grant, answer, now) {
                     self.events.remove(&position);
                 }
             }
@@ -262,6 +273,24 @@ impl Worker {
             Done::Failed(problem) => return Err(problem),
         }
         Ok(())
+    }
+
+    /// What an outcome means for the event, after what it means for the receiver.
+    fn judge(&mut self, next: Next, outcome: Outcome, now: UnixMicros) -> Answer {
+        let (cause, retry_after) = match outcome {
+            Outcome::Done => {
+                self.health.taken();
+                return Answer::Taken;
+            }
+            Outcome::Again { cause, retry_after } => (cause, retry_after),
+            Outcome::GivenUp(cause) => (cause, None),
+        };
+        self.health.failed(next.position, cause, retry_after, now);
+        // A mail that must not be sent would not be tomorrow, either.
+        if self.health.rests_until().is_some() && cause != Cause::Mail {
+            return Answer::Unheard(cause);
+        }
+        answer(outcome, next.attempt, now)
     }
 
     fn take_in(&mut self, event: Event, now: UnixMicros) {

@@ -129,7 +129,9 @@ async fn advance(store: &Store, hook: &Webhook, position: i64, waiting: Vec<Row>
     let lease = LeaseWebhooks { owner: "node".into(), now: at(0), until: at(60) };
     store.run(lease).await.expect("lease");
     let save = Save { position, waiting, ..Save::default() };
-    assert!(store.run(SaveWebhook { id: hook.id, owner: "node".into(), save }).await.expect("advance"));
+    assert!(
+        store.run(SaveWebhook { id: hook.id, owner: "node".into(), save, rests_until: None }).await.expect("advance")
+    );
 }
 
 #[tokio::test]

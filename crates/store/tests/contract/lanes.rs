@@ -11,7 +11,9 @@ use postfleet_store::lanes::{self, SaveWebhook};
 use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, Webhook};
 
 async fn save(store: &Store, hook: &Webhook, owner: &str, save: Save) -> bool {
-    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save }).await.expect("save")
+    // It rests while something waits.
+    let rests_until = save.waiting.first().map(|row| row.due_at);
+    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save, rests_until }).await.expect("save")
 }
 
 async fn lease(store: &Store, owner: &str, now: UnixMicros, until: UnixMicros) {
@@ -37,6 +39,9 @@ async fn what_waits_is_one_row_written_with_the_position() {
         let rows = vec![row(one, 1, Some(Cause::Status(503))), row(two, 2, None)];
         assert!(save(store, &hook, "node", Save { position: 4, waiting: rows.clone(), ..Save::default() }).await);
         assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), rows);
+        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), Some(at(30)));
+        assert!(save(store, &hook, "node", Save { position: 4, ..Save::default() }).await);
+        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), None);
 
         // A row is changed, and what is not there may be removed.
         let again = row(one, 3, Some(Cause::Deadline));

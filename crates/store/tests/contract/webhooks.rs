@@ -191,7 +191,7 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
                 cause: Some(Cause::Status(503)),
             };
             let save = Save { position, waiting: vec![row], ..Save::default() };
-            SaveWebhook { id: hook.id, owner: owner.into(), save }
+            SaveWebhook { id: hook.id, owner: owner.into(), save, rests_until: None }
         };
         assert!(!store.run(advance("two", 5)).await.expect("advance"));
         assert!(store.run(advance("one", 5)).await.expect("advance"));
@@ -217,7 +217,9 @@ async fn a_removed_webhook_leaves_nothing_that_waits() {
         lease(store, "node", at(0), at(60)).await;
         let row = Row { grant: GrantId::from_uuid(fresh()), position: 1, attempts: 1, due_at: at(0), cause: None };
         let save = Save { position: 1, waiting: vec![row], ..Save::default() };
-        assert!(store.run(SaveWebhook { id: hook.id, owner: "node".into(), save }).await.expect("save"));
+        assert!(
+            store.run(SaveWebhook { id: hook.id, owner: "node".into(), save, rests_until: None }).await.expect("save")
+        );
         let remove = RemoveWebhook { application_id: tenant.application, id: hook.id };
         assert!(store.run(remove).await.expect("remove"));
         assert!(!store.run(remove).await.expect("remove"));

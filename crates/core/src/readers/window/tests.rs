@@ -55,6 +55,7 @@ struct Bench {
     /// Events that the reader holds.
     memory: HashSet<i64>,
     under_way: Vec<Next>,
+    rests_until: Option<UnixMicros>,
     loads: Vec<Load>,
     save: Option<Save>,
     taken: HashSet<i64>,
@@ -73,6 +74,7 @@ impl Bench {
             now: NOW,
             memory: HashSet::new(),
             under_way: Vec::new(),
+            rests_until: None,
             loads: Vec::new(),
             save: None,
             taken: HashSet::new(),
@@ -105,6 +107,8 @@ impl Bench {
     fn send(&mut self) {
         while let Some(next) = self.window.next(self.now) {
             assert!(self.memory.remove(&next.position), "{next:?} is not there");
+            let is_alone = self.under_way.is_empty() && self.rests_until <= Some(self.now);
+            assert!(self.rests_until.is_none() || is_alone, "it rests until {:?}", self.rests_until);
             assert!(!self.under_way.iter().any(|one| one.grant == next.grant), "two of one mailbox at once");
             let last = self.sent.insert(next.grant, next.position).unwrap_or(0);
             assert!(next.position >= last, "{next:?} after {last}");
@@ -139,12 +143,21 @@ impl Bench {
     fn answer(&mut self, index: usize, answer: Answer) {
         let next = self.under_way.remove(index);
         match answer {
-            Answer::Taken => self.takes(next),
+            Answer::Taken => {
+                self.rest(None);
+                self.takes(next);
+            }
+            Answer::Unheard(_) => self.rest(Some(self.now.plus(Duration::from_secs(15)))),
             Answer::GivenUp(_) => drop(self.given_up.insert(next.position)),
             Answer::Later(..) => {}
         }
         let let_go = self.window.answered(next.grant, answer, self.now);
         self.let_go(let_go);
+    }
+
+    fn rest(&mut self, until: Option<UnixMicros>) {
+        self.rests_until = until;
+        self.window.rest(until);
     }
 
     fn tend(&mut self) {
@@ -210,6 +223,7 @@ impl Bench {
         self.loads.clear();
         self.sent.clear();
         self.window = Window::new(CONCURRENCY, self.stored.position, &self.stored.rows());
+        self.window.rest(self.rests_until);
     }
 
     /// All that can be done without an answer and without time passing.
@@ -251,6 +265,7 @@ impl Bench {
             (0..=1, _) => self.read(usize::from(which % 8)),
             (2..=3, _) => self.send(),
             (4..=6, Some(index)) => self.answer(index, Answer::Taken),
+            (7, Some(index)) if which % 4 == 0 => self.answer(index, Answer::Unheard(Cause::Connection)),
             (7, Some(index)) => {
                 let due_at = self.now.plus(Duration::from_millis(u64::from(which) * 20));
                 self.answer(index, Answer::Later(due_at, Cause::Deadline));
@@ -302,6 +317,8 @@ proptest! {
         for step in steps {
             bench.step(step);
         }
+        // Whoever rests is tried with one at a time, and waits for its deadline.
+        bench.rest(None);
         bench.run(Some(grant(0)));
         for position in 1..=bench.head() {
             prop_assert!(bench.is_over(position) || bench.log[position as usize - 1] == grant(0), "{} waits", position);
@@ -414,6 +431,33 @@ fn an_outage_writes_a_row_for_each_mailbox_and_none_for_an_event() {
     assert_eq!(first, [1, 2, 3, 4, 5].map(|position| (position, 3, Some(Cause::Status(500)))));
     bench.run(None);
     assert_eq!((bench.taken.len(), bench.stored.rows.len()), (5_000, 0));
+}
+
+#[test]
+fn who_rests_is_tried_with_one_mailbox_after_the_other() {
+    let log: Vec<u8> = (0..2_000_u32).map(|number| (number % 10) as u8).collect();
+    let mut bench = Bench::new(&log);
+    bench.settle();
+    while !bench.under_way.is_empty() {
+        bench.answer(0, Answer::Unheard(Cause::Connection));
+    }
+    let mut tried = Vec::new();
+    for _ in 0..20 {
+        bench.settle();
+        assert!(bench.under_way.is_empty());
+        bench.now = bench.rests_until.expect("it rests");
+        assert!(bench.window.wake_at().is_some_and(|time| time <= bench.now));
+        bench.settle();
+        tried.extend(bench.under_way.iter().map(|next| (next.position, next.attempt)));
+        bench.answer(0, Answer::Unheard(Cause::Connection));
+    }
+    // None of them is forgotten for another, and no attempt was counted.
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(tried, (1..=10).map(|position| (position, 1)).collect::<Vec<_>>());
+    assert!(bench.window.read() <= WINDOW_MAX as i64 && bench.stored.rows.len() <= 10);
+    bench.run(None);
+    assert_eq!((bench.taken.len(), bench.stored.rows.len()), (2_000, 0));
 }
 
 #[test]
