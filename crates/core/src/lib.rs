@@ -20,6 +20,7 @@ mod words;
 pub mod audit;
 pub mod event;
 pub mod problem;
+pub mod trace;
 
 // who may do what
 pub mod breaker;

@@ -15,6 +15,7 @@ use crate::resolver::Resolver;
 use crate::tls::client_config_with_roots;
 use bytes::Bytes;
 use guard::{Guard, GuardedDns};
+use postfleet_trace::{Empty, Instrument, Span, child};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
@@ -105,7 +106,14 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        self.exchange(Method::POST, url, headers, Some(body), deadline).await
+        let span = child!(
+            "http.post",
+            otel.kind = "client",
+            http.request.method = "POST",
+            octets = postfleet_trace::count(body.len()),
+            http.response.status_code = Empty
+        );
+        self.traced_post(url, headers, body, deadline).instrument(span).await
     }
 
     /// Gets `url`: the challenge handshake.
@@ -145,6 +153,27 @@ impl WebhookHttp {
         }
         let response = request.send().await.map_err(failure)?;
         read_answer(response).await
+    }
+
+    /// As [`exchange`](Self::exchange), in a span of its own if what asks for it is traced: the target is told which, so
+    /// that it can go on with the trace.
+    async fn traced_post(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        let Some(context) = postfleet_trace::current() else {
+            return self.exchange(Method::POST, url, headers, Some(body), deadline).await;
+        };
+        let mut headers = headers.to_vec();
+        headers.push(("traceparent", context.traceparent()));
+        let answer = self.exchange(Method::POST, url, &headers, Some(body), deadline).await;
+        if let Ok(answer) = &answer {
+            Span::current().record("http.response.status_code", i64::from(answer.status));
+        }
+        answer
     }
 }
 

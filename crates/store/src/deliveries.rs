@@ -48,7 +48,7 @@ pub async fn list(
     let rows = reader.query(LIST, values).await?;
     let read = |row| -> Result<(Event, Delivery), DbError> {
         let event: Event = read(row)?;
-        let delivery = match (row.opt_int(9)?, row.opt_int(10)?, row.opt_int(11)?) {
+        let delivery = match (row.opt_int(10)?, row.opt_int(11)?, row.opt_int(12)?) {
             (_, _, Some(_)) => Delivery::GivenUp,
             (Some(attempts), due_at, None) => Delivery::Waiting {
                 attempts: u32::try_from(attempts).unwrap_or(u32::MAX),

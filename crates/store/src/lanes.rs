@@ -55,8 +55,8 @@ pub async fn load(reader: &mut Reader<'_>, id: WebhookId, load: Load) -> Result<
     let rows = reader.query(LOAD, values).await?;
     let read = |row: &Row| -> Result<Waiting, DbError> {
         Ok(Waiting {
-            position: row.int(9)?,
-            attempts: u32::try_from(row.int(10)?).unwrap_or(u32::MAX),
+            position: row.int(10)?,
+            attempts: u32::try_from(row.int(11)?).unwrap_or(u32::MAX),
             event: row.opt_int(0)?.map(|_| events::read(row)).transpose()?,
         })
     };

@@ -38,6 +38,14 @@ impl Channel {
             Self::Email(_) => "email",
         }
     }
+
+    /// What it is counted as among the readers of the log.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Chat | Self::Email(_) => "alert",
+        }
+    }
 }
 
 /// A subscription.
