@@ -17,8 +17,8 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::{Connections, Worker};
 use postfleet_mailflow::{
-    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
-    webhooks,
+    Platform, deliver, dmarc_reports, figures, holds, janitor, jobs, lag, recount, schedules, search, spam, stops,
+    wait, webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;
@@ -40,6 +40,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the webhooks that this node works for are taken anew; well within their lease.
 const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
+
+/// How often it is measured how far those who are told are behind.
+const MEASURE_LAG_EVERY: Duration = Duration::from_secs(15);
 
 /// When leases of earlier runs are looked for once more: a claim of a process that was killed may reach PostgreSQL's
 /// log after this one has begun.
@@ -133,6 +136,7 @@ pub async fn start(
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
+        running.spawn(measure_lag_until(platform.clone(), stop.clone()));
     }
     if has(Role::Janitor) {
         running.spawn(clean_until(platform.clone(), stop.clone()));
@@ -443,6 +447,17 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     // What is under way is waited for, and what came of it is committed.
     while let Some(ended) = tellers.tasks.join_next().await {
         tellers.ended(ended);
+    }
+}
+
+/// Measures how far those who are told are behind.
+async fn measure_lag_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        or_wait(&platform, "webhooks", lag::measure_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(MEASURE_LAG_EVERY)) => {}
+        }
     }
 }
 

@@ -79,6 +79,10 @@ pub struct Webhook {
     pub compressed_delivery: bool,
     /// Whether it is told of mail that goes into junk as it comes in.
     pub include_junk: bool,
+    /// Events of the application, wanted or not, that it has not come to, and those that it is told of again: 1000 at most.
+    pub pending: u64,
+    /// When the oldest of them happened, in unix seconds; null if there is none.
+    pub oldest_pending_at: Option<i64>,
     /// When the status last changed, in unix seconds.
     pub status_updated_at: i64,
     /// When it was made, in unix seconds.

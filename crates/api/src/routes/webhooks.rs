@@ -10,6 +10,7 @@ use postfleet_core::id::WebhookId;
 use postfleet_mailflow::webhooks;
 use postfleet_schema::event::Delivery;
 use postfleet_schema::webhook::{CreateWebhook, Deleted, SourceAddresses, UpdateWebhook, Webhook};
+use postfleet_store::lag::Pending;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -56,8 +57,11 @@ const MAKE_DETAILS: &str = "Its receiver is asked at once with GET and `challeng
 
 /// `GET /v3/webhooks`
 pub(crate) async fn list(call: Call) -> Answer {
-    let list = webhooks::list(&call.platform, call.application).await?;
-    Ok(respond::page(&call.id, list.iter().map(|webhook| webhooks::show(webhook, false)).collect(), None))
+    let mut page = Vec::new();
+    for webhook in webhooks::list(&call.platform, call.application).await? {
+        page.push(webhooks::shown(&call.platform, &webhook, false).await?);
+    }
+    Ok(respond::page(&call.id, page, None))
 }
 
 /// `POST /v3/webhooks`
@@ -65,7 +69,8 @@ pub(crate) async fn create(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CreateWebhook = json(&parts, body, BODY_OCTETS_MAX).await?;
     let webhook = webhooks::create(&platform, application, &request).await?;
-    Ok(respond::single(&id, webhooks::show(&webhook, true)))
+    // It begins at the end of the log.
+    Ok(respond::single(&id, webhooks::show(&webhook, true, Pending::default())))
 }
 
 /// `GET /v3/webhooks/ip-addresses`
@@ -76,7 +81,7 @@ pub(crate) async fn source_addresses(call: Call) -> Answer {
 /// `GET /v3/webhooks/{webhook}`
 pub(crate) async fn find(call: Call) -> Answer {
     let webhook = webhooks::find(&call.platform, call.application, call.id_at(0)?).await?;
-    Ok(respond::single(&call.id, webhooks::show(&webhook, false)))
+    Ok(respond::single(&call.id, webhooks::shown(&call.platform, &webhook, false).await?))
 }
 
 /// `PUT /v3/webhooks/{webhook}`
@@ -85,7 +90,7 @@ pub(crate) async fn update(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: UpdateWebhook = json(&parts, body, BODY_OCTETS_MAX).await?;
     let webhook = webhooks::update(&platform, application, webhook, &request).await?;
-    Ok(respond::single(&id, webhooks::show(&webhook, false)))
+    Ok(respond::single(&id, webhooks::shown(&platform, &webhook, false).await?))
 }
 
 /// `DELETE /v3/webhooks/{webhook}`
@@ -98,7 +103,7 @@ pub(crate) async fn remove(call: Call) -> Answer {
 pub(crate) async fn rotate_secret(call: Call) -> Answer {
     let webhook: Result<WebhookId, Problem> = call.id_at(0);
     let webhook = webhooks::rotate_secret(&call.platform, call.application, webhook?).await?;
-    Ok(respond::single(&call.id, webhooks::show(&webhook, true)))
+    Ok(respond::single(&call.id, webhooks::shown(&call.platform, &webhook, true).await?))
 }
 
 /// `GET /v3/webhooks/{webhook}/deliveries`

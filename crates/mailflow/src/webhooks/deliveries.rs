@@ -76,7 +76,7 @@ impl Wanted<'_> {
         let (mut page, mut last, mut more) = (Vec::new(), None, found.len() == LOOKED_AT_MAX);
         for one in found {
             let of = event(&one);
-            let Event { position, event: facts } = of;
+            let Event { position, event: facts, .. } = of;
             if self.since.is_some_and(|since| facts.at < since) {
                 return (page, None);
             }

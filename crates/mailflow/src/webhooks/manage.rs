@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use postfleet_core::event::{ACCEPTED_UNANNOUNCED, Trigger};
 use postfleet_core::id::{ApplicationId, WebhookId};
-use postfleet_core::{Problem, ProblemKind, Secret};
+use postfleet_core::{Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_schema::webhook as schema;
+use postfleet_store::lag::{self, Pending};
 use postfleet_store::webhooks::{self, Channel, CreateWebhook, RemoveWebhook, UpdateWebhook, Webhook};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const TRIGGERS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 /// Addresses that are told of failures.
 const ADDRESSES_MAX: usize = 20;
+/// Events that wait which are counted at most.
+const PENDING_MAX: u64 = 1_000;
 /// How long a receiver has to echo the challenge.
 const CHALLENGE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -116,8 +119,14 @@ pub async fn remove(platform: &Platform, application_id: ApplicationId, id: Webh
     if removed { Ok(()) } else { Err(Problem::not_found()) }
 }
 
-/// Shows a webhook, with its secret only when it is new.
-pub fn show(webhook: &Webhook, with_secret: bool) -> schema::Webhook {
+/// Shows a webhook and what it is still to be told of, with its secret only when it is new.
+pub async fn shown(platform: &Platform, webhook: &Webhook, with_secret: bool) -> Result<schema::Webhook, Problem> {
+    let pending = lag::pending(&mut platform.store.reader().await?, webhook, PENDING_MAX).await?;
+    Ok(show(webhook, with_secret, pending))
+}
+
+/// The same, where that is known.
+pub fn show(webhook: &Webhook, with_secret: bool, pending: Pending) -> schema::Webhook {
     schema::Webhook {
         id: webhook.id.to_string(),
         description: webhook.description.clone(),
@@ -128,6 +137,8 @@ pub fn show(webhook: &Webhook, with_secret: bool) -> schema::Webhook {
         notification_email_addresses: webhook.notification_addresses.clone(),
         compressed_delivery: webhook.compressed,
         include_junk: webhook.include_junk,
+        pending: pending.events,
+        oldest_pending_at: pending.oldest.map(UnixMicros::as_seconds),
         status_updated_at: webhook.status_updated_at.as_seconds(),
         created_at: webhook.created_at.as_seconds(),
         updated_at: webhook.updated_at.as_seconds(),

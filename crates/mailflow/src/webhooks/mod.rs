@@ -15,7 +15,7 @@ mod worker;
 
 pub use connections::Connections;
 pub use deliveries::{Wanted, deliveries, events};
-pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
+pub use manage::{create, find, list, remove, rotate_secret, show, shown, source_addresses, update};
 pub use worker::Worker;
 
 use crate::alerts;

@@ -2,6 +2,7 @@
 
 use super::{name_for, payload, sign};
 use crate::alerts;
+use crate::metrics::TAKEN;
 use crate::platform::Platform;
 use bytes::Bytes;
 use postfleet_net::webhook_http::HttpFailure;
@@ -17,6 +18,17 @@ pub(crate) enum Outcome {
     Again(Option<u64>),
     /// It cannot be told.
     GivenUp,
+}
+
+impl Outcome {
+    /// What it is counted as.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Done => TAKEN,
+            Self::Again(_) => "deferred",
+            Self::GivenUp => "given_up",
+        }
+    }
 }
 
 /// Sends one event to one webhook.
@@ -55,11 +67,7 @@ fn log(
     outcome: Outcome,
     answer: &Result<postfleet_net::webhook_http::HttpAnswer, HttpFailure>,
 ) {
-    platform.metrics.webhook(match outcome {
-        Outcome::Done => "delivered",
-        Outcome::Again(_) => "deferred",
-        Outcome::GivenUp => "given_up",
-    });
+    platform.metrics.webhook(outcome.name());
     if outcome == Outcome::Done {
         return;
     }

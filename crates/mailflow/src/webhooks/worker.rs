@@ -15,6 +15,7 @@ use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::lanes::{self, SaveWebhook, Waiting};
 use postfleet_store::webhooks::{AdvanceWebhook, Parked, Webhook};
+use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
@@ -207,13 +208,19 @@ impl Worker {
     fn attempt(&mut self, next: Next, ticket: Ticket) {
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         let event = self.events.remove(&next.position);
+        let begun = event.as_ref().and_then(|event| event.trace);
+        let span = continued!(begun, "event.deliver", kind = webhook.channel.kind(), attempt = i64::from(next.attempt));
         self.start(async move {
             let outcome = match &event {
-                Some(event) => send::send(&platform, &webhook, event, next.attempt).await,
+                Some(event) => send::send(&platform, &webhook, event, next.attempt).instrument(span).await,
                 // Pruned: it is too old to tell.
                 None => Outcome::Done,
             };
             drop(ticket);
+            if let Some(event) = &event {
+                let seconds = platform.clock.now().since(event.event.at).as_secs_f64();
+                platform.metrics.told(webhook.channel.kind(), outcome.name(), seconds);
+            }
             Ok(Done::Sent { grant: next.grant, attempt: next.attempt, outcome })
         });
     }

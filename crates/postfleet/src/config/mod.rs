@@ -10,6 +10,7 @@ mod plans;
 mod recipients;
 mod routes;
 mod spam;
+mod telemetry;
 
 use anyhow::{Context, Result};
 use loops::Loops;
@@ -23,6 +24,8 @@ use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use telemetry::TelemetrySection;
+pub use telemetry::TelemetrySettings;
 
 /// The commented defaults, as `postfleet config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -53,6 +56,7 @@ pub struct Config {
     pub reputation: Reputation,
     pub recovery: Recovery,
     pub metrics: Metrics,
+    pub telemetry: TelemetrySection,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -367,6 +371,7 @@ impl Config {
         // Who waits must leave room for those who ask.
         anyhow::ensure!(waiting < connections, "http.waiting must be lower than http.connections");
         self.webhooks_allow()?;
+        self.telemetry_settings()?;
         Ok(())
     }
 
