@@ -244,6 +244,7 @@ class Notification:
     body: bytes
     signature: str
     at: float = field(default_factory=time.monotonic)
+    headers: dict = field(default_factory=dict)
 
     @property
     def json(self):
@@ -284,7 +285,8 @@ class WebhookReceiver:
                 if hanging and json.loads(body)["data"]["grant_id"] in hanging:
                     ends.wait()
                 time.sleep(delay)
-                received.append(Notification(self.path, body, self.headers.get("X-Nylas-Signature", "")))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                received.append(Notification(self.path, body, headers.get("x-nylas-signature", ""), headers=headers))
                 self.answer(b"")
 
             def log_message(self, *_):

@@ -7,6 +7,7 @@ use crate::respond::{self, Answer, RequestId};
 use crate::route::Needs;
 use crate::router::Interface;
 use crate::select;
+use crate::spans;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
@@ -21,6 +22,7 @@ use postfleet_core::{Problem, UnixMicros};
 use postfleet_fleet::operator::Operator;
 use postfleet_fleet::requests::Subject;
 use postfleet_mailflow::Platform;
+use postfleet_trace::Instrument;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use sync_wrapper::SyncWrapper;
@@ -248,7 +250,9 @@ where
     R: Future<Output = Answer> + Send + 'static,
 {
     move |State(interface): State<Arc<Interface>>, request: Request| {
-        Box::pin(async move {
+        let span = spans::of(&request);
+        let answered = span.clone();
+        let answer = async move {
             let platform = interface.platform.clone();
             let id = request_id(&request);
             let selected = select::of(&request);
@@ -272,8 +276,10 @@ where
             let now = platform.clock.now();
             let mut response = answer.unwrap_or_else(|problem| respond::problem(&id, &problem, now));
             rate.tell(&mut response, now);
+            spans::answered(&answered, response.status());
             response
-        })
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 
@@ -289,7 +295,8 @@ pub(crate) enum Ends {
 /// Carries a request out even if its client goes away meanwhile: what was accepted must be handed on. A handler that
 /// panics answers 500 and harms nobody else.
 async fn to_its_end(answer: impl Future<Output = Answer> + Send + 'static) -> Answer {
-    tokio::spawn(answer).await.unwrap_or_else(|error| Err(Problem::internal(error)))
+    let span = postfleet_trace::current_span();
+    tokio::spawn(answer.instrument(span)).await.unwrap_or_else(|error| Err(Problem::internal(error)))
 }
 
 /// Carries a request out as long as its client waits, without the way to another task and back. As there, a handler that panics

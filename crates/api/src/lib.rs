@@ -20,6 +20,7 @@ mod select;
 mod server;
 mod signature;
 pub mod sink;
+mod spans;
 
 pub use cors::{NotAnOrigin, Origins};
 pub use openapi::document;

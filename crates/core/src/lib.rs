@@ -21,6 +21,7 @@ pub mod audit;
 pub mod event;
 pub mod event_filter;
 pub mod problem;
+pub mod trace;
 
 // who may do what
 pub mod breaker;

@@ -40,6 +40,7 @@ pub mod webhooks;
 // what is cleaned up, and what goes over many mailboxes
 pub mod janitor;
 pub mod jobs;
+pub mod lag;
 pub mod recount;
 pub mod retention;
 pub mod search;

@@ -9,6 +9,10 @@ use postfleet_store::retention::Removed;
 /// Upper bounds of the classes into which the durations of requests fall.
 const REQUEST_SECONDS: &[f64] = &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
+/// Upper bounds of the classes into which the times fall after which events are told.
+const TOLD_SECONDS: &[f64] =
+    &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0, 3_600.0, 86_400.0];
+
 /// The counters of the flows.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,6 +24,11 @@ pub struct Metrics {
     webhooks: Counter<u64>,
     bus: Counter<u64>,
     bus_lag: Gauge<u64>,
+    reader_attempts: Counter<u64>,
+    reader_seconds: Histogram<f64>,
+    reader_lag_events: Gauge<u64>,
+    reader_lag_seconds: Gauge<u64>,
+    reader_held_lanes: Gauge<u64>,
     sessions: Counter<u64>,
     limited: Counter<u64>,
     sign_ins: Counter<u64>,
@@ -86,6 +95,27 @@ impl Metrics {
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             bus: counter("postfleet_bus_events", "Events for the message bus, by result"),
             bus_lag: gauge("postfleet_bus_lag_events", "Events that the message bus has not been told of"),
+            reader_attempts: counter(
+                "postfleet_reader_attempts",
+                "Attempts to tell a reader of the log of an event, by kind of reader and result",
+            ),
+            reader_seconds: meter
+                .f64_histogram("postfleet_reader_delivery_seconds")
+                .with_description("How long after it happened an event was taken, by kind of reader")
+                .with_boundaries(TOLD_SECONDS.to_vec())
+                .build(),
+            reader_lag_events: gauge(
+                "postfleet_reader_lag_events",
+                "Events of the log that the last of the readers has not come to, by kind of reader",
+            ),
+            reader_lag_seconds: gauge(
+                "postfleet_reader_lag_seconds",
+                "Age of the oldest event that somebody is still to be told of, by kind of reader",
+            ),
+            reader_held_lanes: gauge(
+                "postfleet_reader_held_lanes",
+                "Mailboxes of which an event was not taken and is tried again, by kind of reader",
+            ),
             sessions: counter("postfleet_smtp_sessions", "SMTP sessions, by how they ended"),
             limited: counter(
                 "postfleet_smtp_limited",
@@ -170,6 +200,22 @@ impl Metrics {
     pub fn bus_lag(&self, events: u64) {
         self.bus_lag.record(events, &[]);
     }
+
+    /// It was tried to tell a reader of that kind of an event that happened so many seconds ago.
+    pub fn told(&self, kind: &'static str, result: &'static str, seconds: f64) {
+        self.reader_attempts.add(1, &[by("kind", kind), by("result", result)]);
+        if result == TAKEN {
+            self.reader_seconds.record(seconds, &[by("kind", kind)]);
+        }
+    }
+    /// So far behind are the readers of a kind: events, and seconds since the oldest of them; mailboxes that wait for another
+    /// attempt.
+    pub fn lagging(&self, kind: &'static str, (events, seconds): (u64, u64), held_lanes: u64) {
+        let kind = [by("kind", kind)];
+        self.reader_lag_events.record(events, &kind);
+        self.reader_lag_seconds.record(seconds, &kind);
+        self.reader_held_lanes.record(held_lanes, &kind);
+    }
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {
         self.sessions.add(1, &[by("result", result)]);
@@ -231,6 +277,9 @@ impl Metrics {
         self.requests.add(1, &[route, KeyValue::new("status", i64::from(status))]);
     }
 }
+
+/// The result of an attempt that ended well.
+pub(crate) const TAKEN: &str = "delivered";
 
 /// What happened to recipients: counted where it is committed, and read when somebody asks. Each is there from the
 /// beginning, so that what is divided by another is never missing.

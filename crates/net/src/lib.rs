@@ -14,10 +14,12 @@ pub mod tls;
 
 // conversations
 pub mod mx_transport;
+pub mod otlp;
 pub mod webhook_http;
 
 pub use clock::{Clock, SimulatedClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use otlp::OtlpHttp;
 pub use resolver::{DnsError, DnssecTrust, MxAnswer, MxHost, Resolver, StaticResolver, SystemResolver, TlsaSet};
 pub use tls::{CertificateDer, TlsIdentity, Tlsa};
 pub use webhook_http::WebhookHttp;

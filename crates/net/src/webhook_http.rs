@@ -15,6 +15,7 @@ use crate::resolver::Resolver;
 use crate::tls::client_config_with_roots;
 use bytes::Bytes;
 use guard::{Guard, GuardedDns};
+use postfleet_trace::{Empty, Instrument, Span, child};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
@@ -136,14 +137,14 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        let mut response = self.exchange(Method::POST, url, headers, Some(body), deadline).await?;
-        if !response.status().is_success() {
-            return read_answer(response).await;
-        }
-        let mut answer = answer_without_body(&response);
-        // What did come is kept.
-        let _ = tokio::time::timeout(BODY_WAITED_FOR, read_body(&mut response, &mut answer.body_prefix)).await;
-        Ok(answer)
+        let span = child!(
+            "http.post",
+            otel.kind = "client",
+            http.request.method = "POST",
+            octets = postfleet_trace::count(body.len()),
+            http.response.status_code = Empty
+        );
+        self.traced_notify(url, headers, body, deadline).instrument(span).await
     }
 
     /// Gets `url`: the challenge handshake.
@@ -201,6 +202,28 @@ impl WebhookHttp {
             return Err(HttpFailure::Broken(text));
         }
         Ok(response)
+    }
+
+    /// As [`exchange`](Self::exchange), in a span of its own if what asks for it is traced: the target is told which, so
+    /// that it can go on with the trace.
+    async fn traced_notify(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<HttpAnswer, HttpFailure> {
+        let mut headers = headers.to_vec();
+        headers.extend(postfleet_trace::current().map(|context| ("traceparent", context.traceparent())));
+        let mut response = self.exchange(Method::POST, url, &headers, Some(body), deadline).await?;
+        Span::current().record("http.response.status_code", i64::from(response.status().as_u16()));
+        if !response.status().is_success() {
+            return read_answer(response).await;
+        }
+        let mut answer = answer_without_body(&response);
+        // What did come is kept.
+        let _ = tokio::time::timeout(BODY_WAITED_FOR, read_body(&mut response, &mut answer.body_prefix)).await;
+        Ok(answer)
     }
 }
 

@@ -20,7 +20,7 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::{Connections, Worker};
 use postfleet_mailflow::{
-    Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops,
+    Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, lag, recount, schedules, search, spam, stops,
     wait, webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
@@ -43,6 +43,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the webhooks that this node works for are taken anew; well within their lease.
 const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
+
+/// How often it is measured how far those who are told are behind.
+const MEASURE_LAG_EVERY: Duration = Duration::from_secs(15);
 
 /// When leases of earlier runs are looked for once more: a claim of a process that was killed may reach PostgreSQL's
 /// log after this one has begun.
@@ -136,6 +139,7 @@ pub async fn start(
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
+        running.spawn(measure_lag_until(platform.clone(), stop.clone()));
     }
     if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
         // Before anything is listened to: who publishes for the first time begins at the end of the log.
@@ -451,6 +455,17 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     // What is under way is waited for, and what came of it is committed.
     while let Some(ended) = tellers.tasks.join_next().await {
         tellers.ended(ended);
+    }
+}
+
+/// Measures how far those who are told are behind.
+async fn measure_lag_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        or_wait(&platform, "webhooks", lag::measure_once(&platform).await).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(MEASURE_LAG_EVERY)) => {}
+        }
     }
 }
 

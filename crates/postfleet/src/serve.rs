@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::roles;
 use crate::telemetry::{self, Meters};
 use anyhow::{Context, Result, bail};
-use postfleet_mailflow::Relay;
 use postfleet_mailflow::routing::reports;
+use postfleet_mailflow::{Platform, Relay};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -49,14 +49,30 @@ pub struct Arguments {
 /// Runs until SIGTERM or SIGINT, then drains.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let config = Config::load(arguments.config.as_deref(), &overrides(&arguments)?)?;
-    telemetry::start_logs(&config.log)?;
+    let (meters, exporter) = telemetry::start(&config)?;
     let data = DataDir::open(&arguments.data_dir)?;
-    let meters = Meters::new()?;
     let platform = compose::platform(&config, &data, World::real(), meters.metrics()).await?;
     meters.observe(&platform.store);
-    let identity = compose::tls_identity(&config, &data)?;
+    let exported = CancellationToken::new();
+    let exporting = async {
+        if let Some(exporter) = exporter {
+            exporter.run(&*platform.clock, exported.clone()).await;
+        }
+    };
+    let serving = async {
+        let served = serve(&config, &data, &platform, &meters).await;
+        // What it said at its end is exported, too.
+        exported.cancel();
+        served
+    };
+    tokio::join!(serving, exporting).0
+}
+
+/// Runs the roles.
+async fn serve(config: &Config, data: &DataDir, platform: &Platform, meters: &Meters) -> Result<()> {
+    let identity = compose::tls_identity(config, data)?;
     let stop = CancellationToken::new();
-    let running = roles::start(&config, platform.clone(), &meters, &identity, stop.clone()).await?;
+    let running = roles::start(config, platform.clone(), meters, &identity, stop.clone()).await?;
     running.report();
     let failed = tokio::select! {
         signal = stop_signal() => { tracing::info!(signal = signal?, "stopping"); false }
@@ -65,7 +81,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     stop.cancel();
     running.drain(std::time::Duration::from_secs(config.server.drain_seconds)).await;
-    if let Err(problem) = reports::flush_once(&platform).await {
+    if let Err(problem) = reports::flush_once(platform).await {
         tracing::warn!(cause = ?problem.cause, "failed to write down the last counts of encrypted connections");
     }
     if failed {

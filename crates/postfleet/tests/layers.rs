@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("postfleet-mail", 1),
     ("postfleet-wire", 1),
     ("postfleet-schema", 1),
+    ("postfleet-trace", 1),
     ("postfleet-store", 2),
     ("postfleet-net", 2),
     ("postfleet-bus", 2),
@@ -78,6 +79,11 @@ const HOMES: &[(&[&str], &[&str], &str)] = &[
         "TLS is begun by net, and accepted by the listeners",
     ),
     (&["rand", "getrandom"], &["postfleet-net"], "chance comes from the Entropy of the platform"),
+    (
+        &["opentelemetry-otlp", "opentelemetry_sdk", "opentelemetry-appender-tracing", "tonic"],
+        &["postfleet"],
+        "where telemetry goes is decided by the binary: make spans with postfleet-trace, count in mailflow's Metrics",
+    ),
     (&["anyhow"], &["postfleet"], "libraries have their own error types; anyhow is for the binary"),
 ];
 
@@ -460,6 +466,7 @@ fn a_stray_library_is_found() {
         ("postfleet-api: tokio-rustls", "accepted by the listeners"),
         ("postfleet-core: rand", "Entropy"),
         ("postfleet-api: anyhow", "their own error types"),
+        ("postfleet-mailflow: opentelemetry-otlp", "make spans with postfleet-trace"),
     ];
     for (line, part) in planted {
         check(&home_violations(&plant(&[line])), &[part]);

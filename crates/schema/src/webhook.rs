@@ -157,6 +157,11 @@ pub struct Webhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub previous_secret_until: Option<i64>,
+    /// Events of the application, wanted or not, that it has not come to, and one for each mailbox of which one is tried
+    /// again: 1000 at most.
+    pub pending: u64,
+    /// When the oldest of them happened, in unix seconds; null if there is none.
+    pub oldest_pending_at: Option<i64>,
     /// When the status last changed, in unix seconds.
     pub status_updated_at: i64,
     /// When it was made, in unix seconds.

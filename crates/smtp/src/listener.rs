@@ -10,6 +10,7 @@ use postfleet_mailflow::Metrics;
 use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::Clock;
 use postfleet_net::webhook_http::IpNetwork;
+use postfleet_trace::Instrument;
 use postfleet_wire::smtp::Reply;
 use postfleet_wire::smtp::sasl::Credentials;
 use postfleet_wire::smtp::server::{Config, Envelope};
@@ -212,7 +213,8 @@ async fn connection(shared: Arc<Shared>, mut stream: TcpStream, address: SocketA
     };
     // Replies are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
-    let result = session::run(&shared, stream, Peer { ip, client: None }, place.guest).await;
+    let span = postfleet_trace::span!("smtp.session", otel.kind = "server");
+    let result = session::run(&shared, stream, Peer { ip, client: None }, place.guest).instrument(span).await;
     metrics.session(match result {
         Ok(()) => "closed",
         Err(_) => "broken",

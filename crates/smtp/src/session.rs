@@ -8,6 +8,7 @@ use postfleet_core::client_rate::{Deed, Exceeded};
 use postfleet_core::{EmailAddress, ReversePath, UnixMicros};
 use postfleet_mailflow::receive::{Arriving, Offer};
 use postfleet_net::Clock;
+use postfleet_trace::{Empty, Instrument, count, span};
 use postfleet_wire::smtp::server::{Session, Step};
 use postfleet_wire::smtp::{EnhancedStatus, Reply};
 use std::io::{Error, ErrorKind, Result};
@@ -194,7 +195,14 @@ impl Connection<'_> {
                 Step::Message(envelope, message) => {
                     let announced = self.announced.take();
                     let reply = match self.count(Deed::Message) {
-                        Ok(()) => handler.message(&self.peer, envelope, message, announced).await,
+                        Ok(()) => {
+                            let (octets, recipients) = (count(message.len()), count(envelope.recipients.len()));
+                            let span = span!("smtp.data", octets, recipients, reply = Empty);
+                            let handled = handler.message(&self.peer, envelope, message, announced);
+                            let reply = handled.instrument(span.clone()).await;
+                            span.record("reply", i64::from(reply.code()));
+                            reply
+                        }
                         Err(reply) => reply,
                     };
                     self.session.message_verdict(reply);

@@ -981,7 +981,8 @@ CREATE TABLE queue (
     lease {id},
     owner TEXT,
     last_reply TEXT,
-    stop_id {id}
+    stop_id {id},
+    trace {bytes}
 ) {strict};
 CREATE INDEX queue_stopped ON queue (stop_id, due_at, id) WHERE parked = 2;
 CREATE INDEX queue_due ON queue (priority, due_at, id) WHERE parked = 0;
@@ -1494,7 +1495,8 @@ CREATE INDEX raises_open ON raises (target_id, limit_name, ends_at) WHERE state 
 
 -- Being told -------------------------------------------------------------------------------------------------------
 
--- The event log. Positions have no gaps and become visible in order.
+-- The event log. Positions have no gaps and become visible in order. Trace is where in a recorded trace the event happened,
+-- as core::trace writes it.
 CREATE TABLE events (
     position {int} NOT NULL PRIMARY KEY,
     id {id} NOT NULL,
@@ -1504,7 +1506,8 @@ CREATE TABLE events (
     name TEXT NOT NULL,
     message_id {id},
     data TEXT NOT NULL,
-    created_at {int} NOT NULL
+    created_at {int} NOT NULL,
+    trace {bytes}
 ) {strict};
 
 CREATE INDEX events_by_application ON events (application_id, position);

@@ -68,18 +68,18 @@ pub async fn list(
 fn delivery(row: &Row, event: &Event, position: i64) -> Result<Delivery, DbError> {
     let count = |attempts: i64| u32::try_from(attempts).unwrap_or(u32::MAX);
     let cause = |column| Ok::<_, DbError>(row.opt_str(column)?.and_then(Cause::named));
-    if let (Some(attempts), Some(at)) = (row.opt_int(13)?, row.opt_int(14)?) {
+    if let (Some(attempts), Some(at)) = (row.opt_int(14)?, row.opt_int(15)?) {
         let (attempts, at) = (count(attempts), UnixMicros::from_micros(at));
-        return Ok(Delivery::GivenUp { attempts, at, cause: cause(15)? });
+        return Ok(Delivery::GivenUp { attempts, at, cause: cause(16)? });
     }
-    Ok(match row.opt_int(9)? {
+    Ok(match row.opt_int(10)? {
         // Of its mailbox it is known up to where it was told, whatever the position.
         Some(first) if event.position < first => Delivery::Delivered,
         _ if event.position > position => Delivery::Pending,
         Some(first) if event.position == first => Delivery::Waiting {
-            attempts: row.opt_int(10)?.map_or(0, count),
-            due_at: row.opt_int(11)?.map(UnixMicros::from_micros),
-            cause: cause(12)?,
+            attempts: row.opt_int(11)?.map_or(0, count),
+            due_at: row.opt_int(12)?.map(UnixMicros::from_micros),
+            cause: cause(13)?,
         },
         Some(_) => Delivery::Waiting { attempts: 0, due_at: None, cause: None },
         None => Delivery::Delivered,

@@ -8,6 +8,7 @@ use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::event::Trigger;
 use postfleet_core::id::{ApplicationId, EventId, GrantId, MessageId};
+use postfleet_core::trace::TraceContext;
 
 /// An event about to be logged, in the transaction of the change that it reports.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl NewEvent {
         self.trigger == Trigger::MessageCreated && self.data == OF_JUNK
     }
 
-    fn row(&self, position: i64) -> Vec<Param<'_>> {
+    fn row<'a>(&'a self, position: i64, trace: Option<&'a [u8]>) -> Vec<Param<'a>> {
         params![
             position,
             self.id.uuid(),
@@ -49,7 +50,8 @@ impl NewEvent {
             self.trigger.name(),
             self.message_id.map(MessageId::uuid),
             &self.data,
-            self.at.as_micros()
+            self.at.as_micros(),
+            trace
         ]
         .to_vec()
     }
@@ -62,22 +64,29 @@ pub struct Event {
     pub position: i64,
     /// What was logged.
     pub event: NewEvent,
+    /// Where in a trace it happened, if that is recorded.
+    pub trace: Option<TraceContext>,
 }
+
+/// An event on its way into the log, with the short form of its place in a recorded trace.
+pub(crate) type Announced = (NewEvent, Option<[u8; TraceContext::OCTETS]>);
 
 /// Appends a batch's events. Taking the positions locks the head of the log until the commit, so that a reader never
 /// sees a position before all smaller ones.
-pub(crate) async fn append(db: &mut Db, events: &[NewEvent]) -> Result<(), DbError> {
+pub(crate) async fn append(db: &mut Db, events: &[Announced]) -> Result<(), DbError> {
     const TAKE: &str = "UPDATE event_head SET position = position + $1 WHERE one = 1 RETURNING position";
     const INSERT: &str = "INSERT INTO events \
-        (position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        (position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at, trace) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     if events.is_empty() {
         return Ok(());
     }
     let count = events.len() as i64;
     let head = db.query_one(TAKE, params![count]).await?.ok_or(DbError::Malformed("event head"))?.int(0)?;
-    let rows: Vec<Vec<Param<'_>>> =
-        (head - count + 1..).zip(events).map(|(position, event)| event.row(position)).collect();
+    let places = (head - count + 1..).zip(events);
+    let rows: Vec<Vec<Param<'_>>> = places
+        .map(|(position, (event, trace))| event.row(position, trace.as_ref().map(|octets| &octets[..])))
+        .collect();
     db.execute_each(INSERT, &rows).await
 }
 
@@ -130,7 +139,7 @@ async fn take(tx: &mut Tx, grant: GrantId, events: usize, octets: i64) -> Result
 
 macro_rules! event_columns {
     () => {
-        "position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at"
+        "position, id, application_id, grant_id, grant_sequence, name, message_id, data, created_at, trace"
     };
     // With what stands between each two of them.
     ($between:literal) => {
@@ -151,7 +160,9 @@ macro_rules! event_columns {
             $between,
             "data",
             $between,
-            "created_at"
+            "created_at",
+            $between,
+            "trace"
         )
     };
 }
@@ -354,7 +365,8 @@ pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
         data: row.text(7)?,
         at: UnixMicros::from_micros(row.int(8)?),
     };
-    Ok(Event { position: row.int(0)?, event })
+    let trace = row.opt_bytes(9)?.and_then(|octets| TraceContext::from_octets(&octets));
+    Ok(Event { position: row.int(0)?, event, trace })
 }
 
 /// Removes events older than `before` that every webhook and every other reader has passed, at most `limit` of them.

@@ -26,6 +26,7 @@ pub mod findings;
 pub mod jobs;
 pub mod key_use;
 pub mod keys;
+pub mod lag;
 pub mod layout;
 pub mod limits;
 pub mod listings;

@@ -8,7 +8,7 @@ use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
     acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, connectors,
     correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
-    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lanes, layout, listings, lists,
+    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings, lists,
     messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
     readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules,
     search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, stops, sts,
@@ -162,6 +162,9 @@ const LISTS: &[(&str, &str)] = &[
     ("events::BEFORE_OF_GRANT", events::BEFORE_OF_GRANT),
     ("events::AFTER_OF_GRANT", events::AFTER_OF_GRANT),
     ("deliveries::LIST", deliveries::LIST),
+    ("lag::AFTER", lag::AFTER),
+    ("lag::OPEN", lag::OPEN),
+    ("lag::WAITING", lag::WAITING),
     ("lanes::WAITING", lanes::WAITING),
     ("lanes::LOAD", lanes::LOAD),
     ("tokens::PRUNE", tokens::PRUNE),

@@ -39,6 +39,14 @@ impl Channel {
             Self::Email(_) => "email",
         }
     }
+
+    /// What it is counted as among the readers of the log.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Chat | Self::Email(_) => "alert",
+        }
+    }
 }
 
 /// Webhooks of one application.

@@ -13,6 +13,7 @@ use postfleet_schema::webhook::{
     CreateWebhook, Deleted, MockPayload, RotateSecret, SampleNotification, SendTestEvent, SourceAddresses,
     UpdateWebhook, Webhook,
 };
+use postfleet_store::lag::Pending;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
@@ -79,9 +80,11 @@ const TEST_DETAILS: &str = "Once, to any address that a webhook may have, signed
 
 /// `GET /v3/webhooks`
 pub(crate) async fn list(call: Call) -> Answer {
-    let list = webhooks::list(&call.platform, call.application).await?;
-    let now = call.platform.clock.now();
-    Ok(respond::page(&call.id, list.iter().map(|webhook| webhooks::show(webhook, false, now)).collect(), None))
+    let mut page = Vec::new();
+    for webhook in webhooks::list(&call.platform, call.application).await? {
+        page.push(webhooks::shown(&call.platform, &webhook, false).await?);
+    }
+    Ok(respond::page(&call.id, page, None))
 }
 
 /// `POST /v3/webhooks`
@@ -89,7 +92,8 @@ pub(crate) async fn create(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: CreateWebhook = json(&parts, body, BODY_OCTETS_MAX).await.map_err(invalid)?;
     let webhook = webhooks::create(&platform, application, &request).await?;
-    Ok(respond::single(&id, webhooks::show(&webhook, true, platform.clock.now())))
+    // It begins at the end of the log.
+    Ok(respond::single(&id, webhooks::show(&webhook, true, Pending::default(), platform.clock.now())))
 }
 
 /// `GET /v3/webhooks/ip-addresses`
@@ -100,7 +104,7 @@ pub(crate) async fn source_addresses(call: Call) -> Answer {
 /// `GET /v3/webhooks/{webhook}`
 pub(crate) async fn find(call: Call) -> Answer {
     let webhook = webhooks::find(&call.platform, call.application, call.id_at(0)?).await?;
-    Ok(respond::single(&call.id, webhooks::show(&webhook, false, call.platform.clock.now())))
+    Ok(respond::single(&call.id, webhooks::shown(&call.platform, &webhook, false).await?))
 }
 
 /// `PUT /v3/webhooks/{webhook}`
@@ -109,7 +113,7 @@ pub(crate) async fn update(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: UpdateWebhook = json(&parts, body, BODY_OCTETS_MAX).await.map_err(invalid)?;
     let webhook = webhooks::update(&platform, application, webhook, &request).await?;
-    Ok(respond::single(&id, webhooks::show(&webhook, false, platform.clock.now())))
+    Ok(respond::single(&id, webhooks::shown(&platform, &webhook, false).await?))
 }
 
 /// `DELETE /v3/webhooks/{webhook}`
@@ -124,7 +128,7 @@ pub(crate) async fn rotate_secret(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: RotateSecret = json_or_nothing(&parts, body, BODY_OCTETS_MAX).await.map_err(invalid)?;
     let webhook = webhooks::rotate_secret(&platform, application, webhook, &request).await?;
-    Ok(respond::single(&id, webhooks::show(&webhook, true, platform.clock.now())))
+    Ok(respond::single(&id, webhooks::shown(&platform, &webhook, true).await?))
 }
 
 /// `POST /v3/webhooks/mock-payload`

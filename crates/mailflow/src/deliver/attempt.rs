@@ -15,9 +15,10 @@ use postfleet_core::simulator::{self, Behaviour};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
-use postfleet_net::mx_transport::MaySend;
+use postfleet_net::mx_transport::{HandedOver, MaySend};
 use postfleet_store::StoreError;
 use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Recorded, Report};
+use postfleet_trace::{Empty, Instrument, Span, child, count};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
 use postfleet_wire::smtp::problem::receiving_reply_for;
 use postfleet_wire::smtp::reply::{Reply, Severity};
@@ -186,7 +187,11 @@ pub(super) async fn servers(
     for server in servers {
         let began = platform.clock.now();
         let Server { target, protection } = server;
-        let handed_over = platform.transport.deliver_if(target, transaction(message, rows), &may_send).await;
+        let recipients = count(rows.len());
+        let span = child!("smtp.exchange", otel.kind = "client", recipients, accepted = Empty, encrypted = Empty);
+        let exchange = platform.transport.deliver_if(target, transaction(message, rows), &may_send);
+        let handed_over = exchange.instrument(span.clone()).await;
+        note(&span, &handed_over);
         if handed_over.withheld {
             return None;
         }
@@ -212,6 +217,15 @@ pub(super) async fn servers(
         }
     }
     Some(tried)
+}
+
+/// What a span says of an exchange.
+fn note(span: &Span, handed_over: &HandedOver) {
+    let is_accepted = |outcome: &&RecipientOutcome| matches!(outcome.result, RecipientResult::Accepted(_));
+    if !span.is_disabled() {
+        span.record("accepted", count(handed_over.recipients.iter().filter(is_accepted).count()));
+        span.record("encrypted", handed_over.encryption.is_some());
+    }
 }
 
 fn transaction(message: &Message, rows: &[&Claimed]) -> Transaction {

@@ -24,6 +24,7 @@ use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros};
 use postfleet_store::outbound::Lease;
 use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLeases, State, TurnBack};
+use postfleet_trace::Instrument;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -111,6 +112,7 @@ impl Delivery {
         raw: Vec<u8>,
         signature: Option<Vec<u8>>,
     ) -> Self {
+        let trace = postfleet_trace::current();
         let recipients = command.recipients.into_iter().map(|(id, recipient)| Claimed {
             id,
             message_id: command.message_id,
@@ -118,6 +120,7 @@ impl Delivery {
             attempts: 0,
             is_probe: false,
             suppressed: None,
+            trace,
         });
         Self {
             message_id: command.message_id,
@@ -248,6 +251,15 @@ pub async fn next_due(platform: &Platform) -> Result<Option<UnixMicros>, Problem
 
 /// Attempts one message: signs it if it is not signed yet, and tries every destination beside the others.
 pub async fn attempt(platform: &Platform, delivery: Delivery) -> Result<(), Problem> {
+    let recipients = &delivery.recipients;
+    let begun = recipients.iter().find_map(|row| row.trace);
+    let attempt = recipients.iter().map(|row| i64::from(row.attempts) + 1).max();
+    let recipients = postfleet_trace::count(recipients.len());
+    let span = postfleet_trace::continued!(begun, "deliver.attempt", recipients, attempt);
+    try_all(platform, delivery).instrument(span).await
+}
+
+async fn try_all(platform: &Platform, delivery: Delivery) -> Result<(), Problem> {
     let Delivery { message_id, lease, recipients, mut permits, fresh } = delivery;
     let message = match fresh {
         Some(fresh) => Message::of(message_id, fresh),

@@ -28,6 +28,7 @@ use postfleet_mail::trace::{self, Protocol};
 use postfleet_store::grants::{self, Mailbox};
 use postfleet_store::messages::{FiledCopy, MailboxCopy};
 use postfleet_store::refused_mail::{Concerning, NewRefusal};
+use postfleet_trace::Instrument;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -119,7 +120,8 @@ async fn take(platform: &Platform, mut arrival: Arrival, announced: Arriving) ->
     let mut reference = None;
     if !mailboxes.is_empty() || doors.is_empty() {
         arrival.recipients = mailboxes.clone();
-        reference = Some(file(platform, &arrival, announced).await?);
+        let span = postfleet_trace::child!("receive.judge", mailboxes = postfleet_trace::count(mailboxes.len()));
+        reference = Some(file(platform, &arrival, announced).instrument(span).await?);
     } else {
         drop(announced);
     }

@@ -43,6 +43,7 @@ use postfleet_store::key_use::JudgeKey;
 use postfleet_store::messages::{MailboxCopy, MessageFacts, StoredMessage};
 use postfleet_store::outbound::{Answers, Guard, Submit, SubmitOutcome, Turn, Waiting};
 use postfleet_store::refusals::RecordRefusal;
+use postfleet_trace::Instrument;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ pub async fn send(platform: &Platform, grant: &Grant, outgoing: Outgoing) -> Res
 /// Accepts a message for sending, unless it could not even be prepared, and counts what became of it.
 pub async fn submit(platform: &Platform, grant: &Grant, prepared: Result<Prepared, Problem>) -> Result<Sent, Problem> {
     let sent = match prepared {
-        Ok(prepared) => accept(platform, grant, prepared).await,
+        Ok(prepared) => accept(platform, grant, prepared).instrument(postfleet_trace::child!("submit")).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = &sent {

@@ -117,7 +117,7 @@ impl Wanted<'_> {
         let (mut page, mut last, mut more) = (Vec::new(), None, found.len() == LOOKED_AT_MAX);
         for one in found {
             let of = event(&one);
-            let Event { position, event: facts } = of;
+            let Event { position, event: facts, .. } = of;
             let is_too_old = self.since.is_some_and(|since| facts.at < since);
             if is_too_old && self.order == Order::NewestFirst {
                 return (page, None);

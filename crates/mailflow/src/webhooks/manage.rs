@@ -11,6 +11,7 @@ use postfleet_core::{Patch, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_fleet::workspaces;
 use postfleet_schema::webhook as schema;
 use postfleet_store::grants;
+use postfleet_store::lag::{self, Pending};
 use postfleet_store::webhooks::{
     self, Channel, CreateWebhook, Created, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
@@ -22,6 +23,8 @@ const TRIGGERS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 /// Addresses that are told of failures.
 const ADDRESSES_MAX: usize = 20;
+/// Events that wait which are counted at most.
+const PENDING_MAX: u64 = 1_000;
 /// Entries of one list of a filter.
 const FILTER_MAX: usize = 100;
 /// For how long an old secret may sign beside the new one: a week.
@@ -151,8 +154,14 @@ pub async fn remove(platform: &Platform, application_id: ApplicationId, id: Webh
     if removed { Ok(()) } else { Err(Problem::not_found()) }
 }
 
-/// Shows a webhook as it is now, with its secret only when it is new.
-pub fn show(webhook: &Webhook, with_secret: bool, now: UnixMicros) -> schema::Webhook {
+/// Shows a webhook as it is now and what it is still to be told of, with its secret only when it is new.
+pub async fn shown(platform: &Platform, webhook: &Webhook, with_secret: bool) -> Result<schema::Webhook, Problem> {
+    let pending = lag::pending(&mut platform.store.reader().await?, webhook, PENDING_MAX).await?;
+    Ok(show(webhook, with_secret, pending, platform.clock.now()))
+}
+
+/// The same, where that is known.
+pub fn show(webhook: &Webhook, with_secret: bool, pending: Pending, now: UnixMicros) -> schema::Webhook {
     schema::Webhook {
         id: webhook.id.to_string(),
         description: webhook.description.clone(),
@@ -173,6 +182,8 @@ pub fn show(webhook: &Webhook, with_secret: bool, now: UnixMicros) -> schema::We
             .as_ref()
             .filter(|previous| now < previous.until)
             .map(|previous| previous.until.as_seconds()),
+        pending: pending.events,
+        oldest_pending_at: pending.oldest.map(UnixMicros::as_seconds),
         status_updated_at: webhook.status_updated_at.as_seconds(),
         created_at: webhook.created_at.as_seconds(),
         updated_at: webhook.updated_at.as_seconds(),

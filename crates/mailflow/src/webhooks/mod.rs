@@ -18,7 +18,7 @@ mod worker;
 
 pub use connections::Connections;
 pub use deliveries::{Order, Wanted, deliveries, event, events};
-pub use manage::{create, find, list, remove, rotate_secret, show, source_addresses, update};
+pub use manage::{create, find, list, remove, rotate_secret, show, shown, source_addresses, update};
 pub use mock::{sample, send_test_event};
 pub use worker::Worker;
 

@@ -2,6 +2,7 @@
 
 use super::{name_for, payload, sign};
 use crate::alerts;
+use crate::metrics::TAKEN;
 use crate::platform::Platform;
 use bytes::Bytes;
 use flate2::Compression;
@@ -42,6 +43,15 @@ impl Outcome {
             Err(HttpFailure::Connect(_)) => again(Cause::Connection),
             Err(HttpFailure::Certificate(_)) => again(Cause::Certificate),
             Err(HttpFailure::Broken(_)) => again(Cause::Broken),
+        }
+    }
+
+    /// What it is counted as.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Done => TAKEN,
+            Self::Again { .. } => "deferred",
+            Self::GivenUp(_) => "given_up",
         }
     }
 }
@@ -111,11 +121,7 @@ fn log(
     outcome: Outcome,
     answer: &Result<HttpAnswer, HttpFailure>,
 ) {
-    platform.metrics.webhook(match outcome {
-        Outcome::Done => "delivered",
-        Outcome::Again { .. } => "deferred",
-        Outcome::GivenUp(_) => "given_up",
-    });
+    platform.metrics.webhook(outcome.name());
     if outcome == Outcome::Done {
         return;
     }

@@ -15,6 +15,7 @@ use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::lanes::{self, SaveWebhook};
 use postfleet_store::webhooks::Webhook;
+use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
@@ -219,9 +220,13 @@ impl Worker {
             self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now);
             return;
         };
+        let span =
+            continued!(event.trace, "event.deliver", kind = webhook.channel.kind(), attempt = i64::from(next.attempt));
         self.start(async move {
-            let outcome = send::send(&platform, &webhook, &event, next.attempt).await;
+            let outcome = send::send(&platform, &webhook, &event, next.attempt).instrument(span).await;
             drop(ticket);
+            let seconds = platform.clock.now().since(event.event.at).as_secs_f64();
+            platform.metrics.told(webhook.channel.kind(), outcome.name(), seconds);
             Ok(Done::Sent { next, outcome })
         });
     }

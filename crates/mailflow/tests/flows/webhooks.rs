@@ -13,6 +13,7 @@ use postfleet_mailflow::{Platform, Settings, schedules};
 use postfleet_net::WebhookHttp;
 use postfleet_schema::webhook::{CreateWebhook, UpdateWebhook};
 use postfleet_store::grants::Grant;
+use postfleet_store::lag::Pending;
 use postfleet_store::webhooks::Webhook;
 use postfleet_testkit::http::{FakeHttp, HttpRequest, HttpResponse};
 use postfleet_testkit::world::{NewTenant, World, WorldOptions};
@@ -164,7 +165,7 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
     };
     let made =
         webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await.expect("webhook");
-    assert!(made.include_junk && webhooks::show(&made, false, made.created_at).include_junk);
+    assert!(made.include_junk && webhooks::show(&made, false, Pending::default(), made.created_at).include_junk);
     receive(&setting, &setting.agent, "junk").await;
     let message = "From: ada@friend.test\r\nSubject: mail\r\n\r\nHi\r\n";
     setting.world.receive("a@sender.test", "agent@acme.test", message).await.expect("accepted");

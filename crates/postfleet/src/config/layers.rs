@@ -52,6 +52,10 @@ fn set(settings: &mut Table, section: &str, key: &str, value: Value) -> Result<(
     let Some(old) = keys.get_mut(key) else {
         bail!("unknown key {section}.{key}; did you mean {section}.{}?", nearest(key, &known));
     };
+    let value = match (&*old, value) {
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, value) => value,
+    };
     if old.type_str() != value.type_str() {
         bail!("{section}.{key} must be of type {}, not {}", old.type_str(), value.type_str());
     }
@@ -64,6 +68,7 @@ fn value_like(default: Option<&Value>, text: &str) -> Value {
     let bare = || Value::String(text.to_owned());
     match default {
         Some(Value::Integer(_)) => text.parse().map_or_else(|_| bare(), Value::Integer),
+        Some(Value::Float(_)) => text.parse().map_or_else(|_| bare(), Value::Float),
         Some(Value::Boolean(_)) => text.parse().map_or_else(|_| bare(), Value::Boolean),
         Some(Value::Array(_)) => {
             let list = format!("list = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("list"));

@@ -11,6 +11,7 @@ mod plans;
 mod recipients;
 mod routes;
 mod spam;
+mod telemetry;
 
 use anyhow::{Context, Result};
 use loops::Loops;
@@ -24,6 +25,8 @@ use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use telemetry::TelemetrySection;
+pub use telemetry::TelemetrySettings;
 
 /// The commented defaults, as `postfleet config default` prints them.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -55,6 +58,7 @@ pub struct Config {
     pub reputation: Reputation,
     pub recovery: Recovery,
     pub metrics: Metrics,
+    pub telemetry: TelemetrySection,
     pub log: Log,
     /// The presets, and those of the tables `[plans.<name>]`.
     #[serde(skip, default = "Plans::presets")]
@@ -377,6 +381,7 @@ impl Config {
         );
         self.webhooks_allow()?;
         self.bus.check()?;
+        self.telemetry_settings()?;
         Ok(())
     }
 

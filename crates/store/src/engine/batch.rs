@@ -12,6 +12,7 @@ use crate::wake::{Hints, Wake};
 use futures::future::BoxFuture;
 use postfleet_core::plan::Plans;
 use postfleet_core::send_figures::Sums;
+use postfleet_core::trace::TraceContext;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -47,13 +48,16 @@ pub(super) trait Job: Send {
 /// A command and the way back to its caller.
 pub(super) struct Pending<C: Command> {
     command: C,
+    /// Where in a recorded trace it was handed over.
+    trace: Option<[u8; TraceContext::OCTETS]>,
     outcome: Option<C::Outcome>,
     reply: oneshot::Sender<Result<C::Outcome, StoreError>>,
 }
 
 impl<C: Command> Pending<C> {
     pub(super) fn new(command: C, reply: oneshot::Sender<Result<C::Outcome, StoreError>>) -> Self {
-        Self { command, outcome: None, reply }
+        let trace = postfleet_trace::current().map(|context| context.to_octets());
+        Self { command, trace, outcome: None, reply }
     }
 }
 
@@ -61,6 +65,7 @@ impl<C: Command> Job for Pending<C> {
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), DbError>> {
         Box::pin(async move {
             self.outcome = None;
+            tx.trace = self.trace;
             self.outcome = Some(self.command.run(tx).await?);
             Ok(())
         })
@@ -216,6 +221,8 @@ async fn begin(tx: &mut Tx) -> Result<(), DbError> {
 }
 
 async fn commit(tx: &mut Tx) -> Result<(), DbError> {
+    // What follows from the batch as a whole belongs to no trace.
+    tx.trace = None;
     let ended = async {
         let passed = meters::write(&mut tx.db, &tx.tally, &tx.locked).await?;
         if !passed.is_empty() {

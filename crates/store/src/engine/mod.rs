@@ -15,7 +15,7 @@ use crate::blobs::Blobs;
 use crate::db::sqlite::Sqlite;
 use crate::db::{Db, DbError, Param, Row};
 use crate::error::StoreError;
-use crate::events::NewEvent;
+use crate::events::{Announced, NewEvent};
 use crate::judging::RuleBook;
 use crate::meters::Tally;
 use crate::migrate;
@@ -25,6 +25,8 @@ use arrivals::Arrivals;
 use postfleet_core::plan::{Plan, Plans};
 use postfleet_core::quarantine;
 use postfleet_core::send_figures::Sums;
+use postfleet_core::trace::TraceContext;
+use postfleet_trace::Instrument;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +64,9 @@ pub struct Tx {
     quarantine_part: Arc<AtomicU64>,
     plans: Plans,
     rule_book: Arc<RuleBook>,
-    events: Vec<NewEvent>,
+    events: Vec<Announced>,
+    /// Where in a recorded trace the command is that runs.
+    trace: Option<[u8; TraceContext::OCTETS]>,
     tally: Tally,
     /// Rows of usage that are locked from the beginning of the batch.
     locked: BTreeSet<(uuid::Uuid, i64)>,
@@ -74,10 +78,11 @@ pub struct Tx {
 impl Tx {
     fn new(db: Db, context: &batch::Context) -> Self {
         let (plans, rule_book) = (context.plans.clone(), context.rule_book.clone());
-        let (events, tally, locked) = (Vec::new(), Tally::default(), BTreeSet::new());
+        let (events, trace) = (Vec::new(), None);
+        let (tally, locked) = (Tally::default(), BTreeSet::new());
         let quarantine_part = context.quarantine_part.clone();
         let (happened, hints) = (Sums::default(), Hints::default());
-        Self { db, quarantine_part, plans, rule_book, events, tally, locked, happened, hints }
+        Self { db, quarantine_part, plans, rule_book, events, trace, tally, locked, happened, hints }
     }
     /// The plan of that name, as the operator defines it.
     pub fn plan(&self, name: &str) -> Result<Arc<Plan>, DbError> {
@@ -113,8 +118,12 @@ impl Tx {
     }
     /// Adds an event to the log. It gets its position when the batch ends, so that positions appear in order.
     pub fn announce(&mut self, event: NewEvent) {
-        self.events.push(event);
+        self.events.push((event, self.trace));
         self.hints.events = true;
+    }
+    /// Where in a recorded trace the command is that runs, in the short form that is stored.
+    pub(crate) fn trace(&self) -> Option<[u8; TraceContext::OCTETS]> {
+        self.trace
     }
     /// How near to its review a domain may come, in percent of the way, before the mailbox is held that endangers it.
     pub(crate) fn quarantine_part(&self) -> Option<u64> {
@@ -302,9 +311,12 @@ impl Store {
     /// As [`Store::run`], for commands that belong to one mailbox: on PostgreSQL those with the same `shard` use the
     /// same connection and so never wait for each other's locks.
     pub async fn run_near<C: Command>(&self, shard: u64, command: C) -> Result<C::Outcome, StoreError> {
-        let outcome = self.hand_over(shard, command).await?;
-        self.inner.arrivals.hurry();
-        outcome.await.map_err(|_| stopped())?
+        let commit = async {
+            let outcome = self.hand_over(shard, command).await?;
+            self.inner.arrivals.hurry();
+            outcome.await.map_err(|_| stopped())?
+        };
+        commit.instrument(postfleet_trace::child!("store.commit")).await
     }
 
     /// Announces a command to which [`Store::run_announced`] will come soon. A writer that has commands of this kind alone
@@ -320,10 +332,13 @@ impl Store {
         shard: u64,
         command: C,
     ) -> Result<C::Outcome, StoreError> {
-        let outcome = self.hand_over(shard, command).await?;
-        self.inner.arrivals.arrived();
-        drop(announced);
-        outcome.await.map_err(|_| stopped())?
+        let commit = async {
+            let outcome = self.hand_over(shard, command).await?;
+            self.inner.arrivals.arrived();
+            drop(announced);
+            outcome.await.map_err(|_| stopped())?
+        };
+        commit.instrument(postfleet_trace::child!("store.commit")).await
     }
 
     async fn hand_over<C: Command>(&self, shard: u64, command: C) -> Result<Reply<C>, StoreError> {

@@ -94,7 +94,7 @@ impl Submit {
             queued_at, recipients_open, quota_day, approved, organization_id, workspace_id, thread_id, sender) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         const QUEUE: &str = "INSERT INTO queue (id, message_id, recipient, due_at, attempts, lease, owner, destination, \
-            priority) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8)";
+            priority, trace) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9)";
         let (message, now) = (self.copy.message_id.uuid(), self.facts.date);
         let (reverse_path, sender) = (self.reverse_path.to_string(), sent.sender.to_string());
         let values = params![
@@ -117,10 +117,13 @@ impl Submit {
         let due = self.lease.as_ref().map_or(later, |lease| lease.until).as_micros();
         let lease = self.lease.as_ref().map(|lease| lease.id.uuid());
         let owner = self.lease.as_ref().map(|lease| lease.owner.as_str());
+        let trace = tx.trace();
+        let trace = trace.as_ref().map(|octets| &octets[..]);
         let is_suppressed = |address: &EmailAddress| suppressed.iter().any(|one| one.address == *address);
         for (id, recipient) in self.recipients.iter().filter(|(_, address)| !is_suppressed(address)) {
             let (address, destination) = (recipient.to_string(), recipient.domain().as_str());
-            let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority.number()];
+            let priority = priority.number();
+            let values = params![id.uuid(), message, &address, due, lease, owner, destination, priority, trace];
             tx.execute(QUEUE, values).await?;
             tx.tally().happened(SendEvent::new(sent, SendEventKind::Accepted, Some(recipient), (id.uuid(), now)));
         }

@@ -27,6 +27,7 @@ mod imports;
 mod jobs;
 mod judging;
 mod key_use;
+mod lag;
 mod lanes;
 mod letters;
 mod listing;

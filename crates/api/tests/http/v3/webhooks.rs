@@ -21,8 +21,8 @@ pub(crate) const ROUTES: &[&str] = &[
 ];
 
 const WEBHOOK: &str = "id:string description:string trigger_types:array webhook_url:string status:string \
-    notification_email_addresses:array compressed_delivery:boolean include_junk:boolean filters:object status_updated_at:integer created_at:integer \
-    updated_at:integer";
+    notification_email_addresses:array compressed_delivery:boolean include_junk:boolean filters:object pending:integer \
+    oldest_pending_at:integer? status_updated_at:integer created_at:integer updated_at:integer";
 
 fn with_secret() -> String {
     format!("{WEBHOOK} webhook_secret:string")

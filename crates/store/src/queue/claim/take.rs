@@ -9,6 +9,7 @@ use postfleet_core::EmailAddress;
 use postfleet_core::id::{MessageId, QueueId};
 use postfleet_core::plan::RECIPIENTS_MAX;
 use postfleet_core::suppression;
+use postfleet_core::trace::TraceContext;
 use uuid::Uuid;
 
 /// One recipient to be attempted.
@@ -26,6 +27,8 @@ pub struct Claimed {
     pub is_probe: bool,
     /// Why the recipient is not written to, if it was suppressed since the message was accepted: it is not attempted.
     pub suppressed: Option<suppression::Reason>,
+    /// Where in a trace it was accepted, if that is recorded.
+    pub trace: Option<TraceContext>,
 }
 
 /// What a row waits for.
@@ -44,7 +47,7 @@ pub(crate) const TAKE_MESSAGE: &str = "UPDATE queue SET due_at = $5, lease = $6,
     WHERE q.message_id = $1 AND q.destination || '' = $2 AND q.parked + 0 = $3 AND q.paused = 0 AND q.due_at <= $4 \
     ORDER BY q.id LIMIT $8 {skip_locked}) \
     RETURNING id, message_id, recipient, attempts, \
-    (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
+    (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id, trace";
 
 /// Takes what is due of a message at a destination, in the order of the rows; each with its application.
 pub(super) async fn take_message(
@@ -80,7 +83,7 @@ pub(super) async fn take(tx: &mut Tx, id: Uuid, lease: &Lease) -> Result<Option<
     const TAKE: &str = "UPDATE queue SET due_at = $2, lease = $3, owner = $4, parked = 0, \
         ambiguous = CASE WHEN lease IS NULL THEN ambiguous ELSE 1 END WHERE id = $1 \
         RETURNING id, message_id, recipient, attempts, \
-        (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id";
+        (SELECT o.application_id FROM outbound o WHERE o.message_id = queue.message_id) AS application_id, trace";
     tx.query_one(TAKE, params![id, lease.until.as_micros(), lease.id.uuid(), &lease.owner]).await
 }
 
@@ -92,6 +95,7 @@ pub(super) fn read_claimed(row: &Row, is_probe: bool) -> Result<Claimed, DbError
         attempts: u32::try_from(row.int(3)?).unwrap_or(u32::MAX),
         is_probe,
         suppressed: None,
+        trace: row.opt_bytes(5)?.and_then(|octets| TraceContext::from_octets(&octets)),
     })
 }
 
