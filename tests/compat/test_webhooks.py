@@ -179,8 +179,9 @@ def test_every_sample_is_read_by_the_models_of_the_sdk(fleet):
         assert (told["specversion"], told["type"], told["webhook_delivery_attempt"]) == ("1.0", name, 1)
         thing = told["data"]["object"]
         model = models.get(thing.get("object"))
-        # Of what became of a message its addresses are plain texts, as the hosted service has it.
-        if model and not isinstance(thing.get("from"), str):
+        # Of what became of a message its addresses are plain texts, as the hosted service has it; and of an event that is gone
+        # there is too little for the model.
+        if model and not isinstance(thing.get("from"), str) and name != "event.deleted":
             parsed = model.from_dict(thing)
             assert parsed.grant_id == thing["grant_id"] and parsed.id == thing["id"], name
             read.add(thing["object"])

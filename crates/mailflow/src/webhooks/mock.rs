@@ -188,7 +188,7 @@ fn facts(trigger: Trigger, at: i64) -> Value {
         }
         Trigger::MessageCreated | Trigger::MessageUpdated | Trigger::DraftCreated | Trigger::DraftUpdated => json!({}),
         Trigger::MessageDeleted => json!({"folders": ["trash"], "metadata": {"key1": "value"}}),
-        Trigger::DraftDeleted => json!({"folders": ["drafts"]}),
+        Trigger::DraftDeleted => json!({"folders": ["drafts"], "metadata": {"key1": "value"}}),
         Trigger::MessageSendSuccess => json!({"schedule_id": other, "send_at": at, "use_draft": false}),
         Trigger::MessageSendFailed => {
             let reason = "daily send quota of 100 exceeded";
@@ -249,6 +249,8 @@ fn unannounced(application: ApplicationId, name: &str, now: UnixMicros) -> Resul
         }
         ("grant", _) => json!({"code": 25_009, "object": "grant", "grant_id": grant,
             "integration_id": application.to_string(), "provider": "nylas", "grant_updated_at": now.as_seconds()}),
+        ("event", "deleted") => json!({"id": id(OTHER).to_string(), "grant_id": grant, "object": "event",
+            "calendar_id": id(THREAD).to_string()}),
         (_, "deleted") => json!({"id": id(OTHER).to_string(), "grant_id": grant, "object": family}),
         ("calendar", _) => json!({"id": id(OTHER).to_string(), "grant_id": grant, "object": "calendar",
             "name": "Support", "description": "", "is_primary": true, "read_only": false, "is_owned_by_user": true,

@@ -421,8 +421,10 @@ async fn so_many_may_wait_and_what_is_over_is_forgotten() {
         assert_eq!(case.count("drafts").await, PENDING_MAX as i64);
         case.store
             .run(DeleteDraft {
+                application_id: case.tenant.application,
                 grant_id: case.grant,
                 id: first.id,
+                event_id: EventId::from_uuid(crate::support::fresh()),
                 audit_id: AuditId::from_uuid(crate::support::fresh()),
                 at: at(1),
             })

@@ -147,7 +147,14 @@ impl Case<'_> {
         let Some(draft) = self.dice.one_of(&drafts) else { return };
         let at = self.now();
         if self.dice.flag() {
-            let command = DeleteDraft { grant_id: self.grant, id: draft.id, audit_id: AuditId::from_uuid(fresh()), at };
+            let command = DeleteDraft {
+                application_id: self.tenant.application,
+                grant_id: self.grant,
+                id: draft.id,
+                event_id: EventId::from_uuid(fresh()),
+                audit_id: AuditId::from_uuid(fresh()),
+                at,
+            };
             assert!(self.store.run(command).await.expect("delete"));
             return;
         }
