@@ -104,8 +104,8 @@ async fn an_outage_of_hours_loses_nothing_and_writes_a_row_for_each_mailbox() {
         let webhook = receiver.subscribe(&setting).await;
         let grants = outage(&setting, &receiver, answer).await;
         let tried = receiver.notifications().len();
-        // As many as came before it was known, and then one in five minutes.
-        assert!((60..90).contains(&tried), "{name}: {tried}");
+        // As many as came before it was known, and then one in a round.
+        assert!(tried <= 4 + 5 * 60, "{name}: {tried}");
         let mut reader = setting.world.platform.store.reader().await.expect("reader");
         let rows = lanes::waiting(&mut reader, webhook.id).await.expect("rows");
         assert!(rows.len() <= grants.len(), "{name}: {rows:?}");
