@@ -192,9 +192,8 @@ fn headers(message: &Message) -> HeaderMap {
 }
 
 fn last_message(headers: &HeaderMap) -> LastMessage {
-    let headers = headers
-        .iter()
-        .filter_map(|(name, values)| Some((name.to_string(), values.first()?.as_str().to_owned())));
+    let headers =
+        headers.iter().filter_map(|(name, values)| Some((name.to_string(), values.first()?.as_str().to_owned())));
     LastMessage { headers: headers.collect() }
 }
 

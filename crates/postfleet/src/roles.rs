@@ -20,8 +20,8 @@ use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
 use postfleet_mailflow::webhooks::{Connections, Worker};
 use postfleet_mailflow::{
-    Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops, wait,
-    webhooks,
+    Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, recount, schedules, search, spam, stops,
+    wait, webhooks,
 };
 use postfleet_net::{TlsIdentity, tls};
 use postfleet_smtp::mx::Mx;

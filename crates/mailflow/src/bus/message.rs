@@ -48,10 +48,7 @@ pub(super) async fn message(
         subject: subject(settings, event),
         id: generation.map_or_else(|| id.to_string(), |generation| format!("{id}/{generation}")),
         expected: Expected::Anything,
-        headers: vec![
-            (POSITION, event.position.to_string()),
-            (SEQUENCE, event.event.grant_sequence.to_string()),
-        ],
+        headers: vec![(POSITION, event.position.to_string()), (SEQUENCE, event.event.grant_sequence.to_string())],
         body: body.into(),
     })
 }

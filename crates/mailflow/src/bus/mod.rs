@@ -64,7 +64,6 @@ impl BusSettings {
 /// Takes the work of publishing, unless another node has it.
 pub async fn lease(platform: &Platform) -> Result<Option<Reader>, Problem> {
     let now = platform.clock.now();
-    let command =
-        LeaseReader { kind: Kind::Bus, owner: platform.settings.node.clone(), now, until: now.plus(LEASE) };
+    let command = LeaseReader { kind: Kind::Bus, owner: platform.settings.node.clone(), now, until: now.plus(LEASE) };
     Ok(platform.store.run(command).await?)
 }

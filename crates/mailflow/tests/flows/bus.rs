@@ -82,7 +82,8 @@ impl Stage {
         let log = events::after(&mut reader, first, 1_000).await.expect("events");
         let expected: Vec<_> = log.iter().map(|event| (event.position, event.event.id.to_string())).collect();
         let have = self.bus.messages(STREAM);
-        let have: Vec<_> = have.iter().map(|one| (position(one), body(one)["id"].as_str().expect("id").to_owned())).collect();
+        let have: Vec<_> =
+            have.iter().map(|one| (position(one), body(one)["id"].as_str().expect("id").to_owned())).collect();
         assert_eq!(have, expected);
     }
 }

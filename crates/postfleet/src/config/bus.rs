@@ -22,7 +22,8 @@ impl BusSection {
     /// Whether what is written there can be meant.
     pub fn check(&self) -> Result<()> {
         let servers: Vec<&str> = self.url.split(',').map(str::trim).collect();
-        let is_url = |one: &&str| ["nats://", "tls://"].iter().any(|scheme| one.len() > scheme.len() && one.starts_with(scheme));
+        let is_url =
+            |one: &&str| ["nats://", "tls://"].iter().any(|scheme| one.len() > scheme.len() && one.starts_with(scheme));
         ensure!(
             self.url.is_empty() || servers.iter().all(is_url),
             "bus.url must be nats://host:port or tls://host:port, several with commas between them, or empty"

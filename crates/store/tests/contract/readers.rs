@@ -56,7 +56,9 @@ async fn a_time_is_found_in_the_log() {
         let log = events::after(&mut reader, 0, 100).await.expect("events");
         let head = log.last().expect("events").position;
         let first = log[0].event.at;
-        for (time, expected) in [(first, 0), (UnixMicros::from_micros(0), 0), (first.plus(Duration::from_secs(9)), head)] {
+        for (time, expected) in
+            [(first, 0), (UnixMicros::from_micros(0), 0), (first.plus(Duration::from_secs(9)), head)]
+        {
             assert_eq!(events::position_at(&mut reader, time).await.expect("position"), expected, "{time:?}");
         }
     })
