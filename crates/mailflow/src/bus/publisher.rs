@@ -5,7 +5,8 @@ use super::message::{self, Shape};
 use super::{BusSettings, LEASE, RENEW};
 use crate::platform::{Platform, Settings};
 use futures::StreamExt;
-use postfleet_bus::{Bus, BusError, Expected, Receipt, Stream};
+use futures::future::BoxFuture;
+use postfleet_bus::{Bus, BusError, Expected, Message, Receipt, Stream};
 use postfleet_core::readers::{Found, Last, Resume, resume};
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::events::{self, Event};
@@ -252,8 +253,11 @@ impl Publisher {
         let open = self.open.as_ref().filter(|_| !events.is_empty())?;
         let mut sent = Sent { upto: self.reader.position, stored: 0, expected: open.expected.clone(), stopped: None };
         let mut under_way: Vec<(i64, Option<Receipt>)> = Vec::with_capacity(events.len());
-        let mut messages =
-            futures::stream::iter(events.iter().map(|event| self.made(event, open))).buffered(RENDERED_AT_ONCE);
+        let mut making: Vec<BoxFuture<'_, (i64, Result<Option<Message>, Problem>)>> = Vec::with_capacity(events.len());
+        for event in events {
+            making.push(Box::pin(self.made(event, open)));
+        }
+        let mut messages = futures::stream::iter(making).buffered(RENDERED_AT_ONCE);
         while let Some((position, made)) = messages.next().await {
             let mut message = match made {
                 Ok(Some(message)) => message,
@@ -297,7 +301,7 @@ impl Publisher {
     }
 
     /// What is published of an event; nothing of mail that went into junk as it came in, unless that is wanted.
-    async fn made(&self, event: &Event, open: &Open) -> (i64, Result<Option<postfleet_bus::Message>, Problem>) {
+    async fn made(&self, event: &Event, open: &Open) -> (i64, Result<Option<Message>, Problem>) {
         if event.event.is_of_junk() && !self.settings.include_junk {
             return (event.position, Ok(None));
         }
