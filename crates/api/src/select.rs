@@ -106,7 +106,8 @@ mod tests {
     fn only_get_selects() {
         let asked = |method: &str, uri: &str| {
             let request = Request::builder().method(method).uri(uri).body(Body::empty()).expect("request");
-            of(&request)
+            let fields = of(&request).map(|uri| Query::of_uri(&uri).unwrap_or_default().list("select"));
+            fields.filter(|fields| !fields.is_empty())
         };
         assert_eq!(asked("GET", "/x?select=a,%20b&select=c"), Some(vec!["a".into(), "b".into(), "c".into()]));
         assert_eq!(asked("GET", "/x?select=,"), None);

@@ -1,7 +1,7 @@
 //! Each way in which a receiver can fail, and what becomes of the event: the table in docs/webhooks.md.
 
 use crate::support::Setting;
-use postfleet_mailflow::webhooks::{self, Wanted};
+use postfleet_mailflow::webhooks::{self, Order, Wanted};
 use postfleet_mailflow::{Platform, Settings};
 use postfleet_net::webhook_http::WebhookHttpOptions;
 use postfleet_net::{StaticResolver, WebhookHttp};
@@ -97,7 +97,7 @@ async fn subscribe(platform: &Platform, setting: &Setting, receiver: &Receiver) 
 /// What became of the last event: state and reason, and after how many seconds it is tried again.
 async fn told(platform: &Platform, webhook: &Webhook) -> (&'static str, Option<String>, Option<i64>) {
     let webhook = webhooks::find(platform, webhook.application_id, webhook.id).await.expect("webhook");
-    let wanted = Wanted { trigger: None, grant: None, since: None, limit: 1, cursor: None };
+    let wanted = Wanted { order: Order::NewestFirst, trigger: None, grant: None, since: None, limit: 1, cursor: None };
     let (mut page, _) = webhooks::deliveries(platform, &webhook, wanted).await.expect("deliveries");
     let delivery = page.remove(0);
     let after = delivery.next_attempt_at.map(|at| at - platform.clock.now().as_seconds());

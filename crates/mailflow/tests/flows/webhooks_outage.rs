@@ -1,7 +1,7 @@
 //! A receiver that is down for hours: it is left alone but for a try now and then, nothing is lost, and little is written.
 
 use crate::support::Setting;
-use postfleet_mailflow::webhooks::{self, Wanted};
+use postfleet_mailflow::webhooks::{self, Order, Wanted};
 use postfleet_schema::webhook::CreateWebhook;
 use postfleet_store::grants::Grant;
 use postfleet_store::lanes;
@@ -72,7 +72,8 @@ async fn settle(setting: &Setting) {
 async fn states(setting: &Setting, webhook: &Webhook) -> Vec<(&'static str, Option<u32>)> {
     let platform = &setting.world.platform;
     let webhook = webhooks::find(platform, setting.tenant.application_id, webhook.id).await.expect("webhook");
-    let wanted = Wanted { trigger: None, grant: None, since: None, limit: 200, cursor: None };
+    let wanted =
+        Wanted { order: Order::NewestFirst, trigger: None, grant: None, since: None, limit: 200, cursor: None };
     let (page, _) = webhooks::deliveries(platform, &webhook, wanted).await.expect("deliveries");
     page.iter().map(|delivery| (delivery.state, delivery.attempts)).collect()
 }

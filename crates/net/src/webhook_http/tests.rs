@@ -272,6 +272,7 @@ async fn https_is_verified() {
             allow: loopback(),
             extra_roots,
             resolver: Some(Arc::new(StaticResolver::everything_at(address.ip()))),
+            own: Vec::new(),
         })
     };
     assert_eq!(post(&client(vec![root.clone()]), &url).await.expect("trusted").body_prefix, b"over tls");

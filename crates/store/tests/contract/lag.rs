@@ -3,10 +3,12 @@
 use crate::support::{at, fresh, on_each_engine, tenant};
 use crate::webhooks::webhook;
 use postfleet_core::id::EventId;
+use postfleet_core::readers::{Row, Save};
 use postfleet_store::db::DbError;
 use postfleet_store::events::NewEvent;
 use postfleet_store::lag::{self, Lag, Pending};
-use postfleet_store::webhooks::{self, AdvanceWebhook, CreateWebhook, LeaseWebhooks, Parked, UpdateWebhook, Webhook};
+use postfleet_store::lanes::SaveWebhook;
+use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, UpdateWebhook, Webhook};
 use postfleet_store::{Command, Store, Tx};
 
 /// Announces so many events of a mailbox, a second apart.
@@ -56,16 +58,15 @@ async fn a_reader_is_as_far_behind_as_its_oldest_event() {
         assert_eq!(pending(store, &hook, 1_000).await, Pending { events: 10, oldest: Some(at(0)) });
         assert_eq!(pending(store, &hook, 4).await, Pending { events: 4, oldest: Some(at(0)) }, "counted to the limit");
 
-        // Of position 4 on: two wait, one of them behind the other, and the rest was taken.
+        // Of position 4 on: one is tried again, and the rest was taken.
         store.run(LeaseWebhooks { owner: "one".into(), now: at(0), until: at(60) }).await.expect("lease");
-        let parked = |position, attempts, due_at| Parked { grant_id: grant, position, attempts, due_at };
-        let parked = vec![parked(4, 1, at(30)), parked(6, 0, Parked::BEHIND)];
+        let waiting = vec![Row { grant, position: 4, attempts: 1, due_at: at(30), cause: None }];
+        let save = Save { position: 9, waiting, done: Vec::new(), given_up: Vec::new() };
         let (id, owner) = (hook.id, "one".to_owned());
-        let advance = AdvanceWebhook { id, owner, position: 9, parked, given_up: Vec::new() };
-        assert!(store.run(advance).await.expect("advance"));
-        let lag = Lag { events: 2, oldest: Some(at(2)), held_lanes: 1, parked: 2 };
+        assert!(store.run(SaveWebhook { id, owner, save, rests_until: None }).await.expect("save"));
+        let lag = Lag { events: 2, oldest: Some(at(2)), held_lanes: 1 };
         assert_eq!(of_webhooks(store).await, lag);
-        assert_eq!(pending(store, &hook, 1_000).await, Pending { events: 4, oldest: Some(at(2)) });
+        assert_eq!(pending(store, &hook, 1_000).await, Pending { events: 3, oldest: Some(at(2)) });
 
         // Who is paused is told of nothing, and behind with nothing that anybody waits for.
         let mut reader = store.reader().await.expect("reader");

@@ -22,7 +22,7 @@ fn event(position: i64, of: u128, mailbox: u128, trigger: Trigger) -> Event {
         data: "{}".to_owned(),
         at: UnixMicros::from_seconds(position),
     };
-    Event { position, event }
+    Event { position, event, trace: None }
 }
 
 fn created(position: i64, of: u128, mailbox: u128) -> Event {
@@ -98,8 +98,8 @@ fn who_is_called_may_want_something_and_who_wants_nothing_is_left_asleep() {
         ("an older name", names("message.transactional.bounced"), event(4, 1, 7, Trigger::MessageBounced), true),
         ("since then", since(4), created(4, 1, 7), true),
         ("since later", since(5), created(4, 1, 7), false),
-        ("junk", Arc::default(), Event { position: 4, event: junk.clone() }, false),
-        ("junk too", junk_too, Event { position: 4, event: junk.clone() }, true),
+        ("junk", Arc::default(), Event { position: 4, event: junk.clone(), trace: None }, false),
+        ("junk too", junk_too, Event { position: 4, event: junk.clone(), trace: None }, true),
     ] {
         let id = enter(&mut audience, 1, listening);
         drop(audience.begin(3));
