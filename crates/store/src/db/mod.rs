@@ -111,13 +111,17 @@ impl Row {
         }
     }
 
+    /// A bytes column that may be null, as it stands there.
+    pub fn opt_octets(&self, column: usize) -> Result<Option<&[u8]>, DbError> {
+        match self {
+            Self::Sqlite(row) => row.opt_bytes(column),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column)),
+        }
+    }
+
     /// A bytes column, as it stands there.
     pub fn octets(&self, column: usize) -> Result<&[u8], DbError> {
-        let octets = match self {
-            Self::Sqlite(row) => row.opt_bytes(column)?,
-            Self::Postgres(row) => row.try_get(column).map_err(|_| DbError::Shape(column))?,
-        };
-        octets.ok_or(DbError::Shape(column))
+        self.opt_octets(column)?.ok_or(DbError::Shape(column))
     }
 
     /// An id column that may be null.

@@ -29,7 +29,6 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("metadata::AMONG_PLACES", metadata::AMONG_PLACES, "metadata_pairs_pkey"),
     ("search::LATE_PLACES", search::LATE_PLACES, "search_late_pkey"),
     ("search::LATE_TO_GATHER", search::LATE_TO_GATHER, "search_late_pkey"),
-    ("search::SEGMENTS", search::SEGMENTS, "search_segments_pkey"),
     ("search::SHARDS", search::SHARDS, "search_postings_pkey"),
     ("search::SOME_CHUNKS", search::SOME_CHUNKS, "search_messages_pkey"),
     ("search::CHUNKS", search::CHUNKS, "search_messages_pkey"),
@@ -58,8 +57,6 @@ const FILL: &str = "
         SELECT md5('g' || n % 40)::uuid, n % 10, n, md5('m' || n)::uuid FROM generate_series(1, 20000) n;
     INSERT INTO search_late (grant_id, date, message_id)
         SELECT md5('g' || n % 40)::uuid, n, md5('m' || n)::uuid FROM generate_series(1, 20000) n;
-    INSERT INTO search_segments (grant_id, segment, level, state, messages, first_date, last_date, made_at)
-        SELECT md5('g' || n % 40)::uuid, n, 0, 1, 128, n, n, n FROM generate_series(1, 2000) n;
     INSERT INTO search_postings (grant_id, segment, shard, data)
         SELECT md5('g' || n % 40)::uuid, n / 10, n % 10, '' FROM generate_series(1, 20000) n;
     INSERT INTO search_messages (grant_id, segment, chunk, data)

@@ -15,8 +15,10 @@ use std::sync::Arc;
 /// Rows of messages that are read at once.
 const CHUNKS_AT_ONCE: usize = 256;
 
-pub(crate) const SHARDS: &str = "SELECT p.segment, p.shard, p.data FROM {json_each}($2) AS e CROSS JOIN search_postings p \
-    WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) AND p.shard = CAST(e.value ->> 1 AS {int})";
+/// Each is looked up by itself: PostgreSQL knows nothing of the list, and would rather read all that a mailbox has than join it with so many.
+pub(crate) const SHARDS: &str = "SELECT CAST(e.value ->> 0 AS {int}), CAST(e.value ->> 1 AS {int}), \
+    (SELECT p.data FROM search_postings p WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) \
+    AND p.shard = CAST(e.value ->> 1 AS {int})) FROM {json_each}($2) AS e";
 
 /// What segments have of some terms.
 #[derive(Clone, Debug, Default)]
@@ -59,16 +61,12 @@ pub async fn postings(
     }
     let wanted = pairs(unknown.keys().map(|(segment, shard)| (*segment, i64::from(*shard))));
     for row in reader.query(SHARDS, params![grant.uuid(), &wanted]).await? {
-        let shard = row.octets(2)?;
+        let shard = row.opt_octets(2)?.unwrap_or_default();
         for (segment, term) in unknown.remove(&(row.int(0)?, shard_number(row.int(1)?)?)).unwrap_or_default() {
             let found = Arc::from(segment::postings(shard, term).unwrap_or_default());
             reader.known().put(grant, segment, (Part::Postings(term), &found));
             postings.of.insert((segment.number, term), found);
         }
-    }
-    // There is nothing in these shards.
-    for (segment, term) in unknown.into_values().flatten() {
-        reader.known().put(grant, segment, (Part::Postings(term), &Arc::default()));
     }
     Ok(postings)
 }
@@ -81,18 +79,22 @@ pub async fn shards(
 ) -> Result<Vec<((i64, u32), Vec<u8>)>, StoreError> {
     let wanted = pairs(wanted.iter().map(|(segment, shard)| (*segment, i64::from(*shard))));
     let rows = reader.query(SHARDS, params![grant.uuid(), &wanted]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Ok(((row.int(0)?, shard_number(row.int(1)?)?), row.bytes(2)?)))
-        .collect::<Result<_, DbError>>()?)
+    let mut shards = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(data) = row.opt_bytes(2)? {
+            shards.push(((row.int(0)?, shard_number(row.int(1)?)?), data));
+        }
+    }
+    Ok(shards)
 }
 
 fn shard_number(number: i64) -> Result<u32, DbError> {
     u32::try_from(number).map_err(|_| DbError::Malformed("shard"))
 }
 
-pub(crate) const SOME_CHUNKS: &str = "SELECT p.segment, p.chunk, p.data FROM {json_each}($2) AS e CROSS JOIN search_messages p \
-    WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) AND p.chunk = CAST(e.value ->> 1 AS {int})";
+pub(crate) const SOME_CHUNKS: &str = "SELECT CAST(e.value ->> 0 AS {int}), CAST(e.value ->> 1 AS {int}), \
+    (SELECT p.data FROM search_messages p WHERE p.grant_id = $1 AND p.segment = CAST(e.value ->> 0 AS {int}) \
+    AND p.chunk = CAST(e.value ->> 1 AS {int})) FROM {json_each}($2) AS e";
 
 /// Where messages of segments stand, some rows of them.
 #[derive(Clone, Debug, Default)]
@@ -153,7 +155,7 @@ pub async fn places(
     let asked = pairs(unknown.keys().map(|(segment, chunk)| (*segment, *chunk as i64)));
     for row in reader.query(SOME_CHUNKS, params![grant.uuid(), &asked]).await? {
         let key = (row.int(0)?, row.count(1)? as usize);
-        let octets = Arc::from(row.octets(2)?);
+        let Some(octets) = row.opt_octets(2)?.map(Arc::from) else { continue };
         if let Some(segment) = unknown.remove(&key) {
             reader.known().put(grant, segment, (Part::Chunk(key.1), &octets));
         }
