@@ -26,6 +26,7 @@ mod search;
 mod spam;
 mod sparse;
 mod stops;
+mod streams;
 mod suppression;
 mod webhooks;
 mod webhooks_beside;
