@@ -443,6 +443,14 @@ async fn who_writes_is_looked_up_by_keys() {
     assert!(steps.contains(&"SEARCH k USING PRIMARY KEY (grant_id=? AND key=?)".to_owned()), "{steps:#?}");
 }
 
+/// Of another index it would read what concerns all other mailboxes, too.
+#[tokio::test]
+async fn what_waits_of_a_mailbox_is_read_by_the_index_of_its_events() {
+    let folder = tempfile::tempdir().expect("folder");
+    let steps = plan(&mut migrated(&folder).await, lanes::LOAD).await;
+    assert!(steps.iter().all(|step| step.contains("events_by_grant")), "{steps:?}");
+}
+
 /// The control: without its index each of these lists is noticed.
 #[tokio::test]
 async fn a_list_without_its_index_is_noticed() {
@@ -455,7 +463,6 @@ async fn a_list_without_its_index_is_noticed() {
         ("queue_by_destination", queue::PARKED),
         ("schedules_due", schedules::DUE),
         ("webhooks_by_application", webhooks::LIST),
-        ("events_by_grant", lanes::LOAD),
         ("redirect_uris_by_application", redirect_uris::LIST),
     ] {
         let folder = tempfile::tempdir().expect("folder");

@@ -11,8 +11,10 @@ use std::time::Duration;
 const ANSWERS: usize = 20;
 const TAKEN_MAX: usize = 1;
 
-/// As many events, one after the other, are not taken of somebody who rests before there are so many answers.
+/// As many events, one after the other, are not taken of somebody who rests before there are so many answers, and nothing
+/// else for as long.
 const EVENTS: usize = 3;
+const QUIET: Duration = Duration::from_secs(60);
 
 /// As often, one after the other, nothing could be sent.
 const UNREACHABLE: u32 = 3;
@@ -38,6 +40,7 @@ pub struct Health {
     answers: VecDeque<bool>,
     /// Events that were not taken since one was; no more than matter.
     events: BTreeSet<i64>,
+    taken_at: Option<UnixMicros>,
     unreachable: u32,
     rest: Option<Rest>,
 }
@@ -60,12 +63,13 @@ impl Health {
     }
 
     /// It has taken an event.
-    pub fn taken(&mut self) {
+    pub fn taken(&mut self, now: UnixMicros) {
         if self.rest.take().is_some() {
             // What was before says nothing of how it is now.
             self.answers.clear();
         }
         self.events.clear();
+        self.taken_at = Some(now);
         self.unreachable = 0;
         self.note(true);
     }
@@ -91,7 +95,8 @@ impl Health {
         }
         let taken = self.answers.iter().filter(|is_taken| **is_taken).count();
         let is_refusing = self.answers.len() == ANSWERS && taken <= TAKEN_MAX;
-        if is_refusing || self.events.len() == EVENTS || self.unreachable == UNREACHABLE {
+        let is_quiet = self.taken_at.is_none_or(|taken_at| now.since(taken_at) >= QUIET);
+        if is_refusing || (is_quiet && self.events.len() == EVENTS) || self.unreachable == UNREACHABLE {
             self.rest = Some(Rest { probes: 0, probe_at: now.plus(pause(0).max(wish)) });
         }
     }
@@ -149,10 +154,24 @@ mod tests {
             for (position, cause) in answers {
                 match cause {
                     Some(cause) => health.failed(position, cause, None, NOW),
-                    None => health.taken(),
+                    None => health.taken(NOW),
                 }
             }
             assert_eq!(health.rests_until().is_some(), rests, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_has_taken_something_within_a_minute_does_not_rest_for_a_few_refusals() {
+        for (seconds, rests) in [(0, false), (59, false), (60, true)] {
+            let mut health = Health::new(None);
+            health.taken(NOW);
+            for event in 1..=18 {
+                health.failed(event, NO, None, NOW.plus(Duration::from_secs(seconds)));
+            }
+            assert_eq!(health.rests_until().is_some(), rests, "{seconds}");
+            health.failed(19, NO, None, NOW.plus(Duration::from_secs(seconds)));
+            assert!(health.rests_until().is_some(), "19 of 20");
         }
     }
 
@@ -173,9 +192,10 @@ mod tests {
             health.failed(9, NO, None, now);
         }
         assert_eq!(waits, [5, 15, 30, 60, 120, 300, 300, 300]);
-        health.taken();
+        health.taken(now);
         assert_eq!(health.rests_until(), None);
         // It is judged anew.
+        let now = now.plus(QUIET);
         health.failed(9, NO, None, now);
         health.failed(10, NO, None, now);
         assert_eq!(health.rests_until(), None);
@@ -188,11 +208,12 @@ mod tests {
         for (wish, seconds) in [(None, 5), (Some(2), 5), (Some(100), 100), (Some(u64::MAX), 1_200)] {
             let mut health = Health::new(Some(NOW));
             assert_eq!(health.rests_until(), Some(NOW));
-            health.taken();
+            health.taken(NOW);
+            let now = NOW.plus(QUIET);
             for event in 1..=3 {
-                health.failed(event, Cause::Status(429), wish, NOW);
+                health.failed(event, Cause::Status(429), wish, now);
             }
-            assert_eq!(health.rests_until(), Some(NOW.plus(Duration::from_secs(seconds))), "{wish:?}");
+            assert_eq!(health.rests_until(), Some(now.plus(Duration::from_secs(seconds))), "{wish:?}");
         }
     }
 }

@@ -284,7 +284,7 @@ impl Worker {
     fn judge(&mut self, next: Next, outcome: Outcome, now: UnixMicros) -> Answer {
         let (cause, retry_after) = match outcome {
             Outcome::Done => {
-                self.health.taken();
+                self.health.taken(now);
                 return Answer::Taken;
             }
             Outcome::Again { cause, retry_after } => (cause, retry_after),
