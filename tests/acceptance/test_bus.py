@@ -58,7 +58,7 @@ async def quiet(_):
 
 async def _read(url):
     """Everything that the stream has, in order; nothing while there is no stream."""
-    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5, error_cb=quiet)
+    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5, max_reconnect_attempts=1, error_cb=quiet)
     try:
         js = client.jetstream(timeout=5)
         try:
@@ -75,7 +75,7 @@ async def _read(url):
 
 def read(bus):
     try:
-        return asyncio.run(_read(bus.url))
+        return asyncio.run(asyncio.wait_for(_read(bus.url), 20))
     except (OSError, asyncio.TimeoutError, nats.errors.Error):
         return []
 
