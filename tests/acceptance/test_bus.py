@@ -52,9 +52,13 @@ class Message:
         return int(self.headers["Postfleet-Position"])
 
 
+async def quiet(_):
+    """NATS is away on purpose: that need not be reported."""
+
+
 async def _read(url):
     """Everything that the stream has, in order; nothing while there is no stream."""
-    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5)
+    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5, max_reconnect_attempts=1, error_cb=quiet)
     try:
         js = client.jetstream(timeout=5)
         try:
@@ -71,7 +75,7 @@ async def _read(url):
 
 def read(bus):
     try:
-        return asyncio.run(_read(bus.url))
+        return asyncio.run(asyncio.wait_for(_read(bus.url), 20))
     except (OSError, asyncio.TimeoutError, nats.errors.Error):
         return []
 
@@ -187,7 +191,7 @@ class Workers:
         self.stops.append(asyncio.run_coroutine_threadsafe(self._work(name, hangs), self.loop))
 
     async def _work(self, name, hangs):
-        client = await nats.connect(self.url)
+        client = await nats.connect(self.url, error_cb=quiet)
         config = ConsumerConfig(
             ack_policy=AckPolicy.EXPLICIT,
             deliver_policy=DeliverPolicy.ALL,

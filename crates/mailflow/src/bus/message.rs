@@ -19,7 +19,7 @@ pub const SEQUENCE: &str = "Postfleet-Sequence";
 /// The header with the id of the message, by which the bus knows repeats.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
-/// What may be wrong with an event before it is published.
+/// How much is said of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// The body that webhooks get.
