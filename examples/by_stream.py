@@ -20,6 +20,7 @@ def events(url, key, place):
     headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream", **({"Last-Event-ID": place} if place else {})}
     with requests.get(f"{url}/v3/events/stream?types=message.created", headers=headers, stream=True, timeout=60) as response:
         response.raise_for_status()
+        print("answering what comes by stream", flush=True)
         fields = {}
         for line in response.iter_lines(decode_unicode=True):
             if line:
@@ -34,7 +35,6 @@ def events(url, key, place):
 def main():
     file, key, url = Path(sys.argv[1]), os.environ["KEY"], os.environ["API"]
     nylas = Client(key, url)
-    print("answering what comes by stream", flush=True)
     while True:
         try:
             for place, notification in events(url, key, file.read_text() if file.exists() else None):

@@ -1,5 +1,6 @@
 """The programs of `examples`: mail comes in, and exactly one answer leaves, though they are told of it twice."""
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -10,8 +11,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nats
 import pytest
-from harness import Api, NoNames, Postfleet, Sink, end_with_parent, free_port, listens, wait_until
+from harness import Api, Missing, Nats, NoNames, Postfleet, Sink, end_with_parent, free_port, listens, required, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Seconds in which a second answer would have come.
@@ -60,9 +62,9 @@ class Twice:
 class Stage:
     """A server with a mailbox, who takes its mail, and the programs that run."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, bus):
         self.names, self.sink, self.folder, self.running = NoNames(), Sink().start(), folder, []
-        self.server = Postfleet(folder, self.sink.address, settings=self.names.settings)
+        self.server = Postfleet(folder, self.sink.address, settings={"POSTFLEET_BUS__URL": bus, **self.names.settings})
         self.key = self.server.init()["api_key"]
         self.server.start()
         Api(self.server, self.key).mailbox("agent@agents.test")
@@ -101,8 +103,22 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path):
-    made = Stage(tmp_path)
+def bus(tmp_path):
+    """A NATS server, where there is one."""
+    try:
+        made = Nats(tmp_path)
+    except Missing as missing:
+        assert not required(), missing
+        yield None
+        return
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def stage(tmp_path, bus):
+    made = Stage(tmp_path, bus.url if bus else "")
     try:
         yield made
     finally:
@@ -122,3 +138,55 @@ def test_by_webhook(stage):
         stage.settles(["Re: Hello"])
     finally:
         twice.close()
+
+
+def test_by_stream(stage, tmp_path):
+    place = tmp_path / "place"
+    program = stage.run("by_stream.py", place)
+    stage.receive("Hello")
+    stage.settles(["Re: Hello"])
+    began = place.read_text()
+    stage.receive("Again")
+    stage.settles(["Re: Again", "Re: Hello"])
+    # Started again where it was before, it is told of the second one once more; and of what came while it was away.
+    program.kill()
+    program.wait()
+    stage.receive("Meanwhile")
+    place.write_text(began)
+    stage.run("by_stream.py", place)
+    stage.settles(["Re: Again", "Re: Hello", "Re: Meanwhile"])
+
+
+def test_by_nats(stage, bus):
+    if bus is None:
+        pytest.skip("nats-server is not installed")
+    stage.receive("Before")
+    wait_until("the stream to be there", lambda: asyncio.run(published(bus.url)))
+    for _ in range(2):
+        stage.run("by_nats.py", bus.url)
+    stage.receive("Hello")
+    stage.settles(["Re: Before", "Re: Hello"])
+    # Told of everything once more.
+    asyncio.run(publish_again(bus.url))
+    stage.settles(["Re: Before", "Re: Hello"])
+
+
+async def published(url):
+    """What the stream has."""
+    connection = await nats.connect(url)
+    try:
+        stream = connection.jetstream()
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            last = (await stream.stream_info("POSTFLEET_EVENTS")).state.last_seq
+            return [await stream.get_msg("POSTFLEET_EVENTS", number) for number in range(1, last + 1)]
+        return []
+    finally:
+        await connection.close()
+
+
+async def publish_again(url):
+    messages = await published(url)
+    connection = await nats.connect(url)
+    for message in messages:
+        await connection.jetstream().publish(message.subject, message.data)
+    await connection.close()
