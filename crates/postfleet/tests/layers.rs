@@ -199,7 +199,10 @@ const CALLS: &[CallRule] = &[
         allowed: &[
             ("crates/net/src/clock.rs", "the clock itself"),
             ("crates/net/src/mx_transport", "deadlines of sockets to other servers, which live in real time"),
-            ("crates/net/src/webhook_http.rs", "how long an answer's body is waited for, as its client counts deadlines"),
+            (
+                "crates/net/src/webhook_http.rs",
+                "how long an answer's body is waited for, as its client counts deadlines",
+            ),
             ("crates/net/src/resolver/authenticated.rs", "times to live of answers that are kept, which are real time"),
             ("crates/net/src/resolver/memory.rs", "times to live of answers that are kept, which are real time"),
             ("crates/cli/src/surroundings.rs", "a command that waits for a server lives in real time"),

@@ -179,6 +179,10 @@ pub struct SourceAddresses {
     pub updated_at: i64,
 }
 
+/// The answer to a test event that was taken: always `success`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestTaken(pub &'static str);
+
 /// The answer to a deletion.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Deleted {

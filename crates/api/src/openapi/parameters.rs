@@ -27,6 +27,7 @@ const PATH: &[(&str, &str)] = &[
     ("job", "The job's id."),
     ("key", "The key's id."),
     ("list", "The list's id."),
+    ("log_event", "The event's id, as notifications have it."),
     ("message", "The message's id."),
     ("opt_in", "The opt-in's id."),
     ("organization", "The organization's id."),

@@ -49,7 +49,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .about("List what happened", LIST_DETAILS)
             .query(ORDERED)
             .lists::<Event>(),
-        Route::get("/v3/events/{event}", "events.read", find)
+        Route::get("/v3/events/{log_event}", "events.read", find)
             .about("Find something that happened", "By the id that notifications have.")
             .answers::<Event>(),
     ]
@@ -63,7 +63,7 @@ pub(crate) async fn list(call: Call) -> Answer {
     Ok(respond::page(&call.id, events, next))
 }
 
-/// `GET /v3/events/{event}`
+/// `GET /v3/events/{log_event}`
 pub(crate) async fn find(call: Call) -> Answer {
     let event = webhooks::event(&call.platform, call.application, call.id_at(0)?).await?;
     Ok(respond::single(&call.id, event))

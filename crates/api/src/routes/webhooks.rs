@@ -10,7 +10,7 @@ use postfleet_core::{Problem, ProblemKind};
 use postfleet_mailflow::webhooks;
 use postfleet_schema::event::Delivery;
 use postfleet_schema::webhook::{
-    CreateWebhook, Deleted, MockPayload, RotateSecret, SampleNotification, SendTestEvent, SourceAddresses,
+    CreateWebhook, Deleted, MockPayload, RotateSecret, SampleNotification, SendTestEvent, SourceAddresses, TestTaken,
     UpdateWebhook, Webhook,
 };
 use postfleet_store::lag::Pending;
@@ -64,7 +64,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v3/webhooks/send-test-event", "webhooks.write", send_test_event)
             .about("Send a sample notification", TEST_DETAILS)
             .takes::<SendTestEvent>()
-            .answers::<String>(),
+            .answers::<TestTaken>(),
     ]
 }
 
@@ -143,7 +143,7 @@ pub(crate) async fn send_test_event(call: Call) -> Answer {
     let Call { platform, application, id, parts, body, .. } = call;
     let request: SendTestEvent = json(&parts, body, BODY_OCTETS_MAX).await.map_err(invalid)?;
     webhooks::send_test_event(&platform, application, &request).await?;
-    Ok(respond::single(&id, "success"))
+    Ok(respond::single(&id, TestTaken("success")))
 }
 
 /// What cannot be read is called as everything else that is wrong with a request about webhooks.

@@ -63,6 +63,7 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("job", |harness, tenant| job(harness, tenant).boxed()),
     ("queue/message", |harness, tenant| queued(harness, tenant).boxed()),
     ("event", |harness, tenant| activity(harness, tenant).boxed()),
+    ("log_event", |harness, tenant| logged(harness, tenant).boxed()),
     ("destination", |harness, tenant| destination(harness, tenant).boxed()),
     ("api-keys/key", |harness, tenant| application_key(harness, tenant).boxed()),
     ("keys/key", |harness, tenant| made(harness, &tenant.operator_key, "/v3/admin/keys", json!({"name": "k"})).boxed()),
@@ -90,6 +91,11 @@ pub fn fixture(before: &str, name: &str) -> Option<&'static str> {
 
 async fn owned(id: String) -> Thing {
     Thing::Owned(vec![id])
+}
+
+/// Something that has happened: a mailbox was made.
+async fn logged(harness: &Harness, tenant: &Tenant) -> Thing {
+    one(&harness.ask(&tenant.api_key, "GET", "/v3/events?type=grant.created", None).await.is_ok().data()[0]["id"])
 }
 
 /// The first thing of a list, which is made if there is none.

@@ -104,6 +104,8 @@ fn ask_until(
             assert!(!is_over || status == after, "{path}: it was answered before, and still it is {status}");
             asked.fetch_add(1, Ordering::SeqCst);
             left -= usize::from(is_over);
+            // What is remembered is answered without waiting for anything: others must have a turn.
+            tokio::task::yield_now().await;
         }
     })
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-pub(crate) const ROUTES: &[&str] = &["GET /v3/events", "GET /v3/events/{event}"];
+pub(crate) const ROUTES: &[&str] = &["GET /v3/events", "GET /v3/events/{log_event}"];
 
 const EVENT: &str = "id:string cursor:string type:string grant_id:string? grant_sequence:integer message_id:string? junk:boolean object:object? \
     created_at:integer";
