@@ -9,7 +9,7 @@ import time
 
 import pytest
 from harness import Api, NoNames, Postfleet, wait_until
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
 # Changes that are made while both ways are read, and events after which a client goes and comes back.
@@ -65,14 +65,17 @@ class Socket:
             self.socket = connect(url, additional_headers=headers, compression=None, proxy=None)
         except InvalidStatus as error:
             raise Refused(error.response.status_code, json.loads(error.response.body)) from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ConnectionClosed, InvalidMessage) as error:
             raise ConnectionError(str(error)) from None
         self.cursor = None
         assert self.next() is None
 
     def next(self):
+        """The next event, None if there is none for a while: signs of life are not shown here."""
         try:
-            frame = json.loads(self.socket.recv(timeout=60))
+            frame = json.loads(self.socket.recv(timeout=15))
+        except TimeoutError:
+            return None
         except ConnectionClosed as error:
             raise Ended(error.rcvd.code if error.rcvd else "broken off") from None
         assert set(frame) == {"cursor", "event"}

@@ -65,6 +65,7 @@ class Stage:
         # Whoever waits for the collector is let go first.
         self.collector.takes.set()
         self.receiver.takes.set()
+        self.receiver.ends.set()
         self.server.kill()
         for one in (self.collector, self.receiver, self.sink, self.names):
             one.close()
@@ -111,7 +112,7 @@ def test_one_trace_leads_from_smtp_to_the_request_of_the_webhook_across_a_restar
 
 
 def test_one_trace_leads_from_a_request_to_the_remote_server_across_a_restart(stage, server):
-    stage.set(SERVER__ROLES='["api"]').server.start()
+    stage.set(SERVER__ROLES='["api", "mx"]').server.start()
     grant = stage.api.mailbox("writer@agents.test")
     stage.send(grant, f"00-{TRACE}-{SPAN}-01")
     request = stage.span("http.request", trace=TRACE)
@@ -195,11 +196,9 @@ def test_what_is_sent_is_what_is_documented_and_names_nobody(stage, server):
 
 
 def test_log_lines_are_sent_if_wanted_without_those_about_sending(stage, server):
-    stage.set(TELEMETRY__LOGS="true", LOG__LEVEL="debug").server.start()
-    stage.api.mailbox("reader@agents.test")
+    stage.set(TELEMETRY__LOGS="true", LOG__LEVEL="debug", WEBHOOKS__DEADLINE_SECONDS="1").server.start()
+    stage.receiver.hanging.add(stage.api.mailbox("reader@agents.test"))
     stage.subscribe()
-    stage.receiver.server.shutdown()
-    stage.receiver.server.server_close()
     stage.receive("Canary")
     lines = stage.collector.lines
     wait_until("a line", lambda: any("listens" in (text or "") for _, text, _ in lines()))

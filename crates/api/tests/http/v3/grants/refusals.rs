@@ -106,7 +106,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Codes that have nothing to do with sending.
-const OTHERS: &str = "json_too_deep range_not_satisfiable signatures_max_reached stopping templates_max_reached too_many_waiting \
+const OTHERS: &str = "cursor_expired json_too_deep range_not_satisfiable signatures_max_reached stopping templates_max_reached too_many_waiting \
     unsupported_by_provider import_closed too_many_imports unknown_route query_too_long body_unreadable body_too_large domain_not_registered \
     default_workspace domain_not_verified too_many_lookups invalid_api_key trial_domains_max_reached invalid_token \
     sign_in_failed access_token invalid_signature signature_expired nonce_used application_key insufficient_scopes \
