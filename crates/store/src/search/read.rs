@@ -69,9 +69,9 @@ pub async fn searched_until(reader: &mut Reader<'_>, grant: GrantId) -> Result<O
 }
 
 pub(crate) const SEGMENTS: &str = "SELECT segment, level, messages, first_date, last_date, made_at FROM search_segments \
-    WHERE grant_id = $1 AND state = $2 ORDER BY segment";
+    WHERE grant_id = $1 AND state = $2";
 
-/// The segments that are searched.
+/// The segments that are searched, by their numbers.
 pub async fn segments(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<Segment>, StoreError> {
     let rows = reader.query(SEGMENTS, params![grant.uuid(), super::segment::LIVE]).await?;
     let segment = |row: &Row| {
@@ -84,7 +84,9 @@ pub async fn segments(reader: &mut Reader<'_>, grant: GrantId) -> Result<Vec<Seg
             made_at: row.int(5)?,
         })
     };
-    Ok(rows.iter().map(segment).collect::<Result<_, DbError>>()?)
+    let mut segments: Vec<Segment> = rows.iter().map(segment).collect::<Result<_, DbError>>()?;
+    segments.sort_unstable_by_key(|segment| segment.number);
+    Ok(segments)
 }
 
 /// Segments that are over, and those in the making since before a time: whoever made them is gone.
