@@ -292,7 +292,7 @@ pub fn is_accepted(name: &str) -> bool {
     let is_of = |family: &&str| name.strip_prefix(*family).is_some_and(is_word);
     Trigger::subscribed_as(name).is_some()
         || ACCEPTED_UNANNOUNCED.contains(&name)
-        || ACCEPTED_FAMILIES.iter().any(|family| is_of(&family))
+        || ACCEPTED_FAMILIES.iter().any(is_of)
 }
 
 #[cfg(test)]

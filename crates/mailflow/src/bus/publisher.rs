@@ -50,6 +50,9 @@ pub enum Next {
     Lost,
 }
 
+/// What is published of the event at a position, if anything is.
+type Made = (i64, Result<Option<Message>, Problem>);
+
 /// Publishes the log, from its position on.
 pub struct Publisher {
     platform: Platform,
@@ -253,7 +256,7 @@ impl Publisher {
         let open = self.open.as_ref().filter(|_| !events.is_empty())?;
         let mut sent = Sent { upto: self.reader.position, stored: 0, expected: open.expected.clone(), stopped: None };
         let mut under_way: Vec<(i64, Option<Receipt>)> = Vec::with_capacity(events.len());
-        let mut making: Vec<BoxFuture<'_, (i64, Result<Option<Message>, Problem>)>> = Vec::with_capacity(events.len());
+        let mut making: Vec<BoxFuture<'_, Made>> = Vec::with_capacity(events.len());
         for event in events {
             making.push(Box::pin(self.made(event, open)));
         }
@@ -301,7 +304,7 @@ impl Publisher {
     }
 
     /// What is published of an event; nothing of mail that went into junk as it came in, unless that is wanted.
-    async fn made(&self, event: &Event, open: &Open) -> (i64, Result<Option<Message>, Problem>) {
+    async fn made(&self, event: &Event, open: &Open) -> Made {
         if event.event.is_of_junk() && !self.settings.include_junk {
             return (event.position, Ok(None));
         }

@@ -15,7 +15,7 @@ use std::any::Any;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// How long a receiver has to answer here.
@@ -55,6 +55,8 @@ async fn drips() -> Receiver {
     let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
     let dripping = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            // What is not read would be answered with a reset.
+            let _ = stream.read(&mut [0; 65_536]).await;
             for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" {
                 let written = stream.write_all(&[*octet]).await;
                 if written.is_err() {
