@@ -145,7 +145,9 @@ def test_both_secrets_sign_while_they_overlap(sdk, fleet, hooks):
 def test_compressed_notifications_are_signed_as_they_are_sent(sdk, fleet, hooks):
     request = {"trigger_types": ["grant.created"], "webhook_url": hooks.url + "/packed", "compressed_delivery": True}
     made = sdk.webhooks.create(request).data
-    assert made.compressed_delivery is True
+    # The models of the SDK leave this out.
+    status, _, answer = fleet.api.call("GET", f"/v3/webhooks/{made.id}")
+    assert (status, answer["data"]["compressed_delivery"]) == (200, True)
     headers, body = one_event(sdk, fleet, hooks, "/packed")
     assert headers["content-encoding"] == "gzip"
     assert is_signed_as_hosted(made.webhook_secret, headers, body)
@@ -158,10 +160,11 @@ def test_a_webhook_may_list_every_name_that_the_sdk_has(sdk, fleet, hooks):
     names = [trigger.value for trigger in WebhookTriggers]
     made = sdk.webhooks.create({"trigger_types": names, "webhook_url": hooks.url + "/all"}).data
     assert sdk.webhooks.find(made.id).data.trigger_types == names
-    changed = sdk.webhooks.update(made.id, {"trigger_types": UNKNOWN}).data
-    assert changed.trigger_types == UNKNOWN
-    status, _, answer = fleet.api.call("GET", f"/v3/webhooks/{made.id}")
-    assert (status, answer["data"]["trigger_types"]) == (200, UNKNOWN)
+    # Names that it has not it cannot read, though the server takes them.
+    path = f"/v3/webhooks/{made.id}"
+    for method, body in (("PUT", {"trigger_types": UNKNOWN}), ("GET", None)):
+        status, _, answer = fleet.api.call(method, path, body)
+        assert (status, answer["data"]["trigger_types"]) == (200, UNKNOWN)
     sdk.webhooks.destroy(made.id)
 
 
