@@ -27,9 +27,8 @@ from loops import Stage, all_of, is_up, query_of  # noqa: E402
 TOLD = ["message.created", "message.updated"]
 # Seconds from the moment at which somebody listens until it is killed; one of so many kills is the receiver's.
 ALIVE, RECEIVER_EVERY = (0.05, 0.4), 8
-# Seconds without any receipt after which nothing more is expected: longer than the longest time from one attempt to the next of a receiver
-# that was away for a moment.
-QUIET, DRAINING = 45, 1_200
+# Seconds without any receipt after which nothing more is expected: a receiver that rests is tried every five minutes at the latest.
+QUIET, DRAINING = 330, 1_200
 
 
 class Receiver:

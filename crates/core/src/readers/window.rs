@@ -478,7 +478,8 @@ impl Window {
     pub fn wake_at(&self) -> Option<UnixMicros> {
         let impatient = self.begun_fresh.first().map(|(since, _)| since.plus(PATIENCE));
         let in_the_way = self.in_the_way().map(|(_, read_at)| read_at.plus(PATIENCE));
-        let due = self.next_due().filter(|_| if self.rest.is_some() { self.begun.is_empty() } else { self.may_load() });
+        let is_awaited = if self.rest.is_some() { self.begun.is_empty() && self.loading == 0 } else { self.may_load() };
+        let due = self.next_due().filter(|_| is_awaited);
         let save = self.save_at.filter(|_| !self.is_saving);
         [impatient, in_the_way, due, save].into_iter().flatten().min()
     }

@@ -19,6 +19,11 @@ use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon it is looked again at what is due and could not be begun. A task that never waits would get nothing done: what
+/// it asks the store for is given no turn.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Tells one webhook what happens, from its position on.
 pub struct Worker {
@@ -96,7 +101,9 @@ impl Worker {
         let freed = connections.freed();
         self.begin_all();
         let (clock, is_short) = (self.platform.clock.clone(), self.is_short);
-        let due = self.window.wake_at().filter(|_| !self.is_ending);
+        // What was due was begun, as far as it could be: what is left of it waits for something else, and is looked at seldom.
+        let next_look = clock.now().plus(LOOK_AGAIN);
+        let due = self.window.wake_at().filter(|_| !self.is_ending).map(|time| time.max(next_look));
         let wait = async {
             match due {
                 Some(time) => clock.sleep_until(time).await,

@@ -460,6 +460,21 @@ fn who_rests_is_tried_with_one_mailbox_after_the_other() {
     assert_eq!((bench.taken.len(), bench.stored.rows.len()), (2_000, 0));
 }
 
+/// A reader that went on at once while what it waits for is loaded would leave no turn to that.
+#[test]
+fn who_rests_is_not_looked_at_while_what_it_is_tried_with_is_loaded() {
+    let row =
+        |number| Row { grant: grant(number), position: 1 + i64::from(number), attempts: 1, due_at: NOW, cause: None };
+    let mut window = Window::new(64, 9, &[row(0), row(1)]);
+    window.rest(Some(NOW));
+    assert_eq!(window.wake_at(), Some(NOW));
+    let load = window.load(NOW).expect("one of them is loaded");
+    assert_eq!((window.load(NOW), window.wake_at()), (None, None));
+    window.loaded(load, &[1], None, NOW);
+    assert_eq!(window.next(NOW).map(|next| (next.position, next.attempt)), Some((1, 2)));
+    assert_eq!(window.wake_at(), None, "the answer is waited for");
+}
+
 #[test]
 fn what_was_told_of_a_mailbox_before_the_others_is_not_told_again() {
     // The position stands before the first event, which is under way; another mailbox was late, and is told.
