@@ -49,7 +49,7 @@ async fn refuses() -> Receiver {
     Receiver { url, _keeps: Box::new(()) }
 }
 
-/// It answers an octet at a time.
+/// It answers an octet at a time: whole only after almost four deadlines.
 async fn drips() -> Receiver {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
@@ -62,6 +62,7 @@ async fn drips() -> Receiver {
                 if written.is_err() {
                     break;
                 }
+                // The receiver's own slowness, which is what is tried; slower still, it says the same.
                 tokio::time::sleep(DEADLINE / 10).await;
             }
         }
