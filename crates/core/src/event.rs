@@ -77,6 +77,12 @@ pub enum Trigger {
     OptInDeclined,
     /// A question whether somebody wants mail was not sent after all: it was held, and did not leave.
     OptInNotSent,
+    /// Nearly nothing that a webhook was told was taken for a quarter of an hour.
+    WebhookFailing,
+    /// A webhook is told of nothing more, since it takes nothing.
+    WebhookFailed,
+    /// A webhook that was failing or had failed takes events again.
+    WebhookResumed,
 }
 
 impl Trigger {
@@ -119,6 +125,9 @@ impl Trigger {
         Self::OptInConfirmed,
         Self::OptInDeclined,
         Self::OptInNotSent,
+        Self::WebhookFailing,
+        Self::WebhookFailed,
+        Self::WebhookResumed,
     ];
 
     /// The name on the wire and in the store.
@@ -161,6 +170,9 @@ impl Trigger {
             Self::OptInConfirmed => "opt_in.confirmed",
             Self::OptInDeclined => "opt_in.declined",
             Self::OptInNotSent => "opt_in.not_sent",
+            Self::WebhookFailing => "webhook.failing",
+            Self::WebhookFailed => "webhook.failed",
+            Self::WebhookResumed => "webhook.resumed",
         }
     }
 
@@ -217,7 +229,10 @@ impl Trigger {
             | Self::AlertTriggered
             | Self::OptInConfirmed
             | Self::OptInDeclined
-            | Self::OptInNotSent => "/nylas/system",
+            | Self::OptInNotSent
+            | Self::WebhookFailing
+            | Self::WebhookFailed
+            | Self::WebhookResumed => "/nylas/system",
             Self::MessageCreated
             | Self::MessageUpdated
             | Self::MessageDeleted

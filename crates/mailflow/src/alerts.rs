@@ -7,7 +7,9 @@
 mod manage;
 mod text;
 
+pub(crate) use manage::host;
 pub use manage::{create, find, list, remove, show, test};
+pub(crate) use text::of as said;
 
 use crate::platform::Platform;
 use crate::submit::{self, Outgoing, Terms};
@@ -19,7 +21,7 @@ use postfleet_core::{Problem, idempotency};
 use postfleet_mail::Participant;
 use postfleet_net::webhook_http::{HttpAnswer, HttpFailure};
 use postfleet_store::events::Event;
-use postfleet_store::grants;
+use postfleet_store::grants::{self, Grant};
 use postfleet_store::idempotency::KeyedRequest;
 use postfleet_store::webhooks::{Channel, Webhook};
 use serde_json::{Value, json};
@@ -60,6 +62,17 @@ async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, s
     let grant = found.ok_or_else(Problem::not_found)?;
     let key: [u8; 32] = Sha256::digest(format!("alert {} {what}", alert.id)).into();
     let to = alert.url.strip_prefix("mailto:").unwrap_or_default().to_owned();
+    letter(platform, &grant, key, to, said).await
+}
+
+/// Sends a text from a mailbox, once for a key.
+pub(crate) async fn letter(
+    platform: &Platform,
+    grant: &Grant,
+    key: [u8; 32],
+    to: String,
+    said: Said,
+) -> Result<(), Problem> {
     let once = KeyedRequest { scope: grant.id.uuid(), key, request: key, request_id: String::new() };
     let outgoing = Outgoing {
         to: vec![Participant { name: String::new(), email: to }],
@@ -70,7 +83,7 @@ async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, s
         terms: Terms { may_wait: true, key: Some(once), allow_duplicate: false, pool: None },
         ..Outgoing::default()
     };
-    match submit::send(platform, &grant, outgoing).await {
+    match submit::send(platform, grant, outgoing).await {
         Ok(_) => Ok(()),
         // It was sent, and whoever sent it did not come to say so.
         Err(problem) if problem.code == idempotency::CONCURRENT => Ok(()),

@@ -155,9 +155,24 @@ async fn prune_lists(platform: &Platform) -> Result<(), Problem> {
 }
 
 async fn prune_events(platform: &Platform) -> Result<(), Problem> {
-    let before = platform.clock.now().minus(platform.settings.event_retention);
+    let retention = platform.settings.event_retention;
+    let before = platform.clock.now().minus(retention);
+    // Who stands still is waited for as long again, and then goes without.
+    let command = PruneEvents { before, unread_before: before.minus(retention), limit: ROWS_MAX };
     for _ in 0..ROUNDS_MAX {
-        if platform.store.run(PruneEvents { before, limit: ROWS_MAX }).await? == 0 {
+        let pruned = platform.store.run(command).await?;
+        for loser in pruned.losers {
+            platform.metrics.lost(loser.kind, loser.gap.events);
+            if loser.is_first {
+                let webhook = loser.webhook.map(|id| id.to_string());
+                tracing::warn!(
+                    kind = loser.kind,
+                    webhook.id = webhook,
+                    "events were removed before somebody was told of them"
+                );
+            }
+        }
+        if pruned.events == 0 {
             break;
         }
     }

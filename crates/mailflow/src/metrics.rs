@@ -26,6 +26,7 @@ pub struct Metrics {
     bus_lag: Gauge<u64>,
     reader_attempts: Counter<u64>,
     reader_seconds: Histogram<f64>,
+    reader_lost_events: Counter<u64>,
     reader_lag_events: Gauge<u64>,
     reader_lag_seconds: Gauge<u64>,
     reader_held_lanes: Gauge<u64>,
@@ -104,6 +105,10 @@ impl Metrics {
                 .with_description("How long after it happened an event was taken, by kind of reader")
                 .with_boundaries(TOLD_SECONDS.to_vec())
                 .build(),
+            reader_lost_events: counter(
+                "postfleet_reader_lost_events",
+                "Events that were removed before readers of a kind were told of them, counted for each",
+            ),
             reader_lag_events: gauge(
                 "postfleet_reader_lag_events",
                 "Events of the log that the last of the readers has not come to, by kind of reader",
@@ -215,6 +220,10 @@ impl Metrics {
         self.reader_lag_events.record(events, &kind);
         self.reader_lag_seconds.record(seconds, &kind);
         self.reader_held_lanes.record(held_lanes, &kind);
+    }
+    /// So many events were removed from the log before a reader of a kind was told of them.
+    pub fn lost(&self, kind: &'static str, events: u64) {
+        self.reader_lost_events.add(events, &[by("kind", kind)]);
     }
     /// An SMTP session ended.
     pub fn session(&self, result: &'static str) {

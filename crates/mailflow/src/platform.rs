@@ -168,6 +168,8 @@ pub struct Settings {
     pub notification_octets_max: usize,
     /// Proxies before the interface that are believed when they say where a request comes from.
     pub trusted_proxies: Vec<IpNetwork>,
+    /// The mailbox that tells people of webhooks that fail; nobody is told without.
+    pub webhook_notices_from: Option<EmailAddress>,
     /// From where webhooks are called, for the firewalls of their receivers.
     pub webhook_sources: Vec<IpAddr>,
     /// How far it is believed who sent a message, and what follows.

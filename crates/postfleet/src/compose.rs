@@ -203,6 +203,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         webhook_connections: config.webhooks.connections,
         notification_octets_max: config.webhooks.notification_bytes,
         trusted_proxies: config.trusted_proxies()?,
+        webhook_notices_from: config.webhook_notices_from()?,
         webhook_sources: config.webhooks.source_addresses.clone(),
         authentication: config.authentication()?,
         domains: config.domain_settings()?,

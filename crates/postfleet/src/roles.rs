@@ -44,6 +44,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the webhooks that this node works for are taken anew; well within their lease.
 const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
 
+/// How often it is looked for webhooks that have failed and are to be asked whether they are back, and for people who are to
+/// be told of that.
+const RESUME_EVERY: Duration = Duration::from_secs(15);
+
 /// How often it is measured how far those who are told are behind.
 const MEASURE_LAG_EVERY: Duration = Duration::from_secs(15);
 
@@ -139,6 +143,7 @@ pub async fn start(
     }
     if has(Role::Webhooks) {
         running.spawn(webhooks_until(platform.clone(), stop.clone()));
+        running.spawn(resume_until(platform.clone(), stop.clone()));
         running.spawn(measure_lag_until(platform.clone(), stop.clone()));
     }
     if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
@@ -458,6 +463,25 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     }
 }
 
+/// Asks webhooks that have failed whether they are back, and tells people of webhooks that fail.
+async fn resume_until(platform: Platform, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let notified = or_wait(&platform, "webhooks", webhooks::notify_once(&platform).await).await;
+        let asked = tokio::select! {
+            // Whoever is asked may take their time.
+            () = stop.cancelled() => false,
+            asked = webhooks::resume_once(&platform) => or_wait(&platform, "webhooks", asked).await,
+        };
+        if notified || asked {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = platform.clock.sleep_until(platform.clock.now().plus(RESUME_EVERY)) => {}
+        }
+    }
+}
+
 /// Measures how far those who are told are behind.
 async fn measure_lag_until(platform: Platform, stop: CancellationToken) {
     while !stop.is_cancelled() {
@@ -565,7 +589,7 @@ async fn tell_until(
 ) -> Result<(), Problem> {
     let webhook = wanted.borrow_and_update().clone();
     let mut worker = Worker::begin(platform, webhook, connections).await?;
-    while !stop.is_cancelled() && !worker.lease_lost() {
+    while !stop.is_cancelled() && !worker.lease_lost() && !worker.has_failed() {
         worker.hear(*heads.borrow_and_update());
         tokio::select! {
             () = stop.cancelled() => {}

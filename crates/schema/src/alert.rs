@@ -20,11 +20,12 @@ pub struct CreateAlert {
     /// It gets `{"text": "…"}`. It is a secret, and is not shown again.
     #[serde(default)]
     pub url: Option<String>,
-    /// What to tell of: 1 to 13 of `quota.warning`, `quota.reached`, `quota.exceeded`, `raise.requested`,
+    /// What to tell of: 1 to 16 of `quota.warning`, `quota.reached`, `quota.exceeded`, `raise.requested`,
     /// `recovery.requested`, `raise.decided`, `recovery.decided`, `sending.stopped`, `sending.resumed`, `breaker.tripped`,
-    /// `domain.endangered`, `reputation.changed` and `alert.triggered`; the first five if null or absent.
+    /// `domain.endangered`, `reputation.changed`, `alert.triggered`, `webhook.failing`, `webhook.failed` and
+    /// `webhook.resumed`; the first five if null or absent.
     #[serde(default)]
-    #[schema(min_items = 1, max_items = 13)]
+    #[schema(min_items = 1, max_items = 16)]
     pub trigger_types: Option<Vec<String>>,
     /// Only of mailboxes of this workspace; of all if null or absent.
     #[serde(default)]

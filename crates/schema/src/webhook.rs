@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A webhook to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct CreateWebhook {
     /// The triggers to be told of: 1 to 100 names, such as `message.created`.
     #[schema(min_items = 1, max_items = 100)]
@@ -17,7 +17,7 @@ pub struct CreateWebhook {
     #[serde(default)]
     #[schema(max_length = 1024)]
     pub description: Option<String>,
-    /// Addresses of people who are told when it fails; none if absent.
+    /// Addresses of people who are told by mail when it fails; none if absent.
     #[serde(default)]
     #[schema(max_items = 20)]
     pub notification_email_addresses: Option<Vec<String>>,
@@ -30,6 +30,16 @@ pub struct CreateWebhook {
     /// Of which mailboxes it is told; of all if absent or empty.
     #[serde(default)]
     pub filters: Option<WebhookFilters>,
+    /// Whether it is asked by a challenge, when it has failed, if it is back, and then told again. Default: true.
+    #[serde(default)]
+    pub auto_resume: Option<bool>,
+    /// How many events a second it is told at most; as many as it takes if null or absent.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub rate: Option<u32>,
+    /// Whether events of a mailbox wait for each other, so that they are told in order. Default: true.
+    #[serde(default)]
+    pub ordered: Option<bool>,
 }
 
 /// Of which mailboxes a webhook is told: those that any of the lists means. All lists empty means every mailbox.
@@ -96,7 +106,7 @@ pub struct SampleNotification {
 }
 
 /// Changes to a webhook: absent fields stay.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct UpdateWebhook {
     /// The triggers to be told of: 1 to 100 names.
     #[serde(default)]
@@ -126,6 +136,32 @@ pub struct UpdateWebhook {
     #[serde(default)]
     #[schema(value_type = Option<WebhookFilters>)]
     pub filters: Patch<WebhookFilters>,
+    /// Whether it is asked by a challenge, when it has failed, if it is back, and then told again.
+    #[serde(default)]
+    pub auto_resume: Option<bool>,
+    /// How many events a second it is told at most; null for as many as it takes.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    pub rate: Patch<u32>,
+    /// Whether events of a mailbox wait for each other, so that they are told in order.
+    #[serde(default)]
+    pub ordered: Option<bool>,
+    /// Null forgets what it has lost; it can be nothing else.
+    #[serde(default)]
+    #[schema(value_type = Option<Gap>)]
+    pub gap: Patch<Value>,
+}
+
+/// Events that were removed from the log before a webhook was told of them: it was paused, had failed or stood still for
+/// longer than events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Gap {
+    /// When the first of them happened, in unix seconds.
+    pub from: i64,
+    /// When the last of them happened, in unix seconds.
+    pub to: i64,
+    /// How many they are, wanted or not.
+    pub events: u64,
 }
 
 /// A webhook.
@@ -143,7 +179,8 @@ pub struct Webhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub webhook_secret: Option<String>,
-    /// `active`, `pause`, `failing` or `failed`.
+    /// `active` or `pause`, as its subscriber has said; `failing` when for 15 minutes 95 % of the answers were none of 200 to
+    /// 299, and `failed`, which ends sending, after 72 hours of that or a 410.
     pub status: String,
     /// Addresses of people who are told when it fails.
     pub notification_email_addresses: Vec<String>,
@@ -151,6 +188,14 @@ pub struct Webhook {
     pub compressed_delivery: bool,
     /// Whether it is told of mail that goes into junk as it comes in.
     pub include_junk: bool,
+    /// Whether it is asked by a challenge, when it has failed, if it is back, and then told again.
+    pub auto_resume: bool,
+    /// How many events a second it is told at most; null for as many as it takes.
+    pub rate: Option<u32>,
+    /// Whether events of a mailbox wait for each other.
+    pub ordered: bool,
+    /// What it has lost; null if nothing, or if that was forgotten.
+    pub gap: Option<Gap>,
     /// Of which mailboxes it is told; of all if every list is empty.
     pub filters: WebhookFilters,
     /// Until when the secret before this one signs, too, in unix seconds; absent if it does not.

@@ -1525,7 +1525,11 @@ INSERT INTO event_head (one, position) VALUES (1, 0);
 -- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
 -- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone. The secret before the
 -- last one signs beside it until previous_until. Filters are a JSON object of lists, or empty: of which mailboxes it is told.
--- One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time.
+-- One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time. For failing_for
+-- microseconds nearly nothing was taken. One that has failed is asked at ask_at whether it is back, unless auto_resume is 0,
+-- and said so at echoed_at. With a rate it is told so many events a second at most; events of a mailbox wait for each other
+-- unless ordered is 0. The gap is what was removed before it was told of it: gap_events events (0: none) that happened between
+-- gap_from and gap_to. What people are to be told of its status by mail is notice, due at notice_at (0: nothing is).
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -1549,25 +1553,47 @@ CREATE TABLE webhooks (
     rests_until {int} NOT NULL DEFAULT 0,
     previous_secret TEXT NOT NULL DEFAULT '',
     previous_until {int} NOT NULL DEFAULT 0,
-    filters TEXT NOT NULL DEFAULT ''
+    filters TEXT NOT NULL DEFAULT '',
+    failing_for {int} NOT NULL DEFAULT 0,
+    auto_resume {int} NOT NULL DEFAULT 1,
+    ask_at {int} NOT NULL DEFAULT 0,
+    echoed_at {int} NOT NULL DEFAULT 0,
+    notice TEXT NOT NULL DEFAULT '',
+    notice_at {int} NOT NULL DEFAULT 0,
+    rate {int},
+    ordered {int} NOT NULL DEFAULT 1,
+    gap_from {int} NOT NULL DEFAULT 0,
+    gap_to {int} NOT NULL DEFAULT 0,
+    gap_events {int} NOT NULL DEFAULT 0
 ) {clustered};
+CREATE INDEX webhooks_failed ON webhooks (ask_at) WHERE status = 'failed' AND auto_resume = 1;
+CREATE INDEX webhooks_with_notice ON webhooks (notice_at) WHERE notice_at > 0;
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
 
+-- The nodes that work for webhooks, each until it must have asked again: they share the webhooks evenly.
+CREATE TABLE webhook_nodes (
+    owner TEXT NOT NULL PRIMARY KEY,
+    seen_until {int} NOT NULL
+) {clustered};
+
 -- Who else reads the log, one of each kind for the installation: bus (what is published to a message bus). Everything up to
 -- position is told. It is worked for by the owner while the lease lasts; the fence is another number for each owner. Source
--- is which stream it was told to, as the bus names it: null until there was one.
+-- is which stream it was told to, as the bus names it: null until there was one. The gap is as that of a webhook.
 CREATE TABLE readers (
     kind TEXT NOT NULL PRIMARY KEY,
     position {int} NOT NULL,
     owner TEXT NOT NULL,
     lease_until {int} NOT NULL,
     fence {int} NOT NULL,
-    source {int}
+    source {int},
+    gap_from {int} NOT NULL DEFAULT 0,
+    gap_to {int} NOT NULL DEFAULT 0,
+    gap_events {int} NOT NULL DEFAULT 0
 ) {clustered};
 
 -- Mailboxes of which a webhook did not take an event at once: that event, and all behind it waits for it. Everything before
--- it is told. Cause is a word of core::readers::Cause, or empty.
+-- it is told. Of an event that waits alone grant_id is no mailbox: core::readers::alone. Cause is a word of core::readers::Cause, or empty.
 CREATE TABLE webhook_lanes (
     webhook_id {id} NOT NULL,
     grant_id {id} NOT NULL,

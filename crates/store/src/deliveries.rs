@@ -5,10 +5,11 @@ use crate::db::{DbError, Row};
 use crate::engine::Reader;
 use crate::error::StoreError;
 use crate::events::{Event, event_columns, read};
+use crate::lanes;
 use crate::params;
 use crate::webhooks::Webhook;
 use postfleet_core::UnixMicros;
-use postfleet_core::readers::Cause;
+use postfleet_core::readers::{Cause, Row as Lane};
 
 /// What became of telling somebody of one event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,12 +57,29 @@ pub async fn list(
 ) -> Result<Vec<(Event, Delivery)>, StoreError> {
     let values = params![webhook.application_id.uuid(), before, limit as i64, webhook.id.uuid()];
     let rows = reader.query(LIST, values).await?;
+    let span = match (rows.last(), rows.first()) {
+        (Some(oldest), Some(newest)) => (oldest.int(0)?, newest.int(0)?),
+        _ => return Ok(Vec::new()),
+    };
+    let alone = lanes::alone_between(reader, webhook.id, span).await?;
     let read = |row: &Row| -> Result<(Event, Delivery), DbError> {
         let event: Event = read(row)?;
-        let delivery = delivery(row, &event, webhook.position)?;
+        let delivery = match delivery(row, &event, webhook.position)? {
+            // What waits alone is in no lane of its mailbox.
+            Delivery::Delivered => alone.get(&event.position).map_or(Delivery::Delivered, |row| of_one(row, &event)),
+            known => known,
+        };
         Ok((event, delivery))
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// What became of an event that waits for no other.
+fn of_one(row: &Lane, event: &Event) -> Delivery {
+    if row.position > event.position {
+        return Delivery::Delivered;
+    }
+    Delivery::Waiting { attempts: row.attempts, due_at: Some(row.due_at), cause: row.cause }
 }
 
 /// What became of an event, where a webhook is at this position of the log.

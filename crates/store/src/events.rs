@@ -3,6 +3,7 @@
 use crate::db::{Db, DbError, Param, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
+use crate::gaps::{self, Loser};
 use crate::meters::Owner;
 use crate::params;
 use postfleet_core::UnixMicros;
@@ -369,45 +370,74 @@ pub(crate) fn read(row: &Row) -> Result<Event, DbError> {
     Ok(Event { position: row.int(0)?, event, trace })
 }
 
-/// Removes events older than `before` that every webhook and every other reader has passed, at most `limit` of them.
-#[derive(Debug)]
+/// Removes old events, at most `limit` of them, and notes who has lost them.
+#[derive(Clone, Copy, Debug)]
 pub struct PruneEvents {
-    /// Older ones go.
+    /// Older ones go that every webhook that is told and every other reader has passed.
     pub before: UnixMicros,
+    /// Older ones go whoever is still to be told of them: nobody keeps the log for ever.
+    pub unread_before: UnixMicros,
     /// How many at once.
     pub limit: usize,
 }
 
-impl Command for PruneEvents {
-    type Outcome = u64;
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many events.
+    pub events: u64,
+    /// Who was not told of some of them.
+    pub losers: Vec<Loser>,
+}
 
-    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
-        const OLDEST: &str = "SELECT position, created_at FROM events ORDER BY position LIMIT $1";
+/// An event that is being removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Removed {
+    pub(crate) position: i64,
+    pub(crate) application: ApplicationId,
+    pub(crate) grant: GrantId,
+    pub(crate) at: UnixMicros,
+}
+
+impl Command for PruneEvents {
+    type Outcome = Pruned;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Pruned, DbError> {
+        const OLDEST: &str =
+            "SELECT position, created_at, application_id, grant_id FROM events ORDER BY position LIMIT $1";
+        const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
+        const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
+        let read = self.read_by_all(tx).await?;
+        let mut removed = Vec::new();
+        for row in tx.query(OLDEST, params![self.limit as i64]).await? {
+            let (position, at) = (row.int(0)?, UnixMicros::from_micros(row.int(1)?));
+            let before = if position <= read { self.before } else { self.unread_before };
+            if at >= before {
+                break;
+            }
+            let (application, grant) = (ApplicationId::from_uuid(row.uuid(2)?), GrantId::from_uuid(row.uuid(3)?));
+            removed.push(Removed { position, application, grant, at });
+        }
+        let Some(last) = removed.last() else { return Ok(Pruned::default()) };
+        let position = last.position;
+        let losers = gaps::note(tx, &removed).await?;
+        tx.execute(GIVEN_UP, params![position]).await?;
+        Ok(Pruned { events: tx.execute(REMOVE, params![position]).await?, losers })
+    }
+}
+
+impl PruneEvents {
+    /// Up to where everybody has been told who is told.
+    async fn read_by_all(&self, tx: &mut Tx) -> Result<i64, DbError> {
         const PASSED: &str = "SELECT min(position) FROM webhooks WHERE status IN ('active', 'failing')";
         const WAITING: &str = "SELECT min((SELECT min(position) FROM webhook_lanes WHERE webhook_id = w.id)) \
             FROM webhooks w WHERE status IN ('active', 'failing')";
-        // One that nobody has worked for since then is not there any more: it must not keep the log for ever.
+        // One that nobody has worked for since then is not there any more.
         const READ: &str = "SELECT min(position) FROM readers WHERE lease_until > $1";
-        const GIVEN_UP: &str = "DELETE FROM webhook_given_up WHERE position <= $1";
-        const REMOVE: &str = "DELETE FROM events WHERE position <= $1";
         let passed = tx.query_one(PASSED, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
         let waiting = tx.query_one(WAITING, params![]).await?.map(|row| row.opt_int(0)).transpose()?.flatten();
         let read = tx.query_one(READ, params![self.before.as_micros()]).await?.map(|row| row.opt_int(0)).transpose()?;
         let told = passed.unwrap_or(i64::MAX).min(read.flatten().unwrap_or(i64::MAX));
-        let limit = told.min(waiting.map_or(i64::MAX, |position| position - 1));
-        let mut last = None;
-        for row in tx.query(OLDEST, params![self.limit as i64]).await? {
-            if row.int(0)? > limit || row.int(1)? >= self.before.as_micros() {
-                break;
-            }
-            last = Some(row.int(0)?);
-        }
-        match last {
-            Some(position) => {
-                tx.execute(GIVEN_UP, params![position]).await?;
-                tx.execute(REMOVE, params![position]).await
-            }
-            None => Ok(0),
-        }
+        Ok(told.min(waiting.map_or(i64::MAX, |position| position - 1)))
     }
 }

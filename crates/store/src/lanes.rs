@@ -8,31 +8,66 @@ use crate::events::{self, Event, event_columns};
 use crate::params;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId};
-use postfleet_core::readers::{Cause, Load, Row, Save};
+use postfleet_core::readers::{Cause, Load, Row, Save, alone_at};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(crate) const WAITING: &str = "SELECT grant_id, position, attempts, due_at, cause FROM webhook_lanes \
     WHERE webhook_id = $1 ORDER BY grant_id";
 
-/// Until when a webhook rests, as nothing that it was told was taken; `None` if it does not.
-pub async fn rests_until(reader: &mut Reader<'_>, id: WebhookId) -> Result<Option<UnixMicros>, StoreError> {
-    const RESTS: &str = "SELECT rests_until FROM webhooks WHERE id = $1 AND rests_until > 0";
-    let row = reader.query_one(RESTS, params![id.uuid()]).await?;
-    Ok(row.map(|row| row.int(0)).transpose()?.map(UnixMicros::from_micros))
+/// How it goes with a webhook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// When it is tried next, if it rests, as nothing that it was told was taken.
+    pub rests_until: Option<UnixMicros>,
+    /// For how long nearly nothing was taken, if that is so.
+    pub failing_for: Option<Duration>,
+}
+
+/// How it goes with a webhook, as it was written last.
+pub async fn course(reader: &mut Reader<'_>, id: WebhookId) -> Result<Course, StoreError> {
+    const COURSE: &str = "SELECT rests_until, failing_for FROM webhooks WHERE id = $1";
+    let Some(row) = reader.query_one(COURSE, params![id.uuid()]).await? else { return Ok(Course::default()) };
+    let rests_until = Some(row.int(0)?).filter(|at| *at > 0).map(UnixMicros::from_micros);
+    let failing_for = Some(row.count(1)?).filter(|time| *time > 0).map(Duration::from_micros);
+    Ok(Course { rests_until, failing_for })
 }
 
 /// The mailboxes of which something waits.
 pub async fn waiting(reader: &mut Reader<'_>, id: WebhookId) -> Result<Vec<Row>, StoreError> {
     let rows = reader.query(WAITING, params![id.uuid()]).await?;
-    let read = |row: &Found| -> Result<Row, DbError> {
-        Ok(Row {
-            grant: GrantId::from_uuid(row.uuid(0)?),
-            position: row.int(1)?,
-            attempts: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
-            due_at: UnixMicros::from_micros(row.int(3)?),
-            cause: Cause::named(row.str(4)?),
-        })
-    };
-    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    Ok(rows.iter().map(read_row).collect::<Result<_, _>>()?)
+}
+
+fn read_row(row: &Found) -> Result<Row, DbError> {
+    Ok(Row {
+        grant: GrantId::from_uuid(row.uuid(0)?),
+        position: row.int(1)?,
+        attempts: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
+        due_at: UnixMicros::from_micros(row.int(3)?),
+        cause: Cause::named(row.str(4)?),
+    })
+}
+
+pub(crate) const ALONE: &str = "SELECT grant_id, position, attempts, due_at, cause FROM webhook_lanes \
+    WHERE webhook_id = $1 AND position >= $2 AND position <= $3 ORDER BY position";
+
+/// The events from one position to another that wait alone, by their position.
+pub(crate) async fn alone_between(
+    reader: &mut Reader<'_>,
+    id: WebhookId,
+    (from, to): (i64, i64),
+) -> Result<BTreeMap<i64, Row>, StoreError> {
+    // One that is told already is kept with the place behind it.
+    let rows = reader.query(ALONE, params![id.uuid(), from, to + 1]).await?;
+    let mut found = BTreeMap::new();
+    for row in &rows {
+        let row = read_row(row)?;
+        if let Some(position) = alone_at(row.grant) {
+            found.insert(position, row);
+        }
+    }
+    Ok(found)
 }
 
 // What concerns no mailbox is of every application: hence the condition, which hardly ever excludes anything else.
@@ -45,6 +80,11 @@ pub(crate) const LOAD: &str = concat!(
 
 /// The first events of a mailbox after one that was told, in order.
 pub async fn load(reader: &mut Reader<'_>, application: ApplicationId, load: Load) -> Result<Vec<Event>, StoreError> {
+    if let Some(position) = alone_at(load.grant) {
+        let found = events::at(reader, position).await?;
+        let is_wanted = |event: &Event| event.event.application_id == application && position > load.after;
+        return Ok(found.into_iter().filter(is_wanted).collect());
+    }
     let values = params![load.grant.uuid(), load.after, load.upto, application.uuid(), load.limit as i64];
     let rows = reader.query(LOAD, values).await?;
     Ok(rows.iter().map(events::read).collect::<Result<_, DbError>>()?)
@@ -59,8 +99,8 @@ pub struct SaveWebhook {
     pub owner: String,
     /// What is to be written.
     pub save: Save,
-    /// When it is tried next, if it rests.
-    pub rests_until: Option<UnixMicros>,
+    /// How it goes with it.
+    pub course: Course,
 }
 
 impl Command for SaveWebhook {
@@ -68,7 +108,7 @@ impl Command for SaveWebhook {
     type Outcome = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
-        const MOVE: &str = "UPDATE webhooks SET position = $3, rests_until = $4 \
+        const MOVE: &str = "UPDATE webhooks SET position = $3, rests_until = $4, failing_for = $5 \
             WHERE id = $1 AND owner = $2 AND position <= $3";
         const WAIT: &str = "INSERT INTO webhook_lanes (webhook_id, grant_id, position, attempts, due_at, cause) \
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (webhook_id, grant_id) DO UPDATE SET \
@@ -78,8 +118,9 @@ impl Command for SaveWebhook {
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, position) DO UPDATE SET \
             attempts = excluded.attempts, at = excluded.at, cause = excluded.cause";
         let (id, save) = (self.id.uuid(), &self.save);
-        let rests_until = self.rests_until.map_or(0, UnixMicros::as_micros);
-        if tx.execute(MOVE, params![id, &self.owner, save.position, rests_until]).await? == 0 {
+        let rests_until = self.course.rests_until.map_or(0, UnixMicros::as_micros);
+        let failing_for = self.course.failing_for.map_or(0, |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+        if tx.execute(MOVE, params![id, &self.owner, save.position, rests_until, failing_for]).await? == 0 {
             return Ok(false);
         }
         let name = |cause: Option<Cause>| cause.map(Cause::name).unwrap_or_default();

@@ -11,8 +11,8 @@ use crate::{
     folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings, lists,
     messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
     readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules,
-    search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, stops, sts,
-    suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, standing,
+    stops, sts, suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -167,7 +167,10 @@ const LISTS: &[(&str, &str)] = &[
     ("lag::WAITING", lag::WAITING),
     ("lanes::WAITING", lanes::WAITING),
     ("lanes::LOAD", lanes::LOAD),
+    ("lanes::ALONE", lanes::ALONE),
     ("tokens::PRUNE", tokens::PRUNE),
+    ("standing::FAILED", standing::FAILED),
+    ("standing::NOTICES", standing::NOTICES),
     ("webhooks::LIST", webhooks::LIST),
     ("alerts::LIST", alerts::LIST),
     ("organizations::LIST", organizations::LIST),

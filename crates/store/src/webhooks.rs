@@ -5,19 +5,24 @@
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
+use crate::gaps::Gap;
 use crate::{lanes, params};
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
+use std::time::Duration;
 
 macro_rules! webhook_columns {
     () => {
         "id, application_id, url, description, triggers, secret, status, notification_addresses, compressed, \
          position, status_updated_at, created_at, updated_at, channel, from_grant_id, workspace_id, include_junk, \
-         previous_secret, previous_until, filters"
+         previous_secret, previous_until, filters, auto_resume, rate, ordered, gap_from, gap_to, gap_events"
     };
 }
 pub(crate) use webhook_columns;
+
+/// How many columns these are.
+pub(crate) const COLUMNS: usize = 26;
 
 /// How somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,9 @@ impl Channel {
         }
     }
 }
+
+/// For how long it is known of a node that it was there once.
+const NODES_KEPT: Duration = Duration::from_secs(86_400);
 
 /// Webhooks of one application.
 pub const WEBHOOKS_MAX: i64 = 50;
@@ -100,6 +108,14 @@ pub struct Webhook {
     pub previous: Option<Previous>,
     /// Of which mailboxes it is told.
     pub filter: EventFilter,
+    /// Whether it is asked if it is back once it has failed, and then told again.
+    pub auto_resume: bool,
+    /// How many events a second it is told at most.
+    pub rate: Option<u32>,
+    /// Whether events of a mailbox wait for each other.
+    pub ordered: bool,
+    /// What was removed from the log before it was told of it; written by the pruning alone.
+    pub gap: Option<Gap>,
 }
 
 /// What came of making a webhook.
@@ -126,8 +142,8 @@ impl Command for CreateWebhook {
         const COUNT: &str = "SELECT count(*) FROM webhooks WHERE application_id = $1 AND channel = 'webhook'";
         const INSERT: &str = "INSERT INTO webhooks (id, application_id, url, description, triggers, secret, status, \
             notification_addresses, compressed, position, lease_until, owner, status_updated_at, created_at, updated_at, \
-            include_junk, filters) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, CAST(0 AS {int}), '', $10, $10, \
-            $10, $11, $12 FROM event_head WHERE one = 1";
+            include_junk, filters, auto_resume, rate, ordered) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, position, CAST(0 AS {int}), \
+            '', $10, $10, $10, $11, $12, $13, $14, $15 FROM event_head WHERE one = 1";
         let hook = &self.0;
         let application = hook.application_id.uuid();
         // Whoever makes another one at the same time waits here.
@@ -152,7 +168,10 @@ impl Command for CreateWebhook {
             hook.compressed,
             hook.created_at.as_micros(),
             hook.include_junk,
-            &filters
+            &filters,
+            hook.auto_resume,
+            hook.rate.map(i64::from),
+            hook.ordered
         ];
         tx.execute(INSERT, values).await?;
         tx.wake_webhooks();
@@ -160,7 +179,9 @@ impl Command for CreateWebhook {
     }
 }
 
-/// Changes what a subscriber may change; the whole of it is given. The secret stays: [`RotateSecret`] changes it.
+/// Changes what a subscriber may change; the whole of it is given. The secret stays: [`RotateSecret`] changes it. So does
+/// the status, if it has changed after `status_updated_at`: whoever read it before did not mean that one. With another
+/// status it is judged anew how the webhook stands.
 #[derive(Clone, Debug)]
 pub struct UpdateWebhook(pub Webhook);
 
@@ -171,9 +192,15 @@ impl Command for UpdateWebhook {
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const OTHER: &str = "SELECT 1 FROM webhooks WHERE application_id = $1 AND url = $2 AND id <> $3 \
             AND channel = 'webhook'";
-        const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, status = $6, \
-            notification_addresses = $7, compressed = $8, status_updated_at = $9, updated_at = $10, \
-            include_junk = $11, filters = $12 WHERE id = $1 AND application_id = $2";
+        const UPDATE: &str = "UPDATE webhooks SET url = $3, description = $4, triggers = $5, \
+            notification_addresses = $7, compressed = $8, updated_at = $10, include_junk = $11, filters = $12, \
+            auto_resume = $13, rate = $14, ordered = $15, \
+            status = CASE WHEN status_updated_at > $9 THEN status ELSE $6 END, \
+            status_updated_at = CASE WHEN status_updated_at > $9 THEN status_updated_at ELSE $9 END, \
+            rests_until = CASE WHEN status_updated_at < $9 THEN 0 ELSE rests_until END, \
+            failing_for = CASE WHEN status_updated_at < $9 THEN 0 ELSE failing_for END, \
+            notice_at = CASE WHEN status_updated_at < $9 THEN 0 ELSE notice_at END \
+            WHERE id = $1 AND application_id = $2";
         let hook = &self.0;
         let (triggers, addresses) = (json(&hook.triggers), json(&hook.notification_addresses));
         let (id, application, filters) = (hook.id.uuid(), hook.application_id.uuid(), filters_as_json(&hook.filter));
@@ -192,7 +219,10 @@ impl Command for UpdateWebhook {
             hook.status_updated_at.as_micros(),
             hook.updated_at.as_micros(),
             hook.include_junk,
-            &filters
+            &filters,
+            hook.auto_resume,
+            hook.rate.map(i64::from),
+            hook.ordered
         ];
         tx.wake_webhooks();
         Ok(tx.execute(UPDATE, values).await? > 0)
@@ -260,7 +290,9 @@ impl Command for RemoveWebhook {
     }
 }
 
-/// Takes the webhooks that nobody works for, or that this node already works for, until `until`.
+/// Takes webhooks until `until`: those that this node already works for, and then those that nobody works for, but no more than
+/// its share among the nodes that have asked within their leases. What it has beyond that is not renewed, and goes to
+/// another node when its lease ends.
 #[derive(Clone, Debug)]
 pub struct LeaseWebhooks {
     /// The node.
@@ -277,11 +309,30 @@ impl Command for LeaseWebhooks {
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Webhook>, DbError> {
         const LEASE: &str = concat!(
             "UPDATE webhooks SET owner = $1, lease_until = $2 \
-             WHERE (owner = $1 OR lease_until <= $3) AND status IN ('active', 'failing') RETURNING ",
+             WHERE (owner = $1 OR lease_until <= $3) AND status IN ('active', 'failing') AND id IN (SELECT id FROM webhooks \
+             WHERE (owner = $1 OR lease_until <= $3) AND status IN ('active', 'failing') \
+             ORDER BY CASE WHEN owner = $1 AND lease_until > $3 THEN 0 ELSE 1 END, id LIMIT $4) RETURNING ",
             webhook_columns!()
         );
-        let values = params![&self.owner, self.until.as_micros(), self.now.as_micros()];
+        let share = self.share(tx).await?;
+        let values = params![&self.owner, self.until.as_micros(), self.now.as_micros(), share];
         tx.query(LEASE, values).await?.iter().map(read).collect()
+    }
+}
+
+impl LeaseWebhooks {
+    /// How many webhooks this node works for at most, now that the others know of it.
+    async fn share(&self, tx: &mut Tx) -> Result<i64, DbError> {
+        const COME: &str = "INSERT INTO webhook_nodes (owner, seen_until) VALUES ($1, $2) \
+            ON CONFLICT (owner) DO UPDATE SET seen_until = excluded.seen_until";
+        const FORGET: &str = "DELETE FROM webhook_nodes WHERE seen_until < $1";
+        const COUNT: &str = "SELECT (SELECT count(*) FROM webhooks WHERE status IN ('active', 'failing')), \
+            (SELECT count(*) FROM webhook_nodes WHERE seen_until > $1)";
+        tx.execute(COME, params![&self.owner, self.until.as_micros()]).await?;
+        tx.execute(FORGET, params![self.now.minus(NODES_KEPT).as_micros()]).await?;
+        let row = tx.query_one(COUNT, params![self.now.as_micros()]).await?.ok_or(DbError::Malformed("count"))?;
+        let (webhooks, nodes) = (row.count(0)?, row.count(1)?.max(1));
+        Ok(i64::try_from(webhooks.div_ceil(nodes)).unwrap_or(i64::MAX))
     }
 }
 
@@ -343,6 +394,10 @@ pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
             secret => Some(Previous { secret: Secret::new(secret), until: UnixMicros::from_micros(row.int(18)?) }),
         },
         filter: read_filters(row.str(19)?),
+        auto_resume: row.flag(20)?,
+        rate: row.opt_int(21)?.and_then(|rate| u32::try_from(rate).ok()),
+        ordered: row.flag(22)?,
+        gap: Gap::read(row.int(23)?, row.int(24)?, row.count(25)?),
     })
 }
 

@@ -95,6 +95,8 @@ pub struct WorldOptions {
     pub spam: SpamSettings,
     /// As whom owners of domains are told of mail in their names; nobody is by default.
     pub dmarc_reports: Option<DmarcReportSettings>,
+    /// The mailbox that tells people of webhooks that fail; none by default.
+    pub webhook_notices_from: Option<EmailAddress>,
     /// The message bus; none by default.
     pub bus: Option<SimulatedBus>,
     /// Where chance starts.
@@ -126,6 +128,7 @@ impl Default for WorldOptions {
             plans: Plans::presets(),
             spam: SpamSettings::default(),
             dmarc_reports: None,
+            webhook_notices_from: None,
             bus: None,
             seed: 1,
             database: None,
@@ -383,6 +386,7 @@ fn settings(options: &WorldOptions) -> Settings {
         webhook_connections: 1_024,
         notification_octets_max: options.notification_octets_max,
         trusted_proxies: vec!["203.0.113.1".parse().expect("network")],
+        webhook_notices_from: options.webhook_notices_from.clone(),
         webhook_sources: vec!["192.0.2.7".parse().expect("address"), "2001:db8::7".parse().expect("address")],
         authentication: options.authentication.clone(),
         domains: DomainSettings {

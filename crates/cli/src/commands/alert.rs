@@ -23,6 +23,9 @@ const TRIGGERS: [&str; 13] = [
     "domain.endangered",
     "reputation.changed",
     "alert.triggered",
+    "webhook.failing",
+    "webhook.failed",
+    "webhook.resumed",
 ];
 
 /// What may be done.

@@ -9,6 +9,8 @@
 //! a row.
 
 use super::Cause;
+use super::alone::alone;
+use super::pace::Pace;
 use crate::id::GrantId;
 use crate::time::UnixMicros;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,6 +37,9 @@ const SAVE_MAX: usize = 256;
 
 /// A position that has only moved over what nobody wants can wait longer.
 const SAVE_IDLE: Duration = Duration::from_secs(5);
+
+/// Where order does not matter each event that is not taken is a lane: while so many wait, no more is read.
+const ALONE_MAX: usize = 4_096;
 
 /// Answers by which it is judged whether a receiver is slow.
 const ANSWERS: usize = 16;
@@ -64,6 +69,10 @@ pub struct Window {
     answers: VecDeque<bool>,
     /// While the receiver rests: when it is tried next.
     rest: Option<UnixMicros>,
+    /// How many a second it is told, if that is limited.
+    pace: Option<Pace>,
+    /// Whether events of a mailbox wait for each other.
+    is_ordered: bool,
     /// Lanes whose row is to be written.
     changed: BTreeSet<GrantId>,
     /// Lanes that are not held any more, with the end of what was told of them while they were. Their row stays until the
@@ -224,6 +233,8 @@ impl Window {
             was_fresh: false,
             answers: VecDeque::new(),
             rest: None,
+            pace: None,
+            is_ordered: true,
             changed: BTreeSet::new(),
             ended: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -260,7 +271,17 @@ impl Window {
     /// How many events may be read now. While the receiver rests, only as many as are needed to try it.
     pub fn room(&self) -> usize {
         let is_enough = self.rest.is_some() && !self.lanes.is_empty();
-        if self.is_full() || is_enough { 0 } else { READ_MAX }
+        let is_crowded = !self.is_ordered && self.due.len() >= ALONE_MAX;
+        if self.is_full() || is_enough || is_crowded { 0 } else { READ_MAX }
+    }
+
+    /// From now on it is told so many events a second at most, if that is limited, and events that are read wait for those of
+    /// their mailbox or, if order does not matter, for none.
+    pub fn agree(&mut self, rate: Option<u32>, is_ordered: bool, now: UnixMicros) {
+        self.is_ordered = is_ordered;
+        if self.pace.as_ref().map(Pace::rate) != rate.map(u64::from) {
+            self.pace = rate.map(|rate| Pace::new(rate, now));
+        }
     }
 
     /// The receiver rests until then: nothing is sent to it, and then one event at a time, of one mailbox after the other.
@@ -282,10 +303,10 @@ impl Window {
         !self.is_saving && position == self.saved && is_noted
     }
 
-    /// When the next held lane is due, or a receiver that rests is to be tried.
+    /// When the next held lane is due, a receiver that rests is to be tried, or one more may be told of what there is.
     pub fn next_due(&self) -> Option<UnixMicros> {
         match self.rest {
-            None => self.due.first().map(|(due_at, _)| *due_at),
+            None => [self.due.first().map(|(due_at, _)| *due_at), self.paced_until()].into_iter().flatten().min(),
             Some(until) => Some(until).filter(|_| !self.lanes.is_empty()),
         }
     }
@@ -299,6 +320,7 @@ impl Window {
 
     /// Takes up an event that was read and is wanted. They come in the order of the log.
     pub fn take_in(&mut self, position: i64, grant: GrantId, now: UnixMicros) -> Kept {
+        let grant = if self.is_ordered { grant } else { alone(position) };
         if self.ended.get(&grant).is_some_and(|end| position < *end) {
             return Kept::Log;
         }
@@ -338,6 +360,9 @@ impl Window {
         let grant = if is_held { self.held.pop_front() } else { self.fresh.pop_front() }?;
         let lane = self.lanes.get_mut(&grant)?;
         let item = lane.queue.pop_front()?;
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
         lane.under_way = Some((item, now));
         self.begun.insert((now, grant));
         if !is_held {
@@ -479,9 +504,13 @@ impl Window {
         let impatient = self.begun_fresh.first().map(|(since, _)| since.plus(PATIENCE));
         let in_the_way = self.in_the_way().map(|(_, read_at)| read_at.plus(PATIENCE));
         let is_awaited = if self.rest.is_some() { self.begun.is_empty() && self.loading == 0 } else { self.may_load() };
-        let due = self.next_due().filter(|_| is_awaited);
+        let due = match self.rest {
+            None => self.due.first().map(|(due_at, _)| *due_at),
+            Some(_) => self.next_due(),
+        };
+        let due = due.filter(|_| is_awaited);
         let save = self.save_at.filter(|_| !self.is_saving);
-        [impatient, in_the_way, due, save].into_iter().flatten().min()
+        [impatient, in_the_way, due, self.paced_until(), save].into_iter().flatten().min()
     }
 
     fn has_next_held(&self) -> bool {
@@ -498,7 +527,15 @@ impl Window {
 
     fn may_send(&self, now: UnixMicros) -> bool {
         let most = if self.rest.is_some() { 1 } else { self.concurrency };
-        self.begun.len() < most && self.rest.is_none_or(|until| until <= now)
+        let is_in_pace = self.pace.as_ref().is_none_or(|pace| pace.may(now));
+        self.begun.len() < most && self.rest.is_none_or(|until| until <= now) && is_in_pace
+    }
+
+    /// When one more may be told, if that is what is waited for.
+    fn paced_until(&self) -> Option<UnixMicros> {
+        let may_begin = self.rest.is_none() && self.begun.len() < self.concurrency;
+        let pace = self.pace.as_ref().filter(|_| may_begin && (!self.fresh.is_empty() || self.has_next_held()))?;
+        Some(pace.next_at())
     }
 
     fn may_load(&self) -> bool {
@@ -511,7 +548,11 @@ impl Window {
     /// The lane of the first open event, and when that was read, if nothing more can be read while more could be sent.
     fn in_the_way(&self) -> Option<(GrantId, UnixMicros)> {
         let stands = self.is_full() && self.rest.is_none() && self.begun.len() < self.concurrency;
-        self.beyond.first_key_value().filter(|_| stands).map(|(_, mark)| (mark.grant, mark.read_at))
+        let (_, mark) = self.beyond.first_key_value().filter(|_| stands)?;
+        // Whoever is told slowly on purpose has a full window all the time: only a mailbox that fills it is in the way then.
+        let is_large = |lane: &Lane| lane.queue.len() >= CHEAP;
+        let is_in_the_way = self.pace.is_none() || self.lanes.get(&mark.grant).is_some_and(is_large);
+        is_in_the_way.then_some((mark.grant, mark.read_at))
     }
 
     fn is_full(&self) -> bool {

@@ -13,7 +13,7 @@ use postfleet_store::alerts::{self, ALERTS_MAX, CreateAlert, RemoveAlert};
 use postfleet_store::webhooks::{Channel, Webhook};
 
 /// What alerts may be told of.
-const TRIGGERS: [Trigger; 13] = [
+const TRIGGERS: [Trigger; 16] = [
     Trigger::QuotaWarning,
     Trigger::QuotaReached,
     Trigger::QuotaExceeded,
@@ -27,6 +27,9 @@ const TRIGGERS: [Trigger; 13] = [
     Trigger::DomainEndangered,
     Trigger::ReputationChanged,
     Trigger::AlertTriggered,
+    Trigger::WebhookFailing,
+    Trigger::WebhookFailed,
+    Trigger::WebhookResumed,
 ];
 /// How many of them, from the first, an alert is told of that names none.
 const USUAL: usize = 5;
@@ -70,6 +73,10 @@ pub async fn create(
         include_junk: false,
         previous: None,
         filter: EventFilter::default(),
+        auto_resume: true,
+        rate: None,
+        ordered: true,
+        gap: None,
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);
@@ -197,7 +204,8 @@ pub fn show(alert: &Webhook) -> schema::Alert {
     }
 }
 
-fn host(url: &str) -> &str {
+/// The host of an address: the rest may be a secret.
+pub(crate) fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // Who signs in there is a secret, too.

@@ -9,7 +9,7 @@ const QUOTED_CHARS_MAX: usize = 300;
 
 /// A text for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(crate) struct Said {
     pub(super) subject: String,
     pub(super) body: String,
 }
@@ -22,7 +22,7 @@ impl Said {
 }
 
 /// What is said of an event.
-pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
+pub(crate) fn of(trigger: Trigger, facts: &Value) -> Said {
     let subject = match trigger {
         Trigger::QuotaWarning | Trigger::QuotaReached | Trigger::QuotaExceeded => quota(trigger, facts),
         Trigger::SendingStopped | Trigger::SendingResumed => stop(trigger, facts),
@@ -36,6 +36,7 @@ pub(super) fn of(trigger: Trigger, facts: &Value) -> Said {
         Trigger::ReputationChanged => reputation(facts),
         Trigger::AlertTriggered => rate(facts),
         Trigger::RecoveryRequested | Trigger::RecoveryDecided => recovery(trigger, facts),
+        Trigger::WebhookFailing | Trigger::WebhookFailed | Trigger::WebhookResumed => webhook(trigger, facts),
         _ => raise(trigger, facts),
     };
     let named = facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
@@ -171,6 +172,20 @@ fn recovery(trigger: Trigger, facts: &Value) -> String {
     format!("the recovery of {email} was {state} by {by} (recovery {id})")
 }
 
+fn webhook(trigger: Trigger, facts: &Value) -> String {
+    let name = match quoted(&facts["description"]) {
+        name if name.is_empty() => of_fact(facts, "id"),
+        name => name,
+    };
+    let host = of_fact(facts, "host");
+    let what = match trigger {
+        Trigger::WebhookFailing => "is failing: nearly nothing that it was told in the last 15 minutes was taken",
+        Trigger::WebhookFailed => "has failed: it is told of nothing more until it is back",
+        _ => "is told again, from where it was",
+    };
+    format!("the webhook {name} at {host} {what}")
+}
+
 fn of_fact(facts: &Value, name: &str) -> String {
     plain(&facts[name])
 }
@@ -259,6 +274,12 @@ mod tests {
         let changed = json!({"subject_type": "grant", "subject": "g", "from": "healthy", "state": "under_review"});
         let expected = "the reputation of the grant g is under review now, and was healthy";
         assert_eq!(said(Trigger::ReputationChanged, &changed), expected);
+        let failed = json!({"id": "7", "description": "", "host": "hooks.acme.test"});
+        let expected = "the webhook 7 at hooks.acme.test has failed: it is told of nothing more until it is back";
+        assert_eq!(said(Trigger::WebhookFailed, &failed), expected);
+        let resumed = json!({"id": "7", "description": "Orders", "host": "hooks.acme.test"});
+        let expected = "the webhook Orders at hooks.acme.test is told again, from where it was";
+        assert_eq!(said(Trigger::WebhookResumed, &resumed), expected);
     }
 
     #[test]

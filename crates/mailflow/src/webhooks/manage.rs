@@ -7,9 +7,10 @@ use postfleet_core::domain::Domain;
 use postfleet_core::event;
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, WebhookId};
-use postfleet_core::{Patch, Problem, ProblemKind, Secret, UnixMicros};
+use postfleet_core::{EmailAddress, Patch, Problem, ProblemKind, Secret, UnixMicros};
 use postfleet_fleet::workspaces;
 use postfleet_schema::webhook as schema;
+use postfleet_store::gaps::ForgetGap;
 use postfleet_store::grants;
 use postfleet_store::lag::{self, Pending};
 use postfleet_store::webhooks::{
@@ -23,6 +24,8 @@ const TRIGGERS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 /// Addresses that are told of failures.
 const ADDRESSES_MAX: usize = 20;
+/// Events a second that a webhook may be limited to.
+const RATE_MAX: u32 = 10_000;
 /// Events that wait which are counted at most.
 const PENDING_MAX: u64 = 1_000;
 /// Entries of one list of a filter.
@@ -58,6 +61,10 @@ pub async fn create(
         include_junk: request.include_junk.unwrap_or(false),
         previous: None,
         filter: filter(platform, application_id, request.filters.as_ref()).await?,
+        auto_resume: request.auto_resume.unwrap_or(true),
+        rate: request.rate,
+        ordered: request.ordered.unwrap_or(true),
+        gap: None,
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;
@@ -92,6 +99,9 @@ pub async fn update(
     new.notification_addresses = request.notification_email_addresses.clone().unwrap_or(new.notification_addresses);
     new.compressed = request.compressed_delivery.unwrap_or(new.compressed);
     new.include_junk = request.include_junk.unwrap_or(new.include_junk);
+    new.auto_resume = request.auto_resume.unwrap_or(new.auto_resume);
+    new.rate = request.rate.apply(old.rate);
+    new.ordered = request.ordered.unwrap_or(new.ordered);
     match &request.filters {
         Patch::Keep => {}
         Patch::Clear => new.filter = EventFilter::default(),
@@ -104,11 +114,20 @@ pub async fn update(
     if new.status != old.status {
         new.status_updated_at = now;
     }
+    if request.gap.value().is_some() {
+        return Err(invalid("gap", "gap can only be null, which forgets it"));
+    }
     check(&new)?;
     if new.url != old.url || (new.status == "active" && old.status != "active") {
         challenge(platform, &new.url).await?;
     }
-    if platform.store.run(UpdateWebhook(new.clone())).await? { Ok(new) } else { Err(url_taken()) }
+    if let (Patch::Clear, Some(seen)) = (&request.gap, old.gap) {
+        platform.store.run(ForgetGap { application_id: application, id, seen }).await?;
+    }
+    if !platform.store.run(UpdateWebhook(new)).await? {
+        return Err(url_taken());
+    }
+    find(platform, application, id).await
 }
 
 /// Gives a webhook a new secret. The old one signs beside it for as long as is wanted, and is worthless then.
@@ -172,6 +191,14 @@ pub fn show(webhook: &Webhook, with_secret: bool, pending: Pending, now: UnixMic
         notification_email_addresses: webhook.notification_addresses.clone(),
         compressed_delivery: webhook.compressed,
         include_junk: webhook.include_junk,
+        auto_resume: webhook.auto_resume,
+        rate: webhook.rate,
+        ordered: webhook.ordered,
+        gap: webhook.gap.map(|gap| schema::Gap {
+            from: gap.from.as_seconds(),
+            to: gap.to.as_seconds(),
+            events: gap.events,
+        }),
         filters: schema::WebhookFilters {
             grant_ids: webhook.filter.grants.iter().map(ToString::to_string).collect(),
             workspace_ids: webhook.filter.workspaces.iter().map(ToString::to_string).collect(),
@@ -279,9 +306,18 @@ fn check(webhook: &Webhook) -> Result<(), Problem> {
         return Err(invalid("description", "description must not have control characters"));
     }
     check_url(&webhook.url)?;
+    if webhook.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
+        return Err(invalid("rate", format!("rate must be 1 to {RATE_MAX} events a second, or null")));
+    }
     if webhook.notification_addresses.len() > ADDRESSES_MAX {
         let text = format!("notification_email_addresses must be at most {ADDRESSES_MAX}");
         return Err(invalid("notification_email_addresses", text));
+    }
+    for (index, address) in webhook.notification_addresses.iter().enumerate() {
+        if let Err(error) = EmailAddress::parse(address) {
+            let field = format!("notification_email_addresses[{index}]");
+            return Err(invalid(&field, format!("{field} is not an address: {error}")));
+        }
     }
     Ok(())
 }
@@ -295,7 +331,7 @@ pub(super) fn check_url(url: &str) -> Result<(), Problem> {
 }
 
 /// Asks the receiver to echo a random text, which shows that it expects us.
-async fn challenge(platform: &Platform, url: &str) -> Result<(), Problem> {
+pub(super) async fn challenge(platform: &Platform, url: &str) -> Result<(), Problem> {
     platform.http.check_target(url).await.map_err(unverified)?;
     let challenge = hex::encode(platform.entropy.sixteen());
     let separator = if url.contains('?') { '&' } else { '?' };

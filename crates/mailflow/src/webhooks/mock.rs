@@ -92,7 +92,10 @@ fn announced(application: ApplicationId, trigger: Trigger, name: &str, now: Unix
 }
 
 fn is_of_mailbox(trigger: Trigger) -> bool {
-    !matches!(trigger, Trigger::AlertTriggered)
+    !matches!(
+        trigger,
+        Trigger::AlertTriggered | Trigger::WebhookFailing | Trigger::WebhookFailed | Trigger::WebhookResumed
+    )
 }
 
 const RAW: &str = "From: Ada Lovelace <ada@example.com>\r\nTo: Support <support@agents.example.com>\r\n\
@@ -182,6 +185,10 @@ fn facts(trigger: Trigger, at: i64) -> Value {
             "state": state, "message_id": id(MESSAGE).to_string(), "asked_at": at, "confirmed_at": confirmed,
             "declined_at": declined, "withdrawn_at": null})
     };
+    let webhook = |status: &str, before: &str| {
+        json!({"object": "webhook", "id": other, "grant_id": "", "description": "Support", "host": "hooks.example.com",
+            "status": status, "previous_status": before, "status_updated_at": at})
+    };
     match trigger {
         Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
             json!({"email": email, "name": "Support", "workspace_id": workspace})
@@ -239,6 +246,9 @@ fn facts(trigger: Trigger, at: i64) -> Value {
         Trigger::OptInConfirmed => opt_in("confirmed", Some(at), None),
         Trigger::OptInDeclined => opt_in("declined", None, Some(at)),
         Trigger::OptInNotSent => opt_in("not_sent", None, None),
+        Trigger::WebhookFailing => webhook("failing", "active"),
+        Trigger::WebhookFailed => webhook("failed", "failing"),
+        Trigger::WebhookResumed => webhook("active", "failed"),
     }
 }
 

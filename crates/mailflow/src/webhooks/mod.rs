@@ -11,15 +11,20 @@ mod envelope;
 mod filter;
 mod manage;
 mod mock;
+mod notices;
 pub mod payload;
+mod resume;
 mod send;
 mod sign;
+mod standing;
 mod worker;
 
 pub use connections::Connections;
 pub use deliveries::{Order, Wanted, deliveries, event, events};
 pub use manage::{create, find, list, remove, rotate_secret, show, shown, source_addresses, update};
 pub use mock::{sample, send_test_event};
+pub use notices::notify_once;
+pub use resume::resume_once;
 pub use worker::Worker;
 
 use crate::alerts;

@@ -143,7 +143,10 @@ fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<
         | Trigger::AlertTriggered
         | Trigger::OptInConfirmed
         | Trigger::OptInDeclined
-        | Trigger::OptInNotSent => facts.clone(),
+        | Trigger::OptInNotSent
+        | Trigger::WebhookFailing
+        | Trigger::WebhookFailed
+        | Trigger::WebhookResumed => facts.clone(),
         Trigger::MessageDeleted => removed(event, "message", facts),
         Trigger::DraftDeleted => removed(event, "draft", facts),
         Trigger::MessageCreated | Trigger::MessageUpdated => match message {

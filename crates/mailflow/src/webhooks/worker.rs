@@ -5,15 +5,16 @@
 use super::connections::{Connections, Ticket};
 use super::filter::Places;
 use super::send::{self, Outcome};
+use super::standing::{self, Watch};
 use super::wants;
 use crate::platform::Platform;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use postfleet_core::readers::{Answer, Cause, Health, Kept, Load, Next, Window};
+use postfleet_core::readers::{Answer, Cause, Health, Kept, Load, Next, Standing, Window};
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
-use postfleet_store::lanes::{self, SaveWebhook};
+use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::webhooks::Webhook;
 use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub struct Worker {
     connections: Connections,
     window: Window,
     health: Health,
+    watch: Watch,
     /// What was read and is to be sent.
     events: BTreeMap<i64, Event>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -51,6 +53,7 @@ enum Done {
     Read { events: Vec<Event>, upto: i64 },
     Loaded { load: Load, events: Vec<Event> },
     Saved { kept: bool },
+    Stood { to: Standing, at: UnixMicros },
     Failed(Problem),
 }
 
@@ -59,16 +62,18 @@ impl Worker {
     pub async fn begin(platform: Arc<Platform>, webhook: Webhook, connections: Connections) -> Result<Self, Problem> {
         let mut reader = platform.store.reader().await?;
         let waiting = lanes::waiting(&mut reader, webhook.id).await?;
-        let health = Health::new(lanes::rests_until(&mut reader, webhook.id).await?);
+        let course = lanes::course(&mut reader, webhook.id).await?;
         drop(reader);
         let mut window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
-        window.rest(health.rests_until());
+        window.rest(course.rests_until);
+        window.agree(webhook.rate, webhook.ordered, platform.clock.now());
         Ok(Self {
             platform,
+            watch: Watch::new(&webhook, course.failing_for),
             webhook: Arc::new(webhook),
             connections,
             window,
-            health,
+            health: Health::new(course.rests_until),
             events: BTreeMap::new(),
             under_way: FuturesUnordered::new(),
             head: 0,
@@ -81,6 +86,11 @@ impl Worker {
 
     /// The webhook is told of what it wants from now on, and where it wants it.
     pub fn change(&mut self, webhook: Webhook) {
+        if self.watch.change(&webhook) {
+            self.health = Health::default();
+            self.window.rest(None);
+        }
+        self.window.agree(webhook.rate, webhook.ordered, self.platform.clock.now());
         self.webhook = Arc::new(webhook);
     }
 
@@ -92,6 +102,11 @@ impl Worker {
     /// Whether another node works for the webhook now: nothing more is to be done here.
     pub fn lease_lost(&self) -> bool {
         self.lease_lost
+    }
+
+    /// Whether the webhook has failed: nothing more is sent to it.
+    pub fn has_failed(&self) -> bool {
+        self.watch.has_failed()
     }
 
     /// Begins what can be begun, and takes up what is done next or due. May be dropped while it waits, and called again.
@@ -143,7 +158,7 @@ impl Worker {
         let platform = self.platform.clone();
         let mut grown = platform.store.wake().grown.subscribe();
         grown.mark_changed();
-        while !self.lease_lost {
+        while !self.lease_lost && !self.has_failed() {
             if grown.has_changed().unwrap_or_default() {
                 grown.mark_unchanged();
                 self.hear(events::head(&mut platform.store.reader().await?).await?);
@@ -156,7 +171,7 @@ impl Worker {
                 _ = grown.changed() => grown.mark_changed(),
             }
         }
-        Ok(())
+        if self.has_failed() { self.end().await } else { Ok(()) }
     }
 
     /// The position, and when the next of what waits is due.
@@ -169,7 +184,7 @@ impl Worker {
         for position in self.window.tend(now) {
             self.events.remove(&position);
         }
-        if !self.is_ending {
+        if !self.is_ending && !self.has_failed() {
             self.load(now);
             self.read();
             self.send(now);
@@ -242,8 +257,9 @@ impl Worker {
     fn save(&mut self, at_once: bool) -> bool {
         let now = self.platform.clock.now();
         let Some(save) = self.window.save(now, at_once) else { return !self.window.is_saved() };
-        let (owner, rests_until) = (self.platform.settings.node.clone(), self.health.rests_until());
-        let command = SaveWebhook { id: self.webhook.id, owner, save, rests_until };
+        let owner = self.platform.settings.node.clone();
+        let course = Course { rests_until: self.health.rests_until(), failing_for: self.watch.failing_for() };
+        let command = SaveWebhook { id: self.webhook.id, owner, save, course };
         let platform = self.platform.clone();
         self.start(async move { Ok(Done::Saved { kept: platform.store.run(command).await? }) });
         true
@@ -258,6 +274,7 @@ impl Worker {
         match done {
             Done::Sent { next, outcome } => {
                 let answer = self.judge(next, outcome, now);
+                self.stand();
                 self.window.rest(self.health.rests_until());
                 for position in self.window.answered(next.grant, answer, now) {
                     self.events.remove(&position);
@@ -278,6 +295,7 @@ impl Worker {
                 self.events.extend(wanted);
                 self.window.loaded(load, &positions, upto, now);
             }
+            Done::Stood { to, at } => self.watch.written(to, at),
             Done::Saved { kept } => {
                 self.lease_lost |= !kept;
                 self.window.saved();
@@ -289,6 +307,7 @@ impl Worker {
 
     /// What an outcome means for the event, after what it means for the receiver.
     fn judge(&mut self, next: Next, outcome: Outcome, now: UnixMicros) -> Answer {
+        self.watch.hear(outcome, now);
         let (cause, retry_after) = match outcome {
             Outcome::Done => {
                 self.health.taken(now);
@@ -303,6 +322,16 @@ impl Worker {
             return Answer::Unheard(cause);
         }
         answer(outcome, next.attempt, now)
+    }
+
+    /// Writes down how the receiver stands, if that is new.
+    fn stand(&mut self) {
+        let Some(to) = self.watch.change_due(&self.webhook) else { return };
+        let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
+        self.start(async move {
+            let at = standing::write(&platform, &webhook, to).await?;
+            Ok(Done::Stood { to, at })
+        });
     }
 
     fn take_in(&mut self, event: Event, now: UnixMicros) {

@@ -274,7 +274,9 @@ async fn events_are_kept_for_the_bus_until_it_has_them() {
         stage.publisher.round().await.expect("round");
     }
     let before = stage.setting.world.platform.clock.now().minus(Duration::from_secs(30 * 86_400));
-    while store.run(events::PruneEvents { before, limit: 10 }).await.expect("prune") > 0 {}
+    let prune =
+        events::PruneEvents { before, unread_before: before.minus(Duration::from_secs(30 * 86_400)), limit: 10 };
+    while store.run(prune).await.expect("prune").events > 0 {}
     stage.bus.connect();
     stage.publish().await;
     assert_eq!(stage.told(), ["one", "two"]);

@@ -141,6 +141,7 @@ async fn each_way_of_failing_has_its_consequence() {
         ),
         ("it fails", answers(HttpResponse::status(500)).await, waiting("status_500", 30)),
         ("it does not know of it", answers(HttpResponse::status(404)).await, waiting("status_404", 30)),
+        // Nothing more is sent to it, so that it waits for longer: webhooks_standing.rs.
         ("it is gone", answers(HttpResponse::status(410)).await, waiting("status_410", 30)),
         ("it is busy", answers(HttpResponse::status(429)).await, waiting("status_429", 30)),
         ("it is busy for two minutes", answers(later("120")).await, waiting("status_429", 120)),

@@ -190,11 +190,7 @@ async fn old_events_go_and_those_that_a_webhook_still_needs_stay() {
     let request = CreateWebhook {
         trigger_types: vec!["message.created".to_owned()],
         webhook_url: receiver.url("/"),
-        description: None,
-        notification_email_addresses: None,
-        compressed_delivery: None,
-        include_junk: None,
-        filters: None,
+        ..CreateWebhook::default()
     };
     webhooks::create(platform, setting.tenant.application_id, &request).await.expect("webhook");
     receive().await;

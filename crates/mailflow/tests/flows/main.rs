@@ -29,6 +29,8 @@ mod stops;
 mod streams;
 mod suppression;
 mod webhooks;
+mod webhooks_agreed;
 mod webhooks_beside;
 mod webhooks_outage;
+mod webhooks_standing;
 mod webhooks_told;

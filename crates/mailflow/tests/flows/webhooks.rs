@@ -81,11 +81,7 @@ pub(crate) async fn subscribe(setting: &Setting, receiver: &Receiver, triggers: 
     let request = CreateWebhook {
         trigger_types: triggers.iter().map(|name| (*name).to_owned()).collect(),
         webhook_url: receiver.http.url("/"),
-        description: None,
-        notification_email_addresses: None,
-        compressed_delivery: None,
-        include_junk: None,
-        filters: None,
+        ..CreateWebhook::default()
     };
     let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
     made.expect("webhook")
@@ -157,11 +153,8 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
     let request = CreateWebhook {
         trigger_types: vec!["message.created".to_owned()],
         webhook_url: with.http.url("/"),
-        description: None,
-        notification_email_addresses: None,
-        compressed_delivery: None,
         include_junk: Some(true),
-        filters: None,
+        ..CreateWebhook::default()
     };
     let made =
         webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await.expect("webhook");
@@ -172,16 +165,7 @@ async fn junk_is_told_to_webhooks_that_ask_for_it_and_kept_from_the_others() {
     settle(&setting).await;
     assert_eq!(without.told(&setting.agent), ["mail 1"]);
     assert_eq!(with.told(&setting.agent), ["junk 1", "mail 1"]);
-    let off = UpdateWebhook {
-        trigger_types: None,
-        webhook_url: None,
-        description: None,
-        status: None,
-        notification_email_addresses: None,
-        compressed_delivery: None,
-        include_junk: Some(false),
-        filters: Patch::Keep,
-    };
+    let off = UpdateWebhook { include_junk: Some(false), ..UpdateWebhook::default() };
     webhooks::update(&setting.world.platform, setting.tenant.application_id, made.id, &off).await.expect("changed");
     receive(&setting, &setting.agent, "more junk").await;
     settle(&setting).await;

@@ -61,11 +61,7 @@ impl Receiver {
         let request = CreateWebhook {
             trigger_types: vec!["message.created".to_owned()],
             webhook_url: self.http.url("/"),
-            description: None,
-            notification_email_addresses: None,
-            compressed_delivery: None,
-            include_junk: None,
-            filters: None,
+            ..CreateWebhook::default()
         };
         let made = webhooks::create(&setting.world.platform, setting.tenant.application_id, &request).await;
         made.expect("webhook")

@@ -25,7 +25,8 @@ impl Config {
     }
 }
 
-fn address(key: &str, text: &str) -> Result<Option<EmailAddress>> {
+/// The address of a mailbox; none if the text is empty.
+pub(super) fn address(key: &str, text: &str) -> Result<Option<EmailAddress>> {
     let parse = || EmailAddress::parse(text).with_context(|| format!("{key}: {text:?}"));
     (!text.is_empty()).then(parse).transpose()
 }

@@ -158,6 +158,7 @@ pub struct Webhooks {
     pub connections: usize,
     pub deadline_seconds: u64,
     pub notification_bytes: usize,
+    pub notices_from: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -380,6 +381,7 @@ impl Config {
             "http.waiting_per_application must be from 1 to 1000000"
         );
         self.webhooks_allow()?;
+        self.webhook_notices_from()?;
         self.bus.check()?;
         self.telemetry_settings()?;
         Ok(())
@@ -397,6 +399,11 @@ impl Config {
                 "http.cors_origins: {text:?} is not an origin such as \"https://console.example.com\", or \"*\""
             )
         })
+    }
+
+    /// The mailbox that tells people of webhooks that fail.
+    pub fn webhook_notices_from(&self) -> Result<Option<EmailAddress>> {
+        dmarc_reports::address("webhooks.notices_from", &self.webhooks.notices_from)
     }
 
     /// The networks that webhooks may be in although they are not public.

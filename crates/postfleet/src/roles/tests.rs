@@ -1,7 +1,6 @@
 //! The loops, over a world whose clock is moved by hand.
 
 use super::*;
-use postfleet_core::Patch;
 use postfleet_mail::Participant;
 use postfleet_mailflow::submit::{self, Outgoing};
 use postfleet_mailflow::{Settings, alerts};
@@ -37,26 +36,13 @@ impl Setting {
         let request = CreateWebhook {
             trigger_types: vec!["message.created".to_owned()],
             webhook_url: receiver.url("/"),
-            description: None,
-            notification_email_addresses: None,
-            compressed_delivery: None,
-            include_junk: None,
-            filters: None,
+            ..CreateWebhook::default()
         };
         webhooks::create(&self.world.platform, self.tenant.application_id, &request).await.expect("webhook")
     }
 
     async fn set_status(&self, webhook: &Webhook, status: &str) {
-        let change = UpdateWebhook {
-            trigger_types: None,
-            webhook_url: None,
-            description: None,
-            status: Some(status.to_owned()),
-            notification_email_addresses: None,
-            compressed_delivery: None,
-            include_junk: None,
-            filters: Patch::Keep,
-        };
+        let change = UpdateWebhook { status: Some(status.to_owned()), ..UpdateWebhook::default() };
         webhooks::update(&self.world.platform, self.tenant.application_id, webhook.id, &change).await.expect("changed");
     }
 

@@ -2,11 +2,12 @@
 
 use crate::support::{all_events, at, at_once, fresh, on_each_engine, tenant};
 use crate::webhooks::webhook;
+use postfleet_core::UnixMicros;
 use postfleet_core::id::{EventId, GrantId};
 use postfleet_core::readers::{Row, Save};
 use postfleet_store::db::DbError;
-use postfleet_store::events::{self, NewEvent, PruneEvents};
-use postfleet_store::lanes::SaveWebhook;
+use postfleet_store::events::{self, NewEvent, PruneEvents, Pruned};
+use postfleet_store::lanes::{Course, SaveWebhook};
 use postfleet_store::webhooks::{CreateWebhook, LeaseWebhooks, UpdateWebhook, Webhook};
 use postfleet_store::{Command, Store, Tx};
 use std::collections::BTreeMap;
@@ -93,9 +94,9 @@ async fn an_event_reads_back_as_it_was_announced() {
 }
 
 /// Announces so many events of a mailbox, a second apart.
-struct Announce {
-    template: NewEvent,
-    count: u64,
+pub struct Announce {
+    pub template: NewEvent,
+    pub count: u64,
 }
 
 impl Command for Announce {
@@ -121,6 +122,10 @@ async fn followed_log(store: &Store) -> Webhook {
     hook
 }
 
+pub async fn prune(store: &Store, before: UnixMicros, unread_before: UnixMicros, limit: usize) -> Pruned {
+    store.run(PruneEvents { before, unread_before, limit }).await.expect("prune")
+}
+
 async fn first_position(store: &Store) -> i64 {
     all_events(store).await.first().map_or(0, |event| event.position)
 }
@@ -130,7 +135,10 @@ async fn advance(store: &Store, hook: &Webhook, position: i64, waiting: Vec<Row>
     store.run(lease).await.expect("lease");
     let save = Save { position, waiting, ..Save::default() };
     assert!(
-        store.run(SaveWebhook { id: hook.id, owner: "node".into(), save, rests_until: None }).await.expect("advance")
+        store
+            .run(SaveWebhook { id: hook.id, owner: "node".into(), save, course: Course::default() })
+            .await
+            .expect("advance")
     );
 }
 
@@ -139,7 +147,7 @@ async fn events_are_kept_until_every_webhook_has_passed_them() {
     on_each_engine(async |engine| {
         let store = &engine.store;
         let hook = followed_log(store).await;
-        let prune = async |limit| store.run(PruneEvents { before: at(1_000), limit }).await.expect("prune");
+        let prune = async |limit| prune(store, at(1_000), UnixMicros::from_micros(0), limit).await.events;
         assert_eq!(prune(100).await, 0, "the webhook stands at the start");
         advance(store, &hook, 5, Vec::new()).await;
         assert_eq!((prune(2).await, first_position(store).await), (2, 3), "no more than asked for");
@@ -163,9 +171,9 @@ async fn a_paused_webhook_holds_nothing_back() {
         let paused = Webhook { status: "pause".into(), ..hook };
         assert!(store.run(UpdateWebhook(paused)).await.expect("update"));
         // Events are a second apart; those at or after the limit stay.
-        assert_eq!(store.run(PruneEvents { before: at(4), limit: 100 }).await.expect("prune"), 5);
+        assert_eq!(prune(store, at(4), UnixMicros::from_micros(0), 100).await.events, 5);
         assert_eq!(first_position(store).await, 6);
-        assert_eq!(store.run(PruneEvents { before: at(4), limit: 100 }).await.expect("prune"), 0);
+        assert_eq!(prune(store, at(4), UnixMicros::from_micros(0), 100).await.events, 0);
     })
     .await;
 }

@@ -7,7 +7,7 @@ use postfleet_core::readers::{Row, Save};
 use postfleet_store::db::DbError;
 use postfleet_store::events::NewEvent;
 use postfleet_store::lag::{self, Lag, Pending};
-use postfleet_store::lanes::SaveWebhook;
+use postfleet_store::lanes::{Course, SaveWebhook};
 use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, UpdateWebhook, Webhook};
 use postfleet_store::{Command, Store, Tx};
 
@@ -63,7 +63,7 @@ async fn a_reader_is_as_far_behind_as_its_oldest_event() {
         let waiting = vec![Row { grant, position: 4, attempts: 1, due_at: at(30), cause: None }];
         let save = Save { position: 9, waiting, done: Vec::new(), given_up: Vec::new() };
         let (id, owner) = (hook.id, "one".to_owned());
-        assert!(store.run(SaveWebhook { id, owner, save, rests_until: None }).await.expect("save"));
+        assert!(store.run(SaveWebhook { id, owner, save, course: Course::default() }).await.expect("save"));
         let lag = Lag { events: 2, oldest: Some(at(2)), held_lanes: 1 };
         assert_eq!(of_webhooks(store).await, lag);
         assert_eq!(pending(store, &hook, 1_000).await, Pending { events: 3, oldest: Some(at(2)) });

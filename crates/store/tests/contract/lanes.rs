@@ -4,16 +4,18 @@ use crate::support::{at, fresh, on_each_engine, tenant};
 use crate::webhooks::webhook;
 use postfleet_core::UnixMicros;
 use postfleet_core::id::GrantId;
-use postfleet_core::readers::{Cause, GivenUp, Load, Row, Save};
+use postfleet_core::readers::{Cause, GivenUp, Load, Row, Save, alone};
 use postfleet_store::Store;
 use postfleet_store::deliveries::{self, Delivery};
-use postfleet_store::lanes::{self, SaveWebhook};
+use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::webhooks::{self, CreateWebhook, LeaseWebhooks, Webhook};
+use std::time::Duration;
 
 async fn save(store: &Store, hook: &Webhook, owner: &str, save: Save) -> bool {
     // It rests while something waits.
     let rests_until = save.waiting.first().map(|row| row.due_at);
-    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save, rests_until }).await.expect("save")
+    let course = Course { rests_until, failing_for: rests_until.map(|_| Duration::from_secs(900)) };
+    store.run(SaveWebhook { id: hook.id, owner: owner.into(), save, course }).await.expect("save")
 }
 
 async fn lease(store: &Store, owner: &str, now: UnixMicros, until: UnixMicros) {
@@ -39,9 +41,10 @@ async fn what_waits_is_one_row_written_with_the_position() {
         let rows = vec![row(one, 1, Some(Cause::Status(503))), row(two, 2, None)];
         assert!(save(store, &hook, "node", Save { position: 4, waiting: rows.clone(), ..Save::default() }).await);
         assert_eq!(lanes::waiting(&mut reader, hook.id).await.expect("waiting"), rows);
-        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), Some(at(30)));
+        let course = Course { rests_until: Some(at(30)), failing_for: Some(Duration::from_secs(900)) };
+        assert_eq!(lanes::course(&mut reader, hook.id).await.expect("course"), course);
         assert!(save(store, &hook, "node", Save { position: 4, ..Save::default() }).await);
-        assert_eq!(lanes::rests_until(&mut reader, hook.id).await.expect("rests"), None);
+        assert_eq!(lanes::course(&mut reader, hook.id).await.expect("course"), Course::default());
 
         // A row is changed, and what is not there may be removed.
         let again = row(one, 3, Some(Cause::Deadline));
@@ -114,6 +117,41 @@ async fn what_is_behind_it_is_read_from_the_log_and_what_became_of_it_is_told() 
         let found: Vec<_> = list.iter().map(|(_, delivery)| *delivery).collect();
         let behind = Delivery::Waiting { attempts: 0, due_at: None, cause: None };
         assert_eq!(found, [Delivery::Pending, given_up, behind, Delivery::Delivered]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_waits_alone_is_loaded_alone_and_told_apart() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let (tenant, other) = (tenant(store, "self_hosted", None).await, tenant(store, "self_hosted", None).await);
+        let hook = Webhook { created_at: at(0), ordered: false, ..webhook(&tenant, "https://one.example/") };
+        store.run(CreateWebhook(hook.clone())).await.expect("create");
+        lease(store, "node", at(0), at(60)).await;
+        for number in 0..4 {
+            tenant.mailbox(store, &format!("a{number}")).await;
+        }
+        let mut reader = store.reader().await.expect("reader");
+        for (name, after, application, expected) in [
+            ("it is there", 1, tenant.application, vec![2]),
+            ("it is told", 2, tenant.application, vec![]),
+            ("it is another's", 1, other.application, vec![]),
+        ] {
+            let load = Load { grant: alone(2), after, upto: 4, limit: 32 };
+            let loaded = lanes::load(&mut reader, application, load).await.expect("load");
+            assert_eq!(loaded.iter().map(|event| event.position).collect::<Vec<_>>(), expected, "{name}");
+        }
+        // The second waits, the third is told before the position has passed it, the fourth nobody has come to.
+        let waiting = vec![row(alone(2), 2, Some(Cause::Status(500))), row(alone(3), 4, None)];
+        assert!(save(store, &hook, "node", Save { position: 2, waiting, ..Save::default() }).await);
+        let hook = webhooks::find(&mut reader, tenant.application, hook.id).await.expect("find").expect("webhook");
+        assert!(!hook.ordered);
+        let list = deliveries::list(&mut reader, &hook, i64::MAX, 10).await.expect("list");
+        let found: Vec<_> = list.iter().map(|(event, delivery)| (event.position, *delivery)).collect();
+        let waiting = Delivery::Waiting { attempts: 2, due_at: Some(at(30)), cause: Some(Cause::Status(500)) };
+        let expected = [(4, Delivery::Pending), (3, Delivery::Pending), (2, waiting), (1, Delivery::Delivered)];
+        assert_eq!(found, expected, "what was told out of order is known when the position comes to it");
     })
     .await;
 }

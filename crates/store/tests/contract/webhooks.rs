@@ -6,7 +6,7 @@ use postfleet_core::id::{GrantId, WebhookId, WorkspaceId};
 use postfleet_core::readers::{Cause, Row, Save};
 use postfleet_core::{Secret, UnixMicros};
 use postfleet_store::Store;
-use postfleet_store::lanes::{self, SaveWebhook};
+use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::webhooks::{
     self, CreateWebhook, Created, LeaseWebhooks, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
@@ -31,6 +31,10 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         include_junk: false,
         previous: None,
         filter: EventFilter::default(),
+        auto_resume: true,
+        rate: None,
+        ordered: true,
+        gap: None,
     }
 }
 
@@ -191,7 +195,7 @@ async fn a_webhook_is_worked_on_by_one_node_at_a_time() {
                 cause: Some(Cause::Status(503)),
             };
             let save = Save { position, waiting: vec![row], ..Save::default() };
-            SaveWebhook { id: hook.id, owner: owner.into(), save, rests_until: None }
+            SaveWebhook { id: hook.id, owner: owner.into(), save, course: Course::default() }
         };
         assert!(!store.run(advance("two", 5)).await.expect("advance"));
         assert!(store.run(advance("one", 5)).await.expect("advance"));
@@ -218,13 +222,65 @@ async fn a_removed_webhook_leaves_nothing_that_waits() {
         let row = Row { grant: GrantId::from_uuid(fresh()), position: 1, attempts: 1, due_at: at(0), cause: None };
         let save = Save { position: 1, waiting: vec![row], ..Save::default() };
         assert!(
-            store.run(SaveWebhook { id: hook.id, owner: "node".into(), save, rests_until: None }).await.expect("save")
+            store
+                .run(SaveWebhook { id: hook.id, owner: "node".into(), save, course: Course::default() })
+                .await
+                .expect("save")
         );
         let remove = RemoveWebhook { application_id: tenant.application, id: hook.id };
         assert!(store.run(remove).await.expect("remove"));
         assert!(!store.run(remove).await.expect("remove"));
         let mut reader = store.reader().await.expect("reader");
         assert!(lanes::waiting(&mut reader, hook.id).await.expect("waiting").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nodes_share_the_webhooks_and_those_of_one_that_stops_go_to_others() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        for number in 0..7 {
+            let hook = webhook(&tenant, &format!("https://{number}.example/"));
+            store.run(CreateWebhook(hook)).await.expect("create");
+        }
+        let ask = async |owner, seconds| {
+            let mut ids = lease(store, owner, at(seconds), at(seconds + 60)).await;
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ask("one", 0).await.len(), 7, "it is the only one");
+        assert_eq!(ask("two", 1).await.len(), 0, "they are not free yet");
+        let kept = ask("one", 15).await;
+        assert_eq!(kept.len(), 4, "half of them");
+        assert_eq!(ask("one", 30).await, kept, "the same ones");
+        assert_eq!(ask("two", 59).await.len(), 0);
+        let taken = ask("two", 60).await;
+        assert_eq!((taken.len(), taken.iter().any(|id| kept.contains(id))), (3, false));
+
+        // A third comes; everybody gives back what is too much, and nobody works for what another does.
+        assert_eq!(ask("three", 61).await.len(), 0);
+        let one = ask("one", 75).await;
+        assert_eq!(one.len(), 3);
+        assert_eq!(ask("two", 75).await, taken);
+        let three = ask("three", 91).await;
+        assert_eq!(three.len(), 1, "what was leased until 90");
+        let mut all = [one.clone(), taken.clone(), three].concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 7);
+
+        // Two of them stop: what they had is told by the other within the time of their leases.
+        assert_eq!(ask("three", 134).await.len(), 1, "they may still be there");
+        assert_eq!(ask("three", 135).await.len(), 7);
+        let command = SaveWebhook {
+            id: one[0],
+            owner: "one".into(),
+            save: Save { position: 1, ..Save::default() },
+            course: Course::default(),
+        };
+        assert!(!store.run(command).await.expect("save"), "it is another's now");
     })
     .await;
 }

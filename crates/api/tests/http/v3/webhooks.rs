@@ -21,7 +21,8 @@ pub(crate) const ROUTES: &[&str] = &[
 ];
 
 const WEBHOOK: &str = "id:string description:string trigger_types:array webhook_url:string status:string \
-    notification_email_addresses:array compressed_delivery:boolean include_junk:boolean filters:object pending:integer \
+    notification_email_addresses:array compressed_delivery:boolean include_junk:boolean \
+    auto_resume:boolean rate:integer? ordered:boolean gap:object? filters:object pending:integer \
     oldest_pending_at:integer? status_updated_at:integer created_at:integer updated_at:integer";
 
 fn with_secret() -> String {
@@ -105,6 +106,17 @@ async fn every_refusal_names_its_field() {
             "notification_email_addresses",
             "at most 20",
         ),
+        (
+            with("notification_email_addresses", json!(["a@b.test", "nobody"])),
+            "notification_email_addresses[1]",
+            "is not an address",
+        ),
+        (with("rate", json!(0)), "rate", "1 to 10000"),
+        (with("rate", json!(10_001)), "rate", "1 to 10000"),
+        (with("rate", json!(-1)), "rate", "invalid value"),
+        (with("rate", json!("1")), "rate", "invalid type"),
+        (with("ordered", json!(1)), "ordered", "invalid type"),
+        (with("auto_resume", json!("no")), "auto_resume", "invalid type"),
         (with("compressed_delivery", json!("yes")), "compressed_delivery", "invalid type"),
         (with("filters", json!({"grant_ids": ["x"]})), "filters.grant_ids[0]", "a mailbox of this application"),
         (
@@ -146,6 +158,33 @@ async fn every_refusal_names_its_field() {
     let largest = json!({"trigger_types": vec!["message.created"; 100], "webhook_url": url,
         "description": "d".repeat(1_024), "notification_email_addresses": vec!["a@b.test"; 20]});
     harness.post("/v3/webhooks", &largest).await.is_ok();
+}
+
+#[tokio::test]
+async fn what_is_absent_stays_what_is_null_goes_and_what_is_said_holds() {
+    let harness = Harness::new().await;
+    let receiver = receiver().await;
+    let made = make(&harness, &receiver.url("/")).await;
+    let shown = |data: &Value| json!([data["rate"], data["ordered"], data["auto_resume"], data["gap"]]);
+    assert_eq!(shown(&made), json!([null, true, true, null]));
+    let path = format!("/v3/webhooks/{}", made["id"].as_str().expect("id"));
+    for (change, expected) in [
+        (json!({"rate": 10_000, "ordered": false, "auto_resume": false}), json!([10_000, false, false, null])),
+        (json!({"description": "d"}), json!([10_000, false, false, null])),
+        (json!({"rate": 1, "ordered": null, "auto_resume": null, "gap": null}), json!([1, false, false, null])),
+        (json!({"rate": null, "ordered": true, "auto_resume": true}), json!([null, true, true, null])),
+    ] {
+        assert_eq!(shown(harness.put(&path, &change).await.is_ok().data()), expected, "{change}");
+        assert_eq!(shown(harness.get(&path).await.data()), expected, "{change}");
+    }
+    for (change, field) in [
+        (json!({"rate": 0}), "rate"),
+        (json!({"rate": 10_001}), "rate"),
+        (json!({"gap": {"from": 0, "to": 0, "events": 0}}), "gap"),
+        (json!({"gap": 1}), "gap"),
+    ] {
+        harness.put(&path, &change).await.refuses(400, "webhook_invalid", Some(field));
+    }
 }
 
 #[tokio::test]

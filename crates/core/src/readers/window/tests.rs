@@ -2,6 +2,7 @@
 //! in the order of its mailbox, and the position never passes one that is neither told nor written down.
 
 use super::*;
+use crate::readers::alone_at;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -62,6 +63,10 @@ struct Bench {
     given_up: HashSet<i64>,
     /// The last event sent for each mailbox since the reader began.
     sent: HashMap<GrantId, i64>,
+    /// How many a second, and whether in order.
+    terms: (Option<u32>, bool),
+    /// When events were sent.
+    times: Vec<UnixMicros>,
 }
 
 impl Bench {
@@ -80,7 +85,21 @@ impl Bench {
             taken: HashSet::new(),
             given_up: HashSet::new(),
             sent: HashMap::new(),
+            terms: (None, true),
+            times: Vec::new(),
         }
+    }
+
+    /// The same, told so many a second, in order or not.
+    fn agreed(log: &[u8], rate: Option<u32>, is_ordered: bool) -> Self {
+        let mut bench = Self::new(log);
+        bench.agree(rate, is_ordered);
+        bench
+    }
+
+    fn agree(&mut self, rate: Option<u32>, is_ordered: bool) {
+        self.terms = (rate, is_ordered);
+        self.window.agree(rate, is_ordered, self.now);
     }
 
     fn head(&self) -> i64 {
@@ -111,7 +130,8 @@ impl Bench {
             assert!(self.rests_until.is_none() || is_alone, "it rests until {:?}", self.rests_until);
             assert!(!self.under_way.iter().any(|one| one.grant == next.grant), "two of one mailbox at once");
             let last = self.sent.insert(next.grant, next.position).unwrap_or(0);
-            assert!(next.position >= last, "{next:?} after {last}");
+            assert!(next.position >= last || !self.terms.1, "{next:?} after {last}");
+            self.times.push(self.now);
             self.under_way.push(next);
             assert!(self.under_way.len() <= CONCURRENCY);
         }
@@ -121,6 +141,9 @@ impl Bench {
     /// The receiver takes an event.
     fn takes(&mut self, next: Next) {
         if !self.taken.insert(next.position) {
+            return;
+        }
+        if !self.terms.1 {
             return;
         }
         let before = (1..next.position).rev();
@@ -179,8 +202,11 @@ impl Bench {
 
     fn end_load(&mut self) {
         let Some(load) = self.loads.pop() else { return };
-        let of_lane = (load.after + 1..=load.upto).filter(|position| self.log[*position as usize - 1] == load.grant);
-        let found: Vec<i64> = of_lane.take(load.limit).collect();
+        let is_of_lane = |position: &i64| match alone_at(load.grant) {
+            Some(alone) => *position == alone,
+            None => self.log[*position as usize - 1] == load.grant,
+        };
+        let found: Vec<i64> = (load.after + 1..=load.upto).filter(is_of_lane).take(load.limit).collect();
         let upto = found.last().copied().filter(|_| found.len() == load.limit);
         let wanted: Vec<i64> = found.into_iter().filter(|position| !self.unwanted.contains(position)).collect();
         self.memory.extend(&wanted);
@@ -204,6 +230,8 @@ impl Bench {
         self.stored.commit(save);
         for (position, grant) in (1..).zip(&self.log) {
             let row = self.stored.rows.get(grant).map(|row| row.position);
+            let own = self.stored.rows.get(&alone(position)).map(|row| row.position);
+            let row = if self.terms.1 { row } else { own };
             // Whoever goes on tells a mailbox from its row on, or from behind the position.
             let from = row.unwrap_or(self.stored.position + 1);
             let is_safe = position >= from || self.is_known_to_be_over(position);
@@ -224,6 +252,7 @@ impl Bench {
         self.sent.clear();
         self.window = Window::new(CONCURRENCY, self.stored.position, &self.stored.rows());
         self.window.rest(self.rests_until);
+        self.window.agree(self.terms.0, self.terms.1, self.now);
     }
 
     /// All that can be done without an answer and without time passing.
@@ -306,6 +335,31 @@ proptest! {
         prop_assert!(bench.stored.rows.is_empty() && bench.memory.is_empty(), "{:?}", bench.window);
         prop_assert_eq!(bench.stored.position, bench.head());
         prop_assert!(bench.window.is_saved() && bench.window.lanes.is_empty());
+    }
+
+    #[test]
+    fn each_event_is_told_where_order_does_not_matter_and_the_rate_is_kept(
+        log in proptest::collection::vec(event(4), 1..60),
+        steps in proptest::collection::vec(any::<(u8, u8)>(), 0..400),
+        rate in proptest::option::of(1_u32..200),
+        is_ordered in any::<bool>(),
+    ) {
+        let mut bench = Bench::agreed(&log, rate, is_ordered);
+        for step in steps {
+            bench.step(step);
+        }
+        bench.run(None);
+        for position in 1..=bench.head() {
+            prop_assert!(bench.is_over(position), "{} is lost", position);
+        }
+        prop_assert!(bench.stored.rows.is_empty() && bench.memory.is_empty(), "{:?}", bench.window);
+        prop_assert_eq!(bench.stored.position, bench.head());
+        let second = Duration::from_secs(1);
+        let most = rate.map_or(usize::MAX, |rate| rate as usize + rate as usize / 10 + 1);
+        for (index, time) in bench.times.iter().enumerate() {
+            let within = bench.times[index..].iter().take_while(|later| later.since(*time) < second).count();
+            prop_assert!(within <= most, "{} in a second of {:?}", within, rate);
+        }
     }
 
     #[test]
@@ -496,6 +550,73 @@ fn what_was_told_of_a_mailbox_before_the_others_is_not_told_again() {
     assert_eq!(sent, [1]);
     bench.run(None);
     assert!(bench.stored.rows.is_empty());
+}
+
+#[test]
+fn where_order_does_not_matter_an_event_that_is_not_taken_waits_alone() {
+    let mut bench = Bench::agreed(&[0, 0, 0, 0], None, false);
+    bench.settle();
+    let sent: Vec<i64> = bench.under_way.iter().map(|next| next.position).collect();
+    assert_eq!(sent, [1, 2, 3, 4], "none of them waits for another");
+    bench.answer(1, Answer::Later(NOW.plus(Duration::from_secs(30)), Cause::Status(500)));
+    while !bench.under_way.is_empty() {
+        bench.answer(0, Answer::Taken);
+    }
+    bench.now = NOW.plus(SAVE_EVERY);
+    bench.settle();
+    let rows: Vec<_> = bench.stored.rows.values().map(|row| (row.grant, row.position, row.attempts)).collect();
+    assert_eq!((bench.stored.position, rows), (4, vec![(alone(2), 2, 1)]));
+    // Whoever goes on tries it again, and nothing else; what comes meanwhile is told.
+    bench.kill(false);
+    bench.log.push(grant(0));
+    bench.settle();
+    assert_eq!(bench.under_way.iter().map(|next| next.position).collect::<Vec<_>>(), [5]);
+    bench.now = NOW.plus(Duration::from_secs(30));
+    bench.settle();
+    let again = bench.under_way.iter().map(|next| (next.position, next.attempt)).collect::<Vec<_>>();
+    assert_eq!(again, [(5, 1), (2, 2)]);
+    bench.run(None);
+    assert!(bench.stored.rows.is_empty());
+}
+
+#[test]
+fn where_order_does_not_matter_only_so_many_events_wait_alone() {
+    let mut bench = Bench::agreed(&vec![0; 20_000], None, false);
+    for _ in 0..20_000 {
+        bench.settle();
+        if bench.under_way.is_empty() {
+            break;
+        }
+        bench.answer(0, Answer::Later(NOW.plus(Duration::from_secs(30)), Cause::Status(500)));
+    }
+    let waiting = bench.window.lanes.len();
+    assert!((ALONE_MAX..ALONE_MAX + WINDOW_MAX).contains(&waiting), "{waiting}");
+    bench.run(None);
+    assert_eq!((bench.taken.len(), bench.stored.rows.len()), (20_000, 0));
+}
+
+#[test]
+fn who_is_told_slowly_on_purpose_has_no_rows_of_mailboxes_that_wait_for_that() {
+    // Ninety mailboxes, and 40 seconds at that rate.
+    let log: Vec<u8> = (0..4_000_u32).map(|number| (number % 90) as u8).collect();
+    let mut bench = Bench::agreed(&log, Some(100), true);
+    bench.run(None);
+    assert_eq!((bench.taken.len(), bench.stored.written), (4_000, 0));
+    let seconds = bench.now.since(NOW).as_secs();
+    assert!((38..=41).contains(&seconds), "{seconds}");
+
+    // One that fills the window does not keep the others from it.
+    let mut log = vec![0; 3_000];
+    log.push(1);
+    let mut bench = Bench::agreed(&log, Some(10), true);
+    while !bench.under_way.iter().any(|next| next.grant == grant(1)) {
+        if !bench.under_way.is_empty() {
+            bench.answer(0, Answer::Taken);
+        }
+        bench.settle();
+        bench.now = bench.window.wake_at().unwrap_or(bench.now).max(bench.now);
+    }
+    assert!(bench.now.since(NOW) <= Duration::from_secs(3), "{:?}", bench.now.since(NOW));
 }
 
 #[test]

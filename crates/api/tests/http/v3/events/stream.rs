@@ -568,7 +568,7 @@ async fn a_cursor_whose_events_are_gone_is_refused() {
     comes(&harness, "agent@acme.test", "one").await;
     let (_, end) = Client::open(&server, Way::Sse, key, "?timeout=0", None).await;
     let before = harness.world.platform.clock.now().plus(std::time::Duration::from_secs(1));
-    let prune = postfleet_store::events::PruneEvents { before, limit: 1_000 };
+    let prune = postfleet_store::events::PruneEvents { before, unread_before: before, limit: 1_000 };
     harness.world.platform.store.run(prune).await.expect("pruned");
     for way in WAYS {
         let query = format!("?after={start}");
