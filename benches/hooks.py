@@ -14,6 +14,7 @@ JSON for each turn, then one for each figure, with what is asked of it; exit cod
 
 import argparse
 import collections
+import itertools
 import json
 import signal
 import statistics
@@ -251,7 +252,7 @@ def filled(ours, arguments, folder):
         listed = ours.call("GET", f"/v3/grants/{mailbox}/messages?limit=200&select=id")
         paths.append([f"{mailbox}/messages/{message['id']}" for message in listed])
     # One mailbox after the other.
-    lines = [path for row in zip(*paths) for path in row]
+    lines = [path for row in itertools.zip_longest(*paths) for path in row if path]
     if len(lines) < count:
         raise SystemExit(f"{len(lines)} of {count} messages are listed")
     (folder / "messages").write_text("\n".join(lines) + "\n")
