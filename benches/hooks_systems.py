@@ -111,10 +111,6 @@ class Postfleet(System):
         self.start(words, self.folder / "log", env=os.environ | environment, stdin=subprocess.DEVNULL)
         await_ready(self.processes[0], self.port)
 
-    @property
-    def pid(self):
-        return self.processes[0].pid
-
     def end(self):
         self.stop()
         self.processes.clear()
