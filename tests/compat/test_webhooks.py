@@ -1,4 +1,4 @@
-"""Webhooks with the official Python SDK: every method, and what a receiver does with what it is sent. The checks of the
+"""Webhooks with the official SDKs: every method, and what a receiver does with what it is sent. The checks of the
 signatures are written from their descriptions, and know nothing of the server's."""
 
 import base64
@@ -6,9 +6,11 @@ import gzip
 import hashlib
 import hmac
 import json
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -211,3 +213,26 @@ def test_what_is_wrong_has_the_type_of_the_hosted_service(fleet, hooks):
     ]:
         status, _, answer = fleet.api.call("POST", "/v3/webhooks", body)
         assert (status, answer["error"]["type"]) == (400, kind), answer
+
+
+def test_every_method_of_the_node_sdk(modules, fleet):
+    script = Path(__file__).resolve().parent / "node_webhooks.mjs"
+    command = ["node", script, modules, fleet.server.api, fleet.account["api_key"], fleet.address("agents.test")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    made, found, sent = seen["made"], seen["found"], seen["requestBody"]
+    assert {name: made[name] for name in sent} == sent and made["status"] == "active" and made["webhookSecret"]
+    assert all(isinstance(made[name], int) for name in ("createdAt", "updatedAt", "statusUpdatedAt"))
+    assert "webhookSecret" not in found and {name: found[name] for name in sent} == sent
+    assert [one["id"] for one in seen["listed"]].count(made["id"]) == 1
+    first = seen["first"]
+    assert (first["type"], first["webhook_delivery_attempt"], first["data"]["object"]["object"]) == ("grant.created", 1, "grant")
+    assert seen["signed"] == seen["signedAnew"] == [True, False], "by its secret alone, and by the new one alone"
+    assert seen["rotated"]["id"] == made["id"] and seen["rotated"]["webhookSecret"] != made["webhookSecret"]
+    assert (seen["changed"]["description"], seen["changed"]["status"]) == ("Later", "pause")
+    assert isinstance(seen["addresses"]["ipAddresses"], list) and isinstance(seen["addresses"]["updatedAt"], int)
+    assert seen["challenge"] == "d" and seen["removed"]["data"] == {"status": "success"} and seen["removed"]["requestId"]
+    assert seen["missing"]["status"] == 404 and seen["missing"]["type"] and seen["missing"]["requestId"]
+    called = {"list", "find", "create", "update", "destroy", "rotateSecret", "ipAddresses", "extractChallengeParameter"}
+    assert set(seen["methods"]) == called
