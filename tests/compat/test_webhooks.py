@@ -236,3 +236,32 @@ def test_every_method_of_the_node_sdk(modules, fleet):
     assert seen["missing"]["status"] == 404 and seen["missing"]["type"] and seen["missing"]["requestId"]
     called = {"list", "find", "create", "update", "destroy", "rotateSecret", "ipAddresses", "extractChallengeParameter"}
     assert set(seen["methods"]) == called
+
+
+def told(fleet, path):
+    status, _, answer = fleet.api.call("GET", path)
+    assert status == 200, answer
+    return answer["data"]
+
+
+def test_what_was_told_is_told_once_more_and_what_was_sent_is_shown(sdk, fleet, hooks):
+    made = sdk.webhooks.create({"trigger_types": ["grant.created"], "webhook_url": hooks.url + "/again?token=hush"}).data
+    headers, body = one_event(sdk, fleet, hooks, "/again?token=hush")
+    path = f"/v3/webhooks/{made.id}"
+    status, _, answer = fleet.api.call("POST", f"{path}/replay", {"event_id": headers["webhook-id"]})
+    assert status == 202, answer
+    wait_until("the same again", lambda: len(hooks.at("/again?token=hush")) > 1)
+    again, same = hooks.at("/again?token=hush")[-1]
+    assert same == body and again["webhook-id"] == headers["webhook-id"]
+    assert again["x-postfleet-replay"] == answer["data"]["id"] and "x-postfleet-replay" not in headers
+    assert is_signed_as_hosted(made.webhook_secret, again, same) and is_signed_as_standard(made.webhook_secret, again, same)
+    replay = f"{path}/replays/{answer['data']['id']}"
+    wait_until("the end of the replay", lambda: told(fleet, replay)["status"] == "done")
+    assert (told(fleet, replay)["told"], told(fleet, replay)["not_taken"]) == (1, 0)
+    wait_until("both to be written down", lambda: len(told(fleet, f"{path}/attempts")) == 2)
+    for attempt in told(fleet, f"{path}/attempts"):
+        assert (attempt["outcome"], attempt["status"], attempt["url"]) == ("taken", 200, hooks.url + "/again?…")
+        assert (attempt["request_bytes"], attempt["request_sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+        whole = told(fleet, f"{path}/attempts/{attempt['id']}")
+        assert whole["request_body"].encode() == body and whole["request_body_is_as_sent"] is True
+    sdk.webhooks.destroy(made.id)
