@@ -141,6 +141,8 @@ ids! {
     OptInId,
     /// An import of mail into a mailbox.
     ImportId,
+    /// A part of the event log that a webhook is told once more.
+    ReplayId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -35,6 +35,7 @@ use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use postfleet_store::transfers::PruneTransfers;
 use postfleet_store::watch::PruneWrittenTo;
+use postfleet_store::webhook_attempts::PruneWebhookAttempts;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -83,6 +84,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_feedback(platform).await?;
     prune_activity(platform).await?;
     prune_attempts(platform).await?;
+    prune_webhook_attempts(platform).await?;
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_schedules(platform).await?;
@@ -217,6 +219,16 @@ async fn prune_attempts(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(platform.settings.attempt_retention);
     for _ in 0..ROUNDS_MAX {
         if platform.store.run(PruneAttempts { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_webhook_attempts(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.webhook_attempt_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneWebhookAttempts { before, limit: ROWS_MAX }).await? == 0 {
             break;
         }
     }

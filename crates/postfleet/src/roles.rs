@@ -477,6 +477,7 @@ struct Tellers {
     /// The end of the log, looked up once for all of them.
     heads: watch::Sender<i64>,
     tasks: JoinSet<(WebhookId, Result<(), Problem>)>,
+    /// By who reads the log: a webhook, or a replay of one.
     running: BTreeMap<WebhookId, Teller>,
 }
 
@@ -516,8 +517,8 @@ impl Tellers {
     fn keep(&mut self, hooks: Vec<Webhook>) {
         let mut gone: BTreeSet<WebhookId> = self.running.keys().copied().collect();
         for hook in hooks {
-            gone.remove(&hook.id);
-            match self.running.get(&hook.id) {
+            gone.remove(&hook.reader());
+            match self.running.get(&hook.reader()) {
                 // One that is ending is begun again when it has.
                 Some(teller) => drop(teller.wanted.send_replace(hook)),
                 None => self.begin(hook),
@@ -529,7 +530,7 @@ impl Tellers {
     }
 
     fn begin(&mut self, hook: Webhook) {
-        let (id, stop) = (hook.id, self.stop.child_token());
+        let (id, stop) = (hook.reader(), self.stop.child_token());
         let (wanted, changes) = watch::channel(hook);
         let telling =
             tell_until(self.platform.clone(), self.connections.clone(), self.heads.subscribe(), changes, stop.clone());

@@ -1525,7 +1525,7 @@ INSERT INTO event_head (one, position) VALUES (1, 0);
 -- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
 -- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone. The secret before the
 -- last one signs beside it until previous_until. Filters are a JSON object of lists, or empty: of which mailboxes it is told.
--- One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time.
+-- Attempts is the number of the last row in webhook_attempts. One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time.
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -1549,7 +1549,8 @@ CREATE TABLE webhooks (
     rests_until {int} NOT NULL DEFAULT 0,
     previous_secret TEXT NOT NULL DEFAULT '',
     previous_until {int} NOT NULL DEFAULT 0,
-    filters TEXT NOT NULL DEFAULT ''
+    filters TEXT NOT NULL DEFAULT '',
+    attempts {int} NOT NULL DEFAULT 0
 ) {clustered};
 CREATE UNIQUE INDEX webhooks_by_url ON webhooks (application_id, url) WHERE channel = 'webhook';
 CREATE INDEX webhooks_by_application ON webhooks (application_id, created_at, id);
@@ -1589,3 +1590,55 @@ CREATE TABLE webhook_given_up (
     PRIMARY KEY (webhook_id, position)
 ) {clustered};
 CREATE INDEX webhook_given_up_by_position ON webhook_given_up (position);
+
+-- Parts of the log that a webhook is told once more, beside what it is told as it happens: what is after the position and not
+-- after the last one, of what asked_for says (a JSON object). Told and given_up count what came of it. State is running, done
+-- or cancelled. What waits for another attempt is in webhook_lanes, under the id of the replay.
+CREATE TABLE webhook_replays (
+    id {id} NOT NULL PRIMARY KEY,
+    webhook_id {id} NOT NULL,
+    state TEXT NOT NULL,
+    first_position {int} NOT NULL,
+    last_position {int} NOT NULL,
+    asked_for TEXT NOT NULL,
+    position {int} NOT NULL,
+    told {int} NOT NULL,
+    given_up {int} NOT NULL,
+    rests_until {int} NOT NULL,
+    owner TEXT NOT NULL,
+    lease_until {int} NOT NULL,
+    created_at {int} NOT NULL,
+    ended_at {int} NOT NULL
+) {clustered};
+CREATE INDEX webhook_replays_by_webhook ON webhook_replays (webhook_id, id);
+CREATE INDEX webhook_replays_running ON webhook_replays (lease_until) WHERE state = 'running';
+
+-- What was sent to webhooks and what came back, numbered for each of them. Those that are passing were taken, and are kept only until
+-- as many others have come; the others for a while. Cause is a word of core::readers::Cause, or empty if it was taken; the status
+-- is 0 if there was no answer. Header fields are JSON lists of pairs. Nothing in here is a secret.
+CREATE TABLE webhook_attempts (
+    webhook_id {id} NOT NULL,
+    number {int} NOT NULL,
+    event_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    name TEXT NOT NULL,
+    replay_id {id},
+    at {int} NOT NULL,
+    micros {int} NOT NULL,
+    attempt {int} NOT NULL,
+    status {int} NOT NULL,
+    cause TEXT NOT NULL,
+    is_taken {int} NOT NULL,
+    is_passing {int} NOT NULL,
+    url TEXT NOT NULL,
+    request_headers TEXT NOT NULL,
+    body_octets {int} NOT NULL,
+    body_hash {bytes} NOT NULL,
+    answer_headers TEXT NOT NULL,
+    answer_body {bytes} NOT NULL,
+    PRIMARY KEY (webhook_id, number)
+) {strict};
+CREATE INDEX webhook_attempts_by_event ON webhook_attempts (webhook_id, event_id, number);
+CREATE INDEX webhook_attempts_by_outcome ON webhook_attempts (webhook_id, is_taken, number);
+CREATE INDEX webhook_attempts_passing ON webhook_attempts (webhook_id, number) WHERE is_passing = 1;
+CREATE INDEX webhook_attempts_by_time ON webhook_attempts (at);

@@ -76,6 +76,7 @@ mod quota_events;
 pub mod refile;
 pub mod refusals;
 pub mod refused_mail;
+pub mod replays;
 pub mod reputation;
 pub mod retention;
 pub mod schedules;
@@ -96,6 +97,7 @@ pub mod tls_sessions;
 pub mod transfers;
 pub mod warm_ups;
 pub mod watch;
+pub mod webhook_attempts;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use crate::{
     correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
     folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings, lists,
     messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
-    readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules,
-    search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, stops, sts,
-    suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    readings, recount, recoveries, redirect_uris, refusals, refused_mail, replays, reputation, retention, rules,
+    schedules, search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam,
+    stops, sts, suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhook_attempts, webhooks,
+    workspaces,
 };
 use std::collections::HashSet;
 
@@ -169,6 +170,14 @@ const LISTS: &[(&str, &str)] = &[
     ("lanes::LOAD", lanes::LOAD),
     ("tokens::PRUNE", tokens::PRUNE),
     ("webhooks::LIST", webhooks::LIST),
+    ("replays::LIST", replays::LIST),
+    ("webhook_attempts::LIST", webhook_attempts::LIST),
+    ("webhook_attempts::LIST_OF_OUTCOME", webhook_attempts::LIST_OF_OUTCOME),
+    ("webhook_attempts::LIST_OF_EVENT", webhook_attempts::LIST_OF_EVENT),
+    ("webhook_attempts::PASS", webhook_attempts::PASS),
+    ("webhook_attempts::CUT", webhook_attempts::CUT),
+    ("webhook_attempts::OLD", webhook_attempts::OLD),
+    ("replays::GIVEN_UP", replays::GIVEN_UP),
     ("alerts::LIST", alerts::LIST),
     ("organizations::LIST", organizations::LIST),
     ("applications::LIST", applications::LIST),

@@ -5,7 +5,8 @@
 use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
-use crate::{lanes, params};
+use crate::replays::{self, Replay};
+use crate::{lanes, params, webhook_attempts};
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
@@ -100,6 +101,20 @@ pub struct Webhook {
     pub previous: Option<Previous>,
     /// Of which mailboxes it is told.
     pub filter: EventFilter,
+    /// What it is told once more, where it is read for that: the position is then that of the replay.
+    pub replay: Option<Replay>,
+}
+
+impl Webhook {
+    /// Who reads the log: the webhook itself, or the replay that it is read for.
+    pub fn reader(&self) -> WebhookId {
+        self.replay.as_ref().map_or(self.id, |replay| WebhookId::from_uuid(replay.id.uuid()))
+    }
+
+    /// What it is counted as among the readers of the log.
+    pub fn kind(&self) -> &'static str {
+        if self.replay.is_some() { "replay" } else { self.channel.kind() }
+    }
 }
 
 /// What came of making a webhook.
@@ -255,6 +270,8 @@ impl Command for RemoveWebhook {
             return Ok(false);
         }
         lanes::forget(tx, self.id).await?;
+        replays::forget(tx, self.id).await?;
+        webhook_attempts::forget(tx, self.id).await?;
         tx.wake_webhooks();
         Ok(true)
     }
@@ -343,6 +360,7 @@ pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
             secret => Some(Previous { secret: Secret::new(secret), until: UnixMicros::from_micros(row.int(18)?) }),
         },
         filter: read_filters(row.str(19)?),
+        replay: None,
     })
 }
 

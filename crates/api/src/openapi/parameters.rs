@@ -50,7 +50,9 @@ const PATH: &[(&str, &str)] = &[
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),
     ("upload", "The id of an upload session."),
+    ("replay", "The replay's id."),
     ("webhook", "The webhook's id."),
+    ("webhook_attempt", "The number of the attempt."),
     ("workspace", "The workspace's id."),
 ];
 

@@ -58,6 +58,8 @@ pub(crate) mod unsupported;
 pub(crate) mod usage;
 pub(crate) mod wait;
 pub(crate) mod warm_ups;
+pub(crate) mod webhook_attempts;
+pub(crate) mod webhook_replays;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -128,6 +130,8 @@ pub(crate) fn all() -> Vec<Route> {
         attachments::routes(),
         unsupported::routes(),
         webhooks::routes(),
+        webhook_replays::routes(),
+        webhook_attempts::routes(),
         openapi::routes(),
         node::routes(),
     ]

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{AuditId, EventId, StopId};
 use postfleet_core::stop::{Kind as StopKind, Scope};
+use postfleet_mailflow::webhooks;
 use postfleet_store::organizations;
 use postfleet_store::stops::{RaiseOutcome, RaiseStop, Within};
 use postfleet_testkit::http::FakeHttp;
@@ -50,6 +51,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("folder", |harness, tenant| folder(harness, tenant).boxed()),
     ("upload", |_, _| async { Thing::Shared("1".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
+    ("replay", |harness, tenant| replay(harness, tenant).boxed()),
+    ("webhook_attempt", |harness, tenant| webhook_attempt(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
     ("application", |_, tenant| owned(tenant.application_id.to_string()).boxed()),
     ("organization", |_, tenant| owned(tenant.organization_id.to_string()).boxed()),
@@ -399,6 +402,27 @@ async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {
     let receiver: FakeHttp = receiver().await;
     let new = json!({"trigger_types": ["message.created"], "webhook_url": receiver.url("/")});
     one(&harness.ask(&tenant.api_key, "POST", "/v3/webhooks", Some(&new)).await.is_ok().data()["id"])
+}
+
+async fn replay(harness: &Harness, tenant: &Tenant) -> Thing {
+    let webhook = webhook(harness, tenant).await.name().to_owned();
+    let path = format!("/v3/webhooks/{webhook}/replay");
+    let body = json!({"since": 0});
+    one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// One that nobody took: the receiver is gone. Each webhook counts its own.
+async fn webhook_attempt(harness: &Harness, tenant: &Tenant) -> Thing {
+    let webhook = webhook(harness, tenant).await.name().to_owned();
+    let agent = format!("agent@{}", tenant.domain);
+    harness.world.receive("a@b.test", &agent, "Subject: x\r\n\r\nHello").await.expect("taken");
+    let platform = &harness.world.platform;
+    for mut hook in webhooks::lease(platform).await.expect("lease") {
+        if hook.reader().to_string() == webhook {
+            webhooks::round(platform, &mut hook).await.expect("round");
+        }
+    }
+    Thing::Shared("1".to_owned())
 }
 
 fn one(id: &Value) -> Thing {

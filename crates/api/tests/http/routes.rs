@@ -47,6 +47,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::addresses::ROUTES,
         v3::warm_ups::ROUTES,
         v3::webhooks::ROUTES,
+        v3::webhook_replays::ROUTES,
+        v3::webhook_attempts::ROUTES,
     ]
     .concat();
     listed.extend(v3::connect::ROUTES.iter().flat_map(|routes| routes.iter().copied()));

@@ -70,6 +70,7 @@ pub async fn create(
         include_junk: false,
         previous: None,
         filter: EventFilter::default(),
+        replay: None,
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);

@@ -58,6 +58,7 @@ pub async fn create(
         include_junk: request.include_junk.unwrap_or(false),
         previous: None,
         filter: filter(platform, application_id, request.filters.as_ref()).await?,
+        replay: None,
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;

@@ -2,10 +2,11 @@
 //! everything else: reading the log, sending, loading what waits and committing the position. Nothing waits for the
 //! slowest.
 
+use super::attempts::{Attempted, Attempts};
 use super::connections::{Connections, Ticket};
 use super::filter::Places;
 use super::send::{self, Outcome};
-use super::wants;
+use super::{replay, wants};
 use crate::platform::Platform;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -14,6 +15,8 @@ use postfleet_core::readers::{Answer, Cause, Health, Kept, Load, Next, Window};
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::lanes::{self, SaveWebhook};
+use postfleet_store::replays::SaveReplay;
+use postfleet_store::webhook_attempts::{WithAttempts, WriteAttempts};
 use postfleet_store::webhooks::Webhook;
 use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
@@ -37,6 +40,10 @@ pub struct Worker {
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The end of the log, as far as it is known.
     head: i64,
+    /// What a replay has told since the last commit.
+    told: Vec<i64>,
+    /// What is to be kept of attempts.
+    attempts: Attempts,
     is_reading: bool,
     /// It takes up nothing new.
     is_ending: bool,
@@ -47,10 +54,11 @@ pub struct Worker {
 
 /// What was under way and is done.
 enum Done {
-    Sent { next: Next, outcome: Outcome },
+    Sent { next: Next, outcome: Outcome, attempted: Option<Box<Attempted>> },
     Read { events: Vec<Event>, upto: i64 },
-    Loaded { load: Load, events: Vec<Event> },
+    Loaded { load: Load, events: Vec<Event>, upto: Option<i64> },
     Saved { kept: bool },
+    Noted,
     Failed(Problem),
 }
 
@@ -58,10 +66,14 @@ impl Worker {
     /// Goes on where the webhook is. Whoever calls holds its lease.
     pub async fn begin(platform: Arc<Platform>, webhook: Webhook, connections: Connections) -> Result<Self, Problem> {
         let mut reader = platform.store.reader().await?;
-        let waiting = lanes::waiting(&mut reader, webhook.id).await?;
-        let health = Health::new(lanes::rests_until(&mut reader, webhook.id).await?);
+        let waiting = lanes::waiting(&mut reader, webhook.reader()).await?;
+        let health = Health::new(match &webhook.replay {
+            None => lanes::rests_until(&mut reader, webhook.id).await?,
+            Some(replay) => replay.rests_until,
+        });
         drop(reader);
-        let mut window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
+        let concurrency = replay::concurrency(&webhook, platform.settings.webhook_concurrency);
+        let mut window = Window::new(concurrency, webhook.position, &waiting);
         window.rest(health.rests_until());
         Ok(Self {
             platform,
@@ -72,6 +84,8 @@ impl Worker {
             events: BTreeMap::new(),
             under_way: FuturesUnordered::new(),
             head: 0,
+            told: Vec::new(),
+            attempts: Attempts::default(),
             is_reading: false,
             is_ending: false,
             is_short: false,
@@ -89,7 +103,7 @@ impl Worker {
         self.head = self.head.max(head);
     }
 
-    /// Whether another node works for the webhook now: nothing more is to be done here.
+    /// Whether another node works for the webhook now, or a replay is over: nothing more is to be done here.
     pub fn lease_lost(&self) -> bool {
         self.lease_lost
     }
@@ -103,7 +117,8 @@ impl Worker {
         let (clock, is_short) = (self.platform.clock.clone(), self.is_short);
         // What was due was begun, as far as it could be: what is left of it waits for something else, and is looked at seldom.
         let next_look = clock.now().plus(LOOK_AGAIN);
-        let due = self.window.wake_at().filter(|_| !self.is_ending).map(|time| time.max(next_look));
+        let due = self.window.wake_at().into_iter().chain(self.attempts.due()).min();
+        let due = due.filter(|_| !self.is_ending).map(|time| time.max(next_look));
         let wait = async {
             match due {
                 Some(time) => clock.sleep_until(time).await,
@@ -179,17 +194,21 @@ impl Worker {
 
     fn load(&mut self, now: UnixMicros) {
         while let Some(load) = self.window.load(now) {
-            let (platform, application) = (self.platform.clone(), self.webhook.application_id);
+            let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
             self.start(async move {
-                let events = lanes::load(&mut platform.store.reader().await?, application, load).await?;
-                Ok(Done::Loaded { load, events })
+                let mut reader = platform.store.reader().await?;
+                let mut events = lanes::load(&mut reader, webhook.application_id, load).await?;
+                let upto = events.last().map(|last| last.position).filter(|_| events.len() == load.limit);
+                replay::retain(&mut reader, &webhook, &mut events).await?;
+                Ok(Done::Loaded { load, events, upto })
             });
         }
     }
 
     fn read(&mut self) {
         let room = self.window.room();
-        let (after, head) = (self.window.read(), self.head);
+        let end = replay::last_position(&self.webhook);
+        let (after, head) = (self.window.read(), self.head.min(end));
         if self.is_reading || room == 0 || head <= after {
             return;
         }
@@ -201,7 +220,8 @@ impl Worker {
             // Everything up to the head was visible before, so nothing up to it is missing here. Events may have come
             // after it, and are told, too.
             let last = events.last().map_or(0, |event| event.position);
-            let upto = if events.len() == room { last } else { last.max(head) };
+            let upto = if events.len() == room { last } else { last.max(head) }.min(end);
+            replay::retain(&mut reader, &webhook, &mut events).await?;
             let places = Places::of(&mut reader, &webhook, events.iter()).await?;
             events.retain(|event| places.pass(&webhook, event));
             Ok(Done::Read { events, upto })
@@ -227,25 +247,57 @@ impl Worker {
             self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now);
             return;
         };
-        let span =
-            continued!(event.trace, "event.deliver", kind = webhook.channel.kind(), attempt = i64::from(next.attempt));
+        let span = continued!(event.trace, "event.deliver", kind = webhook.kind(), attempt = i64::from(next.attempt));
         self.start(async move {
-            let outcome = send::send(&platform, &webhook, &event, next.attempt).instrument(span).await;
+            let (outcome, attempted) = send::send(&platform, &webhook, &event, next.attempt).instrument(span).await;
             drop(ticket);
             let seconds = platform.clock.now().since(event.event.at).as_secs_f64();
-            platform.metrics.told(webhook.channel.kind(), outcome.name(), seconds);
-            Ok(Done::Sent { next, outcome })
+            platform.metrics.told(webhook.kind(), outcome.name(), seconds);
+            Ok(Done::Sent { next, outcome, attempted: attempted.map(Box::new) })
         });
     }
 
     /// Begins a commit if it is time; whether one is under way.
     fn save(&mut self, at_once: bool) -> bool {
         let now = self.platform.clock.now();
-        let Some(save) = self.window.save(now, at_once) else { return !self.window.is_saved() };
+        let Some(save) = self.window.save(now, at_once) else {
+            return !self.window.is_saved() || self.note(now, at_once);
+        };
         let (owner, rests_until) = (self.platform.settings.node.clone(), self.health.rests_until());
-        let command = SaveWebhook { id: self.webhook.id, owner, save, rests_until };
         let platform = self.platform.clone();
-        self.start(async move { Ok(Done::Saved { kept: platform.store.run(command).await? }) });
+        let (id, replay) = (self.webhook.id, self.webhook.replay.as_ref().map(|replay| replay.id));
+        let (told, attempts) = (std::mem::take(&mut self.told), self.attempts.take(now, at_once));
+        self.start(async move {
+            let (webhook, attempts) = (id, attempts.rows());
+            let kept = match replay {
+                None => {
+                    let command = SaveWebhook { id, owner, save, rests_until };
+                    platform.store.run(WithAttempts { command, webhook, attempts }).await?
+                }
+                Some(id) => {
+                    let command = SaveReplay { id, owner, save, rests_until, told, at: now };
+                    platform.store.run(WithAttempts { command, webhook, attempts }).await?
+                }
+            };
+            Ok(Done::Saved { kept })
+        });
+        true
+    }
+
+    /// Writes down what was attempted and came with no position, if it is time; whether there is any.
+    fn note(&mut self, now: UnixMicros, at_once: bool) -> bool {
+        if !at_once && self.attempts.due().is_none_or(|due| due > now) {
+            return false;
+        }
+        let attempts = self.attempts.take(now, at_once);
+        if attempts.is_empty() {
+            return false;
+        }
+        let (platform, webhook) = (self.platform.clone(), self.webhook.id);
+        self.start(async move {
+            platform.store.run(WriteAttempts { webhook, attempts: attempts.rows() }).await?;
+            Ok(Done::Noted)
+        });
         true
     }
 
@@ -256,7 +308,10 @@ impl Worker {
     fn take_up(&mut self, done: Done) -> Result<(), Problem> {
         let now = self.platform.clock.now();
         match done {
-            Done::Sent { next, outcome } => {
+            Done::Sent { next, outcome, attempted } => {
+                if let Some(attempted) = attempted {
+                    self.attempts.note(*attempted);
+                }
                 let answer = self.judge(next, outcome, now);
                 self.window.rest(self.health.rests_until());
                 for position in self.window.answered(next.grant, answer, now) {
@@ -270,8 +325,7 @@ impl Worker {
                 }
                 self.window.read_upto(upto, now);
             }
-            Done::Loaded { load, events } => {
-                let upto = events.last().map(|last| last.position).filter(|_| events.len() == load.limit);
+            Done::Loaded { load, events, upto } => {
                 let wanted = events.into_iter().filter(|event| wants(&self.webhook, event));
                 let wanted: Vec<(i64, Event)> = wanted.map(|event| (event.position, event)).collect();
                 let positions: Vec<i64> = wanted.iter().map(|(position, _)| *position).collect();
@@ -282,6 +336,7 @@ impl Worker {
                 self.lease_lost |= !kept;
                 self.window.saved();
             }
+            Done::Noted => {}
             Done::Failed(problem) => return Err(problem),
         }
         Ok(())
@@ -292,6 +347,9 @@ impl Worker {
         let (cause, retry_after) = match outcome {
             Outcome::Done => {
                 self.health.taken(now);
+                if self.webhook.replay.is_some() {
+                    self.told.push(next.position);
+                }
                 return Answer::Taken;
             }
             Outcome::Again { cause, retry_after } => (cause, retry_after),

@@ -29,6 +29,8 @@ mod stops;
 mod streams;
 mod suppression;
 mod webhooks;
+mod webhooks_attempts;
 mod webhooks_beside;
 mod webhooks_outage;
+mod webhooks_replay;
 mod webhooks_told;

@@ -68,6 +68,7 @@ mod tenancy;
 mod thread_totals;
 mod threading;
 mod warm_ups;
+mod webhook_attempts;
 mod webhooks;
 mod workspaces;
 
@@ -76,6 +77,7 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod replays;
 mod reputation;
 mod schema;
 mod send_events;

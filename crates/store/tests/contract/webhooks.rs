@@ -31,6 +31,7 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         include_junk: false,
         previous: None,
         filter: EventFilter::default(),
+        replay: None,
     }
 }
 

@@ -30,5 +30,7 @@ pub(crate) mod templates;
 pub(crate) mod unsubscribe;
 pub(crate) mod usage;
 pub(crate) mod warm_ups;
+pub(crate) mod webhook_attempts;
+pub(crate) mod webhook_replays;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
