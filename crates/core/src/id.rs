@@ -141,6 +141,10 @@ ids! {
     OptInId,
     /// An import of mail into a mailbox.
     ImportId,
+    /// A send that came by the message bus and was refused.
+    ParkedId,
+    /// A rule by which events are given to a subject of the message bus.
+    EventRouteId,
 }
 
 /// The text is not a UUID in its hyphenated form.
