@@ -60,7 +60,8 @@ async fn mail(platform: &Platform, alert: &Webhook, from: GrantId, what: &str, s
     let grant = found.ok_or_else(Problem::not_found)?;
     let key: [u8; 32] = Sha256::digest(format!("alert {} {what}", alert.id)).into();
     let to = alert.url.strip_prefix("mailto:").unwrap_or_default().to_owned();
-    let once = KeyedRequest { scope: grant.id.uuid(), key, request: key, request_id: String::new() };
+    let once =
+        KeyedRequest { scope: grant.id.uuid(), key, request: key, request_id: String::new(), kept: idempotency::KEPT };
     let outgoing = Outgoing {
         to: vec![Participant { name: String::new(), email: to }],
         subject: said.subject,

@@ -278,12 +278,13 @@ async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Answers under idempotency keys, and what was sent a moment ago.
+/// Answers under idempotency keys, what was sent a moment ago, and sends from the bus that were put aside.
 async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
     for _ in 0..ROUNDS_MAX {
-        let pools = crate::sender_pools::prune_once(platform).await?;
-        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? + pools == 0 {
+        let others = crate::sender_pools::prune_once(platform).await?
+            + crate::bus::parked::prune_once(platform, ROWS_MAX).await?;
+        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? + others == 0 {
             break;
         }
     }

@@ -2,7 +2,7 @@
 
 mod publish;
 
-use self::publish::bus_until;
+use self::publish::{bus_until, sends_until};
 use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::listen::bind;
@@ -144,6 +144,9 @@ pub async fn start(
     if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
         // Before anything is listened to: who publishes for the first time begins at the end of the log.
         bus::lease(&platform).await?;
+        if platform.settings.bus.send {
+            running.spawn(sends_until(platform.clone(), bus.clone(), stop.clone()));
+        }
         running.spawn(bus_until(platform.clone(), bus, stop.clone()));
     }
     if has(Role::Janitor) {

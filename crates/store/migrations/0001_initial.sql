@@ -911,7 +911,8 @@ CREATE TABLE warm_ups (
 ) {clustered};
 
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
--- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
+-- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body. An answer that
+-- is kept for longer than most is dated later by as much.
 CREATE TABLE idempotency_keys (
     scope_id {id} NOT NULL,
     key_hash {bytes} NOT NULL,
@@ -1565,6 +1566,43 @@ CREATE TABLE readers (
     lease_until {int} NOT NULL,
     fence {int} NOT NULL,
     source {int}
+) {clustered};
+
+-- Sends that came by the message bus and were refused, with what was published (body; null if it was too large) and why. Source
+-- and sequence are their place in the bus, so that each is here once.
+CREATE TABLE bus_parked (
+    application_id {id} NOT NULL,
+    id {id} NOT NULL,
+    sender TEXT NOT NULL,
+    source {int} NOT NULL,
+    sequence {int} NOT NULL,
+    request_key TEXT,
+    status {int} NOT NULL,
+    code TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    field TEXT,
+    retries {int} NOT NULL,
+    octets {int} NOT NULL,
+    parked_at {int} NOT NULL,
+    body {bytes},
+    PRIMARY KEY (application_id, id)
+) {clustered};
+CREATE UNIQUE INDEX bus_parked_by_place ON bus_parked (application_id, source, sequence);
+CREATE INDEX bus_parked_by_age ON bus_parked (parked_at);
+
+-- Rules by which events are given to subjects of the message bus beside the stream of all: the first one that matches, the
+-- lowest priority first. Matching is the JSON of core::event_route::Matcher.
+CREATE TABLE event_routes (
+    application_id {id} NOT NULL,
+    id {id} NOT NULL,
+    name TEXT NOT NULL,
+    priority {int} NOT NULL,
+    enabled {int} NOT NULL,
+    matching TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (application_id, id)
 ) {clustered};
 
 -- Mailboxes of which a webhook did not take an event at once: that event, and all behind it waits for it. Everything before

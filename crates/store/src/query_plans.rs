@@ -6,10 +6,10 @@ mod mail;
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, connectors,
-    correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
-    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings, lists,
-    messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
+    acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, bus_parked, connectors,
+    correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, event_routes, events, feedback,
+    findings, folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings,
+    lists, messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
     readings, recount, recoveries, redirect_uris, refusals, refused_mail, replays, reputation, retention, rules,
     schedules, search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam,
     stops, sts, suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhook_attempts, webhooks,
@@ -205,6 +205,9 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::LISTS", findings::LISTS),
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
+    ("bus_parked::LIST", bus_parked::LIST),
+    ("bus_parked::OLD", bus_parked::OLD),
+    ("event_routes::LIST", event_routes::LIST),
     ("sender_pools::LIST", sender_pools::LIST),
     ("sender_pools::MEMBERS", sender_pools::MEMBERS),
     ("sender_pools::OLD_RECIPIENTS", sender_pools::OLD_RECIPIENTS),

@@ -9,6 +9,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod breakers;
+pub(crate) mod bus;
 pub(crate) mod clean;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
@@ -16,6 +17,7 @@ pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
+pub(crate) mod event_routes;
 pub(crate) mod event_stream;
 mod events;
 pub(crate) mod explain;
@@ -94,6 +96,8 @@ pub(crate) fn all() -> Vec<Route> {
         recoveries::routes(),
         alerts::routes(),
         alert_rules::routes(),
+        bus::routes(),
+        event_routes::routes(),
         events::routes(),
         event_stream::routes(),
         activity::routes(),

@@ -2,6 +2,7 @@
 //! two tenants and ask for the one with the key of the other.
 
 use crate::support::{Harness, receiver};
+use crate::v3::bus;
 use crate::v3::domain_health::{by_mail, dmarc};
 use crate::v3::recoveries;
 use futures::FutureExt;
@@ -74,6 +75,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("opt_in", |harness, tenant| opt_in(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
+    ("parked", |harness, tenant| parked(harness, tenant).boxed()),
+    ("route", |harness, tenant| made(harness, &tenant.api_key, "/v3/routes", json!({"subject": "s"})).boxed()),
     ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("signature", |harness, tenant| signature(harness, tenant).boxed()),
@@ -310,6 +313,15 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
     let path = format!("/v3/grants/agent@{}/messages/send", tenant.domain);
     let body = json!({"to": [{"email": "ada@sender.test"}], "subject": "s", "body": "b"});
     one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// A send that came by the message bus and was refused.
+async fn parked(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/bus/parked", None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    one(&json!(bus::park(harness, tenant, "{}").await))
 }
 
 async fn alert_rule(harness: &Harness, tenant: &Tenant) -> Thing {

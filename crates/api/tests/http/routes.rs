@@ -18,6 +18,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::applications::ROUTES,
         v3::applications::redirect_uris::ROUTES,
         v3::audit::ROUTES,
+        v3::bus::ROUTES,
+        v3::event_routes::ROUTES,
         v3::connectors::ROUTES,
         v3::domain_health::ROUTES,
         v3::domains::ROUTES,

@@ -5,6 +5,7 @@ mod support;
 mod alerts;
 mod authentication;
 mod bus;
+mod bus_sends;
 mod deliver;
 mod destinations;
 mod dmarc_reports;

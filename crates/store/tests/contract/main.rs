@@ -10,6 +10,7 @@ mod support;
 // what the commands promise
 mod acquaintance;
 mod activity;
+mod bus;
 mod connectors;
 mod deliver;
 mod destinations;
