@@ -189,6 +189,8 @@ class Bench:
         print(json.dumps({"engine": self.arguments.engine, "messages": self.arguments.messages, "imported_per_second": round(self.arguments.messages / (filled - began)), "gathered_after_s": round(time.monotonic() - filled, 1)}), flush=True)
         missed = []
         for name, made in kinds(self.words, self.arguments.messages).items():
+            if self.arguments.only not in name:
+                continue
             found = self.found(made())
             self.load(made)
             row = self.load(made)
@@ -217,6 +219,7 @@ def main():
     parser.add_argument("--requests", type=int, default=1_000, help="of each kind, after as many that warm up")
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--engine", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--only", default="", help="kinds with this in their name alone")
     parser.add_argument("--targets", action="store_true", help="fail if a target is missed")
     parser.add_argument("--folder", help="where the data directory is made, and removed again")
     arguments = parser.parse_args()

@@ -15,16 +15,28 @@ SUBJECTS = "postfleet.events.>"
 
 @pytest.fixture
 def stage(tmp_path):
+    yield from staged(tmp_path, lambda bus, server, sink: (bus, server), {})
+
+
+@pytest.fixture
+def sending(tmp_path):
+    """A server that takes sends from the bus, and what it sent."""
+    # NATS forgets ids soon, so that it is not NATS that sorts out what is published twice.
+    settings = {"POSTFLEET_BUS__SEND": "true", "POSTFLEET_BUS__DUPLICATE_SECONDS": "1"}
+    yield from staged(tmp_path, lambda bus, server, sink: Sending(bus, server, sink), settings)
+
+
+def staged(tmp_path, made, more):
     try:
         bus = Nats(tmp_path)
     except Missing as missing:
         assert not required(), missing
         pytest.skip(str(missing))
     names, sink = NoNames(), Sink().start()
-    settings = {"POSTFLEET_BUS__URL": bus.url, **names.settings}
+    settings = {"POSTFLEET_BUS__URL": bus.url, **names.settings, **more}
     server = Postfleet(tmp_path, sink.address, settings=settings)
     try:
-        yield bus, server
+        yield made(bus, server, sink)
     finally:
         server.kill()
         bus.kill()
@@ -240,3 +252,261 @@ def test_a_group_of_three_shares_the_work_and_one_that_is_killed_loses_nothing(s
         assert "killed" not in {name for name, _ in workers.done}
     finally:
         workers.close()
+
+
+# Sends ---------------------------------------------------------------------------------------------------------------
+
+
+class Sending:
+    """Whoever sends by the bus: publishes, and looks at what left."""
+
+    def __init__(self, bus, server, sink):
+        self.bus, self.server, self.sink = bus, server, sink
+
+    def begin(self):
+        self.bus.start()
+        made = self.server.init()
+        self.application = made["application_id"]
+        self.api = Api(self.server, made["api_key"])
+        self.server.start()
+        self.mailbox = self.api.mailbox("agent@agents.test")
+        wait_until("the queue to be there", lambda: self.waiting() == 0)
+        return self
+
+    def run(self, work):
+        async def connected():
+            client = await nats.connect(self.bus.url, allow_reconnect=False, connect_timeout=5, error_cb=quiet)
+            try:
+                return await work(client.jetstream(timeout=5))
+            finally:
+                await client.close()
+
+        return asyncio.run(asyncio.wait_for(connected(), 20))
+
+    def publish(self, body, key=None, mailbox=None):
+        """Publishes a send; whether NATS says that it has it already."""
+        subject = f"postfleet.send.{self.application}.{mailbox or self.mailbox}"
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Nats-Msg-Id": key} if key else None
+        return self.run(lambda js: js.publish(subject, data, headers=headers)).duplicate is True
+
+    def waiting(self):
+        """How many sends the queue has; None while there is no queue."""
+
+        async def look(js):
+            try:
+                return (await js.stream_info("POSTFLEET_SEND")).state.messages
+            except nats.js.errors.NotFoundError:
+                return None
+
+        try:
+            return self.run(look)
+        except (OSError, asyncio.TimeoutError, nats.errors.Error):
+            return None
+
+    def settled(self):
+        wait_until("all sends to be settled", lambda: self.waiting() == 0)
+
+    def outcomes(self):
+        """What was told of sends, in order."""
+
+        async def look(js):
+            state = (await js.stream_info("POSTFLEET_SENT")).state
+            if state.messages == 0:
+                return []
+            reader = await js.subscribe("postfleet.sent.>", stream="POSTFLEET_SENT", ordered_consumer=True)
+            return [json.loads((await reader.next_msg(timeout=5)).data) for _ in range(state.messages)]
+
+        return self.run(look)
+
+    def parked(self):
+        status, _, page = self.api.call("GET", "/v3/bus/parked?limit=200")
+        assert status == 200, page
+        return page["data"]
+
+    def sent(self):
+        """Subjects of the sent copies, oldest first."""
+        return [one["subject"] for one in self.api.messages(self.mailbox, "&in=sent")][::-1]
+
+    def left(self):
+        """How many messages the other server was given."""
+        return len(self.sink.taken)
+
+
+def letter(subject, **more):
+    return {"to": [{"email": "ada@people.test"}], "subject": subject, "body": "Hi", **more}
+
+
+def test_a_send_from_the_bus_leaves_once_however_often_it_is_published(sending):
+    stage = sending.begin()
+    stage.publish(letter("one"), key="one")
+    stage.settled()
+    assert stage.sent() == ["one"]
+
+    def published_anew():
+        return not stage.publish(letter("one"), key="one")
+
+    wait_until("NATS to have forgotten the id", published_anew)
+    stage.settled()
+    assert stage.sent() == ["one"]
+    outcomes = stage.outcomes()
+    assert [one["data"]["duplicate"] for one in outcomes] == [False, True], outcomes
+    assert len({one["data"]["message_id"] for one in outcomes}) == 1
+    # The key is the one of the interface.
+    path = f"/v3/grants/{stage.mailbox}/messages/send"
+    status, headers, answer = stage.api.call("POST", path, letter("one"), headers={"Idempotency-Key": "one"})
+    assert (status, headers["Idempotent-Response"], answer["data"]["id"]) == (200, "true", outcomes[0]["data"]["message_id"])
+    wait_until("it to leave", lambda: stage.left() >= 1)
+    stage.publish(letter("two"))
+    stage.settled()
+    wait_until("the other to leave", lambda: stage.left() >= 2)
+    assert stage.sent() == ["one", "two"] and stage.left() == 2
+
+
+def test_neither_a_killed_server_nor_a_killed_bus_loses_or_doubles_a_send(sending):
+    stage = sending.begin()
+    expected = []
+    for round in range(6):
+        keys = [f"{round}-{number}" for number in range(10)]
+        for key in keys:
+            # Every other one has no id of its own.
+            stage.publish(letter(key), key=key if int(key[-1]) % 2 else None)
+        expected += keys
+        stage.server.kill()
+        if round % 2:
+            stage.bus.kill()
+            stage.bus.start()
+        stage.server.start()
+    # What was given out to a server that was killed is given out again after half a minute.
+    wait_until("all sends to be settled", lambda: stage.waiting() == 0, seconds=150)
+    assert sorted(stage.sent()) == sorted(expected)
+    assert stage.parked() == []
+    wait_until("all to leave", lambda: stage.left() >= len(expected))
+    assert sorted(stage.sent()) == sorted(expected)
+
+
+def test_what_cannot_be_sent_is_parked_with_its_reason_and_can_be_sent_again(sending):
+    stage = sending.begin()
+    nobody = "01900000-0000-7000-8000-000000000000"
+    for name, body, mailbox, code, field in [
+        ("not JSON", b"{", None, "invalid_request", None),
+        ("not UTF-8", b"\xff\xfe", None, "invalid_request", None),
+        ("no recipient", {}, None, "invalid_request", "to"),
+        ("no mailbox", letter("x"), nobody, "not_found", None),
+        ("no mailbox by that name", letter("x"), "nobody", "not_found", None),
+        ("another author", letter("x", **{"from": [{"email": "ceo@agents.test"}]}), None, "invalid_request", "from[0].email"),
+        ("too many", letter("x", to=[{"email": f"a{n}@people.test"} for n in range(51)]), None, "too_many_recipients", None),
+        ("an id that is none", letter("x"), None, "invalid_request", "Nats-Msg-Id"),
+    ]:
+        before = len(stage.parked())
+        stage.publish(body, key="x" * 257 if name == "an id that is none" else None, mailbox=mailbox)
+        wait_until(f"it to be parked: {name}", lambda: len(stage.parked()) == before + 1)
+        error = stage.parked()[0]["error"]
+        assert error["code"] == code, (name, error)
+        assert field is None or error["field"] == field, (name, error)
+    stage.settled()
+    told = [one["error"]["code"] for one in stage.outcomes()]
+    assert len(told) == 8, told
+    parked = {(one["error"]["code"], one["error"]["field"]): one["id"] for one in stage.parked()}
+    status, _, answer = stage.api.call("POST", f"/v3/bus/parked/{parked['invalid_request', 'to']}/retry", {})
+    assert (status, answer["error"]["field"]) == (400, "to"), answer
+    # What was wrong with the id does not matter here.
+    status, _, answer = stage.api.call("POST", f"/v3/bus/parked/{parked['invalid_request', 'Nats-Msg-Id']}/retry", {})
+    assert (status, answer["data"]["status"]) == (200, 200), answer
+    assert stage.sent() == ["x"]
+    for one in stage.parked():
+        status, _, answer = stage.api.call("DELETE", f"/v3/bus/parked/{one['id']}")
+        assert status == 200, answer
+    assert stage.parked() == []
+    assert stage.sent() == ["x"]
+
+
+def test_sends_wait_in_the_bus_while_the_server_is_away_and_the_bus_may_come_later(sending):
+    stage = sending.begin()
+    stage.server.kill()
+    for number in range(3):
+        stage.publish(letter(str(number)))
+    stage.bus.kill()
+    stage.server.start()
+    status, _, answer = stage.api.call("POST", f"/v3/grants/{stage.mailbox}/messages/send", letter("by the interface"))
+    assert status == 200, answer
+    stage.bus.start()
+    stage.settled()
+    assert stage.sent() == ["by the interface", "0", "1", "2"]
+
+
+# The router ----------------------------------------------------------------------------------------------------------
+
+
+class Group:
+    """Programs that share what is given to one subject."""
+
+    def __init__(self, url, subject):
+        self.url, self.subject, self.done, self.members = url, subject, [], {}
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def start(self, name, hangs=False):
+        self.members[name] = asyncio.run_coroutine_threadsafe(self._work(name, hangs), self.loop)
+
+    async def _work(self, name, hangs):
+        client = await nats.connect(self.url, error_cb=quiet, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+        config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL, ack_wait=2, filter_subject=self.subject)
+        consumer = await client.jetstream().pull_subscribe(self.subject, durable="group", stream="POSTFLEET_WORK", config=config)
+        while True:
+            try:
+                for message in await consumer.fetch(1, timeout=1):
+                    if hangs:
+                        await client.close()
+                        return
+                    body = json.loads(message.data)
+                    await message.ack_sync()
+                    self.done.append((name, body["id"], body["data"]["object"]["subject"]))
+            except (nats.errors.Error, asyncio.TimeoutError):
+                # Nothing came, or NATS is away.
+                await asyncio.sleep(0.05)
+
+    def close(self):
+        for member in self.members.values():
+            member.cancel()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+def test_a_routed_event_reaches_its_group_though_one_of_three_is_killed_and_nats_restarted(stage):
+    bus, server = stage
+    bus.start()
+    made = server.init()
+    api, application = Api(server, made["api_key"]), made["application_id"]
+    server.start()
+    api.mailbox("billing@agents.test")
+    api.mailbox("other@agents.test")
+    rule = {"name": "Billing", "subject": "agents.billing", "match": {"trigger": ["message.created"], "recipient": ["billing+*"]}}
+    status, _, answer = api.call("POST", "/v3/routes", rule)
+    assert status == 200, answer
+    receive(server, "0", to="billing+0@agents.test")
+    has(bus, ["0"])
+    group = Group(bus.url, f"postfleet.work.{application}.agents.billing")
+    try:
+        group.start("killed", hangs=True)
+        wait_until("the first to take its message", lambda: group.members["killed"].done())
+        group.start("second")
+        group.start("third")
+        expected = ["0"]
+        for number in range(1, 16):
+            if number == 8:
+                bus.kill()
+            receive(server, str(number), to=f"billing+{number}@agents.test")
+            receive(server, "not for them", to="other@agents.test")
+            expected.append(str(number))
+            if number == 10:
+                bus.start()
+        wait_until("all to be worked on", lambda: {subject for _, _, subject in list(group.done)} >= set(expected))
+        done = list(group.done)
+        assert {subject for _, _, subject in done} == set(expected)
+        assert "killed" not in {name for name, _, _ in done}
+        # Once each, as far as nobody was given one a second time because an acknowledgement was lost: by its id.
+        assert len({id for _, id, _ in done}) == len(expected)
+        ids = {event["id"] for event in log(api)}
+        assert {id for _, id, _ in done} <= ids
+    finally:
+        group.close()

@@ -1,4 +1,4 @@
-"""Webhooks with the official Python SDK: every method, and what a receiver does with what it is sent. The checks of the
+"""Webhooks with the official SDKs: every method, and what a receiver does with what it is sent. The checks of the
 signatures are written from their descriptions, and know nothing of the server's."""
 
 import base64
@@ -6,9 +6,11 @@ import gzip
 import hashlib
 import hmac
 import json
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -211,3 +213,55 @@ def test_what_is_wrong_has_the_type_of_the_hosted_service(fleet, hooks):
     ]:
         status, _, answer = fleet.api.call("POST", "/v3/webhooks", body)
         assert (status, answer["error"]["type"]) == (400, kind), answer
+
+
+def test_every_method_of_the_node_sdk(modules, fleet):
+    script = Path(__file__).resolve().parent / "node_webhooks.mjs"
+    command = ["node", script, modules, fleet.server.api, fleet.account["api_key"], fleet.address("agents.test")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    made, found, sent = seen["made"], seen["found"], seen["requestBody"]
+    assert {name: made[name] for name in sent} == sent and made["status"] == "active" and made["webhookSecret"]
+    assert all(isinstance(made[name], int) for name in ("createdAt", "updatedAt", "statusUpdatedAt"))
+    assert "webhookSecret" not in found and {name: found[name] for name in sent} == sent
+    assert [one["id"] for one in seen["listed"]].count(made["id"]) == 1
+    first = seen["first"]
+    assert (first["type"], first["webhook_delivery_attempt"], first["data"]["object"]["object"]) == ("grant.created", 1, "grant")
+    assert seen["signed"] == seen["signedAnew"] == [True, False], "by its secret alone, and by the new one alone"
+    assert seen["rotated"]["id"] == made["id"] and seen["rotated"]["webhookSecret"] != made["webhookSecret"]
+    assert (seen["changed"]["description"], seen["changed"]["status"]) == ("Later", "pause")
+    assert isinstance(seen["addresses"]["ipAddresses"], list) and isinstance(seen["addresses"]["updatedAt"], int)
+    assert seen["challenge"] == "d" and seen["removed"]["data"] == {"status": "success"} and seen["removed"]["requestId"]
+    assert seen["missing"]["status"] == 404 and seen["missing"]["type"] and seen["missing"]["requestId"]
+    called = {"list", "find", "create", "update", "destroy", "rotateSecret", "ipAddresses", "extractChallengeParameter"}
+    assert set(seen["methods"]) == called
+
+
+def told(fleet, path):
+    status, _, answer = fleet.api.call("GET", path)
+    assert status == 200, answer
+    return answer["data"]
+
+
+def test_what_was_told_is_told_once_more_and_what_was_sent_is_shown(sdk, fleet, hooks):
+    made = sdk.webhooks.create({"trigger_types": ["grant.created"], "webhook_url": hooks.url + "/again?token=hush"}).data
+    headers, body = one_event(sdk, fleet, hooks, "/again?token=hush")
+    path = f"/v3/webhooks/{made.id}"
+    status, _, answer = fleet.api.call("POST", f"{path}/replay", {"event_id": headers["webhook-id"]})
+    assert status == 202, answer
+    wait_until("the same again", lambda: len(hooks.at("/again?token=hush")) > 1)
+    again, same = hooks.at("/again?token=hush")[-1]
+    assert same == body and again["webhook-id"] == headers["webhook-id"]
+    assert again["x-postfleet-replay"] == answer["data"]["id"] and "x-postfleet-replay" not in headers
+    assert is_signed_as_hosted(made.webhook_secret, again, same) and is_signed_as_standard(made.webhook_secret, again, same)
+    replay = f"{path}/replays/{answer['data']['id']}"
+    wait_until("the end of the replay", lambda: told(fleet, replay)["status"] == "done")
+    assert (told(fleet, replay)["told"], told(fleet, replay)["not_taken"]) == (1, 0)
+    wait_until("both to be written down", lambda: len(told(fleet, f"{path}/attempts")) == 2)
+    for attempt in told(fleet, f"{path}/attempts"):
+        assert (attempt["outcome"], attempt["status"], attempt["url"]) == ("taken", 200, hooks.url + "/again?…")
+        assert (attempt["request_bytes"], attempt["request_sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+        whole = told(fleet, f"{path}/attempts/{attempt['id']}")
+        assert whole["request_body"].encode() == body and whole["request_body_is_as_sent"] is True
+    sdk.webhooks.destroy(made.id)

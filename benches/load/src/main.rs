@@ -1,4 +1,4 @@
-//! Load for the benchmarks: clients of SMTP and HTTP, an SMTP server that swallows mail, and a counter of messages.
+//! Load for the benchmarks: clients of SMTP and HTTP, servers that swallow mail and webhooks, and a counter of messages.
 //!
 //! Every subcommand refuses addresses that are not loopback, ends by itself, and prints one line of JSON.
 
@@ -8,6 +8,7 @@ mod channel;
 mod clock;
 mod connection;
 mod drive;
+mod hooks;
 mod http;
 mod list;
 mod mute;
@@ -32,12 +33,15 @@ usage: postfleet-load COMMAND --address 127.0.0.1:PORT [--OPTION VALUE]...
             --sender load@sender.example --gap-us 0 --seconds 120 --stride 1
             --corpus FOLDER (files of messages, the first line of each its reverse path, instead of --size and --sender)
             --proxied 198.51.100.{c} (what a PROXY header says of each session's client)
+            --log FILE (of each message its number, when it began and when it was taken, in nanoseconds)
   http      sends requests: --connections 16 --requests 2000 --method POST --path / --body TEXT | --body-file FILE
             --header 'Name: value' --lines FILE --gap-us 0 --seconds 120 --threads 1 (for all connections)
   smtpsink  takes messages: --expect 1000 --idle-seconds 10 --seconds 120
   list      counts the messages that the interface lists: --lines FILE (ids of mailboxes) --header 'Name: value'
             --connections 4 --seconds 120
   mute      takes connections and says nothing: --seconds 600
+  hooks     takes webhooks: --log FILE --find 'benchmark message ' (of each a line with the number at the end of its path, the
+            number behind that text in its body, when it came in nanoseconds, the octets of its body) --seconds 600
   provision makes mailboxes: --connections 16 --mailboxes 1000 --per-call 1 --first 0 --domain bench.example
             --header 'Name: value' --seconds 300 --threads 1
 
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         "smtpsink" => sink::run(&args),
         "list" => list::run(&args),
         "mute" => mute::run(&args),
+        "hooks" => hooks::run(&args),
         "provision" => provision::run(&args),
         _ => Err(USAGE.into()),
     });

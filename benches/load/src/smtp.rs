@@ -7,8 +7,11 @@ use crate::run::{Client, Plan, run as carry_out};
 use crate::summary::Summary;
 use crate::text::Text;
 use crate::{Failure, run::Outcome};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,6 +35,8 @@ struct Mail {
     /// Tells the messages of this run from those of others.
     run: u64,
     text: Text,
+    /// Where it is written down when each message began and when it was taken.
+    log: Option<Mutex<BufWriter<File>>>,
 }
 
 /// A message that was made before, with the reverse path that it is sent with.
@@ -58,6 +63,7 @@ pub fn run(args: &Args) -> Result<String, Failure> {
         body_octets: size.saturating_sub(HEADER_OCTETS),
         run: now_ns(),
         text: Text::new(),
+        log: args.text("log").map(File::create).transpose()?.map(|file| Mutex::new(BufWriter::new(file))),
     };
     let plan = Plan {
         clients: args.number("sessions", 20, 1_000)?,
@@ -67,6 +73,9 @@ pub fn run(args: &Args) -> Result<String, Failure> {
     };
     args.finish()?;
     let outcome = carry_out(&plan, || Session { mail: &mail, connection: None, message: Vec::new() });
+    if let Some(log) = &mail.log {
+        log.lock().unwrap().flush()?;
+    }
     Ok(summary("smtp", &plan, outcome))
 }
 
@@ -95,8 +104,13 @@ impl Client for Session<'_> {
             Some(connection) => connection,
             None => greet(self.mail)?,
         };
+        let began = now_ns();
         // Put back only when the transaction went well.
         self.connection = Some(self.transaction(connection, number)?);
+        if let Some(log) = &self.mail.log {
+            let taken = now_ns();
+            writeln!(log.lock().unwrap(), "{number} {began} {taken}")?;
+        }
         Ok(())
     }
 }

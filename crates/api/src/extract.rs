@@ -11,11 +11,11 @@ use postfleet_fleet::lists::Format;
 use serde::de::DeserializeOwned;
 use sync_wrapper::SyncWrapper;
 
-mod depth;
 mod forwarded;
 pub(crate) mod multipart;
 
 pub(crate) use forwarded::peer;
+pub(crate) use postfleet_schema::read::{read, typed};
 
 /// Octets of any other JSON body.
 pub(crate) const BODY_OCTETS_MAX: usize = 1 << 20;
@@ -62,38 +62,6 @@ fn is_json(parts: &Parts) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::invalid("Content-Type", "request must be of content-type application/json"))
-}
-
-/// Reads an object.
-pub(crate) fn read<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
-    // A list would be read as the values of the fields in their order.
-    if octets.trim_ascii_start().starts_with(b"[") {
-        return Err(unreadable(&"it must be an object"));
-    }
-    depth::check(octets)?;
-    let mut deserializer = serde_json::Deserializer::from_slice(octets);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(wrong)?;
-    // Something after the value is no JSON either.
-    deserializer.end().map_err(|error| unreadable(&error))?;
-    Ok(value)
-}
-
-/// Reads an object that was looked at as JSON first.
-pub(crate) fn typed<T: DeserializeOwned>(body: serde_json::Map<String, serde_json::Value>) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(serde_json::Value::Object(body)).map_err(wrong)
-}
-
-/// The value at some place is wrong.
-fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let path = error.path();
-    if path.iter().next().is_none() {
-        // Of the object as a whole only this is said of one field, and only in words.
-        let text = error.inner().to_string();
-        let field = text.strip_prefix("missing field `").and_then(|text| text.split('`').next());
-        let named = field.map(|field| Problem::invalid(field, format!("error parsing request body: {text}")));
-        return named.unwrap_or_else(|| unreadable(error.inner()));
-    }
-    Problem::invalid(&path.to_string(), format!("error parsing request body: {path}: {}", error.inner()))
 }
 
 /// Refuses a body that is packed (RFC 9110 §8.4): what it would unpack to is not known before.
@@ -188,11 +156,6 @@ fn broken_off() -> Problem {
 pub(crate) fn media_type(parts: &Parts) -> &str {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
-}
-
-/// The body as a whole is wrong: there is no field to name.
-fn unreadable(why: &dyn std::fmt::Display) -> Problem {
-    Problem::new(ProblemKind::Invalid, "invalid_request", format!("error parsing request body: {why}"))
 }
 
 /// Reads a body to its end, if it is not larger than `limit`.

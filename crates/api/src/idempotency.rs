@@ -5,7 +5,7 @@
 use crate::call::Call;
 use crate::error;
 use crate::respond::{self, Answer, RequestId};
-use crate::routes::send::{answer, held_answer};
+use crate::routes::send::held_answer;
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -14,12 +14,12 @@ use postfleet_core::{Problem, idempotency};
 use postfleet_mail::compose::Attachment;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::submit::once::{Fingerprint, sent_before};
+use postfleet_mailflow::submit::request::{answer, canonical};
 use postfleet_mailflow::{Platform, holds};
 use postfleet_store::grants::{self, Grant};
 use postfleet_store::idempotency::{KeepAnswer, Kept, KeptAnswer, KeyedRequest, find};
 use postfleet_store::sender_pools::SenderPool;
 use serde::Serialize;
-use serde_json::Value;
 
 /// Where a key is known.
 #[derive(Clone, Copy)]
@@ -96,7 +96,13 @@ impl Keyed {
             Known::Mailbox(id) => id.uuid(),
             Known::Pool(id) => id.uuid(),
         };
-        let request = KeyedRequest { scope, key, request: self.asked.finish(), request_id: id.0.clone() };
+        let request = KeyedRequest {
+            scope,
+            key,
+            request: self.asked.finish(),
+            request_id: id.0.clone(),
+            kept: idempotency::KEPT,
+        };
         let _turn = platform.underway.begin(scope, key).ok_or_else(idempotency::concurrent)?;
         let kept = find(&mut platform.store.reader().await?, scope, &key, platform.clock.now()).await?;
         match kept {
@@ -124,16 +130,6 @@ fn key(parts: &Parts) -> Result<Option<&str>, Problem> {
         // Nobody can tell which of them is meant.
         (Some(_), Some(_)) => Err(idempotency::invalid_key()),
     }
-}
-
-/// A request as JSON whose fields are in order, and in which what is null or empty is absent.
-fn canonical<T: Serialize>(request: &T) -> String {
-    let mut value = serde_json::to_value(request).unwrap_or_default();
-    value.sort_all_objects();
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
-    }
-    value.to_string()
 }
 
 /// Keeps a refusal, if repeats are to be refused, too. Where that fails, the repeat is carried out, and refused anew.

@@ -1,7 +1,6 @@
 //! A message that comes in, as a request describes it: the message itself or what it would have, its envelope, and the client
 //! that brings it.
 
-use crate::letter::unpack;
 use postfleet_core::id::ApplicationId;
 use postfleet_core::{EmailAddress, Problem, ReversePath, UnixMicros};
 use postfleet_mail::compose::{self, Attachment, Compose};
@@ -10,6 +9,7 @@ use postfleet_mail::{Participant, message};
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::receive::Arrival;
 use postfleet_mailflow::receive::foresee::Question;
+use postfleet_mailflow::submit::files::unpack;
 use postfleet_schema::foresight::{ExplainInbound, InboundFile, InboundMessage};
 use postfleet_schema::message as schema;
 use postfleet_store::grants::{self, Grant};

@@ -23,6 +23,10 @@ pub(crate) fn created<T: Serialize>(id: &RequestId, data: T) -> Response {
     json(StatusCode::CREATED, id, &Single { request_id: id.0.clone(), data })
 }
 
+pub(crate) fn accepted<T: Serialize>(id: &RequestId, data: T) -> Response {
+    json(StatusCode::ACCEPTED, id, &Single { request_id: id.0.clone(), data })
+}
+
 pub(crate) fn page<T: Serialize>(id: &RequestId, data: Vec<T>, next_cursor: Option<String>) -> Response {
     json(StatusCode::OK, id, &Page { request_id: id.0.clone(), data, next_cursor })
 }

@@ -2,13 +2,12 @@
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use postfleet_net::Clock;
 use std::net::SocketAddr;
@@ -50,7 +49,7 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // The semaphore is never closed.
                 let place = Connected(place.ok().map(Arc::new));
-                tokio::spawn(connection(stream, peer, router.clone(), place, &open));
+                tokio::spawn(connection(stream, peer, router.clone(), place, (open.watcher(), stop.clone())));
             }
             // Out of file descriptors, most likely: others must close before it gets better.
             Err(error) => {
@@ -80,10 +79,38 @@ fn connection(
     peer: SocketAddr,
     router: Router,
     place: Connected,
-    open: &GracefulShutdown,
+    (open, stop): (Watcher, CancellationToken),
 ) -> BoxFuture<'static, ()> {
     // Answers are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
+    Box::pin(async move {
+        let Some(first) = first_octet(&stream, &stop).await else { return };
+        // A client that goes away in the middle is no event worth a line.
+        if let Err(error) = open.watch(spoken(stream, first, peer, router, place)).await {
+            tracing::trace!(%error, "connection broke off");
+        }
+    })
+}
+
+/// The first octet that the client sends, which is not taken; `None` if it sends none in time.
+async fn first_octet(stream: &TcpStream, stop: &CancellationToken) -> Option<u8> {
+    let mut first = [0];
+    let peeked = tokio::select! {
+        () = stop.cancelled() => return None,
+        peeked = tokio::time::timeout(HEAD_DEADLINE, stream.peek(&mut first)) => peeked.ok()?.ok()?,
+    };
+    (peeked == 1).then_some(first[0])
+}
+
+/// What is spoken over a connection: HTTP/1.1, or HTTP/2 if it begins so. Who cannot mean it is not asked: what was read to find out
+/// would double the room that is kept for reading, for as long as the connection is open.
+fn spoken(
+    stream: TcpStream,
+    first: u8,
+    peer: SocketAddr,
+    router: Router,
+    place: Connected,
+) -> impl GracefulConnection<Error = impl std::fmt::Display> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Who is at the other end, put into each request here: a layer before the routes would cost every connection more.
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -92,12 +119,11 @@ fn connection(
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let watched = open.watch(connection.into_owned());
-    // A client that goes away in the middle is no event worth a line.
-    Box::pin(watched.map(|served| {
-        if let Err(error) = served {
-            tracing::trace!(%error, "connection broke off");
-        }
-    }))
+    if first != HTTP2_BEGINS {
+        builder = builder.http1_only();
+    }
+    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned()
 }
+
+/// The first octet of a client that speaks HTTP/2 (RFC 9113 §3.4).
+const HTTP2_BEGINS: u8 = b'P';

@@ -1,6 +1,8 @@
 //! What is published, and what a stream says.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// A message to publish.
@@ -45,12 +47,56 @@ pub struct StreamPlan {
     pub name: String,
     /// What is published into it, with wildcards.
     pub subject: String,
-    /// How long it keeps a message.
-    pub max_age: Duration,
+    /// What becomes of its messages.
+    pub retention: Retention,
     /// For how long it knows the ids of messages.
     pub duplicate_window: Duration,
     /// On how many servers.
     pub replicas: usize,
+}
+
+/// How long a stream keeps its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// So long, whoever reads them.
+    For(Duration),
+    /// A queue: each until somebody has taken it with [`crate::Bus::take`] and settled it, however long that is.
+    UntilSettled,
+}
+
+/// A message that was taken from a queue. Until it is settled it belongs to whoever took it; if that takes longer than
+/// [`crate::SETTLE_WITHIN`], it is given to somebody again.
+#[derive(Debug)]
+pub struct Taken {
+    /// Where it was published.
+    pub subject: String,
+    /// `Nats-Msg-Id`, if its publisher gave one.
+    pub id: Option<String>,
+    /// When its stream was made, in microseconds since 1970: with the number a name that no other message ever has.
+    pub source: i64,
+    /// Its number in the stream.
+    pub sequence: u64,
+    /// The body.
+    pub body: Bytes,
+    /// How it is settled.
+    pub settle: Box<dyn Settle>,
+}
+
+/// What becomes of a message that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It is done, and leaves the queue. It is known that the bus knows.
+    Done,
+    /// It is given out again after so long.
+    Again(Duration),
+    /// It leaves the queue undone.
+    Never,
+}
+
+/// Tells the bus what became of one message.
+pub trait Settle: Debug + Send + Sync {
+    /// Tells it. After a failure the message may be given out again.
+    fn settle(&self, how: Settlement) -> BoxFuture<'_, Result<(), BusError>>;
 }
 
 /// What a stream has.

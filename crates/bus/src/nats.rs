@@ -1,16 +1,24 @@
 //! NATS JetStream.
 
-use crate::{Bus, BusError, Expected, LastMessage, Message, Receipt, Stored, Stream, StreamPlan};
+use crate::{
+    Bus, BusError, Expected, LastMessage, Message, Receipt, Retention, SETTLE_WITHIN, Settle, Settlement, Stored,
+    Stream, StreamPlan, Taken,
+};
 use async_nats::connection::State;
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::{AckKind, Acker};
 use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerAddr};
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -32,12 +40,21 @@ pub struct NatsOptions {
     pub tls_ca: Option<PathBuf>,
 }
 
+/// The consumer of a queue, shared by all nodes.
+const CONSUMER: &str = "postfleet";
+
+/// Messages of a queue that are not settled: those that wait for another attempt are among them, and must not keep others
+/// from being given out.
+const UNSETTLED_MAX: i64 = 1_000_000;
+
 /// A connection to NATS, or the attempts to make one.
 #[derive(Debug)]
 pub struct Nats {
     client: Client,
     context: Context,
     connection: watch::Receiver<u64>,
+    /// The consumers of queues that were opened, and when their streams were made.
+    queues: Mutex<BTreeMap<String, (Consumer<pull::Config>, i64)>>,
 }
 
 impl Nats {
@@ -66,7 +83,7 @@ impl Nats {
         let servers = servers.collect::<Result<Vec<_>, _>>().map_err(|error| refused(&error))?;
         let client = connecting.connect(servers).await.map_err(|error| refused(&error))?;
         let context = ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone());
-        Ok(Self { client, context, connection })
+        Ok(Self { client, context, connection, queues: Mutex::default() })
     }
 
     async fn opened(&self, plan: &StreamPlan) -> Result<Stream, BusError> {
@@ -105,8 +122,17 @@ impl Nats {
             Err(error) => return Err(away(&error)),
         };
         let info = stream.info().await.map_err(|error| away(&error))?;
+        let created_at = i64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default();
+        let info = info.clone();
+        if plan.retention == Retention::UntilSettled {
+            let consumer = stream.get_or_create_consumer(CONSUMER, consumer()).await.map_err(|error| away(&error))?;
+            self.queues
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(plan.name.clone(), (consumer, created_at));
+        }
         Ok(Stream {
-            created_at: i64::try_from(info.created.unix_timestamp_nanos() / 1_000).unwrap_or_default(),
+            created_at,
             first_sequence: info.state.first_sequence,
             last_sequence: info.state.last_sequence,
             last,
@@ -130,6 +156,81 @@ impl Nats {
     }
 }
 
+impl Nats {
+    async fn taken(&self, plan: &StreamPlan, most: usize, wait: Duration) -> Result<Vec<Taken>, BusError> {
+        if self.client.connection_state() != State::Connected {
+            return Err(BusError::Away("not connected".to_owned()));
+        }
+        let known = self.queues.lock().unwrap_or_else(PoisonError::into_inner).get(&plan.name).cloned();
+        let (consumer, source) = known.ok_or_else(|| BusError::Away("the queue was not opened".to_owned()))?;
+        // What is there, and if that is nothing, the next one.
+        let there = consumer.fetch().max_messages(most).messages().await.map_err(|error| away(&error))?;
+        let taken = gathered(there, source).await?;
+        if !taken.is_empty() {
+            return Ok(taken);
+        }
+        let next = consumer.batch().max_messages(1).expires(wait).messages().await.map_err(|error| away(&error))?;
+        gathered(next, source).await
+    }
+}
+
+/// The messages of a batch, which ends by itself.
+async fn gathered(mut batch: pull::Batch, source: i64) -> Result<Vec<Taken>, BusError> {
+    let mut taken = Vec::new();
+    while let Some(message) = batch.next().await {
+        let message = match message {
+            Ok(message) => message,
+            // What was taken before is to be worked on all the same.
+            Err(_) if !taken.is_empty() => break,
+            Err(error) => return Err(away(&error)),
+        };
+        let sequence = message.info().map_err(|error| away(&error))?.stream_sequence;
+        let (message, acker) = message.split();
+        let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
+        taken.push(Taken {
+            subject: message.subject.to_string(),
+            id: header("Nats-Msg-Id").filter(|id| !id.is_empty()),
+            source,
+            sequence,
+            body: message.payload,
+            settle: Box::new(Ack(acker)),
+        });
+    }
+    Ok(taken)
+}
+
+/// The way to settle one message.
+struct Ack(Acker);
+
+impl std::fmt::Debug for Ack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ack")
+    }
+}
+
+impl Settle for Ack {
+    fn settle(&self, how: Settlement) -> BoxFuture<'_, Result<(), BusError>> {
+        let kind = match how {
+            Settlement::Done => AckKind::Ack,
+            Settlement::Again(delay) => AckKind::Nak(Some(delay)),
+            Settlement::Never => AckKind::Term,
+        };
+        async move { self.0.double_ack_with(kind).await.map_err(|error| away(&error)) }.boxed()
+    }
+}
+
+fn consumer() -> pull::Config {
+    pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: SETTLE_WITHIN,
+        max_deliver: -1,
+        max_ack_pending: UNSETTLED_MAX,
+        ..pull::Config::default()
+    }
+}
+
 impl Bus for Nats {
     fn connection(&self) -> watch::Receiver<u64> {
         self.connection.clone()
@@ -141,6 +242,15 @@ impl Bus for Nats {
 
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Receipt, BusError>> {
         self.sent(message).boxed()
+    }
+
+    fn take<'a>(
+        &'a self,
+        plan: &'a StreamPlan,
+        most: usize,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Taken>, BusError>> {
+        self.taken(plan, most, wait).boxed()
     }
 }
 
@@ -165,12 +275,16 @@ fn counts(sender: watch::Sender<u64>) -> impl Fn(Event) -> Ready<()> + Send + Sy
 }
 
 fn config(plan: &StreamPlan) -> Config {
+    let (retention, max_age) = match plan.retention {
+        Retention::For(age) => (RetentionPolicy::Limits, age),
+        Retention::UntilSettled => (RetentionPolicy::WorkQueue, Duration::ZERO),
+    };
     Config {
         name: plan.name.clone(),
         subjects: vec![plan.subject.clone()],
-        retention: RetentionPolicy::Limits,
+        retention,
         storage: StorageType::File,
-        max_age: plan.max_age,
+        max_age,
         duplicate_window: plan.duplicate_window,
         num_replicas: plan.replicas,
         ..Config::default()

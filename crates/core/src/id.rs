@@ -141,6 +141,12 @@ ids! {
     OptInId,
     /// An import of mail into a mailbox.
     ImportId,
+    /// A part of the event log that a webhook is told once more.
+    ReplayId,
+    /// A send that came by the message bus and was refused.
+    ParkedId,
+    /// A rule by which events are given to a subject of the message bus.
+    EventRouteId,
 }
 
 /// The text is not a UUID in its hyphenated form.

@@ -20,6 +20,7 @@ mod words;
 pub mod audit;
 pub mod event;
 pub mod event_filter;
+pub mod event_route;
 pub mod problem;
 pub mod trace;
 
@@ -99,6 +100,7 @@ pub mod suspicion;
 
 // what comes back
 pub mod bounce;
+pub mod bus_send;
 pub mod capability;
 pub mod dmarc_report;
 pub mod feedback;

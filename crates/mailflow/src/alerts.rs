@@ -73,7 +73,8 @@ pub(crate) async fn letter(
     to: String,
     said: Said,
 ) -> Result<(), Problem> {
-    let once = KeyedRequest { scope: grant.id.uuid(), key, request: key, request_id: String::new() };
+    let once =
+        KeyedRequest { scope: grant.id.uuid(), key, request: key, request_id: String::new(), kept: idempotency::KEPT };
     let outgoing = Outgoing {
         to: vec![Participant { name: String::new(), email: to }],
         subject: said.subject,

@@ -35,6 +35,7 @@ use postfleet_store::tls_sessions::PruneSessions;
 use postfleet_store::tokens::PruneTokens;
 use postfleet_store::transfers::PruneTransfers;
 use postfleet_store::watch::PruneWrittenTo;
+use postfleet_store::webhook_attempts::PruneWebhookAttempts;
 use std::time::Duration;
 
 /// Rows that one command removes: few enough that mail does not wait for it.
@@ -83,6 +84,7 @@ pub async fn clean_once(platform: &Platform) -> Result<(), Problem> {
     prune_feedback(platform).await?;
     prune_activity(platform).await?;
     prune_attempts(platform).await?;
+    prune_webhook_attempts(platform).await?;
     forget_destinations(platform).await?;
     prune_jobs(platform).await?;
     prune_schedules(platform).await?;
@@ -238,6 +240,16 @@ async fn prune_attempts(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
+async fn prune_webhook_attempts(platform: &Platform) -> Result<(), Problem> {
+    let before = platform.clock.now().minus(platform.settings.webhook_attempt_retention);
+    for _ in 0..ROUNDS_MAX {
+        if platform.store.run(PruneWebhookAttempts { before, limit: ROWS_MAX }).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn forget_destinations(platform: &Platform) -> Result<(), Problem> {
     let before = platform.clock.now().minus(DESTINATION_MEMORY);
     platform.store.run(PruneDestinations { before }).await.map(|_| ()).map_err(Problem::from)
@@ -281,12 +293,13 @@ async fn prune_suppressions(platform: &Platform) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Answers under idempotency keys, and what was sent a moment ago.
+/// Answers under idempotency keys, what was sent a moment ago, and sends from the bus that were put aside.
 async fn prune_once(platform: &Platform) -> Result<(), Problem> {
     let (at, window) = (platform.clock.now(), platform.settings.repeat_window);
     for _ in 0..ROUNDS_MAX {
-        let pools = crate::sender_pools::prune_once(platform).await?;
-        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? + pools == 0 {
+        let others = crate::sender_pools::prune_once(platform).await?
+            + crate::bus::parked::prune_once(platform, ROWS_MAX).await?;
+        if platform.store.run(PruneOnce { at, window, limit: ROWS_MAX }).await? + others == 0 {
             break;
         }
     }

@@ -24,6 +24,7 @@ pub struct Metrics {
     webhooks: Counter<u64>,
     bus: Counter<u64>,
     bus_lag: Gauge<u64>,
+    bus_sends: Counter<u64>,
     reader_attempts: Counter<u64>,
     reader_seconds: Histogram<f64>,
     reader_lost_events: Counter<u64>,
@@ -96,6 +97,7 @@ impl Metrics {
             webhooks: counter("postfleet_webhook_attempts", "Webhook deliveries attempted, by result"),
             bus: counter("postfleet_bus_events", "Events for the message bus, by result"),
             bus_lag: gauge("postfleet_bus_lag_events", "Events that the message bus has not been told of"),
+            bus_sends: counter("postfleet_bus_sends", "Sends that came by the message bus, by what became of them"),
             reader_attempts: counter(
                 "postfleet_reader_attempts",
                 "Attempts to tell a reader of the log of an event, by kind of reader and result",
@@ -200,6 +202,10 @@ impl Metrics {
         if events > 0 {
             self.bus.add(events, &[by("result", result)]);
         }
+    }
+    /// A send came by the message bus, and this became of it.
+    pub fn bus_send(&self, result: &'static str) {
+        self.bus_sends.add(1, &[by("result", result)]);
     }
     /// So many events wait for the message bus.
     pub fn bus_lag(&self, events: u64) {

@@ -134,6 +134,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How long it can be asked what was sent to a webhook, and what came back.
+    pub webhook_attempt_retention: Duration,
     /// How often it is looked for mail whose time is over.
     pub prune_every: Duration,
     /// How long records of what rules said are kept.

@@ -73,6 +73,19 @@ pub struct HttpAnswer {
     pub media_type: String,
     /// After how many seconds the target wants to be asked again (RFC 9110 §10.2.3).
     pub retry_after: Option<u64>,
+    /// The header fields.
+    pub head: AnswerHead,
+}
+
+/// The header fields of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerHead(HeaderMap);
+
+impl AnswerHead {
+    /// Names, in lower case, and values, in the order in which they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
 }
 
 /// Why there is no answer.
@@ -220,7 +233,7 @@ impl WebhookHttp {
         if !response.status().is_success() {
             return read_answer(response).await;
         }
-        let mut answer = answer_without_body(&response);
+        let mut answer = answer_without_body(&mut response);
         // What did come is kept.
         let _ = tokio::time::timeout(BODY_WAITED_FOR, read_body(&mut response, &mut answer.body_prefix)).await;
         Ok(answer)
@@ -256,17 +269,18 @@ fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
 }
 
 async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
-    let mut answer = answer_without_body(&response);
+    let mut answer = answer_without_body(&mut response);
     read_body(&mut response, &mut answer.body_prefix).await?;
     Ok(answer)
 }
 
-fn answer_without_body(response: &Response) -> HttpAnswer {
+fn answer_without_body(response: &mut Response) -> HttpAnswer {
     HttpAnswer {
         status: response.status().as_u16(),
         body_prefix: Vec::new(),
         media_type: media_type(response.headers()),
         retry_after: retry_after(response.headers()),
+        head: AnswerHead(std::mem::take(response.headers_mut())),
     }
 }
 

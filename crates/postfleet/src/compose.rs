@@ -183,6 +183,7 @@ fn settings(config: &Config, read_at: UnixMicros) -> Result<Settings> {
         routes: config.route_settings()?,
         lease: Duration::from_secs(config.delivery.lease_seconds),
         event_retention: Duration::from_secs(config.storage.event_retention_days * 86_400),
+        webhook_attempt_retention: Duration::from_secs(config.webhooks.attempt_days * 86_400),
         prune_every: Duration::from_secs(config.storage.prune_every_minutes * 60),
         attempt_retention: Duration::from_secs(config.delivery.attempt_days * 86_400),
         evaluation_retention: Duration::from_secs(config.rules.evaluation_days * 86_400),

@@ -58,6 +58,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // The allocator asks for pages of 2 MiB. One such page is all there as soon as an octet of it is used, and what waits for somebody, such
+    // as the buffers of idle connections, is mostly never used. Where it is refused there is more memory in use and nothing else.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match command {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments))?,

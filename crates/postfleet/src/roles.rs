@@ -2,7 +2,7 @@
 
 mod publish;
 
-use self::publish::bus_until;
+use self::publish::{bus_until, sends_until};
 use crate::config::{Config, Listen, Role, Smtp};
 use crate::health::NodeHealth;
 use crate::listen::bind;
@@ -149,6 +149,9 @@ pub async fn start(
     if let Some(bus) = platform.bus.clone().filter(|_| has(Role::Webhooks)) {
         // Before anything is listened to: who publishes for the first time begins at the end of the log.
         bus::lease(&platform).await?;
+        if platform.settings.bus.send {
+            running.spawn(sends_until(platform.clone(), bus.clone(), stop.clone()));
+        }
         running.spawn(bus_until(platform.clone(), bus, stop.clone()));
     }
     if has(Role::Janitor) {
@@ -501,6 +504,7 @@ struct Tellers {
     /// The end of the log, looked up once for all of them.
     heads: watch::Sender<i64>,
     tasks: JoinSet<(WebhookId, Result<(), Problem>)>,
+    /// By who reads the log: a webhook, or a replay of one.
     running: BTreeMap<WebhookId, Teller>,
 }
 
@@ -540,8 +544,8 @@ impl Tellers {
     fn keep(&mut self, hooks: Vec<Webhook>) {
         let mut gone: BTreeSet<WebhookId> = self.running.keys().copied().collect();
         for hook in hooks {
-            gone.remove(&hook.id);
-            match self.running.get(&hook.id) {
+            gone.remove(&hook.reader());
+            match self.running.get(&hook.reader()) {
                 // One that is ending is begun again when it has.
                 Some(teller) => drop(teller.wanted.send_replace(hook)),
                 None => self.begin(hook),
@@ -553,7 +557,7 @@ impl Tellers {
     }
 
     fn begin(&mut self, hook: Webhook) {
-        let (id, stop) = (hook.id, self.stop.child_token());
+        let (id, stop) = (hook.reader(), self.stop.child_token());
         let (wanted, changes) = watch::channel(hook);
         let telling =
             tell_until(self.platform.clone(), self.connections.clone(), self.heads.subscribe(), changes, stop.clone());

@@ -911,7 +911,8 @@ CREATE TABLE warm_ups (
 ) {clustered};
 
 -- Answers to requests under an idempotency key, known in a mailbox or an application. Of an accepted message (message_id)
--- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body.
+-- the answer says where its copy was filed, and the rest is read from it; of anything else it is the body. An answer that
+-- is kept for longer than most is dated later by as much.
 CREATE TABLE idempotency_keys (
     scope_id {id} NOT NULL,
     key_hash {bytes} NOT NULL,
@@ -1525,11 +1526,12 @@ INSERT INTO event_head (one, position) VALUES (1, 0);
 -- Who is told. Channel is webhook, or, for people, chat (an incoming webhook that takes text) or email (the url is mailto:,
 -- and from_grant_id the mailbox that sends it). With a workspace they are told of its mailboxes alone. The secret before the
 -- last one signs beside it until previous_until. Filters are a JSON object of lists, or empty: of which mailboxes it is told.
--- One that rests (0: it does not) has taken nothing for a while, and is tried with one event at that time. For failing_for
--- microseconds nearly nothing was taken. One that has failed is asked at ask_at whether it is back, unless auto_resume is 0,
--- and said so at echoed_at. With a rate it is told so many events a second at most; events of a mailbox wait for each other
--- unless ordered is 0. The gap is what was removed before it was told of it: gap_events events (0: none) that happened between
--- gap_from and gap_to. What people are to be told of its status by mail is notice, due at notice_at (0: nothing is).
+-- Attempts is the number of the last row in webhook_attempts. One that rests (0: it does not) has taken nothing for a while,
+-- and is tried with one event at that time. For failing_for microseconds nearly nothing was taken. One that has failed is asked
+-- at ask_at whether it is back, unless auto_resume is 0, and said so at echoed_at. With a rate it is told so many events a second
+-- at most; events of a mailbox wait for each other unless ordered is 0. The gap is what was removed before it was told of it:
+-- gap_events events (0: none) that happened between gap_from and gap_to. What people are to be told of its status by mail is
+-- notice, due at notice_at (0: nothing is).
 CREATE TABLE webhooks (
     id {id} NOT NULL PRIMARY KEY,
     application_id {id} NOT NULL REFERENCES applications (id),
@@ -1554,6 +1556,7 @@ CREATE TABLE webhooks (
     previous_secret TEXT NOT NULL DEFAULT '',
     previous_until {int} NOT NULL DEFAULT 0,
     filters TEXT NOT NULL DEFAULT '',
+    attempts {int} NOT NULL DEFAULT 0,
     failing_for {int} NOT NULL DEFAULT 0,
     auto_resume {int} NOT NULL DEFAULT 1,
     ask_at {int} NOT NULL DEFAULT 0,
@@ -1592,6 +1595,43 @@ CREATE TABLE readers (
     gap_events {int} NOT NULL DEFAULT 0
 ) {clustered};
 
+-- Sends that came by the message bus and were refused, with what was published (body; null if it was too large) and why. Source
+-- and sequence are their place in the bus, so that each is here once.
+CREATE TABLE bus_parked (
+    application_id {id} NOT NULL,
+    id {id} NOT NULL,
+    sender TEXT NOT NULL,
+    source {int} NOT NULL,
+    sequence {int} NOT NULL,
+    request_key TEXT,
+    status {int} NOT NULL,
+    code TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    field TEXT,
+    retries {int} NOT NULL,
+    octets {int} NOT NULL,
+    parked_at {int} NOT NULL,
+    body {bytes},
+    PRIMARY KEY (application_id, id)
+) {clustered};
+CREATE UNIQUE INDEX bus_parked_by_place ON bus_parked (application_id, source, sequence);
+CREATE INDEX bus_parked_by_age ON bus_parked (parked_at);
+
+-- Rules by which events are given to subjects of the message bus beside the stream of all: the first one that matches, the
+-- lowest priority first. Matching is the JSON of core::event_route::Matcher.
+CREATE TABLE event_routes (
+    application_id {id} NOT NULL,
+    id {id} NOT NULL,
+    name TEXT NOT NULL,
+    priority {int} NOT NULL,
+    enabled {int} NOT NULL,
+    matching TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    PRIMARY KEY (application_id, id)
+) {clustered};
+
 -- Mailboxes of which a webhook did not take an event at once: that event, and all behind it waits for it. Everything before
 -- it is told. Of an event that waits alone grant_id is no mailbox: core::readers::alone. Cause is a word of core::readers::Cause, or empty.
 CREATE TABLE webhook_lanes (
@@ -1615,3 +1655,55 @@ CREATE TABLE webhook_given_up (
     PRIMARY KEY (webhook_id, position)
 ) {clustered};
 CREATE INDEX webhook_given_up_by_position ON webhook_given_up (position);
+
+-- Parts of the log that a webhook is told once more, beside what it is told as it happens: what is after the position and not
+-- after the last one, of what asked_for says (a JSON object). Told and given_up count what came of it. State is running, done
+-- or cancelled. What waits for another attempt is in webhook_lanes, under the id of the replay.
+CREATE TABLE webhook_replays (
+    id {id} NOT NULL PRIMARY KEY,
+    webhook_id {id} NOT NULL,
+    state TEXT NOT NULL,
+    first_position {int} NOT NULL,
+    last_position {int} NOT NULL,
+    asked_for TEXT NOT NULL,
+    position {int} NOT NULL,
+    told {int} NOT NULL,
+    given_up {int} NOT NULL,
+    rests_until {int} NOT NULL,
+    owner TEXT NOT NULL,
+    lease_until {int} NOT NULL,
+    created_at {int} NOT NULL,
+    ended_at {int} NOT NULL
+) {clustered};
+CREATE INDEX webhook_replays_by_webhook ON webhook_replays (webhook_id, id);
+CREATE INDEX webhook_replays_running ON webhook_replays (lease_until) WHERE state = 'running';
+
+-- What was sent to webhooks and what came back, numbered for each of them. Those that are passing were taken, and are kept only until
+-- as many others have come; the others for a while. Cause is a word of core::readers::Cause, or empty if it was taken; the status
+-- is 0 if there was no answer. Header fields are JSON lists of pairs. Nothing in here is a secret.
+CREATE TABLE webhook_attempts (
+    webhook_id {id} NOT NULL,
+    number {int} NOT NULL,
+    event_id {id} NOT NULL,
+    grant_id {id} NOT NULL,
+    name TEXT NOT NULL,
+    replay_id {id},
+    at {int} NOT NULL,
+    micros {int} NOT NULL,
+    attempt {int} NOT NULL,
+    status {int} NOT NULL,
+    cause TEXT NOT NULL,
+    is_taken {int} NOT NULL,
+    is_passing {int} NOT NULL,
+    url TEXT NOT NULL,
+    request_headers TEXT NOT NULL,
+    body_octets {int} NOT NULL,
+    body_hash {bytes} NOT NULL,
+    answer_headers TEXT NOT NULL,
+    answer_body {bytes} NOT NULL,
+    PRIMARY KEY (webhook_id, number)
+) {strict};
+CREATE INDEX webhook_attempts_by_event ON webhook_attempts (webhook_id, event_id, number);
+CREATE INDEX webhook_attempts_by_outcome ON webhook_attempts (webhook_id, is_taken, number);
+CREATE INDEX webhook_attempts_passing ON webhook_attempts (webhook_id, number) WHERE is_passing = 1;
+CREATE INDEX webhook_attempts_by_time ON webhook_attempts (at);

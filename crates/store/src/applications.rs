@@ -202,7 +202,15 @@ const BELONGINGS: &[&str] = &[
     "DELETE FROM readings WHERE owner_id = $1",
     "DELETE FROM webhook_lanes WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
     "DELETE FROM webhook_given_up WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
+    "DELETE FROM webhook_lanes WHERE webhook_id IN (SELECT r.id FROM webhook_replays r \
+        JOIN webhooks w ON w.id = r.webhook_id WHERE w.application_id = $1)",
+    "DELETE FROM webhook_given_up WHERE webhook_id IN (SELECT r.id FROM webhook_replays r \
+        JOIN webhooks w ON w.id = r.webhook_id WHERE w.application_id = $1)",
+    "DELETE FROM webhook_attempts WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
+    "DELETE FROM webhook_replays WHERE webhook_id IN (SELECT id FROM webhooks WHERE application_id = $1)",
     "DELETE FROM webhooks WHERE application_id = $1",
+    "DELETE FROM bus_parked WHERE application_id = $1",
+    "DELETE FROM event_routes WHERE application_id = $1",
     "DELETE FROM jobs WHERE application_id = $1",
     "DELETE FROM connectors WHERE application_id = $1",
     "DELETE FROM workspace_rules WHERE workspace_id IN (SELECT id FROM workspaces WHERE application_id = $1)",

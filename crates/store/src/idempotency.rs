@@ -24,6 +24,8 @@ pub struct KeyedRequest {
     pub request: [u8; 32],
     /// The id of this request, which its answer names.
     pub request_id: String,
+    /// For how long the answer is kept; at least [`idempotency::KEPT`].
+    pub kept: Duration,
 }
 
 impl KeyedRequest {
@@ -175,7 +177,8 @@ pub(crate) async fn keep(
         i64::from(status),
         message.map(MessageId::uuid),
         text,
-        at.as_micros(),
+        // Everything else counts from here on for as long as most answers are kept.
+        at.plus(request.kept.saturating_sub(idempotency::KEPT)).as_micros(),
         over(at, idempotency::KEPT)
     ];
     tx.execute(KEEP, values).await?;

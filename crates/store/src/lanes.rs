@@ -110,39 +110,46 @@ impl Command for SaveWebhook {
     async fn run(&self, tx: &mut Tx) -> Result<bool, DbError> {
         const MOVE: &str = "UPDATE webhooks SET position = $3, rests_until = $4, failing_for = $5 \
             WHERE id = $1 AND owner = $2 AND position <= $3";
-        const WAIT: &str = "INSERT INTO webhook_lanes (webhook_id, grant_id, position, attempts, due_at, cause) \
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (webhook_id, grant_id) DO UPDATE SET \
-            position = excluded.position, attempts = excluded.attempts, due_at = excluded.due_at, cause = excluded.cause";
-        const END: &str = "DELETE FROM webhook_lanes WHERE webhook_id = $1 AND grant_id = $2";
-        const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position, attempts, at, cause) \
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, position) DO UPDATE SET \
-            attempts = excluded.attempts, at = excluded.at, cause = excluded.cause";
         let (id, save) = (self.id.uuid(), &self.save);
         let rests_until = self.course.rests_until.map_or(0, UnixMicros::as_micros);
         let failing_for = self.course.failing_for.map_or(0, |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
         if tx.execute(MOVE, params![id, &self.owner, save.position, rests_until, failing_for]).await? == 0 {
             return Ok(false);
         }
-        let name = |cause: Option<Cause>| cause.map(Cause::name).unwrap_or_default();
-        let waiting: Vec<(&Row, String)> = save.waiting.iter().map(|row| (row, name(row.cause))).collect();
-        let waiting: Vec<_> = waiting
-            .iter()
-            .map(|(row, cause)| {
-                let (attempts, due_at) = (i64::from(row.attempts), row.due_at.as_micros());
-                params![id, row.grant.uuid(), row.position, attempts, due_at, cause].to_vec()
-            })
-            .collect();
-        tx.db().execute_each(WAIT, &waiting).await?;
-        let done: Vec<_> = save.done.iter().map(|grant| params![id, grant.uuid()].to_vec()).collect();
-        tx.db().execute_each(END, &done).await?;
-        let given_up: Vec<_> = save.given_up.iter().map(|one| (one, one.cause.name())).collect();
-        let given_up: Vec<_> = given_up
-            .iter()
-            .map(|(one, cause)| params![id, one.position, i64::from(one.attempts), one.at.as_micros(), cause].to_vec())
-            .collect();
-        tx.db().execute_each(GIVE_UP, &given_up).await?;
+        write(tx, self.id, save).await?;
         Ok(true)
     }
+}
+
+/// Writes down which mailboxes wait and which do not any more, and what was given up.
+pub(crate) async fn write(tx: &mut Tx, id: WebhookId, save: &Save) -> Result<(), DbError> {
+    const WAIT: &str = "INSERT INTO webhook_lanes (webhook_id, grant_id, position, attempts, due_at, cause) \
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (webhook_id, grant_id) DO UPDATE SET \
+        position = excluded.position, attempts = excluded.attempts, due_at = excluded.due_at, cause = excluded.cause";
+    const END: &str = "DELETE FROM webhook_lanes WHERE webhook_id = $1 AND grant_id = $2";
+    const GIVE_UP: &str = "INSERT INTO webhook_given_up (webhook_id, position, attempts, at, cause) \
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT (webhook_id, position) DO UPDATE SET \
+        attempts = excluded.attempts, at = excluded.at, cause = excluded.cause";
+    let id = id.uuid();
+    let name = |cause: Option<Cause>| cause.map(Cause::name).unwrap_or_default();
+    let waiting: Vec<(&Row, String)> = save.waiting.iter().map(|row| (row, name(row.cause))).collect();
+    let waiting: Vec<_> = waiting
+        .iter()
+        .map(|(row, cause)| {
+            let (attempts, due_at) = (i64::from(row.attempts), row.due_at.as_micros());
+            params![id, row.grant.uuid(), row.position, attempts, due_at, cause].to_vec()
+        })
+        .collect();
+    tx.db().execute_each(WAIT, &waiting).await?;
+    let done: Vec<_> = save.done.iter().map(|grant| params![id, grant.uuid()].to_vec()).collect();
+    tx.db().execute_each(END, &done).await?;
+    let given_up: Vec<_> = save.given_up.iter().map(|one| (one, one.cause.name())).collect();
+    let given_up: Vec<_> = given_up
+        .iter()
+        .map(|(one, cause)| params![id, one.position, i64::from(one.attempts), one.at.as_micros(), cause].to_vec())
+        .collect();
+    tx.db().execute_each(GIVE_UP, &given_up).await?;
+    Ok(())
 }
 
 /// Forgets what waits for somebody who is told of nothing any more.

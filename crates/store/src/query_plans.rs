@@ -6,13 +6,14 @@ mod mail;
 
 use crate::db::{Db, Param, dialect, sqlite::Sqlite};
 use crate::{
-    acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, connectors,
-    correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, events, feedback, findings,
-    folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings, lists,
-    messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
-    readings, recount, recoveries, redirect_uris, refusals, refused_mail, reputation, retention, rules, schedules,
-    search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam, standing,
-    stops, sts, suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhooks, workspaces,
+    acquaintance, activity, addresses, alerts, applications, audit, block_answers, breakers, bus_parked, connectors,
+    correspondents, deliveries, dmarc_reports, domain_reports, domains, evaluations, event_routes, events, feedback,
+    findings, folders, grants, holds, idempotency, imports, jobs, judging, key_use, keys, lag, lanes, layout, listings,
+    lists, messages, metadata, meters, migrate, opt_ins, organizations, outbound, past, peaks, policies, queue, raises,
+    readings, recount, recoveries, redirect_uris, refusals, refused_mail, replays, reputation, retention, rules,
+    schedules, search, send_alerts, send_events, send_sums, sender_pools, senders, service_accounts, signatures, spam,
+    standing, stops, sts, suppressions, templates, threads, tls_sessions, tokens, transfers, watch, webhook_attempts,
+    webhooks, workspaces,
 };
 use std::collections::HashSet;
 
@@ -172,6 +173,14 @@ const LISTS: &[(&str, &str)] = &[
     ("standing::FAILED", standing::FAILED),
     ("standing::NOTICES", standing::NOTICES),
     ("webhooks::LIST", webhooks::LIST),
+    ("replays::LIST", replays::LIST),
+    ("webhook_attempts::LIST", webhook_attempts::LIST),
+    ("webhook_attempts::LIST_OF_OUTCOME", webhook_attempts::LIST_OF_OUTCOME),
+    ("webhook_attempts::LIST_OF_EVENT", webhook_attempts::LIST_OF_EVENT),
+    ("webhook_attempts::PASS", webhook_attempts::PASS),
+    ("webhook_attempts::CUT", webhook_attempts::CUT),
+    ("webhook_attempts::OLD", webhook_attempts::OLD),
+    ("replays::GIVEN_UP", replays::GIVEN_UP),
     ("alerts::LIST", alerts::LIST),
     ("organizations::LIST", organizations::LIST),
     ("applications::LIST", applications::LIST),
@@ -199,6 +208,9 @@ const LISTS: &[(&str, &str)] = &[
     ("findings::LISTS", findings::LISTS),
     ("peaks::BUSIEST", peaks::BUSIEST),
     ("peaks::DAYS", peaks::DAYS),
+    ("bus_parked::LIST", bus_parked::LIST),
+    ("bus_parked::OLD", bus_parked::OLD),
+    ("event_routes::LIST", event_routes::LIST),
     ("sender_pools::LIST", sender_pools::LIST),
     ("sender_pools::MEMBERS", sender_pools::MEMBERS),
     ("sender_pools::OLD_RECIPIENTS", sender_pools::OLD_RECIPIENTS),

@@ -6,7 +6,8 @@ use crate::db::{DbError, Row};
 use crate::engine::{Command, Reader, Tx};
 use crate::error::StoreError;
 use crate::gaps::Gap;
-use crate::{lanes, params};
+use crate::replays::{self, Replay};
+use crate::{lanes, params, webhook_attempts};
 use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
@@ -116,6 +117,20 @@ pub struct Webhook {
     pub ordered: bool,
     /// What was removed from the log before it was told of it; written by the pruning alone.
     pub gap: Option<Gap>,
+    /// What it is told once more, where it is read for that: the position is then that of the replay.
+    pub replay: Option<Replay>,
+}
+
+impl Webhook {
+    /// Who reads the log: the webhook itself, or the replay that it is read for.
+    pub fn reader(&self) -> WebhookId {
+        self.replay.as_ref().map_or(self.id, |replay| WebhookId::from_uuid(replay.id.uuid()))
+    }
+
+    /// What it is counted as among the readers of the log.
+    pub fn kind(&self) -> &'static str {
+        if self.replay.is_some() { "replay" } else { self.channel.kind() }
+    }
 }
 
 /// What came of making a webhook.
@@ -285,6 +300,8 @@ impl Command for RemoveWebhook {
             return Ok(false);
         }
         lanes::forget(tx, self.id).await?;
+        replays::forget(tx, self.id).await?;
+        webhook_attempts::forget(tx, self.id).await?;
         tx.wake_webhooks();
         Ok(true)
     }
@@ -398,6 +415,7 @@ pub(crate) fn read(row: &Row) -> Result<Webhook, DbError> {
         rate: row.opt_int(21)?.and_then(|rate| u32::try_from(rate).ok()),
         ordered: row.flag(22)?,
         gap: Gap::read(row.int(23)?, row.int(24)?, row.count(25)?),
+        replay: None,
     })
 }
 

@@ -2,9 +2,12 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use postfleet_bus::{Bus, BusError, Expected, LastMessage, Message, Receipt, Stored, Stream, StreamPlan};
+use postfleet_bus::{
+    Bus, BusError, Expected, LastMessage, Message, Receipt, Settle, Settlement, Stored, Stream, StreamPlan, Taken,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A bus with one server. Clones are the same one.
@@ -37,6 +40,8 @@ struct Kept {
     last_id: String,
     messages: BTreeMap<u64, Message>,
     ids: BTreeMap<String, u64>,
+    /// Of a queue: what was given out and not settled, or is to be given out later.
+    given_out: BTreeSet<u64>,
 }
 
 impl SimulatedBus {
@@ -103,6 +108,11 @@ impl SimulatedBus {
         state.lost.insert(which);
     }
 
+    /// What was taken from queues and not settled, or put off, may be taken again.
+    pub fn give_out_again(&self) {
+        self.state().streams.values_mut().for_each(|stream| stream.given_out.clear());
+    }
+
     /// What a stream has, first to last.
     pub fn messages(&self, stream: &str) -> Vec<Message> {
         self.state().streams.get(stream).map(|kept| kept.messages.values().cloned().collect()).unwrap_or_default()
@@ -144,6 +154,34 @@ impl SimulatedBus {
         })
     }
 
+    fn given_out(&self, plan: &StreamPlan, most: usize) -> Result<Vec<Taken>, BusError> {
+        self.is_away()?;
+        let mut state = self.state();
+        let stream = state.streams.get_mut(&plan.name).ok_or_else(|| BusError::Away("no stream".to_owned()))?;
+        let free: Vec<u64> = stream
+            .messages
+            .keys()
+            .filter(|sequence| !stream.given_out.contains(sequence))
+            .take(most)
+            .copied()
+            .collect();
+        let mut taken = Vec::with_capacity(free.len());
+        for sequence in free {
+            stream.given_out.insert(sequence);
+            let message = stream.messages[&sequence].clone();
+            let settle = Box::new(Ack { bus: self.clone(), stream: plan.name.clone(), sequence });
+            taken.push(Taken {
+                subject: message.subject,
+                id: Some(message.id).filter(|id| !id.is_empty()),
+                source: stream.created_at,
+                sequence,
+                body: message.body,
+                settle,
+            });
+        }
+        Ok(taken)
+    }
+
     fn stored(&self, message: Message) -> Result<Stored, BusError> {
         self.is_away()?;
         let mut state = self.state();
@@ -159,7 +197,7 @@ impl SimulatedBus {
         let Some(stream) = state.streams.values_mut().find(matches) else {
             return Err(BusError::Away("no stream".to_owned()));
         };
-        if let Some(sequence) = stream.ids.get(&message.id) {
+        if let Some(sequence) = stream.ids.get(&message.id).filter(|_| !message.id.is_empty()) {
             return Ok(Stored { sequence: *sequence, duplicate: true });
         }
         let is_expected = match &message.expected {
@@ -188,9 +226,39 @@ impl Bus for SimulatedBus {
         std::future::ready(self.opened(plan)).boxed()
     }
 
+    fn take<'a>(
+        &'a self,
+        plan: &'a StreamPlan,
+        most: usize,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Taken>, BusError>> {
+        std::future::ready(self.given_out(plan, most)).boxed()
+    }
+
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Receipt, BusError>> {
         // In the order of the calls; what came of it is told later.
         let stored = self.stored(message);
         std::future::ready(Ok(std::future::ready(stored).boxed())).boxed()
+    }
+}
+
+/// The way to settle one message of a queue.
+#[derive(Debug)]
+struct Ack {
+    bus: SimulatedBus,
+    stream: String,
+    sequence: u64,
+}
+
+impl Settle for Ack {
+    fn settle(&self, how: Settlement) -> BoxFuture<'_, Result<(), BusError>> {
+        let settled = self.bus.is_away().map(|()| {
+            let mut state = self.bus.state();
+            // What is put off stays given out, until the test says otherwise.
+            if let (Settlement::Done | Settlement::Never, Some(stream)) = (how, state.streams.get_mut(&self.stream)) {
+                stream.messages.remove(&self.sequence);
+            }
+        });
+        std::future::ready(settled).boxed()
     }
 }

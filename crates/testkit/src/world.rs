@@ -369,6 +369,7 @@ fn settings(options: &WorldOptions) -> Settings {
         },
         lease: Duration::from_secs(1_800),
         event_retention: Duration::from_secs(7 * 86_400),
+        webhook_attempt_retention: Duration::from_secs(7 * 86_400),
         prune_every: Duration::from_secs(3_600),
         evaluation_retention: Duration::from_secs(30 * 86_400),
         feedback_addresses: vec![EmailAddress::parse("complaints@mx.world.test").expect("address")],

@@ -31,6 +31,7 @@ const PATH: &[(&str, &str)] = &[
     ("message", "The message's id."),
     ("opt_in", "The opt-in's id."),
     ("organization", "The organization's id."),
+    ("parked", "The id of the parked send."),
     ("policy", "The policy's id."),
     ("pool", "The id of the pool of senders."),
     ("provider", "The connector's provider."),
@@ -43,6 +44,7 @@ const PATH: &[(&str, &str)] = &[
     ("template", "The id of the application's template."),
     ("restriction", "The restriction's id: that of a stop of this kind."),
     ("redirect_uri", "The redirect URI's id."),
+    ("route", "The route's id."),
     ("rule", "The rule's id."),
     ("hold", "The id of the held send."),
     ("schedule", "The id of the scheduled send."),
@@ -50,7 +52,9 @@ const PATH: &[(&str, &str)] = &[
     ("thread", "The thread's id."),
     ("token", "What the link of a message says."),
     ("upload", "The id of an upload session."),
+    ("replay", "The replay's id."),
     ("webhook", "The webhook's id."),
+    ("webhook_attempt", "The number of the attempt."),
     ("workspace", "The workspace's id."),
 ];
 

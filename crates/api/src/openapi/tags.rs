@@ -75,6 +75,8 @@ const TAGS: &[(&str, &str, &[&str])] = &[
         &["/v3/activity", "/v3/metrics"],
     ),
     ("events", "The log of what happened, as webhooks and alerts are told of it.", &["/v3/events"]),
+    ("routes", "Rules by which events are given to subjects of the message bus.", &["/v3/routes"]),
+    ("bus", "Sends that came by the message bus.", &["/v3/bus"]),
     ("alerts", "Who is told by e-mail or chat when a quota is crossed or a raise asked for.", &["/v3/alerts"]),
     ("rules", "What happens to mail, by who sends it and to whom, and why it happened.", &[]),
     ("lists", "Domains, top-level domains and addresses in which rules look things up.", &[]),

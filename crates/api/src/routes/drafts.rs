@@ -1,11 +1,11 @@
 //! `/v3/grants/{grant}/drafts`.
 
 use super::messages::page_request;
-use super::send::{self, people, tracking};
+use super::send;
 use crate::call::Call;
 use crate::extract::{self, Query};
 use crate::idempotency::Keyed;
-use crate::letter::{self, Letter};
+use crate::letter;
 use crate::respond::{self, Answer};
 use crate::route::{Answers, Kind, Parameter, Route, Shape};
 use postfleet_core::folder::SystemFolder;
@@ -19,10 +19,11 @@ use postfleet_mailbox::view::Fields;
 use postfleet_mailbox::writer::Selection;
 use postfleet_mailflow::drafts::{self, Dispatched, DraftChange, KeepingDraft, Sign};
 use postfleet_mailflow::schedules::{Keeping, Scheduled};
+use postfleet_mailflow::submit::request::{people, tracking};
 use postfleet_schema::draft::{DraftRequest, SendDraftRequest};
 use postfleet_schema::message::Message;
 use postfleet_schema::page::Single;
-use postfleet_schema::send::{CustomHeader, SendAttachment, SendResponse};
+use postfleet_schema::send::{CustomHeader, SendResponse};
 use postfleet_store::grants::Grant;
 use postfleet_store::idempotency::KeyedRequest;
 use postfleet_store::signatures::Signature;
@@ -90,19 +91,6 @@ const LIST: &[Parameter] = &[
     Parameter::new("has_attachment", Kind::Flag, "Only drafts with attachments, or only those without."),
     Parameter::new("metadata_pair", Kind::List, "Pairs `key:value`, all of which the metadata must have."),
 ];
-
-impl Letter for DraftRequest {
-    fn take_files(&mut self) -> Vec<SendAttachment> {
-        match &mut self.attachments {
-            Patch::Set(files) => std::mem::take(files),
-            Patch::Keep | Patch::Clear => Vec::new(),
-        }
-    }
-
-    fn html(&self) -> Option<&str> {
-        self.body.value().map(String::as_str).filter(|_| self.is_plaintext != Patch::Set(true))
-    }
-}
 
 /// `GET /v3/grants/{grant}/drafts`
 pub(crate) async fn list(call: Call) -> Answer {

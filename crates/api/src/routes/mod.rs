@@ -9,6 +9,7 @@ pub(crate) mod applications;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod breakers;
+pub(crate) mod bus;
 pub(crate) mod clean;
 pub(crate) mod connectors;
 pub(crate) mod destinations;
@@ -16,6 +17,7 @@ pub(crate) mod domain_health;
 pub(crate) mod domains;
 pub(crate) mod drafts;
 pub(crate) mod evaluations;
+pub(crate) mod event_routes;
 pub(crate) mod event_stream;
 mod events;
 pub(crate) mod explain;
@@ -58,6 +60,8 @@ pub(crate) mod unsupported;
 pub(crate) mod usage;
 pub(crate) mod wait;
 pub(crate) mod warm_ups;
+pub(crate) mod webhook_attempts;
+pub(crate) mod webhook_replays;
 pub(crate) mod webhooks;
 pub(crate) mod workspaces;
 
@@ -92,6 +96,8 @@ pub(crate) fn all() -> Vec<Route> {
         recoveries::routes(),
         alerts::routes(),
         alert_rules::routes(),
+        bus::routes(),
+        event_routes::routes(),
         events::routes(),
         event_stream::routes(),
         activity::routes(),
@@ -128,6 +134,8 @@ pub(crate) fn all() -> Vec<Route> {
         attachments::routes(),
         unsupported::routes(),
         webhooks::routes(),
+        webhook_replays::routes(),
+        webhook_attempts::routes(),
         openapi::routes(),
         node::routes(),
     ]

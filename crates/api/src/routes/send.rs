@@ -13,27 +13,25 @@ use axum::response::Response;
 use postfleet_core::Problem;
 use postfleet_core::UnixMicros;
 use postfleet_core::quota::Allowance;
-use postfleet_fleet::{limits, opt_ins, signatures, templates};
-use postfleet_mail::Participant;
-use postfleet_mailbox::summary::Tracking;
+use postfleet_fleet::limits;
 use postfleet_mailbox::view::Fields;
 use postfleet_mailflow::Platform;
 use postfleet_mailflow::schedules::{self, Keeping, Scheduled};
 use postfleet_mailflow::submit::once::content_of_mime;
 use postfleet_mailflow::submit::raw::{self, Envelope};
-use postfleet_mailflow::submit::{self, Outgoing, Prepared, Sent, Terms};
+use postfleet_mailflow::submit::request::{self, Accepted, Asked, answer, check_use_draft};
+use postfleet_mailflow::submit::{self, Prepared, Sent, Terms};
 use postfleet_schema::hold::HeldSend;
 use postfleet_schema::message as schema;
 use postfleet_schema::send::{SendRequest, SendResponse};
 use postfleet_store::grants::Grant;
 use postfleet_store::holds::Hold;
 use postfleet_store::idempotency::KeyedRequest;
-use postfleet_store::templates::Owner;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::post("/v3/grants/{grant}/messages/send", "messages.send", send)
+        Route::post(request::ROUTE, "messages.send", send)
             .about("Send a message", DETAILS)
             .query(&[TYPE, FIELDS, ALLOW_DUPLICATE, SEND_AT, USE_DRAFT])
             .keyed()
@@ -125,19 +123,11 @@ async fn carry_out(call: Call, grant: Grant) -> Answer {
     let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
     keyed.add_request(&request, &attachments);
     let send = async |key: Option<KeyedRequest>| {
-        let (send_at, use_draft) = (request.send_at.filter(|at| *at != 0), request.use_draft == Some(true));
-        let allow_duplicate = repeat || request.allow_duplicate == Some(true);
-        let owner = Owner { application: grant.application_id, grant: Some(grant.id) };
-        let request = dressed(&platform, owner, request).await?;
-        let outgoing = Outgoing { attachments, shown, by, ..outgoing(request)? };
-        let Some(send_at) = send_at else {
-            let outgoing = Outgoing { terms: Terms { may_wait: true, key, allow_duplicate, pool: None }, ..outgoing };
-            return Ok(sent(&platform, &id, &grant, submit::send(&platform, &grant, outgoing).await?));
-        };
-        let written = |waits: &Scheduled| written(&id, &grant, waits);
-        let keeping = key.map(|key| Keeping { key, written: &written });
-        let waits = schedules::send_later(&platform, &grant, outgoing, send_at, use_draft, keeping).await?;
-        Ok(scheduled(&id, &grant, &waits))
+        let asked = Asked { by, shown, allow_duplicate: repeat, key, request_id: &id.0 };
+        Ok(match request::carry_out(&platform, &grant, (request, attachments), asked).await? {
+            Accepted::Sent(message) => sent(&platform, &id, &grant, message),
+            Accepted::Scheduled(waits) => scheduled(&id, &grant, &waits),
+        })
     };
     keyed.once(&platform, &id, shown, send).await
 }
@@ -173,35 +163,12 @@ pub(crate) fn held_answer(request_id: &str, grant: &Grant, message: schema::Mess
 
 /// The answer to a message that waits for its time.
 pub(crate) fn scheduled(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> Response {
-    respond::json(StatusCode::ACCEPTED, id, &waits(id, grant, scheduled))
+    respond::json(StatusCode::ACCEPTED, id, &request::waits(&id.0, grant, scheduled))
 }
 
 /// The same as it is kept under the key of its request.
 pub(crate) fn written(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> String {
-    serde_json::to_string(&waits(id, grant, scheduled)).unwrap_or_default()
-}
-
-fn waits(id: &RequestId, grant: &Grant, scheduled: &Scheduled) -> SendResponse {
-    SendResponse {
-        schedule_id: Some(scheduled.schedule_id.to_string()),
-        send_at: Some(scheduled.send_at),
-        use_draft: Some(scheduled.use_draft),
-        ..answer(&id.0, grant, scheduled.message.clone())
-    }
-}
-
-/// The answer to a send that is no repeat.
-pub(crate) fn answer(request_id: &str, grant: &Grant, data: schema::Message) -> SendResponse {
-    SendResponse {
-        request_id: request_id.to_owned(),
-        grant_id: grant.id.to_string(),
-        duplicate: false,
-        data,
-        schedule_id: None,
-        send_at: None,
-        use_draft: None,
-        hold: None,
-    }
+    request::written(&id.0, grant, scheduled)
 }
 
 /// The answer says what is left of the daily quota, which is nothing where there is no limit.
@@ -244,74 +211,4 @@ fn is_mime(query: &Query) -> Result<bool, Problem> {
         "mime" => Ok(true),
         _ => Err(Problem::invalid("type", "type must be mime, or absent")),
     }
-}
-
-/// The message with what its template and its signature give it: before anybody judges it, and before its recipients are
-/// looked at. What the request gives itself is not taken from the template.
-pub(crate) async fn dressed(
-    platform: &Platform,
-    owner: Owner,
-    mut request: SendRequest,
-) -> Result<SendRequest, Problem> {
-    let is_plaintext = request.is_plaintext == Some(true);
-    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    if let Some(template) = request.template.take() {
-        let wants = [!is_given(&request.subject), !is_given(&request.body)];
-        let filled = templates::fill_message(&platform.store, owner, template, wants, is_plaintext).await?;
-        request.subject = filled.subject.or(request.subject);
-        request.body = filled.body.or(request.body);
-    }
-    let named = request.signature_id.take();
-    let Some(grant) = owner.grant else {
-        return match named.filter(|id| !id.is_empty()) {
-            None => Ok(request),
-            Some(_) => Err(Problem::invalid("signature_id", "signature_id must be absent: a pool has no signatures")),
-        };
-    };
-    if let Some(signature) = signatures::named(&platform.store, grant, named.as_deref()).await? {
-        let body = request.body.as_deref().unwrap_or_default();
-        request.body = Some(signatures::signed(body, is_plaintext, &signature));
-    }
-    Ok(request)
-}
-
-fn check_use_draft(use_draft: bool, send_at: Option<i64>) -> Result<(), Problem> {
-    if use_draft && send_at.is_none() {
-        return Err(Problem::invalid("use_draft", "use_draft is for scheduled sends: it needs send_at"));
-    }
-    Ok(())
-}
-
-/// The message without its files.
-pub(crate) fn outgoing(request: SendRequest) -> Result<Outgoing, Problem> {
-    check_use_draft(request.use_draft == Some(true), request.send_at.filter(|at| *at != 0))?;
-    let require_opt_in = request.require_opt_in.filter(|purpose| !purpose.is_empty());
-    let require_opt_in = require_opt_in.map(|purpose| opt_ins::purpose("require_opt_in", &purpose)).transpose()?;
-    Ok(Outgoing {
-        require_opt_in,
-        has_unsubscribe_link: request.list_unsubscribe.unwrap_or(false),
-        to: people(request.to),
-        from: people(request.from),
-        cc: people(request.cc),
-        bcc: people(request.bcc),
-        reply_to: people(request.reply_to),
-        subject: request.subject.unwrap_or_default(),
-        body: request.body.unwrap_or_default(),
-        is_plaintext: request.is_plaintext.unwrap_or(false),
-        reply_to_message_id: request.reply_to_message_id,
-        custom_headers: request.custom_headers.into_iter().map(|header| (header.name, header.value)).collect(),
-        metadata: request.metadata.unwrap_or_default(),
-        tracking: request.tracking_options.map(tracking),
-        starred: request.starred == Some(true),
-        ..Outgoing::default()
-    })
-}
-
-pub(crate) fn people(people: Vec<schema::Participant>) -> Vec<Participant> {
-    people.into_iter().map(|person| Participant { name: person.name, email: person.email }).collect()
-}
-
-pub(crate) fn tracking(options: schema::TrackingOptions) -> Tracking {
-    let schema::TrackingOptions { opens, links, thread_replies, label, domain_name } = options;
-    Tracking { opens, links, thread_replies, label, domain_name }
 }

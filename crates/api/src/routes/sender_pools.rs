@@ -10,7 +10,7 @@ use crate::routes::send;
 use postfleet_core::id::SenderPoolId;
 use postfleet_core::{Problem, sender_pool};
 use postfleet_mailflow::sender_pools;
-use postfleet_mailflow::submit::Terms;
+use postfleet_mailflow::submit::{Terms, request};
 use postfleet_schema::send::{SendRequest, SendResponse};
 use postfleet_schema::sender_pool::{
     CreateSenderPool, SenderPool, SenderPoolDetails, SenderPoolPlan, UpdateSenderPool,
@@ -117,22 +117,22 @@ pub(crate) async fn send(call: Call) -> Answer {
     let repeat = query.flag("allow_duplicate")?.unwrap_or(false);
     let limit = platform.store.plans().outbound_octets_ceiling();
     keyed.add(query.get("fields").unwrap_or_default());
-    let (request, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
-    keyed.add_request(&request, &attachments);
+    let (message, attachments) = letter::read::<SendRequest>(&parts, body, limit).await?;
+    keyed.add_request(&message, &attachments);
     let send = async |key: Option<KeyedRequest>| {
-        if !request.from.is_empty() {
+        if !message.from.is_empty() {
             return Err(Problem::invalid("from", "from must be absent: the pool chooses the mailbox"));
         }
-        if request.send_at.is_some_and(|at| at != 0) {
+        if message.send_at.is_some_and(|at| at != 0) {
             return Err(Problem::invalid(
                 "send_at",
                 "send_at must be absent: a pool sends now; schedule from a mailbox",
             ));
         }
-        let allow_duplicate = repeat || request.allow_duplicate == Some(true);
+        let allow_duplicate = repeat || message.allow_duplicate == Some(true);
         let terms = Terms { may_wait: true, key, allow_duplicate, pool: Some(pool.id) };
         let owner = Owner { application: pool.application_id, grant: None };
-        let outgoing = send::outgoing(send::dressed(&platform, owner, request).await?)?;
+        let outgoing = request::outgoing(request::dressed(&platform, owner, message).await?)?;
         let outgoing = postfleet_mailflow::submit::Outgoing { attachments, shown, by, terms, ..outgoing };
         let (grant, sent) = sender_pools::send(&platform, &pool, outgoing).await?;
         Ok(send::sent(&platform, &id, &grant, sent))

@@ -147,7 +147,7 @@ pub(crate) async fn send_test_event(call: Call) -> Answer {
 }
 
 /// What cannot be read is called as everything else that is wrong with a request about webhooks.
-fn invalid(problem: Problem) -> Problem {
+pub(super) fn invalid(problem: Problem) -> Problem {
     let is_plain = problem.kind == ProblemKind::Invalid && problem.code == "invalid_request";
     if is_plain { Problem { code: "webhook_invalid", ..problem } } else { problem }
 }

@@ -2,6 +2,7 @@
 //! two tenants and ask for the one with the key of the other.
 
 use crate::support::{Harness, receiver};
+use crate::v3::bus;
 use crate::v3::domain_health::{by_mail, dmarc};
 use crate::v3::recoveries;
 use futures::FutureExt;
@@ -9,6 +10,7 @@ use futures::future::BoxFuture;
 use postfleet_core::audit::Act;
 use postfleet_core::id::{AuditId, EventId, StopId};
 use postfleet_core::stop::{Kind as StopKind, Scope};
+use postfleet_mailflow::webhooks;
 use postfleet_store::organizations;
 use postfleet_store::stops::{RaiseOutcome, RaiseStop, Within};
 use postfleet_testkit::http::FakeHttp;
@@ -50,6 +52,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("folder", |harness, tenant| folder(harness, tenant).boxed()),
     ("upload", |_, _| async { Thing::Shared("1".to_owned()) }.boxed()),
     ("webhook", |harness, tenant| webhook(harness, tenant).boxed()),
+    ("replay", |harness, tenant| replay(harness, tenant).boxed()),
+    ("webhook_attempt", |harness, tenant| webhook_attempt(harness, tenant).boxed()),
     ("workspace", |_, tenant| owned(tenant.workspace_id.to_string()).boxed()),
     ("application", |_, tenant| owned(tenant.application_id.to_string()).boxed()),
     ("organization", |_, tenant| owned(tenant.organization_id.to_string()).boxed()),
@@ -71,6 +75,8 @@ pub const FIXTURES: &[(&str, Make)] = &[
     ("opt_in", |harness, tenant| opt_in(harness, tenant).boxed()),
     ("raise", |harness, tenant| raise(harness, tenant).boxed()),
     ("pool", |harness, tenant| pool(harness, tenant).boxed()),
+    ("parked", |harness, tenant| parked(harness, tenant).boxed()),
+    ("route", |harness, tenant| made(harness, &tenant.api_key, "/v3/routes", json!({"subject": "s"})).boxed()),
     ("alert_rule", |harness, tenant| alert_rule(harness, tenant).boxed()),
     ("alert", |harness, tenant| alert(harness, tenant).boxed()),
     ("signature", |harness, tenant| signature(harness, tenant).boxed()),
@@ -309,6 +315,15 @@ async fn queued(harness: &Harness, tenant: &Tenant) -> Thing {
     one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
 }
 
+/// A send that came by the message bus and was refused.
+async fn parked(harness: &Harness, tenant: &Tenant) -> Thing {
+    let list = harness.ask(&tenant.api_key, "GET", "/v3/bus/parked", None).await;
+    if let Some(id) = list.is_ok().data()[0].get("id") {
+        return one(id);
+    }
+    one(&json!(bus::park(harness, tenant, "{}").await))
+}
+
 async fn alert_rule(harness: &Harness, tenant: &Tenant) -> Thing {
     let body = json!({"metric": "bounce_rate", "threshold": 0.05});
     made(harness, &tenant.api_key, "/v3/alerts/send", body).await
@@ -399,6 +414,27 @@ async fn webhook(harness: &Harness, tenant: &Tenant) -> Thing {
     let receiver: FakeHttp = receiver().await;
     let new = json!({"trigger_types": ["message.created"], "webhook_url": receiver.url("/")});
     one(&harness.ask(&tenant.api_key, "POST", "/v3/webhooks", Some(&new)).await.is_ok().data()["id"])
+}
+
+async fn replay(harness: &Harness, tenant: &Tenant) -> Thing {
+    let webhook = webhook(harness, tenant).await.name().to_owned();
+    let path = format!("/v3/webhooks/{webhook}/replay");
+    let body = json!({"since": 0});
+    one(&harness.ask(&tenant.api_key, "POST", &path, Some(&body)).await.is_ok().data()["id"])
+}
+
+/// One that nobody took: the receiver is gone. Each webhook counts its own.
+async fn webhook_attempt(harness: &Harness, tenant: &Tenant) -> Thing {
+    let webhook = webhook(harness, tenant).await.name().to_owned();
+    let agent = format!("agent@{}", tenant.domain);
+    harness.world.receive("a@b.test", &agent, "Subject: x\r\n\r\nHello").await.expect("taken");
+    let platform = &harness.world.platform;
+    for mut hook in webhooks::lease(platform).await.expect("lease") {
+        if hook.reader().to_string() == webhook {
+            webhooks::round(platform, &mut hook).await.expect("round");
+        }
+    }
+    Thing::Shared("1".to_owned())
 }
 
 fn one(id: &Value) -> Thing {

@@ -18,6 +18,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::applications::ROUTES,
         v3::applications::redirect_uris::ROUTES,
         v3::audit::ROUTES,
+        v3::bus::ROUTES,
+        v3::event_routes::ROUTES,
         v3::connectors::ROUTES,
         v3::domain_health::ROUTES,
         v3::domains::ROUTES,
@@ -47,6 +49,8 @@ pub(crate) fn listed() -> Vec<&'static str> {
         v3::addresses::ROUTES,
         v3::warm_ups::ROUTES,
         v3::webhooks::ROUTES,
+        v3::webhook_replays::ROUTES,
+        v3::webhook_attempts::ROUTES,
     ]
     .concat();
     listed.extend(v3::connect::ROUTES.iter().flat_map(|routes| routes.iter().copied()));

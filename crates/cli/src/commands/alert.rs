@@ -9,7 +9,7 @@ use crate::output::{Column, Kind};
 use crate::session::Session;
 use serde_json::{Map, Value, json};
 
-const TRIGGERS: [&str; 13] = [
+const TRIGGERS: [&str; 16] = [
     "quota.warning",
     "quota.reached",
     "quota.exceeded",

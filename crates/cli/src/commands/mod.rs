@@ -36,6 +36,7 @@ mod shell;
 mod stop;
 mod suppression;
 mod usage;
+mod webhook;
 mod workspace;
 
 use crate::connection::Globals;
@@ -85,6 +86,8 @@ pub enum Command {
     Recovery(Noun<recovery::Verb>),
     /// Who is told by e-mail or chat of stops, quotas and raises
     Alert(Noun<alert::Verb>),
+    /// Programs that are told of events: how far they are, what became of it, and telling them once more
+    Webhook(Noun<webhook::Verb>),
     /// What is on its way out: where it stands, why, and what to do about it
     Queue(Noun<queue::Verb>),
     /// Sends that wait for their quota or for somebody to approve them: looking at them and deciding
@@ -183,6 +186,7 @@ impl Command {
             Self::Restriction(noun) => &noun.globals,
             Self::SupportBundle(alone) => &alone.globals,
             Self::Alert(noun) => &noun.globals,
+            Self::Webhook(noun) => &noun.globals,
             Self::Breaker(noun) => &noun.globals,
             Self::List(noun) => &noun.globals,
             Self::Suppression(noun) => &noun.globals,
@@ -231,6 +235,7 @@ impl Command {
             Self::Restriction(noun) => stop::run(noun.verb, session).await,
             Self::SupportBundle(alone) => stop::bundle(alone.arguments, session).await,
             Self::Alert(noun) => alert::run(noun.verb, session).await,
+            Self::Webhook(noun) => webhook::run(noun.verb, session).await,
             Self::Breaker(noun) => breaker::run(noun.verb, session).await,
             Self::List(noun) => list::run(noun.verb, session).await,
             Self::Suppression(noun) => suppression::run(noun.verb, session).await,

@@ -287,6 +287,11 @@ async fn usage() {
 }
 
 #[tokio::test]
+async fn webhook() {
+    play("webhook").await;
+}
+
+#[tokio::test]
 async fn workspace() {
     play("workspace").await;
 }

@@ -77,6 +77,7 @@ pub async fn create(
         rate: None,
         ordered: true,
         gap: None,
+        replay: None,
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);

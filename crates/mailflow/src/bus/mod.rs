@@ -1,16 +1,22 @@
 //! The message bus: every event is published there once, in the order of the log, by one node at a time.
 //!
 //! The log is the truth. While the bus is away events wait in it; when it is back, it is asked what it has, and everything
-//! behind that is published.
+//! behind that is published. In the other direction sends are taken from the bus ([`Intake`]); those that are refused are put
+//! aside ([`parked`]).
 
+mod intake;
 mod message;
+pub mod parked;
 mod publisher;
+pub mod routes;
+mod send;
 
+pub use intake::Intake;
 pub use message::{POSITION, SEQUENCE};
 pub use publisher::{Next, Publisher};
 
 use crate::platform::Platform;
-use postfleet_bus::StreamPlan;
+use postfleet_bus::{Retention, StreamPlan};
 use postfleet_core::Problem;
 use postfleet_store::readers::{Kind, LeaseReader, Reader};
 use std::time::Duration;
@@ -34,6 +40,8 @@ pub struct BusSettings {
     pub replicas: usize,
     /// Whether mail is told that went into junk as it came in.
     pub include_junk: bool,
+    /// Whether sends are taken from the bus.
+    pub send: bool,
 }
 
 impl Default for BusSettings {
@@ -44,6 +52,7 @@ impl Default for BusSettings {
             duplicates: Duration::from_secs(600),
             replicas: 1,
             include_junk: false,
+            send: false,
         }
     }
 }
@@ -51,10 +60,30 @@ impl Default for BusSettings {
 impl BusSettings {
     /// The stream of all events.
     pub fn events(&self) -> StreamPlan {
+        self.stream("events", Retention::For(self.keep))
+    }
+
+    /// The stream of events that rules give to subjects.
+    pub fn work(&self) -> StreamPlan {
+        self.stream("work", Retention::For(self.keep))
+    }
+
+    /// The queue of sends.
+    pub fn sends(&self) -> StreamPlan {
+        self.stream("send", Retention::UntilSettled)
+    }
+
+    /// The stream of what became of them.
+    pub fn sent(&self) -> StreamPlan {
+        self.stream("sent", Retention::For(self.keep))
+    }
+
+    /// The stream of everything that is published below `<prefix>.<kind>`.
+    fn stream(&self, kind: &str, retention: Retention) -> StreamPlan {
         StreamPlan {
-            name: format!("{}_EVENTS", self.prefix.to_uppercase()),
-            subject: format!("{}.events.>", self.prefix),
-            max_age: self.keep,
+            name: format!("{}_{}", self.prefix, kind).to_uppercase(),
+            subject: format!("{}.{kind}.>", self.prefix),
+            retention,
             duplicate_window: self.duplicates,
             replicas: self.replicas,
         }

@@ -2,6 +2,7 @@
 //! nothing behind it is. So what the bus has is always a beginning of the log, and its last message says how far it goes.
 
 use super::message::{self, Shape};
+use super::routes::Book;
 use super::{BusSettings, LEASE, RENEW};
 use crate::platform::{Platform, Settings};
 use futures::StreamExt;
@@ -139,6 +140,7 @@ impl Publisher {
             return Ok(Next::Lost);
         }
         let (events, command) = (self.read(is_open).await?, self.save_due(now));
+        let book = Book::of(&self.platform, &events).await?;
         let store = self.platform.store.clone();
         let saving = async {
             match &command {
@@ -146,7 +148,7 @@ impl Publisher {
                 None => Ok(true),
             }
         };
-        let (sent, kept) = futures::join!(self.publish(&events), saving);
+        let (sent, kept) = futures::join!(self.publish(&events, &book), saving);
         if !kept? {
             return Ok(Next::Lost);
         }
@@ -196,7 +198,11 @@ impl Publisher {
             return Ok(false);
         }
         let plan = self.settings.events();
-        match self.bus.open(&plan).await {
+        let opened = match self.bus.open(&self.settings.work()).await {
+            Ok(_) => self.bus.open(&plan).await,
+            Err(error) => Err(error),
+        };
+        match opened {
             Ok(stream) => self.go_on(connection, &stream, now).await,
             Err(error) => {
                 self.failed(&error, now);
@@ -252,7 +258,7 @@ impl Publisher {
         Ok(events::after(&mut self.platform.store.reader().await?, self.reader.position, limit).await?)
     }
 
-    async fn publish(&self, events: &[Event]) -> Option<Sent> {
+    async fn publish(&self, events: &[Event], book: &Book) -> Option<Sent> {
         let open = self.open.as_ref().filter(|_| !events.is_empty())?;
         let mut sent = Sent { upto: self.reader.position, stored: 0, expected: open.expected.clone(), stopped: None };
         let mut under_way: Vec<(i64, Option<Receipt>)> = Vec::with_capacity(events.len());
@@ -260,7 +266,16 @@ impl Publisher {
         for event in events {
             making.push(Box::pin(self.made(event, open)));
         }
-        let mut messages = futures::stream::iter(making).buffered(RENDERED_AT_ONCE);
+        let mut messages = futures::stream::iter(making).buffered(RENDERED_AT_ONCE).boxed();
+        if !book.is_empty() {
+            // What the stream of all events has was given to its subject before: so none is left out, whoever ends when.
+            let made: Vec<Made> = messages.collect().await;
+            if let Err(error) = self.give_out(events, &made, book).await {
+                sent.stopped = Some(Stopped::Bus(error));
+                return Some(sent);
+            }
+            messages = futures::stream::iter(made).boxed();
+        }
         while let Some((position, made)) = messages.next().await {
             let mut message = match made {
                 Ok(Some(message)) => message,
@@ -301,6 +316,23 @@ impl Publisher {
             sent.upto = position;
         }
         Some(sent)
+    }
+
+    /// Publishes events that meet a rule of their application once more, where that says.
+    async fn give_out(&self, events: &[Event], made: &[Made], book: &Book) -> Result<(), BusError> {
+        let mut receipts = Vec::new();
+        for (event, (_, made)) in events.iter().zip(made) {
+            let Ok(Some(message)) = made else { continue };
+            let Some(subject) = book.subject(event, &message.body) else { continue };
+            let subject = format!("{}.work.{}.{subject}", self.settings.prefix, event.event.application_id);
+            receipts.push(self.bus.publish(Message { subject, ..message.clone() }).await?);
+        }
+        let count = receipts.len() as u64;
+        for receipt in receipts {
+            receipt.await?;
+        }
+        self.platform.metrics.bus("routed", count);
+        Ok(())
     }
 
     /// What is published of an event; nothing of mail that went into junk as it came in, unless that is wanted.

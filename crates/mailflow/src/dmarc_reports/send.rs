@@ -163,7 +163,8 @@ fn letters(report: &Report<'_>, agreed: Vec<Destination>) -> Vec<(EmailAddress, 
 /// Sends a message once, however often it is tried.
 async fn send(platform: &Platform, from: &Grant, id: &str, to: &EmailAddress, letter: Outgoing) -> Result<(), Problem> {
     let key: [u8; 32] = Sha256::digest(format!("dmarc report {id} to {to}")).into();
-    let once = KeyedRequest { scope: from.id.uuid(), key, request: key, request_id: String::new() };
+    let once =
+        KeyedRequest { scope: from.id.uuid(), key, request: key, request_id: String::new(), kept: idempotency::KEPT };
     let outgoing = Outgoing {
         to: vec![Participant { name: String::new(), email: to.to_string() }],
         is_plaintext: true,

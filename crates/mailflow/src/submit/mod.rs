@@ -7,8 +7,10 @@ pub mod client;
 pub mod compose;
 pub(crate) mod exchange;
 pub mod explain;
+pub mod files;
 pub mod once;
 pub mod raw;
+pub mod request;
 pub(crate) mod unsubscribe;
 
 pub use compose::Outgoing;

@@ -1,7 +1,7 @@
 //! The log of events, and what became of telling somebody of them.
 
 use super::filter::Places;
-use super::wants;
+use super::{LATE_MAX, wants};
 use crate::platform::Platform;
 use crate::wait::Place;
 use postfleet_core::event::Trigger;
@@ -14,14 +14,9 @@ use postfleet_store::deliveries::{self, Delivery};
 use postfleet_store::events::{self, Event};
 use postfleet_store::webhooks::Webhook;
 use serde_json::Value;
-use std::time::Duration;
 
 /// Events that are looked at for a page. There may be fewer on it than were asked for, and more behind it.
 const LOOKED_AT_MAX: usize = 1_000;
-
-/// How far the times of neighbours in the log may be in the wrong order: an event has the time at which its change was asked for,
-/// and its place only when that is committed.
-const LATE_MAX: Duration = Duration::from_secs(60);
 
 /// In which order events are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,7 +161,10 @@ fn shown(event: &Event) -> schema::Event {
             | Trigger::SendingResumed
             | Trigger::BreakerTripped
             | Trigger::DomainEndangered
-            | Trigger::AlertTriggered => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
+            | Trigger::AlertTriggered
+            | Trigger::WebhookFailing
+            | Trigger::WebhookFailed
+            | Trigger::WebhookResumed => serde_json::from_str(&facts.data).unwrap_or(Value::Null),
             _ => Value::Null,
         },
         created_at: facts.at.as_seconds(),

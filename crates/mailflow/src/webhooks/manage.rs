@@ -65,6 +65,7 @@ pub async fn create(
         rate: request.rate,
         ordered: request.ordered.unwrap_or(true),
         gap: None,
+        replay: None,
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;

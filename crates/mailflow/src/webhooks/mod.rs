@@ -5,6 +5,8 @@
 //! written down, and everything behind it waits in the log. The position moves beside all that, in one transaction with it. So neither a
 //! mailbox nor a receiver that stalls delays another.
 
+pub mod attempted;
+mod attempts;
 mod connections;
 mod deliveries;
 mod envelope;
@@ -13,6 +15,8 @@ mod manage;
 mod mock;
 mod notices;
 pub mod payload;
+mod redact;
+pub mod replay;
 mod resume;
 mod send;
 mod sign;
@@ -33,6 +37,7 @@ pub(crate) use envelope::envelope;
 use postfleet_core::event::Trigger;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::events::{self, Event};
+use postfleet_store::replays::LeaseReplays;
 use postfleet_store::webhooks::{LeaseWebhooks, Webhook};
 pub(crate) use send::Outcome;
 use std::sync::Arc;
@@ -41,11 +46,17 @@ use std::time::Duration;
 /// How long a node keeps the webhooks that it works for; to be renewed well before.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Takes the webhooks that this node works for.
+/// How far the times of neighbours in the log may be in the wrong order: an event has the time at which its change was asked for,
+/// and its place only when that is committed.
+const LATE_MAX: Duration = Duration::from_secs(60);
+
+/// Takes the webhooks that this node works for, and those of which it tells a part of the log once more.
 pub async fn lease(platform: &Platform) -> Result<Vec<Webhook>, Problem> {
     let now = platform.clock.now();
-    let command = LeaseWebhooks { owner: platform.settings.node.clone(), now, until: now.plus(LEASE) };
-    Ok(platform.store.run(command).await?)
+    let (owner, until) = (platform.settings.node.clone(), now.plus(LEASE));
+    let mut leased = platform.store.run(LeaseWebhooks { owner: owner.clone(), now, until }).await?;
+    leased.extend(platform.store.run(LeaseReplays { owner, now, until }).await?);
+    Ok(leased)
 }
 
 /// The end of the log.
@@ -97,7 +108,10 @@ pub async fn round(platform: &Platform, webhook: &mut Webhook) -> Result<Round, 
 /// asked for it: what is told of mail makes somebody read it, and perhaps answer.
 fn wants(webhook: &Webhook, event: &Event) -> bool {
     let is_held_back = event.event.is_of_junk() && !webhook.include_junk;
-    name_for(webhook, event.event.trigger).is_some() && !is_held_back && alerts::wants(webhook, event)
+    name_for(webhook, event.event.trigger).is_some()
+        && !is_held_back
+        && alerts::wants(webhook, event)
+        && replay::asks_for(webhook, event)
 }
 
 fn name_for(webhook: &Webhook, trigger: Trigger) -> Option<&'static str> {

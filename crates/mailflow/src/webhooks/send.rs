@@ -1,5 +1,6 @@
 //! One attempt to tell one event.
 
+use super::attempts::{Attempted, Body};
 use super::{name_for, payload, sign};
 use crate::alerts;
 use crate::metrics::TAKEN;
@@ -12,6 +13,9 @@ use postfleet_net::webhook_http::{HttpAnswer, HttpFailure, TargetRefused};
 use postfleet_store::events::Event;
 use postfleet_store::webhooks::{Channel, Webhook};
 use std::io::Write;
+
+/// Which replay an event is told for.
+const REPLAY: &str = "x-postfleet-replay";
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,28 +60,49 @@ impl Outcome {
     }
 }
 
-/// Sends one event to one webhook.
-pub(super) async fn send(platform: &Platform, webhook: &Webhook, event: &Event, attempt: u32) -> Outcome {
-    let Some(name) = name_for(webhook, event.event.trigger) else { return Outcome::Done };
+/// Sends one event to one webhook. Answers what is to be kept of it, if a request was made.
+pub(super) async fn send(
+    platform: &Platform,
+    webhook: &Webhook,
+    event: &Event,
+    attempt: u32,
+) -> (Outcome, Option<Attempted>) {
+    let Some(name) = name_for(webhook, event.event.trigger) else { return (Outcome::Done, None) };
     if webhook.channel != Channel::Webhook {
-        return alerts::send(platform, webhook, event).await;
+        return (alerts::send(platform, webhook, event).await, None);
     }
     let body = match payload::body(platform, event, name, attempt).await {
         Ok(body) => body,
         Err(problem) => {
             tracing::error!(event.id = %event.event.id, cause = ?problem.cause, "failed to render a notification");
-            return Outcome::Again { cause: Cause::Internal, retry_after: None };
+            return (Outcome::Again { cause: Cause::Internal, retry_after: None }, None);
         }
     };
     let now = platform.clock.now();
     let letter = Letter::of(&event.event.id.to_string(), body, webhook.compressed);
     let mut secrets = vec![webhook.secret.expose().as_str()];
     secrets.extend(webhook.previous.iter().filter(|old| now < old.until).map(|old| old.secret.expose().as_str()));
-    let headers = letter.headers(&secrets, now.as_seconds());
-    let answer = platform.http.notify(&webhook.url, &headers, letter.body, platform.settings.webhook_deadline).await;
+    let mut headers = letter.headers(&secrets, now.as_seconds());
+    headers.extend(webhook.replay.iter().map(|replay| (REPLAY, replay.id.to_string())));
+    let (url, deadline) = (webhook.url.clone(), platform.settings.webhook_deadline);
+    let answer = platform.http.notify(&url, &headers, letter.body.clone(), deadline).await;
     let outcome = Outcome::of(&answer);
     log(platform, webhook, event, attempt, outcome, &answer);
-    outcome
+    let attempted = Attempted {
+        event_id: event.event.id,
+        grant_id: event.event.grant_id,
+        name,
+        attempt,
+        at: now,
+        took: platform.clock.now().since(now),
+        url,
+        replay: webhook.replay.as_ref().map(|replay| replay.id),
+        headers,
+        body: Body::Whole(letter.body),
+        answer: answer.ok(),
+        outcome,
+    };
+    (outcome, Some(attempted))
 }
 
 /// What is sent: the octets, and how they are signed.

@@ -133,6 +133,7 @@ mod tests {
             rate: None,
             ordered: true,
             gap: None,
+            replay: None,
         }
     }
 

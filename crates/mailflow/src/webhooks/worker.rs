@@ -2,11 +2,12 @@
 //! everything else: reading the log, sending, loading what waits and committing the position. Nothing waits for the
 //! slowest.
 
+use super::attempts::{Attempted, Attempts};
 use super::connections::{Connections, Ticket};
 use super::filter::Places;
 use super::send::{self, Outcome};
 use super::standing::{self, Watch};
-use super::wants;
+use super::{replay, wants};
 use crate::platform::Platform;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -15,6 +16,8 @@ use postfleet_core::readers::{Answer, Cause, Health, Kept, Load, Next, Standing,
 use postfleet_core::{Problem, UnixMicros, retry};
 use postfleet_store::events::{self, Event};
 use postfleet_store::lanes::{self, Course, SaveWebhook};
+use postfleet_store::replays::SaveReplay;
+use postfleet_store::webhook_attempts::{WithAttempts, WriteAttempts};
 use postfleet_store::webhooks::Webhook;
 use postfleet_trace::{Instrument, continued};
 use std::collections::BTreeMap;
@@ -33,12 +36,17 @@ pub struct Worker {
     connections: Connections,
     window: Window,
     health: Health,
-    watch: Watch,
+    /// How the receiver stands. What a replay is answered says nothing of that.
+    watch: Option<Watch>,
     /// What was read and is to be sent.
     events: BTreeMap<i64, Event>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The end of the log, as far as it is known.
     head: i64,
+    /// What a replay has told since the last commit.
+    told: Vec<i64>,
+    /// What is to be kept of attempts.
+    attempts: Attempts,
     is_reading: bool,
     /// It takes up nothing new.
     is_ending: bool,
@@ -49,11 +57,12 @@ pub struct Worker {
 
 /// What was under way and is done.
 enum Done {
-    Sent { next: Next, outcome: Outcome },
+    Sent { next: Next, outcome: Outcome, attempted: Option<Box<Attempted>> },
     Read { events: Vec<Event>, upto: i64 },
-    Loaded { load: Load, events: Vec<Event> },
+    Loaded { load: Load, events: Vec<Event>, upto: Option<i64> },
     Saved { kept: bool },
     Stood { to: Standing, at: UnixMicros },
+    Noted,
     Failed(Problem),
 }
 
@@ -61,15 +70,19 @@ impl Worker {
     /// Goes on where the webhook is. Whoever calls holds its lease.
     pub async fn begin(platform: Arc<Platform>, webhook: Webhook, connections: Connections) -> Result<Self, Problem> {
         let mut reader = platform.store.reader().await?;
-        let waiting = lanes::waiting(&mut reader, webhook.id).await?;
-        let course = lanes::course(&mut reader, webhook.id).await?;
+        let waiting = lanes::waiting(&mut reader, webhook.reader()).await?;
+        let course = match &webhook.replay {
+            None => lanes::course(&mut reader, webhook.id).await?,
+            Some(replay) => Course { rests_until: replay.rests_until, failing_for: None },
+        };
         drop(reader);
-        let mut window = Window::new(platform.settings.webhook_concurrency, webhook.position, &waiting);
+        let concurrency = replay::concurrency(&webhook, platform.settings.webhook_concurrency);
+        let mut window = Window::new(concurrency, webhook.position, &waiting);
         window.rest(course.rests_until);
-        window.agree(webhook.rate, webhook.ordered, platform.clock.now());
+        window.agree(replay::rate(&webhook), webhook.ordered, platform.clock.now());
         Ok(Self {
             platform,
-            watch: Watch::new(&webhook, course.failing_for),
+            watch: webhook.replay.is_none().then(|| Watch::new(&webhook, course.failing_for)),
             webhook: Arc::new(webhook),
             connections,
             window,
@@ -77,6 +90,8 @@ impl Worker {
             events: BTreeMap::new(),
             under_way: FuturesUnordered::new(),
             head: 0,
+            told: Vec::new(),
+            attempts: Attempts::default(),
             is_reading: false,
             is_ending: false,
             is_short: false,
@@ -86,11 +101,11 @@ impl Worker {
 
     /// The webhook is told of what it wants from now on, and where it wants it.
     pub fn change(&mut self, webhook: Webhook) {
-        if self.watch.change(&webhook) {
+        if self.watch.as_mut().is_some_and(|watch| watch.change(&webhook)) {
             self.health = Health::default();
             self.window.rest(None);
         }
-        self.window.agree(webhook.rate, webhook.ordered, self.platform.clock.now());
+        self.window.agree(replay::rate(&webhook), webhook.ordered, self.platform.clock.now());
         self.webhook = Arc::new(webhook);
     }
 
@@ -99,14 +114,14 @@ impl Worker {
         self.head = self.head.max(head);
     }
 
-    /// Whether another node works for the webhook now: nothing more is to be done here.
+    /// Whether another node works for the webhook now, or a replay is over: nothing more is to be done here.
     pub fn lease_lost(&self) -> bool {
         self.lease_lost
     }
 
     /// Whether the webhook has failed: nothing more is sent to it.
     pub fn has_failed(&self) -> bool {
-        self.watch.has_failed()
+        self.watch.as_ref().is_some_and(Watch::has_failed)
     }
 
     /// Begins what can be begun, and takes up what is done next or due. May be dropped while it waits, and called again.
@@ -118,7 +133,8 @@ impl Worker {
         let (clock, is_short) = (self.platform.clock.clone(), self.is_short);
         // What was due was begun, as far as it could be: what is left of it waits for something else, and is looked at seldom.
         let next_look = clock.now().plus(LOOK_AGAIN);
-        let due = self.window.wake_at().filter(|_| !self.is_ending).map(|time| time.max(next_look));
+        let due = self.window.wake_at().into_iter().chain(self.attempts.due()).min();
+        let due = due.filter(|_| !self.is_ending).map(|time| time.max(next_look));
         let wait = async {
             match due {
                 Some(time) => clock.sleep_until(time).await,
@@ -194,17 +210,21 @@ impl Worker {
 
     fn load(&mut self, now: UnixMicros) {
         while let Some(load) = self.window.load(now) {
-            let (platform, application) = (self.platform.clone(), self.webhook.application_id);
+            let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
             self.start(async move {
-                let events = lanes::load(&mut platform.store.reader().await?, application, load).await?;
-                Ok(Done::Loaded { load, events })
+                let mut reader = platform.store.reader().await?;
+                let mut events = lanes::load(&mut reader, webhook.application_id, load).await?;
+                let upto = events.last().map(|last| last.position).filter(|_| events.len() == load.limit);
+                replay::retain(&mut reader, &webhook, &mut events).await?;
+                Ok(Done::Loaded { load, events, upto })
             });
         }
     }
 
     fn read(&mut self) {
         let room = self.window.room();
-        let (after, head) = (self.window.read(), self.head);
+        let end = replay::last_position(&self.webhook);
+        let (after, head) = (self.window.read(), self.head.min(end));
         if self.is_reading || room == 0 || head <= after {
             return;
         }
@@ -216,7 +236,8 @@ impl Worker {
             // Everything up to the head was visible before, so nothing up to it is missing here. Events may have come
             // after it, and are told, too.
             let last = events.last().map_or(0, |event| event.position);
-            let upto = if events.len() == room { last } else { last.max(head) };
+            let upto = if events.len() == room { last } else { last.max(head) }.min(end);
+            replay::retain(&mut reader, &webhook, &mut events).await?;
             let places = Places::of(&mut reader, &webhook, events.iter()).await?;
             events.retain(|event| places.pass(&webhook, event));
             Ok(Done::Read { events, upto })
@@ -242,26 +263,58 @@ impl Worker {
             self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now);
             return;
         };
-        let span =
-            continued!(event.trace, "event.deliver", kind = webhook.channel.kind(), attempt = i64::from(next.attempt));
+        let span = continued!(event.trace, "event.deliver", kind = webhook.kind(), attempt = i64::from(next.attempt));
         self.start(async move {
-            let outcome = send::send(&platform, &webhook, &event, next.attempt).instrument(span).await;
+            let (outcome, attempted) = send::send(&platform, &webhook, &event, next.attempt).instrument(span).await;
             drop(ticket);
             let seconds = platform.clock.now().since(event.event.at).as_secs_f64();
-            platform.metrics.told(webhook.channel.kind(), outcome.name(), seconds);
-            Ok(Done::Sent { next, outcome })
+            platform.metrics.told(webhook.kind(), outcome.name(), seconds);
+            Ok(Done::Sent { next, outcome, attempted: attempted.map(Box::new) })
         });
     }
 
     /// Begins a commit if it is time; whether one is under way.
     fn save(&mut self, at_once: bool) -> bool {
         let now = self.platform.clock.now();
-        let Some(save) = self.window.save(now, at_once) else { return !self.window.is_saved() };
-        let owner = self.platform.settings.node.clone();
-        let course = Course { rests_until: self.health.rests_until(), failing_for: self.watch.failing_for() };
-        let command = SaveWebhook { id: self.webhook.id, owner, save, course };
+        let Some(save) = self.window.save(now, at_once) else {
+            return !self.window.is_saved() || self.note(now, at_once);
+        };
+        let (owner, rests_until) = (self.platform.settings.node.clone(), self.health.rests_until());
+        let failing_for = self.watch.as_ref().and_then(Watch::failing_for);
         let platform = self.platform.clone();
-        self.start(async move { Ok(Done::Saved { kept: platform.store.run(command).await? }) });
+        let (id, replay) = (self.webhook.id, self.webhook.replay.as_ref().map(|replay| replay.id));
+        let (told, attempts) = (std::mem::take(&mut self.told), self.attempts.take(now, at_once));
+        self.start(async move {
+            let (webhook, attempts) = (id, attempts.rows());
+            let kept = match replay {
+                None => {
+                    let command = SaveWebhook { id, owner, save, course: Course { rests_until, failing_for } };
+                    platform.store.run(WithAttempts { command, webhook, attempts }).await?
+                }
+                Some(id) => {
+                    let command = SaveReplay { id, owner, save, rests_until, told, at: now };
+                    platform.store.run(WithAttempts { command, webhook, attempts }).await?
+                }
+            };
+            Ok(Done::Saved { kept })
+        });
+        true
+    }
+
+    /// Writes down what was attempted and came with no position, if it is time; whether there is any.
+    fn note(&mut self, now: UnixMicros, at_once: bool) -> bool {
+        if !at_once && self.attempts.due().is_none_or(|due| due > now) {
+            return false;
+        }
+        let attempts = self.attempts.take(now, at_once);
+        if attempts.is_empty() {
+            return false;
+        }
+        let (platform, webhook) = (self.platform.clone(), self.webhook.id);
+        self.start(async move {
+            platform.store.run(WriteAttempts { webhook, attempts: attempts.rows() }).await?;
+            Ok(Done::Noted)
+        });
         true
     }
 
@@ -272,7 +325,10 @@ impl Worker {
     fn take_up(&mut self, done: Done) -> Result<(), Problem> {
         let now = self.platform.clock.now();
         match done {
-            Done::Sent { next, outcome } => {
+            Done::Sent { next, outcome, attempted } => {
+                if let Some(attempted) = attempted {
+                    self.attempts.note(*attempted);
+                }
                 let answer = self.judge(next, outcome, now);
                 self.stand();
                 self.window.rest(self.health.rests_until());
@@ -287,19 +343,23 @@ impl Worker {
                 }
                 self.window.read_upto(upto, now);
             }
-            Done::Loaded { load, events } => {
-                let upto = events.last().map(|last| last.position).filter(|_| events.len() == load.limit);
+            Done::Loaded { load, events, upto } => {
                 let wanted = events.into_iter().filter(|event| wants(&self.webhook, event));
                 let wanted: Vec<(i64, Event)> = wanted.map(|event| (event.position, event)).collect();
                 let positions: Vec<i64> = wanted.iter().map(|(position, _)| *position).collect();
                 self.events.extend(wanted);
                 self.window.loaded(load, &positions, upto, now);
             }
-            Done::Stood { to, at } => self.watch.written(to, at),
+            Done::Stood { to, at } => {
+                if let Some(watch) = &mut self.watch {
+                    watch.written(to, at);
+                }
+            }
             Done::Saved { kept } => {
                 self.lease_lost |= !kept;
                 self.window.saved();
             }
+            Done::Noted => {}
             Done::Failed(problem) => return Err(problem),
         }
         Ok(())
@@ -307,10 +367,15 @@ impl Worker {
 
     /// What an outcome means for the event, after what it means for the receiver.
     fn judge(&mut self, next: Next, outcome: Outcome, now: UnixMicros) -> Answer {
-        self.watch.hear(outcome, now);
+        if let Some(watch) = &mut self.watch {
+            watch.hear(outcome, now);
+        }
         let (cause, retry_after) = match outcome {
             Outcome::Done => {
                 self.health.taken(now);
+                if self.webhook.replay.is_some() {
+                    self.told.push(next.position);
+                }
                 return Answer::Taken;
             }
             Outcome::Again { cause, retry_after } => (cause, retry_after),
@@ -326,7 +391,8 @@ impl Worker {
 
     /// Writes down how the receiver stands, if that is new.
     fn stand(&mut self) {
-        let Some(to) = self.watch.change_due(&self.webhook) else { return };
+        let due = self.watch.as_mut().and_then(|watch| watch.change_due(&self.webhook));
+        let Some(to) = due else { return };
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         self.start(async move {
             let at = standing::write(&platform, &webhook, to).await?;

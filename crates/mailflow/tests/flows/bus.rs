@@ -2,11 +2,11 @@
 
 use crate::support::Setting;
 use postfleet_bus::{Bus, Message};
-use postfleet_mailflow::bus::{self, BusSettings, Next, POSITION, Publisher, SEQUENCE};
+use postfleet_mailflow::bus::{self, BusSettings, Next, POSITION, Publisher, SEQUENCE, routes};
 use postfleet_store::events;
 use postfleet_testkit::bus::SimulatedBus;
-use postfleet_testkit::world::WorldOptions;
-use serde_json::Value;
+use postfleet_testkit::world::{NewTenant, WorldOptions};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -290,4 +290,102 @@ impl Stage {
         self.publisher.round().await.expect("round");
         self.publish().await;
     }
+}
+
+const WORK: &str = "POSTFLEET_WORK";
+
+/// Makes a rule of the application.
+async fn route(stage: &Stage, rule: Value) {
+    let (world, tenant) = (&stage.setting.world, &stage.setting.tenant);
+    let request = serde_json::from_value(rule).expect("request");
+    let made = routes::create(&world.platform, world.act(tenant), tenant.application_id, request).await;
+    made.expect("made");
+}
+
+/// What was given to subjects: the last token of each and what the message is about.
+fn given(stage: &Stage) -> Vec<(String, String)> {
+    let work = stage.bus.messages(WORK);
+    let one = |message: &Message| {
+        let begin = format!("postfleet.work.{}.", stage.setting.tenant.application_id);
+        let token = message.subject.strip_prefix(&begin).expect("of the application").to_owned();
+        (token, subject(&body(message)))
+    };
+    work.iter().map(one).collect()
+}
+
+fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+    wanted.iter().map(|(token, subject)| ((*token).to_owned(), (*subject).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn an_event_that_meets_a_rule_is_given_to_its_subject_besides() {
+    let mut stage = Stage::new().await;
+    let created = json!({"trigger": ["message.created"]});
+    route(&stage, json!({"subject": "later", "match": created, "priority": 200})).await;
+    route(&stage, json!({"subject": "ada", "match": {"trigger": ["message.created"], "from_domain": ["people.test"]}}))
+        .await;
+    route(&stage, json!({"subject": "off", "enabled": false, "priority": 0})).await;
+    stage.receive(&["one", "two"]).await;
+    let to = stage.setting.agent.email.to_string();
+    let message = format!("From: eve@other.test\r\nTo: {to}\r\nSubject: three\r\n\r\nHi\r\n");
+    stage.setting.world.receive("eve@other.test", &to, message).await.expect("accepted");
+    stage.publish().await;
+    assert_eq!(given(&stage), pairs(&[("ada", "one"), ("ada", "two"), ("later", "three")]));
+    stage.is_whole(header_position(&stage) - 1).await;
+    // The same message, and the same id.
+    let (all, work) = (stage.bus.messages(STREAM), stage.bus.messages(WORK));
+    let of = |wanted: &str| all.iter().find(|one| subject(&body(one)) == wanted).expect("told");
+    assert_eq!((&of("one").id, &of("one").body), (&work[0].id, &work[0].body));
+}
+
+/// The position of the first message of the stream.
+fn header_position(stage: &Stage) -> i64 {
+    stage.bus.messages(STREAM).first().map(position).expect("told")
+}
+
+#[tokio::test]
+async fn what_is_given_to_subjects_is_not_lost_when_the_bus_or_the_process_ends() {
+    let mut stage = Stage::new().await;
+    route(&stage, json!({"subject": "s", "match": {"trigger": ["message.created"]}})).await;
+    let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    for (number, name) in names.iter().enumerate() {
+        stage.receive(&[name]).await;
+        match number % 4 {
+            // Any of the messages that are published for it is lost.
+            0 => stage.bus.lose((number / 4) as u64),
+            1 => {
+                stage.bus.disconnect();
+                let _ = stage.publisher.round().await.expect("round");
+                stage.bus.connect();
+            }
+            2 => {
+                let _ = stage.publisher.round().await.expect("round");
+                stage.kill().await;
+            }
+            _ => stage.bus.restart(),
+        }
+        stage.publish().await;
+    }
+    let wanted: Vec<_> = names.iter().map(|name| ("s".to_owned(), name.clone())).collect();
+    assert_eq!(given(&stage), wanted, "each once: the bus knows repeats");
+    // What was wiped is given again with everything else.
+    stage.bus.wipe();
+    stage.receive(&["after"]).await;
+    stage.publish().await;
+    let given = given(&stage);
+    assert_eq!((given.len(), given.last().map(|(_, subject)| subject.as_str())), (13, Some("after")));
+}
+
+#[tokio::test]
+async fn rules_are_of_one_application() {
+    let mut stage = Stage::new().await;
+    let world = &stage.setting.world;
+    let other = world.tenant(NewTenant::of("other.test")).await;
+    let request = serde_json::from_value(json!({"subject": "theirs"})).expect("request");
+    routes::create(&world.platform, world.act(&other), other.application_id, request).await.expect("made");
+    stage.receive(&["one"]).await;
+    stage.publish().await;
+    let work = stage.bus.messages(WORK);
+    let begin = format!("postfleet.work.{}.", other.application_id);
+    assert!(work.iter().all(|message| message.subject.starts_with(&begin)), "{work:?}");
 }

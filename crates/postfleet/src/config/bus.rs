@@ -13,6 +13,7 @@ pub struct BusSection {
     pub credentials: String,
     pub tls_ca: String,
     pub include_junk: bool,
+    pub send: bool,
     pub stream_days: u64,
     pub replicas: usize,
     pub duplicate_seconds: u64,
@@ -57,6 +58,7 @@ impl BusSection {
             duplicates: Duration::from_secs(self.duplicate_seconds),
             replicas: self.replicas,
             include_junk: self.include_junk,
+            send: self.send,
         }
     }
 }
@@ -80,6 +82,7 @@ mod tests {
         assert!(section.check().is_ok());
         assert!(section.options().unwrap().credentials.is_none());
         assert_eq!(section.settings().events().name, "MAIL_EVENTS");
+        assert_eq!(section.settings().sends().name, "MAIL_SEND");
         assert_eq!(section.settings().keep, Duration::from_secs(172_800));
     }
 

@@ -159,6 +159,7 @@ pub struct Webhooks {
     pub deadline_seconds: u64,
     pub notification_bytes: usize,
     pub notices_from: String,
+    pub attempt_days: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -347,6 +348,8 @@ impl Config {
         // A return path that is still good must not be forgotten: what came by it would count again.
         let least = return_path::DAYS_MAX.unsigned_abs() + 1;
         anyhow::ensure!((least..=3_650).contains(&days), "feedback.report_days must be from {least} to 3650");
+        let days = self.webhooks.attempt_days;
+        anyhow::ensure!((1..=3_650).contains(&days), "webhooks.attempt_days must be from 1 to 3650");
         let days = self.storage.event_retention_days;
         anyhow::ensure!((1..=3_650).contains(&days), "storage.event_retention_days must be from 1 to 3650");
         let days = self.activity.days;

@@ -1,10 +1,10 @@
-//! Publishing to the message bus: one node of the installation does it at a time.
+//! The message bus: one node of the installation publishes at a time, and all of them take sends.
 
 use super::{AFTER_FAILURE, or_wait};
 use postfleet_bus::Bus;
 use postfleet_core::Problem;
 use postfleet_mailflow::Platform;
-use postfleet_mailflow::bus::{self, Next, Publisher};
+use postfleet_mailflow::bus::{self, Intake, Next, Publisher};
 use postfleet_mailflow::wait::LOOK_AGAIN;
 use postfleet_store::readers::Reader;
 use std::sync::Arc;
@@ -61,4 +61,16 @@ async fn publish_until(
         }
     }
     publisher.end().await
+}
+
+/// Takes sends from the bus. What was taken is carried out also when it is told to stop meanwhile.
+pub(super) async fn sends_until(platform: Platform, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    let mut intake = Intake::begin(&platform, bus);
+    while !stop.is_cancelled() {
+        tokio::select! {
+            // What is given out to nobody is given out again.
+            () = stop.cancelled() => {}
+            taken = intake.take() => intake.work(taken).await,
+        }
+    }
 }

@@ -25,15 +25,15 @@ struct State {
 }
 
 impl State {
-    /// As long as more than a ninth is still on its way. To wait for all would have the writer idle while the last is looked
-    /// at, and everybody else while it writes.
+    /// As long as more than a third is still on its way. To wait for all would have the writer idle while they are looked
+    /// at, and them while it writes.
     fn is_worth_waiting(&self) -> bool {
-        8 * self.on_their_way.iter().sum::<usize>() > self.arrived && !self.is_hurried
+        2 * self.on_their_way.iter().sum::<usize>() > self.arrived && !self.is_hurried
     }
 }
 
 impl Arrivals {
-    /// Waits until most of what was announced lately is handed over, until somebody is in a hurry, or for so long at most.
+    /// Waits until two thirds of what was announced lately are handed over, until somebody is in a hurry, or for so long at most.
     pub(super) fn wait(&self, limit: Duration) {
         let mut state = self.state.lock();
         if self.changed.wait_while_for(&mut state, |state| state.is_worth_waiting(), limit).timed_out() {
@@ -125,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn all_but_a_ninth_of_what_is_announced_are_waited_for() {
-        for (announced, enough) in [(1, 1), (2, 2), (8, 8), (9, 8), (17, 16), (18, 16), (20, 18)] {
+    fn two_thirds_of_what_is_announced_are_waited_for() {
+        for (announced, enough) in [(1, 1), (2, 2), (3, 2), (4, 3), (9, 6), (20, 14)] {
             let arrivals = Arc::new(Arrivals::default());
             let mut on_their_way: Vec<_> = (0..announced).map(|_| Arriving::new(arrivals.clone())).collect();
             let writer = waiting(&arrivals);

@@ -10,6 +10,7 @@ mod support;
 // what the commands promise
 mod acquaintance;
 mod activity;
+mod bus;
 mod connectors;
 mod deliver;
 mod destinations;
@@ -70,6 +71,7 @@ mod tenancy;
 mod thread_totals;
 mod threading;
 mod warm_ups;
+mod webhook_attempts;
 mod webhooks;
 mod workspaces;
 
@@ -78,6 +80,7 @@ mod blobs;
 mod failing;
 mod feedback;
 mod full;
+mod replays;
 mod reputation;
 mod schema;
 mod send_events;

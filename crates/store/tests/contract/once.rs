@@ -20,6 +20,7 @@ fn keyed(grant: GrantId, key: u8, request: u8) -> KeyedRequest {
         key: [key; 32],
         request: [request; 32],
         request_id: format!("request-{request}"),
+        kept: idempotency::KEPT,
     }
 }
 

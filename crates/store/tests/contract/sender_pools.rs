@@ -2,6 +2,7 @@
 
 use crate::support::{NOON, Tenant, at, at_once, fresh, number, on_each_engine, tenant};
 use postfleet_core::id::{GrantId, SenderPoolId};
+use postfleet_core::idempotency;
 use postfleet_store::Store;
 use postfleet_store::idempotency::{KeyedRequest, Once};
 use postfleet_store::outbound::{Submit, SubmitOutcome};
@@ -18,7 +19,13 @@ async fn pool(store: &Store, tenant: &Tenant, grants: Vec<GrantId>) -> SenderPoo
 /// A send through a pool, under a key of it.
 async fn keyed(store: &Store, tenant: &Tenant, pool: SenderPoolId, grant: GrantId, key: u8) -> Submit {
     let command = tenant.submission(store, grant, 1, NOON).await;
-    let request = KeyedRequest { scope: pool.uuid(), key: [key; 32], request: [7; 32], request_id: "r".to_owned() };
+    let request = KeyedRequest {
+        scope: pool.uuid(),
+        key: [key; 32],
+        request: [7; 32],
+        request_id: "r".to_owned(),
+        kept: idempotency::KEPT,
+    };
     Submit { once: Once { key: Some(request), content: None, pool: Some(pool) }, ..command }
 }
 

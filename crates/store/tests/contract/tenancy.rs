@@ -16,6 +16,7 @@ use postfleet_store::redirect_uris::{
     self, CreateRedirectUri, REDIRECT_URIS_MAX, RedirectUri, RedirectUriOutcome, RemoveRedirectUri, UpdateRedirectUri,
     WantedRedirectUri,
 };
+use postfleet_store::replays::BeginReplay;
 use postfleet_store::service_accounts::{
     self, CreateServiceAccount, PruneNonces, RevokeServiceAccount, ServiceAccount, UseNonce,
 };
@@ -231,7 +232,9 @@ async fn an_application_is_removed_with_everything_but_never_with_mailboxes() {
         let key = new_key(Some(tenant.application), 7);
         store.run(create(&tenant, key)).await.expect("key").expect("key");
         let hook = crate::webhooks::webhook(&tenant, "https://one.example/");
-        store.run(postfleet_store::webhooks::CreateWebhook(hook)).await.expect("webhook");
+        store.run(postfleet_store::webhooks::CreateWebhook(hook.clone())).await.expect("webhook");
+        let replay = crate::replays::replay(&hook, 1, 9);
+        store.run(BeginReplay { application_id: tenant.application, replay }).await.expect("replay");
         store.run(registration(&tenant, "https://a.example/")).await.expect("redirect URI");
         let rule_ids = postfleet_core::Patch::Set(vec![crate::rules::rule(store, &tenant).await]);
         let attach = UpdateWorkspace { rule_ids, ..crate::workspaces::update(&tenant, tenant.workspace) };
@@ -261,6 +264,7 @@ async fn an_application_is_removed_with_everything_but_never_with_mailboxes() {
         ] {
             assert_eq!(number(store, left, params![tenant.application.uuid()]).await, 0, "{left}");
         }
+        assert_eq!(number(store, "SELECT count(*) FROM webhook_replays", params![]).await, 0);
         // The items of its lists go later.
         const LATER: &str = "SELECT count(*) FROM removed_lists WHERE list_id = $1";
         assert_eq!(number(store, LATER, params![list.uuid()]).await, 1);

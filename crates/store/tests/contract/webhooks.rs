@@ -35,6 +35,7 @@ pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
         rate: None,
         ordered: true,
         gap: None,
+        replay: None,
     }
 }
 

@@ -113,9 +113,9 @@ const OTHERS: &str = "cursor_expired json_too_deep range_not_satisfiable signatu
     key_is_limited operator_lifts permission_exceeds_maker installation_only redirect_uris_max_reached operator_key grants_max_reached \
     rules_max_reached lists_max_reached workspaces_max_reached not_found domain_taken domain_in_use \
     dkim_rotation_under_way email_taken workspace_too_large message_under_way redirect_uri_taken application_not_empty \
-    key_revoked connector_exists webhook_url_taken webhook_invalid webhook_unverified webhooks_max_reached too_many_items sign_in_throttled alerts_max_reached \
+    key_revoked connector_exists webhook_url_taken webhook_invalid webhook_unverified webhooks_max_reached replays_max_reached too_many_items sign_in_throttled alerts_max_reached \
     opt_in_limit_exceeded opt_in_declined opt_in_suppressed sender_pools_max_reached sender_pool_empty \
-    alert_rules_max_reached not_paused recovery_checks_failed recovery_closed recovery_needed recovery_pending \
+    alert_rules_max_reached routes_max_reached parked_send_not_kept refused_before not_paused recovery_checks_failed recovery_closed recovery_needed recovery_pending \
     auto_group_rate_limited folder_name_taken too_many_folders system_folder too_many_jobs unavailable internal_error";
 
 #[tokio::test]

@@ -5,10 +5,10 @@ use memchr::memchr2;
 use postfleet_core::{Problem, ProblemKind};
 
 /// Objects and lists inside each other, the outermost one counted.
-pub(crate) const LEVELS_MAX: usize = 64;
+pub const LEVELS_MAX: usize = 64;
 
 /// Refuses what is nested deeper than [`LEVELS_MAX`]. It need not be JSON otherwise.
-pub(super) fn check(json: &[u8]) -> Result<(), Problem> {
+pub(crate) fn check(json: &[u8]) -> Result<(), Problem> {
     let (mut at, mut level) = (0_usize, 0_usize);
     while let Some(&octet) = json.get(at) {
         at += 1;
