@@ -97,7 +97,8 @@ async fn webhooks_are_listed_oldest_first_and_changed_within_their_urls() {
 
         let taken = Webhook { url: "https://a.example/".into(), ..hooks[0].clone() };
         assert!(!store.run(UpdateWebhook(taken)).await.expect("update"));
-        let changed = Webhook { status: "failing".into(), compressed: false, ..hooks[0].clone() };
+        let status_updated_at = at(3);
+        let changed = Webhook { status: "failing".into(), status_updated_at, compressed: false, ..hooks[0].clone() };
         assert!(store.run(UpdateWebhook(changed)).await.expect("update"));
         let stored = found(store, &hooks[0]).await.expect("webhook");
         assert_eq!((stored.status.as_str(), stored.compressed), ("failing", false));
