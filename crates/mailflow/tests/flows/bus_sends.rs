@@ -134,6 +134,8 @@ async fn what_is_given_out_again_is_not_sent_again() {
 
 #[tokio::test]
 async fn what_will_not_succeed_is_put_aside_with_the_reason() {
+    /// A name, the sender, the id of the message, its body; the code and the field of the refusal.
+    type Row<'r> = (&'r str, Option<&'r str>, &'r str, String, (&'r str, &'r str));
     let mut stage = Stage::new().await;
     let application = stage.setting.tenant.application_id.to_string();
     let nobody = format!("{application}.01900000-0000-7000-8000-000000000000");
@@ -144,7 +146,7 @@ async fn what_will_not_succeed_is_put_aside_with_the_reason() {
     };
     let many: Vec<Value> = (0..51).map(|number| json!({"email": format!("a{number}@people.test")})).collect();
     let large = by("body", json!("x".repeat(4 << 20)));
-    let rows: Vec<(&str, Option<&str>, &str, String, (&str, &str))> = vec![
+    let rows: Vec<Row<'_>> = vec![
         ("no JSON", None, "a", "{".to_owned(), ("invalid_request", "")),
         ("nothing", None, "b", String::new(), ("invalid_request", "")),
         ("a list", None, "c", "[]".to_owned(), ("invalid_request", "")),
