@@ -50,9 +50,10 @@ def begin(server):
     return api
 
 
-def receive(server, subject, to="reader@agents.test"):
+def receive(server, subject, to="reader@agents.test", named=None):
     with server.smtp() as client:
-        client.sendmail("ada@people.test", [to], f"From: ada@people.test\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nHi\r\n")
+        header = f"From: ada@people.test\r\nTo: {named or to}\r\nSubject: {subject}\r\n"
+        client.sendmail("ada@people.test", [to], header + "\r\nHi\r\n")
 
 
 class Message:
@@ -378,11 +379,16 @@ def test_neither_a_killed_server_nor_a_killed_bus_loses_or_doubles_a_send(sendin
             stage.bus.start()
         stage.server.start()
     # What was given out to a server that was killed is given out again after half a minute.
-    wait_until("all sends to be settled", lambda: stage.waiting() == 0, seconds=150)
-    assert sorted(stage.sent()) == sorted(expected)
-    assert stage.parked() == []
+    # NATS 2.9 may keep in the queue what it knows to be settled when it was killed itself: nobody is given that.
+    wait_until("all to be sent", lambda: len(stage.sent()) >= len(expected), seconds=150)
     wait_until("all to leave", lambda: stage.left() >= len(expected))
-    assert sorted(stage.sent()) == sorted(expected)
+    last = letter("last")
+    stage.publish(last, key="last")
+    wait_until("the last one to be sent", lambda: "last" in stage.sent())
+    wait_until("the last one to leave", lambda: stage.left() > len(expected))
+    assert sorted(stage.sent()) == sorted([*expected, "last"])
+    assert stage.left() == len(expected) + 1
+    assert stage.parked() == []
 
 
 def test_what_cannot_be_sent_is_parked_with_its_reason_and_can_be_sent_again(sending):
@@ -444,20 +450,27 @@ class Group:
     def __init__(self, url, subject):
         self.url, self.subject, self.done, self.members = url, subject, [], {}
         self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
 
     def start(self, name, hangs=False):
         self.members[name] = asyncio.run_coroutine_threadsafe(self._work(name, hangs), self.loop)
 
     async def _work(self, name, hangs):
         client = await nats.connect(self.url, error_cb=quiet, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+        try:
+            await self._share(client.jetstream(), name, hangs)
+        finally:
+            await client.close()
+
+    async def _share(self, js, name, hangs):
         config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL, ack_wait=2, filter_subject=self.subject)
-        consumer = await client.jetstream().pull_subscribe(self.subject, durable="group", stream="POSTFLEET_WORK", config=config)
+        consumer = await js.pull_subscribe(self.subject, durable="group", stream="POSTFLEET_WORK", config=config)
         while True:
             try:
                 for message in await consumer.fetch(1, timeout=1):
                     if hangs:
-                        await client.close()
+                        # It was killed with a message in its hands.
                         return
                     body = json.loads(message.data)
                     await message.ack_sync()
@@ -467,9 +480,15 @@ class Group:
                 await asyncio.sleep(0.05)
 
     def close(self):
-        for member in self.members.values():
-            member.cancel()
+        async def end():
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result(timeout=10)
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(timeout=10)
 
 
 def test_a_routed_event_reaches_its_group_though_one_of_three_is_killed_and_nats_restarted(stage):
@@ -483,7 +502,7 @@ def test_a_routed_event_reaches_its_group_though_one_of_three_is_killed_and_nats
     rule = {"name": "Billing", "subject": "agents.billing", "match": {"trigger": ["message.created"], "recipient": ["billing+*"]}}
     status, _, answer = api.call("POST", "/v3/routes", rule)
     assert status == 200, answer
-    receive(server, "0", to="billing+0@agents.test")
+    receive(server, "0", to="billing@agents.test", named="billing+0@agents.test")
     has(bus, ["0"])
     group = Group(bus.url, f"postfleet.work.{application}.agents.billing")
     try:
@@ -495,7 +514,7 @@ def test_a_routed_event_reaches_its_group_though_one_of_three_is_killed_and_nats
         for number in range(1, 16):
             if number == 8:
                 bus.kill()
-            receive(server, str(number), to=f"billing+{number}@agents.test")
+            receive(server, str(number), to="billing@agents.test", named=f"billing+{number}@agents.test")
             receive(server, "not for them", to="other@agents.test")
             expected.append(str(number))
             if number == 10:

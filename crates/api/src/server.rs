@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use postfleet_core::UnixMicros;
 use postfleet_net::Clock;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +50,9 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // The semaphore is never closed.
                 let place = Connected(place.ok().map(Arc::new));
-                tokio::spawn(connection(stream, peer, router.clone(), place, (open.watcher(), stop.clone())));
+                let until =
+                    Until { stop: stop.clone(), clock: clock.clone(), deadline: clock.now().plus(HEAD_DEADLINE) };
+                tokio::spawn(connection(stream, peer, router.clone(), place, (open.watcher(), until)));
             }
             // Out of file descriptors, most likely: others must close before it gets better.
             Err(error) => {
@@ -79,12 +82,12 @@ fn connection(
     peer: SocketAddr,
     router: Router,
     place: Connected,
-    (open, stop): (Watcher, CancellationToken),
+    (open, until): (Watcher, Until),
 ) -> BoxFuture<'static, ()> {
     // Answers are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
     Box::pin(async move {
-        let Some(first) = first_octet(&stream, &stop).await else { return };
+        let Some(first) = first_octet(&stream, until).await else { return };
         // A client that goes away in the middle is no event worth a line.
         if let Err(error) = open.watch(spoken(stream, first, peer, router, place)).await {
             tracing::trace!(%error, "connection broke off");
@@ -92,12 +95,20 @@ fn connection(
     })
 }
 
+/// How long the first octet of a client is waited for.
+struct Until {
+    stop: CancellationToken,
+    clock: Arc<dyn Clock>,
+    deadline: UnixMicros,
+}
+
 /// The first octet that the client sends, which is not taken; `None` if it sends none in time.
-async fn first_octet(stream: &TcpStream, stop: &CancellationToken) -> Option<u8> {
+async fn first_octet(stream: &TcpStream, until: Until) -> Option<u8> {
     let mut first = [0];
     let peeked = tokio::select! {
-        () = stop.cancelled() => return None,
-        peeked = tokio::time::timeout(HEAD_DEADLINE, stream.peek(&mut first)) => peeked.ok()?.ok()?,
+        () = until.stop.cancelled() => return None,
+        () = until.clock.sleep_until(until.deadline) => return None,
+        peeked = stream.peek(&mut first) => peeked.ok()?,
     };
     (peeked == 1).then_some(first[0])
 }

@@ -48,6 +48,8 @@ async fn two_tenants() -> (Harness, [Things; 2]) {
 /// A request with a body that is right for every route: what a route does not know it ignores. So nothing but the id
 /// is wrong, and if that were not noticed, something would change.
 async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> Answer {
+    // Where an event is meant, and not who mail goes to.
+    let to = if path.ends_with("/replay") { json!(null) } else { json!([{"email": "a@b.test"}]) };
     let body = json!({
         "name": "mine now",
         "description": "mine now",
@@ -55,7 +57,8 @@ async fn ask(harness: &Harness, tenant: &Tenant, route: &Facts, path: &str) -> A
         "url": "https://mine.test/",
         "target_per_day": 1_000,
         "type": "mx",
-        "to": [{"email": "a@b.test"}],
+        "to": to,
+        "given_up": true,
         "assign_grants": [harness.agent],
     });
     let body = route.takes_body.then_some(&body);

@@ -6,6 +6,7 @@ mod fixtures;
 mod support;
 
 mod arbitrary;
+mod connections;
 mod differential;
 mod edges;
 mod isolation;

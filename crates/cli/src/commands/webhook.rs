@@ -6,6 +6,7 @@ use crate::client::Api;
 use crate::failure::Outcome;
 use crate::output::{Column, Kind, parse_time};
 use crate::session::Session;
+use clap::ArgGroup;
 use serde_json::{Map, Value};
 
 /// What may be done.
@@ -81,12 +82,12 @@ pub struct OneAttempt {
 
 /// What is told once more.
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("what").args(["event", "from", "since", "given_up"]).multiple(true).required(true)))]
 pub struct Replay {
     #[command(flatten)]
     one: One,
     /// This event
-    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "since"],
-        required_unless_present_any = ["from", "since", "given_up"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "since"])]
     event: Option<String>,
     /// From this event on, by its cursor
     #[arg(long, value_name = "CURSOR", conflicts_with = "since")]
