@@ -307,7 +307,10 @@ impl Window {
     pub fn next_due(&self) -> Option<UnixMicros> {
         match self.rest {
             None => [self.due.first().map(|(due_at, _)| *due_at), self.paced_until()].into_iter().flatten().min(),
-            Some(until) => Some(until).filter(|_| !self.lanes.is_empty()),
+            Some(until) => {
+                let paced = self.pace.as_ref().map_or(until, Pace::next_at);
+                Some(until.max(paced)).filter(|_| !self.lanes.is_empty())
+            }
         }
     }
 

@@ -5,13 +5,12 @@ use super::*;
 use crate::readers::alone_at;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
 
 const NOW: UnixMicros = UnixMicros::from_seconds(1_000_000);
 const CONCURRENCY: usize = 4;
 
 fn grant(number: u8) -> GrantId {
-    GrantId::from_uuid(Uuid::from_u128(u128::from(number) + 1))
+    GrantId::new(NOW, [number; 10])
 }
 
 /// What the store keeps of a reader.
@@ -589,8 +588,10 @@ fn where_order_does_not_matter_only_so_many_events_wait_alone() {
         }
         bench.answer(0, Answer::Later(NOW.plus(Duration::from_secs(30)), Cause::Status(500)));
     }
+    // When it is read for the last time, one less than so many wait; others are being tried again, and the window fills up.
     let waiting = bench.window.lanes.len();
-    assert!((ALONE_MAX..ALONE_MAX + WINDOW_MAX).contains(&waiting), "{waiting}");
+    let most = ALONE_MAX - 1 + CONCURRENCY / 2 + WINDOW_MAX;
+    assert!((ALONE_MAX..=most).contains(&waiting), "{waiting}");
     bench.run(None);
     assert_eq!((bench.taken.len(), bench.stored.rows.len()), (20_000, 0));
 }
