@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 enum Refuses {
     Nothing,
     Replays,
+    ReplaysForGood,
     Everything,
 }
 
@@ -35,12 +36,14 @@ impl Receiver {
             if let Some((_, challenge)) = request.path.split_once("challenge=") {
                 return HttpResponse::new(200, &[], challenge.as_bytes());
             }
-            let is_refused = match *now.lock().expect("refuses") {
-                Refuses::Nothing => false,
-                Refuses::Replays => request.header(HEADER).is_some(),
-                Refuses::Everything => true,
+            let is_replay = request.header(HEADER).is_some();
+            let status = match *now.lock().expect("refuses") {
+                Refuses::Replays if is_replay => 500,
+                Refuses::ReplaysForGood if is_replay => 410,
+                Refuses::Everything => 500,
+                _ => 200,
             };
-            HttpResponse::status(if is_refused { 500 } else { 200 })
+            HttpResponse::status(status)
         })
         .await;
         Self { http, refuses }
@@ -311,4 +314,23 @@ async fn a_node_that_goes_on_after_another_was_killed_loses_nothing() {
     let expected: Vec<String> = subjects.iter().map(|subject| format!("{subject} r")).collect();
     assert_eq!(again[again.len() - expected.len()..], expected, "all of it, in order: {again:?}");
     assert_eq!(state(&setting, &webhook, &begun.id).await.status, "done");
+}
+
+#[tokio::test]
+async fn a_replay_that_is_refused_for_good_does_not_make_its_webhook_fail() {
+    let setting = Setting::with(WorldOptions::default()).await;
+    let receiver = Receiver::start().await;
+    let webhook = subscribe(&setting, &receiver, &["message.created"]).await;
+    receive(&setting, &setting.agent, "one").await;
+    settle(&setting).await;
+    receiver.refuse(Refuses::ReplaysForGood);
+    begin(&setting, &webhook, json!({"since": 0})).await;
+    settle(&setting).await;
+    assert_eq!(receiver.told(1), ["one r"], "it was refused");
+    let application = setting.tenant.application_id;
+    let found = webhooks::find(&setting.world.platform, application, webhook.id).await.expect("webhook");
+    assert_eq!(found.status, "active");
+    receive(&setting, &setting.agent, "two").await;
+    settle(&setting).await;
+    assert!(receiver.told(1).contains(&"two".to_owned()), "it is told as ever");
 }
