@@ -29,6 +29,7 @@ impl BusSection {
             self.url.is_empty() || servers.iter().all(is_url),
             "bus.url must be nats://host:port or tls://host:port, several with commas between them, or empty"
         );
+        ensure!(!self.send || !self.url.is_empty(), "bus.send needs bus.url: sends come by a bus");
         let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         ensure!(
             (1..=32).contains(&self.prefix.len()) && self.prefix.chars().all(is_token),
@@ -92,6 +93,7 @@ mod tests {
             ("url = \"http://127.0.0.1\"", "bus.url"),
             ("url = \"nats://\"", "bus.url"),
             ("url = \"nats://a,b\"", "bus.url"),
+            ("send = true", "bus.send"),
             ("prefix = \"\"", "bus.prefix"),
             ("prefix = \"a.b\"", "bus.prefix"),
             ("prefix = \"a>\"", "bus.prefix"),
