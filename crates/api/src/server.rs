@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use futures::future::BoxFuture;
+use futures::TryFutureExt;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -75,24 +75,22 @@ pub(crate) struct Connected(
 /// answer slowly is given the next piece when it has taken what is before it.
 const AHEAD_OCTETS_MAX: usize = 64 << 10;
 
-/// Serves one connection. In a box of its own: moved from task to task it would take its room several times, for as long as
-/// it is open.
-fn connection(
+/// Waits until a client speaks, and has it served then. By a task of its own, since what this one needed would take its room
+/// for as long as the connection is open.
+async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     place: Connected,
     (open, until): (Watcher, Until),
-) -> BoxFuture<'static, ()> {
+) {
     // Answers are written whole, so there is nothing to wait for.
     drop(stream.set_nodelay(true));
-    Box::pin(async move {
-        let Some(first) = first_octet(&stream, until).await else { return };
+    if let Some(first) = first_octet(&stream, until).await {
+        let served = open.watch(spoken(stream, first, peer, router, place));
         // A client that goes away in the middle is no event worth a line.
-        if let Err(error) = open.watch(spoken(stream, first, peer, router, place)).await {
-            tracing::trace!(%error, "connection broke off");
-        }
-    })
+        tokio::spawn(served.inspect_err(|error| tracing::trace!(%error, "connection broke off")));
+    }
 }
 
 /// How long the first octet of a client is waited for.

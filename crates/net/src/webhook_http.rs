@@ -4,48 +4,50 @@
 //! no more of an answer than it keeps. Names are resolved and *every* address is checked before one is connected
 //! to; there is no second resolution that could say something else.
 
+mod connect;
+mod connection;
 mod guard;
+mod idle;
 mod network;
 mod target;
 
+pub use connection::MAX_HEAD_OCTETS;
 pub use network::{InvalidNetwork, IpNetwork};
 pub use target::{MAX_URL_OCTETS, TargetRefused, address_allowed, check_url};
 
 use crate::resolver::Resolver;
-use crate::tls::client_config_with_roots;
 use bytes::Bytes;
-use guard::{Guard, GuardedDns};
+use connect::Connectors;
+use connection::{Connection, Unanswered};
+use guard::Guard;
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use idle::Idle;
 use postfleet_trace::{Empty, Instrument, Span, child};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
 use rustls::pki_types::CertificateDer;
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use target::{Demand, Target};
+use target::Target;
+use tokio::time::timeout;
 
 /// How much of an answer's body is read and kept; the rest is not waited for.
 pub const MAX_ANSWER_OCTETS: usize = 64 * 1_024;
 
-/// How large the header fields of an answer may be together.
-pub const MAX_HEAD_OCTETS: usize = 16 * 1_024;
-
 /// How long the body of an answer is waited for whose status has said all.
 const BODY_WAITED_FOR: Duration = Duration::from_secs(1);
 
-/// How long an unused connection is kept. Shorter than the five seconds after which common servers close it: a
-/// request written just then would fail though nothing is wrong.
-const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(4);
+/// Who asks.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("postfleet/", env!("CARGO_PKG_VERSION")));
 
 /// Sends requests to webhook targets. Cheap to share behind an `Arc`; holds the connections to be reused.
 pub struct WebhookHttp {
     guard: Arc<Guard>,
-    /// To public and listed addresses.
-    https: Client,
-    /// To listed addresses alone.
-    https_listed: Client,
-    http: Client,
+    connectors: Connectors,
+    idle: Idle,
 }
 
 /// What a [`WebhookHttp`] may depend on besides the list of networks.
@@ -120,13 +122,7 @@ impl WebhookHttp {
     /// As [`new`](Self::new), with other authorities or another resolver.
     pub fn with_options(options: WebhookHttpOptions) -> Self {
         let guard = Arc::new(Guard { allow: options.allow, resolver: options.resolver, own: options.own });
-        let client = |demand| client(&options.extra_roots, GuardedDns { guard: guard.clone(), demand });
-        Self {
-            https: client(Demand::None),
-            https_listed: client(Demand::ForPort),
-            http: client(Demand::ForPlainHttp),
-            guard,
-        }
+        Self { connectors: Connectors::new(&guard, &options.extra_roots), idle: Idle::default(), guard }
     }
 
     /// Posts `body`. `deadline` covers everything from resolving the name to the last octet of the answer.
@@ -137,8 +133,7 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        let response = self.exchange(Method::POST, url, headers, Some(body), deadline).await?;
-        read_answer(response).await
+        self.ask((Method::POST, url), headers, body, (deadline, false)).await
     }
 
     /// As [`post`](Self::post), where the status says all: with one of 200 to 299 the body is waited for no longer than a
@@ -167,8 +162,12 @@ impl WebhookHttp {
         headers: &[(&str, String)],
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        let response = self.exchange(Method::GET, url, headers, None, deadline).await?;
-        read_answer(response).await
+        self.ask((Method::GET, url), headers, Bytes::new(), (deadline, false)).await
+    }
+
+    /// Lets go connections that nobody has used for some seconds. Whoever sends does that, too; this is for when nobody does.
+    pub fn tidy(&self) {
+        self.idle.tidy();
     }
 
     /// Whether `url` may be contacted now: [`check_url`], and a look at every address its name has. A name that
@@ -189,35 +188,7 @@ impl WebhookHttp {
         Ok(target)
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        url: &str,
-        headers: &[(&str, String)],
-        body: Option<Bytes>,
-        deadline: Duration,
-    ) -> Result<Response, HttpFailure> {
-        // Checks addresses in text form too: for those the client does not ask its resolver.
-        let target = self.target(url)?;
-        let client = match target.demand {
-            Demand::None => &self.https,
-            Demand::ForPort => &self.https_listed,
-            Demand::ForPlainHttp => &self.http,
-        };
-        let mut request = client.request(method, target.url).headers(header_map(headers)?).timeout(deadline);
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        let response = request.send().await.map_err(failure)?;
-        let octets: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if octets > MAX_HEAD_OCTETS {
-            let text = format!("the header fields of the answer are longer than {MAX_HEAD_OCTETS} octets");
-            return Err(HttpFailure::Broken(text));
-        }
-        Ok(response)
-    }
-
-    /// As [`exchange`](Self::exchange), in a span of its own if what asks for it is traced: the target is told which, so
+    /// As [`notify`](Self::notify), in a span of its own if what asks for it is traced: the target is told which, so
     /// that it can go on with the trace.
     async fn traced_notify(
         &self,
@@ -228,34 +199,72 @@ impl WebhookHttp {
     ) -> Result<HttpAnswer, HttpFailure> {
         let mut headers = headers.to_vec();
         headers.extend(postfleet_trace::current().map(|context| ("traceparent", context.traceparent())));
-        let mut response = self.exchange(Method::POST, url, &headers, Some(body), deadline).await?;
-        Span::current().record("http.response.status_code", i64::from(response.status().as_u16()));
-        if !response.status().is_success() {
-            return read_answer(response).await;
+        let answer = self.ask((Method::POST, url), &headers, body, (deadline, true)).await;
+        if let Ok(answer) = &answer {
+            Span::current().record("http.response.status_code", i64::from(answer.status));
         }
-        let mut answer = answer_without_body(&mut response);
-        // What did come is kept.
-        let _ = tokio::time::timeout(BODY_WAITED_FOR, read_body(&mut response, &mut answer.body_prefix)).await;
-        Ok(answer)
+        answer
+    }
+
+    /// One exchange before a deadline. Where the status says all, the body of an answer that says yes is not waited for long.
+    async fn ask(
+        &self,
+        (method, url): (Method, &str),
+        headers: &[(&str, String)],
+        body: Bytes,
+        (deadline, status_says_all): (Duration, bool),
+    ) -> Result<HttpAnswer, HttpFailure> {
+        // Checks addresses in text form too: for those nobody asks a resolver.
+        let target = self.target(url)?;
+        let request = request(method, &target, headers, body)?;
+        let exchange = async {
+            let (mut connection, response) = self.exchange(&target, request).await?;
+            let (answer, is_whole) = read_answer(&mut connection, response, status_says_all).await?;
+            if is_whole && connection.is_reusable().await {
+                self.idle.keep(&target.origin(), connection);
+            }
+            Ok(answer)
+        };
+        timeout(deadline, exchange).await.unwrap_or(Err(HttpFailure::Deadline))
+    }
+
+    /// Sends a request over a connection that is there, or else over a new one.
+    async fn exchange(
+        &self,
+        target: &Target,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), HttpFailure> {
+        while let Some(mut connection) = self.idle.take(&target.origin()).await {
+            match connection.ask(request).await {
+                Ok(response) => return Ok((connection, response)),
+                // It was closed before anything was sent.
+                Err(Unanswered { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Unanswered { error, unsent: None }) => return Err(broken(&error)),
+            }
+        }
+        let stream = self.connectors.connect(target).await.map_err(|error| unconnected(&*error))?;
+        let mut connection = Connection::begin(stream).await.map_err(|error| broken(&error))?;
+        let response = connection.ask(request).await.map_err(|refused| broken(&refused.error))?;
+        Ok((connection, response))
     }
 }
 
-fn client(extra_roots: &[CertificateDer<'static>], dns: GuardedDns) -> Client {
-    let mut tls = client_config_with_roots(extra_roots);
-    // Over HTTP/2 one connection carries all that goes to a host: an answer that is slow could hold up others.
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Client::builder()
-        .http1_only()
-        .https_only(dns.demand != Demand::ForPlainHttp)
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(dns))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .user_agent(concat!("postfleet/", env!("CARGO_PKG_VERSION")))
-        .pool_idle_timeout(IDLE_CONNECTION_KEPT)
-        .build()
-        .expect("the configuration is fixed and valid")
+fn request(
+    method: Method,
+    target: &Target,
+    headers: &[(&str, String)],
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, HttpFailure> {
+    let mut map = header_map(headers)?;
+    let not_a_url = |error: &dyn Error| HttpFailure::Refused(TargetRefused::NotAUrl(error.to_string()));
+    map.insert(HOST, HeaderValue::from_str(&target.authority()).map_err(|error| not_a_url(&error))?);
+    map.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    map.entry(USER_AGENT).or_insert(AGENT);
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.path().parse().map_err(|error: http::uri::InvalidUri| not_a_url(&error))?;
+    *request.headers_mut() = map;
+    Ok(request)
 }
 
 fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
@@ -268,29 +277,42 @@ fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
     Ok(map)
 }
 
-async fn read_answer(mut response: Response) -> Result<HttpAnswer, HttpFailure> {
-    let mut answer = answer_without_body(&mut response);
-    read_body(&mut response, &mut answer.body_prefix).await?;
-    Ok(answer)
-}
-
-fn answer_without_body(response: &mut Response) -> HttpAnswer {
-    HttpAnswer {
-        status: response.status().as_u16(),
+/// The answer, and whether it was read to its end.
+async fn read_answer(
+    connection: &mut Connection,
+    response: Response<Incoming>,
+    status_says_all: bool,
+) -> Result<(HttpAnswer, bool), HttpFailure> {
+    let (head, mut body) = response.into_parts();
+    let mut answer = HttpAnswer {
+        status: head.status.as_u16(),
         body_prefix: Vec::new(),
-        media_type: media_type(response.headers()),
-        retry_after: retry_after(response.headers()),
-        head: AnswerHead(std::mem::take(response.headers_mut())),
-    }
+        media_type: media_type(&head.headers),
+        retry_after: retry_after(&head.headers),
+        head: AnswerHead(head.headers),
+    };
+    let reading = read_body(connection, &mut body, &mut answer.body_prefix);
+    let read = if status_says_all && head.status.is_success() {
+        // What did come is kept.
+        timeout(BODY_WAITED_FOR, reading).await.is_ok_and(|read| read.unwrap_or_default())
+    } else {
+        reading.await?
+    };
+    Ok((answer, read))
 }
 
-async fn read_body(response: &mut Response, prefix: &mut Vec<u8>) -> Result<(), HttpFailure> {
+/// Reads as much of a body as is kept; whether that was all of it.
+async fn read_body(
+    connection: &mut Connection,
+    body: &mut Incoming,
+    prefix: &mut Vec<u8>,
+) -> Result<bool, HttpFailure> {
     while prefix.len() < MAX_ANSWER_OCTETS {
-        let Some(chunk) = response.chunk().await.map_err(failure)? else { break };
+        let Some(piece) = connection.piece(body).await.map_err(|error| broken(&error))? else { return Ok(true) };
         let room = MAX_ANSWER_OCTETS - prefix.len();
-        prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        prefix.extend_from_slice(&piece[..piece.len().min(room)]);
     }
-    Ok(())
+    Ok(false)
 }
 
 fn media_type(headers: &HeaderMap) -> String {
@@ -314,20 +336,24 @@ fn http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second())
 }
 
-fn failure(error: reqwest::Error) -> HttpFailure {
-    // Whoever chose the URL may have put a password into it.
-    let error = error.without_url();
-    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<TargetRefused>()) {
+/// Why there is no connection.
+fn unconnected(error: &(dyn Error + 'static)) -> HttpFailure {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<TargetRefused>()) {
         return HttpFailure::Refused(refused.clone());
     }
-    if error.is_timeout() {
-        return HttpFailure::Deadline;
-    }
-    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = causes(&error).find_map(of_handshake) {
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = causes(error).find_map(of_handshake) {
         return HttpFailure::Certificate(refused.to_string());
     }
-    let why = causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
-    if error.is_connect() { HttpFailure::Connect(why) } else { HttpFailure::Broken(why) }
+    HttpFailure::Connect(last_cause(error))
+}
+
+/// Why there is no answer over a connection.
+fn broken(error: &(dyn Error + 'static)) -> HttpFailure {
+    HttpFailure::Broken(last_cause(error))
+}
+
+fn last_cause(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 /// What a handshake failed with: an error of input and output hides it, which may itself be hidden in another.
@@ -338,8 +364,9 @@ fn of_handshake<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Erro
     }
 }
 
-fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| (*cause).source())
+/// An error, and what it comes from.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
-use postfleet_mailflow::webhooks::{Connections, Worker};
+use postfleet_mailflow::webhooks::{Attempt, Connections, Worker};
 use postfleet_mailflow::{
     Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, lag, recount, schedules, search, spam, stops,
     wait, webhooks,
@@ -37,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often somebody looks without having been told to: another node may have written.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -519,7 +520,7 @@ impl Tellers {
         Self {
             platform: Arc::new(platform.clone()),
             stop,
-            connections: Connections::new(platform.settings.webhook_connections),
+            connections: Connections::spread(platform.settings.webhook_connections, apart),
             heads: watch::Sender::new(0),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
@@ -581,6 +582,17 @@ impl Tellers {
             }
         }
     }
+}
+
+/// Makes an attempt in a task of its own.
+fn apart(attempt: Attempt) -> Attempt {
+    let task = AbortOnDropHandle::new(tokio::spawn(attempt));
+    Box::pin(async {
+        task.await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => unreachable!("it is aborted when nobody waits for it any more: {error}"),
+        })
+    })
 }
 
 /// Tells one webhook, until it is to be told no more, another node does, or the store fails.

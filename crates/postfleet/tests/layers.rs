@@ -61,9 +61,14 @@ const HOMES: &[(&[&str], &[&str], &str)] = &[
     (&["object_store"], &["postfleet-store"], "only store keeps bodies: use Store::blobs()"),
     (&["async-nats"], &["postfleet-bus"], "the message bus is spoken to by bus: add to its trait Bus"),
     (
-        &["axum", "axum-extra", "hyper", "hyper-util", "tokio-tungstenite", "tungstenite"],
+        &["axum", "axum-extra", "tokio-tungstenite", "tungstenite"],
         &["postfleet-api"],
         "HTTP and WebSockets are answered by api: add a route there",
+    ),
+    (
+        &["hyper", "hyper-util", "hyper-rustls"],
+        &["postfleet-api", "postfleet-net"],
+        "HTTP is answered by api, and spoken to targets by net",
     ),
     (&["hickory-resolver"], &["postfleet-net"], "names are resolved by net: use the Resolver of the platform"),
     (
@@ -200,8 +205,8 @@ const CALLS: &[CallRule] = &[
             ("crates/net/src/clock.rs", "the clock itself"),
             ("crates/net/src/mx_transport", "deadlines of sockets to other servers, which live in real time"),
             (
-                "crates/net/src/webhook_http.rs",
-                "how long an answer's body is waited for, as its client counts deadlines",
+                "crates/net/src/webhook_http",
+                "deadlines of requests to others and how long connections to them are kept, which are real time",
             ),
             ("crates/net/src/resolver/authenticated.rs", "times to live of answers that are kept, which are real time"),
             ("crates/net/src/resolver/memory.rs", "times to live of answers that are kept, which are real time"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// One event on its way to a receiver.
 #[derive(Debug, Serialize)]
-pub struct Notification<'a> {
+pub struct Notification<'a, O> {
     /// Always `1.0`.
     pub specversion: &'static str,
     /// The trigger, as the subscription spelled it; with `.truncated` when the body was left out.
@@ -20,12 +20,12 @@ pub struct Notification<'a> {
     /// 1 for the first.
     pub webhook_delivery_attempt: u32,
     /// Whose, and what.
-    pub data: NotificationData<'a>,
+    pub data: NotificationData<'a, O>,
 }
 
 /// The payload.
 #[derive(Debug, Serialize)]
-pub struct NotificationData<'a> {
+pub struct NotificationData<'a, O> {
     /// The application.
     pub application_id: String,
     /// The mailbox; empty if it is about none, such as a raise for a workspace.
@@ -39,5 +39,5 @@ pub struct NotificationData<'a> {
     #[serde(skip_serializing_if = "Value::is_null")]
     pub error: &'a Value,
     /// The object.
-    pub object: &'a Value,
+    pub object: &'a O,
 }

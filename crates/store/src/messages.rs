@@ -685,6 +685,35 @@ pub async fn named_with_bodies(
     )
 }
 
+pub(crate) const ANYWHERE: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $2) AS e CROSS JOIN messages m \
+     WHERE m.id = {hex_id}(e.value ->> 0)"
+);
+pub(crate) const ANYWHERE_WITH_BODIES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    ", b.hash, b.octets, b.data FROM (SELECT j.value FROM {json_each}($1) AS j LIMIT $2) AS e CROSS JOIN messages m \
+     JOIN blobs b ON b.id = m.blob_id WHERE m.id = {hex_id}(e.value ->> 0)"
+);
+
+/// Those of the messages that there are, of whatever mailboxes, in any order.
+pub async fn anywhere(reader: &mut Reader<'_>, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+    let named = list_of(ids.iter().map(|id| id.uuid()));
+    let rows = reader.query(ANYWHERE, params![&named, ids.len() as i64]).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, DbError>>()?)
+}
+
+/// As [`anywhere`], with their bodies.
+pub async fn anywhere_with_bodies(
+    reader: &mut Reader<'_>,
+    ids: &[MessageId],
+) -> Result<Vec<(StoredMessage, StoredBlob)>, StoreError> {
+    let named = list_of(ids.iter().map(|id| id.uuid()));
+    with_blobs(&reader.query(ANYWHERE_WITH_BODIES, params![&named, ids.len() as i64]).await?)
+}
+
 /// Ids as a JSON list of lists.
 pub(crate) fn list_of(ids: impl Iterator<Item = uuid::Uuid>) -> String {
     serde_json::Value::from_iter(ids.map(|id| vec![id.simple().to_string()])).to_string()

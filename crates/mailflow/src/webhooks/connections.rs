@@ -1,10 +1,21 @@
-//! The connections of a node to receivers, which all of them share.
+//! The connections of a node to receivers, which all of them share, and where requests over them are made.
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use super::worker::Sent;
 use postfleet_core::readers::share;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+
+/// One attempt to tell one event, to be carried out wherever there is a processor for it.
+pub type Attempt = BoxFuture<'static, Answered>;
+
+/// What came of it, for the worker that has begun it.
+pub struct Answered(pub(super) Sent);
+
+/// Carries attempts out elsewhere than in the turn of their worker. One that is dropped is given up.
+pub type Spread = fn(Attempt) -> Attempt;
 
 /// The connections that a node may have to receivers at once. Clones share them.
 #[derive(Clone, Debug)]
@@ -13,6 +24,7 @@ pub struct Connections(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: usize,
+    spread: Spread,
     used: Mutex<usize>,
     freed: Notify,
 }
@@ -22,9 +34,19 @@ struct Shared {
 pub(super) struct Ticket(Arc<Shared>);
 
 impl Connections {
-    /// So many of them.
+    /// So many of them. What a worker attempts it does in its own turn.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, used: Mutex::new(0), freed: Notify::new() }))
+        Self::spread(limit, std::convert::identity)
+    }
+
+    /// So many of them, and what is attempted is done by whoever takes it.
+    pub fn spread(limit: usize, spread: Spread) -> Self {
+        Self(Arc::new(Shared { limit, spread, used: Mutex::new(0), freed: Notify::new() }))
+    }
+
+    /// Has an attempt carried out.
+    pub(super) fn carry_out(&self, attempt: Attempt) -> Attempt {
+        (self.0.spread)(attempt)
     }
 
     /// One more for a receiver that has `own` under way, if it may have one now.

@@ -23,7 +23,7 @@ mod sign;
 mod standing;
 mod worker;
 
-pub use connections::Connections;
+pub use connections::{Answered, Attempt, Connections, Spread};
 pub use deliveries::{Order, Wanted, deliveries, event, events};
 pub use manage::{create, find, list, remove, rotate_secret, show, shown, source_addresses, update};
 pub use mock::{sample, send_test_event};

@@ -1,38 +1,42 @@
 //! From a logged event to the JSON that a receiver gets. Messages are shown as they are now, not as they were.
 //!
-//! [`About::load`] reads what an event is about, [`notification`] makes the JSON of it without I/O.
+//! [`look_up`] finds what events are about, [`Found::open`] reads the body that is told, [`notification`] makes the JSON of it
+//! without I/O.
 
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::event::{CLEANED, Trigger};
+use postfleet_core::id::MessageId;
 use postfleet_mailbox::clean;
-use postfleet_mailbox::messages::load;
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
 use postfleet_schema::message::Message;
 use postfleet_schema::notification::{Notification, NotificationData};
+use postfleet_store::blobs::StoredBlob;
 use postfleet_store::events::{Event, NewEvent};
 use postfleet_store::grants::{self, Grant};
-use postfleet_store::messages::{self, StoredMessage};
+use postfleet_store::messages::{self, ReadMessage, StoredMessage};
+use postfleet_store::Reader;
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
-/// The body of a notification under `name`, one of the names of its trigger: JSON of at most
-/// `notification_octets_max` octets.
+/// The body of a notification under `name`, one of the names of its trigger: see [`written`].
 pub async fn body(platform: &Platform, event: &Event, name: &'static str, attempt: u32) -> Result<Vec<u8>, Problem> {
-    body_within(platform, event, name, attempt, platform.settings.notification_octets_max).await
+    let found = look_up(platform, [&event.event]).await?.pop().unwrap_or_default();
+    written(platform, (event, found), name, attempt).await
 }
 
-/// The same, of at most so many octets. What is larger is told without the body of its message, and if that is not
-/// enough by its ids alone; its type then ends in `.truncated`.
-pub async fn body_within(
+/// The same of an event of which it is known what it is about: JSON of at most `notification_octets_max` octets. What is larger is
+/// told without the body of its message, and if that is not enough by its ids alone; its type then ends in `.truncated`.
+pub(super) async fn written(
     platform: &Platform,
-    event: &Event,
+    (event, found): (&Event, Found),
     name: &'static str,
     attempt: u32,
-    octets_max: usize,
 ) -> Result<Vec<u8>, Problem> {
-    let about = About::load(platform, &event.event).await?;
-    notification(&event.event, &about, name, attempt, octets_max)
+    let octets_max = platform.settings.notification_octets_max;
+    notification(&event.event, &found.open(platform).await?, name, attempt, octets_max)
 }
 
 /// What an event is about, as it is now; nothing of what is not there any more.
@@ -46,24 +50,120 @@ pub(super) struct About {
     pub(super) grant: Option<Grant>,
 }
 
-impl About {
-    async fn load(platform: &Platform, event: &NewEvent) -> Result<Self, Problem> {
-        let mut reader = platform.store.reader().await?;
-        if matches!(event.trigger, Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted) {
-            let grant = grants::find(&mut reader, event.application_id, event.grant_id).await?;
-            return Ok(Self { grant, ..Self::default() });
-        }
-        let Some(id) = event.message_id else { return Ok(Self::default()) };
+/// The same before the body was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    message: Option<StoredMessage>,
+    body: Option<StoredBlob>,
+    grant: Option<Grant>,
+}
+
+impl Found {
+    /// Reads the body, where it is told.
+    pub(super) async fn open(self, platform: &Platform) -> Result<About, Problem> {
+        let raw = match &self.body {
+            Some(blob) => Some(platform.store.blobs().load(blob).await?),
+            None => None,
+        };
+        Ok(About { message: self.message, raw, grant: self.grant })
+    }
+}
+
+/// What has to be looked up to tell of an event.
+#[derive(Clone, Copy, Debug)]
+enum Needs {
+    /// It says all itself, or is of a message that is gone.
+    Nothing,
+    Grant,
+    Message(MessageId),
+    MessageWithBody(MessageId),
+}
+
+impl Needs {
+    fn of(event: &NewEvent) -> Self {
+        let message = |needs: fn(MessageId) -> Self| event.message_id.map_or(Self::Nothing, needs);
         match event.trigger {
-            // They say all themselves: the message is gone, or may be.
-            Trigger::MessageDeleted | Trigger::DraftDeleted | Trigger::MessageSendFailed => Ok(Self::default()),
+            Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => Self::Grant,
+            Trigger::MessageDeleted | Trigger::DraftDeleted | Trigger::MessageSendFailed => Self::Nothing,
             Trigger::MessageCreated | Trigger::MessageUpdated | Trigger::DraftCreated | Trigger::DraftUpdated => {
-                let found = load(&platform.store, &mut reader, event.grant_id, id).await?;
-                let (message, raw) = found.unzip();
-                Ok(Self { message, raw, grant: None })
+                message(Self::MessageWithBody)
             }
-            _ => Ok(Self { message: messages::find(&mut reader, event.grant_id, id).await?, ..Self::default() }),
+            _ => message(Self::Message),
         }
+    }
+}
+
+/// What events are about, in their order.
+pub(super) async fn look_up<'e>(
+    platform: &Platform,
+    events: impl IntoIterator<Item = &'e NewEvent>,
+) -> Result<Vec<Found>, Problem> {
+    let needed: Vec<(&NewEvent, Needs)> = events.into_iter().map(|event| (event, Needs::of(event))).collect();
+    if needed.iter().all(|(_, needs)| matches!(needs, Needs::Nothing)) {
+        return Ok(vec![Found::default(); needed.len()]);
+    }
+    let mut reader = platform.store.reader().await?;
+    let messages = read_messages(&mut reader, &needed).await?;
+    let mut found = Vec::with_capacity(needed.len());
+    for (event, needs) in needed {
+        found.push(match needs {
+            Needs::Nothing => Found::default(),
+            Needs::Grant => {
+                let grant = grants::find(&mut reader, event.application_id, event.grant_id).await?;
+                Found { grant, ..Found::default() }
+            }
+            Needs::Message(id) | Needs::MessageWithBody(id) => {
+                let read = messages.get(&id).filter(|(message, _)| message.grant_id == event.grant_id);
+                let (message, body) = read.cloned().unzip();
+                Found { message, body: body.flatten(), grant: None }
+            }
+        });
+    }
+    Ok(found)
+}
+
+/// The messages that events are about, however many they are: one statement for those whose body is told, and one for the others.
+async fn read_messages(
+    reader: &mut Reader<'_>,
+    needed: &[(&NewEvent, Needs)],
+) -> Result<HashMap<MessageId, ReadMessage>, Problem> {
+    let (mut whole, mut alone) = (Vec::new(), Vec::new());
+    for (_, needs) in needed {
+        match needs {
+            Needs::MessageWithBody(id) => whole.push(*id),
+            Needs::Message(id) => alone.push(*id),
+            Needs::Nothing | Needs::Grant => {}
+        }
+    }
+    let mut messages = HashMap::with_capacity(needed.len());
+    if !alone.is_empty() {
+        let read = messages::anywhere(reader, &alone).await?;
+        messages.extend(read.into_iter().map(|message| (message.id, (message, None))));
+    }
+    if !whole.is_empty() {
+        let read = messages::anywhere_with_bodies(reader, &whole).await?;
+        messages.extend(read.into_iter().map(|(message, body)| (message.id, (message, Some(body)))));
+    }
+    Ok(messages)
+}
+
+/// What an event is about, as it is told.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Object {
+    Message(Box<Message>),
+    Other(Value),
+}
+
+impl From<Message> for Object {
+    fn from(message: Message) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
+impl From<Value> for Object {
+    fn from(value: Value) -> Self {
+        Self::Other(value)
     }
 }
 
@@ -77,9 +177,10 @@ pub(super) fn notification(
 ) -> Result<Vec<u8>, Problem> {
     let facts: Value = serde_json::from_str(&event.data).unwrap_or_default();
     let is_failure = event.trigger == Trigger::MessageSendFailed;
-    let mut object = if is_failure { facts["object"].clone() } else { object(event, about, name, &facts)? };
+    let whole =
+        if is_failure { facts["object"].clone().into() } else { object(event, about, name, &facts)? };
     let [reason, error] = if is_failure { [&facts["reason"], &facts["error"]] } else { [&Value::Null; 2] };
-    let render = |kind: String, object: &Value| {
+    let render = |kind: String, object: &Object| {
         let notification = Notification {
             specversion: "1.0",
             kind,
@@ -99,28 +200,47 @@ pub(super) fn notification(
         };
         serde_json::to_vec(&notification).map_err(Problem::internal)
     };
-    let whole = render(name.to_owned(), &object)?;
-    if whole.len() <= octets_max {
-        return Ok(whole);
+    let rendered = render(name.to_owned(), &whole)?;
+    if rendered.len() <= octets_max {
+        return Ok(rendered);
     }
     let kind = format!("{name}.truncated");
-    if let Some(fields) = object.as_object_mut() {
+    let mut left = serde_json::to_value(&whole).map_err(Problem::internal)?;
+    if let Some(fields) = left.as_object_mut() {
         fields.remove("body");
     }
-    let without_body = render(kind.clone(), &object)?;
+    let without_body = render(kind.clone(), &left.clone().into())?;
     if without_body.len() <= octets_max {
         return Ok(without_body);
     }
-    if let Some(fields) = object.as_object_mut() {
+    if let Some(fields) = left.as_object_mut() {
         fields.retain(|field, _| IDS.contains(&field.as_str()));
     }
-    render(kind, &object)
+    render(kind, &left.into())
 }
 
 /// What is left of an object that is too large without its body.
 const IDS: [&str; 4] = ["id", "grant_id", "object", "thread_id"];
 
-fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<Value, Problem> {
+fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<Object, Problem> {
+    let message = about.message.as_ref();
+    Ok(match event.trigger {
+        Trigger::MessageCreated | Trigger::MessageUpdated => match message {
+            Some(stored) if name == CLEANED => cleaned(stored, about.raw.as_deref().unwrap_or_default()).into(),
+            Some(stored) => shown(stored, about.raw.as_deref()).into(),
+            None => gone(event, "message").into(),
+        },
+        Trigger::DraftCreated | Trigger::DraftUpdated => match message {
+            // The sent copy has the id of the draft.
+            Some(stored) if stored.draft => shown(stored, about.raw.as_deref()).into(),
+            _ => gone(event, "draft").into(),
+        },
+        _ => facts_of(event, about, facts)?.into(),
+    })
+}
+
+/// What is told of an event that is not about a message as a whole.
+fn facts_of(event: &NewEvent, about: &About, facts: &Value) -> Result<Value, Problem> {
     let message = about.message.as_ref();
     Ok(match event.trigger {
         Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
@@ -149,16 +269,6 @@ fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<
         | Trigger::WebhookResumed => facts.clone(),
         Trigger::MessageDeleted => removed(event, "message", facts),
         Trigger::DraftDeleted => removed(event, "draft", facts),
-        Trigger::MessageCreated | Trigger::MessageUpdated => match message {
-            Some(stored) if name == CLEANED => cleaned(stored, about.raw.as_deref().unwrap_or_default())?,
-            Some(stored) => shown(stored, about.raw.as_deref())?,
-            None => gone(event, "message"),
-        },
-        Trigger::DraftCreated | Trigger::DraftUpdated => match message {
-            // The sent copy has the id of the draft.
-            Some(stored) if stored.draft => shown(stored, about.raw.as_deref())?,
-            _ => gone(event, "draft"),
-        },
         Trigger::MessageSendSuccess => match message {
             Some(stored) => sent_later(stored, facts)?,
             None => gone(event, "message"),
@@ -196,8 +306,7 @@ fn gone(event: &NewEvent, object: &str) -> Value {
 
 /// A message that was sent at its time, without its body, and what it waited under.
 fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
-    let shown = view::message(stored, None, Fields::Standard);
-    let mut object = serde_json::to_value(shown).map_err(Problem::internal)?;
+    let mut object = serde_json::to_value(shown(stored, None)).map_err(Problem::internal)?;
     for field in ["schedule_id", "send_at", "use_draft"] {
         object[field] = facts[field].clone();
     }
@@ -205,15 +314,13 @@ fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
 }
 
 /// A message, with its body where its raw form is given.
-fn shown(stored: &StoredMessage, raw: Option<&[u8]>) -> Result<Value, Problem> {
-    serde_json::to_value(view::message(stored, raw, Fields::Standard)).map_err(Problem::internal)
+fn shown(stored: &StoredMessage, raw: Option<&[u8]>) -> Message {
+    view::message(stored, raw, Fields::Standard)
 }
 
 /// A message whose body is what its author wrote for it, as Markdown; plain text stays plain text.
-fn cleaned(stored: &StoredMessage, raw: &[u8]) -> Result<Value, Problem> {
-    let body = clean::as_markdown(stored, raw);
-    let message = Message { body: Some(body), ..view::message(stored, None, Fields::Standard) };
-    serde_json::to_value(message).map_err(Problem::internal)
+fn cleaned(stored: &StoredMessage, raw: &[u8]) -> Message {
+    Message { body: Some(clean::as_markdown(stored, raw)), ..shown(stored, None) }
 }
 
 /// What was removed, with what the application kept at it, which is nowhere else any more.

@@ -1,13 +1,15 @@
 //! One attempt to tell one event.
 
 use super::attempts::{Attempted, Body};
-use super::{name_for, payload, sign};
+use super::payload::{self, Found};
+use super::{name_for, sign};
 use crate::alerts;
 use crate::metrics::TAKEN;
 use crate::platform::Platform;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use postfleet_core::Problem;
 use postfleet_core::readers::Cause;
 use postfleet_net::webhook_http::{HttpAnswer, HttpFailure, TargetRefused};
 use postfleet_store::events::Event;
@@ -60,18 +62,30 @@ impl Outcome {
     }
 }
 
+/// What some events are about, for [`send`]. Alerts say all themselves.
+pub(super) async fn look_up<'e>(
+    platform: &Platform,
+    webhook: &Webhook,
+    events: impl ExactSizeIterator<Item = &'e Event>,
+) -> Result<Vec<Found>, Problem> {
+    if webhook.channel != Channel::Webhook {
+        return Ok(vec![Found::default(); events.len()]);
+    }
+    payload::look_up(platform, events.map(|event| &event.event)).await
+}
+
 /// Sends one event to one webhook. Answers what is to be kept of it, if a request was made.
 pub(super) async fn send(
     platform: &Platform,
     webhook: &Webhook,
-    event: &Event,
+    (event, found): (&Event, Found),
     attempt: u32,
 ) -> (Outcome, Option<Attempted>) {
     let Some(name) = name_for(webhook, event.event.trigger) else { return (Outcome::Done, None) };
     if webhook.channel != Channel::Webhook {
         return (alerts::send(platform, webhook, event).await, None);
     }
-    let body = match payload::body(platform, event, name, attempt).await {
+    let body = match payload::written(platform, (event, found), name, attempt).await {
         Ok(body) => body,
         Err(problem) => {
             tracing::error!(event.id = %event.event.id, cause = ?problem.cause, "failed to render a notification");

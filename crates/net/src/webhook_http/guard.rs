@@ -1,11 +1,9 @@
-//! Resolves names for the HTTP client and lets through only addresses that may be connected to. It sits inside the
-//! client's connector, so that the address that was checked is the address that is used.
+//! Resolves names for the HTTP client and lets through only addresses that may be connected to.
 
 use super::network::IpNetwork;
 use super::target::{Demand, TargetRefused, is_listed, judge_address};
 use crate::resolver::Resolver;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 
 /// What may be reached, and who resolves names.
@@ -60,24 +58,6 @@ impl Guard {
                 Ok(found.map(|address| address.ip()).collect())
             }
         }
-    }
-}
-
-/// The resolver of one HTTP client.
-pub(super) struct GuardedDns {
-    pub(super) guard: Arc<Guard>,
-    pub(super) demand: Demand,
-}
-
-impl Resolve for GuardedDns {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (guard, demand) = (self.guard.clone(), self.demand);
-        Box::pin(async move {
-            let addresses = guard.resolve(name.as_str(), demand).await?;
-            // Port 0 lets the client put in the one of the URL.
-            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
-        })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::guard::is_localhost;
 use super::network::IpNetwork;
-use reqwest::Url;
+use url::Url;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest URL taken; also a common limit of servers (RFC 9110 §4.1 asks for at least 8,000 from them).
@@ -87,6 +87,28 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Scheme, host and port: connections to the same can be used for each other's requests.
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", self.url.scheme(), self.authority())
+    }
+
+    /// Host and port, without one that is that of the scheme anyway (RFC 9110 §7.2).
+    pub(super) fn authority(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// Path and query, as a request names them (RFC 9112 §3.2.1).
+    pub(super) fn path(&self) -> String {
+        match self.url.query() {
+            Some(query) => format!("{}?{query}", self.url.path()),
+            None => self.url.path().to_owned(),
+        }
+    }
+
     pub(super) fn parse(text: &str, allow: &[IpNetwork]) -> Result<Self, TargetRefused> {
         if text.len() > MAX_URL_OCTETS {
             return Err(TargetRefused::TooLong);

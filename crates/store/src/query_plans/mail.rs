@@ -18,6 +18,8 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("messages::EXPORT", messages::EXPORT, "listings_pkey"),
     ("messages::NAMED", messages::NAMED, "messages_pkey"),
     ("messages::NAMED_WITH_BODIES", messages::NAMED_WITH_BODIES, "messages_pkey"),
+    ("messages::ANYWHERE", messages::ANYWHERE, "messages_pkey"),
+    ("messages::ANYWHERE_WITH_BODIES", messages::ANYWHERE_WITH_BODIES, "messages_pkey"),
     ("messages::LIST_THREAD", messages::LIST_THREAD, "messages_by_thread"),
     ("listings::PLACES", listings::PLACES, "listings_pkey"),
     ("listings::STARRED", listings::STARRED, "listings_starred"),

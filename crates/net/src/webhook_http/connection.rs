@@ -1,0 +1,94 @@
+//! One connection that speaks HTTP/1.1. Whoever asks over it drives it, too: it has no task of its own, so an exchange takes no
+//! way from task to task.
+
+use super::connect::Stream;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+/// How large the header fields of an answer may be together, with the line of the status.
+pub const MAX_HEAD_OCTETS: usize = 16 * 1_024;
+
+/// A connection, and how requests are put into it.
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: http1::Connection<Stream, Full<Bytes>>,
+    is_over: bool,
+}
+
+/// Why a request was not answered.
+pub(super) struct Unanswered {
+    pub(super) error: hyper::Error,
+    /// The request, if nothing of it was sent.
+    pub(super) unsent: Option<Request<Full<Bytes>>>,
+}
+
+impl Connection {
+    pub(super) async fn begin(stream: Stream) -> Result<Self, hyper::Error> {
+        let (sender, driver) = http1::Builder::new().max_header_size(MAX_HEAD_OCTETS).handshake(stream).await?;
+        Ok(Self { sender, driver, is_over: false })
+    }
+
+    /// Sends a request, and reads the head of its answer.
+    pub(super) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+        let answer = self.sender.try_send_request(request);
+        self.drive(answer).await.map_err(|mut refused| {
+            let unsent = refused.take_message();
+            Unanswered { error: refused.into_error(), unsent }
+        })
+    }
+
+    /// The next piece of a body; `None` at its end.
+    pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, hyper::Error> {
+        while let Some(frame) = self.drive(body.frame()).await {
+            // Trailers say nothing to us.
+            if let Ok(piece) = frame?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether another request can be sent, when the answer to the last one was read to its end.
+    pub(super) async fn is_reusable(&mut self) -> bool {
+        let sender = &mut self.sender;
+        let ready = drive((&mut self.driver, &mut self.is_over), poll_fn(|context| sender.poll_ready(context))).await;
+        ready.is_ok() && !self.is_over
+    }
+
+    /// Whether it is still open, as far as it is known here: the other side may have ended it meanwhile.
+    pub(super) async fn is_open(&mut self) -> bool {
+        drive((&mut self.driver, &mut self.is_over), std::future::ready(())).await;
+        !self.is_over && self.sender.is_ready()
+    }
+
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        drive((&mut self.driver, &mut self.is_over), work).await
+    }
+}
+
+/// Does some work, and meanwhile what the connection has to do for it.
+async fn drive<T>(
+    (driver, is_over): (&mut http1::Connection<Stream, Full<Bytes>>, &mut bool),
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // What it failed with is said by the work.
+        *is_over = *is_over || Pin::new(&mut *driver).poll(context).is_ready();
+        match work.as_mut().poll(context) {
+            Poll::Pending if !*is_over => {
+                // What the work has just asked for is begun at once.
+                *is_over = Pin::new(&mut *driver).poll(context).is_ready();
+                if *is_over { work.as_mut().poll(context) } else { Poll::Pending }
+            }
+            polled => polled,
+        }
+    })
+    .await
+}
