@@ -1,16 +1,19 @@
 // Tells webhooks what is in an outbox of PostgreSQL, as one would build it from the usual parts: Node's own HTTP client with
 // connections that stay open, a pool of connections to the database, prepared statements. Rows are taken a hundred at a
 // time, told, and removed in the same transaction when they were answered with success, so that each is told at least once.
-// What is told was written by whoever put it there: nothing is rendered or signed. It ends when nothing is left.
+// What is told was written by whoever put it there: nothing is rendered. It is signed, once, since nobody could believe it
+// otherwise. It ends when nothing is left.
 //
 //   DATABASE_URL=postgres://... WEBHOOK_PORT=... node hooks.js
 
+import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import pg from 'pg';
 
 const BATCH = 100;
 const WORKERS = 4;
 const AT_ONCE = 64;
+const SECRET = 'a secret of the receiver and us';
 
 const CLAIM = {
   name: 'claim',
@@ -26,7 +29,12 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: AT_ONCE });
 // Whether it was taken.
 function post({ path, payload }) {
   return new Promise((resolve) => {
-    const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(payload) };
+    const signature = createHmac('sha256', SECRET).update(payload).digest('hex');
+    const headers = {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(payload),
+      'X-Nylas-Signature': signature,
+    };
     const request = http.request({ host: '127.0.0.1', port, path, method: 'POST', agent, headers }, (response) => {
       response.resume();
       response.on('end', () => resolve(response.statusCode >= 200 && response.statusCode < 300));

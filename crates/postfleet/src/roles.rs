@@ -529,6 +529,7 @@ impl Tellers {
 
     /// Takes the webhooks for which this node works anew; answers how long that is good for.
     async fn renew(&mut self) -> Duration {
+        self.platform.http.tidy();
         match webhooks::lease(&self.platform).await {
             Ok(hooks) => {
                 self.keep(hooks);

@@ -122,6 +122,36 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// One that is called from now on, of everything and in order, and wants nothing of that otherwise. It has no name, subscribes to
+    /// nothing and signs with nothing.
+    pub fn new(id: WebhookId, application_id: ApplicationId, url: String, now: UnixMicros) -> Self {
+        Self {
+            id,
+            application_id,
+            url,
+            description: String::new(),
+            triggers: Vec::new(),
+            secret: Secret::new(String::new()),
+            status: "active".to_owned(),
+            notification_addresses: Vec::new(),
+            compressed: false,
+            position: 0,
+            status_updated_at: now,
+            created_at: now,
+            updated_at: now,
+            channel: Channel::Webhook,
+            workspace_id: None,
+            include_junk: false,
+            previous: None,
+            filter: EventFilter::default(),
+            auto_resume: true,
+            rate: None,
+            ordered: true,
+            gap: None,
+            replay: None,
+        }
+    }
+
     /// Who reads the log: the webhook itself, or the replay that it is read for.
     pub fn reader(&self) -> WebhookId {
         self.replay.as_ref().map_or(self.id, |replay| WebhookId::from_uuid(replay.id.uuid()))

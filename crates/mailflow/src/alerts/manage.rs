@@ -4,9 +4,8 @@ use super::{chat, mail, text};
 use crate::platform::Platform;
 use postfleet_core::audit::Act;
 use postfleet_core::event::Trigger;
-use postfleet_core::event_filter::EventFilter;
 use postfleet_core::id::{ApplicationId, WebhookId, WorkspaceId};
-use postfleet_core::{EmailAddress, Problem, ProblemKind, Secret};
+use postfleet_core::{EmailAddress, Problem, ProblemKind};
 use postfleet_fleet::{grants, workspaces};
 use postfleet_schema::alert as schema;
 use postfleet_store::alerts::{self, ALERTS_MAX, CreateAlert, RemoveAlert};
@@ -55,29 +54,11 @@ pub async fn create(
         return Err(Problem::invalid("description", text));
     }
     let alert = Webhook {
-        id: WebhookId::new(now, platform.entropy.ten()),
-        application_id,
-        url,
         description,
         triggers,
-        secret: Secret::new(String::new()),
-        status: "active".to_owned(),
-        notification_addresses: Vec::new(),
-        compressed: false,
-        position: 0,
-        status_updated_at: now,
-        created_at: now,
-        updated_at: now,
         channel,
         workspace_id: workspace(platform, application_id, request.workspace_id.as_deref()).await?,
-        include_junk: false,
-        previous: None,
-        filter: EventFilter::default(),
-        auto_resume: true,
-        rate: None,
-        ordered: true,
-        gap: None,
-        replay: None,
+        ..Webhook::new(WebhookId::new(now, platform.entropy.ten()), application_id, url, now)
     };
     if platform.store.run(CreateAlert { act, alert: alert.clone() }).await? {
         return Ok(alert);

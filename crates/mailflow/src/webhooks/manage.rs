@@ -42,30 +42,19 @@ pub async fn create(
     request: &schema::CreateWebhook,
 ) -> Result<Webhook, Problem> {
     let now = platform.clock.now();
+    let id = WebhookId::new(now, platform.entropy.ten());
     let webhook = Webhook {
-        id: WebhookId::new(now, platform.entropy.ten()),
-        application_id,
-        url: request.webhook_url.clone(),
         description: request.description.clone().unwrap_or_default(),
         triggers: request.trigger_types.clone(),
         secret: new_secret(platform),
-        status: "active".to_owned(),
         notification_addresses: request.notification_email_addresses.clone().unwrap_or_default(),
         compressed: request.compressed_delivery.unwrap_or(false),
-        position: 0,
-        status_updated_at: now,
-        created_at: now,
-        updated_at: now,
-        channel: Channel::Webhook,
-        workspace_id: None,
         include_junk: request.include_junk.unwrap_or(false),
-        previous: None,
         filter: filter(platform, application_id, request.filters.as_ref()).await?,
         auto_resume: request.auto_resume.unwrap_or(true),
         rate: request.rate,
         ordered: request.ordered.unwrap_or(true),
-        gap: None,
-        replay: None,
+        ..Webhook::new(id, application_id, request.webhook_url.clone(), now)
     };
     check(&webhook)?;
     challenge(platform, &webhook.url).await?;

@@ -101,8 +101,6 @@ pub(super) fn stands(platform: &Platform, webhook: &Webhook, to: Standing) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postfleet_core::Secret;
-    use postfleet_core::event_filter::EventFilter;
     use postfleet_core::id::{ApplicationId, WebhookId};
     use postfleet_core::readers::{Cause, FAILING_AFTER};
     use uuid::Uuid;
@@ -110,31 +108,9 @@ mod tests {
     const NOW: UnixMicros = UnixMicros::from_seconds(1_000_000);
 
     fn webhook(status: &str, channel: Channel) -> Webhook {
-        Webhook {
-            id: WebhookId::from_uuid(Uuid::nil()),
-            application_id: ApplicationId::from_uuid(Uuid::nil()),
-            url: String::new(),
-            description: String::new(),
-            triggers: Vec::new(),
-            secret: Secret::new(String::new()),
-            status: status.to_owned(),
-            notification_addresses: Vec::new(),
-            compressed: false,
-            position: 0,
-            status_updated_at: NOW,
-            created_at: NOW,
-            updated_at: NOW,
-            channel,
-            workspace_id: None,
-            include_junk: false,
-            previous: None,
-            filter: EventFilter::default(),
-            auto_resume: true,
-            rate: None,
-            ordered: true,
-            gap: None,
-            replay: None,
-        }
+        let [id, application] = [Uuid::nil(); 2];
+        let new = Webhook::new(WebhookId::from_uuid(id), ApplicationId::from_uuid(application), String::new(), NOW);
+        Webhook { status: status.to_owned(), channel, ..new }
     }
 
     fn refused(watch: &mut Watch) {

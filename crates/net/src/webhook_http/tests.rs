@@ -4,6 +4,7 @@ use super::*;
 use crate::resolver::StaticResolver;
 use crate::tls::{TlsIdentity, server_config};
 use postfleet_testkit::http::{FakeHttp, HttpResponse, Responder};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -69,6 +70,34 @@ async fn connections_are_reused() {
         post(&client, &server.url("/")).await.expect("answer");
     }
     assert_eq!((server.requests().len(), server.connections()), (20, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_replaced() {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let (closed, mut is_closed) = tokio::sync::mpsc::unbounded_channel();
+    // It closes each connection after one answer without a word of it.
+    let server = std::thread::spawn(move || {
+        for _ in 0..5 {
+            let (mut stream, _) = listener.accept().expect("connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"{}") {
+                let mut octets = [0; 1_024];
+                let read = stream.read(&mut octets).expect("request");
+                request.extend_from_slice(&octets[..read]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("answer");
+            drop(stream);
+            closed.send(()).expect("a test that waits");
+        }
+    });
+    let client = client();
+    for number in 0..5 {
+        assert_eq!(post(&client, &url).await.map(|answer| answer.status), Ok(200), "{number}");
+        is_closed.recv().await.expect("closed");
+    }
+    server.join().expect("server");
 }
 
 #[tokio::test]

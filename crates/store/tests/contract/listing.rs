@@ -97,6 +97,35 @@ async fn bodies_come_with_the_page() {
 }
 
 #[tokio::test]
+async fn messages_are_read_by_their_ids_whatever_mailbox_they_are_in() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        let (one, two) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
+        let mut expected = Vec::new();
+        for (number, grant) in [one, two, one].into_iter().enumerate() {
+            let command = tenant.received(store, &[grant], at(number as i64)).await;
+            expected.push((command.copies[0].copy.message_id, grant));
+            store.run(command).await.expect("deliver").expect("room");
+        }
+        let ids: Vec<MessageId> = expected.iter().map(|(id, _)| *id).chain([MessageId::first_at(at(9))]).collect();
+        let rows = messages::anywhere_with_bodies(&mut reader(store).await, &ids).await.expect("rows");
+        for (message, body) in &rows {
+            assert_eq!(store.blobs().load(body).await.expect("body").len() as u64, message.octets);
+        }
+        let alone = messages::anywhere(&mut reader(store).await, &ids).await.expect("rows");
+        expected.sort_unstable();
+        for read in [rows.into_iter().map(|(message, _)| message).collect(), alone] {
+            let mut found: Vec<_> = read.iter().map(|message| (message.id, message.grant_id)).collect();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+        }
+        assert!(messages::anywhere(&mut reader(store).await, &[]).await.expect("none").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_messages_of_a_thread_are_paged_through_exactly_once() {
     on_each_engine(async |engine| {
         let store = &engine.store;

@@ -13,29 +13,13 @@ use postfleet_store::webhooks::{
 
 pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
     Webhook {
-        id: WebhookId::from_uuid(fresh()),
-        application_id: tenant.application,
-        url: url.into(),
         description: "description".into(),
         triggers: vec!["message.created".into(), "message.transactional.bounced".into()],
         secret: Secret::new("secret".into()),
-        status: "active".into(),
         notification_addresses: vec!["ops@elsewhere.example".into()],
         compressed: true,
         position: -1,
-        status_updated_at: NOON,
-        created_at: NOON,
-        updated_at: NOON,
-        channel: webhooks::Channel::Webhook,
-        workspace_id: None,
-        include_junk: false,
-        previous: None,
-        filter: EventFilter::default(),
-        auto_resume: true,
-        rate: None,
-        ordered: true,
-        gap: None,
-        replay: None,
+        ..Webhook::new(WebhookId::from_uuid(fresh()), tenant.application, url.into(), NOON)
     }
 }
 
