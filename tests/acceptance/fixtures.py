@@ -12,9 +12,8 @@ from harness import Missing, Postfleet, Postgres, Sink, WebhookReceiver, require
 def servers_of(item):
     """The servers that a test used, directly or in what its fixtures hold."""
     for value in getattr(item, "funcargs", {}).values():
-        server = getattr(value, "server", value)
-        if isinstance(server, Postfleet):
-            yield server
+        servers = getattr(value, "servers", {"": getattr(value, "server", value)})
+        yield from (server for server in servers.values() if isinstance(server, Postfleet))
 
 
 @pytest.hookimpl(wrapper=True)
