@@ -129,6 +129,8 @@ impl Selection {
 /// Writes messages of one mailbox, separated by commas.
 pub struct Writer {
     out: Vec<u8>,
+    /// Where the first message begins.
+    start: usize,
     grant: GrantId,
     /// The same as it is written.
     grant_written: [u8; 36],
@@ -142,12 +144,16 @@ pub struct Writer {
 impl Writer {
     /// Writes messages of a mailbox, with what is selected of each.
     pub fn new(grant: GrantId, fields: Fields, selection: Selection) -> Self {
+        Self::after(Vec::with_capacity(16_384), grant, fields, selection)
+    }
+
+    /// The same, behind what was written by somebody else.
+    pub fn after(out: Vec<u8>, grant: GrantId, fields: Fields, selection: Selection) -> Self {
         let mut written = [0; 36];
         grant.uuid().hyphenated().encode_lower(&mut written);
         let has_assessment = selection.has_assessment();
         let parts = selection.parts();
-        let out = Vec::with_capacity(16_384);
-        Self { out, grant, grant_written: written, fields, selection, has_assessment, parts }
+        Self { start: out.len(), out, grant, grant_written: written, fields, selection, has_assessment, parts }
     }
 
     /// What was written.
@@ -177,7 +183,7 @@ impl Writer {
 
     /// What every object has.
     fn open(&mut self, listed: &Listed<'_>) {
-        let start: &[u8] = if self.out.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" };
+        let start: &[u8] = if self.out.len() == self.start { b"{\"id\":\"" } else { b",{\"id\":\"" };
         self.out.extend_from_slice(start);
         self.id(listed.id.uuid());
         let object: &[u8] = if view::is_kind(listed, true) { b"draft" } else { b"message" };

@@ -233,7 +233,7 @@ impl WebhookHttp {
         &self,
         target: &Target,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<(Connection, Response<Incoming>), HttpFailure> {
+    ) -> Result<(Box<Connection>, Response<Incoming>), HttpFailure> {
         while let Some(mut connection) = self.idle.take(&target.origin()).await {
             match connection.ask(request).await {
                 Ok(response) => return Ok((connection, response)),

@@ -42,8 +42,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How often somebody looks without having been told to: another node may have written.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often the webhooks that this node works for are taken anew; well within their lease.
-const RENEW_WEBHOOKS: Duration = Duration::from_secs(15);
+/// How often the webhooks that this node works for are taken anew; well within their lease. So long it takes at most until a change
+/// that was made at another node holds here.
+const RENEW_WEBHOOKS: Duration = Duration::from_secs(5);
 
 /// How often it is looked for webhooks that have failed and are to be asked whether they are back, and for people who are to
 /// be told of that.
@@ -465,6 +466,9 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     while let Some(ended) = tellers.tasks.join_next().await {
         tellers.ended(ended);
     }
+    if let Err(problem) = webhooks::leave(&platform).await {
+        tracing::warn!(cause = ?problem.cause, "other nodes take their part of the webhooks later: {problem}");
+    }
 }
 
 /// Asks webhooks that have failed whether they are back, and tells people of webhooks that fail.
@@ -605,7 +609,7 @@ async fn tell_until(
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let webhook = wanted.borrow_and_update().clone();
-    let mut worker = Worker::begin(platform, webhook, connections).await?;
+    let mut worker = Worker::begin(platform.clone(), webhook.clone(), connections).await?;
     while !stop.is_cancelled() && !worker.lease_lost() && !worker.has_failed() {
         worker.hear(*heads.borrow_and_update());
         tokio::select! {
@@ -615,7 +619,9 @@ async fn tell_until(
             _ = wanted.changed() => worker.change(wanted.borrow_and_update().clone()),
         }
     }
-    worker.end().await
+    worker.end().await?;
+    // Nobody has to wait for the end of the lease.
+    if worker.lease_lost() { Ok(()) } else { webhooks::release(&platform, &webhook).await }
 }
 
 async fn clean_until(platform: Platform, stop: CancellationToken) {

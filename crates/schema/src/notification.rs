@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// One event on its way to a receiver.
 #[derive(Debug, Serialize)]
-pub struct Notification<'a, O> {
+pub struct Notification<'a> {
     /// Always `1.0`.
     pub specversion: &'static str,
     /// The trigger, as the subscription spelled it; with `.truncated` when the body was left out.
@@ -20,12 +20,12 @@ pub struct Notification<'a, O> {
     /// 1 for the first.
     pub webhook_delivery_attempt: u32,
     /// Whose, and what.
-    pub data: NotificationData<'a, O>,
+    pub data: NotificationData<'a>,
 }
 
 /// The payload.
 #[derive(Debug, Serialize)]
-pub struct NotificationData<'a, O> {
+pub struct NotificationData<'a> {
     /// The application.
     pub application_id: String,
     /// The mailbox; empty if it is about none, such as a raise for a workspace.
@@ -38,6 +38,6 @@ pub struct NotificationData<'a, O> {
     /// The same for programs; only then.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub error: &'a Value,
-    /// The object.
-    pub object: &'a O,
+    /// The object; the last, since it may be written behind everything else.
+    pub object: &'a Value,
 }

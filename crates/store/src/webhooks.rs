@@ -9,7 +9,7 @@ use crate::gaps::Gap;
 use crate::replays::{self, Replay};
 use crate::{lanes, params, webhook_attempts};
 use postfleet_core::event_filter::EventFilter;
-use postfleet_core::id::{ApplicationId, GrantId, WebhookId, WorkspaceId};
+use postfleet_core::id::{ApplicationId, GrantId, ReplayId, WebhookId, WorkspaceId};
 use postfleet_core::{Secret, UnixMicros};
 use std::time::Duration;
 
@@ -338,8 +338,8 @@ impl Command for RemoveWebhook {
 }
 
 /// Takes webhooks until `until`: those that this node already works for, and then those that nobody works for, but no more than
-/// its share among the nodes that have asked within their leases. What it has beyond that is not renewed, and goes to
-/// another node when its lease ends.
+/// its share among the nodes that have asked within their leases. What it has beyond that is not renewed: it goes to another node when it
+/// is given back, or when its lease ends.
 #[derive(Clone, Debug)]
 pub struct LeaseWebhooks {
     /// The node.
@@ -380,6 +380,48 @@ impl LeaseWebhooks {
         let row = tx.query_one(COUNT, params![self.now.as_micros()]).await?.ok_or(DbError::Malformed("count"))?;
         let (webhooks, nodes) = (row.count(0)?, row.count(1)?.max(1));
         Ok(i64::try_from(webhooks.div_ceil(nodes)).unwrap_or(i64::MAX))
+    }
+}
+
+/// Gives back what a node works for no more, so that another can take it at once.
+#[derive(Clone, Debug)]
+pub struct ReleaseReader {
+    /// The node; what is another's is left alone.
+    pub owner: String,
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// The replay, if it is one that is given back.
+    pub replay: Option<ReplayId>,
+}
+
+impl Command for ReleaseReader {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const WEBHOOK: &str = "UPDATE webhooks SET lease_until = 0 WHERE id = $1 AND owner = $2";
+        const REPLAY: &str = "UPDATE webhook_replays SET lease_until = 0 WHERE id = $1 AND owner = $2";
+        match self.replay {
+            Some(id) => tx.execute(REPLAY, params![id.uuid(), &self.owner]).await?,
+            None => tx.execute(WEBHOOK, params![self.webhook.uuid(), &self.owner]).await?,
+        };
+        Ok(())
+    }
+}
+
+/// A node takes no webhooks any more: the others share them all.
+#[derive(Clone, Debug)]
+pub struct LeaveWebhooks {
+    /// The node.
+    pub owner: String,
+}
+
+impl Command for LeaveWebhooks {
+    type Outcome = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), DbError> {
+        const LEAVE: &str = "DELETE FROM webhook_nodes WHERE owner = $1";
+        tx.execute(LEAVE, params![&self.owner]).await?;
+        Ok(())
     }
 }
 

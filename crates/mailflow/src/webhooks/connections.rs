@@ -1,8 +1,8 @@
 //! The connections of a node to receivers, which all of them share, and where requests over them are made.
 
+use super::worker::Sent;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use super::worker::Sent;
 use postfleet_core::readers::share;
 use std::sync::Arc;
 use tokio::sync::Notify;

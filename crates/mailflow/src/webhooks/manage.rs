@@ -14,7 +14,7 @@ use postfleet_store::gaps::ForgetGap;
 use postfleet_store::grants;
 use postfleet_store::lag::{self, Pending};
 use postfleet_store::webhooks::{
-    self, Channel, CreateWebhook, Created, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
+    self, CreateWebhook, Created, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
 use std::time::Duration;
 

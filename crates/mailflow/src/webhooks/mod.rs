@@ -38,7 +38,7 @@ use postfleet_core::event::Trigger;
 use postfleet_core::{Problem, UnixMicros};
 use postfleet_store::events::{self, Event};
 use postfleet_store::replays::LeaseReplays;
-use postfleet_store::webhooks::{LeaseWebhooks, Webhook};
+use postfleet_store::webhooks::{LeaseWebhooks, LeaveWebhooks, ReleaseReader, Webhook};
 pub(crate) use send::Outcome;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,17 @@ pub async fn lease(platform: &Platform) -> Result<Vec<Webhook>, Problem> {
     let mut leased = platform.store.run(LeaseWebhooks { owner: owner.clone(), now, until }).await?;
     leased.extend(platform.store.run(LeaseReplays { owner, now, until }).await?);
     Ok(leased)
+}
+
+/// Gives back what this node works for no more.
+pub async fn release(platform: &Platform, webhook: &Webhook) -> Result<(), Problem> {
+    let (owner, replay) = (platform.settings.node.clone(), webhook.replay.as_ref().map(|replay| replay.id));
+    Ok(platform.store.run(ReleaseReader { owner, webhook: webhook.id, replay }).await?)
+}
+
+/// Leaves all webhooks to the other nodes.
+pub async fn leave(platform: &Platform) -> Result<(), Problem> {
+    Ok(platform.store.run(LeaveWebhooks { owner: platform.settings.node.clone() }).await?)
 }
 
 /// The end of the log.

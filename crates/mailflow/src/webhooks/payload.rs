@@ -10,14 +10,14 @@ use postfleet_core::id::MessageId;
 use postfleet_mailbox::clean;
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
+use postfleet_mailbox::writer::{Selection, Writer};
 use postfleet_schema::message::Message;
 use postfleet_schema::notification::{Notification, NotificationData};
+use postfleet_store::Reader;
 use postfleet_store::blobs::StoredBlob;
 use postfleet_store::events::{Event, NewEvent};
 use postfleet_store::grants::{self, Grant};
-use postfleet_store::messages::{self, ReadMessage, StoredMessage};
-use postfleet_store::Reader;
-use serde::Serialize;
+use postfleet_store::messages::{self, Listed, ReadMessage, StoredMessage};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -147,26 +147,6 @@ async fn read_messages(
     Ok(messages)
 }
 
-/// What an event is about, as it is told.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Object {
-    Message(Box<Message>),
-    Other(Value),
-}
-
-impl From<Message> for Object {
-    fn from(message: Message) -> Self {
-        Self::Message(Box::new(message))
-    }
-}
-
-impl From<Value> for Object {
-    fn from(value: Value) -> Self {
-        Self::Other(value)
-    }
-}
-
 /// The JSON of an event.
 pub(super) fn notification(
     event: &NewEvent,
@@ -175,74 +155,106 @@ pub(super) fn notification(
     attempt: u32,
     octets_max: usize,
 ) -> Result<Vec<u8>, Problem> {
+    if let Some(stored) = as_it_is(event, about, name) {
+        let whole = around(event, name, attempt, (stored, about.raw.as_deref()))?;
+        if whole.len() <= octets_max {
+            return Ok(whole);
+        }
+    }
     let facts: Value = serde_json::from_str(&event.data).unwrap_or_default();
     let is_failure = event.trigger == Trigger::MessageSendFailed;
-    let whole =
-        if is_failure { facts["object"].clone().into() } else { object(event, about, name, &facts)? };
+    let mut object = if is_failure { facts["object"].clone() } else { object(event, about, name, &facts)? };
     let [reason, error] = if is_failure { [&facts["reason"], &facts["error"]] } else { [&Value::Null; 2] };
-    let render = |kind: String, object: &Object| {
-        let notification = Notification {
-            specversion: "1.0",
-            kind,
-            source: event.trigger.source(),
-            id: event.id.to_string(),
-            time: event.at.as_seconds(),
-            webhook_delivery_attempt: attempt,
-            data: NotificationData {
-                application_id: event.application_id.to_string(),
-                // What concerns a whole workspace is of no mailbox.
-                grant_id: if event.grant_id.uuid().is_nil() { String::new() } else { event.grant_id.to_string() },
-                grant_sequence: event.grant_sequence,
-                reason,
-                error,
-                object,
-            },
-        };
-        serde_json::to_vec(&notification).map_err(Problem::internal)
-    };
-    let rendered = render(name.to_owned(), &whole)?;
-    if rendered.len() <= octets_max {
-        return Ok(rendered);
+    let render = |kind: &str, object: &Value| render(event, kind, attempt, [reason, error, object]);
+    let whole = render(name, &object)?;
+    if whole.len() <= octets_max {
+        return Ok(whole);
     }
     let kind = format!("{name}.truncated");
-    let mut left = serde_json::to_value(&whole).map_err(Problem::internal)?;
-    if let Some(fields) = left.as_object_mut() {
+    if let Some(fields) = object.as_object_mut() {
         fields.remove("body");
     }
-    let without_body = render(kind.clone(), &left.clone().into())?;
+    let without_body = render(&kind, &object)?;
     if without_body.len() <= octets_max {
         return Ok(without_body);
     }
-    if let Some(fields) = left.as_object_mut() {
+    if let Some(fields) = object.as_object_mut() {
         fields.retain(|field, _| IDS.contains(&field.as_str()));
     }
-    render(kind, &left.into())
+    render(&kind, &object)
+}
+
+fn render(
+    event: &NewEvent,
+    kind: &str,
+    attempt: u32,
+    [reason, error, object]: [&Value; 3],
+) -> Result<Vec<u8>, Problem> {
+    let notification = Notification {
+        specversion: "1.0",
+        kind: kind.to_owned(),
+        source: event.trigger.source(),
+        id: event.id.to_string(),
+        time: event.at.as_seconds(),
+        webhook_delivery_attempt: attempt,
+        data: NotificationData {
+            application_id: event.application_id.to_string(),
+            // What concerns a whole workspace is of no mailbox.
+            grant_id: if event.grant_id.uuid().is_nil() { String::new() } else { event.grant_id.to_string() },
+            grant_sequence: event.grant_sequence,
+            reason,
+            error,
+            object,
+        },
+    };
+    serde_json::to_vec(&notification).map_err(Problem::internal)
+}
+
+/// The message of an event that is told as lists show it: most of them, so that no tree of JSON is made of those.
+fn as_it_is<'a>(event: &NewEvent, about: &'a About, name: &str) -> Option<&'a StoredMessage> {
+    let stored = about.message.as_ref()?;
+    match event.trigger {
+        Trigger::MessageCreated | Trigger::MessageUpdated => Some(stored).filter(|_| name != CLEANED),
+        // The sent copy has the id of the draft.
+        Trigger::DraftCreated | Trigger::DraftUpdated => Some(stored).filter(|stored| stored.draft),
+        _ => None,
+    }
+}
+
+/// Where the object stands in a notification that has none: it is the last of what is last.
+const NONE_YET: &str = "null}}";
+
+/// The JSON of an event, with a message as it is kept written into it.
+fn around(
+    event: &NewEvent,
+    name: &str,
+    attempt: u32,
+    (stored, raw): (&StoredMessage, Option<&[u8]>),
+) -> Result<Vec<u8>, Problem> {
+    let mut out = render(event, name, attempt, [&Value::Null; 3])?;
+    out.truncate(out.len() - NONE_YET.len());
+    let mut writer = Writer::after(out, stored.grant_id, Fields::Standard, Selection::ALL);
+    writer.write(&Listed::of(stored), raw);
+    let mut out = writer.finish();
+    out.extend_from_slice(b"}}");
+    Ok(out)
 }
 
 /// What is left of an object that is too large without its body.
 const IDS: [&str; 4] = ["id", "grant_id", "object", "thread_id"];
 
-fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<Object, Problem> {
+fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<Value, Problem> {
     let message = about.message.as_ref();
     Ok(match event.trigger {
         Trigger::MessageCreated | Trigger::MessageUpdated => match message {
-            Some(stored) if name == CLEANED => cleaned(stored, about.raw.as_deref().unwrap_or_default()).into(),
-            Some(stored) => shown(stored, about.raw.as_deref()).into(),
-            None => gone(event, "message").into(),
+            Some(stored) if name == CLEANED => tree(&cleaned(stored, about.raw.as_deref().unwrap_or_default()))?,
+            Some(stored) => tree(&shown(stored, about.raw.as_deref()))?,
+            None => gone(event, "message"),
         },
         Trigger::DraftCreated | Trigger::DraftUpdated => match message {
-            // The sent copy has the id of the draft.
-            Some(stored) if stored.draft => shown(stored, about.raw.as_deref()).into(),
-            _ => gone(event, "draft").into(),
+            Some(stored) if stored.draft => tree(&shown(stored, about.raw.as_deref()))?,
+            _ => gone(event, "draft"),
         },
-        _ => facts_of(event, about, facts)?.into(),
-    })
-}
-
-/// What is told of an event that is not about a message as a whole.
-fn facts_of(event: &NewEvent, about: &About, facts: &Value) -> Result<Value, Problem> {
-    let message = about.message.as_ref();
-    Ok(match event.trigger {
         Trigger::GrantCreated | Trigger::GrantUpdated | Trigger::GrantDeleted => {
             grant(event, about.grant.as_ref(), facts)
         }
@@ -306,11 +318,15 @@ fn gone(event: &NewEvent, object: &str) -> Value {
 
 /// A message that was sent at its time, without its body, and what it waited under.
 fn sent_later(stored: &StoredMessage, facts: &Value) -> Result<Value, Problem> {
-    let mut object = serde_json::to_value(shown(stored, None)).map_err(Problem::internal)?;
+    let mut object = tree(&shown(stored, None))?;
     for field in ["schedule_id", "send_at", "use_draft"] {
         object[field] = facts[field].clone();
     }
     Ok(object)
+}
+
+fn tree(message: &Message) -> Result<Value, Problem> {
+    serde_json::to_value(message).map_err(Problem::internal)
 }
 
 /// A message, with its body where its raw form is given.
@@ -444,4 +460,84 @@ fn grant(event: &NewEvent, grant: Option<&Grant>, facts: &Value) -> Value {
         "reauthentication_flag": false,
         "grant_updated_at": updated_at.as_seconds(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postfleet_core::UnixMicros;
+    use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, ThreadId};
+
+    const NOW: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
+    const RAW: &[u8] =
+        b"From: Ada <ada@people.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>\"Hello\"</p>\r\n";
+
+    fn event(trigger: Trigger) -> NewEvent {
+        NewEvent {
+            id: EventId::first_at(NOW),
+            application_id: ApplicationId::first_at(NOW),
+            grant_id: GrantId::first_at(NOW),
+            grant_sequence: 7,
+            trigger,
+            message_id: Some(MessageId::first_at(NOW)),
+            data: "{}".to_owned(),
+            at: NOW,
+        }
+    }
+
+    fn about(draft: bool) -> About {
+        let message = StoredMessage {
+            id: MessageId::first_at(NOW),
+            grant_id: GrantId::first_at(NOW),
+            thread_id: ThreadId::first_at(NOW),
+            blob_id: BlobId::first_at(NOW),
+            outgoing: draft,
+            date: NOW,
+            unread: true,
+            starred: false,
+            octets: RAW.len() as u64,
+            folders: vec!["inbox".to_owned()],
+            summary: json!({"subject": "A \"quoted\" subject", "snippet": "Hello"}).to_string(),
+            draft,
+            assessment: None,
+            answered: false,
+        };
+        About { message: Some(message), raw: Some(RAW.to_vec()), grant: None }
+    }
+
+    #[test]
+    fn a_message_that_is_written_as_it_is_kept_is_told_as_any_other() {
+        for (trigger, draft) in [
+            (Trigger::MessageCreated, false),
+            (Trigger::MessageUpdated, false),
+            (Trigger::DraftCreated, true),
+            (Trigger::DraftUpdated, true),
+        ] {
+            let (event, about) = (event(trigger), about(draft));
+            let written = notification(&event, &about, trigger.name(), 3, usize::MAX).expect("written");
+            let object = object(&event, &about, trigger.name(), &Value::Null).expect("object");
+            let rendered = render(&event, trigger.name(), 3, [&Value::Null, &Value::Null, &object]).expect("rendered");
+            assert_eq!(String::from_utf8(written), String::from_utf8(rendered), "{trigger:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_without_its_body_and_then_by_its_ids() {
+        let (event, about) = (event(Trigger::MessageCreated), about(false));
+        let told = |octets_max| {
+            let octets = notification(&event, &about, "message.created", 1, octets_max).expect("written");
+            serde_json::from_slice::<Value>(&octets).map(|told| (octets.len(), told)).expect("JSON")
+        };
+        let (whole, first) = told(usize::MAX);
+        assert_eq!(first["data"]["object"]["body"], "<p>\"Hello\"</p>\r\n");
+        let (without_body, second) = told(whole - 1);
+        assert_eq!(
+            (&second["type"], &second["data"]["object"]["body"]),
+            (&json!("message.created.truncated"), &Value::Null)
+        );
+        assert_eq!(second["data"]["object"]["subject"], "A \"quoted\" subject");
+        let (_, third) = told(without_body - 1);
+        let fields: Vec<_> = third["data"]["object"].as_object().into_iter().flat_map(|object| object.keys()).collect();
+        assert_eq!(fields, ["id", "object", "grant_id", "thread_id"]);
+    }
 }

@@ -85,8 +85,7 @@ impl Service<Name> for GuardedDns {
         Box::pin(async move {
             let addresses = guard.resolve(name.as_str(), demand).await?;
             // Port 0 lets the connector put in the one of the URL.
-            let addresses: Vec<SocketAddr> =
-                addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+            let addresses: Vec<SocketAddr> = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
             Ok(addresses.into_iter())
         })
     }

@@ -29,9 +29,10 @@ pub(super) struct Unanswered {
 }
 
 impl Connection {
-    pub(super) async fn begin(stream: Stream) -> Result<Self, hyper::Error> {
+    /// In a box, as it goes from hand to hand and has its buffers in itself.
+    pub(super) async fn begin(stream: Stream) -> Result<Box<Self>, hyper::Error> {
         let (sender, driver) = http1::Builder::new().max_header_size(MAX_HEAD_OCTETS).handshake(stream).await?;
-        Ok(Self { sender, driver, is_over: false })
+        Ok(Box::new(Self { sender, driver, is_over: false }))
     }
 
     /// Sends a request, and reads the head of its answer.

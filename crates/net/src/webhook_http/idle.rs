@@ -16,14 +16,14 @@ pub(super) struct Idle(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    connections: HashMap<String, Vec<(Connection, Instant)>>,
+    connections: HashMap<String, Vec<(Box<Connection>, Instant)>>,
     /// When those were let go that had been kept too long.
     tidied_at: Option<Instant>,
 }
 
 impl Idle {
     /// The connection to a place that was used last, if one is still open.
-    pub(super) async fn take(&self, origin: &str) -> Option<Connection> {
+    pub(super) async fn take(&self, origin: &str) -> Option<Box<Connection>> {
         loop {
             let (mut connection, since) = self.0.lock().connections.get_mut(origin)?.pop()?;
             if since.elapsed() < KEPT && connection.is_open().await {
@@ -33,7 +33,7 @@ impl Idle {
     }
 
     /// Keeps a connection, and lets go all that nobody has taken for too long.
-    pub(super) fn keep(&self, origin: &str, connection: Connection) {
+    pub(super) fn keep(&self, origin: &str, connection: Box<Connection>) {
         let now = Instant::now();
         let mut kept = self.0.lock();
         match kept.connections.get_mut(origin) {

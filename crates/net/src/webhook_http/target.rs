@@ -5,8 +5,8 @@
 
 use super::guard::is_localhost;
 use super::network::IpNetwork;
-use url::Url;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::Url;
 
 /// The longest URL taken; also a common limit of servers (RFC 9110 §4.1 asks for at least 8,000 from them).
 pub const MAX_URL_OCTETS: usize = 2_048;

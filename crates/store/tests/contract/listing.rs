@@ -103,8 +103,8 @@ async fn messages_are_read_by_their_ids_whatever_mailbox_they_are_in() {
         let tenant = tenant(store, "self_hosted", None).await;
         let (one, two) = (tenant.mailbox(store, "a").await, tenant.mailbox(store, "b").await);
         let mut expected = Vec::new();
-        for (number, grant) in [one, two, one].into_iter().enumerate() {
-            let command = tenant.received(store, &[grant], at(number as i64)).await;
+        for (number, grant) in (0..).zip([one, two, one]) {
+            let command = tenant.received(store, &[grant], at(number)).await;
             expected.push((command.copies[0].copy.message_id, grant));
             store.run(command).await.expect("deliver").expect("room");
         }

@@ -8,7 +8,7 @@ use postfleet_core::{Secret, UnixMicros};
 use postfleet_store::Store;
 use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::webhooks::{
-    self, CreateWebhook, Created, LeaseWebhooks, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
+    self, CreateWebhook, Created, LeaseWebhooks, LeaveWebhooks, ReleaseReader, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
 
 pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
@@ -267,6 +267,41 @@ async fn nodes_share_the_webhooks_and_those_of_one_that_stops_go_to_others() {
             course: Course::default(),
         };
         assert!(!store.run(command).await.expect("save"), "it is another's now");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_node_gives_back_is_taken_at_once_and_one_that_leaves_has_no_share() {
+    on_each_engine(async |engine| {
+        let store = &engine.store;
+        let tenant = tenant(store, "self_hosted", None).await;
+        for number in 0..4 {
+            let hook = webhook(&tenant, &format!("https://{number}.example/"));
+            store.run(CreateWebhook(hook)).await.expect("create");
+        }
+        let ask = async |owner, seconds| lease(store, owner, at(seconds), at(seconds + 60)).await;
+        let give_back = async |owner: &str, webhook| {
+            let command = ReleaseReader { owner: owner.into(), webhook, replay: None };
+            store.run(command).await.expect("give back");
+        };
+        let all = ask("one", 0).await;
+        assert_eq!((all.len(), ask("two", 1).await.len()), (4, 0));
+        let kept = ask("one", 5).await;
+        for id in all.iter().filter(|id| !kept.contains(id)) {
+            give_back("one", *id).await;
+        }
+        assert_eq!((kept.len(), ask("two", 6).await.len()), (2, 2), "a node that came has its share");
+
+        // Who has it no more gives nothing back.
+        give_back("two", kept[0]).await;
+        assert_eq!(ask("two", 7).await.len(), 2);
+
+        for id in kept {
+            give_back("one", id).await;
+        }
+        store.run(LeaveWebhooks { owner: "one".into() }).await.expect("leave");
+        assert_eq!(ask("two", 8).await.len(), 4, "all, now that the other has left");
     })
     .await;
 }

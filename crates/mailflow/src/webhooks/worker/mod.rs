@@ -78,10 +78,22 @@ enum Done {
     /// The store did not answer what they are about.
     NotFound(Vec<ToSend>),
     Sent(Sent),
-    Read { events: Vec<Event>, upto: i64 },
-    Loaded { load: Load, events: Vec<Event>, upto: Option<i64> },
-    Saved { kept: bool },
-    Stood { to: Standing, at: UnixMicros },
+    Read {
+        events: Vec<Event>,
+        upto: i64,
+    },
+    Loaded {
+        load: Load,
+        events: Vec<Event>,
+        upto: Option<i64>,
+    },
+    Saved {
+        kept: bool,
+    },
+    Stood {
+        to: Standing,
+        at: UnixMicros,
+    },
     Noted,
     Failed(Problem),
 }
