@@ -14,11 +14,12 @@ import time
 
 from failures_clients import Session
 from harness import Api
-from loops import all_of
+from loops import ask
 
 MAILBOXES, MAIL_SERVERS = 8, 3
-# Seconds from one message of a mail server to its next; changes of one message, before another is taken.
-MAIL_EVERY, CHANGES_OF_ONE = 0.004, 25
+# Seconds from one message of a mail server to its next, and from one change of a mailbox to its next, so that not all of the machine
+# goes into making events; changes of one message, before another is taken.
+MAIL_EVERY, CHANGE_EVERY, CHANGES_OF_ONE = 0.01, 0.008, 25
 
 
 class Clients:
@@ -91,14 +92,14 @@ class Clients:
         with contextlib.closing(connection):
             for message in self.untouched(number, chance):
                 for starred in itertools.islice(itertools.cycle([True, False]), CHANGES_OF_ONE):
-                    if self.stopping.is_set():
+                    if self.stopping.wait(CHANGE_EVERY):
                         return
                     self.change(connection, self.grants[number], message, starred)
 
     def untouched(self, number, chance):
-        """Messages of the mailbox that nobody has marked."""
+        """Messages of the mailbox that nobody has marked, of the newest: there are always such."""
         while not self.stopping.is_set():
-            listed = all_of(self.api(), f"/v3/grants/{self.grants[number]}/messages?select=id")
+            listed = ask(self.api(), "GET", f"/v3/grants/{self.grants[number]}/messages?select=id&limit=200")
             fresh = [message["id"] for message in listed if message["id"] not in self.changes]
             chance.shuffle(fresh)
             yield from fresh

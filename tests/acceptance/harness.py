@@ -526,6 +526,15 @@ class Nats:
         wait_until("NATS to listen", lambda: listens(self.port))
         return self
 
+    def is_running(self):
+        return self.process is not None
+
+    def stop(self):
+        """The end as an operator would bring it about."""
+        self.process.terminate()
+        self.process.wait(timeout=PATIENCE)
+        self.process = None
+
     def kill(self):
         if self.process is not None:
             self.process.kill()
