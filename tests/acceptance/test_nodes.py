@@ -21,7 +21,7 @@ SPENDERS, TRIES, DAILY, SECONDS = 4, 15, 100, 3
 SLOWLY, WINDOW = 2, 4
 # What is held by a node that is killed, at least.
 HELD = 3
-# Seconds after which a webhook is told by another node: when its lease has ended, for which they look every 15 seconds.
+# Seconds after which a webhook is told by another node: when its lease has ended, for which they look every 5 seconds.
 TOLD_AGAIN = 60 + 15
 # Seconds for the machine to do what is due.
 GRACE = 30

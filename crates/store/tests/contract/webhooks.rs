@@ -8,7 +8,8 @@ use postfleet_core::{Secret, UnixMicros};
 use postfleet_store::Store;
 use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::webhooks::{
-    self, CreateWebhook, Created, LeaseWebhooks, LeaveWebhooks, ReleaseReader, RemoveWebhook, RotateSecret, UpdateWebhook, WEBHOOKS_MAX, Webhook,
+    self, CreateWebhook, Created, LeaseWebhooks, LeaveWebhooks, ReleaseReader, RemoveWebhook, RotateSecret,
+    UpdateWebhook, WEBHOOKS_MAX, Webhook,
 };
 
 pub fn webhook(tenant: &Tenant, url: &str) -> Webhook {
