@@ -28,6 +28,7 @@ use idle::Idle;
 use postfleet_trace::{Empty, Instrument, Span, child};
 use rustls::pki_types::CertificateDer;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,8 @@ impl WebhookHttp {
     }
 
     /// As [`post`](Self::post), where the status says all: with one of 200 to 299 the body is waited for no longer than a
-    /// second, and it does not matter whether it comes to an end.
+    /// second, and it does not matter whether it comes to an end. What is told may come twice: it is sent once more where the target
+    /// closes a connection just then that was used before.
     pub async fn notify(
         &self,
         url: &str,
@@ -218,7 +220,7 @@ impl WebhookHttp {
         let target = self.target(url)?;
         let request = request(method, &target, headers, body)?;
         let exchange = async {
-            let (mut connection, response) = self.exchange(&target, request).await?;
+            let (mut connection, response) = self.exchange(&target, request, status_says_all).await?;
             let (answer, is_whole) = read_answer(&mut connection, response, status_says_all).await?;
             if is_whole && connection.is_reusable().await {
                 self.idle.keep(&target.origin(), connection);
@@ -228,25 +230,35 @@ impl WebhookHttp {
         timeout(deadline, exchange).await.unwrap_or(Err(HttpFailure::Deadline))
     }
 
-    /// Sends a request over a connection that is there, or else over a new one.
+    /// Sends a request over a connection that is there, or else over a new one: also if the former was just being closed, and nothing
+    /// was sent yet or the request `may_come_twice`.
     async fn exchange(
         &self,
         target: &Target,
         mut request: Request<Full<Bytes>>,
+        may_come_twice: bool,
     ) -> Result<(Box<Connection>, Response<Incoming>), HttpFailure> {
-        while let Some(mut connection) = self.idle.take(&target.origin()).await {
-            match connection.ask(request).await {
+        if let Some(mut connection) = self.idle.take(&target.origin()).await {
+            let again = may_come_twice.then(|| request.clone());
+            request = match connection.ask(request).await {
                 Ok(response) => return Ok((connection, response)),
-                // It was closed before anything was sent.
-                Err(Unanswered { unsent: Some(unsent), .. }) => request = unsent,
-                Err(Unanswered { error, unsent: None }) => return Err(broken(&error)),
-            }
+                Err(Unanswered { unsent: Some(unsent), .. }) => unsent,
+                Err(Unanswered { error, unsent: None }) => {
+                    again.filter(|_| was_closed(&error)).ok_or_else(|| broken(&error))?
+                }
+            };
         }
         let stream = self.connectors.connect(target).await.map_err(|error| unconnected(&*error))?;
         let mut connection = Connection::begin(stream).await.map_err(|error| broken(&error))?;
         let response = connection.ask(request).await.map_err(|refused| broken(&refused.error))?;
         Ok((connection, response))
     }
+}
+
+/// Whether the other side had closed a connection before it answered anything.
+fn was_closed(error: &hyper::Error) -> bool {
+    let is_closed = |error: &std::io::Error| matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+    error.is_incomplete_message() || causes(error).filter_map(|cause| cause.downcast_ref()).any(is_closed)
 }
 
 fn request(

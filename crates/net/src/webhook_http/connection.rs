@@ -7,9 +7,9 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// How large the header fields of an answer may be together, with the line of the status.
 pub const MAX_HEAD_OCTETS: usize = 16 * 1_024;
@@ -17,9 +17,11 @@ pub const MAX_HEAD_OCTETS: usize = 16 * 1_024;
 /// A connection, and how requests are put into it.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<Stream, Full<Bytes>>,
-    is_over: bool,
+    driver: Driver,
 }
+
+/// What reads and writes; nothing when that is over. Let go then, since what still waits for it learns of the end by that.
+struct Driver(Option<http1::Connection<Stream, Full<Bytes>>>);
 
 /// Why a request was not answered.
 pub(super) struct Unanswered {
@@ -32,13 +34,13 @@ impl Connection {
     /// In a box, as it goes from hand to hand and has its buffers in itself.
     pub(super) async fn begin(stream: Stream) -> Result<Box<Self>, hyper::Error> {
         let (sender, driver) = http1::Builder::new().max_header_size(MAX_HEAD_OCTETS).handshake(stream).await?;
-        Ok(Box::new(Self { sender, driver, is_over: false }))
+        Ok(Box::new(Self { sender, driver: Driver(Some(driver)) }))
     }
 
     /// Sends a request, and reads the head of its answer.
     pub(super) async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
         let answer = self.sender.try_send_request(request);
-        self.drive(answer).await.map_err(|mut refused| {
+        self.driver.drive(answer).await.map_err(|mut refused| {
             let unsent = refused.take_message();
             Unanswered { error: refused.into_error(), unsent }
         })
@@ -46,7 +48,7 @@ impl Connection {
 
     /// The next piece of a body; `None` at its end.
     pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, hyper::Error> {
-        while let Some(frame) = self.drive(body.frame()).await {
+        while let Some(frame) = self.driver.drive(body.frame()).await {
             // Trailers say nothing to us.
             if let Ok(piece) = frame?.into_data() {
                 return Ok(Some(piece));
@@ -57,39 +59,37 @@ impl Connection {
 
     /// Whether another request can be sent, when the answer to the last one was read to its end.
     pub(super) async fn is_reusable(&mut self) -> bool {
-        let sender = &mut self.sender;
-        let ready = drive((&mut self.driver, &mut self.is_over), poll_fn(|context| sender.poll_ready(context))).await;
-        ready.is_ok() && !self.is_over
+        let Self { sender, driver } = self;
+        driver.drive(poll_fn(|context| sender.poll_ready(context))).await.is_ok()
     }
 
     /// Whether it is still open, as far as it is known here: the other side may have ended it meanwhile.
     pub(super) async fn is_open(&mut self) -> bool {
-        drive((&mut self.driver, &mut self.is_over), std::future::ready(())).await;
-        !self.is_over && self.sender.is_ready()
-    }
-
-    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        drive((&mut self.driver, &mut self.is_over), work).await
+        self.driver.drive(ready(())).await;
+        self.driver.0.is_some() && self.sender.is_ready()
     }
 }
 
-/// Does some work, and meanwhile what the connection has to do for it.
-async fn drive<T>(
-    (driver, is_over): (&mut http1::Connection<Stream, Full<Bytes>>, &mut bool),
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        // What it failed with is said by the work.
-        *is_over = *is_over || Pin::new(&mut *driver).poll(context).is_ready();
-        match work.as_mut().poll(context) {
-            Poll::Pending if !*is_over => {
-                // What the work has just asked for is begun at once.
-                *is_over = Pin::new(&mut *driver).poll(context).is_ready();
-                if *is_over { work.as_mut().poll(context) } else { Poll::Pending }
+impl Driver {
+    /// Does some work, and meanwhile what the connection has to do for it.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            self.poll(context);
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(done);
             }
-            polled => polled,
+            // What the work has just asked for is begun at once.
+            self.poll(context);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// What it fails with is said by the work that waits for it.
+    fn poll(&mut self, context: &mut Context<'_>) {
+        if self.0.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
+            self.0 = None;
         }
-    })
-    .await
+    }
 }

@@ -94,7 +94,8 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
     });
     let client = client();
     for number in 0..5 {
-        assert_eq!(post(&client, &url).await.map(|answer| answer.status), Ok(200), "{number}");
+        let answer = client.notify(&url, &[], Bytes::from_static(b"{}"), DEADLINE).await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200), "{number}");
         is_closed.recv().await.expect("closed");
     }
     server.join().expect("server");
