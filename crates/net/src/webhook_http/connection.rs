@@ -57,10 +57,12 @@ impl Connection {
         Ok(None)
     }
 
-    /// Whether another request can be sent, when the answer to the last one was read to its end.
+    /// Whether another request can be sent at once, when the answer to the last one was read to its end. Who answered before it has read
+    /// the request is not waited for.
     pub(super) async fn is_reusable(&mut self) -> bool {
         let Self { sender, driver } = self;
-        driver.drive(poll_fn(|context| sender.poll_ready(context))).await.is_ok()
+        let mut is_ready = |context: &mut Context<'_>| matches!(sender.poll_ready(context), Poll::Ready(Ok(())));
+        driver.drive(poll_fn(|context| Poll::Ready(is_ready(context)))).await
     }
 
     /// Whether it is still open, as far as it is known here: the other side may have ended it meanwhile.

@@ -102,6 +102,27 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_read_is_an_answer() {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let (enough, is_enough) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("connection");
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).expect("request");
+        stream.write_all(b"HTTP/1.1 202 OK\r\nContent-Length: 0\r\n\r\n").expect("answer");
+        // It reads nothing more, and stays.
+        is_enough.recv().expect("a test that ends");
+    });
+    // More than fits into the buffers of both sides.
+    let large = Bytes::from(vec![b'x'; 64 << 20]);
+    let answer = client().notify(&url, &[], large, DEADLINE).await;
+    assert_eq!(answer.map(|answer| answer.status), Ok(202));
+    enough.send(()).expect("a server that waits");
+    server.join().expect("server");
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let server = FakeHttp::start(|_| HttpResponse::new(302, &[("Location", "/elsewhere")], b"")).await;
     assert_eq!(post(&client(), &server.url("/")).await.expect("answer").status, 302);
