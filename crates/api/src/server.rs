@@ -76,7 +76,7 @@ pub(crate) struct Connected(
 const AHEAD_OCTETS_MAX: usize = 64 << 10;
 
 /// Waits until a client speaks, and has it served then. By a task of its own, since what this one needed would take its room
-/// for as long as the connection is open.
+/// for as long as the connection is open; and in a box, as the room of a task is rounded up.
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -89,7 +89,7 @@ async fn connection(
     if let Some(first) = first_octet(&stream, until).await {
         let served = open.watch(spoken(stream, first, peer, router, place));
         // A client that goes away in the middle is no event worth a line.
-        tokio::spawn(served.inspect_err(|error| tracing::trace!(%error, "connection broke off")));
+        tokio::spawn(Box::pin(served.inspect_err(|error| tracing::trace!(%error, "connection broke off"))));
     }
 }
 
