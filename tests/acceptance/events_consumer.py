@@ -23,6 +23,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 STREAM, SUBJECTS, WORKER = "POSTFLEET_EVENTS", "postfleet.events.>", "ledger"
 # How many messages are read again on each connection; after how many seconds what was not acknowledged is given again.
 AGAIN, ACK_WAIT = 20, 2
+# Messages that are asked for at once.
+AT_ONCE = 500
 # Octets that a line has at most.
 LINE_MAX = 4096
 # Seconds between two attempts, and that an answer may take.
@@ -129,19 +131,15 @@ async def by_acknowledging(connection, ledger):
 
 
 async def once(url, ledger):
-    """Everything that is there, from the beginning."""
+    """Everything that is there, from the beginning: no more at once than is asked for, since NATS gives up who does not keep pace."""
     async with Connection(url) as connection:
-        left, is_read = connection.messages, asyncio.Event()
-
-        async def take(message):
-            nonlocal left
-            ledger.write(connection.source, message)
-            left -= 1
-            if left == 0:
-                is_read.set()
-
-        await connection.behind(0, take)
-        await is_read.wait()
+        config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, deliver_policy=DeliverPolicy.ALL)
+        reader, left = await connection.js.pull_subscribe(SUBJECTS, stream=STREAM, config=config), connection.messages
+        while left > 0:
+            for message in await reader.fetch(min(left, AT_ONCE), timeout=ANSWER):
+                ledger.write(connection.source, message)
+                await message.ack()
+                left -= 1
 
 
 async def main(url, folder, *how):

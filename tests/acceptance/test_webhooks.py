@@ -6,6 +6,8 @@ from harness import Api, NoNames, Postfleet, Sink, WebhookReceiver, wait_until
 # Seconds that a receiver has to answer: longer than anything here is waited for.
 DEADLINE = 300
 MESSAGES = 30
+# How often something is changed.
+CHANGES = 200
 
 
 @pytest.fixture
@@ -76,3 +78,18 @@ def test_a_mailbox_that_hangs_delays_no_other_of_its_webhook_and_loses_nothing(s
     assert subjects(receiver, slow) == []
     receiver.ends.set()
     wait_until("the mailbox that hung to be told of, in order", lambda: subjects(receiver, slow) == ["first", *expected])
+
+
+def test_what_happens_after_a_change_is_told_as_it_was_changed(stage):
+    """Whoever is answered that a secret is another one may forget the old one: the next event is signed with the new one."""
+    _, api, good, _ = stage
+    grant = api.mailbox("changing@agents.test")
+    _, _, answer = api.call("POST", "/v3/webhooks", {"trigger_types": ["grant.updated"], "webhook_url": good.url + "/in"})
+    webhook = answer["data"]["id"]
+    for number in range(CHANGES):
+        _, _, answer = api.call("POST", f"/v3/webhooks/rotate-secret/{webhook}", keep=True)
+        secret = answer["data"]["webhook_secret"]
+        status, _, answer = api.call("PATCH", f"/v3/grants/{grant}", {"name": f"Name {number}"}, keep=True)
+        assert status == 200, answer
+        wait_until("the change to be told", lambda: len(good.received) > number)
+        assert good.received[number].is_signed_with(secret), number

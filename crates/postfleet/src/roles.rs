@@ -8,6 +8,7 @@ use crate::health::NodeHealth;
 use crate::listen::bind;
 use crate::telemetry::Meters;
 use anyhow::Result;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use postfleet_api::{Interface, router, serve};
 use postfleet_core::client_rate::ClientRates;
@@ -443,15 +444,19 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     let mut tellers = Tellers::new(&platform, stop.clone());
     let mut renew_at = platform.clock.now();
     while !stop.is_cancelled() {
-        let now = platform.clock.now();
-        if now >= renew_at {
-            renew_at = now.plus(tellers.renew().await);
-        }
-        if !tellers.tasks.is_empty() {
-            let head = or_wait(&platform, "webhooks", webhooks::head(&platform).await).await;
-            tellers.heads.send_if_modified(|known| std::mem::replace(known, head.max(*known)) < head);
-        }
         let wake = platform.store.wake();
+        let mut head = 0;
+        if tellers.has_any() || platform.clock.now() >= renew_at {
+            head = or_wait(&platform, "webhooks", webhooks::head(&platform).await).await;
+        }
+        // After the end of the log was read: who has changed a webhook and been answered is told what happens after that as
+        // they want it now.
+        let has_changed = wake.webhooks.notified().now_or_never().is_some();
+        if has_changed || platform.clock.now() >= renew_at {
+            let good_for = tellers.renew().await;
+            renew_at = platform.clock.now().plus(good_for);
+        }
+        tellers.hear(head);
         tokio::select! {
             () = stop.cancelled() => {}
             () = wake.events.notified() => {}
@@ -534,6 +539,7 @@ impl Tellers {
     /// Takes the webhooks for which this node works anew; answers how long that is good for.
     async fn renew(&mut self) -> Duration {
         self.platform.http.tidy();
+        self.connections.tidy(self.platform.clock.now());
         match webhooks::lease(&self.platform).await {
             Ok(hooks) => {
                 self.keep(hooks);
@@ -560,6 +566,16 @@ impl Tellers {
         for teller in gone.iter().filter_map(|id| self.running.get(id)) {
             teller.stop.cancel();
         }
+    }
+
+    /// Whether there is anybody to be told.
+    fn has_any(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// The log has grown up to here.
+    fn hear(&self, head: i64) {
+        self.heads.send_if_modified(|known| std::mem::replace(known, head.max(*known)) < head);
     }
 
     fn begin(&mut self, hook: Webhook) {
@@ -611,12 +627,17 @@ async fn tell_until(
     let webhook = wanted.borrow_and_update().clone();
     let mut worker = Worker::begin(platform.clone(), webhook.clone(), connections).await?;
     while !stop.is_cancelled() && !worker.lease_lost() && !worker.has_failed() {
-        worker.hear(*heads.borrow_and_update());
+        // In this order: what was wanted when the log had grown so far is known before what is in it is told.
+        let head = *heads.borrow_and_update();
+        if wanted.has_changed().unwrap_or_default() {
+            worker.change(wanted.borrow_and_update().clone());
+        }
+        worker.hear(head);
         tokio::select! {
             () = stop.cancelled() => {}
             done = worker.step() => done?,
             _ = heads.changed() => {}
-            _ = wanted.changed() => worker.change(wanted.borrow_and_update().clone()),
+            _ = wanted.changed() => wanted.mark_changed(),
         }
     }
     worker.end().await?;

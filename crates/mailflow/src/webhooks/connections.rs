@@ -1,8 +1,10 @@
-//! The connections of a node to receivers, which all of them share, and where requests over them are made.
+//! What the workers of a node share: its connections to receivers, where requests over them are made, and what is sent.
 
+use super::bodies::Bodies;
 use super::worker::Sent;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use postfleet_core::UnixMicros;
 use postfleet_core::readers::share;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -27,6 +29,7 @@ struct Shared {
     spread: Spread,
     used: Mutex<usize>,
     freed: Notify,
+    bodies: Bodies,
 }
 
 /// A connection that may be made; given back when it is dropped.
@@ -41,7 +44,17 @@ impl Connections {
 
     /// So many of them, and what is attempted is done by whoever takes it.
     pub fn spread(limit: usize, spread: Spread) -> Self {
-        Self(Arc::new(Shared { limit, spread, used: Mutex::new(0), freed: Notify::new() }))
+        Self(Arc::new(Shared { limit, spread, used: Mutex::new(0), freed: Notify::new(), bodies: Bodies::default() }))
+    }
+
+    /// What is sent over them.
+    pub(super) fn bodies(&self) -> &Bodies {
+        &self.0.bodies
+    }
+
+    /// Lets go what nobody needs any more; to be called now and then.
+    pub fn tidy(&self, now: UnixMicros) {
+        self.0.bodies.tidy(now);
     }
 
     /// Has an attempt carried out.

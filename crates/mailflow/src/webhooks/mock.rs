@@ -84,7 +84,7 @@ fn announced(application: ApplicationId, trigger: Trigger, name: &str, now: Unix
     let is_draft = matches!(trigger, Trigger::DraftCreated | Trigger::DraftUpdated);
     let has_body = is_draft || matches!(trigger, Trigger::MessageCreated | Trigger::MessageUpdated);
     let about = About {
-        message: Some(message(trigger, is_draft, now)),
+        message: Some(message(trigger, is_draft, now).into()),
         raw: has_body.then(|| RAW.as_bytes().to_vec()),
         grant: None,
     };

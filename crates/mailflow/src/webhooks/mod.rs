@@ -7,6 +7,7 @@
 
 pub mod attempted;
 mod attempts;
+mod bodies;
 mod connections;
 mod deliveries;
 mod envelope;

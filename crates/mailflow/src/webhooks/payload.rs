@@ -17,9 +17,10 @@ use postfleet_store::Reader;
 use postfleet_store::blobs::StoredBlob;
 use postfleet_store::events::{Event, NewEvent};
 use postfleet_store::grants::{self, Grant};
-use postfleet_store::messages::{self, Listed, ReadMessage, StoredMessage};
+use postfleet_store::messages::{self, Listed, StoredMessage};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The body of a notification under `name`, one of the names of its trigger: see [`written`].
 pub async fn body(platform: &Platform, event: &Event, name: &'static str, attempt: u32) -> Result<Vec<u8>, Problem> {
@@ -43,7 +44,7 @@ pub(super) async fn written(
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
     /// The message.
-    pub(super) message: Option<StoredMessage>,
+    pub(super) message: Option<Arc<StoredMessage>>,
     /// The raw form of the message, where its body is told.
     pub(super) raw: Option<Vec<u8>>,
     /// The mailbox, where the event is about the mailbox itself.
@@ -53,8 +54,8 @@ pub(super) struct About {
 /// The same before the body was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    message: Option<StoredMessage>,
-    body: Option<StoredBlob>,
+    message: Option<Arc<StoredMessage>>,
+    body: Option<Arc<StoredBlob>>,
     grant: Option<Grant>,
 }
 
@@ -114,6 +115,7 @@ pub(super) async fn look_up<'e>(
             }
             Needs::Message(id) | Needs::MessageWithBody(id) => {
                 let read = messages.get(&id).filter(|(message, _)| message.grant_id == event.grant_id);
+                // Several events may be about one message.
                 let (message, body) = read.cloned().unzip();
                 Found { message, body: body.flatten(), grant: None }
             }
@@ -122,11 +124,14 @@ pub(super) async fn look_up<'e>(
     Ok(found)
 }
 
+/// A message, and its body where that is told.
+type Read = (Arc<StoredMessage>, Option<Arc<StoredBlob>>);
+
 /// The messages that events are about, however many they are: one statement for those whose body is told, and one for the others.
 async fn read_messages(
     reader: &mut Reader<'_>,
     needed: &[(&NewEvent, Needs)],
-) -> Result<HashMap<MessageId, ReadMessage>, Problem> {
+) -> Result<HashMap<MessageId, Read>, Problem> {
     let (mut whole, mut alone) = (Vec::new(), Vec::new());
     for (_, needs) in needed {
         match needs {
@@ -138,11 +143,12 @@ async fn read_messages(
     let mut messages = HashMap::with_capacity(needed.len());
     if !alone.is_empty() {
         let read = messages::anywhere(reader, &alone).await?;
-        messages.extend(read.into_iter().map(|message| (message.id, (message, None))));
+        messages.extend(read.into_iter().map(|message| (message.id, (Arc::new(message), None))));
     }
     if !whole.is_empty() {
         let read = messages::anywhere_with_bodies(reader, &whole).await?;
-        messages.extend(read.into_iter().map(|(message, body)| (message.id, (message, Some(body)))));
+        let shared = |(message, body)| (Arc::new(message), Some(Arc::new(body)));
+        messages.extend(read.into_iter().map(|read| (read.0.id, shared(read))));
     }
     Ok(messages)
 }
@@ -212,7 +218,7 @@ fn render(
 
 /// The message of an event that is told as lists show it: most of them, so that no tree of JSON is made of those.
 fn as_it_is<'a>(event: &NewEvent, about: &'a About, name: &str) -> Option<&'a StoredMessage> {
-    let stored = about.message.as_ref()?;
+    let stored = about.message.as_deref()?;
     match event.trigger {
         Trigger::MessageCreated | Trigger::MessageUpdated => Some(stored).filter(|_| name != CLEANED),
         // The sent copy has the id of the draft.
@@ -244,7 +250,7 @@ fn around(
 const IDS: [&str; 4] = ["id", "grant_id", "object", "thread_id"];
 
 fn object(event: &NewEvent, about: &About, name: &str, facts: &Value) -> Result<Value, Problem> {
-    let message = about.message.as_ref();
+    let message = about.message.as_deref();
     Ok(match event.trigger {
         Trigger::MessageCreated | Trigger::MessageUpdated => match message {
             Some(stored) if name == CLEANED => tree(&cleaned(stored, about.raw.as_deref().unwrap_or_default()))?,
@@ -502,7 +508,7 @@ mod tests {
             assessment: None,
             answered: false,
         };
-        About { message: Some(message), raw: Some(RAW.to_vec()), grant: None }
+        About { message: Some(Arc::new(message)), raw: Some(RAW.to_vec()), grant: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One attempt to tell one event.
 
 use super::attempts::{Attempted, Body};
+use super::bodies::{Awaited, Promise};
 use super::payload::{self, Found};
 use super::{name_for, sign};
 use crate::alerts;
@@ -74,18 +75,26 @@ pub(super) async fn look_up<'e>(
     payload::look_up(platform, events.map(|event| &event.event)).await
 }
 
+/// What the body of a request comes from.
+pub(super) enum Source {
+    /// What the event is about; others may wait for what is made of it.
+    Found(Found, Option<Promise>),
+    /// Another webhook is told the same.
+    Awaited(Awaited),
+}
+
 /// Sends one event to one webhook. Answers what is to be kept of it, if a request was made.
 pub(super) async fn send(
     platform: &Platform,
     webhook: &Webhook,
-    (event, found): (&Event, Found),
+    (event, source): (&Event, Source),
     attempt: u32,
 ) -> (Outcome, Option<Attempted>) {
     let Some(name) = name_for(webhook, event.event.trigger) else { return (Outcome::Done, None) };
     if webhook.channel != Channel::Webhook {
         return (alerts::send(platform, webhook, event).await, None);
     }
-    let body = match payload::written(platform, (event, found), name, attempt).await {
+    let body = match body(platform, webhook, (event, source), name, attempt).await {
         Ok(body) => body,
         Err(problem) => {
             tracing::error!(event.id = %event.event.id, cause = ?problem.cause, "failed to render a notification");
@@ -93,7 +102,7 @@ pub(super) async fn send(
         }
     };
     let now = platform.clock.now();
-    let letter = Letter::of(&event.event.id.to_string(), body, webhook.compressed);
+    let letter = Letter { id: event.event.id.to_string(), is_packed: webhook.compressed, body };
     let mut secrets = vec![webhook.secret.expose().as_str()];
     secrets.extend(webhook.previous.iter().filter(|old| now < old.until).map(|old| old.secret.expose().as_str()));
     let mut headers = letter.headers(&secrets, now.as_seconds());
@@ -119,6 +128,34 @@ pub(super) async fn send(
     (outcome, Some(attempted))
 }
 
+/// The octets that are sent.
+async fn body(
+    platform: &Platform,
+    webhook: &Webhook,
+    (event, source): (&Event, Source),
+    name: &'static str,
+    attempt: u32,
+) -> Result<Bytes, Problem> {
+    let (found, promise) = match source {
+        Source::Found(found, promise) => (found, promise),
+        Source::Awaited(awaited) => match awaited.body().await {
+            Some(body) => return Ok(body),
+            None => (payload::look_up(platform, [&event.event]).await?.pop().unwrap_or_default(), None),
+        },
+    };
+    let json = payload::written(platform, (event, found), name, attempt).await?;
+    let body = octets(json, webhook.compressed);
+    if let Some(promise) = promise {
+        promise.keep(&body);
+    }
+    Ok(body)
+}
+
+/// JSON as it is sent, packed if its receiver wants that.
+fn octets(json: Vec<u8>, is_packed: bool) -> Bytes {
+    Bytes::from(if is_packed { packed(&json) } else { json })
+}
+
 /// What is sent: the octets, and how they are signed.
 pub(super) struct Letter {
     id: String,
@@ -129,8 +166,7 @@ pub(super) struct Letter {
 impl Letter {
     /// Of the JSON of an event, packed if its receiver wants that.
     pub(super) fn of(id: &str, json: Vec<u8>, is_packed: bool) -> Self {
-        let body = if is_packed { packed(&json) } else { json };
-        Self { id: id.to_owned(), is_packed, body: Bytes::from(body) }
+        Self { id: id.to_owned(), is_packed, body: octets(json, is_packed) }
     }
 
     /// Signed by some secrets, the newest first, at a time in unix seconds.

@@ -101,6 +101,8 @@ pub(super) async fn run(tx: &mut Tx, jobs: Vec<Box<dyn Job>>, context: &Context)
             context.counters.batches.fetch_add(1, Ordering::Relaxed);
             context.counters.commands.fetch_add(jobs.len() as u64, Ordering::Relaxed);
             context.counters.happened(&tx.happened);
+            // Before the answer: what somebody asks for after it is not seen by who was not told of this.
+            context.wake.give(hints);
         }
         let shared = ended.as_ref().err().map(shared_error);
         answer(jobs, failed, shared.as_ref());
@@ -108,7 +110,6 @@ pub(super) async fn run(tx: &mut Tx, jobs: Vec<Box<dyn Job>>, context: &Context)
             parts.into_iter().rev().for_each(|part| answer(part, Vec::new(), shared.as_ref()));
             return ended;
         }
-        context.wake.give(hints);
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! What a worker begins.
 
 use super::{Done, Sent, ToSend, Worker};
+use crate::webhooks::bodies::{Key, Maker};
 use crate::webhooks::connections::Answered;
 use crate::webhooks::filter::Places;
-use crate::webhooks::payload::Found;
+use crate::webhooks::name_for;
 use crate::webhooks::replay;
-use crate::webhooks::send;
+use crate::webhooks::send::{self, Source};
 use crate::webhooks::standing::{self, Watch};
 use futures::FutureExt;
 use postfleet_core::readers::{Answer, Cause};
@@ -66,9 +67,20 @@ impl Worker {
         });
     }
 
-    /// Takes what can be sent now, and looks up what it is about.
+    /// Takes what can be sent now, and looks up what it is about, unless another webhook is told the same.
     fn send(&mut self, now: UnixMicros) {
-        let sends = self.next_sends(now);
+        let mut sends = Vec::new();
+        for mut send in self.next_sends(now) {
+            match self.maker(&send, now) {
+                Maker::Another(awaited) => {
+                    self.attempt(send, Source::Awaited(awaited));
+                    continue;
+                }
+                Maker::Me(promise) => send.promise = Some(promise),
+                Maker::Alone => {}
+            }
+            sends.push(send);
+        }
         if sends.is_empty() {
             return;
         }
@@ -95,7 +107,7 @@ impl Worker {
             };
             let Some(next) = self.window.next(now) else { break };
             match self.events.remove(&next.position) {
-                Some(event) => sends.push(ToSend { next, event, ticket }),
+                Some(event) => sends.push(ToSend { next, event, ticket, promise: None }),
                 // What is to be sent is in memory; if it were not, it would be read again.
                 None => drop(self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now)),
             }
@@ -103,13 +115,24 @@ impl Worker {
         sends
     }
 
+    /// Who makes what is sent. What is attempted again says how often it was, and so is nobody else's.
+    fn maker(&self, send: &ToSend, now: UnixMicros) -> Maker {
+        let name = name_for(&self.webhook, send.event.event.trigger);
+        match (&self.sharer, name) {
+            (Some(sharer), Some(name)) if send.next.attempt == 1 => {
+                sharer.maker(Key { event: send.event.event.id, name, is_packed: self.webhook.compressed }, now)
+            }
+            _ => Maker::Alone,
+        }
+    }
+
     /// Sends one event, wherever there is a processor for it.
-    pub(super) fn attempt(&mut self, ToSend { next, event, ticket }: ToSend, found: Found) {
+    pub(super) fn attempt(&mut self, ToSend { next, event, ticket, .. }: ToSend, source: Source) {
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         let span = continued!(event.trace, "event.deliver", kind = webhook.kind(), attempt = i64::from(next.attempt));
         let attempt = async move {
             let at = event.event.at;
-            let sending = send::send(&platform, &webhook, (&event, found), next.attempt);
+            let sending = send::send(&platform, &webhook, (&event, source), next.attempt);
             let (outcome, attempted) = sending.instrument(span).await;
             drop(ticket);
             let seconds = platform.clock.now().since(at).as_secs_f64();

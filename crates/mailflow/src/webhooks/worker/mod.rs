@@ -9,6 +9,7 @@ mod begin;
 mod take_up;
 
 use super::attempts::{Attempted, Attempts};
+use super::bodies::{Promise, Sharer};
 use super::connections::{Connections, Ticket};
 use super::payload::Found;
 use super::replay;
@@ -37,6 +38,8 @@ pub struct Worker {
     platform: Arc<Platform>,
     webhook: Arc<Webhook>,
     connections: Connections,
+    /// Who is told the same as others are takes part in what they make.
+    sharer: Option<Sharer>,
     window: Window,
     health: Health,
     /// How the receiver stands. What a replay is answered says nothing of that.
@@ -63,6 +66,8 @@ struct ToSend {
     next: Next,
     event: Event,
     ticket: Ticket,
+    /// Others may wait for what is made of it.
+    promise: Option<Promise>,
 }
 
 /// What came of sending one event.
@@ -115,6 +120,7 @@ impl Worker {
         Ok(Self {
             platform,
             watch: webhook.replay.is_none().then(|| Watch::new(&webhook, course.failing_for)),
+            sharer: Sharer::of(&webhook, &connections),
             webhook: Arc::new(webhook),
             connections,
             window,

@@ -1,7 +1,7 @@
 //! What a worker takes up.
 
 use super::{Done, Sent, Worker};
-use crate::webhooks::send::Outcome;
+use crate::webhooks::send::{Outcome, Source};
 use crate::webhooks::wants;
 use postfleet_core::readers::{Answer, Cause, Kept, Load, Next};
 use postfleet_core::{Problem, UnixMicros, retry};
@@ -12,8 +12,9 @@ impl Worker {
         let now = self.platform.clock.now();
         match done {
             Done::LookedUp(sends) => {
-                for (send, found) in sends {
-                    self.attempt(send, found);
+                for (mut send, found) in sends {
+                    let promise = send.promise.take();
+                    self.attempt(send, Source::Found(found, promise));
                 }
             }
             Done::NotFound(sends) => {
