@@ -32,7 +32,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use target::Target;
+use target::{Target, Targets};
 use tokio::time::timeout;
 
 /// How much of an answer's body is read and kept; the rest is not waited for.
@@ -47,6 +47,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("postfleet/", env!("
 /// Sends requests to webhook targets. Cheap to share behind an `Arc`; holds the connections to be reused.
 pub struct WebhookHttp {
     guard: Arc<Guard>,
+    targets: Targets,
     connectors: Connectors,
     idle: Idle,
 }
@@ -123,7 +124,12 @@ impl WebhookHttp {
     /// As [`new`](Self::new), with other authorities or another resolver.
     pub fn with_options(options: WebhookHttpOptions) -> Self {
         let guard = Arc::new(Guard { allow: options.allow, resolver: options.resolver, own: options.own });
-        Self { connectors: Connectors::new(&guard, &options.extra_roots), idle: Idle::default(), guard }
+        Self {
+            connectors: Connectors::new(&guard, &options.extra_roots),
+            targets: Targets::default(),
+            idle: Idle::default(),
+            guard,
+        }
     }
 
     /// Posts `body`. `deadline` covers everything from resolving the name to the last octet of the answer.
@@ -134,7 +140,7 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        self.ask((Method::POST, url), headers, body, (deadline, false)).await
+        self.ask((Method::POST, url), &fields(headers), body, (deadline, false)).await
     }
 
     /// As [`post`](Self::post), where the status says all: with one of 200 to 299 the body is waited for no longer than a
@@ -164,7 +170,7 @@ impl WebhookHttp {
         headers: &[(&str, String)],
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        self.ask((Method::GET, url), headers, Bytes::new(), (deadline, false)).await
+        self.ask((Method::GET, url), &fields(headers), Bytes::new(), (deadline, false)).await
     }
 
     /// Lets go connections that nobody has used for some seconds. Whoever sends does that, too; this is for when nobody does.
@@ -182,8 +188,8 @@ impl WebhookHttp {
         }
     }
 
-    fn target(&self, url: &str) -> Result<Target, TargetRefused> {
-        let target = Target::parse(url, &self.guard.allow)?;
+    fn target(&self, url: &str) -> Result<Arc<Target>, TargetRefused> {
+        let target = self.targets.parse(url, &self.guard.allow)?;
         if let Some(address) = target.address {
             self.guard.judge(address, target.demand)?;
         }
@@ -199,9 +205,10 @@ impl WebhookHttp {
         body: Bytes,
         deadline: Duration,
     ) -> Result<HttpAnswer, HttpFailure> {
-        let mut headers = headers.to_vec();
-        headers.extend(postfleet_trace::current().map(|context| ("traceparent", context.traceparent())));
-        let answer = self.ask((Method::POST, url), &headers, body, (deadline, true)).await;
+        let parent = postfleet_trace::current().map(|context| context.traceparent());
+        let mut fields = fields(headers);
+        fields.extend(parent.as_deref().map(|parent| ("traceparent", parent)));
+        let answer = self.ask((Method::POST, url), &fields, body, (deadline, true)).await;
         if let Ok(answer) = &answer {
             Span::current().record("http.response.status_code", i64::from(answer.status));
         }
@@ -212,18 +219,20 @@ impl WebhookHttp {
     async fn ask(
         &self,
         (method, url): (Method, &str),
-        headers: &[(&str, String)],
+        fields: &[(&str, &str)],
         body: Bytes,
         (deadline, status_says_all): (Duration, bool),
     ) -> Result<HttpAnswer, HttpFailure> {
         // Checks addresses in text form too: for those nobody asks a resolver.
         let target = self.target(url)?;
-        let request = request(method, &target, headers, body)?;
+        let make = || request(&method, &target, fields, &body);
+        let request = make()?;
         let exchange = async {
-            let (mut connection, response) = self.exchange(&target, request, status_says_all).await?;
+            let again = status_says_all.then_some(&make);
+            let (mut connection, response) = self.exchange(&target, request, again).await?;
             let (answer, is_whole) = read_answer(&mut connection, response, status_says_all).await?;
             if is_whole && connection.is_reusable().await {
-                self.idle.keep(&target.origin(), connection);
+                self.idle.keep(&target.origin, connection);
             }
             Ok(answer)
         };
@@ -231,21 +240,21 @@ impl WebhookHttp {
     }
 
     /// Sends a request over a connection that is there, or else over a new one: also if the former was just being closed, and nothing
-    /// was sent yet or the request `may_come_twice`.
+    /// was sent yet or the request may come twice and so is made `again`.
     async fn exchange(
         &self,
         target: &Target,
         mut request: Request<Full<Bytes>>,
-        may_come_twice: bool,
+        again: Option<&impl Fn() -> Result<Request<Full<Bytes>>, HttpFailure>>,
     ) -> Result<(Box<Connection>, Response<Incoming>), HttpFailure> {
-        if let Some(mut connection) = self.idle.take(&target.origin()).await {
-            let again = may_come_twice.then(|| request.clone());
+        if let Some(mut connection) = self.idle.take(&target.origin).await {
             request = match connection.ask(request).await {
                 Ok(response) => return Ok((connection, response)),
                 Err(Unanswered { unsent: Some(unsent), .. }) => unsent,
-                Err(Unanswered { error, unsent: None }) => {
-                    again.filter(|_| was_closed(&error)).ok_or_else(|| broken(&error))?
-                }
+                Err(Unanswered { error, unsent: None }) => match again {
+                    Some(make) if was_closed(&error) => make()?,
+                    _ => return Err(broken(&error)),
+                },
             };
         }
         let stream = self.connectors.connect(target).await.map_err(|error| unconnected(&*error))?;
@@ -255,6 +264,11 @@ impl WebhookHttp {
     }
 }
 
+/// Header fields as they are put into a request.
+fn fields<'a>(headers: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// Whether the other side had closed a connection before it answered anything.
 fn was_closed(error: &hyper::Error) -> bool {
     let is_closed = |error: &std::io::Error| matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
@@ -262,26 +276,26 @@ fn was_closed(error: &hyper::Error) -> bool {
 }
 
 fn request(
-    method: Method,
+    method: &Method,
     target: &Target,
-    headers: &[(&str, String)],
-    body: Bytes,
+    fields: &[(&str, &str)],
+    body: &Bytes,
 ) -> Result<Request<Full<Bytes>>, HttpFailure> {
-    let mut map = header_map(headers)?;
-    let not_a_url = |error: &dyn Error| HttpFailure::Refused(TargetRefused::NotAUrl(error.to_string()));
-    map.insert(HOST, HeaderValue::from_str(&target.authority()).map_err(|error| not_a_url(&error))?);
+    let mut map = header_map(fields)?;
+    map.insert(HOST, target.authority.clone());
     map.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     map.entry(USER_AGENT).or_insert(AGENT);
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = target.path().parse().map_err(|error: http::uri::InvalidUri| not_a_url(&error))?;
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = target.path.clone();
     *request.headers_mut() = map;
     Ok(request)
 }
 
-fn header_map(headers: &[(&str, String)]) -> Result<HeaderMap, HttpFailure> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
+fn header_map(fields: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
+    // With room for those that are put in by us.
+    let mut map = HeaderMap::with_capacity(fields.len() + 4);
+    for (name, value) in fields {
         let invalid = || HttpFailure::Header((*name).to_owned());
         let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
         map.append(field, HeaderValue::from_str(value).map_err(|_| invalid())?);

@@ -19,7 +19,7 @@ use postfleet_mailflow::deliver::Delivery;
 use postfleet_mailflow::retention::{self, Next, Pruning};
 use postfleet_mailflow::routing::{reports, sts};
 use postfleet_mailflow::submit::client::ADDED_OCTETS_MAX;
-use postfleet_mailflow::webhooks::{Attempt, Connections, Worker};
+use postfleet_mailflow::webhooks::{Attempt, Connections, Spread, Worker};
 use postfleet_mailflow::{
     Platform, bus, deliver, dmarc_reports, figures, holds, janitor, jobs, lag, recount, schedules, search, spam, stops,
     wait, webhooks,
@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -526,10 +527,11 @@ struct Teller {
 
 impl Tellers {
     fn new(platform: &Platform, stop: CancellationToken) -> Self {
+        let spread = Spread { carry_out: apart, processors: Handle::current().metrics().num_workers() };
         Self {
             platform: Arc::new(platform.clone()),
             stop,
-            connections: Connections::spread(platform.settings.webhook_connections, apart),
+            connections: Connections::spread(platform.settings.webhook_connections, spread),
             heads: watch::Sender::new(0),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),

@@ -16,6 +16,13 @@ pub fn may_take(limit: usize, used: usize, own: usize, is_slow: bool) -> bool {
     free > 0 && own < most.max(1)
 }
 
+/// Whether what a receiver is told that has `own` of `used` requests under way is made elsewhere than in its own turn: where it
+/// has more to do than one of so many `processors` has as its part. Otherwise the turns of the others keep them all busy, and
+/// taking it elsewhere and back costs more than it brings.
+pub fn is_spread(used: usize, own: usize, processors: usize) -> bool {
+    own.saturating_mul(processors) > used
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +70,19 @@ mod tests {
             }
         }
         assert!(!may_take(4, 4, 0, false) && !may_take(0, 0, 0, false) && !may_take(2, 9, 0, true));
+    }
+
+    #[test]
+    fn only_who_has_more_to_do_than_its_part_is_helped() {
+        for (used, own, processors, expected) in [
+            (64, 64, 2, true),
+            (64, 4, 2, false),
+            (64, 32, 2, false),
+            (64, 33, 2, true),
+            (1, 1, 1, false),
+            (16, 4, 8, true),
+        ] {
+            assert_eq!(is_spread(used, own, processors), expected, "{own} of {used} on {processors}");
+        }
     }
 }

@@ -202,12 +202,8 @@ mod tests {
         let bodies = Bodies::default();
         let [alone, first, second] = [1, 2, 2].map(|number| bodies.join(application(number)));
         assert!(matches!(alone.maker(key(1), NOW), Maker::Alone));
-        let others = [
-            key(1),
-            key(2),
-            Key { name: "message.created.cleaned", ..key(1) },
-            Key { is_packed: true, ..key(1) },
-        ];
+        let others =
+            [key(1), key(2), Key { name: "message.created.cleaned", ..key(1) }, Key { is_packed: true, ..key(1) }];
         for key in others {
             promise(first.maker(key, NOW));
         }

@@ -17,7 +17,13 @@ pub type Attempt = BoxFuture<'static, Answered>;
 pub struct Answered(pub(super) Sent);
 
 /// Carries attempts out elsewhere than in the turn of their worker. One that is dropped is given up.
-pub type Spread = fn(Attempt) -> Attempt;
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// Has one carried out.
+    pub carry_out: fn(Attempt) -> Attempt,
+    /// How many can be, at the same time.
+    pub processors: usize,
+}
 
 /// The connections that a node may have to receivers at once. Clones share them.
 #[derive(Clone, Debug)]
@@ -39,10 +45,10 @@ pub(super) struct Ticket(Arc<Shared>);
 impl Connections {
     /// So many of them. What a worker attempts it does in its own turn.
     pub fn new(limit: usize) -> Self {
-        Self::spread(limit, std::convert::identity)
+        Self::spread(limit, Spread { carry_out: std::convert::identity, processors: 1 })
     }
 
-    /// So many of them, and what is attempted is done by whoever takes it.
+    /// So many of them, and what one worker has much of to attempt is done by whoever takes it.
     pub fn spread(limit: usize, spread: Spread) -> Self {
         Self(Arc::new(Shared { limit, spread, used: Mutex::new(0), freed: Notify::new(), bodies: Bodies::default() }))
     }
@@ -57,9 +63,10 @@ impl Connections {
         self.0.bodies.tidy(now);
     }
 
-    /// Has an attempt carried out.
-    pub(super) fn carry_out(&self, attempt: Attempt) -> Attempt {
-        (self.0.spread)(attempt)
+    /// Has an attempt carried out for a receiver that has `own` under way, this one among them.
+    pub(super) fn carry_out(&self, attempt: Attempt, own: usize) -> Attempt {
+        let (used, spread) = (*self.0.used.lock(), self.0.spread);
+        if share::is_spread(used, own, spread.processors) { (spread.carry_out)(attempt) } else { attempt }
     }
 
     /// One more for a receiver that has `own` under way, if it may have one now.

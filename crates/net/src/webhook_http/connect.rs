@@ -58,7 +58,7 @@ impl Connectors {
             Demand::ForPlainHttp => &self.http,
         }
         .clone();
-        let place: Uri = target.origin().parse()?;
+        let place: Uri = target.origin.parse()?;
         std::future::poll_fn(|context| connector.poll_ready(context)).await?;
         connector.call(place).await
     }

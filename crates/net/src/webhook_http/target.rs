@@ -5,7 +5,13 @@
 
 use super::guard::is_localhost;
 use super::network::IpNetwork;
+use http::header::{HeaderValue, InvalidHeaderValue};
+use http::uri::{InvalidUri, Uri};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use url::Url;
 
 /// The longest URL taken; also a common limit of servers (RFC 9110 §4.1 asks for at least 8,000 from them).
@@ -77,38 +83,21 @@ pub(super) fn judge_address(address: IpAddr, demand: Demand, allow: &[IpNetwork]
 /// A URL that passed [`check_url`]. The request is made from this value and not from the text again, so that no
 /// second parser can see another host in it.
 pub(super) struct Target {
-    pub(super) url: Url,
     /// What it takes.
     pub(super) demand: Demand,
     /// The host when it is a name, whose addresses are still to be checked.
     pub(super) name: Option<String>,
     /// The host when it is an address.
     pub(super) address: Option<IpAddr>,
+    /// Scheme, host and port: connections to the same can be used for each other's requests.
+    pub(super) origin: String,
+    /// Host and port, without one that is that of the scheme anyway (RFC 9110 §7.2).
+    pub(super) authority: HeaderValue,
+    /// Path and query, as a request names them (RFC 9112 §3.2.1).
+    pub(super) path: Uri,
 }
 
 impl Target {
-    /// Scheme, host and port: connections to the same can be used for each other's requests.
-    pub(super) fn origin(&self) -> String {
-        format!("{}://{}", self.url.scheme(), self.authority())
-    }
-
-    /// Host and port, without one that is that of the scheme anyway (RFC 9110 §7.2).
-    pub(super) fn authority(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        match self.url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
-    }
-
-    /// Path and query, as a request names them (RFC 9112 §3.2.1).
-    pub(super) fn path(&self) -> String {
-        match self.url.query() {
-            Some(query) => format!("{}?{query}", self.url.path()),
-            None => self.url.path().to_owned(),
-        }
-    }
-
     pub(super) fn parse(text: &str, allow: &[IpNetwork]) -> Result<Self, TargetRefused> {
         if text.len() > MAX_URL_OCTETS {
             return Err(TargetRefused::TooLong);
@@ -139,7 +128,53 @@ impl Target {
             Host::Name(name) => (Some(name), None),
             Host::Address(address) => (None, Some(address)),
         };
-        Ok(Self { url, demand, name, address })
+        let authority = authority(&url);
+        let not_a_url = |error: &dyn Error| TargetRefused::NotAUrl(error.to_string());
+        Ok(Self {
+            demand,
+            name,
+            address,
+            origin: format!("{}://{authority}", url.scheme()),
+            authority: authority.try_into().map_err(|error: InvalidHeaderValue| not_a_url(&error))?,
+            path: path(&url).try_into().map_err(|error: InvalidUri| not_a_url(&error))?,
+        })
+    }
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn path(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+/// How many URLs are remembered.
+const REMEMBERED_MAX: usize = 1_024;
+
+/// What URLs mean that were asked for: they are the same again and again.
+#[derive(Default)]
+pub(super) struct Targets(Mutex<HashMap<String, Arc<Target>>>);
+
+impl Targets {
+    pub(super) fn parse(&self, text: &str, allow: &[IpNetwork]) -> Result<Arc<Target>, TargetRefused> {
+        if let Some(target) = self.0.lock().get(text) {
+            return Ok(target.clone());
+        }
+        let target = Arc::new(Target::parse(text, allow)?);
+        let mut remembered = self.0.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(text.to_owned(), target.clone());
+        Ok(target)
     }
 }
 
@@ -219,6 +254,27 @@ fn in_v6(address: Ipv6Addr, leading: &[u16], prefix: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_of_a_url_is_what_it_means_and_is_limited() {
+        let (targets, allow) = (Targets::default(), networks(&["127.0.0.0/8"]));
+        for text in ["https://hooks.example:443/in?x=1", "http://127.0.0.1:9000"] {
+            let [first, again] = [0, 1].map(|_| targets.parse(text, &allow).expect("a target"));
+            assert!(Arc::ptr_eq(&first, &again));
+        }
+        let target = targets.parse("https://hooks.example:443/in?x=1", &allow).expect("a target");
+        assert_eq!((&*target.origin, target.path.to_string()), ("https://hooks.example", "/in?x=1".to_owned()));
+        assert_eq!(target.authority, "hooks.example");
+        let target = targets.parse("http://127.0.0.1:9000", &allow).expect("a target");
+        assert_eq!((&*target.origin, target.path.to_string()), ("http://127.0.0.1:9000", "/".to_owned()));
+        assert!(
+            targets.parse("http://10.0.0.1/", &allow).is_err() && targets.parse("http://10.0.0.1/", &allow).is_err()
+        );
+        for number in 0..2 * REMEMBERED_MAX {
+            targets.parse(&format!("https://hooks.example/{number}"), &allow).expect("a target");
+        }
+        assert!(targets.0.lock().len() <= REMEMBERED_MAX);
+    }
 
     fn networks(list: &[&str]) -> Vec<IpNetwork> {
         list.iter().map(|text| text.parse().expect("network")).collect()

@@ -139,7 +139,7 @@ impl Worker {
             platform.metrics.told(webhook.kind(), outcome.name(), seconds);
             Answered(Sent { next, outcome, attempted: attempted.map(Box::new) })
         };
-        let answered = self.connections.carry_out(attempt.boxed());
+        let answered = self.connections.carry_out(attempt.boxed(), self.window.under_way());
         self.under_way.push(answered.map(|Answered(sent)| Done::Sent(sent)).boxed());
     }
 
