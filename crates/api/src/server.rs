@@ -2,21 +2,25 @@
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use futures::TryFutureExt;
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use postfleet_core::UnixMicros;
 use postfleet_net::Clock;
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a client may take to send the head of a request, so that slow ones do not hold all connections; and so how
 /// long a connection is kept that nobody uses. Longer than the minute for which clients usually keep theirs, so that none
@@ -36,7 +40,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(connections));
-    let open = GracefulShutdown::new();
+    let open = TaskTracker::new();
     loop {
         let place = tokio::select! {
             () = stop.cancelled() => break,
@@ -52,7 +56,7 @@ pub async fn serve(
                 let place = Connected(place.ok().map(Arc::new));
                 let until =
                     Until { stop: stop.clone(), clock: clock.clone(), deadline: clock.now().plus(HEAD_DEADLINE) };
-                tokio::spawn(connection(stream, peer, router.clone(), place, (open.watcher(), until)));
+                open.spawn(connection(stream, (peer, router.clone(), place), until));
             }
             // Out of file descriptors, most likely: others must close before it gets better.
             Err(error) => {
@@ -62,7 +66,8 @@ pub async fn serve(
         }
     }
     drop(socket);
-    open.shutdown().await;
+    open.close();
+    open.wait().await;
 }
 
 /// A connection's place among all of them. What takes the connection over takes the place along.
@@ -75,22 +80,22 @@ pub(crate) struct Connected(
 /// answer slowly is given the next piece when it has taken what is before it.
 const AHEAD_OCTETS_MAX: usize = 64 << 10;
 
-/// Waits until a client speaks, and has it served then. By a task of its own, since what this one needed would take its room
-/// for as long as the connection is open; and in a box, as the room of a task is rounded up.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    place: Connected,
-    (open, until): (Watcher, Until),
-) {
-    // Answers are written whole, so there is nothing to wait for.
-    drop(stream.set_nodelay(true));
-    if let Some(first) = first_octet(&stream, until).await {
-        let served = open.watch(spoken(stream, first, peer, router, place));
-        // A client that goes away in the middle is no event worth a line.
-        tokio::spawn(Box::pin(served.inspect_err(|error| tracing::trace!(%error, "connection broke off"))));
-    }
+/// Who is at the other end of a connection, what answers, and the place that the connection takes.
+type Served = (SocketAddr, Router, Connected);
+
+/// Serves a client when it speaks. In a box, as the room of a task is rounded up.
+fn connection(stream: TcpStream, served: Served, until: Until) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        // Answers are written whole, so there is nothing to wait for.
+        drop(stream.set_nodelay(true));
+        let stop = until.stop.clone();
+        match first_octet(&stream, until).await {
+            None => {}
+            // In a box of its own, as it takes more room than most need.
+            Some(HTTP2_BEGINS) => Box::pin(any_version(stream, served, stop)).await,
+            Some(_) => http1_alone(stream, served, stop).await,
+        }
+    })
 }
 
 /// How long the first octet of a client is waited for.
@@ -111,28 +116,58 @@ async fn first_octet(stream: &TcpStream, until: Until) -> Option<u8> {
     (peeked == 1).then_some(first[0])
 }
 
-/// What is spoken over a connection: HTTP/1.1, or HTTP/2 if it begins so. Who cannot mean it is not asked: what was read to find out
-/// would double the room that is kept for reading, for as long as the connection is open.
-fn spoken(
-    stream: TcpStream,
-    first: u8,
-    peer: SocketAddr,
-    router: Router,
-    place: Connected,
-) -> impl GracefulConnection<Error = impl std::fmt::Display> {
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        // Who is at the other end, put into each request here: a layer before the routes would cost every connection more.
+/// The first octet of a client that speaks HTTP/2 (RFC 9113 §3.4), or posts.
+const HTTP2_BEGINS: u8 = b'P';
+
+/// Speaks HTTP/2 if the client begins so, or else HTTP/1.1. What is read to find out doubles the room that is kept for reading, for as
+/// long as the connection is open.
+async fn any_version(stream: TcpStream, served: Served, stop: CancellationToken) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
+    let mut open = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answers(served)));
+    let ended = tokio::select! {
+        ended = open.as_mut() => ended,
+        () = stop.cancelled() => {
+            open.as_mut().graceful_shutdown();
+            open.await
+        }
+    };
+    ended.unwrap_or_else(|error| broke_off(&*error));
+}
+
+/// Speaks HTTP/1.1 with a client that cannot mean anything else: with most streams, of which there are many at once.
+async fn http1_alone(stream: TcpStream, served: Served, stop: CancellationToken) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
+    let mut open = pin!(builder.serve_connection(TokioIo::new(stream), answers(served)).with_upgrades());
+    let ended = tokio::select! {
+        ended = open.as_mut() => ended,
+        () = stop.cancelled() => {
+            open.as_mut().graceful_shutdown();
+            open.await
+        }
+    };
+    ended.unwrap_or_else(|error| broke_off(&error));
+}
+
+/// What answers requests. Who is at the other end is put into each request here: a layer before the routes would cost every connection
+/// more.
+fn answers(
+    (peer, router, place): Served,
+) -> impl Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = Infallible,
+    Future = impl Future<Output = Result<axum::response::Response, Infallible>> + Send + 'static,
+> {
+    service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(place.clone());
         TowerToHyperService::new(router.clone()).call(request)
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
-    if first != HTTP2_BEGINS {
-        builder = builder.http1_only();
-    }
-    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned()
+    })
 }
 
-/// The first octet of a client that speaks HTTP/2 (RFC 9113 §3.4).
-const HTTP2_BEGINS: u8 = b'P';
+/// A client that goes away in the middle is no event worth a line.
+fn broke_off(error: &dyn Error) {
+    tracing::trace!(%error, "connection broke off");
+}

@@ -2,7 +2,7 @@
 
 use super::attempts::{Attempted, Body};
 use super::bodies::{Awaited, Promise};
-use super::payload::{self, Found};
+use super::payload::{self, Found, Question};
 use super::{name_for, sign};
 use crate::alerts;
 use crate::metrics::TAKEN;
@@ -64,21 +64,23 @@ impl Outcome {
 }
 
 /// What some events are about, for [`send`]. Alerts say all themselves.
-pub(super) async fn look_up<'e>(
+pub(super) async fn look_up(
     platform: &Platform,
     webhook: &Webhook,
-    events: impl ExactSizeIterator<Item = &'e Event>,
+    questions: &[Question],
 ) -> Result<Vec<Found>, Problem> {
     if webhook.channel != Channel::Webhook {
-        return Ok(vec![Found::default(); events.len()]);
+        return Ok(vec![Found::default(); questions.len()]);
     }
-    payload::look_up(platform, events.map(|event| &event.event)).await
+    payload::look_up(platform, questions).await.inspect_err(|problem| {
+        tracing::error!(webhook.id = %webhook.id, cause = ?problem.cause, "failed to look up what is to be told");
+    })
 }
 
 /// What the body of a request comes from.
 pub(super) enum Source {
     /// What the event is about; others may wait for what is made of it.
-    Found(Found, Option<Promise>),
+    Found(Box<Found>, Option<Promise>),
     /// Another webhook is told the same.
     Awaited(Awaited),
 }
@@ -140,10 +142,13 @@ async fn body(
         Source::Found(found, promise) => (found, promise),
         Source::Awaited(awaited) => match awaited.body().await {
             Some(body) => return Ok(body),
-            None => (payload::look_up(platform, [&event.event]).await?.pop().unwrap_or_default(), None),
+            None => {
+                let found = payload::look_up(platform, &[Question::of(&event.event)]).await?;
+                (Box::new(found.into_iter().next().unwrap_or_default()), None)
+            }
         },
     };
-    let json = payload::written(platform, (event, found), name, attempt).await?;
+    let json = payload::written(platform, (event, *found), name, attempt).await?;
     let body = octets(json, webhook.compressed);
     if let Some(promise) = promise {
         promise.keep(&body);
