@@ -14,7 +14,7 @@ use postfleet_net::Clock;
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -124,14 +124,8 @@ const HTTP2_BEGINS: u8 = b'P';
 async fn any_version(stream: TcpStream, served: Served, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
-    let mut open = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answers(served)));
-    let ended = tokio::select! {
-        ended = open.as_mut() => ended,
-        () = stop.cancelled() => {
-            open.as_mut().graceful_shutdown();
-            open.await
-        }
-    };
+    let open = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answers(served)));
+    let ended = until_stopped(open, |open| open.graceful_shutdown(), stop).await;
     ended.unwrap_or_else(|error| broke_off(&*error));
 }
 
@@ -139,15 +133,22 @@ async fn any_version(stream: TcpStream, served: Served, stop: CancellationToken)
 async fn http1_alone(stream: TcpStream, served: Served, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(AHEAD_OCTETS_MAX);
-    let mut open = pin!(builder.serve_connection(TokioIo::new(stream), answers(served)).with_upgrades());
-    let ended = tokio::select! {
-        ended = open.as_mut() => ended,
-        () = stop.cancelled() => {
-            open.as_mut().graceful_shutdown();
-            open.await
-        }
-    };
+    let open = pin!(builder.serve_connection(TokioIo::new(stream), answers(served)).with_upgrades());
+    let ended = until_stopped(open, |open| open.graceful_shutdown(), stop).await;
     ended.unwrap_or_else(|error| broke_off(&error));
+}
+
+/// Serves to the end; from `stop` on that is when what has begun is answered.
+async fn until_stopped<C: Future>(
+    mut open: Pin<&mut C>,
+    finish: fn(Pin<&mut C>),
+    stop: CancellationToken,
+) -> C::Output {
+    tokio::select! {
+        ended = open.as_mut() => return ended,
+        () = stop.cancelled() => finish(open.as_mut()),
+    }
+    open.await
 }
 
 /// What answers requests. Who is at the other end is put into each request here: a layer before the routes would cost every connection

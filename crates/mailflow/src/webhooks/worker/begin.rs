@@ -111,7 +111,8 @@ impl Worker {
         let is_busy = self.window.under_way() * 2 > concurrency;
         let Some(room) = self.ahead.room(concurrency).filter(|_| is_busy) else { return };
         let upcoming = self.window.upcoming(concurrency).filter(|position| self.ahead.lacks(*position));
-        let events = upcoming.filter_map(|position| self.events.get(&position)).filter(|event| self.is_alone(event));
+        let events =
+            upcoming.filter_map(|position| self.events.get(&position)).take_while(|event| self.is_alone(event));
         let (positions, questions): (Vec<i64>, Vec<Question>) =
             events.take(*room.end()).map(|event| (event.position, Question::of(&event.event))).unzip();
         if positions.len() < *room.start() {
