@@ -446,9 +446,9 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
     let mut renew_at = platform.clock.now();
     while !stop.is_cancelled() {
         let wake = platform.store.wake();
-        let mut head = 0;
+        let mut head = None;
         if tellers.has_any() || platform.clock.now() >= renew_at {
-            head = or_wait(&platform, "webhooks", webhooks::head(&platform).await).await;
+            head = Some(or_wait(&platform, "webhooks", webhooks::head(&platform).await).await);
         }
         // After the end of the log was read: who has changed a webhook and been answered is told what happens after that as
         // they want it now.
@@ -457,7 +457,12 @@ async fn webhooks_until(platform: Platform, stop: CancellationToken) {
             let good_for = tellers.renew().await;
             renew_at = platform.clock.now().plus(good_for);
         }
-        tellers.hear(head);
+        match head {
+            Some(head) => tellers.hear(head),
+            // Who was begun just now does not know the end of the log yet.
+            None if tellers.has_any() => continue,
+            None => {}
+        }
         tokio::select! {
             () = stop.cancelled() => {}
             () = wake.events.notified() => {}
