@@ -1,7 +1,8 @@
 //! What stalls holds up nothing else: a mailbox that hangs, beside others of the same webhook; and what is kept of it.
 
 use crate::support::Setting;
-use postfleet_mailflow::webhooks;
+use futures::future::join_all;
+use postfleet_mailflow::webhooks::{self, Connections, Worker};
 use postfleet_mailflow::{Platform, Settings};
 use postfleet_schema::webhook::CreateWebhook;
 use postfleet_store::grants::Grant;
@@ -227,4 +228,56 @@ async fn whoever_has_lost_the_lease_stops_and_writes_nothing() {
     let round = webhooks::round(&other, &mut taken[0]).await.expect("round");
     assert_eq!((round.lease_lost, position(&setting, &webhook).await > begun_at), (false, true));
     assert_eq!(receiver.told(&setting.agent), ["one 1", "one 1"]);
+}
+
+/// Tells webhooks beside each other, over connections that they share, all that there is. Answers how many rows were read for that.
+async fn tell_beside(platform: &Arc<Platform>, hooks: Vec<Webhook>) -> u64 {
+    let head = webhooks::head(platform).await.expect("head");
+    let (before, connections) = (platform.store.rows_read(), Connections::new(64));
+    let workers = hooks.into_iter().map(|hook| Worker::begin(platform.clone(), hook, connections.clone()));
+    let telling = join_all(workers).await.into_iter().map(async |worker| {
+        let mut worker = worker.expect("begun");
+        worker.hear(head);
+        while !worker.is_idle() {
+            worker.step().await.expect("told");
+        }
+        worker.end().await.expect("committed");
+    });
+    soon("they are told", join_all(telling)).await;
+    platform.store.rows_read() - before
+}
+
+#[tokio::test]
+async fn what_several_webhooks_are_told_is_made_once_and_signed_by_each() {
+    const MESSAGES: usize = 10;
+    let setting = Setting::with(WorldOptions::default()).await;
+    let platform = Arc::new(setting.world.platform.clone());
+    let receivers = join_all((0..3).map(|_| Receiver::start())).await;
+    for receiver in &receivers {
+        receiver.subscribe(&setting).await;
+    }
+    let arrive = async || {
+        for number in 0..MESSAGES {
+            receive(&setting, &setting.agent, &number.to_string()).await;
+        }
+    };
+    arrive().await;
+    let together = tell_beside(&platform, webhooks::lease(&platform).await.expect("lease")).await;
+    arrive().await;
+    let mut alone = 0;
+    for hook in webhooks::lease(&platform).await.expect("lease") {
+        alone += tell_beside(&platform, vec![hook]).await;
+    }
+    assert_eq!(alone - together, (receivers.len() - 1) as u64 * MESSAGES as u64, "each message was looked up once");
+    let posts = |receiver: &Receiver| -> Vec<HttpRequest> {
+        receiver.http.requests().into_iter().filter(|request| request.method == "POST").collect()
+    };
+    let [first, others @ ..] = &receivers.iter().map(posts).collect::<Vec<_>>()[..] else { panic!("nobody") };
+    assert_eq!(first.len(), 2 * MESSAGES);
+    for other in others {
+        for (one, two) in first.iter().zip(other).take(MESSAGES) {
+            assert_eq!(String::from_utf8_lossy(&one.body), String::from_utf8_lossy(&two.body));
+            assert_ne!(one.header("x-nylas-signature"), two.header("x-nylas-signature"));
+        }
+    }
 }
