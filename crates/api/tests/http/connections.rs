@@ -1,5 +1,7 @@
 //! What becomes of a connection by what the client sends first.
 
+use axum::extract::State;
+use axum::routing::any;
 use postfleet_api::serve;
 use postfleet_core::UnixMicros;
 use postfleet_net::{Clock, SimulatedClock};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +23,14 @@ struct Server {
     clock: SimulatedClock,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    slow: Arc<Slow>,
+}
+
+/// A request that is answered when it may be.
+#[derive(Default)]
+struct Slow {
+    begun: Notify,
+    may_end: Notify,
 }
 
 impl Server {
@@ -27,15 +38,23 @@ impl Server {
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("socket");
         let (address, stop) = (socket.local_addr().expect("address"), CancellationToken::new());
         let clock = SimulatedClock::stopped_at(UnixMicros::from_micros(0));
-        let router = axum::Router::new().fallback(async || "answered");
+        let slow = Arc::new(Slow::default());
+        let router = axum::Router::new().route("/slow", any(answer_slowly)).fallback(async || "answered");
+        let router = router.with_state(slow.clone());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let task = tokio::spawn(serve(socket, router, shared, 2, stop.clone()));
-        Self { address, clock, stop, task }
+        Self { address, clock, stop, task, slow }
     }
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("connection")
     }
+}
+
+async fn answer_slowly(State(slow): State<Arc<Slow>>) -> &'static str {
+    slow.begun.notify_one();
+    slow.may_end.notified().await;
+    "answered"
 }
 
 /// What comes until there is as much, or until the end.
@@ -109,4 +128,23 @@ async fn a_stop_waits_for_nobody_who_sends_nothing() {
     server.stop.cancel();
     server.task.await.expect("server");
     assert_eq!(read(&mut silent, 1).await, b"");
+}
+
+#[tokio::test]
+async fn what_has_begun_is_answered_after_a_stop_and_nothing_more() {
+    for request in
+        ["GET /slow HTTP/1.1\r\nhost: a\r\n\r\n", "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"]
+    {
+        let server = Server::start().await;
+        let mut client = server.connect().await;
+        client.write_all(request.as_bytes()).await.expect("sent");
+        server.slow.begun.notified().await;
+        server.stop.cancel();
+        tokio::task::yield_now().await;
+        assert!(!server.task.is_finished());
+        server.slow.may_end.notify_one();
+        let answer = read(&mut client, usize::MAX).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK") && answer.ends_with(b"answered"));
+        server.task.await.expect("server");
+    }
 }
