@@ -353,17 +353,6 @@ impl Window {
         self.may_send(now) && (!self.fresh.is_empty() || self.has_next_held())
     }
 
-    /// What is sent next of what is in memory, as soon as it can be, as long as nothing is put in front of it: so many events at most.
-    pub fn upcoming(&self, most: usize) -> impl Iterator<Item = i64> {
-        let lanes = self.fresh.iter().filter_map(|grant| self.lanes.get(grant));
-        lanes.filter_map(|lane| lane.queue.front()).map(|item| item.position).take(most)
-    }
-
-    /// How many requests may be under way at once.
-    pub fn concurrency(&self) -> usize {
-        self.concurrency
-    }
-
     /// What is to be sent now. Lanes take turns; held ones never have more than half of what may be under way.
     pub fn next(&mut self, now: UnixMicros) -> Option<Next> {
         if !self.has_next(now) {

@@ -32,10 +32,8 @@ pub(super) struct Bodies(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Who is told what happens in an application, and up to where in the log.
-    told: HashMap<ApplicationId, Vec<(u64, i64)>>,
-    /// How many have joined so far.
-    joined: u64,
+    /// How many are told what happens in an application.
+    told: HashMap<ApplicationId, usize>,
     bodies: HashMap<Key, Awaited>,
     /// Since when they are kept, the oldest first.
     since: VecDeque<(UnixMicros, Key)>,
@@ -55,7 +53,6 @@ pub(super) struct Key {
 pub(super) struct Sharer {
     bodies: Bodies,
     application: ApplicationId,
-    number: u64,
 }
 
 /// A body that another worker makes.
@@ -77,13 +74,10 @@ pub(super) enum Maker {
 }
 
 impl Bodies {
-    /// One more is told what happens in an application, from a place in the log on.
-    fn join(&self, application: ApplicationId, position: i64) -> Sharer {
-        let mut kept = self.0.lock();
-        kept.joined += 1;
-        let number = kept.joined;
-        kept.told.entry(application).or_default().push((number, position));
-        Sharer { bodies: self.clone(), application, number }
+    /// One more is told what happens in an application.
+    fn join(&self, application: ApplicationId) -> Sharer {
+        *self.0.lock().told.entry(application).or_default() += 1;
+        Sharer { bodies: self.clone(), application }
     }
 
     /// Lets go what is too old.
@@ -96,31 +90,18 @@ impl Sharer {
     /// Of the worker of a webhook. A replay tells what was told, and an alert says something else.
     pub(super) fn of(webhook: &Webhook, connections: &Connections) -> Option<Self> {
         let shares = webhook.channel == Channel::Webhook && webhook.replay.is_none();
-        shares.then(|| connections.bodies().join(webhook.application_id, webhook.position))
+        shares.then(|| connections.bodies().join(webhook.application_id))
     }
 
-    /// Up to here this one is told.
-    pub(super) fn is_at(&self, position: i64) {
+    /// Who makes a body; whoever is told to makes it now.
+    pub(super) fn maker(&self, key: Key, now: UnixMicros) -> Maker {
         let mut kept = self.bodies.0.lock();
-        let told = kept.told.get_mut(&self.application).into_iter().flatten();
-        told.filter(|(number, _)| *number == self.number).for_each(|(_, at)| *at = position);
-    }
-
-    /// Whether a body, for the event at a place in the log, is neither there nor wanted by anybody else.
-    pub(super) fn is_alone(&self, key: &Key, position: i64) -> bool {
-        let kept = self.bodies.0.lock();
-        !kept.bodies.contains_key(key) && kept.is_last(self, position)
-    }
-
-    /// Who makes a body, for the event at a place in the log; whoever is told to makes it now.
-    pub(super) fn maker(&self, key: Key, position: i64, now: UnixMicros) -> Maker {
-        let mut kept = self.bodies.0.lock();
+        if kept.told.get(&self.application).is_none_or(|told| *told < 2) {
+            return Maker::Alone;
+        }
         kept.tidy(now);
         if let Some(awaited) = kept.bodies.get(&key) {
             return Maker::Another(awaited.clone());
-        }
-        if kept.is_last(self, position) {
-            return Maker::Alone;
         }
         let (promise, body) = oneshot::channel();
         kept.keep(key, Awaited(body.shared()), now);
@@ -132,8 +113,8 @@ impl Drop for Sharer {
     fn drop(&mut self) {
         let mut kept = self.bodies.0.lock();
         if let Some(told) = kept.told.get_mut(&self.application) {
-            told.retain(|(number, _)| *number != self.number);
-            if told.is_empty() {
+            *told -= 1;
+            if *told == 0 {
                 kept.told.remove(&self.application);
             }
         }
@@ -141,12 +122,6 @@ impl Drop for Sharer {
 }
 
 impl Kept {
-    /// Whether nobody but who asks may still be told of what is at a place in the log.
-    fn is_last(&self, asks: &Sharer, position: i64) -> bool {
-        let mut told = self.told.get(&asks.application).into_iter().flatten();
-        !told.any(|(number, at)| *number != asks.number && *at < position)
-    }
-
     fn keep(&mut self, key: Key, body: Awaited, now: UnixMicros) {
         if self.since.len() >= KEPT_MAX {
             let oldest = self.since.pop_front();
@@ -212,11 +187,11 @@ mod tests {
     #[tokio::test]
     async fn the_first_makes_a_body_and_the_others_wait_for_it() {
         let bodies = Bodies::default();
-        let [first, second, third] = [1, 1, 1].map(|number| bodies.join(application(number), 0));
-        let promised = promise(first.maker(key(1), 1, NOW));
-        let [early, also_early] = [&second, &third].map(|other| awaited(other.maker(key(1), 1, NOW)));
+        let [first, second, third] = [1, 1, 1].map(|number| bodies.join(application(number)));
+        let promised = promise(first.maker(key(1), NOW));
+        let [early, also_early] = [&second, &third].map(|other| awaited(other.maker(key(1), NOW)));
         promised.keep(&BODY);
-        let late = awaited(third.maker(key(1), 1, NOW.plus(AGE_MAX / 2)));
+        let late = awaited(third.maker(key(1), NOW.plus(AGE_MAX / 2)));
         for awaited in [early, also_early, late] {
             assert_eq!(awaited.body().await, Some(BODY));
         }
@@ -225,33 +200,28 @@ mod tests {
     #[test]
     fn what_differs_is_not_shared_and_nothing_where_one_is_told() {
         let bodies = Bodies::default();
-        let [alone, first, second] = [1, 2, 2].map(|number| bodies.join(application(number), 0));
-        assert!(matches!(alone.maker(key(1), 1, NOW), Maker::Alone));
+        let [alone, first, second] = [1, 2, 2].map(|number| bodies.join(application(number)));
+        assert!(matches!(alone.maker(key(1), NOW), Maker::Alone));
         let others =
             [key(1), key(2), Key { name: "message.created.cleaned", ..key(1) }, Key { is_packed: true, ..key(1) }];
         for key in others {
-            promise(first.maker(key, 1, NOW));
+            promise(first.maker(key, NOW));
         }
-        // Who was told already wants it no more, and has left behind what was made.
-        second.is_at(1);
-        assert!(first.is_alone(&key(3), 1) && matches!(first.maker(key(3), 1, NOW), Maker::Alone));
-        assert!(!first.is_alone(&key(1), 1) && !first.is_alone(&key(3), 2));
-        awaited(first.maker(key(1), 1, NOW));
         drop(second);
-        assert!(first.is_alone(&key(3), 2));
+        assert!(matches!(first.maker(key(1), NOW), Maker::Alone));
     }
 
     #[tokio::test]
     async fn nobody_depends_on_who_has_promised_it() {
         let bodies = Bodies::default();
-        let [first, second] = [1, 1].map(|number| bodies.join(application(number), 0));
-        let promised = promise(first.maker(key(1), 1, NOW));
-        let awaiting = awaited(second.maker(key(1), 1, NOW));
+        let [first, second] = [1, 1].map(|number| bodies.join(application(number)));
+        let promised = promise(first.maker(key(1), NOW));
+        let awaiting = awaited(second.maker(key(1), NOW));
         drop(promised);
         assert_eq!(awaiting.body().await, None);
         // Nor on what takes too much room.
-        let promised = promise(first.maker(key(2), 1, NOW));
-        let awaiting = awaited(second.maker(key(2), 1, NOW));
+        let promised = promise(first.maker(key(2), NOW));
+        let awaiting = awaited(second.maker(key(2), NOW));
         promised.keep(&Bytes::from(vec![b' '; OCTETS_MAX + 1]));
         assert_eq!(awaiting.body().await, None);
     }
@@ -259,16 +229,16 @@ mod tests {
     #[test]
     fn what_is_old_or_too_much_is_let_go() {
         let bodies = Bodies::default();
-        let [first, _second] = [1, 1].map(|number| bodies.join(application(number), 0));
-        promise(first.maker(key(1), 1, NOW)).keep(&BODY);
-        promise(first.maker(key(1), 1, NOW.plus(AGE_MAX)));
+        let [first, _second] = [1, 1].map(|number| bodies.join(application(number)));
+        promise(first.maker(key(1), NOW)).keep(&BODY);
+        promise(first.maker(key(1), NOW.plus(AGE_MAX)));
         for number in 2..=KEPT_MAX as i64 + 1 {
-            promise(first.maker(key(number), 1, NOW.plus(AGE_MAX)));
+            promise(first.maker(key(number), NOW.plus(AGE_MAX)));
         }
         // The oldest had to go, and its place is taken by itself now.
-        awaited(first.maker(key(2), 1, NOW.plus(AGE_MAX)));
-        promise(first.maker(key(1), 1, NOW.plus(AGE_MAX)));
-        promise(first.maker(key(2), 1, NOW.plus(AGE_MAX)));
+        awaited(first.maker(key(2), NOW.plus(AGE_MAX)));
+        promise(first.maker(key(1), NOW.plus(AGE_MAX)));
+        promise(first.maker(key(2), NOW.plus(AGE_MAX)));
         assert_eq!(bodies.0.lock().bodies.len(), KEPT_MAX);
         bodies.tidy(NOW.plus(2 * AGE_MAX));
         let kept = bodies.0.lock();

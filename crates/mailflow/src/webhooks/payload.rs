@@ -6,7 +6,7 @@
 use crate::platform::Platform;
 use postfleet_core::Problem;
 use postfleet_core::event::{CLEANED, Trigger};
-use postfleet_core::id::{ApplicationId, GrantId, MessageId};
+use postfleet_core::id::MessageId;
 use postfleet_mailbox::clean;
 use postfleet_mailbox::summary::{Person, Summary};
 use postfleet_mailbox::view::{self, Fields};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// The body of a notification under `name`, one of the names of its trigger: see [`written`].
 pub async fn body(platform: &Platform, event: &Event, name: &'static str, attempt: u32) -> Result<Vec<u8>, Problem> {
-    let found = look_up(platform, &[Question::of(&event.event)]).await?.pop().unwrap_or_default();
+    let found = look_up(platform, [&event.event]).await?.pop().unwrap_or_default();
     written(platform, (event, found), name, attempt).await
 }
 
@@ -72,25 +72,12 @@ impl Found {
 
 /// What has to be looked up to tell of an event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    application: ApplicationId,
-    grant: GrantId,
-    needs: Needs,
-}
-
-#[derive(Clone, Copy, Debug)]
 enum Needs {
-    /// The event says all itself, or is of a message that is gone.
+    /// It says all itself, or is of a message that is gone.
     Nothing,
     Grant,
     Message(MessageId),
     MessageWithBody(MessageId),
-}
-
-impl Question {
-    pub(super) fn of(event: &NewEvent) -> Self {
-        Self { application: event.application_id, grant: event.grant_id, needs: Needs::of(event) }
-    }
 }
 
 impl Needs {
@@ -108,23 +95,27 @@ impl Needs {
 }
 
 /// What events are about, in their order.
-pub(super) async fn look_up(platform: &Platform, questions: &[Question]) -> Result<Vec<Found>, Problem> {
-    if questions.iter().all(|question| matches!(question.needs, Needs::Nothing)) {
-        return Ok(vec![Found::default(); questions.len()]);
+pub(super) async fn look_up<'e>(
+    platform: &Platform,
+    events: impl IntoIterator<Item = &'e NewEvent>,
+) -> Result<Vec<Found>, Problem> {
+    let needed: Vec<(&NewEvent, Needs)> = events.into_iter().map(|event| (event, Needs::of(event))).collect();
+    if needed.iter().all(|(_, needs)| matches!(needs, Needs::Nothing)) {
+        return Ok(vec![Found::default(); needed.len()]);
     }
     let mut reader = platform.store.reader().await?;
-    let messages = read_messages(&mut reader, questions).await?;
-    let mut found = Vec::with_capacity(questions.len());
-    for question in questions {
-        found.push(match question.needs {
+    let messages = read_messages(&mut reader, &needed).await?;
+    let mut found = Vec::with_capacity(needed.len());
+    for (event, needs) in needed {
+        found.push(match needs {
             Needs::Nothing => Found::default(),
             Needs::Grant => {
-                let grant = grants::find(&mut reader, question.application, question.grant).await?;
+                let grant = grants::find(&mut reader, event.application_id, event.grant_id).await?;
                 Found { grant, ..Found::default() }
             }
             Needs::Message(id) | Needs::MessageWithBody(id) => {
+                let read = messages.get(&id).filter(|(message, _)| message.grant_id == event.grant_id);
                 // Several events may be about one message.
-                let read = messages.get(&id).filter(|(message, _)| message.grant_id == question.grant);
                 let (message, body) = read.cloned().unzip();
                 Found { message, body: body.flatten(), grant: None }
             }
@@ -137,16 +128,19 @@ pub(super) async fn look_up(platform: &Platform, questions: &[Question]) -> Resu
 type Read = (Arc<StoredMessage>, Option<Arc<StoredBlob>>);
 
 /// The messages that events are about, however many they are: one statement for those whose body is told, and one for the others.
-async fn read_messages(reader: &mut Reader<'_>, questions: &[Question]) -> Result<HashMap<MessageId, Read>, Problem> {
+async fn read_messages(
+    reader: &mut Reader<'_>,
+    needed: &[(&NewEvent, Needs)],
+) -> Result<HashMap<MessageId, Read>, Problem> {
     let (mut whole, mut alone) = (Vec::new(), Vec::new());
-    for question in questions {
-        match question.needs {
-            Needs::MessageWithBody(id) => whole.push(id),
-            Needs::Message(id) => alone.push(id),
+    for (_, needs) in needed {
+        match needs {
+            Needs::MessageWithBody(id) => whole.push(*id),
+            Needs::Message(id) => alone.push(*id),
             Needs::Nothing | Needs::Grant => {}
         }
     }
-    let mut messages = HashMap::with_capacity(questions.len());
+    let mut messages = HashMap::with_capacity(needed.len());
     if !alone.is_empty() {
         let read = messages::anywhere(reader, &alone).await?;
         messages.extend(read.into_iter().map(|message| (message.id, (Arc::new(message), None))));
@@ -478,7 +472,7 @@ fn grant(event: &NewEvent, grant: Option<&Grant>, facts: &Value) -> Value {
 mod tests {
     use super::*;
     use postfleet_core::UnixMicros;
-    use postfleet_core::id::{BlobId, EventId, ThreadId};
+    use postfleet_core::id::{ApplicationId, BlobId, EventId, GrantId, ThreadId};
 
     const NOW: UnixMicros = UnixMicros::from_seconds(1_772_445_600);
     const RAW: &[u8] =

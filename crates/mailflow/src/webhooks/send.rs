@@ -2,7 +2,7 @@
 
 use super::attempts::{Attempted, Body};
 use super::bodies::{Awaited, Promise};
-use super::payload::{self, Found, Question};
+use super::payload::{self, Found};
 use super::{name_for, sign};
 use crate::alerts;
 use crate::metrics::TAKEN;
@@ -64,17 +64,15 @@ impl Outcome {
 }
 
 /// What some events are about, for [`send`]. Alerts say all themselves.
-pub(super) async fn look_up(
+pub(super) async fn look_up<'e>(
     platform: &Platform,
     webhook: &Webhook,
-    questions: &[Question],
+    events: impl ExactSizeIterator<Item = &'e Event>,
 ) -> Result<Vec<Found>, Problem> {
     if webhook.channel != Channel::Webhook {
-        return Ok(vec![Found::default(); questions.len()]);
+        return Ok(vec![Found::default(); events.len()]);
     }
-    payload::look_up(platform, questions).await.inspect_err(|problem| {
-        tracing::error!(webhook.id = %webhook.id, cause = ?problem.cause, "failed to look up what is to be told");
-    })
+    payload::look_up(platform, events.map(|event| &event.event)).await
 }
 
 /// What the body of a request comes from.
@@ -143,8 +141,8 @@ async fn body(
         Source::Awaited(awaited) => match awaited.body().await {
             Some(body) => return Ok(body),
             None => {
-                let found = payload::look_up(platform, &[Question::of(&event.event)]).await?;
-                (Box::new(found.into_iter().next().unwrap_or_default()), None)
+                let found = payload::look_up(platform, [&event.event]).await?.pop();
+                (Box::new(found.unwrap_or_default()), None)
             }
         },
     };

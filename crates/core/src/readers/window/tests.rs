@@ -123,11 +123,7 @@ impl Bench {
     }
 
     fn send(&mut self) {
-        loop {
-            let upcoming: Vec<i64> = self.window.upcoming(CONCURRENCY).collect();
-            assert!(upcoming.len() <= CONCURRENCY && upcoming.iter().all(|position| self.memory.contains(position)));
-            let Some(next) = self.window.next(self.now) else { break };
-            assert!(upcoming.iter().position(|position| *position == next.position).is_none_or(|place| place == 0));
+        while let Some(next) = self.window.next(self.now) {
             assert!(self.memory.remove(&next.position), "{next:?} is not there");
             let is_alone = self.under_way.is_empty() && self.rests_until <= Some(self.now);
             assert!(self.rests_until.is_none() || is_alone, "it rests until {:?}", self.rests_until);

@@ -1,19 +1,17 @@
 //! What a worker begins.
 
-use super::ahead::Taken;
 use super::{Done, Sent, ToSend, Worker};
 use crate::webhooks::bodies::{Key, Maker};
 use crate::webhooks::connections::Answered;
 use crate::webhooks::filter::Places;
 use crate::webhooks::name_for;
-use crate::webhooks::payload::Question;
 use crate::webhooks::replay;
 use crate::webhooks::send::{self, Source};
 use crate::webhooks::standing::{self, Watch};
 use futures::FutureExt;
 use postfleet_core::readers::{Answer, Cause};
 use postfleet_core::{Problem, UnixMicros};
-use postfleet_store::events::{self, Event};
+use postfleet_store::events;
 use postfleet_store::lanes::{self, Course, SaveWebhook};
 use postfleet_store::replays::SaveReplay;
 use postfleet_store::webhook_attempts::{WithAttempts, WriteAttempts};
@@ -23,7 +21,7 @@ impl Worker {
     pub(super) fn begin_all(&mut self) {
         let now = self.platform.clock.now();
         for position in self.window.tend(now) {
-            self.let_go(position);
+            self.events.remove(&position);
         }
         if !self.is_ending && !self.has_failed() {
             self.load(now);
@@ -69,61 +67,32 @@ impl Worker {
         });
     }
 
-    /// Sends what can be sent now, as far as it is known what that is about, and looks up the rest.
+    /// Takes what can be sent now, and looks up what it is about, unless another webhook is told the same.
     fn send(&mut self, now: UnixMicros) {
-        let mut unknown = Vec::new();
-        for send in self.next_sends(now) {
-            match self.ahead.take(send, now) {
-                Taken::Found(send, found) => self.attempt(send, Source::Found(found, None)),
-                Taken::Waits => {}
-                Taken::Unknown(mut send) => match self.maker(&send, now) {
-                    Maker::Another(awaited) => self.attempt(send, Source::Awaited(awaited)),
-                    Maker::Me(promise) => {
-                        send.promise = Some(promise);
-                        unknown.push(send);
-                    }
-                    Maker::Alone => unknown.push(send),
-                },
+        let mut sends = Vec::new();
+        for mut send in self.next_sends(now) {
+            match self.maker(&send, now) {
+                Maker::Another(awaited) => {
+                    self.attempt(send, Source::Awaited(awaited));
+                    continue;
+                }
+                Maker::Me(promise) => send.promise = Some(promise),
+                Maker::Alone => {}
             }
+            sends.push(send);
         }
-        self.look_up(unknown);
-        self.look_ahead();
-    }
-
-    fn look_up(&mut self, sends: Vec<ToSend>) {
         if sends.is_empty() {
             return;
         }
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         self.start(async move {
-            let questions: Vec<Question> = sends.iter().map(|send| Question::of(&send.event.event)).collect();
-            Ok(match send::look_up(&platform, &webhook, &questions).await {
+            let found = send::look_up(&platform, &webhook, sends.iter().map(|one| &one.event)).await;
+            let found = found.inspect_err(|problem| {
+                tracing::error!(webhook.id = %webhook.id, cause = ?problem.cause, "failed to look up what is to be told");
+            });
+            Ok(match found {
                 Ok(found) => Done::LookedUp(sends.into_iter().zip(found).collect()),
                 Err(_) => Done::NotFound(sends),
-            })
-        });
-    }
-
-    /// Looks up what is sent next, while as much is under way as can be. What others are told as well is not looked up before its
-    /// time: they would wait for it.
-    fn look_ahead(&mut self) {
-        let concurrency = self.window.concurrency();
-        let is_busy = self.window.under_way() * 2 > concurrency;
-        let Some(room) = self.ahead.room(concurrency).filter(|_| is_busy) else { return };
-        let upcoming = self.window.upcoming(concurrency).filter(|position| self.ahead.lacks(*position));
-        let events =
-            upcoming.filter_map(|position| self.events.get(&position)).take_while(|event| self.is_alone(event));
-        let (positions, questions): (Vec<i64>, Vec<Question>) =
-            events.take(*room.end()).map(|event| (event.position, Question::of(&event.event))).unzip();
-        if positions.len() < *room.start() {
-            return;
-        }
-        self.ahead.ask(positions.iter().copied());
-        let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
-        self.start(async move {
-            Ok(match send::look_up(&platform, &webhook, &questions).await {
-                Ok(found) => Done::LookedAhead(positions.into_iter().zip(found).collect()),
-                Err(_) => Done::NotFoundAhead(positions),
             })
         });
     }
@@ -146,29 +115,15 @@ impl Worker {
         sends
     }
 
-    /// An event need not be kept in memory any more.
-    pub(super) fn let_go(&mut self, position: i64) {
-        self.events.remove(&position);
-        self.ahead.forget(position);
-    }
-
     /// Who makes what is sent. What is attempted again says how often it was, and so is nobody else's.
     fn maker(&self, send: &ToSend, now: UnixMicros) -> Maker {
-        match (&self.sharer, self.key(&send.event)) {
-            (Some(sharer), Some(key)) if send.next.attempt == 1 => sharer.maker(key, send.next.position, now),
+        let name = name_for(&self.webhook, send.event.event.trigger);
+        match (&self.sharer, name) {
+            (Some(sharer), Some(name)) if send.next.attempt == 1 => {
+                sharer.maker(Key { event: send.event.event.id, name, is_packed: self.webhook.compressed }, now)
+            }
             _ => Maker::Alone,
         }
-    }
-
-    /// Whether what is sent of an event is of use to nobody else.
-    fn is_alone(&self, event: &Event) -> bool {
-        let both = self.sharer.as_ref().zip(self.key(event));
-        both.is_none_or(|(sharer, key)| sharer.is_alone(&key, event.position))
-    }
-
-    fn key(&self, event: &Event) -> Option<Key> {
-        let name = name_for(&self.webhook, event.event.trigger)?;
-        Some(Key { event: event.event.id, name, is_packed: self.webhook.compressed })
     }
 
     /// Sends one event, wherever there is a processor for it.

@@ -2,14 +2,12 @@
 //! everything else: reading the log, sending, loading what waits and committing the position. Nothing waits for the
 //! slowest.
 //!
-//! [`begin`] begins what is to be done, [`take_up`] takes up what came of it. What is to be sent at one moment, or soon, is looked up
-//! at once, and then sent one by one, wherever there is a processor for it: the more there is to be told, the less it costs.
+//! [`begin`] begins what is to be done, [`take_up`] takes up what came of it. What is to be sent at one moment is looked up at once,
+//! and then sent one by one, wherever there is a processor for it: the more there is to be told, the less it costs.
 
-mod ahead;
 mod begin;
 mod take_up;
 
-use self::ahead::Ahead;
 use super::attempts::{Attempted, Attempts};
 use super::bodies::{Promise, Sharer};
 use super::connections::{Connections, Ticket};
@@ -48,8 +46,6 @@ pub struct Worker {
     watch: Option<Watch>,
     /// What was read and is to be sent.
     events: BTreeMap<i64, Event>,
-    /// What some of it is about.
-    ahead: Ahead,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The end of the log, as far as it is known.
     head: i64,
@@ -86,9 +82,6 @@ enum Done {
     LookedUp(Vec<(ToSend, Found)>),
     /// The store did not answer what they are about.
     NotFound(Vec<ToSend>),
-    /// The same of what cannot be sent yet, by its place in the log.
-    LookedAhead(Vec<(i64, Found)>),
-    NotFoundAhead(Vec<i64>),
     Sent(Sent),
     Read {
         events: Vec<Event>,
@@ -133,7 +126,6 @@ impl Worker {
             window,
             health: Health::new(course.rests_until),
             events: BTreeMap::new(),
-            ahead: Ahead::default(),
             under_way: FuturesUnordered::new(),
             head: 0,
             told: Vec::new(),

@@ -1,6 +1,6 @@
 //! What a worker takes up.
 
-use super::{Done, Sent, ToSend, Worker};
+use super::{Done, Sent, Worker};
 use crate::webhooks::send::{Outcome, Source};
 use crate::webhooks::wants;
 use postfleet_core::readers::{Answer, Cause, Kept, Load, Next};
@@ -17,15 +17,11 @@ impl Worker {
                     self.attempt(send, Source::Found(Box::new(found), promise));
                 }
             }
-            Done::NotFound(sends) => self.not_found(sends, now),
-            Done::LookedAhead(found) => {
-                for (send, found) in self.ahead.answered(found, now) {
-                    self.attempt(send, Source::Found(Box::new(found), None));
+            Done::NotFound(sends) => {
+                for send in sends {
+                    let outcome = Outcome::Again { cause: Cause::Internal, retry_after: None };
+                    self.sent(Sent { next: send.next, outcome, attempted: None }, now);
                 }
-            }
-            Done::NotFoundAhead(positions) => {
-                let waited = self.ahead.failed(&positions);
-                self.not_found(waited, now);
             }
             Done::Sent(sent) => self.sent(sent, now),
             Done::Read { events, upto } => {
@@ -34,7 +30,6 @@ impl Worker {
                     self.take_in(event, now);
                 }
                 self.window.read_upto(upto, now);
-                self.say_where();
             }
             Done::Loaded { load, events, upto } => self.loaded(load, events, upto, now),
             Done::Stood { to, at } => {
@@ -45,26 +40,11 @@ impl Worker {
             Done::Saved { kept } => {
                 self.lease_lost |= !kept;
                 self.window.saved();
-                self.say_where();
             }
             Done::Noted => {}
             Done::Failed(problem) => return Err(problem),
         }
         Ok(())
-    }
-
-    /// Tells those who share with this one how far it is.
-    fn say_where(&self) {
-        if let Some(sharer) = &self.sharer {
-            sharer.is_at(self.window.position());
-        }
-    }
-
-    fn not_found(&mut self, sends: Vec<ToSend>, now: UnixMicros) {
-        for send in sends {
-            let outcome = Outcome::Again { cause: Cause::Internal, retry_after: None };
-            self.sent(Sent { next: send.next, outcome, attempted: None }, now);
-        }
     }
 
     /// What an answer means: for what is kept of attempts, for the receiver, and for the event.
@@ -76,7 +56,7 @@ impl Worker {
         self.stand();
         self.window.rest(self.health.rests_until());
         for position in self.window.answered(next.grant, answer, now) {
-            self.let_go(position);
+            self.events.remove(&position);
         }
     }
 
