@@ -256,6 +256,50 @@ def test_a_group_of_three_shares_the_work_and_one_that_is_killed_loses_nothing(s
         workers.close()
 
 
+GIVEN_UP = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{STREAM}.agents"
+CREATED = "postfleet.events.*.*.message.created"
+
+
+def test_what_a_group_fails_at_is_given_out_as_often_as_it_says_and_then_put_aside(stage):
+    """As docs/bus.md describes it: what NATS says of it is kept in a stream, and names the event that nobody could work on."""
+    bus, server = stage
+    bus.start()
+    api = begin(server)
+    api.mailbox("reader@agents.test")
+    expected = ["0", "poison", "2"]
+    for subject in expected:
+        receive(server, subject)
+    has(bus, expected)
+    tried, told = asyncio.run(asyncio.wait_for(given_up(bus.url, len(expected)), 60))
+    assert tried == {"0": 1, "poison": 2, "2": 1}
+    assert told == "poison"
+
+
+async def given_up(url, many):
+    """How often each event was given to a group that fails at one of them, and which was put aside in the end."""
+    client = await nats.connect(url, error_cb=quiet)
+    try:
+        js, tried = client.jetstream(timeout=5), {}
+        await js.add_stream(name="GIVEN_UP", subjects=[GIVEN_UP])
+        config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, ack_wait=1, max_deliver=2)
+        group = await js.pull_subscribe(CREATED, durable="agents", stream=STREAM, config=config)
+        while len(tried) < many or (await js.stream_info("GIVEN_UP")).state.messages == 0:
+            try:
+                for message in await group.fetch(1, timeout=1):
+                    subject = json.loads(message.data)["data"]["object"]["subject"]
+                    tried[subject] = tried.get(subject, 0) + 1
+                    if subject != "poison":
+                        await message.ack()
+            except nats.errors.TimeoutError:
+                pass
+        put_aside = await js.pull_subscribe(GIVEN_UP, durable="reader", stream="GIVEN_UP")
+        (advice,) = await put_aside.fetch(1, timeout=5)
+        event = await js.get_msg(STREAM, json.loads(advice.data)["stream_seq"])
+        return tried, json.loads(event.data)["data"]["object"]["subject"]
+    finally:
+        await client.close()
+
+
 # Sends ---------------------------------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Commands after which the write-ahead log is moved into the database file: some 7,000 pages' worth where mail comes in.
-const COMMANDS_PER_CHECKPOINT: usize = 512;
+/// How much is written before the write-ahead log is moved into the database file, in commands and commits: some 7,000 pages'
+/// worth where mail comes in, whether one message at a time or many. That is less than what has a commit move the rest.
+const WRITTEN_PER_CHECKPOINT: usize = 512;
 
 /// How long a batch waits at most for what is announced. Nobody but who sends mail waits for it.
 const GATHERING_MAX: Duration = Duration::from_millis(10);
@@ -55,12 +56,13 @@ fn write_until_closed(
     arrivals: &Arrivals,
 ) {
     let mut jobs = Vec::new();
-    let mut since_checkpoint = 0;
+    let mut written = 0;
     while waiting.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
         arrivals.wait(GATHERING_MAX);
         arrivals.served();
         jobs.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(BATCH_MAX.saturating_sub(jobs.len())));
-        since_checkpoint += jobs.len();
+        // The pages that all commands change are written once by each commit, and are about as many as one command has of its own.
+        written += jobs.len() + 1;
         match block_on(run(&mut tx, std::mem::take(&mut jobs), context)) {
             Ok(()) => {}
             Err(error @ (DbError::Write(_) | DbError::Lost(_))) => {
@@ -73,8 +75,8 @@ fn write_until_closed(
             tracing::error!("storage failed at a checkpoint: nothing more is accepted until a restart");
             return;
         }
-        if since_checkpoint >= COMMANDS_PER_CHECKPOINT {
-            since_checkpoint = 0;
+        if written >= WRITTEN_PER_CHECKPOINT {
+            written = 0;
             // When one waits already, there is nothing to ask for.
             let _ = checkpoints.due.try_send(());
         }
