@@ -69,30 +69,35 @@ impl Worker {
 
     /// Takes what can be sent now, and looks up what it is about, unless another webhook is told the same.
     fn send(&mut self, now: UnixMicros) {
+        // Each with the promise that others may wait for.
         let mut sends = Vec::new();
-        for mut send in self.next_sends(now) {
-            match self.maker(&send, now) {
+        for send in self.next_sends(now) {
+            let promise = match self.maker(&send, now) {
                 Maker::Another(awaited) => {
                     self.attempt(send, Source::Awaited(awaited));
                     continue;
                 }
-                Maker::Me(promise) => send.promise = Some(promise),
-                Maker::Alone => {}
-            }
-            sends.push(send);
+                Maker::Me(promise) => Some(promise),
+                Maker::Alone => None,
+            };
+            sends.push((send, promise));
         }
         if sends.is_empty() {
             return;
         }
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         self.start(async move {
-            let found = send::look_up(&platform, &webhook, sends.iter().map(|one| &one.event)).await;
+            let found = send::look_up(&platform, &webhook, sends.iter().map(|(send, _)| &send.event)).await;
             let found = found.inspect_err(|problem| {
                 tracing::error!(webhook.id = %webhook.id, cause = ?problem.cause, "failed to look up what is to be told");
             });
             Ok(match found {
-                Ok(found) => Done::LookedUp(sends.into_iter().zip(found).collect()),
-                Err(_) => Done::NotFound(sends),
+                Ok(found) => {
+                    let pairs = sends.into_iter().zip(found);
+                    let sourced = pairs.map(|((send, promise), found)| (send, Source::Found(Box::new(found), promise)));
+                    Done::LookedUp(sourced.collect())
+                }
+                Err(_) => Done::NotFound(sends.into_iter().map(|(send, _)| send).collect()),
             })
         });
     }
@@ -107,7 +112,7 @@ impl Worker {
             };
             let Some(next) = self.window.next(now) else { break };
             match self.events.remove(&next.position) {
-                Some(event) => sends.push(ToSend { next, event, ticket, promise: None }),
+                Some(event) => sends.push(ToSend { next, event, ticket }),
                 // What is to be sent is in memory; if it were not, it would be read again.
                 None => drop(self.window.answered(next.grant, Answer::Unheard(Cause::Internal), now)),
             }
@@ -127,7 +132,7 @@ impl Worker {
     }
 
     /// Sends one event, wherever there is a processor for it.
-    pub(super) fn attempt(&mut self, ToSend { next, event, ticket, .. }: ToSend, source: Source) {
+    pub(super) fn attempt(&mut self, ToSend { next, event, ticket }: ToSend, source: Source) {
         let (platform, webhook) = (self.platform.clone(), self.webhook.clone());
         let span = continued!(event.trace, "event.deliver", kind = webhook.kind(), attempt = i64::from(next.attempt));
         let attempt = async move {

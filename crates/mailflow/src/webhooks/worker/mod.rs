@@ -9,11 +9,10 @@ mod begin;
 mod take_up;
 
 use super::attempts::{Attempted, Attempts};
-use super::bodies::{Promise, Sharer};
+use super::bodies::Sharer;
 use super::connections::{Connections, Ticket};
-use super::payload::Found;
 use super::replay;
-use super::send::Outcome;
+use super::send::{Outcome, Source};
 use super::standing::Watch;
 use crate::platform::Platform;
 use futures::future::BoxFuture;
@@ -66,8 +65,6 @@ struct ToSend {
     next: Next,
     event: Event,
     ticket: Ticket,
-    /// Others may wait for what is made of it.
-    promise: Option<Promise>,
 }
 
 /// What came of sending one event.
@@ -79,7 +76,7 @@ pub(super) struct Sent {
 
 /// What was under way and is done.
 enum Done {
-    LookedUp(Vec<(ToSend, Found)>),
+    LookedUp(Vec<(ToSend, Source)>),
     /// The store did not answer what they are about.
     NotFound(Vec<ToSend>),
     Sent(Sent),

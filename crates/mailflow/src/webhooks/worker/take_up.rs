@@ -1,7 +1,7 @@
 //! What a worker takes up.
 
 use super::{Done, Sent, Worker};
-use crate::webhooks::send::{Outcome, Source};
+use crate::webhooks::send::Outcome;
 use crate::webhooks::wants;
 use postfleet_core::readers::{Answer, Cause, Kept, Load, Next};
 use postfleet_core::{Problem, UnixMicros, retry};
@@ -12,9 +12,8 @@ impl Worker {
         let now = self.platform.clock.now();
         match done {
             Done::LookedUp(sends) => {
-                for (mut send, found) in sends {
-                    let promise = send.promise.take();
-                    self.attempt(send, Source::Found(Box::new(found), promise));
+                for (send, source) in sends {
+                    self.attempt(send, source);
                 }
             }
             Done::NotFound(sends) => {
