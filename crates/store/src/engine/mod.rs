@@ -312,7 +312,9 @@ impl Store {
     /// same connection and so never wait for each other's locks.
     pub async fn run_near<C: Command>(&self, shard: u64, command: C) -> Result<C::Outcome, StoreError> {
         let commit = async {
-            let outcome = self.hand_over(shard, command).await?;
+            let (reply, outcome) = oneshot::channel();
+            let job = Box::new(batch::Pending::new(command, reply));
+            self.queue(shard).send(job).await.map_err(|_| stopped())?;
             self.inner.arrivals.hurry();
             outcome.await.map_err(|_| stopped())?
         };
@@ -333,29 +335,28 @@ impl Store {
         command: C,
     ) -> Result<C::Outcome, StoreError> {
         let commit = async {
-            let outcome = self.hand_over(shard, command).await?;
+            let (reply, outcome) = oneshot::channel();
+            let place = self.queue(shard).reserve().await.map_err(|_| stopped())?;
+            // Before it is handed over: a writer that has nobody else to wait for would begin to, and be woken once more.
             self.inner.arrivals.arrived();
             drop(announced);
+            place.send(Box::new(batch::Pending::new(command, reply)));
             outcome.await.map_err(|_| stopped())?
         };
         commit.instrument(postfleet_trace::child!("store.commit")).await
     }
 
-    async fn hand_over<C: Command>(&self, shard: u64, command: C) -> Result<Reply<C>, StoreError> {
-        let (reply, outcome) = oneshot::channel();
+    /// Where the commands of a mailbox wait for the engine.
+    fn queue(&self, shard: u64) -> &mpsc::Sender<Box<dyn batch::Job>> {
         let jobs = &self.inner.jobs;
-        let queue = &jobs[(shard % jobs.len() as u64) as usize];
-        queue.send(Box::new(batch::Pending::new(command, reply))).await.map_err(|_| stopped())?;
-        Ok(outcome)
+        &jobs[(shard % jobs.len() as u64) as usize]
     }
 
     /// Hands a command over without waiting for it: for what may be lost, such as when a key was last seen. It is lost
     /// when the engine has much to do, has stopped, or fails at it.
     pub fn run_later<C: Command>(&self, shard: u64, command: C) {
         let (reply, _) = oneshot::channel();
-        let jobs = &self.inner.jobs;
-        let queue = &jobs[(shard % jobs.len() as u64) as usize];
-        if queue.try_send(Box::new(batch::Pending::new(command, reply))).is_err() {
+        if self.queue(shard).try_send(Box::new(batch::Pending::new(command, reply))).is_err() {
             tracing::debug!("a command that may be lost was lost");
         }
     }
@@ -411,9 +412,6 @@ impl Store {
         &self.inner.counters
     }
 }
-
-/// Where the outcome of a command comes in.
-type Reply<C> = oneshot::Receiver<Result<<C as Command>::Outcome, StoreError>>;
 
 fn stopped() -> StoreError {
     StoreError::Stopped("the writer has ended".into())
