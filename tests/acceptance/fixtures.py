@@ -12,8 +12,9 @@ from harness import Missing, Postfleet, Postgres, Sink, WebhookReceiver, require
 def servers_of(item):
     """The servers that a test used, directly or in what its fixtures hold."""
     for value in getattr(item, "funcargs", {}).values():
-        servers = getattr(value, "servers", {"": getattr(value, "server", value)})
-        yield from (server for server in servers.values() if isinstance(server, Postfleet))
+        several = getattr(value, "servers", None)
+        servers = several.values() if isinstance(several, dict) else [getattr(value, "server", value)]
+        yield from (server for server in servers if isinstance(server, Postfleet))
 
 
 @pytest.hookimpl(wrapper=True)

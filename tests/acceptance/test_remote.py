@@ -104,7 +104,8 @@ LATER = [
     ),
     # Dropped and torn connections. The one answer that matters is the one to the last dot.
     no_answer("banner", Drop(), "greeting", CLOSED),
-    no_answer("banner", Reset(), "greeting", TORN),
+    # It may be torn before the client has seen that it stands: then nobody has waited for a greeting.
+    no_answer("banner", Reset(), "", TORN),
     no_answer("EHLO", Drop(), "EHLO", CLOSED),
     no_answer("MAIL", Drop(), "MAIL", CLOSED, manner={"offer": ()}),
     no_answer("RCPT", Drop(), "RCPT", CLOSED),
