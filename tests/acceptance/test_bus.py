@@ -12,6 +12,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 STREAM = "POSTFLEET_EVENTS"
 SUBJECTS = "postfleet.events.>"
+CREATED = "postfleet.events.*.*.message.created"
 
 
 @pytest.fixture
@@ -210,10 +211,10 @@ class Workers:
             ack_policy=AckPolicy.EXPLICIT,
             deliver_policy=DeliverPolicy.ALL,
             ack_wait=2,
-            filter_subject="postfleet.events.*.*.message.created",
+            filter_subject=CREATED,
         )
         consumer = await client.jetstream().pull_subscribe(
-            "postfleet.events.*.*.message.created", durable="agents", stream=STREAM, config=config
+            CREATED, durable="agents", stream=STREAM, config=config
         )
         while True:
             try:
@@ -257,7 +258,6 @@ def test_a_group_of_three_shares_the_work_and_one_that_is_killed_loses_nothing(s
 
 
 GIVEN_UP = f"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{STREAM}.agents"
-CREATED = "postfleet.events.*.*.message.created"
 
 
 def test_what_a_group_fails_at_is_given_out_as_often_as_it_says_and_then_put_aside(stage):
