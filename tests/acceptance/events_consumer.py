@@ -27,8 +27,8 @@ AGAIN, ACK_WAIT = 20, 2
 AT_ONCE = 500
 # Octets that a line has at most.
 LINE_MAX = 4096
-# Seconds between two attempts, and that an answer may take.
-PAUSE, ANSWER = 0.05, 5
+# Seconds between two attempts, that an answer may take, and between two questions whether a connection still stands.
+PAUSE, ANSWER, PING = 0.05, 5, 1
 # The client throws away what it cannot keep: it keeps all.
 UNLIMITED = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}
 AWAY = (OSError, asyncio.TimeoutError, nats.errors.Error)
@@ -74,11 +74,11 @@ class Connection:
     """One to NATS, as long as it lasts, and the stream that is there then."""
 
     def __init__(self, url):
-        self.url, self.lost = url, asyncio.Event()
+        self.url = url
 
     async def __aenter__(self):
         self.client = await nats.connect(
-            self.url, allow_reconnect=False, connect_timeout=ANSWER, error_cb=quiet, closed_cb=self.is_lost
+            self.url, allow_reconnect=False, connect_timeout=ANSWER, ping_interval=PING, error_cb=quiet
         )
         self.js = self.client.jetstream(timeout=ANSWER)
         try:
@@ -92,8 +92,10 @@ class Connection:
     async def __aexit__(self, *_):
         await self.client.close()
 
-    async def is_lost(self):
-        self.lost.set()
+    async def lost(self):
+        """Asked again and again: the client does not say so where it was lost while an acknowledgement was written."""
+        while not self.client.is_closed:
+            await asyncio.sleep(PAUSE)
 
     async def behind(self, place, take):
         """Gives whatever is behind a place, and nothing twice."""
@@ -107,7 +109,7 @@ async def for_ever(url, ledger, one):
         try:
             async with Connection(url) as connection:
                 await one(connection, ledger)
-                await connection.lost.wait()
+                await connection.lost()
         except AWAY:
             pass
         await asyncio.sleep(PAUSE)
