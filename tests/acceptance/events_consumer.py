@@ -27,8 +27,8 @@ AGAIN, ACK_WAIT = 20, 2
 AT_ONCE = 500
 # Octets that a line has at most.
 LINE_MAX = 4096
-# Seconds between two attempts, that an answer may take, and between two questions whether a connection still stands.
-PAUSE, ANSWER, PING = 0.05, 5, 1
+# Seconds between two attempts or two questions whether a connection still stands, and that an answer may take.
+PAUSE, ANSWER = 0.05, 5
 # The client throws away what it cannot keep: it keeps all.
 UNLIMITED = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}
 AWAY = (OSError, asyncio.TimeoutError, nats.errors.Error)
@@ -77,9 +77,7 @@ class Connection:
         self.url = url
 
     async def __aenter__(self):
-        self.client = await nats.connect(
-            self.url, allow_reconnect=False, connect_timeout=ANSWER, ping_interval=PING, error_cb=quiet
-        )
+        self.client = await nats.connect(self.url, allow_reconnect=False, connect_timeout=ANSWER, error_cb=quiet)
         self.js = self.client.jetstream(timeout=ANSWER)
         try:
             info = await self.js.stream_info(STREAM)
