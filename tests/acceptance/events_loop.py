@@ -35,7 +35,7 @@ ALIVE, LONG_LIFE, LONG_EVERY = (0.05, 0.4), 1.0, 16
 LEAST, AT_MOST = 20, 5
 # In one of so many turns the receiver is killed, and in one of so many who reads from NATS.
 RECEIVER_EVERY, CONSUMER_EVERY = 8, 10
-# Seconds after which what failed twice is tried once more, as the longest pause of them all.
+# Seconds from the second attempt to the third and last one: the longest that anything waits.
 LAST_ATTEMPT = 900
 # Seconds without anything new after which nothing more is expected: what fails the first time then is tried again after 30.
 QUIET, DRAINING = 90, 1_200
