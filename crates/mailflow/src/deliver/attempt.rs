@@ -9,15 +9,15 @@ use postfleet_core::audit::Act;
 use postfleet_core::bounce::BounceType;
 use postfleet_core::delivery::{AfterAttempt, AttemptResult, Reason, after_attempt};
 use postfleet_core::destination::Sign;
-use postfleet_core::id::{AttemptId, EventId, LeaseId};
+use postfleet_core::id::{AttemptId, EventId, LeaseId, MessageId};
 use postfleet_core::retry::class_of;
 use postfleet_core::simulator::{self, Behaviour};
 use postfleet_core::{Domain, EmailAddress, Problem, ReversePath, UnixMicros};
 use postfleet_mail::bounce_class;
 use postfleet_mail::trace::Protocol;
 use postfleet_net::mx_transport::{HandedOver, MaySend};
-use postfleet_store::StoreError;
-use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Recorded, Report};
+use postfleet_store::queue::{Answer, Attempted, Claimed, News, RecordAttempt, Report};
+use postfleet_store::{Command, StoreError};
 use postfleet_trace::{Empty, Instrument, Span, child, count};
 use postfleet_wire::smtp::client::{RecipientOutcome, RecipientResult, Transaction};
 use postfleet_wire::smtp::problem::receiving_reply_for;
@@ -29,9 +29,9 @@ use std::time::Duration;
 /// Characters of another server's text that are kept.
 const REPLY_CHARS_MAX: usize = 500;
 
-/// How often, and how long after each other, a record is written while the database cannot be reached.
-const RECORD_TRIES: u32 = 60;
-const RECORD_AGAIN: Duration = Duration::from_secs(1);
+/// How often, and how long after each other, something is written while the database cannot be reached.
+const WRITE_TRIES: u32 = 60;
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What an attempt brought: at each server that was asked, and for each recipient.
 pub(super) struct Tried {
@@ -342,7 +342,7 @@ async fn write(
     let suppressed_until = platform.settings.suppressed_until(now);
     let command =
         RecordAttempt { message_id, lease, signature, reports, attempts, news, suppressed_until, by, notice, at: now };
-    let recorded = write_down(platform, shard(message.grant_id.uuid()), command).await?;
+    let recorded = insist(platform, shard(message.grant_id.uuid()), message_id, command).await?;
     if !recorded.lost.is_empty() {
         tracing::warn!(message.id = %message_id, rows = recorded.lost.len(), "lease had ended before the attempt did");
     }
@@ -408,16 +408,21 @@ fn next(after: &AfterAttempt) -> (&'static str, Option<i64>) {
     }
 }
 
-/// Writes a record, also if the database is away for a moment: what was found out on the wire is known to nobody else,
-/// and forgetting it sends the message again.
-async fn write_down(platform: &Platform, shard: u64, command: RecordAttempt) -> Result<Recorded, Problem> {
-    for _ in 1..RECORD_TRIES {
+/// Writes down what became of a message, also if the database is away for a moment: what was found out on the wire is known
+/// to nobody else, and forgetting it sends the message again.
+pub(super) async fn insist<C: Command + Clone>(
+    platform: &Platform,
+    shard: u64,
+    message: MessageId,
+    command: C,
+) -> Result<C::Outcome, Problem> {
+    for _ in 1..WRITE_TRIES {
         match platform.store.run_near(shard, command.clone()).await {
             Err(StoreError::Unreachable(cause)) => {
-                tracing::warn!(message.id = %command.message_id, cause, "failed to record an attempt, trying again");
-                platform.clock.sleep_until(platform.clock.now().plus(RECORD_AGAIN)).await;
+                tracing::warn!(message.id = %message, cause, "failed to write down what became of a message, trying again");
+                platform.clock.sleep_until(platform.clock.now().plus(WRITE_AGAIN)).await;
             }
-            recorded => return Ok(recorded?),
+            outcome => return Ok(outcome?),
         }
     }
     Ok(platform.store.run_near(shard, command).await?)

@@ -1,6 +1,7 @@
 //! Delivery: claim what is due, sign, route, attempt, record.
 
 mod attempt;
+mod back;
 mod notice;
 mod pacing;
 mod protection;
@@ -23,7 +24,7 @@ use postfleet_core::id::{ApplicationId, GrantId, LeaseId, MessageId, QueueId};
 use postfleet_core::retry::DELIVERY_HORIZON;
 use postfleet_core::{Domain, EmailAddress, Problem, UnixMicros};
 use postfleet_store::outbound::Lease;
-use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLeases, State, TurnBack};
+use postfleet_store::queue::{self, Claim, ClaimExpired, Claimed, Depth, ReleaseLease, ReleaseLeases, State};
 use postfleet_trace::Instrument;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,8 +42,18 @@ pub struct Delivery {
     recipients: Vec<Claimed>,
     /// Its place at each of its destinations.
     permits: BTreeMap<Domain, Permit>,
-    /// The message itself, when it was handed over by the one who accepted it.
-    fresh: Option<Fresh>,
+    from: Source,
+}
+
+/// Where a delivery comes from.
+#[derive(Debug)]
+enum Source {
+    /// It was claimed, and is read.
+    Claimed,
+    /// It was just accepted, and is still in memory.
+    Accepted(Fresh),
+    /// Whether it was accepted from this mailbox is not known: the answer of the database was lost.
+    InDoubt(GrantId),
 }
 
 /// A message that was just accepted, still in memory.
@@ -63,26 +74,69 @@ pub(crate) struct Room<'a> {
     permits: BTreeMap<Domain, Permit>,
 }
 
-impl Room<'_> {
+impl<'a> Room<'a> {
     /// Takes room, if there is some everywhere and nothing of the application is just coming back from behind a stop: that
     /// was there before. What finds none is accepted all the same, and waits to be claimed.
-    pub(crate) fn take<'a>(
+    pub(crate) fn take(
         platform: &'a Platform,
         application: ApplicationId,
         recipients: &[(QueueId, EmailAddress)],
         now: UnixMicros,
-    ) -> Option<Room<'a>> {
+    ) -> Option<Self> {
         if platform.stops.is_releasing(application) {
             return None;
         }
         let slot = platform.handoff.as_ref()?.try_reserve().ok()?;
         let permits = platform.pacing.try_enter(&domains_of(recipients), now)?;
-        Some(Room { slot, permits })
+        Some(Self { slot, permits })
     }
 
-    /// Hands over a message whose command was just committed. Spares a claim and a read.
-    pub(crate) fn hand_over(self, accepted: Accepted, raw: Vec<u8>, signature: Option<Vec<u8>>) {
-        self.slot.send(Delivery::of_accepted(accepted, self.permits, raw, signature));
+    /// The room is for this message, whose command is about to be run.
+    pub(crate) fn expect(self, accepted: Accepted) -> Expected<'a> {
+        Expected { room: Some((self, accepted)) }
+    }
+}
+
+/// A message whose command is being run, and the worker that waits for it. If nobody says what came of the command, it may
+/// have been committed and the message be leased: whoever waited for the answer went away, or the database did. Then the
+/// worker gives it back.
+pub(crate) struct Expected<'a> {
+    room: Option<(Room<'a>, Accepted)>,
+}
+
+impl Expected<'_> {
+    /// Hands over a message whose command was just committed, for these of its recipients. Spares a claim and a read.
+    pub(crate) fn hand_over(
+        mut self,
+        raw: Vec<u8>,
+        signature: Option<Vec<u8>>,
+        goes_to: impl Fn(&EmailAddress) -> bool,
+    ) {
+        let Some((room, mut accepted)) = self.room.take() else { return };
+        accepted.recipients.retain(|(_, address)| goes_to(address));
+        let fresh = Fresh {
+            grant_id: accepted.grant_id,
+            application_id: accepted.application_id,
+            reverse_path: accepted.reverse_path.clone(),
+            queued_at: accepted.queued_at,
+            raw,
+            signature,
+        };
+        room.slot.send(Delivery::of(accepted, room.permits, Source::Accepted(fresh)));
+    }
+
+    /// It was not accepted.
+    pub(crate) fn dismiss(mut self) {
+        self.room = None;
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        if let Some((room, accepted)) = self.room.take() {
+            let from = Source::InDoubt(accepted.grant_id);
+            room.slot.send(Delivery::of(accepted, BTreeMap::new(), from));
+        }
     }
 }
 
@@ -106,12 +160,7 @@ fn domains_of(recipients: &[(QueueId, EmailAddress)]) -> BTreeSet<&Domain> {
 
 impl Delivery {
     /// The delivery of a message that was accepted under that lease.
-    fn of_accepted(
-        command: Accepted,
-        permits: BTreeMap<Domain, Permit>,
-        raw: Vec<u8>,
-        signature: Option<Vec<u8>>,
-    ) -> Self {
+    fn of(command: Accepted, permits: BTreeMap<Domain, Permit>, from: Source) -> Self {
         let trace = postfleet_trace::current();
         let recipients = command.recipients.into_iter().map(|(id, recipient)| Claimed {
             id,
@@ -122,20 +171,7 @@ impl Delivery {
             suppressed: None,
             trace,
         });
-        Self {
-            message_id: command.message_id,
-            lease: command.lease,
-            recipients: recipients.collect(),
-            permits,
-            fresh: Some(Fresh {
-                grant_id: command.grant_id,
-                application_id: command.application_id,
-                reverse_path: command.reverse_path,
-                queued_at: command.queued_at,
-                raw,
-                signature,
-            }),
-        }
+        Self { message_id: command.message_id, lease: command.lease, recipients: recipients.collect(), permits, from }
     }
 }
 
@@ -160,14 +196,24 @@ pub async fn resume(platform: &Platform, started: UnixMicros) -> Result<u64, Pro
 /// Leases up to `limit` recipients that are due or whose destination's turn it is, and groups them by message.
 pub async fn claim(platform: &Platform, limit: usize) -> Result<Vec<Delivery>, Problem> {
     let now = platform.clock.now();
+    // A claim that has failed may have been committed all the same: nobody knows of what it took.
+    if let Some(lease) = platform.pacing.claim_in_doubt() {
+        platform.store.run(ReleaseLease { lease, now }).await?;
+    }
     let lease = new_lease(platform, now);
     let id = lease.id;
-    let mut claims = platform.store.run(Claim { lease, now, limit, rooms: platform.pacing.begin_claim(now) }).await?;
+    let rooms = platform.pacing.begin_claim(id, now);
+    let mut claims = platform.store.run(Claim { lease, now, limit, rooms }).await?;
     let mut deliveries: BTreeMap<MessageId, Delivery> = BTreeMap::new();
     for row in std::mem::take(&mut claims.rows) {
         let message_id = row.message_id;
-        let empty =
-            || Delivery { message_id, lease: id, recipients: Vec::new(), permits: BTreeMap::new(), fresh: None };
+        let empty = || Delivery {
+            message_id,
+            lease: id,
+            recipients: Vec::new(),
+            permits: BTreeMap::new(),
+            from: Source::Claimed,
+        };
         let delivery = deliveries.entry(message_id).or_insert_with(empty);
         let domain = row.recipient.domain();
         if row.suppressed.is_none() && !delivery.permits.contains_key(domain) {
@@ -260,21 +306,25 @@ pub async fn attempt(platform: &Platform, delivery: Delivery) -> Result<(), Prob
 }
 
 async fn try_all(platform: &Platform, delivery: Delivery) -> Result<(), Problem> {
-    let Delivery { message_id, lease, recipients, mut permits, fresh } = delivery;
-    let message = match fresh {
-        Some(fresh) => Message::of(message_id, fresh),
-        None => match load(platform, message_id).await? {
-            Some(message) => message,
-            // Settled meanwhile, by a worker whose lease had ended.
-            None => return Ok(()),
-        },
+    let Delivery { message_id, lease, recipients, mut permits, from } = delivery;
+    let rows = || recipients.iter().map(|row| row.id).collect();
+    let begun = match from {
+        Source::Accepted(fresh) => Ok(Some(Message::of(message_id, fresh))),
+        Source::Claimed => load(platform, message_id).await,
+        Source::InDoubt(grant) => {
+            // Behind the command, should that still wait to be run.
+            let near = shard(grant.uuid());
+            return back::give(platform, near, message_id, lease, rows(), platform.clock.now()).await;
+        }
     };
-    let (recipients, suppressed) = recipients.into_iter().partition(|row: &Claimed| row.suppressed.is_none());
-    leave_out(platform, &message, lease, suppressed).await?;
-    if recipients.is_empty() {
-        return Ok(());
-    }
-    let message = signed(platform, message).await?;
+    let begun = match begun {
+        Ok(Some(message)) => begin(platform, message, lease, &recipients).await,
+        // Settled meanwhile, by a worker whose lease had ended.
+        Ok(None) => return Ok(()),
+        Err(problem) => Err(problem),
+    };
+    let message = back::unless_begun(platform, message_id, lease, rows, begun).await?;
+    let recipients: Vec<_> = recipients.into_iter().filter(|row| row.suppressed.is_none()).collect();
     let attempts = by_domain(&recipients).into_iter().map(|(domain, recipients)| {
         let permit = permits.remove(domain).unwrap_or_else(|| platform.pacing.enter(domain, platform.clock.now()));
         attempt_destination(platform, &message, lease, permit, domain, recipients)
@@ -282,15 +332,27 @@ async fn try_all(platform: &Platform, delivery: Delivery) -> Result<(), Problem>
     join_all(attempts.collect::<Vec<_>>()).await.into_iter().collect()
 }
 
+/// What is done before any destination is attempted.
+async fn begin(
+    platform: &Platform,
+    message: Message,
+    lease: LeaseId,
+    recipients: &[Claimed],
+) -> Result<Message, Problem> {
+    leave_out(platform, &message, lease, recipients).await?;
+    let is_for_nobody = recipients.iter().all(|row| row.suppressed.is_some());
+    if is_for_nobody { Ok(message) } else { signed(platform, message).await }
+}
+
 /// Gives up recipients who were suppressed while the message waited for them, and tells its sender.
 async fn leave_out(
     platform: &Platform,
     message: &Message,
     lease: LeaseId,
-    suppressed: Vec<Claimed>,
+    recipients: &[Claimed],
 ) -> Result<(), Problem> {
-    let given_up = |row: Claimed| row.suppressed.map(|why| (row, AfterAttempt::Suppressed(why)));
-    let rows: Vec<_> = suppressed.into_iter().filter_map(given_up).collect();
+    let given_up = |row: &Claimed| row.suppressed.map(|why| (row.clone(), AfterAttempt::Suppressed(why)));
+    let rows: Vec<_> = recipients.iter().filter_map(given_up).collect();
     if rows.is_empty() { Ok(()) } else { attempt::record_decision(platform, message, lease, rows, None).await }
 }
 
@@ -362,13 +424,11 @@ async fn attempt_destination(
     recipients: Vec<&Claimed>,
 ) -> Result<(), Problem> {
     let began = platform.clock.now();
-    // Claimed, or accepted with a worker, before the sender was stopped.
-    let Some(pass) = stops::let_through(platform, message.application_id, message.id).await? else {
-        return turn_back(platform, message, lease, &recipients).await;
-    };
+    let rows = || recipients.iter().map(|row| row.id).collect();
+    let way = back::unless_begun(platform, message.id, lease, rows, way(platform, message, domain).await).await?;
+    let Some((pass, route)) = way else { return turn_back(platform, message, lease, &recipients).await };
     let mut complaining = Vec::new();
-    let tried = match route::find(platform, message, domain).await? {
-        _ if !platform.stops.still_lets(pass) => None,
+    let tried = match route {
         route::Route::Simulator => {
             complaining = simulate::complaining(&recipients);
             Some(attempt::simulated(platform, &recipients))
@@ -390,6 +450,18 @@ async fn attempt_destination(
     recorded
 }
 
+/// Where a message goes from here. `None` if it may not leave: it was claimed, or accepted with a worker, before its sender
+/// was stopped.
+async fn way(
+    platform: &Platform,
+    message: &Message,
+    domain: &Domain,
+) -> Result<Option<(stops::Pass, route::Route)>, Problem> {
+    let Some(pass) = stops::let_through(platform, message.application_id, message.id).await? else { return Ok(None) };
+    let route = route::find(platform, message, domain).await?;
+    Ok(platform.stops.still_lets(pass).then_some((pass, route)))
+}
+
 /// Gives back what may not leave just now. Nothing was attempted, so nothing is learnt about the destination; it is due when
 /// it was accepted, or now if it was attempted before, so that it comes in its order again.
 async fn turn_back(
@@ -401,9 +473,7 @@ async fn turn_back(
     let was_tried = recipients.iter().any(|row| row.attempts > 0);
     let due_at = if was_tried { platform.clock.now() } else { message.queued_at };
     let rows = recipients.iter().map(|row| row.id).collect();
-    let command = TurnBack { message_id: message.id, lease, rows, due_at };
-    platform.store.run_near(shard(message.grant_id.uuid()), command).await?;
-    Ok(())
+    back::give(platform, shard(message.grant_id.uuid()), message.id, lease, rows, due_at).await
 }
 
 /// What a result is counted as.

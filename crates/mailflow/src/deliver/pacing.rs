@@ -2,6 +2,7 @@
 //! is remembered for it, in memory only: after a restart every destination is met as if for the first time.
 
 use postfleet_core::destination::{Pace, Sign, fair_room};
+use postfleet_core::id::LeaseId;
 use postfleet_core::{Domain, UnixMicros};
 use postfleet_store::queue::{Claims, Rooms};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,6 +30,8 @@ struct Lanes {
     under_way: usize,
     /// Claims that were begun.
     claims: u64,
+    /// The lease of the last one, until it is known what it took.
+    in_doubt: Option<LeaseId>,
 }
 
 /// One destination.
@@ -54,9 +57,18 @@ impl Pacing {
     }
 
     /// A claim begins: how many messages may begin at each destination now.
-    pub(super) fn begin_claim(&self, now: UnixMicros) -> Rooms {
-        self.lanes().claims += 1;
+    pub(super) fn begin_claim(&self, lease: LeaseId, now: UnixMicros) -> Rooms {
+        {
+            let mut lanes = self.lanes();
+            lanes.claims += 1;
+            lanes.in_doubt = Some(lease);
+        }
         self.rooms(now)
+    }
+
+    /// The lease of the last claim, if that never came to its end.
+    pub(super) fn claim_in_doubt(&self) -> Option<LeaseId> {
+        self.lanes().in_doubt
     }
 
     /// How many messages may begin at each destination now.
@@ -84,6 +96,7 @@ impl Pacing {
     /// The claim is over. Remembers that more is due for these than there was room for.
     pub(super) fn end_claim(&self, claims: &Claims) {
         let mut lanes = self.lanes();
+        lanes.in_doubt = None;
         let begun = lanes.claims;
         for (domain, lane) in &mut lanes.of {
             let is_awaited = claims.waiting.contains(domain.as_str());
@@ -266,7 +279,7 @@ mod tests {
         assert_eq!(leave(), Left { was_failing: false, is_awaited: true });
         assert_eq!(pacing.rooms(NOW).of["slow.test"], 3);
         assert!(pacing.are_awaited(&BTreeSet::from([&slow])), "by that claim");
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         pacing.end_claim(&claims(&[], true));
         assert!(!pacing.are_awaited(&BTreeSet::from([&slow])));
         drop(held);
@@ -284,12 +297,12 @@ mod tests {
         let slow = domain("slow.test");
         let own = BTreeSet::from([&slow]);
         let mut held: Vec<Permit> = (0..5).map(|_| pacing.enter(&slow, NOW)).collect();
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         pacing.end_claim(&claims(&["slow.test"], true));
         let is_awaited = |permit: Option<Permit>| permit.expect("held").leave(Sign::Well, NOW).is_awaited;
         assert_eq!([is_awaited(held.pop()), is_awaited(held.pop()), is_awaited(held.pop())], [false, false, true]);
         assert!(pacing.try_enter(&own, NOW).is_none(), "there is room, for those that wait");
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         assert!(pacing.try_enter(&own, NOW).is_none(), "nor while they are claimed");
         pacing.end_claim(&claims(&[], true));
         assert!(pacing.try_enter(&own, NOW).is_some(), "none wait any more");
@@ -300,15 +313,15 @@ mod tests {
         let pacing = Pacing::new(16, 100);
         let (freed, other) = (domain("freed.test"), domain("other.test"));
         let own = BTreeSet::from([&freed]);
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         pacing.released(&BTreeSet::from(["freed.test".to_owned()]));
         pacing.end_claim(&claims(&[], true));
         assert!(pacing.try_enter(&own, NOW).is_none(), "that claim may have begun before");
         assert!(pacing.try_enter(&BTreeSet::from([&other]), NOW).is_some());
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         pacing.end_claim(&claims(&[], false));
         assert!(pacing.try_enter(&own, NOW).is_none(), "no claim has come to it");
-        pacing.begin_claim(NOW);
+        pacing.begin_claim(LeaseId::new(NOW, [0; 10]), NOW);
         pacing.end_claim(&claims(&[], true));
         assert!(pacing.try_enter(&own, NOW).is_some());
     }

@@ -146,7 +146,7 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         false => Room::take(platform, grant.application_id, &command.recipients, now),
     };
     let command = Arc::new(Submit { lease: room.as_ref().map(|_| deliver::new_lease(platform, now)), ..command });
-    let worker = room.zip(to_deliver(&command));
+    let mut worker = room.zip(to_deliver(&command)).map(|(room, accepted)| room.expect(accepted));
     let signing = async {
         match &worker {
             Some(_) => deliver::sign_ahead(platform, &command.reverse_path, &raw).await,
@@ -154,18 +154,25 @@ async fn accept(platform: &Platform, grant: &Grant, prepared: Prepared) -> Resul
         }
     };
     let (outcome, signature) = join(decided(platform, grant, command.clone(), author), signing).await;
-    match outcome? {
+    // Without an answer it may be accepted; the worker looks.
+    let outcome = outcome?;
+    if !matches!(outcome, SubmitOutcome::Accepted { .. })
+        && let Some(worker) = worker.take()
+    {
+        worker.dismiss();
+    }
+    match outcome {
         SubmitOutcome::Accepted { thread_id, daily, placement, suppressed } => {
             let Placement { folders, unread, starred } = placement;
             let stored = stored(&command.facts, &command.copy, command.blob.id());
             let stored = StoredMessage { thread_id, folders, unread, starred, ..stored };
             let mut message = view::message(&stored, Some(&raw), shown);
             message.suppressed_recipients = Some(left_out(&suppressed));
-            if let Some((room, mut accepted)) = worker {
-                accepted.recipients.retain(|(_, address)| suppressed.iter().all(|one| one.address != *address));
-                room.hand_over(accepted, raw, signature);
-            } else {
-                deliver::announce(platform, &command.recipients);
+            match worker {
+                Some(worker) => {
+                    worker.hand_over(raw, signature, |address| suppressed.iter().all(|one| one.address != *address));
+                }
+                None => deliver::announce(platform, &command.recipients),
             }
             Ok(Sent { message, daily, suppressed, is_duplicate: false, waits: false, held: None })
         }

@@ -14,6 +14,7 @@ mod drafts;
 mod feedback;
 mod forgeries;
 mod forgery_kinds;
+mod given_back;
 mod hooks_failing;
 mod janitor;
 mod jobs;

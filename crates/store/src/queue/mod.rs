@@ -70,6 +70,28 @@ impl Command for ReleaseLeases {
     }
 }
 
+/// Makes the rows of a claim due at once whose answer was lost: nobody was told of them, so nothing was attempted. Reads the
+/// whole queue.
+#[derive(Clone, Debug)]
+pub struct ReleaseLease {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Now.
+    pub now: UnixMicros,
+}
+
+impl Command for ReleaseLease {
+    /// How many rows.
+    type Outcome = u64;
+
+    async fn run(&self, tx: &mut Tx) -> Result<u64, DbError> {
+        const RELEASE: &str = "UPDATE queue SET due_at = CASE WHEN paused = 1 THEN NULL ELSE CAST($1 AS {int}) END, \
+            lease = NULL, owner = NULL WHERE lease = $2";
+        tx.wake_queue();
+        tx.execute(RELEASE, params![self.now.as_micros(), self.lease.uuid()]).await
+    }
+}
+
 /// A message on its way out, with its body.
 #[derive(Clone, Debug)]
 pub struct OutboundMessage {

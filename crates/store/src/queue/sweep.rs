@@ -105,8 +105,8 @@ async fn in_force(tx: &mut Tx, messages: &BTreeSet<Uuid>) -> Result<BTreeMap<Uui
     Ok(again)
 }
 
-/// Gives rows back that were claimed, or handed over, before their sender was stopped: nothing was attempted, and nothing
-/// is counted. They are due when they were; the next claim judges them.
+/// Gives rows back that were claimed, or handed over, and not attempted: their sender was stopped meanwhile, or something
+/// that an attempt needs was away. Nothing is counted; the next claim judges them.
 #[derive(Clone, Debug)]
 pub struct TurnBack {
     /// The message.
